@@ -1,0 +1,1 @@
+"""Stage 1: clicks to masks."""

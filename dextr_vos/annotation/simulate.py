@@ -1,0 +1,60 @@
+"""Clicks a person would have made, taken from masks; seeded, with a jitter in pixels (DEXTR, CVPR 2018)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dextr_vos.annotation.document import Annotations, annotations_from
+from dextr_vos.errors import InputError
+from dextr_vos.frames import Clip
+from dextr_vos.geometry import IntArray, extreme_points
+from dextr_vos.masks import Labels, object_ids, read_labels
+
+
+def simulate_clicks(
+    clip: Clip, mask_folder: Path, indices: Sequence[int], jitter_px: int = 0, seed: int = 0
+) -> Annotations:
+    """Simulate four extreme clicks an object on some frames.
+
+    Args:
+        clip: the clip.
+        mask_folder: folder with `<frame>.png`, {0, 255} or indexed.
+        indices: frames to click on.
+        jitter_px: each click is a random mask pixel within this distance of its side; 0 takes the median
+            pixel of the extreme row or column.
+        seed: of the jitter; a frame's clicks depend on the seed and the frame alone.
+
+    Returns:
+        The document; an object that a frame's mask lacks is left out there.
+
+    Raises:
+        InputError: a mask is missing, of another size, or all of them are empty.
+    """
+    if not mask_folder.is_dir():
+        raise InputError(f"there is no mask folder {mask_folder}; expected one with <frame>.png files")
+    clicks: dict[str, dict[int, IntArray]] = {}
+    for index in indices:
+        name = clip.names[index]
+        labels = read_labels(mask_folder / f"{name}.png", clip.size_hw)
+        clicks[name] = simulate_on(labels, jitter_px, np.random.default_rng((seed, index)))
+    if not any(clicks.values()):
+        frames = ", ".join(f"'{name}'" for name in clicks)
+        raise InputError(
+            f"the masks of {mask_folder} are empty in frames {frames}; choose frames with objects"
+        )
+    return annotations_from(clicks, origin="simulated")
+
+
+def simulate_on(labels: Labels, jitter_px: int, rng: np.random.Generator) -> dict[int, IntArray]:
+    """Four clicks for every object in one mask.
+
+    Args:
+        labels: H×W uint8.
+        jitter_px: see `simulate_clicks`.
+        rng: for the jitter.
+
+    Returns:
+        Per object number 4×2 points: left, right, top, bottom.
+    """
+    return {number: extreme_points(labels == number, jitter_px, rng) for number in object_ids(labels)}

@@ -1,0 +1,57 @@
+"""The `dextr-vos` command: finds the commands and turns faults into one line and an exit status.
+
+A command lives in the file of its name and is imported when it is needed. Nothing heavy is imported at the
+top of any of them, so that `--help` is instant.
+"""
+
+import logging
+from importlib import import_module
+from typing import Any
+
+import rich_click as click
+
+from dextr_vos import __version__
+from dextr_vos.errors import DextrVosError, Interrupted
+
+COMMANDS = ("annotate", "train-propagation", "segment", "evaluate", "export", "synthesize")
+
+
+class CommandsByFile(click.RichGroup):
+    """A group whose command `some-name` is `command` in `dextr_vos/cli/some_name.py`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which the commands are used."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"dextr_vos.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        command.name = cmd_name
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a user's fault is one line and status 2, Ctrl-C with work kept is status 130."""
+        try:
+            return super().invoke(ctx)
+        except DextrVosError as fault:
+            click.echo(f"dextr-vos: {fault}", err=True)
+            ctx.exit(2)
+        except Interrupted as stop:
+            click.echo(f"dextr-vos: {stop}", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=CommandsByFile, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dextr-vos")
+@click.option("-v", "--verbose", is_flag=True, help="Tell more about what is being done.")
+def main(verbose: bool) -> None:
+    """Clicks on a few frames in, masks of every frame out.
+
+    The road: annotate → train-propagation → evaluate (or export).
+    """
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format="%(message)s")
+    for library in ("PIL", "matplotlib", "libav"):
+        logging.getLogger(library).setLevel(logging.WARNING)

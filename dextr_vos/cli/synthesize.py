@@ -1,0 +1,37 @@
+"""`dextr-vos synthesize`: a made-up clip with its true masks and clicks, to try things on."""
+
+from pathlib import Path
+
+import rich_click as click
+
+
+@click.command(short_help="Render a clip with known masks to try things on.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Folder to fill, as DAVIS has it."
+)
+@click.option("--name", default="turntable", show_default=True, help="Name of the clip.")
+@click.option("--frames", default=60, show_default=True, type=click.IntRange(2, 10000))
+@click.option("--size", default="640x360", show_default=True, help="Width x height in pixels.")
+@click.option("--seed", default=0, show_default=True)
+def command(out: Path, name: str, frames: int, size: str, seed: int) -> None:
+    """Render a textured object that turns, deforms, passes behind a pole and through changing light.
+
+    OUT gets JPEGImages/480p/<name>, Annotations/480p/<name>, ImageSets/2016/val.txt and <name>-clicks.json
+    with the object's four extreme points on the first, middle and last frame.
+    """
+    import re
+
+    from dextr_vos.cli.progress import progress_bar
+    from dextr_vos.datasets.synthetic import write_clip
+    from dextr_vos.errors import InputError
+
+    if not re.fullmatch(r"[1-9]\d{1,3}x[1-9]\d{1,3}", size):
+        raise InputError(f"--size {size}: expected width x height in pixels, like 640x360")
+    if not re.fullmatch(r"[\w-]+", name) or seed < 0:
+        raise InputError(
+            f"--name takes letters, digits, - and _ and --seed is 0 or more, got {name!r}, {seed}"
+        )
+    width, height = (int(side) for side in size.split("x"))
+    with progress_bar("rendering") as on_frame:
+        write_clip(out, name, frames, (height, width), seed, on_frame)
+    click.echo(f"clip {out / 'JPEGImages' / '480p' / name}, clicks {out / f'{name}-clicks.json'}")

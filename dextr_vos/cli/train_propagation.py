@@ -1,0 +1,74 @@
+"""`dextr-vos train-propagation`: masks of keyframes to a network and the masks of every frame."""
+
+from pathlib import Path
+
+import rich_click as click
+
+
+@click.command(short_help="Masks of keyframes to masks of every frame.")
+@click.argument("clip", type=click.Path(path_type=Path))
+@click.option(
+    "--keyframes",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A workspace, or a folder of mask PNGs named like their frames ({0, 255} or indexed).",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option(
+    "--network", type=click.Choice(["lite", "osvos"]), default="lite", show_default=True, help="Which tier."
+)
+@click.option("--parent", type=click.Path(path_type=Path), help="Checkpoint to start from.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same masks on the CPU.")
+@click.option("--max-steps", type=click.IntRange(min=1), help="Step limit in place of the network's own.")
+def command(
+    clip: Path,
+    keyframes: Path,
+    out: Path,
+    network: str,
+    parent: Path | None,
+    device: str,
+    seed: int,
+    max_steps: int | None,
+) -> None:
+    """Fine-tune a network on every keyframe of CLIP, then segment all its frames.
+
+    Masks land in RUN/masks/<frame>.png; the keyframes' own masks are copied there untouched. After Ctrl-C
+    the same command goes on where it was.
+    """
+    from dextr_vos.cli.progress import progress_bar
+    from dextr_vos.errors import InputError
+    from dextr_vos.frames import open_clip
+    from dextr_vos.interrupt import interruptible
+    from dextr_vos.pipeline import train_propagation
+    from dextr_vos.propagation.tiers import tier_named
+    from dextr_vos.runtime import pick_device
+
+    if seed < 0:
+        raise InputError(f"--seed is 0 or more, got {seed}")
+    opened = open_clip(clip)
+    with (
+        interruptible() as stop_asked,
+        progress_bar("fine-tuning") as on_step,
+        progress_bar("segmenting") as on_frame,
+    ):
+        record = train_propagation(
+            opened,
+            keyframes,
+            out,
+            tier_named(network),
+            device=pick_device(device),
+            parent=parent,
+            seed=seed,
+            max_steps=max_steps,
+            on_step=on_step,
+            on_frame=on_frame,
+            stop_asked=stop_asked,
+        )
+    training = record.training
+    reasons = {"settled": "the loss has settled", "step limit": "the step limit was reached"}
+    click.echo(
+        f"fine-tuned in {training.steps} steps ({training.seconds:.0f} s): {reasons[training.stop]}, "
+        f"at {training.loss:.3f}"
+    )
+    click.echo(f"{len(opened)} masks in {out / 'masks'}, {len(record.keyframes)} of them copied keyframes")

@@ -1,0 +1,192 @@
+"""DAVIS on disk: split lists, clips, frames and ground truth (Perazzi et al. 2016; Pont-Tuset et al. 2017).
+
+Both years share one layout: `JPEGImages/480p/<clip>/00000.jpg` and `Annotations/480p/<clip>/00000.png`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from dextr_vos.errors import InputError
+from dextr_vos.masks import VOID, Labels, read_labels
+
+YEARS = (2016, 2017)
+_FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class Davis:
+    """A folder in the layout of DAVIS 2016 or 2017; nothing is read before it is asked for.
+
+    Attributes:
+        root: the folder that holds `JPEGImages` and `Annotations`.
+        resolution: the folder below those, as the data set names it.
+    """
+
+    root: Path
+    resolution: str = "480p"
+
+    @property
+    def annotations(self) -> Path:
+        """The folder with one folder of masks a clip."""
+        return self.root / "Annotations" / self.resolution
+
+    def available_clips(self) -> list[str]:
+        """Names of all annotated clips on disk, sorted.
+
+        Raises:
+            InputError: the root or its annotations are missing, or hold no clip.
+        """
+        if not self.root.is_dir():
+            raise InputError(f"there is no DAVIS folder {self.root}; give the folder that holds Annotations")
+        if not self.annotations.is_dir():
+            raise InputError(
+                f"expected one folder of masks a clip in {self.annotations}, which is not there; "
+                f"give the folder that holds Annotations/{self.resolution}"
+            )
+        clips = sorted(path.name for path in self.annotations.iterdir() if _is_clip(path))
+        if not clips:
+            raise InputError(f"expected one folder of masks a clip in {self.annotations}, found none")
+        return clips
+
+    def clips(self, split: str = "val", year: int | None = None) -> list[str]:
+        """Clips of a split, in the order of its list; all annotated clips when the root has no list at all.
+
+        Three forms of lists are read: `ImageSets/<year>/<split>.txt` and `<split>_seqs.txt` with a clip
+        a line, `ImageSets/<resolution>/<split>.txt` with a frame and its mask a line.
+
+        Args:
+            split: `train`, `val` or another list the root has.
+            year: whose list to prefer when there are several; 2017 when not given.
+
+        Raises:
+            InputError: the root has lists but not this one, or the list is empty or names a missing clip.
+        """
+        available = self.available_clips()
+        lists = self._split_lists(year or YEARS[-1])
+        if not lists:
+            return available
+        if split not in lists:
+            raise InputError(
+                f"{self.root} has no list of the split {split!r}; its splits are {', '.join(sorted(lists))}"
+            )
+        path = lists[split]
+        clips = _read_split(path)
+        if not clips:
+            raise InputError(f"expected a clip a line in the split list {path}, found none")
+        missing = [clip for clip in clips if clip not in available]
+        if missing:
+            raise InputError(
+                f"the split list {path} names {len(missing)} clips that are not in {self.annotations}: "
+                f"{_some(missing)}; download them or name the clips to use ({_some(available)})"
+            )
+        return clips
+
+    def require(self, clip: str) -> str:
+        """The clip's name, if it is there.
+
+        Raises:
+            InputError: it is not; the sentence names those that are.
+        """
+        available = self.available_clips()
+        if clip not in available:
+            raise InputError(
+                f"there is no clip {clip!r} in {self.annotations}; there are {_some(available, 100)}"
+            )
+        return clip
+
+    def annotation_paths(self, clip: str) -> list[Path]:
+        """The clip's masks in the order of its frames; a frame's name is the file's stem.
+
+        Raises:
+            InputError: there is no such clip, or it has no mask.
+        """
+        paths = _files(self.annotations / self.require(clip), (".png",))
+        if not paths:
+            raise InputError(
+                f"expected masks 00000.png, 00001.png, … in {self.annotations / clip}, found none"
+            )
+        return paths
+
+    def frame_paths(self, clip: str) -> list[Path]:
+        """The clip's pictures in the order of its frames.
+
+        Raises:
+            InputError: there is no such clip, or it has no picture.
+        """
+        folder = self.root / "JPEGImages" / self.resolution / self.require(clip)
+        paths = _files(folder, _FRAME_SUFFIXES)
+        if not paths:
+            raise InputError(
+                f"expected frames 00000.jpg, 00001.jpg, … of the clip {clip!r} in {folder}, found none"
+            )
+        return paths
+
+    def read_annotation(self, path: Path) -> Labels:
+        """One ground-truth mask: H×W uint8, 0 background, 1…N objects (1 in DAVIS 2016), 255 void.
+
+        Raises:
+            InputError: the file is missing, broken, or no mask.
+        """
+        return read_labels(path)
+
+    def guess_year(self, clip: str) -> int:
+        """2016 when the clip's masks hold {0, 255}, 2017 when they hold object numbers.
+
+        Raises:
+            InputError: there is no such clip, or a mask cannot be read.
+        """
+        for path in self.annotation_paths(clip):
+            # the raw values: read_labels makes the two years alike
+            try:
+                with Image.open(path) as picture:
+                    values = set(np.unique(np.array(picture)).tolist()) - {0}
+            except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as fault:
+                raise InputError(f"cannot read the mask {path}: {fault}; download it again") from None
+            if values:
+                return 2016 if values == {VOID} else 2017
+        return 2017
+
+    def _split_lists(self, year: int) -> dict[str, Path]:
+        """The root's split lists by split; the year's own first, then those of no year, then the other's."""
+        others = [str(other) for other in YEARS if other != year]
+        found: dict[str, Path] = {}
+        for folder in [str(year), self.resolution]:
+            for path in _files(self.root / "ImageSets" / folder, (".txt",)):
+                found.setdefault(path.stem, path)
+        for path in _files(self.root, ("_seqs.txt",)):
+            found.setdefault(path.name.removesuffix("_seqs.txt"), path)
+        for folder in others:
+            for path in _files(self.root / "ImageSets" / folder, (".txt",)):
+                found.setdefault(path.stem, path)
+        return found
+
+
+def _is_clip(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")
+
+
+def _files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Visible files of a folder with one of the endings, by name; none when there is no folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path for path in folder.iterdir() if path.name.endswith(endings) and not path.name.startswith(".")
+    )
+
+
+def _read_split(path: Path) -> list[str]:
+    """Clips of a split list, each once, in order; a line is a clip, or a frame and its mask."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise InputError(f"cannot read the split list {path}: {fault}") from None
+    firsts = [PurePosixPath(line.split()[0]) for line in lines if line.strip()]
+    clips = [first.parent.name if first.suffix in _FRAME_SUFFIXES else first.name for first in firsts]
+    return list(dict.fromkeys(clips))
+
+
+def _some(names: list[str], most: int = 10) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

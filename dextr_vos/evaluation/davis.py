@@ -1,0 +1,286 @@
+"""Scores of a folder of results on DAVIS: values in, values out (semi-supervised rules of 2016 and 2017).
+
+A result is `<results>/<clip>/<frame>.png`, or `<results>/<clip>/masks/<frame>.png` as our own runs write it
+with `<results>/<clip>/run.json` beside, whose `keyframes` names the frames that a person annotated.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from dextr_vos.datasets.davis import Davis
+from dextr_vos.errors import InputError
+from dextr_vos.evaluation.metrics import (
+    Statistics,
+    Values,
+    average,
+    boundary_accuracy,
+    region_similarity,
+    statistics,
+)
+from dextr_vos.masks import VOID, Labels, object_ids, read_labels
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectScores:
+    """J and F of one object of one clip.
+
+    Attributes:
+        clip: name of the clip.
+        object_id: number of the object; 1 in DAVIS 2016.
+        frames: names of the scored frames, in order.
+        j: region similarity, one value a frame.
+        f: boundary accuracy, one value a frame.
+    """
+
+    clip: str
+    object_id: int
+    frames: tuple[str, ...]
+    j: Values
+    f: Values
+
+    @property
+    def name(self) -> str:
+        """The name the official tables give it: `<clip>_<object>`."""
+        return f"{self.clip}_{self.object_id}"
+
+    @property
+    def j_statistics(self) -> Statistics:
+        """Mean, recall and decay of J."""
+        return statistics(self.j)
+
+    @property
+    def f_statistics(self) -> Statistics:
+        """Mean, recall and decay of F."""
+        return statistics(self.f)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of all clips.
+
+    Attributes:
+        year: 2016 (one object a clip) or 2017 (each object on its own).
+        objects: scores over all frames but the first and last.
+        unaided: the same over frames that were no keyframe; empty when no keyframes are known.
+        left_out: for each clip that is not in `unaided` though keyframes are known, why.
+        keyframes: names of the keyframes of each clip for which they are known.
+    """
+
+    year: int
+    objects: tuple[ObjectScores, ...]
+    unaided: tuple[ObjectScores, ...]
+    left_out: Mapping[str, str]
+    keyframes: Mapping[str, tuple[str, ...]]
+
+
+def overall(objects: Sequence[ObjectScores]) -> tuple[Statistics, Statistics]:
+    """J and F averaged over objects, each object weighing the same, as the official script does.
+
+    In DAVIS 2016, with one object a clip, this is the mean over clips.
+
+    Raises:
+        ValueError: there are no objects.
+    """
+    return average(one.j_statistics for one in objects), average(one.f_statistics for one in objects)
+
+
+def evaluate(
+    davis: Davis,
+    results: Path,
+    clips: Sequence[str],
+    year: int | None = None,
+    keyframes: Sequence[str | int] | None = None,
+    workers: int | None = None,
+    on_clip: Callable[[str], None] | None = None,
+) -> Scores:
+    """Score a folder of results; every file is looked for before the first is read.
+
+    DAVIS 2016: every non-zero index of a result is foreground. DAVIS 2017, as in the official code: the
+    objects are 1…N with N the largest number in the first mask, so one that comes later is background; an
+    object that a result lacks is scored as empty; void is background; numbers above N are refused. Void in
+    a result, which the official code refuses, is background too, with a warning in the log.
+
+    Args:
+        davis: the data set.
+        results: folder of results, one folder a clip.
+        clips: names of the clips to score, at least one.
+        year: 2016 or 2017; told from the first clip's masks when not given.
+        keyframes: names or indices of the frames that were annotated, for all clips; from each clip's
+            `run.json` when not given.
+        workers: threads; as many as there are cores when not given. The numbers do not depend on it.
+        on_clip: called with a clip's name when it is scored.
+
+    Raises:
+        InputError: a clip, its results or a result's frame is missing or cannot be scored.
+    """
+    if not clips:
+        raise InputError("expected at least one clip to score, got none")
+    if not results.is_dir():
+        raise InputError(
+            f"there is no folder of results {results}; give the folder that holds <clip>/<frame>.png"
+        )
+    year = davis.guess_year(clips[0]) if year is None else year
+    plans = [_plan(davis, results, clip, keyframes) for clip in clips]
+    objects: list[ObjectScores] = []
+    unaided: list[ObjectScores] = []
+    left_out: dict[str, str] = {}
+    with ThreadPoolExecutor(workers or _cores()) as pool:
+        for plan in plans:
+            scored = _score_clip(davis, plan, year, pool)
+            objects += scored
+            kept, reason = _without_keyframes(scored, plan.keyframes)
+            unaided += kept
+            if reason:
+                left_out[plan.clip] = reason
+            if on_clip:
+                on_clip(plan.clip)
+    known = {plan.clip: plan.keyframes for plan in plans if plan.keyframes is not None}
+    return Scores(year, tuple(objects), tuple(unaided), left_out if known else {}, known)
+
+
+def _cores() -> int:
+    """Cores this process may use; not every system can tell, then all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What there is to score of one clip: mask files of the scored frames, and the keyframes if known."""
+
+    clip: str
+    first_truth: Path
+    pairs: tuple[tuple[Path, Path], ...]
+    keyframes: tuple[str, ...] | None
+
+
+def _plan(davis: Davis, results: Path, clip: str, keyframes: Sequence[str | int] | None) -> _Plan:
+    truths = davis.annotation_paths(clip)
+    if len(truths) < 3:
+        raise InputError(
+            f"clip {clip} has {len(truths)} annotated frames in {davis.annotations / clip}, "
+            "expected at least 3, because the first and the last are not scored"
+        )
+    folder = results / clip
+    if not folder.is_dir():
+        raise InputError(
+            f"there are no results of clip {clip} in {results}; expected the folder {folder}, "
+            "make them or name the clips to score"
+        )
+    masks = folder / "masks" if (folder / "masks").is_dir() else folder
+    pairs = [(truth, masks / truth.name) for truth in truths[1:-1]]
+    missing = [truth.stem for truth, mask in pairs if not mask.is_file()]
+    if missing:
+        raise InputError(
+            f"clip {clip}, frame {missing[0]}: there is no result {masks / missing[0]}.png "
+            f"({len(missing)} of {len(pairs)} frames of the clip are missing); make the missing masks"
+        )
+    names = [truth.stem for truth in truths]
+    marks = _run_keyframes(folder / "run.json") if keyframes is None else keyframes
+    known = None if marks is None else tuple(_frame_name(mark, names, clip) for mark in marks)
+    return _Plan(clip, truths[0], tuple(pairs), known)
+
+
+def _run_keyframes(path: Path) -> list[str | int] | None:
+    """The keyframes our runs note; None when there is no such file."""
+    if not path.is_file():
+        return None
+    try:
+        marks = json.loads(path.read_text(encoding="utf-8"))["keyframes"]
+        if not isinstance(marks, list) or not all(isinstance(mark, str) for mark in marks):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            f'expected {path} to hold "keyframes": ["00000", …], the names of the annotated frames, '
+            "and found no such list; mend it, or give the keyframes yourself"
+        ) from None
+    return marks
+
+
+def _frame_name(mark: str | int, names: Sequence[str], clip: str) -> str:
+    """The name of a frame given by its name or its index from 0."""
+    if isinstance(mark, str) and mark in names:
+        return mark
+    if isinstance(mark, int) or mark.isdecimal():
+        index = int(mark)
+        if 0 <= index < len(names):
+            return names[index]
+    raise InputError(
+        f"the keyframe {mark!r} is no frame of clip {clip}, which has the {len(names)} frames "
+        f"{names[0]} to {names[-1]}"
+    )
+
+
+def _score_clip(davis: Davis, plan: _Plan, year: int, pool: ThreadPoolExecutor) -> list[ObjectScores]:
+    """Scores of each object of a clip; the frames are dealt to the pool and put together in order."""
+    numbers = [1]
+    if year == 2017:
+        present = object_ids(davis.read_annotation(plan.first_truth))
+        if not present:
+            raise InputError(f"clip {plan.clip}: the first mask {plan.first_truth} holds no object to score")
+        numbers = list(range(1, max(present) + 1))
+
+    def score(pair: tuple[Path, Path]) -> tuple[list[tuple[float, float]], bool]:
+        truth = davis.read_annotation(pair[0])
+        labels = _read_result(pair[1], plan.clip, truth.shape)
+        if year == 2016:
+            both = [((truth != 0) & (truth != VOID), labels != 0)]
+        else:
+            _refuse_surplus(labels, len(numbers), plan.clip, pair[1])
+            both = [(truth == number, labels == number) for number in numbers]
+        values = [(region_similarity(*masks), boundary_accuracy(*masks)) for masks in both]
+        return values, bool((labels == VOID).any())
+
+    scored = list(pool.map(score, plan.pairs))
+    if year == 2017 and any(void for _, void in scored):
+        logger.warning("clip %s: void (255) in the results is scored as background", plan.clip)
+    values = np.array([frame for frame, _ in scored], dtype=np.float64)
+    frames = tuple(truth.stem for truth, _ in plan.pairs)
+    return [
+        ObjectScores(plan.clip, number, frames, values[:, place, 0], values[:, place, 1])
+        for place, number in enumerate(numbers)
+    ]
+
+
+def _read_result(path: Path, clip: str, size_hw: tuple[int, ...]) -> Labels:
+    try:
+        labels = read_labels(path)
+    except InputError as fault:
+        raise InputError(f"clip {clip}, frame {path.stem}: {fault}") from None
+    if labels.shape != size_hw:
+        raise InputError(
+            f"clip {clip}, frame {path.stem}: "
+            f"the result {path} is {labels.shape[1]}×{labels.shape[0]} pixels, "
+            f"expected {size_hw[1]}×{size_hw[0]} as in the data set; make it again at that size"
+        )
+    return labels
+
+
+def _refuse_surplus(labels: Labels, objects: int, clip: str, path: Path) -> None:
+    surplus = labels[(labels > objects) & (labels != VOID)]
+    if len(surplus):
+        raise InputError(
+            f"clip {clip}, frame {path.stem}: the result {path} holds object {surplus.max()}, "
+            f"the clip has objects 1 to {objects}; number the objects as in the first mask"
+        )
+
+
+def _without_keyframes(
+    scored: list[ObjectScores], keyframes: tuple[str, ...] | None
+) -> tuple[list[ObjectScores], str | None]:
+    """A clip's scores over frames that were no keyframe, or why there are none."""
+    if keyframes is None:
+        return [], "its keyframes are not known"
+    kept = np.array([frame not in keyframes for frame in scored[0].frames])
+    if not kept.any():
+        return [], "every scored frame was a keyframe"
+    frames = tuple(frame for frame, keep in zip(scored[0].frames, kept, strict=True) if keep)
+    return [replace(one, frames=frames, j=one.j[kept], f=one.f[kept]) for one in scored], None

@@ -1,0 +1,42 @@
+"""Ctrl-C that waits for a safe moment: long work asks between steps whether it should stop."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+StopAsked = Callable[[], bool]
+
+
+def never() -> bool:
+    """The answer for work that nobody interrupts."""
+    return False
+
+
+@contextmanager
+def interruptible() -> Iterator[StopAsked]:
+    """While the block runs, the first Ctrl-C (or SIGTERM) is only noted; a second one stops at once.
+
+    Yields:
+        A function that tells whether a stop was asked for. Outside the main thread, where signals cannot be
+        handled, it is always False.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield never
+        return
+    asked = threading.Event()
+    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(kind: int, frame: FrameType | None) -> None:
+        asked.set()
+        for restored, handler in before.items():
+            signal.signal(restored, handler)
+
+    for kind in before:
+        signal.signal(kind, note)
+    try:
+        yield asked.is_set
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

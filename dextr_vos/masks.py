@@ -1,0 +1,156 @@
+"""Masks: indexed PNG files, the palette, and soft masks made into labels.
+
+`labels` is H×W uint8: 0 background, 1…254 objects, 255 void (never an object). Files written by DAVIS 2016
+({0, 255}), by DAVIS 2017 (indexed) and by this package are told apart when they are read.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from dextr_vos.errors import InputError
+from dextr_vos.files import atomic_path
+from dextr_vos.geometry import FloatArray
+
+Labels = npt.NDArray[np.uint8]
+
+VOID = 255
+MAX_OBJECTS = 254
+# Above this, the values of a grey mask are taken for grey levels (anti-aliasing), not for object numbers.
+_LARGEST_GREY_INDEX = 64
+
+
+def voc_palette() -> npt.NDArray[np.uint8]:
+    """The PASCAL VOC colour map, 256×3 uint8: bits of the index dealt to R, G, B from the top bit down."""
+    index = np.arange(256)
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            palette[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
+    return palette
+
+
+def write_labels(path: Path, labels: Labels) -> None:
+    """Write labels as an indexed PNG with the VOC palette, atomically.
+
+    Args:
+        path: file to write, `.png`.
+        labels: H×W uint8.
+    """
+    picture = Image.fromarray(np.ascontiguousarray(labels, dtype=np.uint8))
+    picture.putpalette(voc_palette().tobytes())
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format="PNG")
+
+
+def read_labels(path: Path, size_hw: tuple[int, int] | None = None) -> Labels:
+    """Read a mask file as labels.
+
+    A grey {0, 255} mask (DAVIS 2016) becomes {0, 1}; indexed files keep their numbers, with 255 as void.
+
+    Args:
+        path: PNG with a palette, or grey, or a true-colour picture of a grey or VOC-coloured mask.
+        size_hw: when given, the size the mask must have.
+
+    Returns:
+        H×W uint8 labels.
+
+    Raises:
+        InputError: the file is missing, broken, of another size, or its values cannot be object numbers.
+    """
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            labels = _labels_of(picture, path)
+    except FileNotFoundError:
+        raise InputError(f"there is no mask {path}") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as fault:
+        raise InputError(f"cannot read the mask {path}: {fault}; save it again as a PNG") from None
+    if size_hw is not None and labels.shape != size_hw:
+        raise InputError(
+            f"the mask {path} is {labels.shape[1]}×{labels.shape[0]} pixels, "
+            f"its frame is {size_hw[1]}×{size_hw[0]}; masks must have the size of their frames"
+        )
+    return labels
+
+
+def _labels_of(picture: Image.Image, path: Path) -> Labels:
+    if picture.mode == "P":
+        indices = np.array(picture, dtype=np.uint8)
+        palette = picture.getpalette() or []
+        # a grey picture that some tool saved with a palette: 255 is white there, not void
+        return indices if palette[765:768] != [255, 255, 255] else _labels_of_grey(indices, path)
+    if picture.mode == "1":
+        return np.array(picture, dtype=np.uint8)
+    if picture.mode in ("RGB", "RGBA", "LA", "PA"):
+        return _labels_of_colours(np.array(picture.convert("RGB")), path)
+    return _labels_of_grey(np.array(picture), path)
+
+
+def _labels_of_grey(grey: npt.NDArray[np.generic], path: Path) -> Labels:
+    white = grey == VOID
+    if (white | (grey == 0)).all():
+        binary: Labels = white.astype(np.uint8)
+        return binary
+    values = np.unique(grey)
+    numbers = values[values != VOID]
+    if numbers.max() > _LARGEST_GREY_INDEX or numbers.min() < 0:
+        raise InputError(
+            f"the mask {path} holds {len(values)} different grey levels up to {int(values.max())}, expected "
+            "{0, 255} or small object numbers; it looks anti-aliased or like a photograph, "
+            "save it without smoothing"
+        )
+    labels: Labels = grey.astype(np.uint8)
+    return labels
+
+
+def _labels_of_colours(rgb: npt.NDArray[np.uint8], path: Path) -> Labels:
+    if (rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 0] == rgb[..., 2]).all():
+        return _labels_of_grey(rgb[..., 0], path)
+    code = rgb.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+    palette_code = voc_palette().astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+    order = np.argsort(palette_code)
+    place = np.clip(np.searchsorted(palette_code[order], code), 0, 255)
+    index: npt.NDArray[np.int64] = order[place]
+    if not (palette_code[index] == code).all():
+        raise InputError(
+            f"the mask {path} is a colour picture whose colours are not the PASCAL VOC palette; "
+            "save it as an indexed PNG, or as grey with 0 and 255"
+        )
+    labels: Labels = index.astype(np.uint8)
+    return labels
+
+
+def labels_from_probs(probs: Sequence[FloatArray] | FloatArray, threshold: float = 0.5) -> Labels:
+    """Labels from one soft mask an object, by soft arg-max, so that objects never overlap.
+
+    The background's probability is the product of all objects' complements and everything is compared as
+    odds (soft aggregation; Oh et al., STM, ICCV 2019). With one object this is the threshold alone.
+
+    Args:
+        probs: K arrays H×W in [0, 1], object 1 first.
+        threshold: probability at which a lone object and the background are equally likely.
+
+    Returns:
+        H×W uint8 labels in 0…K.
+    """
+    if len(probs) == 1:
+        alone: Labels = (np.asarray(probs[0]) > threshold).astype(np.uint8)
+        return alone
+    stack = np.clip(np.asarray(probs, dtype=np.float32), 1e-6, 1 - 1e-6)
+    log_odds = np.log(stack) - np.log1p(-stack) - np.log(threshold / (1 - threshold))
+    # log of the product of the complements, 1 − p = 1 / (1 + odds)
+    background_log = -np.logaddexp(0, log_odds).sum(axis=0)
+    background_log_odds = background_log - np.log(-np.expm1(background_log))
+    labels: Labels = np.where(
+        log_odds.max(axis=0) > background_log_odds, log_odds.argmax(axis=0) + 1, 0
+    ).astype(np.uint8)
+    return labels
+
+
+def object_ids(labels: Labels) -> list[int]:
+    """Numbers of the objects that occur, ascending, without background and void."""
+    return [int(value) for value in np.unique(labels) if value not in (0, VOID)]

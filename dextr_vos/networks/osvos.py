@@ -1,0 +1,269 @@
+"""OSVOS: from a frame to the logits of its objects, and the optimisers that teach it.
+
+Caelles, Maninis, Pont-Tuset, Leal-Taixé, Cremers, Van Gool, "One-Shot Video Object Segmentation", CVPR 2017:
+VGG-16 without its classifier, side outputs of four stages, fused at full size. Names of modules are those of
+the published parent network.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.io import loadmat
+from torch import Tensor, nn
+
+from dextr_vos.errors import InputError, WeightsError
+
+# subtracted from blue, green and red in 0…255
+MEAN_BGR = (104.00699, 116.66877, 122.67892)
+# what torchvision's VGG-16 expects of red, green and blue in 0…1
+_TORCHVISION_MEAN_RGB = (0.485, 0.456, 0.406)
+_TORCHVISION_STD_RGB = (0.229, 0.224, 0.225)
+
+_STAGE_WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+_SIDE_WIDTH = 16
+_PER_OBJECT = ("score_dsn.", "fuse.")
+
+
+class Osvos(nn.Module):
+    """VGG-16 with four side outputs, fused.
+
+    Args:
+        num_objects: score channels K, one an object. With 1 the network is the published one; with more,
+            `score_dsn` and `fuse` have K rows and all else is shared.
+
+    Raises:
+        InputError: `num_objects` is less than 1.
+    """
+
+    def __init__(self, num_objects: int = 1) -> None:
+        super().__init__()
+        if num_objects < 1:
+            raise InputError(f"OSVOS segments at least one object, not {num_objects}")
+        factors = [2 ** (i + 1) for i in range(4)]
+        self.upscale = nn.ModuleList(_bilinear(_SIDE_WIDTH, factor) for factor in factors)
+        self.upscale_ = nn.ModuleList(_bilinear(1, factor) for factor in factors)
+        self.stages = nn.ModuleList(_stage(index) for index in range(5))
+        self.side_prep = nn.ModuleList(
+            nn.Conv2d(widths[-1], _SIDE_WIDTH, 3, padding=1) for widths in _STAGE_WIDTHS[1:]
+        )
+        self.score_dsn = nn.ModuleList(nn.Conv2d(_SIDE_WIDTH, num_objects, 1) for _ in range(4))
+        self.fuse = nn.Conv2d(4 * _SIDE_WIDTH, num_objects, 1)
+        for conv in (*self.side_prep, *self.score_dsn, self.fuse):
+            _near_zero(conv)
+
+    def forward(self, frames: Tensor) -> list[Tensor]:
+        """Logits of the four sides and of their fusion.
+
+        Args:
+            frames: N×3×H×W float, blue, green, red minus the mean (`osvos_input`); any size.
+
+        Returns:
+            Five tensors N×K×H×W: the side scores from fine to coarse, then the fused score.
+        """
+        size_hw = (frames.shape[-2], frames.shape[-1])
+        scores, prepared = [], []
+        x = self.stages[0](frames)  # 64, H
+        for i in range(4):
+            x = self.stages[i + 1](x)  # 128 at H/2, 256 at H/4, 512 at H/8, 512 at H/16
+            side = self.side_prep[i](x)  # 16
+            prepared.append(_crop_centre(self.upscale[i](side), size_hw))
+            score = self.score_dsn[i](side)  # K
+            # objects become samples, so that one 1→1 kernel serves them all
+            upscaled = self.upscale_[i](score.flatten(0, 1).unsqueeze(1))
+            scores.append(_crop_centre(upscaled, size_hw).reshape(len(frames), -1, *size_hw))
+        return [*scores, self.fuse(torch.cat(prepared, dim=1))]
+
+
+def osvos_input(images_rgb: npt.NDArray[np.uint8]) -> Tensor:
+    """What `Osvos` takes: blue, green, red minus the mean.
+
+    Args:
+        images_rgb: N×H×W×3 uint8.
+
+    Returns:
+        N×3×H×W float32 on the CPU.
+
+    Raises:
+        InputError: another shape or type.
+    """
+    if images_rgb.ndim != 4 or images_rgb.shape[3] != 3 or images_rgb.dtype != np.uint8:
+        raise InputError(f"expected frames N×H×W×3 uint8, got {images_rgb.shape} {images_rgb.dtype}")
+    bgr = torch.from_numpy(np.ascontiguousarray(images_rgb[..., ::-1].transpose(0, 3, 1, 2)))
+    return bgr.float() - torch.tensor(MEAN_BGR).view(1, 3, 1, 1)
+
+
+def repeat_objects(state: Mapping[str, Tensor], num_objects: int) -> dict[str, Tensor]:
+    """A state of one object made one of `num_objects`, so that the parent network can start any number.
+
+    Args:
+        state: of an `Osvos` with one object; not changed.
+        num_objects: K, at least 1.
+
+    Returns:
+        The same state with the rows of `score_dsn` and `fuse` repeated K times.
+
+    Raises:
+        WeightsError: the state is of several objects already.
+    """
+    repeated = dict(state)
+    for key, tensor in state.items():
+        if not key.startswith(_PER_OBJECT):
+            continue
+        if len(tensor) != 1:
+            raise WeightsError(
+                f"expected the weights of one object, {key} has {len(tensor)} rows; "
+                "start from the parent network, not from one that was fine-tuned on several objects"
+            )
+        repeated[key] = tensor.repeat(num_objects, *[1] * (tensor.ndim - 1))
+    return repeated
+
+
+def online_optimizer(network: Osvos, lr: float = 1e-8) -> torch.optim.SGD:
+    """SGD for fine-tuning on one clip, with the release's rates.
+
+    Momentum 0.9; weight decay 2e-4 on weights only; biases twice as fast; `fuse` a hundredth. `score_dsn`
+    is not in it, and neither is `upscale`, which never learns.
+
+    Args:
+        network: moved to its device already.
+        lr: for a loss summed over the pixels of one frame.
+    """
+    return _sgd(network, lr, {"stages": 1, "side_prep": 1, "fuse": 0.01})
+
+
+def parent_optimizer(network: Osvos, lr: float = 1e-8) -> torch.optim.SGD:
+    """SGD for the parent network: as `online_optimizer`, and `score_dsn` learns at a tenth."""
+    return _sgd(network, lr, {"stages": 1, "side_prep": 1, "score_dsn": 0.1, "fuse": 0.01})
+
+
+def load_imagenet_torchvision(network: Osvos, state_dict: Mapping[str, Tensor]) -> None:
+    """Start the stages from torchvision's VGG-16.
+
+    That network was trained on red, green and blue in 0…1, normalised. Order, scale and mean are folded
+    into the first convolution, so that with `osvos_input` it computes the same function. Only within one
+    pixel of the border values differ a little: zero padding stands for MEAN_BGR here, for torchvision's
+    mean there (they differ by less than one grey level).
+
+    Args:
+        network: changed in place; only when all weights fit.
+        state_dict: with the keys `features.N.weight` and `features.N.bias`; others are ignored.
+
+    Raises:
+        WeightsError: a convolution is missing or has another shape.
+    """
+    numbers = sorted(int(key.split(".")[1]) for key in state_dict if _is_feature_weight(key))
+    weights = [state_dict[f"features.{n}.weight"].detach().double() for n in numbers]
+    biases = [state_dict.get(f"features.{n}.bias", torch.empty(0)).detach().double() for n in numbers]
+    if weights and weights[0].shape[1:] == (3, 3, 3) and biases[0].shape == weights[0].shape[:1]:
+        std, mean, grey = (
+            torch.tensor(values, dtype=torch.float64).view(3, 1, 1)
+            for values in (_TORCHVISION_STD_RGB, _TORCHVISION_MEAN_RGB, MEAN_BGR[::-1])
+        )
+        biases[0] = biases[0] + (weights[0] * ((grey / 255 - mean) / std)).sum((1, 2, 3))
+        weights[0] = (weights[0] / (255 * std)).flip(1)
+    _fill_stages(network, weights, biases, "the torchvision VGG-16 state dict")
+
+
+def load_caffe_mat(network: Osvos, path: Path) -> None:
+    """Start the stages from Caffe's VGG-16, `vgg_caffe.mat`.
+
+    Args:
+        network: changed in place; only when all weights fit.
+        path: a MATLAB file (up to version 7) with the cell arrays `weights` and `biases`, one cell a
+            convolution; kernels as Caffe's MATLAB interface gives them, width×height×in×out.
+
+    Raises:
+        WeightsError: the file is missing or broken, or holds other shapes.
+    """
+    if not path.exists():
+        raise WeightsError(f"there are no weights {path}")
+    try:
+        arrays = loadmat(path, appendmat=False)
+        weights = [torch.from_numpy(np.array(kernel.T)) for kernel in arrays["weights"].ravel()]
+        biases = [torch.from_numpy(np.array(bias.ravel())) for bias in arrays["biases"].ravel()]
+    except KeyError as fault:
+        raise WeightsError(f"{path} has no array {fault}; expected vgg_caffe.mat of OSVOS") from None
+    except Exception as fault:  # whatever a MATLAB reader stumbles over is the file's fault
+        raise WeightsError(
+            f"cannot read {path} as a MATLAB file: {fault}; fetch vgg_caffe.mat again"
+        ) from fault
+    _fill_stages(network, weights, biases, str(path))
+
+
+def _is_feature_weight(key: str) -> bool:
+    return key.startswith("features.") and key.endswith(".weight") and key.split(".")[1].isdigit()
+
+
+def _fill_stages(network: Osvos, weights: list[Tensor], biases: list[Tensor], source: str) -> None:
+    convs = [module for module in network.stages.modules() if isinstance(module, nn.Conv2d)]
+    if not len(weights) == len(biases) == len(convs):
+        raise WeightsError(
+            f"expected {len(convs)} convolutions of VGG-16 in {source}, got {len(weights)} kernels "
+            f"and {len(biases)} biases"
+        )
+    for index, (conv, weight, bias) in enumerate(zip(convs, weights, biases, strict=True)):
+        expected = (tuple(conv.weight.shape), (conv.out_channels,))
+        if (tuple(weight.shape), tuple(bias.shape)) != expected:
+            raise WeightsError(
+                f"convolution {index + 1} of VGG-16 in {source} has kernel {tuple(weight.shape)} and bias "
+                f"{tuple(bias.shape)}, expected {expected[0]} and {expected[1]}"
+            )
+    with torch.no_grad():
+        for conv, weight, bias in zip(convs, weights, biases, strict=True):
+            conv.weight.copy_(weight)
+            if conv.bias is not None:
+                conv.bias.copy_(bias)
+
+
+def _sgd(network: Osvos, lr: float, rates: Mapping[str, float]) -> torch.optim.SGD:
+    groups: list[dict[str, Any]] = []
+    for name, rate in rates.items():
+        module = network.get_submodule(name)
+        weights = [p for key, p in module.named_parameters() if key.endswith("weight")]
+        biases = [p for key, p in module.named_parameters() if key.endswith("bias")]
+        groups.append({"name": f"{name}.weight", "params": weights, "lr": rate * lr, "weight_decay": 2e-4})
+        groups.append({"name": f"{name}.bias", "params": biases, "lr": 2 * rate * lr, "weight_decay": 0.0})
+    return torch.optim.SGD(groups, lr=lr, momentum=0.9)
+
+
+def _stage(index: int) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.MaxPool2d(2, stride=2, ceil_mode=True)] if index > 0 else []
+    in_channels = 3 if index == 0 else _STAGE_WIDTHS[index - 1][-1]
+    for width in _STAGE_WIDTHS[index]:
+        conv = nn.Conv2d(in_channels, width, 3, padding=1)
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        if conv.bias is not None:
+            nn.init.zeros_(conv.bias)
+        layers += [conv, nn.ReLU(inplace=True)]
+        in_channels = width
+    return nn.Sequential(*layers)
+
+
+def _near_zero(conv: nn.Module) -> None:
+    # side features of ImageNet's stages are in the hundreds: small weights keep the first logits near zero
+    for name, parameter in conv.named_parameters():
+        if name == "weight":
+            nn.init.normal_(parameter, std=1e-3)
+        else:
+            nn.init.zeros_(parameter)
+
+
+def _bilinear(channels: int, factor: int) -> nn.ConvTranspose2d:
+    """Up-sampling by `factor`, each channel to itself, as a transposed convolution that never learns."""
+    kernel = 2 * factor
+    ramp = 1 - (torch.arange(kernel) - (factor - 0.5)).abs() / factor
+    conv = nn.ConvTranspose2d(channels, channels, kernel, stride=factor, bias=False)
+    weight = torch.eye(channels)[:, :, None, None] * torch.outer(ramp, ramp)
+    conv.weight = nn.Parameter(weight, requires_grad=False)
+    return conv
+
+
+def _crop_centre(x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Cut N×C×h×w to the size; an odd surplus pixel goes at the bottom and right."""
+    top = (x.shape[-2] - size_hw[0]) // 2
+    left = (x.shape[-1] - size_hw[1]) // 2
+    return x[..., top : top + size_hw[0], left : left + size_hw[1]]

@@ -1,0 +1,219 @@
+"""Checkpoints: read, checked against a network, and written.
+
+Reads what the authors published (plain state dicts of PyTorch 0.3 and 0.4), what PyTorch writes today, and
+safetensors, which is what this package writes. No checkpoint runs code, and none is loaded by half.
+"""
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from dextr_vos.errors import WeightsError
+from dextr_vos.files import atomic_path
+from dextr_vos.networks.dextr import Head
+
+# how a file begins that is surely not a checkpoint, and what to tell its owner
+_IMPOSTORS = (
+    (b"<", "is a web page, not a checkpoint; the address it came from has moved or asks for a login"),
+    (b"version https://git-lfs", "is a Git LFS pointer, not the checkpoint itself; run git lfs pull"),
+    (b"\x89HDF", "is an HDF5 (Keras) file; take the .pth of the same name"),
+    (b"MATLAB", "is a MATLAB file; load_caffe_mat reads vgg_caffe.mat, there is no other use for one"),
+    (b"\x1f\x8b", "is a gzip archive; unpack it and give the checkpoint inside"),
+)
+# safetensors begins with eight bytes of length, which may look like anything, then a JSON object
+_HEADER = b"{"
+_SHOWN = 3
+_FETCH_AGAIN = "the download was probably cut short, fetch it again"
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint, by what the file holds and not by its name.
+
+    Args:
+        path: `.pth` of any PyTorch since 0.3, plain or wrapped as {"state_dict": …}, or `.safetensors`.
+
+    Returns:
+        Tensors on the CPU by their keys, without the prefix `module.` that DataParallel adds.
+
+    Raises:
+        WeightsError: the file is missing, cut short, something else, or holds more than tensors.
+    """
+    start = _first_bytes(path)
+    loaded = _read_safetensors(path) if _is_safetensors(path, start) else _read_pickle(path, start)
+    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
+        loaded = loaded["state_dict"]
+    if not isinstance(loaded, Mapping) or not loaded:
+        raise WeightsError(f"{path} holds a {type(loaded).__name__}, expected tensors by their names")
+    for key, value in loaded.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise WeightsError(
+                f"{path} holds a {type(value).__name__} at {key!r}, expected tensors only; "
+                "save network.state_dict() and nothing else"
+            )
+    return {key.removeprefix("module."): value.detach() for key, value in loaded.items()}
+
+
+def load_into(network: nn.Module, state: Mapping[str, Tensor], source: Path | str) -> None:
+    """Put a state into a network, or leave the network as it was.
+
+    Args:
+        network: changed in place when every key and shape fits.
+        state: tensors by key; absent `num_batches_tracked` (PyTorch 0.3) count as 0.
+        source: where the state came from, for the message.
+
+    Raises:
+        WeightsError: keys are missing, unexpected or of another shape; all are told at once.
+    """
+    expected = network.state_dict()
+    old_counts = (key for key in expected if key.endswith("num_batches_tracked"))
+    full = dict.fromkeys(old_counts, torch.tensor(0)) | dict(state)
+    faults = [
+        _fault("missing", [key for key in expected if key not in full]),
+        _fault("unexpected", [key for key in full if key not in expected]),
+        _fault(
+            "of another shape",
+            [
+                f"{key} {tuple(full[key].shape)} instead of {tuple(tensor.shape)}"
+                for key, tensor in expected.items()
+                if key in full and full[key].shape != tensor.shape
+            ],
+        ),
+    ]
+    told = "; ".join(fault for fault in faults if fault)
+    if told:
+        advice = _advice(dextr_head(state), dextr_head(expected))
+        raise WeightsError(f"{source} does not fit the network {type(network).__name__}: {told}; {advice}")
+    network.load_state_dict(full)
+
+
+def dextr_head(state: Mapping[str, Tensor]) -> Head | None:
+    """Which head a DEXTR state has, told by its keys; None when it is no DEXTR state."""
+    if any(key.startswith("layer5.stages.") for key in state):
+        return "psp"
+    if any(key.startswith("layer5.conv2d_list.") for key in state):
+        return "atrous"
+    return None
+
+
+def save(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a state as safetensors, whole or not at all.
+
+    Args:
+        path: file to write, `.safetensors`; parent folders are made.
+        state: tensors on any device.
+        metadata: what else should be known about them, text by name.
+    """
+    # copies, since safetensors refuses tensors that share memory
+    tensors = {key: tensor.detach().to("cpu", copy=True).contiguous() for key, tensor in state.items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, dict(metadata or {}))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The text that `save` put beside the tensors; empty when there is none.
+
+    Raises:
+        WeightsError: the file is missing, broken, or not safetensors.
+    """
+    if not _is_safetensors(path, _first_bytes(path)):
+        raise WeightsError(f"{path} is not a safetensors file, only those carry settings beside the weights")
+    try:
+        with safe_open(path, framework="pt") as opened:
+            return dict(opened.metadata() or {})
+    except SafetensorError as fault:
+        raise WeightsError(f"{path} is broken ({fault}); {_FETCH_AGAIN}") from None
+
+
+def _first_bytes(path: Path) -> bytes:
+    """The first bytes of a file that may be a checkpoint."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except FileNotFoundError:
+        raise WeightsError(f"there is no checkpoint {path}") from None
+    except OSError as fault:
+        raise WeightsError(f"cannot read the checkpoint {path}: {fault.strerror}") from None
+    if not start:
+        raise WeightsError(f"the checkpoint {path} is empty; {_FETCH_AGAIN}")
+    if start[8:9] == _HEADER:
+        return start
+    for beginning, what in _IMPOSTORS:
+        if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(beginning):
+            raise WeightsError(f"{path} {what}")
+    return start
+
+
+def _is_safetensors(path: Path, start: bytes) -> bool:
+    return start[8:9] == _HEADER or path.suffix == ".safetensors"
+
+
+def _read_safetensors(path: Path) -> object:
+    try:
+        loaded: object = load_file(path)
+    except SafetensorError as fault:
+        raise WeightsError(f"{path} is a broken safetensors file ({fault}); {_FETCH_AGAIN}") from None
+    return loaded
+
+
+def _read_pickle(path: Path, start: bytes) -> object:
+    if start.startswith(b"PK"):
+        _check_archive(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what PyTorch would warn of is raised below
+            loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as fault:  # whatever the reader stumbles over is the file's fault
+        raise WeightsError(f"{path} {_unpickling_fault(fault, start)}") from fault
+    return loaded
+
+
+def _unpickling_fault(fault: Exception, start: bytes) -> str:
+    save_again = "where it was made, save network.state_dict() alone with torch.save"
+    # PyTorch names what it refuses to call as "GLOBAL module.name"
+    refused = re.search(r"GLOBAL ([\w.]+)", str(fault))
+    if refused:
+        called = refused.group(1)
+        return (
+            f"holds more than tensors ({called}) and is not loaded, for that would run its code; {save_again}"
+        )
+    if "Unsupported operand" in str(fault) and start.startswith((b"PK", b"\x80")):
+        return f"is a Python pickle that can run code, and is not loaded; {save_again}"
+    reason = type(fault).__name__
+    if not isinstance(fault, pickle.UnpicklingError) and str(fault):
+        reason = str(fault).splitlines()[0]
+    return f"is not a checkpoint or is broken ({reason}); {_FETCH_AGAIN}"
+
+
+def _check_archive(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        raise WeightsError(f"the checkpoint {path} is cut short or broken; {_FETCH_AGAIN}") from None
+    if not any(name.endswith("data.pkl") for name in names):
+        raise WeightsError(
+            f"{path} is an archive of {_some(names)}; unpack it and give the checkpoint inside"
+        )
+
+
+def _fault(what: str, keys: list[str]) -> str:
+    return f"{len(keys)} {what} ({_some(keys)})" if keys else ""
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:_SHOWN]) + (", …" if len(listed) > _SHOWN else "")
+
+
+def _advice(found: Head | None, wanted: Head | None) -> str:
+    if found is not None and wanted is not None and found != wanted:
+        return f"it has the {found} head, make the network with head={found!r}"
+    return "take the checkpoint that was made for this network"

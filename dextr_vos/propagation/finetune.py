@@ -1,0 +1,198 @@
+"""Fine-tuning on a clip's keyframes until the loss has settled (OSVOS; Caelles et al., CVPR 2017)."""
+
+import logging
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dextr_vos.errors import Interrupted
+from dextr_vos.files import atomic_path
+from dextr_vos.interrupt import StopAsked, never
+from dextr_vos.networks.losses import class_balanced_bce
+from dextr_vos.propagation.samples import Batch, Sample, draw_batch
+from dextr_vos.propagation.stop import has_settled, rate_factor
+from dextr_vos.propagation.tiers import Recipe, Tier
+
+log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_CHECKPOINTS = 20.0
+
+OnStep = Callable[[int, int, float], None]
+
+
+@dataclass
+class TrainingState:
+    """How far a training has come.
+
+    Attributes:
+        step: steps done.
+        losses: of every step done.
+        cooling_from: first step of the cool-down, None before it.
+        stop: "settled" or "step limit" once the cool-down has begun.
+        seconds: spent so far, interruptions left out.
+    """
+
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    cooling_from: int | None = None
+    stop: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where an unfinished training is kept, and what it must have been started with to go on."""
+
+    path: Path
+    fingerprint: str
+
+
+def finetune(
+    network: nn.Module,
+    tier: Tier,
+    recipe: Recipe,
+    samples: Sequence[Sample],
+    numbers: Sequence[int],
+    *,
+    seed: int = 0,
+    device: torch.device,
+    checkpoint: Checkpoint | None = None,
+    on_step: OnStep | None = None,
+    stop_asked: StopAsked = never,
+) -> TrainingState:
+    """Teach a network the objects of one clip.
+
+    Args:
+        network: changed in place.
+        tier: its kind.
+        recipe: how to train.
+        samples: one a keyframe.
+        numbers: object numbers, one a score channel.
+        seed: of the samples' random changes.
+        device: where to compute.
+        checkpoint: the state is saved there from time to time and at a stop, and taken up from there.
+        on_step: called after each step with steps done, steps expected in all, loss.
+        stop_asked: asked between steps.
+
+    Returns:
+        The final state; `stop` says why it ended.
+
+    Raises:
+        Interrupted: a stop was asked for; the checkpoint holds everything.
+    """
+    network.to(device).train()
+    optimizer = tier.optimizer(network)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    state = TrainingState()
+    if checkpoint is not None:
+        state = _resume(checkpoint, network, optimizer) or state
+    started, saved = time.monotonic() - state.seconds, time.monotonic()
+    while state.step < _last_step(state, recipe):
+        if stop_asked():
+            if checkpoint is not None:
+                _save(checkpoint, network, optimizer, state)
+            raise Interrupted(
+                f"stopped after {state.step} steps, everything is kept; the same command goes on from there"
+            )
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * rate_factor(state.step, state.cooling_from, recipe.cooldown)
+        state.losses.append(
+            _step(network, optimizer, tier, recipe, samples, numbers, state.step, seed, device)
+        )
+        state.step += 1
+        state.seconds = time.monotonic() - started
+        _decide(state, recipe)
+        if on_step is not None:
+            on_step(state.step, _last_step(state, recipe), state.losses[-1])
+        if checkpoint is not None and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            _save(checkpoint, network, optimizer, state)
+            saved = time.monotonic()
+    return state
+
+
+def _decide(state: TrainingState, recipe: Recipe) -> None:
+    """Begin the cool-down when the loss has settled, or when the step limit leaves just room for it."""
+    if state.cooling_from is not None:
+        return
+    if has_settled(state.losses, recipe.window, recipe.tolerance):
+        state.cooling_from, state.stop = state.step, "settled"
+    elif state.step >= recipe.max_steps - recipe.cooldown:
+        state.cooling_from, state.stop = state.step, "step limit"
+
+
+def _last_step(state: TrainingState, recipe: Recipe) -> int:
+    if state.cooling_from is None:
+        return recipe.max_steps
+    return min(recipe.max_steps, state.cooling_from + recipe.cooldown)
+
+
+def _step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    tier: Tier,
+    recipe: Recipe,
+    samples: Sequence[Sample],
+    numbers: Sequence[int],
+    step: int,
+    seed: int,
+    device: torch.device,
+) -> float:
+    """One step of the optimiser over the mean gradient of `recipe.passes` passes; the mean loss."""
+    optimizer.zero_grad(set_to_none=True)
+    total = 0.0
+    for number in range(step * recipe.passes, (step + 1) * recipe.passes):
+        batch = draw_batch(samples, numbers, tier, recipe, number, seed)
+        loss = _loss(network(batch.frames.to(device)), batch, recipe) / recipe.passes
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
+    optimizer.step()
+    return total
+
+
+def _loss(scores: list[Tensor], batch: Batch, recipe: Recipe) -> Tensor:
+    fused = scores[-1]
+    targets, void = batch.targets.to(fused.device), batch.void.to(fused.device)
+    loss = class_balanced_bce(fused, targets, void, recipe.average)
+    if recipe.side_weight:
+        for side in scores[:-1]:
+            loss = loss + recipe.side_weight * class_balanced_bce(side, targets, void, recipe.average)
+    return loss
+
+
+def _save(
+    checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState
+) -> None:
+    content = {
+        "fingerprint": checkpoint.fingerprint,
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "state": vars(state),
+    }
+    with atomic_path(checkpoint.path) as temporary:
+        torch.save(content, temporary)
+
+
+def _resume(
+    checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer
+) -> TrainingState | None:
+    if not checkpoint.path.exists():
+        return None
+    try:
+        content: dict[str, Any] = torch.load(checkpoint.path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as fault:
+        log.warning("%s cannot be read (%s); training starts anew", checkpoint.path, fault)
+        return None
+    if content.get("fingerprint") != checkpoint.fingerprint:
+        log.info("keyframes or settings have changed since %s; training starts anew", checkpoint.path)
+        return None
+    network.load_state_dict(content["network"])
+    optimizer.load_state_dict(content["optimizer"])
+    state = TrainingState(**content["state"])
+    log.info("going on from step %d", state.step)
+    return state

@@ -1,0 +1,80 @@
+"""Keyframe masks: what the network of stage 2 is taught with."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dextr_vos.errors import InputError
+from dextr_vos.frames import Clip, natural_key
+from dextr_vos.masks import Labels, object_ids, read_labels
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """One annotated frame.
+
+    Attributes:
+        index: its place in the clip.
+        name: its name.
+        path: the mask file, copied untouched into the result.
+        labels: H×W uint8.
+    """
+
+    index: int
+    name: str
+    path: Path
+    labels: Labels
+
+
+def read_keyframes(source: Path, clip: Clip) -> list[Keyframe]:
+    """Read every keyframe mask of a workspace, or of any folder of PNGs named like their frames.
+
+    Args:
+        source: a workspace (its `keyframes/` is read) or a folder of masks, {0, 255} or indexed.
+        clip: the clip they belong to.
+
+    Returns:
+        Keyframes by frame order, at least one, with at least one object among them.
+
+    Raises:
+        InputError: no masks, a mask that fits no frame or has another size, or no object in any.
+    """
+    folder = source / "keyframes" if (source / "keyframes").is_dir() else source
+    if not folder.is_dir():
+        raise InputError(f"there are no keyframes {source}; expected a workspace or a folder of mask PNGs")
+    files = sorted(
+        (file for file in folder.iterdir() if file.suffix.lower() == ".png" and file.name[0] != "."),
+        key=lambda file: natural_key(file.name),
+    )
+    if not files:
+        raise InputError(
+            f"the folder {folder} holds no mask PNGs; expected files named like the frames of {clip.path}, "
+            f"such as {clip.names[0]}.png"
+        )
+    keyframes = [_read_one(file, clip) for file in files]
+    if not object_numbers(keyframes):
+        raise InputError(f"all {len(keyframes)} masks of {folder} are empty; mark an object in at least one")
+    return sorted(keyframes, key=lambda keyframe: keyframe.index)
+
+
+def object_numbers(keyframes: Sequence[Keyframe]) -> list[int]:
+    """Numbers of all objects that occur in any keyframe, ascending."""
+    return sorted({number for keyframe in keyframes for number in object_ids(keyframe.labels)})
+
+
+def fingerprint(keyframes: Sequence[Keyframe]) -> str:
+    """A digest that changes with any mask pixel or frame name."""
+    digest = hashlib.sha256()
+    for keyframe in keyframes:
+        digest.update(f"{keyframe.name}:{keyframe.labels.shape};".encode())
+        digest.update(keyframe.labels.tobytes())
+    return digest.hexdigest()
+
+
+def _read_one(file: Path, clip: Clip) -> Keyframe:
+    try:
+        index = clip.index_of(file.stem)
+    except InputError as fault:
+        raise InputError(f"the mask {file} belongs to no frame: {fault}") from None
+    return Keyframe(index, file.stem, file, read_labels(file, clip.size_hw))

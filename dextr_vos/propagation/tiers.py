@@ -1,0 +1,159 @@
+"""The two tiers of propagation networks behind one interface, each with the recipe that fine-tunes it."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from dextr_vos.datasets.augment import Augmentation
+from dextr_vos.errors import InputError
+from dextr_vos.networks import lite, osvos
+from dextr_vos.networks.losses import Average
+from dextr_vos.networks.weights import load_into, read_state_dict
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is fine-tuned on one clip.
+
+    Attributes:
+        longest_side: frames are made smaller to this before they enter the network; None leaves them.
+        batch: samples a pass.
+        passes: passes whose gradients are averaged into one step.
+        max_steps: the step limit.
+        window: steps over which the loss is averaged to see whether it still falls.
+        tolerance: the loss has settled when it fell by less than this share from one window to the next.
+        cooldown: last steps, over which the rate falls to zero.
+        average: how the loss is averaged, see `class_balanced_bce`.
+        side_weight: weight of each side loss beside the fused one.
+        augmentation: random changes of each sample.
+    """
+
+    longest_side: int | None
+    batch: int
+    passes: int
+    max_steps: int
+    window: int
+    tolerance: float
+    cooldown: int
+    average: Average
+    side_weight: float
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for files."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A kind of propagation network.
+
+    Attributes:
+        name: as `--network` has it.
+        build: from the number of objects K to an untrained network, frames in, list of logits N×K×H×W out,
+            the fused score last.
+        prepare: N×H×W×3 uint8 RGB to the tensor the network takes.
+        optimizer: of a network, for online fine-tuning.
+        widen: the state of a parent of one object, made one of K.
+        recipe: how it is fine-tuned.
+    """
+
+    name: str
+    build: Callable[[int], nn.Module]
+    prepare: Callable[[npt.NDArray[np.uint8]], Tensor]
+    optimizer: Callable[[Any], torch.optim.Optimizer]
+    widen: Callable[[dict[str, Tensor], int], dict[str, Tensor]]
+    recipe: Recipe
+
+
+def _lite_optimizer(network: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-4)
+
+
+LITE = Tier(
+    name="lite",
+    build=lite.LitePropagation,
+    prepare=lite.lite_input,
+    optimizer=_lite_optimizer,
+    widen=osvos.repeat_objects,
+    recipe=Recipe(
+        longest_side=480,
+        batch=2,
+        passes=1,
+        max_steps=300,
+        window=40,
+        tolerance=0.05,
+        cooldown=40,
+        average="size",
+        side_weight=0.3,
+        augmentation=Augmentation(shift=0.1, brightness=0.2),
+    ),
+)
+
+# the published online training: 2,000 steps of 5 passes on full frames, loss on the fused score alone
+OSVOS = Tier(
+    name="osvos",
+    build=osvos.Osvos,
+    prepare=osvos.osvos_input,
+    optimizer=osvos.online_optimizer,
+    widen=osvos.repeat_objects,
+    recipe=Recipe(
+        longest_side=None,
+        batch=1,
+        passes=5,
+        max_steps=2000,
+        window=200,
+        tolerance=0.01,
+        cooldown=0,
+        average="batch",
+        side_weight=0.0,
+        augmentation=Augmentation(brightness=0.1),
+    ),
+)
+
+TIERS = {tier.name: tier for tier in (LITE, OSVOS)}
+
+
+def tier_named(name: str) -> Tier:
+    """The tier called `name`.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in TIERS:
+        raise InputError(f"unknown network '{name}'; expected one of {', '.join(TIERS)}")
+    return TIERS[name]
+
+
+def build_network(tier: Tier, num_objects: int, seed: int, parent: Path | None = None) -> nn.Module:
+    """A network ready to be fine-tuned.
+
+    Args:
+        tier: its kind.
+        num_objects: K.
+        seed: of the initial weights.
+        parent: checkpoint to start from; its one object becomes K. For OSVOS also ImageNet starts:
+            torchvision's VGG-16 (`.pth`) or `vgg_caffe.mat`.
+
+    Raises:
+        WeightsError: the parent is broken or does not fit.
+    """
+    torch.manual_seed(seed)
+    network = tier.build(num_objects)
+    if parent is None:
+        return network
+    if isinstance(network, osvos.Osvos) and parent.suffix == ".mat":
+        osvos.load_caffe_mat(network, parent)
+        return network
+    state = read_state_dict(parent)
+    if isinstance(network, osvos.Osvos) and any(key.startswith("features.") for key in state):
+        osvos.load_imagenet_torchvision(network, state)
+        return network
+    load_into(network, tier.widen(state, num_objects), parent)
+    return network

@@ -1,0 +1,70 @@
+"""The machine a run takes place on: device and seeds."""
+
+import random
+
+import numpy as np
+import torch
+
+from dextr_vos.errors import InputError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device to compute on.
+
+    Args:
+        name: "auto" (CUDA, else Apple's MPS, else the CPU), "cpu", "mps", "cuda", or "cuda:1".
+
+    Raises:
+        InputError: there is no such device on this machine, or the name is none of these.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise InputError(f"unknown device {name!r}; take auto, cpu, cuda, cuda:1 or mps")
+    if device.type == "cuda":
+        _require_cuda(device)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise InputError(
+            "the device mps was asked for, this machine or this PyTorch has none; take auto or cpu"
+        )
+    return device
+
+
+def _require_cuda(device: torch.device) -> None:
+    if not torch.cuda.is_available():
+        raise InputError(
+            f"the device {device} was asked for, PyTorch sees no CUDA device here; take auto or cpu, "
+            "or install a driver and a CUDA build of PyTorch"
+        )
+    count = torch.cuda.device_count()
+    if device.index is not None and device.index >= count:
+        raise InputError(f"the device {device} was asked for, there are {count}: cuda:0 to cuda:{count - 1}")
+
+
+def seed_everything(seed: int, deterministic: bool = False) -> None:
+    """Seed Python, NumPy's global generator and PyTorch on every device.
+
+    The same seed gives the same bits on one CPU with one number of threads. On CUDA the backward passes of
+    bilinear up-sampling and adaptive pooling add in any order, so runs agree closely but not to the bit.
+
+    Args:
+        seed: 0 or more, less than 2³².
+        deterministic: also hold cuDNN to one, repeatable algorithm a layer; somewhat slower.
+
+    Raises:
+        InputError: the seed is out of range.
+    """
+    if not 0 <= seed < 2**32:
+        raise InputError(f"a seed is a whole number from 0 to {2**32 - 1}, not {seed}")
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  our own code passes generators; this is for other people's
+    torch.manual_seed(seed)
+    if deterministic:
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False

@@ -1,0 +1,143 @@
+"""Video files as clips, through PyAV: an index from the packets, frames decoded when asked for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+
+from dextr_vos.errors import InputError
+from dextr_vos.frames import DEFAULT_FPS, Clip
+from dextr_vos.pictures import ImageRgb
+
+# Containers whose index counts every frame, so that a shortfall means the file is cut off.
+_COUNTED_CONTAINERS = ("mp4", "mov")
+# Containers that number pictures as they are stored, not as they are shown.
+_TIMELESS_CONTAINERS = ("avi", "h264", "hevc", "m4v", "mpegvideo")
+# Other containers only promise a duration; it may round up by this much.
+_DURATION_SLACK_S = 1.0
+
+
+class VideoClip(Clip):
+    """The frames of a video file, named `00000`, `00001` and so on.
+
+    Reading forward continues the running decoder; any other order seeks to the key picture before, or
+    decodes from the start where the container has no times to seek by.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._container = av.open(str(path))
+            if not self._container.streams.video:
+                raise InputError(f"{path} has no video stream; expected a video file or a folder of pictures")
+            self._times = self._index()
+            timeless = self._container.format.name in _TIMELESS_CONTAINERS
+            self._seekable = not timeless and None not in self._times and self._all_times_differ()
+            self._frames = self._decode_from(0)
+            first = _upright(next(self._frames))
+        except (av.error.FFmpegError, StopIteration) as fault:
+            raise self._unreadable(fault) from None
+        self._next_index = 0
+        self._restart(0)
+        digits = max(5, len(str(len(self._times) - 1)))
+        self.names = tuple(f"{index:0{digits}d}" for index in range(len(self._times)))
+        self.size_hw = (first.shape[0], first.shape[1])
+        self.fps = float(self._container.streams.video[0].average_rate or DEFAULT_FPS)
+
+    def read(self, index: int) -> ImageRgb:
+        """See `Clip.read`."""
+        try:
+            if index != self._next_index:
+                self._restart(index)
+            image_rgb = _upright(next(self._frames))
+        except (av.error.FFmpegError, StopIteration) as fault:
+            raise InputError(
+                f"cannot decode frame {index} of {len(self)} of the video {self.path}: "
+                f"{_told(fault)}; the file is damaged there, export it again"
+            ) from None
+        self._next_index = index + 1
+        if image_rgb.shape[:2] != self.size_hw:
+            raise InputError(
+                f"frame {index} of the video {self.path} is {image_rgb.shape[1]}×{image_rgb.shape[0]} "
+                f"pixels, the first is {self.size_hw[1]}×{self.size_hw[0]}; "
+                "all frames of a clip must have one size"
+            )
+        return image_rgb
+
+    def _index(self) -> list[int | None]:
+        """Presentation time of every frame in order (None where the container has none), by demuxing."""
+        stream = self._container.streams.video[0]
+        stream.thread_type = "AUTO"
+        times: list[int | None] = []
+        promised, end_s = 0, 0.0
+        for packet in self._container.demux():
+            if packet.pts is not None:
+                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream is stream and packet.size > 0:
+                promised += 1
+                if not packet.is_discard and not packet.is_corrupt:
+                    times.append(packet.pts)
+        self._check_whole(promised, len(times), end_s)
+        return sorted(times, key=lambda time: -1 if time is None else time)
+
+    def _all_times_differ(self) -> bool:
+        return len(set(self._times)) == len(self._times)
+
+    def _check_whole(self, packets: int, usable: int, end_s: float) -> None:
+        container, stream = self._container, self._container.streams.video[0]
+        counted = any(kind in container.format.name for kind in _COUNTED_CONTAINERS)
+        if usable == 0:
+            raise InputError(
+                f"the video {self.path} holds no frames; it is empty or cut off, export it again"
+            )
+        if counted and stream.frames > packets:
+            raise InputError(
+                f"the video {self.path} is cut off: its index promises {stream.frames} frames, "
+                f"{packets} are there; copy or export it again"
+            )
+        if container.duration is not None:
+            start_s = (container.start_time or 0) / av.time_base
+            expected_s = start_s + container.duration / av.time_base
+            if end_s < expected_s - _DURATION_SLACK_S:
+                raise InputError(
+                    f"the video {self.path} is cut off: it promises {expected_s:.1f} s, "
+                    f"{end_s:.1f} s are there; copy or export it again"
+                )
+
+    def _restart(self, index: int) -> None:
+        self._frames = self._decode_from(index)
+        self._next_index = index
+
+    def _decode_from(self, index: int) -> Iterator[av.VideoFrame]:
+        stream = self._container.streams.video[0]
+        time = self._times[index]
+        if not self._seekable or time is None:
+            self._container.seek(0)
+            for position, frame in enumerate(self._container.decode(stream)):
+                if position >= index:
+                    yield frame
+            return
+        self._container.seek(time, stream=stream, backward=True)
+        for frame in self._container.decode(stream):
+            if frame.pts is None or frame.pts >= time:
+                yield frame
+
+    def _unreadable(self, fault: Exception) -> InputError:
+        return InputError(
+            f"cannot read the video {self.path}: {_told(fault)}; "
+            "expected a whole video file or a folder of pictures"
+        )
+
+
+def _upright(frame: av.VideoFrame) -> ImageRgb:
+    """RGB of a frame, turned as the file says it should be shown (phones store the turn apart)."""
+    image_rgb = frame.to_ndarray(format="rgb24")
+    quarter_turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(image_rgb, quarter_turns))
+
+
+def _told(fault: Exception) -> str:
+    if isinstance(fault, StopIteration):
+        return "it ends before that frame"
+    return (getattr(fault, "strerror", None) or str(fault)).rstrip(".")

@@ -1,0 +1,38 @@
+"""Packaging of dextr-vos; the tools' settings stand in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="dextr-vos",
+    version="0.1.0",
+    description="Clicks on a few frames in, masks of every frame out: DEXTR and OSVOS as one toolkit",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["dextr_vos", "dextr_vos.*"]),
+    package_data={"dextr_vos": ["py.typed"]},
+    python_requires=">=3.11",
+    install_requires=[
+        "torch>=2.6",
+        "torchvision>=0.21",
+        "numpy>=1.26",
+        # the same module as opencv-python, but it imports on a machine without libGL
+        "opencv-python-headless>=4.9",
+        "scipy>=1.11",
+        "imageio>=2.34",
+        "av>=12",
+        "pillow>=10.3",
+        "click>=8.1",
+        "rich>=13.7",
+        "rich-click>=1.8",
+        "pydantic>=2.7",
+        "ruamel.yaml>=0.18",
+        "safetensors>=0.4.3",
+    ],
+    extras_require={
+        "dev": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "mypy>=1.11", "hypothesis>=6.100"],
+    },
+    entry_points={"console_scripts": ["dextr-vos = dextr_vos.cli.main:main"]},
+)

@@ -1,0 +1,84 @@
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from dextr_vos.cli.evaluate import command
+from dextr_vos.errors import InputError
+
+FRAMES = [f"{index:05d}" for index in range(5)]
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A DAVIS root and results that are right, as the command's two required options."""
+    mask = np.zeros((20, 30), dtype=np.uint8)
+    mask[5:15, 8:20] = 255
+    for folder in ("davis/Annotations/480p", "results"):
+        for clip in ("bear", "dog"):
+            (tmp_path / folder / clip).mkdir(parents=True)
+            for name in FRAMES:
+                Image.fromarray(mask).save(tmp_path / folder / clip / f"{name}.png")
+    lists = tmp_path / "davis" / "ImageSets" / "2016"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text("dog\n")
+    return ["--davis-root", str(tmp_path / "davis"), "--results", str(tmp_path / "results")]
+
+
+def call(*arguments):
+    return CliRunner().invoke(command, list(arguments))
+
+
+def test_split_is_scored_and_written(folders, tmp_path):
+    result = call(*folders)
+    assert result.exit_code == 0, result.output
+    assert "dog" in result.stdout
+    assert "bear" not in result.stdout
+    assert result.stderr == ""
+    table = (tmp_path / "results" / "per-sequence_results-val.csv").read_text()
+    assert table == "Sequence,J-Mean,F-Mean\ndog_1,1.000,1.000\n"
+    assert (tmp_path / "results" / "global_results-val.csv").is_file()
+
+
+def test_clips_keyframes_and_json(folders, tmp_path):
+    path = tmp_path / "scores.json"
+    result = call(*folders, "--clips", "dog, bear", "--keyframes", "0,00002", "--json", str(path))
+    assert result.exit_code == 0, result.output
+    assert "without a keyframe" in result.stdout
+    content = json.loads(path.read_text())
+    assert list(content["all_frames"]["objects"]) == ["dog_1", "bear_1"]
+    assert content["without_keyframes"]["objects"]["dog_1"]["frames"] == ["00001", "00003"]
+    assert content["keyframes"]["bear"] == ["00000", "00002"]
+
+
+def test_year_is_told_or_given(folders, tmp_path):
+    path = tmp_path / "scores.json"
+    for year, expected in (("auto", 2016), ("2016", 2016), ("2017", 2017)):
+        assert call(*folders, "--year", year, "--json", str(path)).exit_code == 0
+        assert json.loads(path.read_text())["year"] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--davis-root", "/nowhere"], "there is no DAVIS folder /nowhere"),
+        (["--results", "/nowhere"], "there is no folder of results /nowhere"),
+        (["--clips", "cat"], "no clip 'cat' in .*; there are bear, dog"),
+        (["--clips", ","], "at least one clip"),
+        (["--split", "test"], "its splits are val"),
+        (["--keyframes", "99"], "the keyframe '99' is no frame of clip dog"),
+        (["--json", "/proc/nowhere/scores.json"], "cannot write the scores"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_sentence(folders, options, words):
+    result = call(*folders, *options)
+    assert isinstance(result.exception, InputError)
+    with pytest.raises(InputError, match=words):
+        raise result.exception
+
+
+@pytest.mark.parametrize("options", [["--year", "2015"], ["--clip", "dog"], ["dog"]])
+def test_unknown_options_are_refused_by_click(folders, options):
+    assert call(*folders, *options).exit_code == 2

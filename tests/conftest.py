@@ -1,0 +1,55 @@
+"""Fixtures shared by all tests: real clips where there are any, small made-up ones elsewhere."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REAL_CLIPS = (
+    "blackswan",
+    "bmx-trees",
+    "car-shadow",
+    "dog",
+    "drift-straight",
+    "horsejump-high",
+    "libby",
+    "motocross-jump",
+    "scooter-black",
+)
+
+
+@pytest.fixture(scope="session")
+def davis_root() -> Path:
+    """Folder with real DAVIS 2016 clips, from the environment variable DAVIS_ROOT."""
+    root = os.environ.get("DAVIS_ROOT")
+    if not root or not Path(root).is_dir():
+        pytest.skip("DAVIS_ROOT does not name a folder with DAVIS 2016; set it to run on real clips")
+    return Path(root)
+
+
+@pytest.fixture
+def tiny_clip(tmp_path: Path) -> Path:
+    """A folder of six 64×48 frames: a bright textured square moves over a dark textured ground."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for index in range(6):
+        Image.fromarray(tiny_frame(index)).save(folder / f"{index:05d}.png")
+    return folder
+
+
+def tiny_frame(index: int) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    ground = rng.integers(0, 70, (48, 64, 3), dtype=np.uint8)
+    texture = rng.integers(150, 255, (20, 18, 3), dtype=np.uint8)
+    left = 8 + 4 * index
+    ground[14:34, left : left + 18] = texture
+    return ground
+
+
+def tiny_mask(index: int) -> np.ndarray:
+    mask = np.zeros((48, 64), dtype=np.uint8)
+    left = 8 + 4 * index
+    mask[14:34, left : left + 18] = 1
+    return mask

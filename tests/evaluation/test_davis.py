@@ -1,0 +1,217 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dextr_vos.datasets.davis import Davis
+from dextr_vos.errors import InputError
+from dextr_vos.evaluation.davis import evaluate, overall
+from dextr_vos.evaluation.metrics import statistics
+from dextr_vos.masks import VOID, write_labels
+
+FRAMES = [f"{index:05d}" for index in range(6)]
+
+
+def square(index, side=8, value=1):
+    labels = np.zeros((32, 40), dtype=np.uint8)
+    labels[10 : 10 + side, 4 + 2 * index : 4 + 2 * index + side] = value
+    return labels
+
+
+@pytest.fixture
+def davis(tmp_path):
+    """DAVIS 2016 in small: clips `still` and `walk`, six frames, masks {0, 255}."""
+    for clip, speed in (("still", 0), ("walk", 1)):
+        folder = tmp_path / "davis" / "Annotations" / "480p" / clip
+        folder.mkdir(parents=True)
+        for index, name in enumerate(FRAMES):
+            Image.fromarray(square(speed * index, value=255)).save(folder / f"{name}.png")
+    return Davis(tmp_path / "davis")
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Results that do not move: right for `still`, ever worse for `walk`; without first and last frame."""
+    for clip in ("still", "walk"):
+        for name in FRAMES[1:-1]:
+            write_labels(tmp_path / "results" / clip / f"{name}.png", square(0))
+    return tmp_path / "results"
+
+
+def make_2017(davis, clip, truths):
+    for name, labels in zip(FRAMES, truths, strict=True):
+        write_labels(davis.annotations / clip / f"{name}.png", labels)
+
+
+def test_scores_of_2016(davis, results):
+    scores = evaluate(davis, results, ["still", "walk"])
+    assert scores.year == 2016
+    still, walk = scores.objects
+    assert (still.clip, still.name, still.frames) == ("still", "still_1", tuple(FRAMES[1:-1]))
+    assert still.j.tolist() == [1.0] * 4
+    assert still.f.tolist() == [1.0] * 4
+    # an 8-pixel square that has moved 2, 4, 6, 8 pixels away
+    assert walk.j == pytest.approx([6 / 10, 4 / 12, 2 / 14, 0])
+    assert overall(scores.objects)[0].mean == pytest.approx((1 + walk.j.mean()) / 2)
+    assert not scores.unaided
+    assert not scores.left_out
+
+
+def test_any_number_is_foreground_in_2016(davis, results):
+    labels = square(0)
+    labels[10:12, 4:8] = 7
+    labels[12:14, 4:8] = VOID
+    write_labels(results / "still" / "00001.png", labels)
+    assert evaluate(davis, results, ["still"]).objects[0].j[0] == 1.0
+
+
+def test_workers_do_not_change_the_numbers(davis, results):
+    done = []
+    one = evaluate(davis, results, ["still", "walk"], workers=1, on_clip=done.append)
+    four = evaluate(davis, results, ["still", "walk"], workers=4)
+    assert done == ["still", "walk"]
+    for first, second in zip(one.objects, four.objects, strict=True):
+        assert first.j.tolist() == second.j.tolist()
+        assert first.f.tolist() == second.f.tolist()
+
+
+def test_each_object_of_2017_on_its_own(davis, results):
+    """Void is background, an object the result lacks is empty, one that comes later is not scored."""
+    truth = square(0) + square(6, value=3)
+    truth[0:2] = VOID
+    later = truth.copy()
+    later[25:30, 0:5] = 4
+    make_2017(davis, "walk", [truth, truth, later, later, later, later])
+    for name in FRAMES[1:-1]:
+        write_labels(results / "walk" / f"{name}.png", square(0))
+    scores = evaluate(davis, results, ["walk"])
+    assert scores.year == 2017
+    assert [one.name for one in scores.objects] == ["walk_1", "walk_2", "walk_3"]
+    first, gap, lacking = scores.objects
+    assert first.j.tolist() == first.f.tolist() == [1.0] * 4
+    assert gap.j.tolist() == gap.f.tolist() == [1.0] * 4  # number 2 is nowhere: empty against empty
+    assert lacking.j.tolist() == lacking.f.tolist() == [0.0] * 4
+    assert overall(scores.objects)[0].mean == pytest.approx(2 / 3)
+
+
+def test_a_result_over_void_counts_as_wrong(davis, results):
+    """The official semi-supervised score does not spare void pixels."""
+    truth = square(0)
+    truth[10:18, 12:20] = VOID
+    make_2017(davis, "walk", [truth] * 6)
+    wide = square(0)
+    wide[10:18, 12:20] = 1
+    for name in FRAMES[1:-1]:
+        write_labels(results / "walk" / f"{name}.png", wide)
+    assert evaluate(davis, results, ["walk"]).objects[0].j.tolist() == [0.5] * 4
+
+
+def test_void_in_a_result_is_background_with_a_warning(davis, results, caplog):
+    labels = square(0)
+    labels[0:4] = VOID
+    write_labels(results / "still" / "00002.png", labels)
+    scores = evaluate(davis, results, ["still"], year=2017)
+    assert scores.objects[0].j.tolist() == [1.0] * 4
+    assert "clip still: void (255) in the results" in caplog.text
+
+
+def test_year_2016_on_masks_of_2017_takes_all_objects_as_one(davis, results):
+    truth = square(0)
+    truth[10:14] *= 2
+    truth[0] = VOID
+    make_2017(davis, "walk", [truth] * 6)
+    assert evaluate(davis, results, ["walk"], year=2016).objects[0].j.tolist() == [1.0] * 4
+
+
+def to_run(results, clip, keyframes):
+    """Turn a clip's results into the folder one of our runs leaves."""
+    (results / clip).rename(results / "masks")
+    (results / clip).mkdir()
+    (results / "masks").rename(results / clip / "masks")
+    (results / clip / "run.json").write_text(json.dumps({"keyframes": keyframes, "more": 1}))
+
+
+def test_frames_without_keyframe_of_our_runs(davis, results):
+    to_run(results, "walk", ["00000", "00001", "00003"])
+    to_run(results, "still", FRAMES)
+    scores = evaluate(davis, results, ["still", "walk"])
+    assert [one.clip for one in scores.objects] == ["still", "walk"]
+    (walk,) = scores.unaided
+    assert walk.frames == ("00002", "00004")
+    assert walk.j == pytest.approx([4 / 12, 0])
+    assert walk.j_statistics == statistics(walk.j)
+    assert scores.left_out == {"still": "every scored frame was a keyframe"}
+    assert scores.keyframes == {"still": tuple(FRAMES), "walk": ("00000", "00001", "00003")}
+
+
+def test_a_clip_with_unknown_keyframes_says_so(davis, results):
+    to_run(results, "walk", ["00000"])
+    scores = evaluate(davis, results, ["still", "walk"])
+    assert scores.left_out == {"still": "its keyframes are not known"}
+
+
+@pytest.mark.parametrize("keyframes", [["00001", "00003"], [1, 3], ["1", "3"]])
+def test_given_keyframes_go_before_those_of_the_run(davis, results, keyframes):
+    to_run(results, "walk", ["00000"])
+    scores = evaluate(davis, results, ["walk"], keyframes=keyframes)
+    assert scores.unaided[0].frames == ("00002", "00004")
+
+
+@pytest.mark.parametrize("keyframe", [6, -1, "6", "00006", "first", ""])
+def test_unknown_keyframe_is_refused(davis, results, keyframe):
+    with pytest.raises(InputError, match=r"no frame of clip walk, which has the 6 frames 00000 to 00005"):
+        evaluate(davis, results, ["walk"], keyframes=[keyframe])
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", "{}", '{"keyframes": "00000"}', '{"keyframes": [0]}'])
+def test_broken_run_json_is_refused(davis, results, text):
+    to_run(results, "walk", [])
+    (results / "walk" / "run.json").write_text(text)
+    with pytest.raises(InputError, match=r"expected .*walk/run.json to hold"):
+        evaluate(davis, results, ["walk"])
+
+
+def test_a_missing_result_is_named_before_anything_is_scored(davis, results):
+    (results / "walk" / "00003.png").unlink()
+    done = []
+    with pytest.raises(InputError, match=r"clip walk, frame 00003: .*\(1 of 4 frames"):
+        evaluate(davis, results, ["still", "walk"], on_clip=done.append)
+    assert not done
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda path: write_labels(path, square(0)[:-1]), "is 40×31 pixels, expected 40×32"),
+        (lambda path: path.write_bytes(b"no picture"), "cannot read the mask"),
+        (lambda path: write_labels(path, square(0, value=2)), "holds object 2, the clip has objects 1 to 1"),
+    ],
+    ids=["size", "broken", "surplus-object"],
+)
+def test_a_wrong_result_names_clip_and_frame(davis, results, write, words):
+    write(results / "walk" / "00002.png")
+    with pytest.raises(InputError, match=f"clip walk, frame 00002: .*{words}"):
+        evaluate(davis, results, ["still", "walk"], year=2017)
+
+
+def test_clips_and_folders_that_are_not_there(davis, results, tmp_path):
+    with pytest.raises(InputError, match=r"there is no folder of results .*nowhere"):
+        evaluate(davis, tmp_path / "nowhere", ["walk"])
+    with pytest.raises(InputError, match="there is no clip 'run'"):
+        evaluate(davis, results, ["walk", "run"])
+    with pytest.raises(InputError, match="at least one clip"):
+        evaluate(davis, results, [])
+    (results / "walk").rename(results / "wander")
+    with pytest.raises(InputError, match="there are no results of clip walk in"):
+        evaluate(davis, results, ["walk"])
+
+
+def test_clips_that_cannot_be_scored(davis, results):
+    make_2017(davis, "walk", [np.zeros((32, 40), dtype=np.uint8)] * 6)
+    with pytest.raises(InputError, match=r"the first mask .*00000.png holds no object"):
+        evaluate(davis, results, ["walk"], year=2017)
+    for name in FRAMES[2:]:
+        (davis.annotations / "walk" / f"{name}.png").unlink()
+    with pytest.raises(InputError, match=r"clip walk has 2 annotated frames .*at least 3"):
+        evaluate(davis, results, ["walk"], year=2017)
