@@ -39,7 +39,7 @@ class Point(_Value):
 class ObjectClicks(_Value):
     """The clicks on one object in one keyframe, and the engine that made its mask of them."""
 
-    points: tuple[Point, ...] = Field(min_length=4, strict=False)
+    points: tuple[Point, ...] = Field(strict=False)
     engine: str | None = None
 
     def points_xy(self) -> IntArray:

@@ -1,0 +1,110 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dextr_vos.annotation.clicks import check_points, read_clicks
+from dextr_vos.annotation.document import annotations_from, save_annotations
+from dextr_vos.errors import InputError
+from dextr_vos.frames import open_clip
+
+POINTS = [[8, 20], [25, 22], [16, 14], [17, 33]]
+
+
+def write(tmp_path: Path, content: Any) -> Path:
+    path = tmp_path / "clicks.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+class TestShortForm:
+    def test_points_objects_and_absent_objects(self, tiny_clip: Path, tmp_path: Path) -> None:
+        five = [*POINTS, [16, 20]]
+        path = write(tmp_path, {"00000": [POINTS, five], "00003": [None, POINTS], "00005": []})
+        annotations = read_clicks(path, open_clip(tiny_clip))
+        assert [entry.id for entry in annotations.objects] == [1, 2]
+        assert annotations.keyframes["00000"].objects[2].points_xy().tolist() == five
+        assert list(annotations.keyframes["00003"].objects) == [2]
+        assert annotations.keyframes["00005"].objects == {}
+        assert {point.origin for point in annotations.keyframes["00000"].objects[1].points} == {"file"}
+
+    def test_fractions_are_rounded(self, tiny_clip: Path, tmp_path: Path) -> None:
+        path = write(tmp_path, {"00000": [[[7.6, 20.2], [25, 22], [16, 14], [17, 33]]]})
+        points = read_clicks(path, open_clip(tiny_clip)).keyframes["00000"].objects[1].points_xy()
+        assert points[0].tolist() == [8, 20]
+
+    @pytest.mark.parametrize(
+        ("content", "sentence"),
+        [
+            ("{", r"clicks\.json is not valid JSON: .* at line 1, column 2"),
+            ("[]", r"expected an object that maps frame names"),
+            ({}, r"expected an object that maps frame names"),
+            (
+                {"7": [POINTS]},
+                r"clicks\.json: .* has no frame '7'; its 6 frames are called '00000' to '00005'",
+            ),
+            ({"00000": POINTS[0][0]}, r"frame '00000': expected a list with one list of points an object"),
+            ({"00000": [5]}, r"frame '00000', object 1: expected a list of points .*, got 5"),
+            ({"00000": [POINTS, [[1, 2, 3]]]}, r"object 2, point 1: expected \[x, y\] .*got \[1, 2, 3\]"),
+            ({"00000": [[["a", 2]]]}, r"object 1, point 1: expected \[x, y\]"),
+            ({"00000": [[[True, 2]]]}, r"object 1, point 1: expected \[x, y\]"),
+            ('{"00000": [[[NaN, 2]]]}', r"object 1, point 1: expected \[x, y\]"),
+            ('{"00000": [[[1e999, 2]]]}', r"object 1, point 1: expected \[x, y\]"),
+            ({"00000": [POINTS[:3]]}, r"frame '00000', object 1: 3 points, expected at least four"),
+            ({"00000": [[]]}, r"object 1: 0 points, expected at least four .*; write null"),
+            (
+                {"00000": [POINTS, [*POINTS, [64, 5]]]},
+                r"frame '00000', object 2, point 5: \(64, 5\) is outside the 64×48 picture",
+            ),
+            ({"00000": [[[-1, 20], *POINTS[1:]]]}, r"object 1, point 1: \(-1, 20\) is outside"),
+            ({"00000": [[[5, 5], [6, 9], [5, 20], [6, 30]]]}, r"object 1: the points span a box of 2×26 px"),
+            ({"00000": [None]}, r"clicks no object in any frame"),
+        ],
+    )
+    def test_faults_say_where(self, tiny_clip: Path, tmp_path: Path, content: Any, sentence: str) -> None:
+        with pytest.raises(InputError, match=sentence):
+            read_clicks(write(tmp_path, content), open_clip(tiny_clip))
+
+    def test_missing_file_and_folder(self, tiny_clip: Path, tmp_path: Path) -> None:
+        clip = open_clip(tiny_clip)
+        with pytest.raises(InputError, match=r"there is no file .*none\.json"):
+            read_clicks(tmp_path / "none.json", clip)
+        with pytest.raises(InputError, match="is a folder; expected a JSON file"):
+            read_clicks(tiny_clip, clip)
+        with pytest.raises(InputError, match="is not a text file"):
+            read_clicks(tiny_clip / "00000.png", clip)
+
+
+class TestFullForm:
+    def test_names_times_and_origins_are_kept(self, tiny_clip: Path, tmp_path: Path) -> None:
+        document = annotations_from({"00002": {3: np.array(POINTS)}}, origin="human")
+        save_annotations(tmp_path / "a.json", document)
+        assert read_clicks(tmp_path / "a.json", open_clip(tiny_clip)) == document
+
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            ({"format": "labelme"}, "is of format 'labelme', expected 'dextr-vos annotations'"),
+            ({"version": 2}, "is of version 2, expected 1"),
+            ({"colour": 1}, "at colour: Extra inputs"),
+            ({"objects": []}, r"keyframe '00002' clicks object 3, which 'objects' does not list"),
+            ({"objects": [{"id": 0, "name": "x"}]}, r"at objects → 0 → id: .* greater than or equal to 1"),
+            ({"keyframes": {"00002": {"objects": {"3": {"points": []}}}}}, r"object 3: 0 points, expected at"),
+        ],
+    )
+    def test_faults_say_where(
+        self, tiny_clip: Path, tmp_path: Path, change: dict[str, Any], sentence: str
+    ) -> None:
+        document = annotations_from({"00002": {3: np.array(POINTS)}}, origin="human")
+        path = write(tmp_path, {**json.loads(document.model_dump_json()), **change})
+        with pytest.raises(InputError, match=sentence):
+            read_clicks(path, open_clip(tiny_clip))
+
+
+@pytest.mark.parametrize("size", [(3, 3), (3, 20), (20, 3)])
+def test_three_pixels_are_enough(size: tuple[int, int]) -> None:
+    width, height = size
+    points = np.array([(0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)])
+    check_points(points, (48, 64), "here")

@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dextr_vos.errors import InputError
+from dextr_vos.masks import labels_from_probs, object_ids, read_labels, voc_palette, write_labels
+
+LABELS = np.array([[0, 1, 2], [3, 0, 255]], dtype=np.uint8)
+
+
+def save(path: Path, picture: Image.Image) -> Path:
+    picture.save(path)
+    return path
+
+
+def test_palette_is_that_of_pascal_voc() -> None:
+    expected = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 15: (192, 128, 128)}
+    for index, colour in {**expected, 20: (0, 64, 128), 255: (224, 224, 192)}.items():
+        assert tuple(voc_palette()[index]) == colour
+
+
+def test_labels_survive_writing_and_reading(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.png"
+    write_labels(path, LABELS)
+    assert (read_labels(path) == LABELS).all()
+    with Image.open(path) as picture:
+        assert picture.mode == "P"
+        assert (np.array(picture.convert("RGB"))[0, 1] == (128, 0, 0)).all()
+    assert [file.name for file in path.parent.iterdir()] == ["a.png"]
+
+
+def test_binary_masks_of_davis_2016(tmp_path: Path) -> None:
+    grey = np.array([[0, 255], [255, 0]], dtype=np.uint8)
+    for name, picture in {
+        "grey": Image.fromarray(grey),
+        "bits": Image.fromarray(grey > 0),
+        "rgb": Image.fromarray(np.dstack([grey] * 3)),
+        "alpha": Image.fromarray(np.dstack([grey] * 3 + [grey + 9])),
+    }.items():
+        assert (read_labels(save(tmp_path / f"{name}.png", picture)) == (grey > 0)).all(), name
+
+
+def test_a_grey_palette_means_grey(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.array([[0, 255]], dtype=np.uint8))
+    picture = picture.convert("P")
+    assert read_labels(save(tmp_path / "a.png", picture)).tolist() == [[0, 1]]
+
+
+def test_void_stays_void_in_indexed_masks(tmp_path: Path) -> None:
+    write_labels(tmp_path / "a.png", np.array([[0, 255]], dtype=np.uint8))
+    assert read_labels(tmp_path / "a.png").tolist() == [[0, 255]]
+
+
+def test_grey_numbers_are_object_numbers(tmp_path: Path) -> None:
+    assert (read_labels(save(tmp_path / "a.png", Image.fromarray(LABELS))) == LABELS).all()
+
+
+def test_voc_colours_are_object_numbers(tmp_path: Path) -> None:
+    picture = Image.fromarray(voc_palette()[LABELS])
+    assert (read_labels(save(tmp_path / "a.png", picture)) == LABELS).all()
+
+
+class TestRefused:
+    def test_missing(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"there is no mask .*a\.png"):
+            read_labels(tmp_path / "a.png")
+
+    def test_not_a_picture(self, tmp_path: Path) -> None:
+        (tmp_path / "a.png").write_text("x")
+        with pytest.raises(InputError, match=r"cannot read the mask .*a\.png"):
+            read_labels(tmp_path / "a.png")
+
+    def test_anti_aliased(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "a.png", Image.fromarray(np.array([[0, 128, 255]], dtype=np.uint8)))
+        with pytest.raises(InputError, match="looks anti-aliased"):
+            read_labels(path)
+
+    def test_other_colours(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "a.png", Image.fromarray(np.full((2, 2, 3), (1, 2, 3), dtype=np.uint8)))
+        with pytest.raises(InputError, match="not the PASCAL VOC palette"):
+            read_labels(path)
+
+    def test_wrong_size(self, tmp_path: Path) -> None:
+        write_labels(tmp_path / "a.png", LABELS)
+        with pytest.raises(InputError, match="is 3×2 pixels, its frame is 4×2"):
+            read_labels(tmp_path / "a.png", (2, 4))
+
+
+class TestLabelsFromProbs:
+    def test_one_object_is_a_threshold(self) -> None:
+        prob = np.array([[0.5, 0.51, 0.8, 0.81]], dtype=np.float32)
+        assert labels_from_probs([prob]).tolist() == [[0, 1, 1, 1]]
+        assert labels_from_probs([prob], threshold=0.8).tolist()[0][:2] == [0, 0]
+        assert labels_from_probs([prob], threshold=0.8).tolist()[0][3] == 1
+
+    def test_the_more_probable_object_wins(self) -> None:
+        probs = np.array([[[0.9, 0.6, 0.1, 0.0]], [[0.8, 0.7, 0.2, 1.0]]], dtype=np.float32)
+        assert labels_from_probs(probs).tolist() == [[1, 2, 0, 2]]
+
+    def test_certain_and_absent_are_no_trouble(self) -> None:
+        probs = np.array([[[1.0, 0.0, 1.0]], [[0.0, 0.0, 0.999]]], dtype=np.float32)
+        assert labels_from_probs(probs).tolist() == [[1, 0, 1]]
+
+    def test_threshold_of_a_lone_object_holds_beside_absent_ones(self) -> None:
+        probs = np.array([[[0.79, 0.81]], [[0.0, 0.0]]], dtype=np.float32)
+        assert labels_from_probs(probs, threshold=0.8).tolist() == [[0, 1]]
+
+
+def test_object_ids_leave_out_background_and_void() -> None:
+    assert object_ids(LABELS) == [1, 2, 3]
