@@ -91,7 +91,10 @@ class TestFullForm:
             ({"colour": 1}, "at colour: Extra inputs"),
             ({"objects": []}, r"keyframe '00002' clicks object 3, which 'objects' does not list"),
             ({"objects": [{"id": 0, "name": "x"}]}, r"at objects → 0 → id: .* greater than or equal to 1"),
-            ({"keyframes": {"00002": {"objects": {"3": {"points": []}}}}}, r"object 3: 0 points, expected at"),
+            (
+                {"keyframes": {"00002": {"objects": {"3": {"points": []}}}}},
+                r"object 3: 0 points, expected at",
+            ),
         ],
     )
     def test_faults_say_where(
