@@ -1,0 +1,86 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import tiny_mask
+from PIL import Image
+
+from dextr_vos.annotation.document import load_annotations
+from dextr_vos.cli.main import main
+from dextr_vos.masks import read_labels, write_labels
+
+POINTS = [[8, 20], [25, 22], [16, 14], [17, 33]]
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def iou(labels: np.ndarray, truth: np.ndarray, number: int = 1) -> float:
+    a, b = labels == number, truth == 1
+    return float((a & b).sum() / (a | b).sum())
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    for index in range(6):
+        write_labels(tmp_path / "truth" / f"{index:05d}.png", tiny_mask(index))
+    return tmp_path / "truth"
+
+
+def test_clicks_become_a_workspace(tiny_clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(json.dumps({"00000": [POINTS]}))
+    output = run("annotate", tiny_clip, "--clicks", tmp_path / "c.json", "--out", tmp_path / "w")
+    assert "1 masks in 1 keyframes by grabcut" in output
+    assert sorted(path.name for path in (tmp_path / "w").iterdir()) == [
+        "annotations.json",
+        "keyframes",
+        "workspace.yaml",
+    ]
+    with Image.open(tmp_path / "w" / "keyframes" / "00000.png") as picture:
+        assert picture.mode == "P"
+    assert iou(read_labels(tmp_path / "w" / "keyframes" / "00000.png"), tiny_mask(0)) > 0.9
+    document = load_annotations(tmp_path / "w" / "annotations.json")
+    clicked = document.keyframes["00000"].objects[1]
+    assert clicked.engine == "grabcut"
+    assert clicked.points_xy().tolist() == POINTS
+
+
+def test_more_keyframes_join_and_replace(tiny_clip: Path, masks: Path, tmp_path: Path) -> None:
+    work = tmp_path / "w"
+    run("annotate", tiny_clip, "--simulate", masks, "--frames", "0,2", "--out", work)
+    first = (work / "keyframes" / "00000.png").read_bytes()
+    output = run("annotate", tiny_clip, "--simulate", masks, "--frames", "2,last", "--out", work)
+    assert "holds 3 keyframes" in output
+    assert (work / "keyframes" / "00000.png").read_bytes() == first
+    assert list(load_annotations(work / "annotations.json").keyframes) == ["00000", "00002", "00005"]
+
+
+def test_two_objects_in_one_mask(tiny_clip: Path, tmp_path: Path) -> None:
+    other = [[40, 6], [52, 6], [46, 2], [46, 11]]
+    (tmp_path / "c.json").write_text(json.dumps({"00000": [POINTS, other], "00001": [None, other]}))
+    run("annotate", tiny_clip, "--clicks", tmp_path / "c.json", "--out", tmp_path / "w")
+    both = read_labels(tmp_path / "w" / "keyframes" / "00000.png")
+    assert set(np.unique(both)) == {0, 1, 2}
+    assert set(np.unique(read_labels(tmp_path / "w" / "keyframes" / "00001.png"))) == {0, 2}
+
+
+def test_an_empty_frame_is_a_keyframe_too(tiny_clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(json.dumps({"00000": [POINTS], "00005": []}))
+    run("annotate", tiny_clip, "--clicks", tmp_path / "c.json", "--out", tmp_path / "w")
+    assert not read_labels(tmp_path / "w" / "keyframes" / "00005.png").any()
+
+
+def test_the_same_seed_gives_the_same_workspace(tiny_clip: Path, masks: Path, tmp_path: Path) -> None:
+    files = []
+    for name in ("a", "b"):
+        run(
+            "annotate", tiny_clip, "--simulate", masks, "--frames", "first,middle", "--jitter", 3,
+            "--seed", 5, "--out", tmp_path / name,
+        )  # fmt: skip
+        files.append([(tmp_path / name / "keyframes" / f"{i:05d}.png").read_bytes() for i in (0, 3)])
+    assert files[0] == files[1]

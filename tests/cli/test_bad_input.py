@@ -1,0 +1,229 @@
+"""Bad input by the dozen: each gets one clear sentence and status 2, and leaves nothing behind.
+
+`pytest tests/cli/test_bad_input.py --log-cli-level=INFO` shows all the sentences.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import tiny_mask
+from PIL import Image
+
+from dextr_vos.cli.main import main
+from dextr_vos.masks import write_labels
+
+POINTS = [[8, 20], [25, 22], [16, 14], [17, 33]]
+Case = Callable[[Path], list[str]]
+
+
+@pytest.fixture
+def place(tmp_path: Path, tiny_clip: Path) -> Path:
+    """A folder with a good clip (tiny), clicks (clicks.json), masks, and a DAVIS root of two frames."""
+    (tmp_path / "clicks.json").write_text(json.dumps({"00000": [POINTS]}))
+    for index in range(6):
+        write_labels(tmp_path / "masks" / f"{index:05d}.png", tiny_mask(index))
+        write_labels(tmp_path / "davis/Annotations/480p/tiny" / f"{index:05d}.png", tiny_mask(index))
+        write_labels(tmp_path / "results/tiny" / f"{index:05d}.png", tiny_mask(index))
+    return tmp_path
+
+
+def clicks(place: Path, content: object) -> list[str]:
+    (place / "bad.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    return ["annotate", "tiny", "--clicks", "bad.json", "--out", "out"]
+
+
+def annotate(clip: str, *options: str) -> list[str]:
+    return ["annotate", clip, *(options or ("--clicks", "clicks.json")), "--out", "out"]
+
+
+def train(keyframes: str, *options: str) -> list[str]:
+    return ["train-propagation", "tiny", "--keyframes", keyframes, "--out", "out", *options]
+
+
+def evaluate(*options: str) -> list[str]:
+    return ["evaluate", "--davis-root", "davis", "--results", "results", *options]
+
+
+def with_file(name: str, content: bytes, arguments: list[str]) -> Case:
+    def case(place: Path) -> list[str]:
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return arguments
+
+    return case
+
+
+def with_mask(name: str, mask: np.ndarray, arguments: list[str]) -> Case:
+    def case(place: Path) -> list[str]:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(place / name)
+        return arguments
+
+    return case
+
+
+def without_file(name: str, arguments: list[str]) -> Case:
+    def case(place: Path) -> list[str]:
+        (place / name).unlink()
+        return arguments
+
+    return case
+
+
+def cut_picture(place: Path) -> list[str]:
+    path = place / "tiny" / "00003.png"
+    path.write_bytes(path.read_bytes()[:2000])
+    return annotate("tiny", "--simulate", "masks", "--frames", "0,3")
+
+
+def other_size(place: Path) -> list[str]:
+    Image.fromarray(np.zeros((48, 60, 3), dtype=np.uint8)).save(place / "tiny" / "00004.png")
+    return annotate("tiny")
+
+
+def other_clips_workspace(place: Path) -> list[str]:
+    (place / "out").mkdir()
+    (place / "out" / "workspace.yaml").write_text("clip: /x\nframes: 9\nsize_hw: [48, 64]\n")
+    return annotate("tiny")
+
+
+def code_in_weights(place: Path) -> list[str]:
+    torch.save({"weights": Path("code")}, place / "w.pth")
+    return annotate("tiny", "--clicks", "clicks.json", "--weights", "w.pth")
+
+
+BLANK = np.zeros((48, 64), dtype=np.uint8)
+GREY = np.tile(np.arange(64, dtype=np.uint8) * 4, (48, 1))
+
+CASES: dict[str, tuple[Case, str]] = {
+    "no clip": (lambda _: annotate("nowhere"), "there is no clip nowhere"),
+    "one picture as clip": (lambda _: annotate("tiny/00000.png"), r"is a single picture"),
+    "empty folder": (with_file("e/.keep", b"", annotate("e")), "no pictures in the folder e: found nothing"),
+    "folder of texts": (with_file("e/a.txt", b"x", annotate("e")), "found 1 files of other kinds"),
+    "text as video": (with_file("v.mp4", b"text", annotate("v.mp4")), r"cannot read the video v\.mp4"),
+    "broken picture": (
+        with_file("tiny/00009.png", b"x", annotate("tiny")),
+        r"cannot read the picture tiny/00009\.png",
+    ),
+    "cut-off picture": (cut_picture, r"cannot read the picture tiny/00003\.png"),
+    "mixed sizes": (other_size, r"tiny/00004\.png is 60×48 pixels, the other frames .* are 64×48"),
+    "no clicks file": (
+        lambda _: annotate("tiny", "--clicks", "none.json"),
+        r"there is no file none\.json",
+    ),
+    "neither clicks nor masks": (lambda _: annotate("tiny", "--jitter", "2"), "give either --clicks"),
+    "broken JSON": (lambda place: clicks(place, '{"00000": ['), "is not valid JSON: .* line 1"),
+    "unknown frame": (lambda place: clicks(place, {"12": [POINTS]}), "has no frame '12'"),
+    "three points": (
+        lambda place: clicks(place, {"00000": [POINTS[:3]]}),
+        r"bad\.json, frame '00000', object 1: 3 points, expected at least four",
+    ),
+    "point outside": (
+        lambda place: clicks(place, {"00000": [POINTS, [*POINTS, [99, 3]]]}),
+        r"frame '00000', object 2, point 5: \(99, 3\) is outside the 64×48 picture",
+    ),
+    "flat box": (
+        lambda place: clicks(place, {"00000": [[[5, 9], [5, 30], [6, 9], [6, 30]]]}),
+        "span a box of 2×22 px, expected at least 3×3",
+    ),
+    "word as point": (
+        lambda place: clicks(place, {"00000": [["left"]]}),
+        r"object 1, point 1: expected \[x, y\]",
+    ),
+    "newer annotations": (
+        lambda place: clicks(place, {"format": "dextr-vos annotations", "version": 9}),
+        "is of version 9, expected 1",
+    ),
+    "no mask folder": (
+        lambda _: annotate("tiny", "--simulate", "none"),
+        "there is no mask folder none",
+    ),
+    "frame out of range": (
+        lambda _: annotate("tiny", "--simulate", "masks", "--frames", "0,6"),
+        "'6' is no frame of tiny: expected an index from 0 to 5",
+    ),
+    "empty mask to click": (
+        with_mask("masks/00002.png", BLANK, annotate("tiny", "--simulate", "masks", "--frames", "2")),
+        "are empty in frames '00002'",
+    ),
+    "DEXTR without weights": (
+        lambda _: annotate("tiny", "--clicks", "clicks.json", "--engine", "dextr"),
+        "needs --weights PATH",
+    ),
+    "no weights file": (
+        lambda _: annotate("tiny", "--clicks", "clicks.json", "--weights", "none.pth"),
+        r"none\.pth",
+    ),
+    "web page as weights": (
+        with_file(
+            "w.pth",
+            b"<!DOCTYPE html><html></html>",
+            annotate("tiny", "--clicks", "clicks.json", "--weights", "w.pth"),
+        ),
+        r"w\.pth .*web page",
+    ),
+    "code in the weights": (code_in_weights, r"w\.pth"),
+    "workspace of another clip": (other_clips_workspace, "the workspace out is on /x with 9 frames"),
+    "workspace is a file": (
+        with_file("out", b"x", annotate("tiny")),
+        "out is a file; a workspace is a folder",
+    ),
+    "no keyframes": (lambda _: train("none"), "there are no keyframes none"),
+    "folder without masks": (lambda _: train("davis"), "holds no mask PNGs"),
+    "mask of no frame": (
+        with_mask("masks/00042.png", BLANK, train("masks")),
+        r"the mask masks/00042\.png belongs to no frame",
+    ),
+    "mask of another size": (
+        with_mask("masks/00001.png", BLANK[:9], train("masks")),
+        r"masks/00001\.png is 64×9 pixels, its frame is 64×48",
+    ),
+    "anti-aliased mask": (with_mask("masks/00001.png", GREY, train("masks")), "looks anti-aliased"),
+    "only empty masks": (with_mask("k/00001.png", BLANK, train("k")), "all 1 masks of k are empty"),
+    "no parent": (lambda _: train("masks", "--parent", "none.pth"), r"none\.pth"),
+    "broken parent": (
+        with_file("p.safetensors", b"\x00" * 50, train("masks", "--parent", "p.safetensors")),
+        r"p\.safetensors",
+    ),
+    "unknown device": (lambda _: train("masks", "--device", "tpu"), "unknown device 'tpu'"),
+    "segment without network": (
+        lambda _: ["segment", "tiny", "--network", "masks", "--out", "out"],
+        r"there is no trained network masks/network\.safetensors",
+    ),
+    "nothing to export": (lambda _: ["export", "tiny", "--masks", "masks"], "nothing to export"),
+    "masks missing at export": (
+        without_file("masks/00003.png", ["export", "tiny", "--masks", "masks", "--video", "out/o.mp4"]),
+        r"masks lacks the masks of 1 of 6 frames .* first 00003\.png",
+    ),
+    "no DAVIS root": (lambda _: evaluate("--davis-root", "none"), "none"),
+    "unknown clip": (lambda _: evaluate("--clips", "bear"), "bear"),
+    "missing result": (without_file("results/tiny/00003.png", evaluate()), r"tiny.*00003|00003.*tiny"),
+    "result of another size": (
+        with_mask("results/tiny/00003.png", BLANK[:9], evaluate()),
+        r"tiny.*00003|00003.*tiny",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_sentence_and_nothing_left(place: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    case, sentence = CASES[name]
+    arguments = case(place)
+    before = sorted(place.rglob("*"))
+    result = CliRunner().invoke(main, arguments)
+    logging.getLogger("sentences").info("%s | %s", name, result.stderr.strip())
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("dextr-vos: ")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert re.search(sentence, result.stderr), result.stderr
+    assert sorted(place.rglob("*")) == before

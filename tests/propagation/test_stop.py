@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from dextr_vos.propagation.stop import has_settled, rate_factor
+
+
+@pytest.mark.parametrize(
+    ("losses", "settled"),
+    [
+        ([], False),
+        ([1.0] * 7, False),  # one short of two windows
+        ([1.0] * 8, True),
+        ([1.0] * 4 + [0.96] * 4, True),
+        ([1.0] * 4 + [0.94] * 4, False),
+        ([1.0] * 4 + [2.0] * 4, True),  # rising is not falling
+        ([9.0] * 50 + [1.0] * 8, True),  # what was long ago does not count
+        ([1.0] * 50 + [0.5] * 4, False),
+        ([0.0] * 8, True),  # nothing is left to learn
+    ],
+)
+def test_loss_has_settled_when_it_fell_by_less_than_the_tolerance(losses, settled):
+    assert has_settled(losses, window=4, tolerance=0.05) is settled
+
+
+def test_one_outlier_does_not_matter_much():
+    falling = np.geomspace(1, 0.1, 100)
+    falling[95] *= 1.5
+    assert not has_settled(falling.tolist(), window=20, tolerance=0.05)
+
+
+def test_rate_is_full_then_falls_in_equal_steps_and_never_to_zero():
+    assert [rate_factor(step, None, 4) for step in (0, 99)] == [1.0, 1.0]
+    assert [rate_factor(step, 10, 4) for step in range(10, 14)] == pytest.approx([0.8, 0.6, 0.4, 0.2])
+    assert rate_factor(14, 10, 4) == 0.0
+    assert rate_factor(99, 10, 4) == 0.0
+    assert rate_factor(10, 10, 0) == 1.0

@@ -1,0 +1,45 @@
+"""A run of stage 2 in a second: the tiny clip, keyframe masks, and tiers that train a few steps."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from conftest import tiny_mask
+from PIL import Image
+
+from dextr_vos.frames import open_clip
+from dextr_vos.masks import write_labels
+from dextr_vos.pipeline import train_propagation
+from dextr_vos.propagation.run import RunRecord
+from dextr_vos.propagation.tiers import LITE, OSVOS, Tier
+
+CPU = torch.device("cpu")
+TINY_LITE = replace(LITE, recipe=replace(LITE.recipe, max_steps=8, window=3, tolerance=-9.0, cooldown=2))
+TINY_OSVOS = replace(OSVOS, recipe=replace(OSVOS.recipe, max_steps=2, passes=2))
+
+
+def write_keyframes(folder: Path, *indices: int, white: bool = False) -> Path:
+    """Masks of the tiny clip's frames, indexed or {0, 255}."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in indices:
+        path = folder / f"{index:05d}.png"
+        if white:
+            Image.fromarray(tiny_mask(index) * 255).save(path)
+        else:
+            write_labels(path, tiny_mask(index))
+    return folder
+
+
+def train(clip: Path, keyframes: Path, out: Path, tier: Tier = TINY_LITE, **options) -> RunRecord:
+    return train_propagation(open_clip(clip), keyframes, out, tier, device=CPU, **options)
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, hidden ones too."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def stop_after(calls: int):
+    """A `stop_asked` that says yes from the call after that many."""
+    answers = iter([False] * calls)
+    return lambda: next(answers, True)
