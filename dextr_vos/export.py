@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -46,7 +47,7 @@ class MaskFolder:
         """The masks in a run's folder or in a plain folder, all of them there.
 
         Raises:
-            InputError: a frame has no mask.
+            InputError: a frame has no mask, or `run.json` is damaged.
         """
         folder = path / "masks" if (path / "masks").is_dir() else path
         missing = [name for name in clip.names if not (folder / f"{name}.png").is_file()]
@@ -58,7 +59,10 @@ class MaskFolder:
         record = path / "run.json"
         keyframes: list[str] = []
         if record.is_file():
-            keyframes = json.loads(record.read_text(encoding="utf-8")).get("keyframes", [])
+            try:
+                keyframes = json.loads(record.read_text(encoding="utf-8"))["keyframes"]
+            except (ValueError, KeyError, TypeError):
+                raise InputError(f"{record} is damaged; give the folder {folder} itself") from None
         return MaskFolder(folder, frozenset(keyframes))
 
     def read(self, clip: Clip, index: int) -> Labels:
@@ -113,7 +117,11 @@ def write_overlay_video(
         atomic_path(path) as temporary,
         av.open(str(temporary), "w", options={"movflags": "faststart"}) as out,
     ):
-        stream = out.add_stream("libx264", rate=round(clip.fps), options={"crf": "20", "preset": "veryfast"})
+        stream = out.add_stream(
+            "libx264",
+            rate=Fraction(clip.fps).limit_denominator(1001),
+            options={"crf": "20", "preset": "veryfast"},
+        )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for index, image_rgb in enumerate(clip):
             picture = overlay(image_rgb, masks.read(clip, index), opacity)

@@ -13,7 +13,7 @@ import torch
 
 from dextr_vos.annotation.document import Annotations, load_annotations, save_annotations
 from dextr_vos.annotation.segmenter import Segmenter, label_frame
-from dextr_vos.errors import InputError, Interrupted
+from dextr_vos.errors import InputError, Interrupted, WeightsError
 from dextr_vos.files import atomic_path
 from dextr_vos.frames import Clip
 from dextr_vos.interrupt import StopAsked, never
@@ -134,9 +134,10 @@ def train_propagation(
     _check_run(run, clip, keyframes)
     recipe = tier.recipe if max_steps is None else replace(tier.recipe, max_steps=max_steps)
     mark = _fingerprint(keyframes, tier, recipe, parent, seed, clip)
-    if run.network.exists() and network_record(run.network).fingerprint == mark:
+    if _is_trained(run, mark):
         log.info("the network is trained already")
     else:
+        names = _object_names(source)
         checkpoint = Checkpoint(run.checkpoint, mark)
         network = build_network(tier, len(object_numbers(keyframes)), seed, parent)
         samples = read_samples(clip, keyframes, recipe.longest_side)
@@ -152,7 +153,7 @@ def train_propagation(
             on_step=on_step,
             stop_asked=stop_asked,
         )
-        record = _record(clip, keyframes, source, tier, recipe, parent, seed, state, mark)
+        record = _record(clip, keyframes, names, tier, recipe, parent, seed, state, mark)
         save_network(run.network, network, record)
         run.checkpoint.unlink(missing_ok=True)
     trained = load_network(run.network)
@@ -188,9 +189,11 @@ def segment(
         raise InputError(
             f"--out {out} is the folder of the frames, which masks would overwrite; give another"
         )
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; expected a folder")
     trained.network.to(device)
     for index, name in enumerate(clip.names):
-        _stop_between(stop_asked, index, len(clip))
+        _stop_between(stop_asked, index, len(clip), f"their masks are in {out}; the same command starts over")
         write_labels(out / f"{name}.png", _labels(trained, clip, index, device))
         on_frame(index + 1, len(clip))
 
@@ -213,7 +216,7 @@ def _segment_run(
     annotated = {keyframe.name: keyframe for keyframe in keyframes}
     trained.network.to(device)
     for index, name in enumerate(clip.names):
-        _stop_between(stop_asked, index, len(clip))
+        _stop_between(stop_asked, index, len(clip), "everything is kept; the same command goes on from there")
         mask = unfinished / f"{name}.png"
         if name in annotated:
             with atomic_path(mask) as temporary:
@@ -221,6 +224,7 @@ def _segment_run(
         elif not mask.exists():
             write_labels(mask, _labels(trained, clip, index, device))
         on_frame(index + 1, len(clip))
+    run.drop_half_written(unfinished)
     run.finish_masks(unfinished)
 
 
@@ -234,34 +238,46 @@ def _complete(folder: Path, clip: Clip) -> bool:
     return all((folder / f"{name}.png").exists() for name in clip.names)
 
 
-def _stop_between(stop_asked: StopAsked, done: int, total: int) -> None:
+def _stop_between(stop_asked: StopAsked, done: int, total: int, how_to_go_on: str) -> None:
     if stop_asked():
-        raise Interrupted(
-            f"stopped after {done} of {total} frames, everything is kept; the same command goes on from there"
-        )
+        raise Interrupted(f"stopped after {done} of {total} frames, {how_to_go_on}")
 
 
 def _check_run(run: RunFolder, clip: Clip, keyframes: list[Keyframe]) -> None:
     """Refuse a folder in which something would be lost."""
     if run.path.exists() and not run.path.is_dir():
         raise InputError(f"--out {run.path} is a file; expected a folder")
-    if keyframes[0].path.parent.resolve() == run.masks.resolve():
+    folder = keyframes[0].path.parent.resolve()
+    if run.masks.resolve() in (folder, *folder.parents):
         raise InputError(
-            f"the keyframes {run.masks} are the masks this run would replace; copy them to another folder"
+            f"the keyframes {folder} are in {run.masks}, which this run would replace; "
+            "copy them to another folder"
         )
     if run.record.exists():
-        made_on = read_record(run.record).clip
-        if (made_on.frames, made_on.size_hw) != (len(clip), clip.size_hw):
+        made_on, here = read_record(run.record).clip, _run_clip(clip)
+        if made_on != here:
             raise InputError(
-                f"{run.path} holds a run on {made_on.path} with {made_on.frames} frames, {clip.path} has "
-                f"{len(clip)}; give another --out folder"
+                f"{run.path} holds a run on {_told(made_on)}, not on {_told(here)}; give another --out folder"
             )
+    elif run.masks.exists() and not run.network.exists():
+        raise InputError(
+            f"{run.masks} is there and was not made by train-propagation, which would replace it; "
+            "give another --out folder"
+        )
+
+
+def _run_clip(clip: Clip) -> RunClip:
+    return RunClip(path=str(clip.path.resolve()), frames=len(clip), size_hw=clip.size_hw)
+
+
+def _told(clip: RunClip) -> str:
+    return f"{clip.path} ({clip.frames} frames of {clip.size_hw[1]}×{clip.size_hw[0]})"
 
 
 def _record(
     clip: Clip,
     keyframes: list[Keyframe],
-    source: Path,
+    names: dict[int, str],
     tier: Tier,
     recipe: Recipe,
     parent: Path | None,
@@ -269,13 +285,10 @@ def _record(
     state: TrainingState,
     mark: str,
 ) -> RunRecord:
-    names = {}
-    if Workspace(source).annotations.exists():
-        names = {entry.id: entry.name for entry in load_annotations(Workspace(source).annotations).objects}
     tail = state.losses[-recipe.window :]
     return RunRecord(
         network="lite" if tier.name == "lite" else "osvos",
-        clip=RunClip(path=str(clip.path.resolve()), frames=len(clip), size_hw=clip.size_hw),
+        clip=_run_clip(clip),
         objects=tuple(
             RunObject(id=number, name=names.get(number, f"object {number}"))
             for number in object_numbers(keyframes)
@@ -290,6 +303,27 @@ def _record(
         ),
         fingerprint=mark,
     )
+
+
+def _object_names(source: Path) -> dict[int, str]:
+    """Names of the objects by their numbers, as far as a workspace gives any."""
+    annotations = Workspace(source).annotations
+    if not annotations.exists():
+        return {}
+    return {entry.id: entry.name for entry in load_annotations(annotations).objects}
+
+
+def _is_trained(run: RunFolder, mark: str) -> bool:
+    """Whether the run's network is whole and was made of the same things."""
+    if not run.network.exists():
+        return False
+    try:
+        if network_record(run.network).fingerprint == mark:
+            return True
+        log.info("keyframes or settings have changed since %s; training starts anew", run.network)
+    except WeightsError:
+        log.warning("%s is damaged; training starts anew", run.network)
+    return False
 
 
 def _fingerprint(

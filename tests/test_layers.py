@@ -21,6 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("datasets",),
     ("annotation", "propagation", "evaluation"),
     ("pipeline", "export"),
+    ("report",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

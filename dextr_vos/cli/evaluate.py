@@ -1,13 +1,12 @@
 """`dextr-vos evaluate`: scores of a folder of results on DAVIS."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import rich_click as click
 
 
-@click.command(name="evaluate")
+@click.command(short_help="Score results on DAVIS: J and F.")
 @click.option(
     "--davis-root",
     type=click.Path(path_type=Path),
@@ -57,6 +56,7 @@ def command(
     """
     from rich.console import Console
 
+    from dextr_vos.cli.progress import progress_bar
     from dextr_vos.datasets.davis import Davis
     from dextr_vos.errors import InputError
     from dextr_vos.evaluation import davis as scorer
@@ -69,8 +69,11 @@ def command(
     else:
         names = [data.require(clip) for clip in _parts(clips)]
     marks = None if keyframes is None else _parts(keyframes)
-    with _progress(len(names)) as step:
-        scores = scorer.evaluate(data, results, names, wanted_year, marks, on_clip=step)
+    with progress_bar("scoring") as report:
+        done = count(1)
+        scores = scorer.evaluate(
+            data, results, names, wanted_year, marks, on_clip=lambda _: report(next(done), len(names))
+        )
     try:
         written = tables.write_csvs(scores, results, split)
         if json_path is not None:
@@ -88,20 +91,3 @@ def command(
 def _parts(text: str) -> list[str]:
     """The parts of a list with commas between, each once."""
     return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-
-
-@contextmanager
-def _progress(clips: int) -> Iterator[Callable[[str], None]]:
-    """A progress bar over clips on the error stream, when that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("scoring", total=clips)
-
-        def step(clip: str) -> None:
-            progress.update(task, advance=1, description=f"scored {clip}")
-
-        yield step

@@ -1,11 +1,11 @@
-"""`dextr-vos export`: masks made visible, as a video and as a contact sheet."""
+"""`dextr-vos export`: masks made visible, as a video, a contact sheet and a page."""
 
 from pathlib import Path
 
 import rich_click as click
 
 
-@click.command(short_help="Masks to an overlay video and a contact sheet.")
+@click.command(short_help="Masks to an overlay video, a contact sheet, a page.")
 @click.argument("clip", type=click.Path(path_type=Path))
 @click.option(
     "--masks",
@@ -15,22 +15,44 @@ import rich_click as click
 )
 @click.option("--video", type=click.Path(path_type=Path), help="Overlay video to write (.mp4, H.264).")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Contact sheet to write (.jpg or .png).")
+@click.option("--page", type=click.Path(path_type=Path), help="One HTML page with video, sheet and scores.")
+@click.option("--scores", type=click.Path(path_type=Path), help="With --page: the --json of evaluate.")
 @click.option("--opacity", default=0.45, show_default=True, type=click.FloatRange(0, 1))
-def command(clip: Path, masks: Path, video: Path | None, sheet: Path | None, opacity: float) -> None:
+def command(
+    clip: Path,
+    masks: Path,
+    video: Path | None,
+    sheet: Path | None,
+    page: Path | None,
+    scores: Path | None,
+    opacity: float,
+) -> None:
     """Lay the masks of CLIP over its frames."""
+    import tempfile
+
     from dextr_vos.cli.progress import progress_bar
     from dextr_vos.errors import InputError
     from dextr_vos.export import MaskFolder, write_contact_sheet, write_overlay_video
     from dextr_vos.frames import open_clip
+    from dextr_vos.report import read_scores, write_page
 
-    if video is None and sheet is None:
-        raise InputError("nothing to export: give --video FILE.mp4, --sheet FILE.jpg, or both")
+    if video is None and sheet is None and page is None:
+        raise InputError("nothing to export: give --video FILE.mp4, --sheet FILE.jpg or --page FILE.html")
+    if scores is not None and page is None:
+        raise InputError("--scores is shown on the page only; give --page FILE.html, too")
     opened = open_clip(clip)
     folder = MaskFolder.find(masks, opened)
-    if video is not None:
-        with progress_bar("writing the video") as on_frame:
-            write_overlay_video(video, opened, folder, opacity, on_frame)
-        click.echo(f"video {video}")
-    if sheet is not None:
-        write_contact_sheet(sheet, opened, folder, opacity)
-        click.echo(f"contact sheet {sheet}")
+    table = None if scores is None else read_scores(scores)
+    with tempfile.TemporaryDirectory() as scratch, progress_bar("writing the video") as on_frame:
+        # the page embeds both, wanted as files or not
+        if video is not None or page is not None:
+            video_file = video or Path(scratch) / "overlay.mp4"
+            write_overlay_video(video_file, opened, folder, opacity, on_frame)
+        if sheet is not None or page is not None:
+            sheet_file = sheet or Path(scratch) / "sheet.jpg"
+            write_contact_sheet(sheet_file, opened, folder, opacity)
+        if page is not None:
+            write_page(page, opened.path.name, folder, video_file, sheet_file, table)
+    for name, file in {"video": video, "contact sheet": sheet, "page": page}.items():
+        if file is not None:
+            click.echo(f"{name} {file}")

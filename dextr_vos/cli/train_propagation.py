@@ -44,8 +44,8 @@ def command(
     from dextr_vos.propagation.tiers import tier_named
     from dextr_vos.runtime import pick_device
 
-    if seed < 0:
-        raise InputError(f"--seed is 0 or more, got {seed}")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"--seed is a whole number from 0 to {2**32 - 1}, got {seed}")
     opened = open_clip(clip)
     with (
         interruptible() as stop_asked,

@@ -1,7 +1,7 @@
 """Fine-tuning on a clip's keyframes until the loss has settled (OSVOS; Caelles et al., CVPR 2017)."""
 
 import logging
-import pickle
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dextr_vos.errors import Interrupted
+from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import atomic_path
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.losses import class_balanced_bce
@@ -85,6 +85,7 @@ def finetune(
 
     Raises:
         Interrupted: a stop was asked for; the checkpoint holds everything.
+        InputError: the loss is no longer a number.
     """
     network.to(device).train()
     optimizer = tier.optimizer(network)
@@ -105,6 +106,11 @@ def finetune(
         state.losses.append(
             _step(network, optimizer, tier, recipe, samples, numbers, state.step, seed, device)
         )
+        if not math.isfinite(state.losses[-1]):
+            raise InputError(
+                f"training broke down, the loss of step {state.step + 1} is {state.losses[-1]}; "
+                "give another --seed, or another --parent if there is one"
+            )
         state.step += 1
         state.seconds = time.monotonic() - started
         _decide(state, recipe)
@@ -184,11 +190,12 @@ def _resume(
     if not checkpoint.path.exists():
         return None
     try:
-        content: dict[str, Any] = torch.load(checkpoint.path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as fault:
-        log.warning("%s cannot be read (%s); training starts anew", checkpoint.path, fault)
+        content: Any = torch.load(checkpoint.path, map_location="cpu", weights_only=True)
+        fingerprint = content["fingerprint"]
+    except Exception as fault:  # whatever the reader stumbles over is the file's fault
+        log.warning("%s is damaged (%s); training starts anew", checkpoint.path, type(fault).__name__)
         return None
-    if content.get("fingerprint") != checkpoint.fingerprint:
+    if fingerprint != checkpoint.fingerprint:
         log.info("keyframes or settings have changed since %s; training starts anew", checkpoint.path)
         return None
     network.load_state_dict(content["network"])

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from dextr_vos.errors import InputError
@@ -38,7 +39,8 @@ def read_keyframes(source: Path, clip: Clip) -> list[Keyframe]:
         Keyframes by frame order, at least one, with at least one object among them.
 
     Raises:
-        InputError: no masks, a mask that fits no frame or has another size, or no object in any.
+        InputError: no masks, a mask that fits no frame or has another size, two masks of one frame, or no
+            object in any.
     """
     folder = source / "keyframes" if (source / "keyframes").is_dir() else source
     if not folder.is_dir():
@@ -55,7 +57,14 @@ def read_keyframes(source: Path, clip: Clip) -> list[Keyframe]:
     keyframes = [_read_one(file, clip) for file in files]
     if not object_numbers(keyframes):
         raise InputError(f"all {len(keyframes)} masks of {folder} are empty; mark an object in at least one")
-    return sorted(keyframes, key=lambda keyframe: keyframe.index)
+    keyframes.sort(key=lambda keyframe: keyframe.index)
+    for one, other in pairwise(keyframes):
+        if one.index == other.index:
+            raise InputError(
+                f"{folder} holds two masks of the frame '{one.name}', {one.path.name} and {other.path.name}; "
+                "keep one"
+            )
+    return keyframes
 
 
 def object_numbers(keyframes: Sequence[Keyframe]) -> list[int]:

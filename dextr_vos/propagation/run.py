@@ -60,6 +60,14 @@ class RunFolder:
         for leftover in self.path.glob(".masks-*"):
             shutil.rmtree(leftover)
 
+    def drop_half_written(self, unfinished: Path) -> None:
+        """Remove the temporary files of writers that were killed."""
+        for path in (self.checkpoint, self.network, self.record):
+            for leftover in self.path.glob(f".{path.stem}.*{path.suffix}"):
+                leftover.unlink()
+        for leftover in unfinished.glob(".*"):
+            leftover.unlink()
+
 
 class RunObject(BaseModel):
     """An object of the run: its number in the masks and its name."""

@@ -56,7 +56,8 @@ def read_samples(clip: Clip, keyframes: Sequence[Keyframe], longest_side: int | 
     samples = []
     for keyframe in keyframes:
         image = cv2.resize(clip.read(keyframe.index), (width, height), interpolation=cv2.INTER_AREA)
-        labels = cv2.resize(keyframe.labels, (width, height), interpolation=cv2.INTER_NEAREST)
+        # plain INTER_NEAREST takes the upper left pixel of those it replaces, which shifts the mask
+        labels = cv2.resize(keyframe.labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         samples.append(Sample(image, labels))
     return samples
 

@@ -21,7 +21,7 @@ def has_settled(losses: Sequence[float], window: int, tolerance: float) -> bool:
         return False
     before = float(np.mean(losses[-2 * window : -window]))
     now = float(np.mean(losses[-window:]))
-    return now > (1 - tolerance) * before
+    return now >= (1 - tolerance) * before
 
 
 def rate_factor(step: int, cooling_from: int | None, cooldown: int) -> float:

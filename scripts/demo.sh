@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# The whole road on one clip: clicks -> masks -> fine-tuned network -> masks of every frame -> scores -> a page.
+#
+#   bash scripts/demo.sh                                        a rendered clip
+#   bash scripts/demo.sh --davis-root ROOT [--clip NAME]        a clip of DAVIS 2016, clicks simulated
+#   bash scripts/demo.sh --clip FOLDER_OR_VIDEO --clicks FILE   your own, without scores
+#
+# Options: --out DIR (demo-out), --seed N (0)
+set -euo pipefail
+
+usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
+absolute() { case "$1" in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
+
+davis="" clip="" clicks="" out="" seed=0
+while [ $# -gt 0 ]; do
+    [ $# -ge 2 ] || usage
+    case "$1" in
+        --davis-root) davis="$(absolute "$2")" ;;
+        --clip) clip="$2" ;;
+        --clicks) clicks="$(absolute "$2")" ;;
+        --out) out="$(absolute "$2")" ;;
+        --seed) seed="$2" ;;
+        *) usage ;;
+    esac
+    shift 2
+done
+if [ -z "$davis" ] && [ -n "$clip" ]; then
+    [ -n "$clicks" ] || { echo "demo.sh: --clip needs --clicks FILE, or --davis-root ROOT with masks" >&2; exit 2; }
+    clip="$(absolute "$clip")"
+fi
+
+cd "$(dirname "$0")/.."
+out="${out:-$PWD/demo-out}"
+source scripts/setup_env.sh
+say() { printf '\n$ dextr-vos %s\n' "$*"; dextr-vos "$@"; }
+
+if [ -n "$davis" ]; then
+    name="${clip:-$(ls "$davis/JPEGImages/480p" | head -n 1)}"
+    frames="$davis/JPEGImages/480p/$name"
+    say annotate "$frames" --simulate "$davis/Annotations/480p/$name" --frames first --seed "$seed" \
+        --out "$out/$name/workspace"
+elif [ -n "$clip" ]; then
+    name="$(basename "${clip%.*}")"
+    frames="$clip"
+    say annotate "$frames" --clicks "$clicks" --out "$out/$name/workspace"
+else
+    name=turntable
+    davis="$out/davis"
+    frames="$davis/JPEGImages/480p/$name"
+    say synthesize --out "$davis" --name "$name" --seed "$seed"
+    say annotate "$frames" --clicks "$davis/$name-clicks.json" --out "$out/$name/workspace"
+fi
+say train-propagation "$frames" --keyframes "$out/$name/workspace" --out "$out/results/$name" --seed "$seed"
+scores=()
+if [ -n "$davis" ]; then
+    say evaluate --davis-root "$davis" --results "$out/results" --clips "$name" --json "$out/$name/scores.json"
+    scores=(--scores "$out/$name/scores.json")
+fi
+say export "$frames" --masks "$out/results/$name" --video "$out/$name/overlay.mp4" \
+    --sheet "$out/$name/sheet.jpg" --page "$out/$name/report.html" "${scores[@]}"
+
+cat <<END
+
+Done. Open these:
+  $out/$name/report.html    everything on one page
+  $out/$name/overlay.mp4    the masks over the clip
+  $out/$name/sheet.jpg      sixteen frames at a glance
+The masks are in $out/results/$name/masks.
+END

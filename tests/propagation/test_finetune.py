@@ -1,0 +1,246 @@
+import logging
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_frame, tiny_mask
+from tiny_run import CPU, TINY_LITE, TINY_OSVOS, stop_after
+
+from dextr_vos.errors import InputError, Interrupted
+from dextr_vos.propagation import finetune as finetuning
+from dextr_vos.propagation.finetune import Checkpoint, TrainingState, finetune
+from dextr_vos.propagation.samples import Sample
+from dextr_vos.propagation.tiers import Recipe, build_network
+
+SAMPLES = [Sample(tiny_frame(index), tiny_mask(index)) for index in (0, 3)]
+RECIPE = TINY_LITE.recipe
+
+
+def teach(recipe: Recipe = RECIPE, samples=SAMPLES, numbers=(1,), tier=TINY_LITE, seed=0, **options):
+    network = build_network(tier, len(numbers), seed)
+    state = finetune(network, tier, recipe, samples, numbers, seed=seed, device=CPU, **options)
+    return network.state_dict(), state
+
+
+def same(one: dict, other: dict) -> bool:
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_loss_falls_and_every_step_is_told():
+    told = []
+    recipe = replace(RECIPE, max_steps=30, cooldown=5)
+    _, state = teach(recipe, on_step=lambda *step: told.append(step))
+    assert [step for step, _, _ in told] == list(range(1, 31))
+    assert {total for _, total, _ in told} == {30}
+    assert [loss for _, _, loss in told] == state.losses
+    assert np.mean(state.losses[-5:]) < 0.5 * np.mean(state.losses[:5])
+    assert state.seconds > 0
+
+
+def test_same_seed_same_network_and_another_seed_another():
+    first, state = teach()
+    random.random(), np.random.random(3), torch.rand(3)  # noqa: NPY002  nobody else's chance matters
+    again, state_again = teach()
+    assert same(first, again)
+    assert state.losses == state_again.losses
+    other, _ = teach(seed=1)
+    assert not same(first, other)
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "max_steps", "cooldown", "steps", "stop"),
+    [
+        (2.0, 50, 4, 10, "settled"),  # after two windows of 3, then the cool-down
+        (2.0, 50, 0, 6, "settled"),
+        (-9.0, 12, 4, 12, "step limit"),
+        (-9.0, 12, 0, 12, "step limit"),
+        (-9.0, 3, 40, 3, "step limit"),  # the limit holds even where the cool-down is longer
+        (-9.0, 1, 40, 1, "step limit"),
+        (2.0, 10, 4, 10, "settled"),  # both at once
+        (2.0, 9, 4, 9, "step limit"),
+    ],
+)
+def test_it_ends_when_the_loss_has_settled_or_at_the_limit_and_says_which(
+    tolerance, max_steps, cooldown, steps, stop
+):
+    # tolerance 2: "still falling" asks for a loss below minus itself, so it has settled at once
+    recipe = replace(RECIPE, window=3, tolerance=tolerance, max_steps=max_steps, cooldown=cooldown)
+    totals = []
+    _, state = teach(recipe, on_step=lambda _, total, __: totals.append(total))
+    assert (state.step, state.stop) == (steps, stop)
+    assert len(state.losses) == steps
+    assert totals[-1] == steps
+
+
+def test_rate_falls_over_the_last_steps(monkeypatch):
+    rates = []
+    tier = replace(TINY_LITE, optimizer=lambda network: Watched(network.parameters(), rates))
+    teach(replace(RECIPE, max_steps=6, cooldown=3), tier=tier)
+    assert rates == pytest.approx([1e-3] * 3 + [0.75e-3, 0.5e-3, 0.25e-3])
+
+
+class Watched(torch.optim.SGD):
+    """An optimiser that notes the rate of each of its steps."""
+
+    def __init__(self, parameters, rates):
+        super().__init__(parameters, lr=1e-3)
+        self.rates = rates
+
+    def step(self, closure=None):
+        self.rates.append(self.param_groups[0]["lr"])
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("passes", [2, 5])
+def test_passes_are_averaged_into_one_step(passes):
+    still = replace(
+        RECIPE.augmentation, flip=False, rotation_deg=0, scale=(1, 1), shift=0, brightness=0
+    )  # so that all passes are alike
+    recipe = replace(RECIPE, augmentation=still, batch=1, max_steps=1)
+    one, state = teach(recipe, SAMPLES[:1])
+    several, state_several = teach(replace(recipe, passes=passes), SAMPLES[:1])
+    assert state_several.losses == pytest.approx(state.losses)
+    assert all(torch.allclose(one[key], several[key], atol=5e-4) for key in one)
+
+
+def test_void_teaches_nothing():
+    def with_rubbish(value):
+        sample = SAMPLES[0]
+        labels = sample.labels.copy()
+        labels[40:] = value
+        return [Sample(sample.image_rgb, labels)]
+
+    recipe = replace(RECIPE, max_steps=2, cooldown=0)
+    batches = []
+    tier = replace(TINY_LITE, prepare=lambda frames: batches.append(frames) or TINY_LITE.prepare(frames))
+    void, _ = teach(recipe, with_rubbish(255), tier=tier)
+    background, _ = teach(recipe, with_rubbish(0))
+    assert not same(void, background)
+    # a frame of nothing but void leaves the network where it began, but for the decay of its weights
+    nothing, state = teach(recipe, [Sample(SAMPLES[0].image_rgb, np.full((48, 64), 255, np.uint8))])
+    start = build_network(TINY_LITE, 1, 0).state_dict()
+    assert state.losses == [0.0, 0.0]
+    assert all(torch.allclose(nothing[key], start[key], rtol=1e-5, atol=1e-9) for key in start)
+
+
+def test_settles_when_there_is_nothing_to_learn():
+    full = [Sample(SAMPLES[0].image_rgb, np.ones((48, 64), np.uint8))]
+    _, state = teach(replace(RECIPE, tolerance=0.05, max_steps=50, cooldown=0), full)
+    assert (state.stop, state.step) == ("settled", 6)
+
+
+def test_void_does_not_reach_the_loss():
+    sample = SAMPLES[0]
+    labels = sample.labels.copy()
+    labels[40:] = 255
+    noise = sample.image_rgb.copy()
+    still = replace(RECIPE.augmentation, flip=False, rotation_deg=0, scale=(1, 1), shift=0, brightness=0)
+    recipe = replace(RECIPE, augmentation=still, max_steps=1)
+    network = build_network(TINY_LITE, 1, 0)
+    batch = finetuning.draw_batch([Sample(noise, labels)], [1], TINY_LITE, recipe, 0, 0)
+    scores = [score.detach().requires_grad_() for score in network(batch.frames)]
+    finetuning._loss(scores, batch, recipe).backward()
+    for score in scores:
+        assert not score.grad[..., 40:, :].any()
+        assert score.grad[..., :40, :].any()
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, 5, 7])
+def test_interrupted_training_ends_at_the_same_network(tmp_path, stop_at):
+    recipe = replace(RECIPE, tolerance=2.0, max_steps=50, cooldown=2)  # settles at 6, cools down to 8
+    whole, whole_state = teach(recipe)
+    checkpoint = Checkpoint(tmp_path / "training.pt", "mark")
+    with pytest.raises(Interrupted, match=f"after {stop_at} steps, everything is kept; the same command"):
+        teach(recipe, checkpoint=checkpoint, stop_asked=stop_after(stop_at))
+    steps = []
+    resumed, state = teach(recipe, checkpoint=checkpoint, on_step=lambda step, *_: steps.append(step))
+    assert steps == list(range(stop_at + 1, 9))
+    assert same(whole, resumed)
+    assert (state.losses, state.stop) == (whole_state.losses, "settled")
+    assert [path.name for path in tmp_path.iterdir()] == ["training.pt"]
+
+
+def test_interrupted_osvos_ends_at_the_same_network(tmp_path):
+    whole, _ = teach(TINY_OSVOS.recipe, tier=TINY_OSVOS)
+    checkpoint = Checkpoint(tmp_path / "training.pt", "mark")
+    with pytest.raises(Interrupted):
+        teach(TINY_OSVOS.recipe, tier=TINY_OSVOS, checkpoint=checkpoint, stop_asked=stop_after(1))
+    resumed, _ = teach(TINY_OSVOS.recipe, tier=TINY_OSVOS, checkpoint=checkpoint)
+    assert same(whole, resumed)
+
+
+def test_checkpoints_come_by_the_clock(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "training.pt", "mark")
+    teach(checkpoint=checkpoint)
+    assert not checkpoint.path.exists()  # too quick to be worth one
+    monkeypatch.setattr(finetuning, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    steps = []
+
+    def die(step, *_):
+        steps.append(step)
+        if step == 5:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        teach(checkpoint=checkpoint, on_step=die)
+    resumed, _ = teach(checkpoint=checkpoint, on_step=lambda step, *_: steps.append(step))
+    assert steps == [1, 2, 3, 4, 5, 5, 6, 7, 8]
+    assert same(resumed, teach()[0])
+
+
+def test_other_keyframes_or_settings_train_anew(tmp_path, caplog):
+    with pytest.raises(Interrupted):
+        teach(checkpoint=Checkpoint(tmp_path / "training.pt", "old"), stop_asked=stop_after(3))
+    steps = []
+    with caplog.at_level(logging.INFO):
+        anew, _ = teach(
+            checkpoint=Checkpoint(tmp_path / "training.pt", "new"), on_step=lambda step, *_: steps.append(step)
+        )
+    assert steps[0] == 1
+    assert same(anew, teach()[0])
+    assert "have changed since" in caplog.text
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [cut, lambda _: b"", lambda _: b"\x80", lambda _: b"not a checkpoint", lambda content: content[:-9]],
+)
+def test_a_damaged_checkpoint_trains_anew(tmp_path, caplog, damage):
+    checkpoint = Checkpoint(tmp_path / "training.pt", "mark")
+    with pytest.raises(Interrupted):
+        teach(checkpoint=checkpoint, stop_asked=stop_after(3))
+    checkpoint.path.write_bytes(damage(checkpoint.path.read_bytes()))
+    anew, state = teach(checkpoint=checkpoint)
+    assert "training.pt is damaged" in caplog.text
+    assert "training starts anew" in caplog.text
+    assert state.step == 8
+    assert same(anew, teach()[0])
+
+
+@pytest.mark.parametrize("content", [[1, 2], {}, {"network": {}}, 7, torch.zeros(2)])
+def test_a_checkpoint_of_something_else_trains_anew(tmp_path, caplog, content):
+    checkpoint = Checkpoint(tmp_path / "training.pt", "mark")
+    torch.save(content, checkpoint.path)
+    assert teach(checkpoint=checkpoint)[1].step == 8
+    assert "training starts anew" in caplog.text
+
+
+def test_a_checkpoint_runs_no_code(tmp_path, caplog):
+    checkpoint = Checkpoint(tmp_path / "training.pt", "mark")
+    torch.save({"fingerprint": "mark", "state": TrainingState()}, checkpoint.path)
+    assert teach(checkpoint=checkpoint)[1].step == 8
+    assert "training starts anew" in caplog.text
+
+
+def test_a_loss_that_is_no_number_is_told_and_never_kept(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "training.pt", "mark")
+    tier = replace(TINY_LITE, prepare=lambda frames: TINY_LITE.prepare(frames) * float("nan"))
+    with pytest.raises(InputError, match=r"the loss of step 1 is nan; give another --seed"):
+        teach(tier=tier, checkpoint=checkpoint)
+    assert not checkpoint.path.exists()

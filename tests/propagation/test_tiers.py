@@ -1,0 +1,113 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torchvision.models import vgg16
+
+from dextr_vos.errors import InputError, WeightsError
+from dextr_vos.networks import weights
+from dextr_vos.propagation.tiers import LITE, OSVOS, TIERS, build_network, tier_named
+
+BOTH = pytest.mark.parametrize("tier", [LITE, OSVOS], ids=lambda tier: tier.name)
+PER_OBJECT = ("score_dsn.", "fuse.")
+
+
+def saved(tier, path, objects=1, seed=5):
+    network = tier.build(objects)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(0.01 * torch.randn(parameter.shape, generator=generator))
+    if path.suffix == ".safetensors":
+        weights.save(path, network.state_dict())
+    else:
+        torch.save(network.state_dict(), path)
+    return network.state_dict()
+
+
+def test_tiers_are_found_by_name():
+    assert [tier_named(name).name for name in TIERS] == ["lite", "osvos"]
+    with pytest.raises(InputError, match="unknown network 'large'; expected one of lite, osvos"):
+        tier_named("large")
+
+
+@BOTH
+def test_initial_weights_follow_from_the_seed(tier):
+    first, again, other = (build_network(tier, 1, seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+@BOTH
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("objects", [1, 3])
+def test_a_parent_of_one_object_starts_any_number(tier, suffix, objects, tmp_path):
+    parent = saved(tier, tmp_path / f"parent.{suffix}")
+    state = build_network(tier, objects, 0, tmp_path / f"parent.{suffix}").state_dict()
+    assert state.keys() == parent.keys()
+    for key, tensor in state.items():
+        rows = tensor if key.startswith(PER_OBJECT) else [tensor]
+        assert len(rows) == (objects if key.startswith(PER_OBJECT) else 1)
+        for row in rows:
+            assert torch.equal(row, parent[key][0] if key.startswith(PER_OBJECT) else parent[key]), key
+
+
+@BOTH
+def test_a_network_of_several_objects_is_no_parent(tier, tmp_path):
+    saved(tier, tmp_path / "parent.pth", objects=2)
+    with pytest.raises(WeightsError, match="has 2 rows; start from the parent network"):
+        build_network(tier, 2, 0, tmp_path / "parent.pth")
+
+
+@pytest.mark.parametrize(("tier", "other"), [(LITE, OSVOS), (OSVOS, LITE)], ids=["lite", "osvos"])
+def test_the_other_tiers_parent_is_refused(tier, other, tmp_path):
+    saved(other, tmp_path / "parent.pth")
+    with pytest.raises(WeightsError, match=r"parent.pth does not fit the network \w+: \d+ missing"):
+        build_network(tier, 1, 0, tmp_path / "parent.pth")
+
+
+@BOTH
+def test_broken_parents_are_told(tier, tmp_path):
+    path = tmp_path / "parent.pth"
+    saved(tier, path)
+    whole = path.read_bytes()
+    for content in (b"", whole[:1000], b"<html>", b"rubbish"):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"parent\.pth"):
+            build_network(tier, 1, 0, path)
+    with pytest.raises(WeightsError, match="there is no checkpoint"):
+        build_network(tier, 1, 0, tmp_path / "none.pth")
+    torch.save({"state": 1}, path)
+    with pytest.raises(WeightsError, match="expected tensors only"):
+        build_network(tier, 1, 0, path)
+
+
+@pytest.mark.slow
+def test_osvos_starts_from_imagenet(tmp_path):
+    torch.save(vgg16(weights=None).state_dict(), tmp_path / "vgg16.pth")
+    network = build_network(OSVOS, 2, 0, tmp_path / "vgg16.pth")
+    fresh = build_network(OSVOS, 2, 0)
+    key = "stages.1.1.weight"
+    assert not torch.equal(network.state_dict()[key], fresh.state_dict()[key])
+    with pytest.raises(WeightsError, match="cannot read"):
+        (tmp_path / "vgg.mat").write_bytes(b"no")
+        build_network(OSVOS, 1, 0, tmp_path / "vgg.mat")
+
+
+@BOTH
+def test_a_tier_is_one_interface(tier):
+    frames = tier.prepare(np.zeros((2, 40, 52, 3), dtype=np.uint8))
+    network = build_network(tier, 3, 0).eval()
+    with torch.no_grad():
+        scores = network(frames)
+    assert all(score.shape == (2, 3, 40, 52) for score in scores)
+    optimizer = tier.optimizer(network)
+    assert all(group["lr"] > 0 for group in optimizer.param_groups)
+
+
+@BOTH
+def test_a_recipe_is_plain_values(tier):
+    content = tier.recipe.as_dict()
+    assert content["augmentation"]["rotation_deg"] == 30.0
+    assert replace(tier.recipe, max_steps=3).as_dict() == {**content, "max_steps": 3}

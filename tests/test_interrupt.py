@@ -1,0 +1,55 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from dextr_vos.interrupt import interruptible, never
+
+
+def handlers():
+    return signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_first_signal_is_only_noted(kind):
+    before = handlers()
+    with interruptible() as stop_asked:
+        assert not stop_asked()
+        os.kill(os.getpid(), kind)
+        assert stop_asked()
+        assert stop_asked()  # the answer stays
+    assert handlers() == before
+
+
+def test_second_ctrl_c_stops_at_once():
+    before = handlers()
+    with pytest.raises(KeyboardInterrupt), interruptible() as stop_asked:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop_asked()
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the second one was not heard")
+    assert handlers() == before
+
+
+def test_handlers_come_back_after_a_fault():
+    before = handlers()
+    with pytest.raises(ZeroDivisionError), interruptible():
+        assert handlers() != before
+        raise ZeroDivisionError
+    assert handlers() == before
+
+
+def test_another_thread_is_never_stopped():
+    before = handlers()
+    answers = []
+
+    def work():
+        with interruptible() as stop_asked:
+            answers.append((stop_asked, stop_asked(), handlers()))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert answers == [(never, False, before)]
+    assert never() is False
