@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: real clips where there are any, small made-up ones elsewhere."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,14 @@ def tiny_mask(index: int) -> np.ndarray:
     left = 8 + 4 * index
     mask[14:34, left : left + 18] = 1
     return mask
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread: on pictures this small, threads that share busy cores wait for one another."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -46,7 +46,7 @@ def command(
     from dextr_vos.annotation.clicks import check_annotations, read_clicks
     from dextr_vos.annotation.engines import make_segmenter
     from dextr_vos.annotation.simulate import simulate_clicks
-    from dextr_vos.cli.progress import progress_bar
+    from dextr_vos.cli.progress import progress_bars
     from dextr_vos.errors import InputError
     from dextr_vos.frames import open_clip, parse_frames
     from dextr_vos.pipeline import annotate
@@ -68,8 +68,8 @@ def command(
         annotations = simulate_clicks(opened, simulate, indices, jitter, seed)
         check_annotations(annotations, opened, simulate)
     segmenter = make_segmenter(engine, weights, device)
-    with progress_bar("annotating") as report:
-        document = annotate(opened, annotations, segmenter, workspace, report)
+    with progress_bars() as bar:
+        document = annotate(opened, annotations, segmenter, workspace, bar("annotating"))
     made = sum(len(keyframe.objects) for keyframe in annotations.keyframes.values())
     click.echo(
         f"{made} masks in {len(annotations.keyframes)} keyframes by {segmenter.name}; "

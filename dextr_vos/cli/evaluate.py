@@ -56,7 +56,7 @@ def command(
     """
     from rich.console import Console
 
-    from dextr_vos.cli.progress import progress_bar
+    from dextr_vos.cli.progress import progress_bars
     from dextr_vos.datasets.davis import Davis
     from dextr_vos.errors import InputError
     from dextr_vos.evaluation import davis as scorer
@@ -69,8 +69,8 @@ def command(
     else:
         names = [data.require(clip) for clip in _parts(clips)]
     marks = None if keyframes is None else _parts(keyframes)
-    with progress_bar("scoring") as report:
-        done = count(1)
+    with progress_bars() as bar:
+        report, done = bar("scoring"), count(1)
         scores = scorer.evaluate(
             data, results, names, wanted_year, marks, on_clip=lambda _: report(next(done), len(names))
         )

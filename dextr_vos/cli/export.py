@@ -30,7 +30,7 @@ def command(
     """Lay the masks of CLIP over its frames."""
     import tempfile
 
-    from dextr_vos.cli.progress import progress_bar
+    from dextr_vos.cli.progress import progress_bars
     from dextr_vos.errors import InputError
     from dextr_vos.export import MaskFolder, write_contact_sheet, write_overlay_video
     from dextr_vos.frames import open_clip
@@ -43,11 +43,11 @@ def command(
     opened = open_clip(clip)
     folder = MaskFolder.find(masks, opened)
     table = None if scores is None else read_scores(scores)
-    with tempfile.TemporaryDirectory() as scratch, progress_bar("writing the video") as on_frame:
+    with tempfile.TemporaryDirectory() as scratch, progress_bars() as bar:
         # the page embeds both, wanted as files or not
         if video is not None or page is not None:
             video_file = video or Path(scratch) / "overlay.mp4"
-            write_overlay_video(video_file, opened, folder, opacity, on_frame)
+            write_overlay_video(video_file, opened, folder, opacity, bar("writing the video"))
         if sheet is not None or page is not None:
             sheet_file = sheet or Path(scratch) / "sheet.jpg"
             write_contact_sheet(sheet_file, opened, folder, opacity)

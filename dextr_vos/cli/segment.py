@@ -18,7 +18,7 @@ import rich_click as click
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 def command(clip: Path, network: Path, out: Path, device: str) -> None:
     """Segment every frame of CLIP with the network of a run."""
-    from dextr_vos.cli.progress import progress_bar
+    from dextr_vos.cli.progress import progress_bars
     from dextr_vos.frames import open_clip
     from dextr_vos.interrupt import interruptible
     from dextr_vos.pipeline import segment
@@ -27,6 +27,13 @@ def command(clip: Path, network: Path, out: Path, device: str) -> None:
 
     opened = open_clip(clip)
     trained = load_network(network)
-    with interruptible() as stop_asked, progress_bar("segmenting") as on_frame:
-        segment(opened, trained, out, device=pick_device(device), on_frame=on_frame, stop_asked=stop_asked)
+    with interruptible() as stop_asked, progress_bars() as bar:
+        segment(
+            opened,
+            trained,
+            out,
+            device=pick_device(device),
+            on_frame=bar("segmenting"),
+            stop_asked=stop_asked,
+        )
     click.echo(f"{len(opened)} masks in {out}")

@@ -21,7 +21,7 @@ def command(out: Path, name: str, frames: int, size: str, seed: int) -> None:
     """
     import re
 
-    from dextr_vos.cli.progress import progress_bar
+    from dextr_vos.cli.progress import progress_bars
     from dextr_vos.datasets.synthetic import write_clip
     from dextr_vos.errors import InputError
 
@@ -32,6 +32,6 @@ def command(out: Path, name: str, frames: int, size: str, seed: int) -> None:
             f"--name takes letters, digits, - and _ and --seed is 0 or more, got {name!r}, {seed}"
         )
     width, height = (int(side) for side in size.split("x"))
-    with progress_bar("rendering") as on_frame:
-        write_clip(out, name, frames, (height, width), seed, on_frame)
+    with progress_bars() as bar:
+        write_clip(out, name, frames, (height, width), seed, bar("rendering"))
     click.echo(f"clip {out / 'JPEGImages' / '480p' / name}, clicks {out / f'{name}-clicks.json'}")

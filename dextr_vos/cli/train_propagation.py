@@ -36,7 +36,7 @@ def command(
     Masks land in RUN/masks/<frame>.png; the keyframes' own masks are copied there untouched. After Ctrl-C
     the same command goes on where it was.
     """
-    from dextr_vos.cli.progress import progress_bar
+    from dextr_vos.cli.progress import progress_bars
     from dextr_vos.errors import InputError
     from dextr_vos.frames import open_clip
     from dextr_vos.interrupt import interruptible
@@ -49,8 +49,7 @@ def command(
     opened = open_clip(clip)
     with (
         interruptible() as stop_asked,
-        progress_bar("fine-tuning") as on_step,
-        progress_bar("segmenting") as on_frame,
+        progress_bars() as bar,
     ):
         record = train_propagation(
             opened,
@@ -61,8 +60,8 @@ def command(
             parent=parent,
             seed=seed,
             max_steps=max_steps,
-            on_step=on_step,
-            on_frame=on_frame,
+            on_step=bar("fine-tuning"),
+            on_frame=bar("segmenting"),
             stop_asked=stop_asked,
         )
     training = record.training

@@ -5,6 +5,8 @@ import torch
 from dextr_vos.networks.lite import LitePropagation, lite_input
 from dextr_vos.networks.losses import class_balanced_bce
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.mark.parametrize("size_hw", [(32, 32), (48, 64), (47, 65), (33, 120)])
 @pytest.mark.parametrize("objects", [1, 3])

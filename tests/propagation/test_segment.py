@@ -8,6 +8,8 @@ from torch import nn
 from dextr_vos.propagation.segment import frame_labels, object_probs
 from dextr_vos.propagation.tiers import build_network
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 class Channels(nn.Module):
     """Scores that are the normalised colour channels of the frame: as many objects as wanted."""

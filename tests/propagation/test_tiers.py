@@ -9,6 +9,8 @@ from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.networks import weights
 from dextr_vos.propagation.tiers import LITE, OSVOS, TIERS, build_network, tier_named
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BOTH = pytest.mark.parametrize("tier", [LITE, OSVOS], ids=lambda tier: tier.name)
 PER_OBJECT = ("score_dsn.", "fuse.")
 

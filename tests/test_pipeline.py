@@ -1,0 +1,419 @@
+import logging
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_frame, tiny_mask
+from PIL import Image
+from safetensors.torch import load_file
+from tiny_run import CPU, TINY_LITE, TINY_OSVOS, bytes_of, stop_after, train, write_keyframes
+
+from dextr_vos import pipeline
+from dextr_vos.annotation.document import annotations_from, load_annotations
+from dextr_vos.errors import InputError, Interrupted, WeightsError
+from dextr_vos.frames import open_clip
+from dextr_vos.masks import read_labels, write_labels
+from dextr_vos.networks import weights
+from dextr_vos.pipeline import annotate, segment
+from dextr_vos.propagation.run import load_network, read_record
+from dextr_vos.propagation.tiers import LITE
+from dextr_vos.workspace import Workspace
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+FILES = ["masks", "network.safetensors", "run.json"]
+NAMES = [f"{index:05d}.png" for index in range(6)]
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def keyframes(tmp_path):
+    return write_keyframes(tmp_path / "keyframes", 0, 3, white=True)
+
+
+def refuse(*_):
+    pytest.fail("this was done already")
+
+
+def files_of(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_run_has_every_mask_and_copies_its_keyframes(tiny_clip, keyframes, out):
+    record = train(tiny_clip, keyframes, out)
+    assert files_of(out) == FILES
+    masks = bytes_of(out / "masks")
+    assert sorted(masks) == NAMES
+    for name, content in bytes_of(keyframes).items():
+        assert masks[name] == content  # though it is {0, 255} and the others are indexed
+    with Image.open(out / "masks" / "00001.png") as mask:
+        assert mask.mode == "P"
+    assert set(np.unique(read_labels(out / "masks" / "00001.png", (48, 64)))) <= {0, 1}
+    assert read_record(out / "run.json") == record
+    assert load_network(out).record == record
+    assert (record.keyframes, record.training.stop, record.training.steps) == (
+        ("00000", "00003"),
+        "step limit",
+        8,
+    )
+
+
+def test_it_learns_the_object(tiny_clip, keyframes, out):
+    tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, max_steps=40, cooldown=10))
+    train(tiny_clip, keyframes, out, tier)
+    for index in (1, 5):
+        found, truth = read_labels(out / "masks" / NAMES[index]) == 1, tiny_mask(index) == 1
+        assert (found & truth).sum() / (found | truth).sum() > 0.6
+
+
+def test_same_seed_same_masks_and_another_seed_another_network(tiny_clip, keyframes, tmp_path):
+    for name, seed in (("first", 0), ("again", 0), ("other", 1)):
+        train(tiny_clip, keyframes, tmp_path / name, seed=seed)
+    assert bytes_of(tmp_path / "first" / "masks") == bytes_of(tmp_path / "again" / "masks")
+    first, other = (load_file(tmp_path / name / "network.safetensors") for name in ("first", "other"))
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+def test_a_finished_run_is_not_repeated(tiny_clip, keyframes, out):
+    record = train(tiny_clip, keyframes, out)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path != out / "run.json"}
+    assert train(tiny_clip, keyframes, out, on_step=refuse, on_frame=refuse) == record
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path != out / "run.json"}
+
+
+def test_missing_masks_are_made_again_without_training(tiny_clip, keyframes, out):
+    train(tiny_clip, keyframes, out)
+    before = bytes_of(out / "masks")
+    for name in ("00001.png", "00003.png"):
+        (out / "masks" / name).unlink()
+    train(tiny_clip, keyframes, out, on_step=refuse)
+    assert bytes_of(out / "masks") == before
+
+
+@pytest.mark.parametrize("stop_at", [3, 8 + 2])
+def test_an_interrupted_run_ends_with_the_same_masks(tiny_clip, keyframes, tmp_path, stop_at):
+    train(tiny_clip, keyframes, tmp_path / "whole")
+    out = tmp_path / "stopped"
+    with pytest.raises(Interrupted, match="everything is kept; the same command goes on from there"):
+        train(tiny_clip, keyframes, out, stop_asked=stop_after(stop_at))
+    assert not (out / "masks").exists()
+    steps, frames = [], []
+    train(
+        tiny_clip,
+        keyframes,
+        out,
+        on_step=lambda step, *_: steps.append(step),
+        on_frame=lambda frame, _: frames.append(frame),
+    )
+    assert steps == list(range(4, 9)) if stop_at == 3 else steps == []
+    assert bytes_of(out / "masks") == bytes_of(tmp_path / "whole" / "masks")
+    assert files_of(out) == FILES
+
+
+def test_masks_made_before_a_stop_are_not_made_again(tiny_clip, keyframes, out, monkeypatch):
+    with pytest.raises(Interrupted, match="after 3 of 6 frames"):
+        train(tiny_clip, keyframes, out, stop_asked=stop_after(8 + 3))
+    made = []
+    original = pipeline.frame_labels
+    monkeypatch.setattr(pipeline, "frame_labels", lambda *args: made.append(1) or original(*args))
+    train(tiny_clip, keyframes, out)
+    assert len(made) == 2  # 4 and 5; 1 and 2 were there, 0 and 3 are keyframes
+
+
+def test_changed_keyframes_train_anew_and_old_masks_stay_until_new_ones_are_complete(
+    tiny_clip, keyframes, out
+):
+    old = train(tiny_clip, keyframes, out)
+    before = bytes_of(out / "masks")
+    write_keyframes(keyframes, 5)
+    for stop_at in (3, 5 + 2):  # in the training, in the segmenting
+        with pytest.raises(Interrupted):
+            train(tiny_clip, keyframes, out, stop_asked=stop_after(stop_at))
+        assert bytes_of(out / "masks") == before
+        assert read_record(out / "run.json") == old
+    new = train(tiny_clip, keyframes, out, on_step=refuse)
+    assert new.keyframes == ("00000", "00003", "00005")
+    after = bytes_of(out / "masks")
+    assert after["00005.png"] == (keyframes / "00005.png").read_bytes()
+    assert after["00001.png"] != before["00001.png"]
+    assert files_of(out) == FILES
+
+
+def test_keyframes_changed_back_and_forth_never_mix_masks(tiny_clip, keyframes, tmp_path):
+    train(tiny_clip, keyframes, tmp_path / "clean")
+    out = tmp_path / "run"
+    more = write_keyframes(tmp_path / "more", 0, 3, 5)
+    with pytest.raises(Interrupted):
+        train(tiny_clip, more, out, stop_asked=stop_after(8 + 4))
+    train(tiny_clip, keyframes, out)
+    assert bytes_of(out / "masks") == bytes_of(tmp_path / "clean" / "masks")
+    assert files_of(out) == FILES
+
+
+@pytest.mark.parametrize("change", ["seed", "max_steps", "parent", "tier"])
+def test_whatever_determines_the_network_trains_anew(tiny_clip, keyframes, out, tmp_path, change):
+    old = train(tiny_clip, keyframes, out)
+    weights.save(tmp_path / "parent.safetensors", LITE.build(1).state_dict())
+    options = {
+        "seed": {"seed": 1},
+        "max_steps": {"max_steps": 6},
+        "parent": {"parent": tmp_path / "parent.safetensors"},
+        "tier": {"tier": TINY_OSVOS},
+    }
+    steps = []
+    new = train(tiny_clip, keyframes, out, on_step=lambda step, *_: steps.append(step), **options[change])
+    assert steps[0] == 1
+    assert new.fingerprint != old.fingerprint
+    assert files_of(out) == FILES
+
+
+def test_objects_never_overlap_and_keep_their_numbers(tiny_clip, tmp_path, out):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for index in (0, 3):
+        labels = tiny_mask(index)
+        labels[24:] *= 3
+        labels[:4] = 255
+        write_labels(folder / NAMES[index], labels)
+    tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, max_steps=30))
+    record = train(tiny_clip, folder, out, tier)
+    assert [entry.id for entry in record.objects] == [1, 3]
+    seen = set()
+    for index in (1, 2, 4, 5):
+        labels = read_labels(out / "masks" / NAMES[index])
+        seen |= set(np.unique(labels).tolist())
+    assert seen == {0, 1, 3}  # void is never predicted
+    assert 255 in read_labels(out / "masks" / NAMES[0])  # but a copy is a copy
+
+
+def test_names_of_objects_come_from_the_workspace(tiny_clip, tmp_path, out):
+    clip = open_clip(tiny_clip)
+    annotations = annotations_from({"00000": {1: np.array([[8, 20], [25, 20], [16, 14], [16, 33]])}}, "human")
+    workspace = Workspace(tmp_path / "work")
+    annotate(clip, annotations, Squares(), workspace)
+    assert [entry.name for entry in train(tiny_clip, workspace.path, out).objects] == ["object 1"]
+
+
+def test_a_damaged_workspace_is_told_before_the_training(tiny_clip, tmp_path, out):
+    write_keyframes(tmp_path / "work" / "keyframes", 0)
+    (tmp_path / "work" / "annotations.json").write_text("{")
+    with pytest.raises(InputError, match=r"annotations\.json is not valid JSON"):
+        train(tiny_clip, tmp_path / "work", out, on_step=refuse)
+    assert not out.exists()
+
+
+def test_masks_of_a_run_are_no_keyframes_for_it(tiny_clip, keyframes, out):
+    train(tiny_clip, keyframes, out)
+    before = bytes_of(out / "masks")
+    with pytest.raises(InputError, match=r"in .*run/masks, which this run would replace; copy them"):
+        train(tiny_clip, out / "masks", out)
+    write_keyframes(out / "masks" / "mine", 0)
+    with pytest.raises(InputError, match="which this run would replace"):
+        train(tiny_clip, out / "masks" / "mine", out)
+    shutil.rmtree(out / "masks" / "mine")
+    assert bytes_of(out / "masks") == before
+    train(tiny_clip, out / "masks", out.parent / "second")  # for another run they are
+
+
+def test_a_folder_of_masks_that_is_no_run_is_left_alone(tiny_clip, keyframes, tmp_path):
+    truth = write_keyframes(tmp_path / "data" / "masks", 0, 1, 2)
+    before = bytes_of(truth)
+    with pytest.raises(InputError, match=r"data/masks is there and was not made by train-propagation"):
+        train(tiny_clip, keyframes, tmp_path / "data", on_step=refuse)
+    assert bytes_of(truth) == before
+
+
+def other_clip(folder, count=6, size=(64, 48)):
+    folder.mkdir()
+    for index in range(count):
+        Image.fromarray(tiny_frame(index)).resize(size).save(folder / f"{index:05d}.png")
+    return folder
+
+
+@pytest.mark.parametrize(("count", "size"), [(5, (64, 48)), (6, (96, 72)), (6, (64, 48))])
+def test_a_run_on_another_clip_is_refused(tiny_clip, keyframes, out, tmp_path, count, size):
+    train(tiny_clip, keyframes, out)
+    before = bytes_of(out / "masks")
+    other = other_clip(tmp_path / "other", count, size)
+    folder = tmp_path / "others masks"
+    folder.mkdir()
+    Image.fromarray(tiny_mask(0)).resize(size, Image.Resampling.NEAREST).save(folder / NAMES[0])
+    with pytest.raises(InputError, match=r"holds a run on .*tiny \(6 frames of 64×48\), not on .*other"):
+        train(other, folder, out, on_step=refuse)
+    assert bytes_of(out / "masks") == before
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"version": 2}'])
+def test_a_damaged_record_is_told(tiny_clip, keyframes, out, content):
+    train(tiny_clip, keyframes, out)
+    (out / "run.json").write_text(content)
+    with pytest.raises(InputError, match=r"run\.json is damaged"):
+        train(tiny_clip, keyframes, out)
+
+
+@pytest.mark.parametrize("keep", [0, 20, 3000, -1])
+def test_a_damaged_network_is_trained_anew(tiny_clip, keyframes, out, caplog, keep):
+    train(tiny_clip, keyframes, out)
+    before = bytes_of(out / "masks")
+    network = out / "network.safetensors"
+    network.write_bytes(network.read_bytes()[:keep])
+    with caplog.at_level(logging.INFO):
+        train(tiny_clip, keyframes, out)
+    assert "network.safetensors is damaged; training starts anew" in caplog.text
+    assert bytes_of(out / "masks") == before
+
+
+def test_a_damaged_checkpoint_is_no_obstacle(tiny_clip, keyframes, out, tmp_path):
+    train(tiny_clip, keyframes, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(tiny_clip, keyframes, out, stop_asked=stop_after(4))
+    (out / "training.pt").write_bytes(b"PK\x03\x04 nothing more")
+    train(tiny_clip, keyframes, out)
+    assert bytes_of(out / "masks") == bytes_of(tmp_path / "whole" / "masks")
+    assert files_of(out) == FILES
+
+
+def test_what_a_killed_run_left_half_written_is_swept_up(tiny_clip, keyframes, out):
+    with pytest.raises(Interrupted):
+        train(tiny_clip, keyframes, out, stop_asked=stop_after(8 + 2))
+    (unfinished,) = out.glob(".masks-*")
+    (unfinished / ".00002.a1b2c3.png").write_bytes(b"half")
+    (out / ".training.a1b2c3.pt").write_bytes(b"half")
+    train(tiny_clip, keyframes, out)
+    assert files_of(out) == FILES
+    assert files_of(out / "masks") == NAMES
+
+
+@pytest.mark.parametrize("objects", [1, 2])
+def test_a_parent_starts_the_training(tiny_clip, tmp_path, out, objects):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    labels = tiny_mask(0)
+    labels[24:] *= objects
+    write_labels(folder / NAMES[0], labels)
+    parent = tmp_path / "parent.safetensors"
+    weights.save(parent, LITE.build(1).state_dict())
+    record = train(tiny_clip, folder, out, parent=parent)
+    assert record.parent == str(parent.resolve())
+    assert len(record.objects) == objects
+
+
+def test_unfit_parents_are_told_and_leave_nothing(tiny_clip, keyframes, out, tmp_path):
+    torch.save({"conv.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match=r"other\.pth does not fit the network LitePropagation"):
+        train(tiny_clip, keyframes, out, parent=tmp_path / "other.pth")
+    with pytest.raises(InputError, match="there is no checkpoint"):
+        train(tiny_clip, keyframes, out, parent=tmp_path)
+    assert not out.exists()
+
+
+def test_osvos_goes_the_whole_way(tiny_clip, keyframes, out):
+    record = train(tiny_clip, keyframes, out, TINY_OSVOS)
+    assert (record.network, record.training.steps, record.longest_side) == ("osvos", 2, None)
+    assert files_of(out / "masks") == NAMES
+    clip = open_clip(tiny_clip)
+    segment(clip, load_network(out), out.parent / "applied", device=CPU)
+    applied, masks = bytes_of(out.parent / "applied"), bytes_of(out / "masks")
+    assert all(applied[name] == masks[name] for name in ("00001.png", "00002.png", "00004.png"))
+
+
+def test_faults_of_the_out_folder(tiny_clip, keyframes, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file is a file; expected a folder"):
+        train(tiny_clip, keyframes, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_segment_gives_what_the_run_gave_on_any_size(tiny_clip, keyframes, out, tmp_path):
+    train(tiny_clip, keyframes, out)
+    trained = load_network(out)
+    segment(open_clip(tiny_clip), trained, tmp_path / "applied", device=CPU)
+    masks = bytes_of(out / "masks")
+    applied = bytes_of(tmp_path / "applied")
+    assert sorted(applied) == NAMES
+    assert all(applied[name] == masks[name] for name in set(NAMES) - {"00000.png", "00003.png"})
+    larger = other_clip(tmp_path / "larger", 2, (97, 71))
+    segment(open_clip(larger), trained, tmp_path / "large", device=CPU)
+    assert read_labels(tmp_path / "large" / "00001.png").shape == (71, 97)
+
+
+def test_segment_never_overwrites_frames(tiny_clip, keyframes, out, tmp_path):
+    train(tiny_clip, keyframes, out)
+    before = bytes_of(tiny_clip)
+    (tmp_path / "link").symlink_to(tiny_clip)
+    (tmp_path / "file").write_text("mine")
+    for folder in (tiny_clip, tmp_path / "run" / ".." / "tiny", tmp_path / "link"):
+        with pytest.raises(InputError, match="is the folder of the frames"):
+            segment(open_clip(tiny_clip), load_network(out), folder, device=CPU)
+    with pytest.raises(InputError, match="file is a file"):
+        segment(open_clip(tiny_clip), load_network(out), tmp_path / "file", device=CPU)
+    assert bytes_of(tiny_clip) == before
+
+
+def test_segment_can_be_stopped(tiny_clip, keyframes, out, tmp_path):
+    train(tiny_clip, keyframes, out)
+    with pytest.raises(
+        Interrupted, match="after 2 of 6 frames, their masks are in .*; the same command starts"
+    ):
+        segment(open_clip(tiny_clip), load_network(out), tmp_path / "x", device=CPU, stop_asked=stop_after(2))
+    assert files_of(tmp_path / "x") == NAMES[:2]
+
+
+class Squares:
+    """An engine that fills the box of the points."""
+
+    name = "squares"
+    threshold = 0.5
+
+    def segment(self, image_rgb, objects_xy):
+        masks = []
+        for points in objects_xy:
+            mask = np.zeros(image_rgb.shape[:2], dtype=np.float32)
+            (x0, y0), (x1, y1) = points.min(0), points.max(0)
+            mask[y0 : y1 + 1, x0 : x1 + 1] = 1
+            masks.append(mask)
+        return masks
+
+
+CORNERS = np.array([[8, 20], [25, 20], [16, 14], [16, 33]])
+
+
+def test_annotate_fills_a_workspace_and_keeps_what_was_there(tiny_clip, tmp_path):
+    clip, workspace = open_clip(tiny_clip), Workspace(tmp_path / "work")
+    annotate(clip, annotations_from({"00000": {1: CORNERS}}, "file"), Squares(), workspace)
+    assert np.array_equal(read_labels(workspace.keyframe("00000")), tiny_mask(0))
+    told = []
+    document = annotate(
+        clip,
+        annotations_from({"00003": {3: CORNERS}, "00002": {}}, "file"),
+        Squares(),
+        workspace,
+        on_frame=lambda *frame: told.append(frame),
+    )
+    assert told == [(1, 2), (2, 2)]
+    assert list(document.keyframes) == ["00000", "00002", "00003"]
+    assert load_annotations(workspace.annotations) == document
+    assert document.keyframes["00003"].objects[3].engine == "squares"
+    assert np.array_equal(read_labels(workspace.keyframe("00003")), 3 * tiny_mask(0))
+    assert not read_labels(workspace.keyframe("00002")).any()
+    with pytest.raises(InputError, match="the workspace .* is on .*tiny with 6 frames"):
+        annotate(
+            open_clip(other_clip(tmp_path / "other", 4)),
+            annotations_from({"00000": {1: CORNERS}}, "file"),
+            Squares(),
+            workspace,
+        )
+
+
+def test_annotate_writes_nothing_before_every_mask_is_made(tiny_clip, tmp_path):
+    clip = open_clip(tiny_clip)
+    (tiny_clip / "00003.png").write_bytes(b"broken")
+    clicks = annotations_from({"00000": {1: CORNERS}, "00003": {1: CORNERS}}, "file")
+    with pytest.raises(InputError, match=r"00003\.png"):
+        annotate(clip, clicks, Squares(), Workspace(tmp_path / "work"))
+    assert not (tmp_path / "work").exists()
