@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -141,6 +142,7 @@ def train_propagation(
         checkpoint = Checkpoint(run.checkpoint, mark)
         network = build_network(tier, len(object_numbers(keyframes)), seed, parent)
         samples = read_samples(clip, keyframes, recipe.longest_side)
+        _require_writable(out)
         state = finetune(
             network,
             tier,
@@ -303,6 +305,13 @@ def _record(
         ),
         fingerprint=mark,
     )
+
+
+def _require_writable(folder: Path) -> None:
+    """Make the folder and raise OSError now, not after a long training."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def _object_names(source: Path) -> dict[int, str]:

@@ -65,3 +65,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def narrow_lite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lite network made thin, for tests in which it matters that it is trained, not how well."""
+    from dextr_vos.networks import lite
+
+    monkeypatch.setattr(lite, "WIDTHS", (8, 8, 16, 16, 16))
+    monkeypatch.setattr(lite, "DEPTHS", (1, 1, 1, 1, 1))

@@ -21,7 +21,7 @@ from dextr_vos.propagation.run import load_network, read_record
 from dextr_vos.propagation.tiers import LITE
 from dextr_vos.workspace import Workspace
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
 FILES = ["masks", "network.safetensors", "run.json"]
 NAMES = [f"{index:05d}.png" for index in range(6)]
 
@@ -358,7 +358,7 @@ def test_segment_never_overwrites_frames(tiny_clip, keyframes, out, tmp_path):
 def test_segment_can_be_stopped(tiny_clip, keyframes, out, tmp_path):
     train(tiny_clip, keyframes, out)
     with pytest.raises(
-        Interrupted, match="after 2 of 6 frames, their masks are in .*; the same command starts"
+        Interrupted, match=r"after 2 of 6 frames, their masks are in .*; the same command starts"
     ):
         segment(open_clip(tiny_clip), load_network(out), tmp_path / "x", device=CPU, stop_asked=stop_after(2))
     assert files_of(tmp_path / "x") == NAMES[:2]
@@ -401,7 +401,7 @@ def test_annotate_fills_a_workspace_and_keeps_what_was_there(tiny_clip, tmp_path
     assert document.keyframes["00003"].objects[3].engine == "squares"
     assert np.array_equal(read_labels(workspace.keyframe("00003")), 3 * tiny_mask(0))
     assert not read_labels(workspace.keyframe("00002")).any()
-    with pytest.raises(InputError, match="the workspace .* is on .*tiny with 6 frames"):
+    with pytest.raises(InputError, match=r"the workspace .* is on .*tiny with 6 frames"):
         annotate(
             open_clip(other_clip(tmp_path / "other", 4)),
             annotations_from({"00000": {1: CORNERS}}, "file"),

@@ -43,6 +43,13 @@ class CommandsByFile(click.RichGroup):
         except Interrupted as stop:
             click.echo(f"dextr-vos: {stop}", err=True)
             ctx.exit(130)
+        except OSError as fault:
+            if fault.filename is None:  # such as a broken pipe, which click knows how to end
+                raise
+            logging.getLogger(__name__).debug("where it happened:", exc_info=True)
+            place = fault.filename2 or fault.filename
+            click.echo(f"dextr-vos: cannot read or write {place}: {fault.strerror}", err=True)
+            ctx.exit(2)
 
 
 @click.group(cls=CommandsByFile, context_settings={"help_option_names": ["-h", "--help"]})

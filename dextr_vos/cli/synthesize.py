@@ -32,6 +32,8 @@ def command(out: Path, name: str, frames: int, size: str, seed: int) -> None:
             f"--name takes letters, digits, - and _ and --seed is 0 or more, got {name!r}, {seed}"
         )
     width, height = (int(side) for side in size.split("x"))
+    if min(width, height) < 32:
+        raise InputError(f"--size {size}: expected at least 32 pixels a side")
     with progress_bars() as bar:
         write_clip(out, name, frames, (height, width), seed, bar("rendering"))
     click.echo(f"clip {out / 'JPEGImages' / '480p' / name}, clicks {out / f'{name}-clicks.json'}")

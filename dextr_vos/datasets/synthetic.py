@@ -4,6 +4,7 @@ It passes once behind a pole, and the light swells and fades. Everything follows
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dextr_vos.errors import InputError
 from dextr_vos.files import write_text
 from dextr_vos.geometry import BoolArray, FloatArray, extreme_points
 from dextr_vos.masks import write_labels
@@ -108,13 +110,17 @@ def write_clip(
     """Render a clip into a folder laid out like DAVIS 2016, with a clicks file beside.
 
     Args:
-        root: folder to fill.
+        root: folder to fill; an older rendered clip of that name is replaced.
         name: of the clip.
         length: frames.
         size_hw: height and width.
         seed: of the textures and the outline.
         on_frame: called with frames done and in all.
+
+    Raises:
+        InputError: the folder holds another data set.
     """
+    _make_room(root, name)
     scene = Scene.make(size_hw, length, seed)
     clicked = {0, length // 2, length - 1}
     clicks = {}
@@ -122,12 +128,30 @@ def write_clip(
         image_rgb, mask = scene.render(index)
         write_picture(root / "JPEGImages" / "480p" / name / f"{index:05d}.jpg", image_rgb)
         write_labels(root / "Annotations" / "480p" / name / f"{index:05d}.png", mask.astype(np.uint8))
-        if index in clicked:
+        if index in clicked and mask.any():  # on a very wide frame the pole may hide all of it
             clicks[f"{index:05d}"] = [extreme_points(mask).tolist()]
         if on_frame is not None:
             on_frame(index + 1, length)
-    write_text(root / "ImageSets" / "2016" / "val.txt", f"{name}\n")
-    write_text(root / f"{name}-clicks.json", json.dumps(clicks, indent=1) + "\n")
+    listed = root / "ImageSets" / "2016" / "val.txt"
+    others = set(listed.read_text(encoding="utf-8").split()) - {name} if listed.exists() else set()
+    write_text(listed, "".join(f"{clip}\n" for clip in sorted({name, *others})))
+    write_text(_clicks_path(root, name), json.dumps(clicks, indent=1) + "\n")
+
+
+def _clicks_path(root: Path, name: str) -> Path:
+    return root / f"{name}-clicks.json"
+
+
+def _make_room(root: Path, name: str) -> None:
+    """Remove an older clip of this name, if it was rendered; real clips have no clicks file beside them."""
+    folders = [root / kind / "480p" / name for kind in ("JPEGImages", "Annotations")]
+    listed = root / "ImageSets" / "2016" / "val.txt"
+    real_list = listed.exists() and "/" in listed.read_text(encoding="utf-8")  # DAVIS lists pairs of paths
+    if real_list or (any(map(Path.exists, folders)) and not _clicks_path(root, name).exists()):
+        raise InputError(f"{root} holds clips that were not rendered; give another folder")
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def _texture(

@@ -14,7 +14,7 @@ from dextr_vos.propagation.finetune import Checkpoint, TrainingState, finetune
 from dextr_vos.propagation.samples import Sample
 from dextr_vos.propagation.tiers import Recipe, build_network
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
 
 SAMPLES = [Sample(tiny_frame(index), tiny_mask(index)) for index in (0, 3)]
 RECIPE = TINY_LITE.recipe

@@ -100,18 +100,18 @@ def test_two_masks_of_one_frame_are_refused(clip, tmp_path):
 
 
 def test_missing_folders_and_broken_masks_are_told(clip, tmp_path):
-    with pytest.raises(InputError, match="there are no keyframes .*nowhere"):
+    with pytest.raises(InputError, match=r"there are no keyframes .*nowhere"):
         read_keyframes(tmp_path / "nowhere", clip)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no mask PNGs.*00000.png"):
+    with pytest.raises(InputError, match=r"holds no mask PNGs.*00000.png"):
         read_keyframes(tmp_path / "empty", clip)
     with pytest.raises(InputError, match="there are no keyframes"):
         read_keyframes(clip.files[0], clip)
     folder = write_keyframes(tmp_path / "masks", 0)
     (folder / "00001.png").write_bytes((folder / "00000.png").read_bytes()[:60])
-    with pytest.raises(InputError, match="cannot read the mask .*00001.png"):
+    with pytest.raises(InputError, match=r"cannot read the mask .*00001.png"):
         read_keyframes(folder, clip)
-    with pytest.raises(InputError, match="00000.png"):  # the frames themselves are no masks
+    with pytest.raises(InputError, match=r"00000.png"):  # the frames themselves are no masks
         read_keyframes(clip.path, clip)
 
 

@@ -55,7 +55,7 @@ def test_network_comes_back_ready_to_use(run):
 
 def test_a_path_without_network_is_told(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(InputError, match="there is no trained network .*train-propagation"):
+        with pytest.raises(InputError, match=r"there is no trained network .*train-propagation"):
             load_network(path)
 
 
@@ -75,7 +75,7 @@ def test_a_network_without_its_record_is_told(run, metadata):
 
 def test_a_record_that_does_not_fit_its_network_is_told(run):
     save_network(run.network, build_network(LITE, 1, 0), RECORD)
-    with pytest.raises(WeightsError, match="2 of another shape|of another shape"):
+    with pytest.raises(WeightsError, match=r"of another shape"):
         load_network(run.path)
 
 

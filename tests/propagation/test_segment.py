@@ -8,7 +8,7 @@ from torch import nn
 from dextr_vos.propagation.segment import frame_labels, object_probs
 from dextr_vos.propagation.tiers import build_network
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
 
 
 class Channels(nn.Module):

@@ -92,8 +92,8 @@ def test_osvos_starts_from_imagenet(tmp_path):
     fresh = build_network(OSVOS, 2, 0)
     key = "stages.1.1.weight"
     assert not torch.equal(network.state_dict()[key], fresh.state_dict()[key])
+    (tmp_path / "vgg.mat").write_bytes(b"no")
     with pytest.raises(WeightsError, match="cannot read"):
-        (tmp_path / "vgg.mat").write_bytes(b"no")
         build_network(OSVOS, 1, 0, tmp_path / "vgg.mat")
 
 
