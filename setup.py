@@ -30,6 +30,7 @@ setup(
         "pydantic>=2.7",
         "ruamel.yaml>=0.18",
         "safetensors>=0.4.3",
+        "filelock>=3.12",
     ],
     extras_require={
         "dev": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "mypy>=1.11", "hypothesis>=6.100"],

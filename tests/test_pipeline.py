@@ -10,14 +10,16 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_run import CPU, TINY_LITE, TINY_OSVOS, bytes_of, stop_after, train, write_keyframes
 
-from dextr_vos import pipeline
 from dextr_vos.annotation.document import annotations_from, load_annotations
 from dextr_vos.errors import InputError, Interrupted, WeightsError
 from dextr_vos.frames import open_clip
 from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.networks import weights
-from dextr_vos.pipeline import annotate, segment
-from dextr_vos.propagation.run import load_network, read_record
+from dextr_vos.pipeline import annotate
+from dextr_vos.propagation import propagate as stage
+from dextr_vos.propagation.propagate import segment
+from dextr_vos.propagation.record import read_record
+from dextr_vos.propagation.run import RunFolder, load_network
 from dextr_vos.propagation.tiers import LITE
 from dextr_vos.workspace import Workspace
 
@@ -41,7 +43,7 @@ def refuse(*_):
 
 
 def files_of(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
 
 
 def test_a_run_has_every_mask_and_copies_its_keyframes(tiny_clip, keyframes, out):
@@ -119,8 +121,8 @@ def test_masks_made_before_a_stop_are_not_made_again(tiny_clip, keyframes, out, 
     with pytest.raises(Interrupted, match="after 3 of 6 frames"):
         train(tiny_clip, keyframes, out, stop_asked=stop_after(8 + 3))
     made = []
-    original = pipeline.frame_labels
-    monkeypatch.setattr(pipeline, "frame_labels", lambda *args: made.append(1) or original(*args))
+    original = stage.frame_labels
+    monkeypatch.setattr(stage, "frame_labels", lambda *args: made.append(1) or original(*args))
     train(tiny_clip, keyframes, out)
     assert len(made) == 2  # 4 and 5; 1 and 2 were there, 0 and 3 are keyframes
 
@@ -417,3 +419,26 @@ def test_annotate_writes_nothing_before_every_mask_is_made(tiny_clip, tmp_path):
     with pytest.raises(InputError, match=r"00003\.png"):
         annotate(clip, clicks, Squares(), Workspace(tmp_path / "work"))
     assert not (tmp_path / "work").exists()
+
+
+def test_two_processes_cannot_work_in_one_run(tiny_clip, keyframes, out):
+    with RunFolder(out).claimed(), pytest.raises(InputError, match="another train-propagation is at work"):
+        train(tiny_clip, keyframes, out)
+    train(tiny_clip, keyframes, out)
+
+
+def test_segment_refuses_folders_that_hold_a_persons_masks(tiny_clip, keyframes, out):
+    train(tiny_clip, keyframes, out)
+    trained = load_network(out)
+    for folder in (out / "masks", keyframes.parent / "keyframes"):
+        folder.mkdir(exist_ok=True)
+        (keyframes.parent / "annotations.json").write_text("{}")
+        with pytest.raises(InputError, match="which would be lost"):
+            segment(open_clip(tiny_clip), trained, folder, device=CPU)
+
+
+def test_frames_replaced_in_place_train_anew(tiny_clip, keyframes, out):
+    first = train(tiny_clip, keyframes, out)
+    image = np.asarray(Image.open(tiny_clip / "00000.png"))
+    Image.fromarray(255 - image).save(tiny_clip / "00000.png")
+    assert train(tiny_clip, keyframes, out).fingerprint != first.fingerprint

@@ -8,18 +8,25 @@ RUN/training.pt           an unfinished training, to go on from; gone once it is
 ```
 """
 
+import logging
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
 from torch import nn
 
 from dextr_vos.errors import InputError, WeightsError
-from dextr_vos.files import write_text
+from dextr_vos.frames import Clip
 from dextr_vos.networks import weights
-from dextr_vos.propagation.tiers import TIERS, Tier
+from dextr_vos.propagation.record import RunClip, RunRecord, read_record
+from dextr_vos.propagation.tiers import Tier, tier_named
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,72 @@ class RunFolder:
         """The finished masks."""
         return self.path / "masks"
 
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Make the folder and keep it to this process while the block runs.
+
+        Raises:
+            InputError: it is a file, or another process works in it.
+            OSError: it cannot be written; told now, not after a long training.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--out {self.path} is a file; expected a folder")
+        self.path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.path):
+            pass
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise InputError(
+                f"another train-propagation is at work in {self.path}; wait for it, "
+                "or give another --out folder"
+            ) from None
+
+    def check(self, clip: Clip, keyframe_folder: Path) -> None:
+        """Refuse a folder in which something would be lost.
+
+        Raises:
+            InputError: it holds a run on another clip, masks of other origin, or the keyframes themselves.
+        """
+        folder = keyframe_folder.resolve()
+        if self.masks.resolve() in (folder, *folder.parents):
+            raise InputError(
+                f"the keyframes {folder} are in {self.masks}, which this run would replace; "
+                "copy them to another folder"
+            )
+        if self.record.exists():
+            made_on, here = read_record(self.record).clip, RunClip.of(clip)
+            if made_on != here:
+                raise InputError(
+                    f"{self.path} holds a run on {made_on}, not on {here}; give another --out folder"
+                )
+        elif self.masks.exists() and not self.network.exists():
+            raise InputError(
+                f"{self.masks} is there and was not made by train-propagation, which would replace it; "
+                "give another --out folder"
+            )
+
+    def is_trained(self, fingerprint: str) -> bool:
+        """Whether the network is whole and was made of the same things."""
+        if not self.network.exists():
+            return False
+        try:
+            if network_record(self.network).fingerprint == fingerprint:
+                return True
+            log.info("keyframes or settings have changed since %s; training starts anew", self.network)
+        except WeightsError:
+            log.warning("%s is damaged; training starts anew", self.network)
+        return False
+
+    def is_segmented(self, fingerprint: str, clip: Clip) -> bool:
+        """Whether every mask is there and was made by the network with that fingerprint."""
+        return (
+            self.record.exists()
+            and read_record(self.record).fingerprint == fingerprint
+            and all((self.masks / f"{name}.png").exists() for name in clip.names)
+        )
+
     def unfinished_masks(self, fingerprint: str) -> Path:
         """Masks of the network with that fingerprint, before all are there."""
         return self.path / f".masks-{fingerprint[:16]}"
@@ -69,56 +142,6 @@ class RunFolder:
             leftover.unlink()
 
 
-class RunObject(BaseModel):
-    """An object of the run: its number in the masks and its name."""
-
-    model_config = ConfigDict(frozen=True)
-    id: int
-    name: str
-
-
-class RunClip(BaseModel):
-    """The clip a run was made on."""
-
-    model_config = ConfigDict(frozen=True)
-    path: str
-    frames: int
-    size_hw: tuple[int, int]
-
-
-class RunTraining(BaseModel):
-    """How fine-tuning went."""
-
-    model_config = ConfigDict(frozen=True)
-    steps: int
-    stop: str
-    loss: float
-    seconds: float
-
-
-class RunRecord(BaseModel):
-    """What made a run: `run.json`, and the metadata of its network.
-
-    Attributes:
-        fingerprint: changes with everything that determines the network, so that a finished training is
-            never repeated and an outdated one never kept.
-    """
-
-    model_config = ConfigDict(frozen=True)
-    format: Literal["dextr-vos run"] = "dextr-vos run"
-    version: Literal[1] = 1
-    network: Literal["lite", "osvos"]
-    clip: RunClip
-    objects: tuple[RunObject, ...]
-    keyframes: tuple[str, ...]
-    longest_side: int | None
-    settings: dict[str, Any]
-    parent: str | None
-    seed: int
-    training: RunTraining
-    fingerprint: str
-
-
 @dataclass(frozen=True)
 class TrainedNetwork:
     """A network read back from a run: in evaluation mode, on the CPU, with the record of what made it."""
@@ -129,7 +152,7 @@ class TrainedNetwork:
     @property
     def tier(self) -> Tier:
         """The network's kind."""
-        return TIERS[self.record.network]
+        return tier_named(self.record.network)
 
     @property
     def numbers(self) -> list[int]:
@@ -156,7 +179,7 @@ def load_network(path: Path) -> TrainedNetwork:
             f"there is no trained network {file}; give the --out folder of a finished train-propagation"
         )
     record = network_record(file)
-    network = TIERS[record.network].build(len(record.objects))
+    network = tier_named(record.network).build(len(record.objects))
     weights.load_into(network, weights.read_state_dict(file), file)
     return TrainedNetwork(network.eval(), record)
 
@@ -174,22 +197,3 @@ def network_record(file: Path) -> RunRecord:
             f"{file} is not a network saved by train-propagation (its record is missing or damaged); "
             "give the --out folder of a finished run"
         ) from None
-
-
-def read_record(path: Path) -> RunRecord:
-    """Read `run.json`.
-
-    Raises:
-        InputError: it is damaged.
-    """
-    try:
-        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError):
-        raise InputError(
-            f"{path} is damaged or of another release of dextr-vos; give another --out folder"
-        ) from None
-
-
-def write_record(path: Path, record: RunRecord) -> None:
-    """Write `run.json` atomically."""
-    write_text(path, record.model_dump_json(indent=1) + "\n")

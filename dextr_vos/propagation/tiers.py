@@ -1,7 +1,7 @@
 """The two tiers of propagation networks behind one interface, each with the recipe that fine-tunes it."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,10 @@ class Recipe:
     average: Average
     side_weight: float
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def limited_to(self, max_steps: int) -> "Recipe":
+        """The recipe with another step limit; a cool-down longer than half of it is shortened."""
+        return replace(self, max_steps=max_steps, cooldown=min(self.cooldown, max_steps // 2))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for files."""
@@ -144,8 +148,9 @@ def build_network(tier: Tier, num_objects: int, seed: int, parent: Path | None =
     Raises:
         WeightsError: the parent is broken or does not fit.
     """
-    torch.manual_seed(seed)
-    network = tier.build(num_objects)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = tier.build(num_objects)
     if parent is None:
         return network
     if isinstance(network, osvos.Osvos) and parent.suffix == ".mat":

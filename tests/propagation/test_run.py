@@ -3,18 +3,8 @@ import torch
 
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.networks import weights
-from dextr_vos.propagation.run import (
-    RunClip,
-    RunFolder,
-    RunObject,
-    RunRecord,
-    RunTraining,
-    load_network,
-    network_record,
-    read_record,
-    save_network,
-    write_record,
-)
+from dextr_vos.propagation.record import RunClip, RunObject, RunRecord, RunTraining, read_record, write_record
+from dextr_vos.propagation.run import RunFolder, load_network, network_record, save_network
 from dextr_vos.propagation.tiers import LITE, build_network
 
 RECORD = RunRecord(

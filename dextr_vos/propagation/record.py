@@ -1,0 +1,87 @@
+"""The record of a run: what it was made of, as `run.json` and as metadata of its network."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dextr_vos.errors import InputError
+from dextr_vos.files import write_text
+from dextr_vos.frames import Clip
+
+
+class RunObject(BaseModel):
+    """An object of the run: its number in the masks and its name."""
+
+    model_config = ConfigDict(frozen=True)
+    id: int
+    name: str
+
+
+class RunClip(BaseModel):
+    """The clip a run was made on."""
+
+    model_config = ConfigDict(frozen=True)
+    path: str
+    frames: int
+    size_hw: tuple[int, int]
+
+    @staticmethod
+    def of(clip: Clip) -> "RunClip":
+        """The entry of an open clip."""
+        return RunClip(path=str(clip.path.resolve()), frames=len(clip), size_hw=clip.size_hw)
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.frames} frames of {self.size_hw[1]}×{self.size_hw[0]})"
+
+
+class RunTraining(BaseModel):
+    """How fine-tuning went."""
+
+    model_config = ConfigDict(frozen=True)
+    steps: int
+    stop: str
+    loss: float
+    seconds: float
+
+
+class RunRecord(BaseModel):
+    """What made a run: `run.json`, and the metadata of its network.
+
+    Attributes:
+        fingerprint: changes with everything that determines the network, so that a finished training is
+            never repeated and an outdated one never kept.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    format: Literal["dextr-vos run"] = "dextr-vos run"
+    version: Literal[1] = 1
+    network: str
+    clip: RunClip
+    objects: tuple[RunObject, ...]
+    keyframes: tuple[str, ...]
+    longest_side: int | None
+    settings: dict[str, Any]
+    parent: str | None
+    seed: int
+    training: RunTraining
+    fingerprint: str
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read `run.json`.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError):
+        raise InputError(
+            f"{path} is damaged or of another release of dextr-vos; give another --out folder"
+        ) from None
+
+
+def write_record(path: Path, record: RunRecord) -> None:
+    """Write `run.json` atomically."""
+    write_text(path, record.model_dump_json(indent=1) + "\n")

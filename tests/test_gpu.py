@@ -1,0 +1,48 @@
+"""Both stages on a CUDA device; `scripts/test.sh` runs these where there is one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_frame, tiny_mask
+from tiny_run import TINY_LITE, write_keyframes
+
+from dextr_vos.annotation.dextr import DextrSegmenter
+from dextr_vos.frames import open_clip
+from dextr_vos.geometry import extreme_points
+from dextr_vos.masks import read_labels
+from dextr_vos.networks.dextr import Dextr
+from dextr_vos.pipeline import train_propagation
+from dextr_vos.propagation.propagate import segment
+from dextr_vos.propagation.run import load_network
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture
+def cuda() -> torch.device:
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device here")
+    return torch.device("cuda")
+
+
+def test_dextr_agrees_with_the_cpu(cuda: torch.device) -> None:
+    torch.manual_seed(0)
+    network = Dextr(head="psp")
+    points = [extreme_points(tiny_mask(0) == 1)]
+    (on_cpu,) = DextrSegmenter(network, torch.device("cpu")).segment(tiny_frame(0), points)
+    (on_cuda,) = DextrSegmenter(network, cuda).segment(tiny_frame(0), points)
+    assert np.abs(on_cpu - on_cuda).max() < 0.01
+
+
+def test_propagation_runs_and_its_network_segments_on_the_cpu(
+    cuda: torch.device, tiny_clip: Path, tmp_path: Path
+) -> None:
+    keyframes = write_keyframes(tmp_path / "keyframes", 0)
+    train_propagation(open_clip(tiny_clip), keyframes, tmp_path / "run", TINY_LITE, device=cuda)
+    segment(
+        open_clip(tiny_clip), load_network(tmp_path / "run"), tmp_path / "cpu", device=torch.device("cpu")
+    )
+    a, b = (read_labels(folder / "00001.png") for folder in (tmp_path / "run" / "masks", tmp_path / "cpu"))
+    assert (a != b).mean() < 0.01
