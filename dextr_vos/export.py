@@ -148,7 +148,7 @@ def write_contact_sheet(path: Path, clip: Clip, masks: MaskFolder, opacity: floa
         InputError: another suffix, or a mask of another size.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"the contact sheet {path} must end in .jpg or .png")
+        raise InputError(f"the contact sheet {path} must end in .jpg, .png, .webp, .tif or .bmp")
     count = min(len(clip), SHEET_COLUMNS * SHEET_ROWS)
     columns = min(count, SHEET_COLUMNS)
     rows = -(-count // columns)
@@ -170,21 +170,12 @@ def _caption(clip: Clip, index: int, masks: MaskFolder) -> str:
 
 
 def _captioned(picture: ImageRgb, text: str) -> ImageRgb:
-    """The picture with white text on a dark plate in its lower left corner."""
-    scale = max(0.4, picture.shape[0] / 900)
+    """The picture with white text on a dark plate in its upper left corner, clear of a player's controls."""
+    scale = max(0.45, picture.shape[0] / 800)
     (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    margin = max(3, height // 2)
-    bottom = picture.shape[0] - margin
-    plate = picture[bottom - height - margin - below : picture.shape[0], : width + 3 * margin]
+    margin = max(4, height // 2)
+    plate = picture[: height + below + 2 * margin, : width + 2 * margin]
     plate[:] = plate // 3
-    cv2.putText(
-        picture,
-        text,
-        (margin, bottom - below // 2),
-        cv2.FONT_HERSHEY_SIMPLEX,
-        scale,
-        _WHITE,
-        1,
-        cv2.LINE_AA,
-    )
+    origin = (margin, margin + height)
+    cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, _WHITE, 1, cv2.LINE_AA)
     return picture

@@ -109,7 +109,7 @@ def test_contact_sheet_spans_the_clip(tmp_path, count, columns, rows):
             tile = sheet[8 + row * 56 : 56 + row * 56, 8 + column * 72 : 72 + column * 72]
             assert (tile.max() > 100) == (row * columns + column < count)
     first = overlay(clip.read(0), masks.read(clip, 0))
-    assert np.array_equal(sheet[8:32, 8:72], first[:24])  # the caption is below
+    assert np.array_equal(sheet[36:56, 8:72], first[28:])  # the caption is above
 
 
 def test_contact_sheet_begins_with_the_first_and_ends_with_the_last_frame(tmp_path, monkeypatch):
@@ -155,7 +155,7 @@ def test_other_suffixes_and_sizes_are_refused_and_leave_nothing(tmp_path):
     clip, masks = make_clip(tmp_path, 3)
     with pytest.raises(InputError, match=r"must end in \.mp4"):
         write_overlay_video(tmp_path / "overlay.avi", clip, masks)
-    with pytest.raises(InputError, match=r"must end in \.jpg or \.png"):
+    with pytest.raises(InputError, match=r"must end in \.jpg, \.png"):
         write_contact_sheet(tmp_path / "sheet.pdf", clip, masks)
     write_labels(tmp_path / "run" / "masks" / "00002.png", np.zeros((20, 20), dtype=np.uint8))
     with pytest.raises(InputError, match="is 20×20 pixels, its frame is 64×48"):
