@@ -1,16 +1,29 @@
 """Packaging of dextr-vos; the tools' settings stand in pyproject.toml."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "dextr_vos" / "__init__.py").read_text())[1]
+
 setup(
     name="dextr-vos",
-    version="0.1.0",
+    version=VERSION,
     description="Clicks on a few frames in, masks of every frame out: DEXTR and OSVOS as one toolkit",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    author="The dextr-vos authors",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords="video object segmentation, DEXTR, OSVOS, DAVIS, annotation",
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
     packages=find_packages(include=["dextr_vos", "dextr_vos.*"]),
     package_data={"dextr_vos": ["py.typed"]},
     python_requires=">=3.11",

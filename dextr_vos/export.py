@@ -1,6 +1,5 @@
 """What people look at: masks laid over frames, as an H.264 video and as a contact sheet."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +15,7 @@ from dextr_vos.frames import Clip
 from dextr_vos.geometry import fit_longest_side
 from dextr_vos.masks import Labels, object_ids, read_labels, voc_palette
 from dextr_vos.pictures import SUFFIXES, ImageRgb, write_picture
+from dextr_vos.record import keyframe_names
 
 SHEET_COLUMNS = 4
 SHEET_ROWS = 4
@@ -36,11 +36,11 @@ class MaskFolder:
 
     Attributes:
         path: folder with `<frame>.png`.
-        keyframes: names of the frames that a person annotated.
+        keyframes: names of the frames that a person annotated, None when nobody knows.
     """
 
     path: Path
-    keyframes: frozenset[str] = frozenset()
+    keyframes: frozenset[str] | None = None
 
     @staticmethod
     def find(path: Path, clip: Clip) -> "MaskFolder":
@@ -57,17 +57,22 @@ class MaskFolder:
                 f"first {missing[0]}.png; give the --out folder of train-propagation or segment"
             )
         record = path / "run.json"
-        keyframes: list[str] = []
-        if record.is_file():
-            try:
-                keyframes = json.loads(record.read_text(encoding="utf-8"))["keyframes"]
-            except (ValueError, KeyError, TypeError):
-                raise InputError(f"{record} is damaged; give the folder {folder} itself") from None
-        return MaskFolder(folder, frozenset(keyframes))
+        return MaskFolder(folder, frozenset(keyframe_names(record)) if record.is_file() else None)
 
     def read(self, clip: Clip, index: int) -> Labels:
         """The labels of one frame."""
         return read_labels(self.path / f"{clip.names[index]}.png", clip.size_hw)
+
+
+def refuse_overwriting(target: Path, clip: Clip, masks: MaskFolder) -> None:
+    """Refuse to export onto the frames or the masks.
+
+    Raises:
+        InputError: `target` is the video itself, or lies in the folder of the frames or of the masks.
+    """
+    for source in (clip.path.resolve(), masks.path.resolve()):
+        if source == target.resolve() or source in target.resolve().parents:
+            raise InputError(f"{target} would be written over or among {source}; give another place")
 
 
 def overlay(image_rgb: ImageRgb, labels: Labels, opacity: float = 0.45) -> ImageRgb:
@@ -166,7 +171,7 @@ def write_contact_sheet(path: Path, clip: Clip, masks: MaskFolder, opacity: floa
 
 def _caption(clip: Clip, index: int, masks: MaskFolder) -> str:
     name = clip.names[index]
-    return f"{name}  keyframe" if name in masks.keyframes else name
+    return f"{name}  keyframe" if name in (masks.keyframes or ()) else name
 
 
 def _captioned(picture: ImageRgb, text: str) -> ImageRgb:

@@ -18,7 +18,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        try:
+            yield temporary
+        except OSError as fault:
+            # a full disk does not say which file it was
+            fault.filename = fault.filename or str(path)
+            raise
         # mkstemp makes files private; give ours what the umask would have given
         umask = os.umask(0)
         os.umask(umask)

@@ -1,5 +1,6 @@
 """A clip: the frames of a folder of pictures or of a video file, read one at a time."""
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from dextr_vos import pictures
 from dextr_vos.errors import InputError
+from dextr_vos.masks import looks_like_mask
 from dextr_vos.pictures import ImageRgb, picture_size, read_picture
 
 DEFAULT_FPS = 24.0  # of a folder, which has no rate of its own; DAVIS was filmed at 24
@@ -46,6 +48,17 @@ class Clip(ABC):
         for index in range(len(self)):
             yield self.read(index)
 
+    @cached_property
+    def identity(self) -> str:
+        """A digest of the frames' names, their size, and the pixels of the first one.
+
+        It tells clips apart wherever they lie; two clips that begin with the same frame and are of one
+        length pass for the same.
+        """
+        digest = hashlib.sha256(repr((self.names, self.size_hw)).encode())
+        digest.update(self.read(0).tobytes())
+        return digest.hexdigest()
+
     def index_of(self, name: str) -> int:
         """Index of the frame called `name`.
 
@@ -72,6 +85,11 @@ class FolderClip(Clip):
         self.path = path
         self.files = picture_files(path)
         self.names = tuple(file.stem for file in self.files)
+        if looks_like_mask(self.files[0]):
+            raise InputError(
+                f"{path} holds masks (indexed PNGs with the PASCAL VOC palette), expected frames; "
+                "give the folder of the pictures themselves"
+            )
         self.fps = DEFAULT_FPS
         twice = [name for name, count in Counter(self.names).items() if count > 1]
         if twice:
@@ -130,7 +148,12 @@ def picture_files(folder: Path) -> list[Path]:
     Raises:
         InputError: there are none.
     """
-    entries = [entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")]
+    # a link that leads nowhere is a missing frame, which reading it will say
+    entries = [
+        entry
+        for entry in folder.iterdir()
+        if (entry.is_file() or entry.is_symlink()) and not entry.name.startswith(".")
+    ]
     files = [entry for entry in entries if entry.suffix.lower() in pictures.SUFFIXES]
     if not files:
         found = f"{len(entries)} files of other kinds" if entries else "nothing"
@@ -141,10 +164,13 @@ def picture_files(folder: Path) -> list[Path]:
     return sorted(files, key=lambda file: natural_key(file.name))
 
 
-def natural_key(name: str) -> list[tuple[int, int | str]]:
+def natural_key(name: str) -> tuple[list[tuple[int, int | str]], str]:
     """Sorting key under which numbers inside names count as numbers: `f2` before `f10`."""
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part)) if part.isdigit() else (1, part.casefold()) for part in parts if part]
+    parts = re.split(r"([0-9]+)", name)
+    numbered: list[tuple[int, int | str]] = [
+        (0, int(part)) if i % 2 else (1, part.casefold()) for i, part in enumerate(parts) if part
+    ]
+    return numbered, name  # by name alone where 1.png and 01.png are equal
 
 
 def parse_frames(text: str, clip: Clip) -> list[int]:

@@ -1,10 +1,13 @@
 """Ctrl-C that waits for a safe moment: long work asks between steps whether it should stop."""
 
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+log = logging.getLogger(__name__)
 
 StopAsked = Callable[[], bool]
 
@@ -30,6 +33,7 @@ def interruptible() -> Iterator[StopAsked]:
 
     def note(kind: int, frame: FrameType | None) -> None:
         asked.set()
+        log.info("stopping after this step; once more stops at once")
         for restored, handler in before.items():
             signal.signal(restored, handler)
 

@@ -4,7 +4,7 @@
 ({0, 255}), by DAVIS 2017 (indexed) and by this package are told apart when they are read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +67,7 @@ def read_labels(path: Path, size_hw: tuple[int, int] | None = None) -> Labels:
             labels = _labels_of(picture, path)
     except FileNotFoundError:
         raise InputError(f"there is no mask {path}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as fault:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
         raise InputError(f"cannot read the mask {path}: {fault}; save it again as a PNG") from None
     if size_hw is not None and labels.shape != size_hw:
         raise InputError(
@@ -79,10 +79,7 @@ def read_labels(path: Path, size_hw: tuple[int, int] | None = None) -> Labels:
 
 def _labels_of(picture: Image.Image, path: Path) -> Labels:
     if picture.mode == "P":
-        indices = np.array(picture, dtype=np.uint8)
-        palette = picture.getpalette() or []
-        # a grey picture that some tool saved with a palette: 255 is white there, not void
-        return indices if palette[765:768] != [255, 255, 255] else _labels_of_grey(indices, path)
+        return _labels_of_indices(picture)
     if picture.mode == "1":
         return np.array(picture, dtype=np.uint8)
     if picture.mode in ("RGB", "RGBA", "LA", "PA"):
@@ -90,8 +87,25 @@ def _labels_of(picture: Image.Image, path: Path) -> Labels:
     return _labels_of_grey(np.array(picture), path)
 
 
+def _labels_of_indices(picture: Image.Image) -> Labels:
+    """Indices are object numbers, unless all colours in use are black and white, whatever their indices."""
+    indices = np.array(picture, dtype=np.uint8)
+    palette = np.array((picture.getpalette() or [])[:768], dtype=np.uint8).reshape(-1, 3)
+    used = np.unique(indices)
+    colours = palette[used[used < len(palette)]]
+    if (
+        len(colours) == len(used)
+        and set(np.unique(colours)) <= {0, 255}
+        and (np.ptp(colours, axis=1) == 0).all()
+    ):
+        white = np.zeros(256, dtype=np.uint8)
+        white[used] = colours[:, 0] // 255
+        return np.asarray(white[indices], dtype=np.uint8)
+    return indices
+
+
 def _labels_of_grey(grey: npt.NDArray[np.generic], path: Path) -> Labels:
-    white = grey == VOID
+    white = grey == (VOID if grey.dtype == np.uint8 else grey.max())  # 16-bit white is 65535
     if (white | (grey == 0)).all():
         binary: Labels = white.astype(np.uint8)
         return binary
@@ -124,33 +138,40 @@ def _labels_of_colours(rgb: npt.NDArray[np.uint8], path: Path) -> Labels:
     return labels
 
 
-def labels_from_probs(probs: Sequence[FloatArray] | FloatArray, threshold: float = 0.5) -> Labels:
-    """Labels from one soft mask an object, by soft arg-max, so that objects never overlap.
-
-    The background's probability is the product of all objects' complements and everything is compared as
-    odds (soft aggregation; Oh et al., STM, ICCV 2019). With one object this is the threshold alone.
+def labels_from_probs(probs: Iterable[FloatArray], threshold: float = 0.5) -> Labels:
+    """Labels from one soft mask an object, by arg-max, so that objects never overlap.
 
     Args:
-        probs: K arrays H×W in [0, 1], object 1 first.
-        threshold: probability at which a lone object and the background are equally likely.
+        probs: K arrays H×W in [0, 1], object 1 first, K ≥ 1; taken one at a time.
+        threshold: a pixel is background where no object's probability is above this.
 
     Returns:
-        H×W uint8 labels in 0…K.
+        H×W uint8 labels in 0…K; where two objects are equally probable, the first.
     """
-    if len(probs) == 1:
-        alone: Labels = (np.asarray(probs[0]) > threshold).astype(np.uint8)
-        return alone
-    stack = np.clip(np.asarray(probs, dtype=np.float32), 1e-6, 1 - 1e-6)
-    log_odds = np.log(stack) - np.log1p(-stack) - np.log(threshold / (1 - threshold))
-    # log of the product of the complements, 1 − p = 1 / (1 + odds)
-    background_log = -np.logaddexp(0, log_odds).sum(axis=0)
-    background_log_odds = background_log - np.log(-np.expm1(background_log))
-    labels: Labels = np.where(
-        log_odds.max(axis=0) > background_log_odds, log_odds.argmax(axis=0) + 1, 0
-    ).astype(np.uint8)
+    best: FloatArray | None = None
+    labels: Labels = np.zeros(0, dtype=np.uint8)
+    for number, prob in enumerate(probs, start=1):
+        if best is None:
+            best = np.full(prob.shape, threshold, dtype=prob.dtype)
+            labels = np.zeros(prob.shape, dtype=np.uint8)
+        stronger = prob > best
+        best[stronger] = prob[stronger]
+        labels[stronger] = number
     return labels
 
 
 def object_ids(labels: Labels) -> list[int]:
     """Numbers of the objects that occur, ascending, without background and void."""
     return [int(value) for value in np.unique(labels) if value not in (0, VOID)]
+
+
+def looks_like_mask(path: Path) -> bool:
+    """Whether a file is an indexed PNG with the PASCAL VOC palette, as masks are and photographs never."""
+    try:
+        with Image.open(path) as picture:
+            return (
+                picture.mode == "P"
+                and (picture.getpalette() or [])[:15] == voc_palette()[:5].ravel().tolist()
+            )
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False

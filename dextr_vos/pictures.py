@@ -84,7 +84,9 @@ def _as_rgb(picture: Image.Image, path: Path) -> ImageRgb:
                 f"the picture {path} has values from {levels.min()} to {levels.max()}, "
                 "expected 8 or 16 bits; save it with 8 bits a channel"
             )
-        return np.repeat((levels >> 8).astype(np.uint8)[..., None], 3, axis=2)
+        # a 32-bit file may well hold 8-bit levels
+        eight_bits = picture.mode == "I" and levels.max() <= 0xFF
+        return np.repeat((levels if eight_bits else levels >> 8).astype(np.uint8)[..., None], 3, axis=2)
     if picture.mode == "F":
         raise InputError(
             f"the picture {path} holds floating-point values, expected 8 or 16 bits; "

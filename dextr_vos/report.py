@@ -10,6 +10,7 @@ from typing import Any
 from dextr_vos.errors import InputError
 from dextr_vos.export import MaskFolder
 from dextr_vos.files import write_text
+from dextr_vos.frames import Clip
 
 Scores = dict[str, Any]
 
@@ -48,7 +49,7 @@ $scores
 <h2>Every frame</h2>
 <video controls loop muted playsinline src="data:video/mp4;base64,$video"></video>
 <h2>At a glance</h2>
-<img alt="Frames of the clip with their masks, evenly spaced" src="data:$sheet_type;base64,$sheet">
+<img alt="Frames of the clip with their masks, evenly spaced" src="data:image/jpeg;base64,$sheet">
 </body>
 </html>
 """)
@@ -71,33 +72,36 @@ def read_scores(path: Path) -> Scores:
 
 
 def write_page(
-    path: Path, title: str, masks: MaskFolder, video: Path, sheet: Path, scores: Scores | None
+    path: Path, clip: Clip, masks: MaskFolder, video: Path, sheet: Path, scores: Scores | None
 ) -> None:
     """Write the page atomically, everything inside the one file.
 
     Args:
         path: file to write.
-        title: the clip's name.
+        clip: gives the name and the number of frames.
         masks: says which frames are keyframes.
         video: overlay video, MP4.
-        sheet: contact sheet, JPEG or PNG.
+        sheet: contact sheet, JPEG.
         scores: see `read_scores`; None leaves them out.
     """
-    keyframes = sorted(masks.keyframes)
-    named = (
-        f"annotated: {', '.join(keyframes)}" if 0 < len(keyframes) <= 12 else f"{len(keyframes)} annotated"
-    )
     write_text(
         path,
         _PAGE.substitute(
-            title=html.escape(title),
-            summary=html.escape(f"{len(list(masks.path.glob('*.png')))} frames, {named}"),
+            title=html.escape(clip.path.resolve().stem),
+            summary=html.escape(_summary(clip, masks)),
             scores="" if scores is None else _score_tables(scores),
             video=base64.b64encode(video.read_bytes()).decode("ascii"),
-            sheet_type="image/png" if sheet.suffix.lower() == ".png" else "image/jpeg",
             sheet=base64.b64encode(sheet.read_bytes()).decode("ascii"),
         ),
     )
+
+
+def _summary(clip: Clip, masks: MaskFolder) -> str:
+    if masks.keyframes is None:
+        return f"{len(clip)} frames"
+    names = sorted(masks.keyframes)
+    annotated = ", ".join(names) if len(names) <= 12 else f"{len(names)} of them"
+    return f"{len(clip)} frames, annotated: {annotated}"
 
 
 def _score_tables(scores: Scores) -> str:

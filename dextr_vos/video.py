@@ -10,8 +10,6 @@ from dextr_vos.errors import InputError
 from dextr_vos.frames import DEFAULT_FPS, Clip
 from dextr_vos.pictures import ImageRgb
 
-# Containers whose index counts every frame, so that a shortfall means the file is cut off.
-_COUNTED_CONTAINERS = ("mp4", "mov")
 # Containers that number pictures as they are stored, not as they are shown.
 _TIMELESS_CONTAINERS = ("avi", "h264", "hevc", "m4v", "mpegvideo")
 # Other containers only promise a duration; it may round up by this much.
@@ -43,7 +41,7 @@ class VideoClip(Clip):
         digits = max(5, len(str(len(self._times) - 1)))
         self.names = tuple(f"{index:0{digits}d}" for index in range(len(self._times)))
         self.size_hw = (first.shape[0], first.shape[1])
-        self.fps = float(self._container.streams.video[0].average_rate or DEFAULT_FPS)
+        self.fps = self._rate()
 
     def read(self, index: int) -> ImageRgb:
         """See `Clip.read`."""
@@ -70,31 +68,40 @@ class VideoClip(Clip):
         stream = self._container.streams.video[0]
         stream.thread_type = "AUTO"
         times: list[int | None] = []
-        promised, end_s = 0, 0.0
+        end_s = 0.0
         for packet in self._container.demux():
             if packet.pts is not None:
                 end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.stream is stream and packet.size > 0:
-                promised += 1
-                if not packet.is_discard and not packet.is_corrupt:
-                    times.append(packet.pts)
-        self._check_whole(promised, len(times), end_s)
+            usable = packet.size > 0 and not packet.is_discard and not packet.is_corrupt
+            if packet.stream is stream and usable:
+                times.append(packet.pts)
+        self._check_whole(len(times), end_s)
         return sorted(times, key=lambda time: -1 if time is None else time)
+
+    def _rate(self) -> float:
+        """Frames a second on the average; containers may note another, nominal rate."""
+        stream = self._container.streams.video[0]
+        first, last = self._times[0], self._times[-1]
+        if self._seekable and len(self._times) > 1 and first is not None and last is not None:
+            return (len(self._times) - 1) / float((last - first) * stream.time_base)
+        return float(stream.average_rate or DEFAULT_FPS)
 
     def _all_times_differ(self) -> bool:
         return len(set(self._times)) == len(self._times)
 
-    def _check_whole(self, packets: int, usable: int, end_s: float) -> None:
+    def _check_whole(self, usable: int, end_s: float) -> None:
         container, stream = self._container, self._container.streams.video[0]
-        counted = any(kind in container.format.name for kind in _COUNTED_CONTAINERS)
         if usable == 0:
             raise InputError(
                 f"the video {self.path} holds no frames; it is empty or cut off, export it again"
             )
-        if counted and stream.frames > packets:
+        size = self.path.stat().st_size
+        promised = [entry.pos + entry.size for entry in stream.index_entries]
+        if promised and max(promised) > size:
+            missing = sum(end > size for end in promised)
             raise InputError(
-                f"the video {self.path} is cut off: its index promises {stream.frames} frames, "
-                f"{packets} are there; copy or export it again"
+                f"the video {self.path} is cut off: {missing} of the {len(promised)} frames in its index lie "
+                "beyond the end of the file; copy or export it again"
             )
         if container.duration is not None:
             start_s = (container.start_time or 0) / av.time_base

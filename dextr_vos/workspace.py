@@ -10,16 +10,15 @@ WORKSPACE/keyframes/*.png    indexed masks of the annotated frames
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import write_text
 from dextr_vos.frames import Clip
-
-FORMAT = "dextr-vos workspace"
-VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -51,33 +50,46 @@ class Workspace:
         """Refuse a clip that is not the one this workspace was made for; a new workspace takes any.
 
         Raises:
-            InputError: the clip has other frames, or `workspace.yaml` is damaged.
+            InputError: the clip has other frames, or `workspace.yaml` is damaged or of another version.
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file; a workspace is a folder")
         if not self.settings.exists():
             return
         try:
-            kept = YAML(typ="safe").load(self.settings.read_text(encoding="utf-8"))
-            frames, size_hw = int(kept["frames"]), tuple(kept["size_hw"])
-        except (YAMLError, TypeError, KeyError, ValueError):
-            raise InputError(f"{self.settings} is damaged; give another --out folder") from None
-        if (frames, size_hw) != (len(clip), clip.size_hw):
+            kept = _Settings.model_validate(
+                YAML(typ="safe").load(self.settings.read_text(encoding="utf-8")), strict=False
+            )
+        except (YAMLError, UnicodeDecodeError, ValidationError):
             raise InputError(
-                f"the workspace {self.path} is on {kept.get('clip')} with {frames} frames of "
-                f"{size_hw[1]}×{size_hw[0]}, {clip.path} has {len(clip)} of "
-                f"{clip.size_hw[1]}×{clip.size_hw[0]}; give another --out folder"
+                f"{self.settings} is damaged or of another release of dextr-vos; give another --out folder"
+            ) from None
+        if kept.identity != clip.identity:
+            raise InputError(
+                f"the workspace {self.path} is on {kept.clip} ({kept.frames} frames of "
+                f"{kept.size_hw[1]}×{kept.size_hw[0]}), not on {clip.path} ({len(clip)} frames of "
+                f"{clip.size_hw[1]}×{clip.size_hw[0]}); give another workspace"
             )
 
     def write_settings(self, clip: Clip) -> None:
         """Write `workspace.yaml` atomically."""
+        settings = _Settings(
+            clip=str(clip.path.resolve()),
+            frames=len(clip),
+            size_hw=clip.size_hw,
+            identity=clip.identity,
+        )
         text = io.StringIO()
-        content = {
-            "format": FORMAT,
-            "version": VERSION,
-            "clip": str(clip.path.resolve()),
-            "frames": len(clip),
-            "size_hw": list(clip.size_hw),
-        }
-        YAML().dump(content, text)
+        YAML().dump(settings.model_dump(mode="json"), text)
         write_text(self.settings, text.getvalue())
+
+
+class _Settings(BaseModel):
+    """What `workspace.yaml` holds; the path is for people, the identity for us."""
+
+    format: Literal["dextr-vos workspace"] = "dextr-vos workspace"
+    version: Literal[1] = 1
+    clip: str
+    frames: int
+    size_hw: tuple[int, int]
+    identity: str

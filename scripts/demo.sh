@@ -8,19 +8,20 @@
 # Options: --out DIR (demo-out), --seed N (0)
 set -euo pipefail
 
-usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
+usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit "$1"; }
 absolute() { case "$1" in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
 
 davis="" clip="" clicks="" out="" seed=0
 while [ $# -gt 0 ]; do
-    [ $# -ge 2 ] || usage
+    case "$1" in -h | --help) usage 0 ;; esac
+    [ $# -ge 2 ] || usage 2
     case "$1" in
         --davis-root) davis="$(absolute "$2")" ;;
         --clip) clip="$2" ;;
         --clicks) clicks="$(absolute "$2")" ;;
         --out) out="$(absolute "$2")" ;;
         --seed) seed="$2" ;;
-        *) usage ;;
+        *) usage 2 ;;
     esac
     shift 2
 done
@@ -35,12 +36,14 @@ source scripts/setup_env.sh
 say() { printf '\n$ dextr-vos %s\n' "$*"; dextr-vos "$@"; }
 
 if [ -n "$davis" ]; then
+    [ -d "$davis/JPEGImages/480p" ] || { echo "demo.sh: $davis has no JPEGImages/480p" >&2; exit 2; }
     name="${clip:-$(ls "$davis/JPEGImages/480p" | head -n 1)}"
     frames="$davis/JPEGImages/480p/$name"
     say annotate "$frames" --simulate "$davis/Annotations/480p/$name" --frames first --seed "$seed" \
         --out "$out/$name/workspace"
 elif [ -n "$clip" ]; then
-    name="$(basename "${clip%.*}")"
+    name="$(basename "$clip")"
+    [ -d "$clip" ] || name="${name%.*}"
     frames="$clip"
     say annotate "$frames" --clicks "$clicks" --out "$out/$name/workspace"
 else
@@ -57,7 +60,7 @@ if [ -n "$davis" ]; then
     scores=(--scores "$out/$name/scores.json")
 fi
 say export "$frames" --masks "$out/results/$name" --video "$out/$name/overlay.mp4" \
-    --sheet "$out/$name/sheet.jpg" --page "$out/$name/report.html" "${scores[@]}"
+    --sheet "$out/$name/sheet.jpg" --page "$out/$name/report.html" ${scores[@]+"${scores[@]}"}
 
 cat <<END
 

@@ -9,7 +9,8 @@ source scripts/setup_env.sh dev
 ruff check .
 ruff format --check .
 mypy
-python -m pytest -m "not gpu" "$@"
+# one thread each: workers that share the cores would only wait for one another
+OMP_NUM_THREADS=1 python -m pytest -m "not gpu" -n 2 "$@"
 if python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then
     python -m pytest -m gpu "$@"
 fi

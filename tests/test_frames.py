@@ -1,4 +1,5 @@
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -97,6 +98,15 @@ class TestFolderClip:
         names = ["b1", "a10", "a2", "10", "9", "a"]
         assert sorted(names, key=natural_key) == ["9", "10", "a", "a2", "a10", "b1"]
 
+    def test_a_link_that_leads_nowhere_is_told(self, tmp_path: Path) -> None:
+        save(tmp_path / "a.png", Image.fromarray(COLOURS))
+        (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
+        with pytest.raises(InputError, match=r"there is no picture .*b\.png"):
+            open_clip(tmp_path)
+
+    def test_odd_digits_and_equal_numbers_have_an_order(self) -> None:
+        assert sorted(["1²3.png", "a01.png", "a1.png"], key=natural_key) == ["1²3.png", "a01.png", "a1.png"]
+
     def test_faults_name_the_file(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="there is no clip"):
             open_clip(tmp_path / "missing")
@@ -157,6 +167,18 @@ class TestVideoClip:
         for index in (0, 1, 2, 17, 3, 29, 28, 0, 9):
             assert abs(int(clip.read(index).mean()) - 8 * index) <= 3, index
         assert [round(frame.mean() / 8) for frame in clip] == list(range(30))
+
+    def test_a_varying_rate_is_the_average(self, tmp_path: Path) -> None:
+        with av.open(str(tmp_path / "a.mkv"), "w") as container:
+            stream = container.add_stream("libx264", rate=1000)
+            stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+            stream.codec_context.time_base = Fraction(1, 1000)
+            for time in (0, 40, 200, 240, 1000):
+                frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), dtype=np.uint8), format="rgb24")
+                frame.pts, frame.time_base = time, Fraction(1, 1000)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        assert open_clip(tmp_path / "a.mkv").fps == pytest.approx(4)
 
     @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi"])
     def test_truncated_file_is_named(self, tmp_path: Path, suffix: str) -> None:

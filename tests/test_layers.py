@@ -16,7 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("frames",),
     ("video",),
     ("runtime",),
-    ("workspace",),
+    ("workspace", "record"),
     ("networks",),
     ("datasets",),
     ("annotation", "propagation", "evaluation"),

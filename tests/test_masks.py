@@ -92,21 +92,28 @@ class TestLabelsFromProbs:
     def test_one_object_is_a_threshold(self) -> None:
         prob = np.array([[0.5, 0.51, 0.8, 0.81]], dtype=np.float32)
         assert labels_from_probs([prob]).tolist() == [[0, 1, 1, 1]]
-        assert labels_from_probs([prob], threshold=0.8).tolist()[0][:2] == [0, 0]
-        assert labels_from_probs([prob], threshold=0.8).tolist()[0][3] == 1
+        assert labels_from_probs([prob], threshold=0.8).tolist() == [[0, 0, 0, 1]]
 
     def test_the_more_probable_object_wins(self) -> None:
         probs = np.array([[[0.9, 0.6, 0.1, 0.0]], [[0.8, 0.7, 0.2, 1.0]]], dtype=np.float32)
         assert labels_from_probs(probs).tolist() == [[1, 2, 0, 2]]
+        assert probs[0, 0, 0] == np.float32(0.9)  # what is handed over stays as it is
 
-    def test_certain_and_absent_are_no_trouble(self) -> None:
-        probs = np.array([[[1.0, 0.0, 1.0]], [[0.0, 0.0, 0.999]]], dtype=np.float32)
-        assert labels_from_probs(probs).tolist() == [[1, 0, 1]]
-
-    def test_threshold_of_a_lone_object_holds_beside_absent_ones(self) -> None:
-        probs = np.array([[[0.79, 0.81]], [[0.0, 0.0]]], dtype=np.float32)
-        assert labels_from_probs(probs, threshold=0.8).tolist() == [[0, 1]]
+    def test_many_doubtful_objects_make_no_certain_one(self) -> None:
+        assert not labels_from_probs(np.full((150, 2, 2), 0.3, dtype=np.float32)).any()
 
 
 def test_object_ids_leave_out_background_and_void() -> None:
     assert object_ids(LABELS) == [1, 2, 3]
+
+
+def test_black_and_white_palettes_mean_what_they_show(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.array([[0, 1]], dtype=np.uint8)).convert("P")
+    for palette, expected in (([255] * 3 + [0] * 3, [[1, 0]]), ([0] * 3 + [255] * 3, [[0, 1]])):
+        picture.putpalette(palette)
+        assert read_labels(save(tmp_path / "a.png", picture)).tolist() == expected
+
+
+def test_sixteen_bit_white(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.fromarray(np.array([[0, 65535]], dtype=np.uint16)))
+    assert read_labels(path).tolist() == [[0, 1]]

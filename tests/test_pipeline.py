@@ -10,17 +10,17 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_run import CPU, TINY_LITE, TINY_OSVOS, bytes_of, stop_after, train, write_keyframes
 
+from dextr_vos.annotation.annotate import annotate
 from dextr_vos.annotation.document import annotations_from, load_annotations
 from dextr_vos.errors import InputError, Interrupted, WeightsError
 from dextr_vos.frames import open_clip
 from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.networks import weights
-from dextr_vos.pipeline import annotate
 from dextr_vos.propagation import propagate as stage
 from dextr_vos.propagation.propagate import segment
-from dextr_vos.propagation.record import read_record
 from dextr_vos.propagation.run import RunFolder, load_network
 from dextr_vos.propagation.tiers import LITE
+from dextr_vos.record import read_record
 from dextr_vos.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
@@ -233,7 +233,7 @@ def test_a_folder_of_masks_that_is_no_run_is_left_alone(tiny_clip, keyframes, tm
 def other_clip(folder, count=6, size=(64, 48)):
     folder.mkdir()
     for index in range(count):
-        Image.fromarray(tiny_frame(index)).resize(size).save(folder / f"{index:05d}.png")
+        Image.fromarray(tiny_frame(index + 1)).resize(size).save(folder / f"{index:05d}.png")
     return folder
 
 
@@ -403,7 +403,7 @@ def test_annotate_fills_a_workspace_and_keeps_what_was_there(tiny_clip, tmp_path
     assert document.keyframes["00003"].objects[3].engine == "squares"
     assert np.array_equal(read_labels(workspace.keyframe("00003")), 3 * tiny_mask(0))
     assert not read_labels(workspace.keyframe("00002")).any()
-    with pytest.raises(InputError, match=r"the workspace .* is on .*tiny with 6 frames"):
+    with pytest.raises(InputError, match=r"the workspace .* is on .*tiny \(6 frames"):
         annotate(
             open_clip(other_clip(tmp_path / "other", 4)),
             annotations_from({"00000": {1: CORNERS}}, "file"),
@@ -439,6 +439,41 @@ def test_segment_refuses_folders_that_hold_a_persons_masks(tiny_clip, keyframes,
 
 def test_frames_replaced_in_place_train_anew(tiny_clip, keyframes, out):
     first = train(tiny_clip, keyframes, out)
-    image = np.asarray(Image.open(tiny_clip / "00000.png"))
-    Image.fromarray(255 - image).save(tiny_clip / "00000.png")
+    image = np.asarray(Image.open(tiny_clip / "00003.png"))
+    Image.fromarray(255 - image).save(tiny_clip / "00003.png")
     assert train(tiny_clip, keyframes, out).fingerprint != first.fingerprint
+
+
+def test_a_moved_clip_is_the_same_clip(tiny_clip, keyframes, out):
+    train(tiny_clip, keyframes, out)
+    moved = tiny_clip.rename(tiny_clip.with_name("elsewhere"))
+    train(moved, keyframes, out, on_step=refuse, on_frame=refuse)
+
+
+def test_a_keyframe_without_the_object_teaches_too(tiny_clip, tmp_path, out):
+    """With one keyframe a step, as OSVOS has it, an empty one must still have a gradient."""
+    folder = write_keyframes(tmp_path / "k", 0)
+    write_labels(folder / "00003.png", np.zeros((48, 64), dtype=np.uint8))
+    single = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, batch=1, max_steps=2, cooldown=0))
+    losses = []
+    train(tiny_clip, folder, out, tier=single, on_step=lambda done, total, loss: losses.append(loss))
+    assert min(losses) > 0
+
+
+def test_a_workspace_of_another_clip_is_refused(tiny_clip, tmp_path, out):
+    workspace = Workspace(tmp_path / "work")
+    clicks = annotations_from({"00000": {1: CORNERS}}, "file")
+    annotate(open_clip(tiny_clip), clicks, Squares(), workspace)
+    with pytest.raises(InputError, match=r"the workspace .* is on"):
+        train(other_clip(tmp_path / "other"), workspace.path, out)
+
+
+def test_objects_join_a_keyframe_one_by_one(tiny_clip, tmp_path):
+    clip, workspace = open_clip(tiny_clip), Workspace(tmp_path / "work")
+    annotate(clip, annotations_from({"00000": {1: CORNERS}}, "file"), Squares(), workspace)
+    elsewhere = CORNERS // 3
+    document = annotate(clip, annotations_from({"00000": {2: elsewhere}}, "file"), Squares(), workspace)
+    assert set(document.keyframes["00000"].objects) == {1, 2}
+    assert set(np.unique(read_labels(workspace.keyframe("00000")))) == {0, 1, 2}
+    annotate(clip, annotations_from({"00000": {}, "00001": {1: CORNERS}}, "file"), Squares(), workspace)
+    assert not read_labels(workspace.keyframe("00000")).any()

@@ -10,8 +10,8 @@ from PIL import Image
 from dextr_vos.frames import open_clip
 from dextr_vos.masks import write_labels
 from dextr_vos.pipeline import train_propagation
-from dextr_vos.propagation.record import RunRecord
 from dextr_vos.propagation.tiers import LITE, OSVOS, Tier
+from dextr_vos.record import RunRecord
 
 CPU = torch.device("cpu")
 TINY_LITE = replace(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import write_text
@@ -23,6 +23,14 @@ Origin = Literal["human", "file", "simulated"]
 ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
 
 
+_FARTHEST_PX = 1_000_000  # no picture reaches so far
+
+
+def _checked_time(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -30,9 +38,9 @@ class _Value(BaseModel):
 class Point(_Value):
     """One click: pixel, when it was made (ISO 8601, UTC), and by whom."""
 
-    x: int
-    y: int
-    time: str
+    x: Annotated[int, Field(ge=-_FARTHEST_PX, le=_FARTHEST_PX)]
+    y: Annotated[int, Field(ge=-_FARTHEST_PX, le=_FARTHEST_PX)]
+    time: Annotated[str, AfterValidator(_checked_time)]
     origin: Origin
 
 
@@ -95,12 +103,28 @@ class Annotations(_Value):
         return Annotations(objects=self.objects, keyframes=keyframes)
 
     def merged_with(self, newer: "Annotations") -> "Annotations":
-        """This document with the keyframes and object names of a newer one put over its own."""
-        names = {entry.id: entry.name for entry in (*self.objects, *newer.objects)}
+        """This document with the clicks of a newer one put over its own.
+
+        Objects that the newer document does not click in a keyframe keep their clicks there; a keyframe that
+        it gives with no object at all is emptied. A name that is not a mere default is never replaced by one.
+        """
+        names = {entry.id: entry.name for entry in self.objects}
+        for entry in newer.objects:
+            if entry.id not in names or entry.name != default_name(entry.id):
+                names[entry.id] = entry.name
+        keyframes = dict(self.keyframes)
+        for frame, keyframe in newer.keyframes.items():
+            kept = keyframes[frame].objects if frame in keyframes and keyframe.objects else {}
+            keyframes[frame] = Keyframe(objects=dict(sorted({**kept, **keyframe.objects}.items())))
         return Annotations(
             objects=tuple(ObjectEntry(id=number, name=names[number]) for number in sorted(names)),
-            keyframes=dict(sorted({**self.keyframes, **newer.keyframes}.items())),
+            keyframes=dict(sorted(keyframes.items())),
         )
+
+
+def default_name(number: int) -> str:
+    """What an object is called that nobody has named."""
+    return f"object {number}"
 
 
 def annotations_from(clicks: dict[str, dict[int, IntArray]], origin: Origin) -> Annotations:
@@ -123,7 +147,7 @@ def annotations_from(clicks: dict[str, dict[int, IntArray]], origin: Origin) -> 
         for frame, objects in clicks.items()
     }
     numbers = sorted({number for objects in clicks.values() for number in objects})
-    entries = tuple(ObjectEntry(id=number, name=f"object {number}") for number in numbers)
+    entries = tuple(ObjectEntry(id=number, name=default_name(number)) for number in numbers)
     return Annotations(objects=entries, keyframes=keyframes)
 
 
@@ -182,7 +206,7 @@ def read_json(path: Path) -> Any:
         InputError: missing or not JSON; the sentence gives line and column.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
     except IsADirectoryError:
@@ -193,3 +217,14 @@ def read_json(path: Path) -> Any:
         raise InputError(
             f"{path} is not valid JSON: {fault.msg} at line {fault.lineno}, column {fault.colno}"
         ) from None
+    except (ValueError, RecursionError) as fault:
+        raise InputError(f"{path} cannot be read as JSON: {fault}") from None
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; one that has a key twice, of which all but the last would be lost, is refused."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        repeated = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise ValueError(f"the key {repeated!r} is there twice")
+    return content

@@ -7,8 +7,19 @@ import rich_click as click
 
 @click.command(short_help="Clicks on keyframes to masks.")
 @click.argument("clip", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Workspace folder to fill.")
-@click.option("--clicks", type=click.Path(path_type=Path), help="JSON file with the clicks.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="WORKSPACE",
+    help="Workspace folder to fill.",
+)
+@click.option(
+    "--clicks",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="JSON file with the clicks, see docs/formats.md.",
+)
 @click.option(
     "--simulate",
     type=click.Path(path_type=Path),
@@ -23,9 +34,15 @@ import rich_click as click
 )
 @click.option("--jitter", default=0, show_default=True, help="With --simulate: pixels a click may be off.")
 @click.option("--seed", default=0, show_default=True, help="With --simulate: of the jitter.")
-@click.option("--engine", type=click.Choice(["grabcut", "dextr"]), help="What makes masks of clicks.")
+@click.option(
+    "--engine",
+    type=click.Choice(["grabcut", "dextr"]),
+    help="What makes masks of clicks: dextr when there are --weights, else grabcut.",
+)
 @click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint of DEXTR (.pth, .safetensors).")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, mps."
+)
 def command(
     clip: Path,
     out: Path,
@@ -43,19 +60,27 @@ def command(
     The workspace holds annotations.json (every click) and keyframes/<frame>.png (indexed masks). Frames
     that are annotated there already and not clicked now stay as they are.
     """
+    from click.core import ParameterSource
+
+    from dextr_vos.annotation.annotate import annotate
     from dextr_vos.annotation.clicks import check_annotations, read_clicks
     from dextr_vos.annotation.engines import make_segmenter
     from dextr_vos.annotation.simulate import simulate_clicks
     from dextr_vos.cli.progress import progress_bars
-    from dextr_vos.errors import InputError
+    from dextr_vos.errors import ConfigError, InputError
     from dextr_vos.frames import open_clip, parse_frames
-    from dextr_vos.pipeline import annotate
     from dextr_vos.workspace import Workspace
 
     if (clicks is None) == (simulate is None):
         raise InputError("give either --clicks FILE or --simulate MASK_DIR")
     if jitter < 0 or seed < 0:
         raise InputError(f"--jitter and --seed are 0 or more, got {jitter} and {seed}")
+    context = click.get_current_context()
+    assert context is not None
+    for option in ("frames", "jitter", "seed"):
+        given = context.get_parameter_source(option) is not ParameterSource.DEFAULT
+        if given and simulate is None:
+            raise ConfigError(f"--{option} goes with --simulate MASK_DIR; leave it out with --clicks")
     opened = open_clip(clip)
     workspace = Workspace(out)
     if clicks is not None:

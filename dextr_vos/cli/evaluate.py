@@ -74,6 +74,9 @@ def command(
         scores = scorer.evaluate(
             data, results, names, wanted_year, marks, on_clip=lambda _: report(next(done), len(names))
         )
+    console = Console()
+    for table in tables.terminal_tables(scores):
+        console.print(table)
     try:
         written = tables.write_csvs(scores, results, split)
         if json_path is not None:
@@ -81,9 +84,6 @@ def command(
             written.append(json_path)
     except OSError as fault:
         raise InputError(f"cannot write the scores: {fault}; choose a folder you may write to") from None
-    console = Console()
-    for table in tables.terminal_tables(scores):
-        console.print(table)
     for path in written:
         click.echo(f"wrote {path}")
 

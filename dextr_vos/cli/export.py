@@ -17,7 +17,9 @@ import rich_click as click
 @click.option("--sheet", type=click.Path(path_type=Path), help="Contact sheet to write (.jpg or .png).")
 @click.option("--page", type=click.Path(path_type=Path), help="One HTML page with video, sheet and scores.")
 @click.option("--scores", type=click.Path(path_type=Path), help="With --page: the --json of evaluate.")
-@click.option("--opacity", default=0.45, show_default=True, type=click.FloatRange(0, 1))
+@click.option(
+    "--opacity", default=0.45, show_default=True, type=click.FloatRange(0, 1), help="Of the tint of objects."
+)
 def command(
     clip: Path,
     masks: Path,
@@ -32,7 +34,7 @@ def command(
 
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.errors import InputError
-    from dextr_vos.export import MaskFolder, write_contact_sheet, write_overlay_video
+    from dextr_vos.export import MaskFolder, refuse_overwriting, write_contact_sheet, write_overlay_video
     from dextr_vos.frames import open_clip
     from dextr_vos.report import read_scores, write_page
 
@@ -42,17 +44,21 @@ def command(
         raise InputError("--scores is shown on the page only; give --page FILE.html, too")
     opened = open_clip(clip)
     folder = MaskFolder.find(masks, opened)
+    for target in (video, sheet, page):
+        if target is not None:
+            refuse_overwriting(target, opened, folder)
     table = None if scores is None else read_scores(scores)
     with tempfile.TemporaryDirectory() as scratch, progress_bars() as bar:
         # the page embeds both, wanted as files or not
         if video is not None or page is not None:
             video_file = video or Path(scratch) / "overlay.mp4"
             write_overlay_video(video_file, opened, folder, opacity, bar("writing the video"))
-        if sheet is not None or page is not None:
-            sheet_file = sheet or Path(scratch) / "sheet.jpg"
-            write_contact_sheet(sheet_file, opened, folder, opacity)
+        if sheet is not None:
+            write_contact_sheet(sheet, opened, folder, opacity)
         if page is not None:
-            write_page(page, opened.path.name, folder, video_file, sheet_file, table)
+            sheet_file = Path(scratch) / "sheet.jpg"
+            write_contact_sheet(sheet_file, opened, folder, opacity)
+            write_page(page, opened, folder, video_file, sheet_file, table)
     for name, file in {"video": video, "contact sheet": sheet, "page": page}.items():
         if file is not None:
             click.echo(f"{name} {file}")

@@ -4,6 +4,7 @@ A command lives in the file of its name and is imported when it is needed. Nothi
 top of any of them, so that `--help` is instant.
 """
 
+import errno
 import logging
 import os
 from importlib import import_module
@@ -44,7 +45,7 @@ class CommandsByFile(click.RichGroup):
             click.echo(f"dextr-vos: {stop}", err=True)
             ctx.exit(130)
         except OSError as fault:
-            if fault.filename is None:  # such as a broken pipe, which click knows how to end
+            if fault.filename is None or fault.errno == errno.EPIPE:  # click ends well at a broken pipe
                 raise
             logging.getLogger(__name__).debug("where it happened:", exc_info=True)
             place = fault.filename2 or fault.filename
@@ -63,6 +64,5 @@ def main(verbose: bool) -> None:
     # GNU OpenMP reads this when PyTorch loads it: threads that wait for one another burn their core for
     # milliseconds, and on a machine that others use, too, that made fine-tuning up to six times slower
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format="%(message)s")
-    for library in ("PIL", "matplotlib", "libav"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("dextr_vos").setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -1,8 +1,12 @@
-"""The progress bars of all commands: on standard error, and only where someone is watching."""
+"""How far a command is: bars where someone is watching, now and then a line in a log. On standard error."""
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
+
+SECONDS_BETWEEN_LINES = 15.0
 
 
 class Report(Protocol):
@@ -23,6 +27,9 @@ def progress_bars() -> Iterator[Callable[[str], Report]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines
+        return
     display = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -31,7 +38,6 @@ def progress_bars() -> Iterator[Callable[[str], Report]]:
         TimeRemainingColumn(compact=True),
         TextColumn("left"),
         console=console,
-        disable=not console.is_terminal,
     )
 
     def bar(title: str) -> Report:
@@ -48,3 +54,18 @@ def progress_bars() -> Iterator[Callable[[str], Report]]:
 
     with display:
         yield bar
+
+
+def _lines(title: str) -> Report:
+    """Reports as lines, none sooner than some seconds after the one before."""
+    last = time.monotonic()
+
+    def report(done: int, total: int, loss: float | None = None) -> None:
+        nonlocal last
+        if time.monotonic() - last < SECONDS_BETWEEN_LINES:
+            return
+        last = time.monotonic()
+        note = "" if loss is None else f", loss {loss:.3f}"
+        sys.stderr.write(f"{title}: {done} of {total}{note}\n")
+
+    return report

@@ -14,10 +14,18 @@ import rich_click as click
     metavar="RUN",
     help="Folder of a finished train-propagation.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for <frame>.png.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder for <frame>.png."
+)
+@click.option(
+    "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, mps."
+)
 def command(clip: Path, network: Path, out: Path, device: str) -> None:
-    """Segment every frame of CLIP with the network of a run."""
+    """Segment every frame of CLIP with the network of a run.
+
+    CLIP may be another than the one the network was trained on, and of another size. Files of the same
+    names in DIR are overwritten.
+    """
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.frames import open_clip
     from dextr_vos.interrupt import interruptible

@@ -10,9 +10,9 @@ import rich_click as click
     "--out", required=True, type=click.Path(path_type=Path), help="Folder to fill, as DAVIS has it."
 )
 @click.option("--name", default="turntable", show_default=True, help="Name of the clip.")
-@click.option("--frames", default=60, show_default=True, type=click.IntRange(2, 10000))
+@click.option("--frames", default=60, show_default=True, type=click.IntRange(2, 10000), help="How many.")
 @click.option("--size", default="640x360", show_default=True, help="Width x height in pixels.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of textures and outline.")
 def command(out: Path, name: str, frames: int, size: str, seed: int) -> None:
     """Render a textured object that turns, deforms, passes behind a pole and through changing light.
 

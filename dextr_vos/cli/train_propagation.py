@@ -13,12 +13,29 @@ import rich_click as click
     type=click.Path(path_type=Path),
     help="A workspace, or a folder of mask PNGs named like their frames ({0, 255} or indexed).",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option(
-    "--network", type=click.Choice(["lite", "osvos"]), default="lite", show_default=True, help="Which tier."
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Folder of the run; may be there already.",
 )
-@click.option("--parent", type=click.Path(path_type=Path), help="Checkpoint to start from.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--network",
+    type=click.Choice(["lite", "osvos"]),
+    default="lite",
+    show_default=True,
+    help="lite: small and quick. osvos: VGG-16 as published, wants its --parent.",
+)
+@click.option(
+    "--parent",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Checkpoint to start from, see docs/checkpoints.md.",
+)
+@click.option(
+    "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, mps."
+)
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same masks on the CPU.")
 @click.option("--max-steps", type=click.IntRange(min=1), help="Step limit in place of the network's own.")
 def command(

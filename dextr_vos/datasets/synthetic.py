@@ -122,32 +122,46 @@ def write_clip(
     """
     _make_room(root, name)
     scene = Scene.make(size_hw, length, seed)
-    clicked = {0, length // 2, length - 1}
-    clicks = {}
+    # first of all, for the clicks file marks the clip as a rendered one
+    write_text(_clicks_path(root, name), json.dumps(_clicks(scene), indent=1) + "\n")
     for index in range(length):
         image_rgb, mask = scene.render(index)
         write_picture(root / "JPEGImages" / "480p" / name / f"{index:05d}.jpg", image_rgb)
         write_labels(root / "Annotations" / "480p" / name / f"{index:05d}.png", mask.astype(np.uint8))
-        if index in clicked and mask.any():  # on a very wide frame the pole may hide all of it
-            clicks[f"{index:05d}"] = [extreme_points(mask).tolist()]
         if on_frame is not None:
             on_frame(index + 1, length)
-    listed = root / "ImageSets" / "2016" / "val.txt"
-    others = set(listed.read_text(encoding="utf-8").split()) - {name} if listed.exists() else set()
-    write_text(listed, "".join(f"{clip}\n" for clip in sorted({name, *others})))
-    write_text(_clicks_path(root, name), json.dumps(clicks, indent=1) + "\n")
+    clips = sorted({name, *_listed(root)})
+    write_text(_list_path(root), "".join(f"{clip}\n" for clip in clips))
+
+
+def _clicks(scene: Scene) -> dict[str, list[list[list[int]]]]:
+    """The object's extreme points on the first, middle and last frame, in the short form of clicks files."""
+    clicks = {}
+    for index in sorted({0, scene.length // 2, scene.length - 1}):
+        _, mask = scene.render(index)
+        if mask.any():  # on a very wide frame the pole may hide all of it
+            clicks[f"{index:05d}"] = [extreme_points(mask).tolist()]
+    return clicks
 
 
 def _clicks_path(root: Path, name: str) -> Path:
     return root / f"{name}-clicks.json"
 
 
+def _list_path(root: Path) -> Path:
+    return root / "ImageSets" / "2016" / "val.txt"
+
+
+def _listed(root: Path) -> list[str]:
+    path = _list_path(root)
+    return path.read_text(encoding="utf-8").split() if path.exists() else []
+
+
 def _make_room(root: Path, name: str) -> None:
     """Remove an older clip of this name, if it was rendered; real clips have no clicks file beside them."""
     folders = [root / kind / "480p" / name for kind in ("JPEGImages", "Annotations")]
-    listed = root / "ImageSets" / "2016" / "val.txt"
-    real_list = listed.exists() and "/" in listed.read_text(encoding="utf-8")  # DAVIS lists pairs of paths
-    if real_list or (any(map(Path.exists, folders)) and not _clicks_path(root, name).exists()):
+    clips = [*_listed(root), *([name] if any(map(Path.exists, folders)) else [])]
+    if not all(_clicks_path(root, clip).exists() for clip in clips):
         raise InputError(f"{root} holds clips that were not rendered; give another folder")
     for folder in folders:
         if folder.exists():

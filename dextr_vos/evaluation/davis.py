@@ -4,7 +4,6 @@ A result is `<results>/<clip>/<frame>.png`, or `<results>/<clip>/masks/<frame>.p
 with `<results>/<clip>/run.json` beside, whose `keyframes` names the frames that a person annotated.
 """
 
-import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from dextr_vos.evaluation.metrics import (
     statistics,
 )
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
+from dextr_vos.record import keyframe_names
 
 logger = logging.getLogger(__name__)
 
@@ -184,25 +184,12 @@ def _plan(davis: Davis, results: Path, clip: str, keyframes: Sequence[str | int]
             f"({len(missing)} of {len(pairs)} frames of the clip are missing); make the missing masks"
         )
     names = [truth.stem for truth in truths]
-    marks = _run_keyframes(folder / "run.json") if keyframes is None else keyframes
+    record = folder / "run.json"
+    marks: Sequence[str | int] | None = keyframes
+    if keyframes is None and record.is_file():
+        marks = keyframe_names(record)
     known = None if marks is None else tuple(_frame_name(mark, names, clip) for mark in marks)
     return _Plan(clip, truths[0], tuple(pairs), known)
-
-
-def _run_keyframes(path: Path) -> list[str | int] | None:
-    """The keyframes our runs note; None when there is no such file."""
-    if not path.is_file():
-        return None
-    try:
-        marks = json.loads(path.read_text(encoding="utf-8"))["keyframes"]
-        if not isinstance(marks, list) or not all(isinstance(mark, str) for mark in marks):
-            raise TypeError
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(
-            f'expected {path} to hold "keyframes": ["00000", …], the names of the annotated frames, '
-            "and found no such list; mend it, or give the keyframes yourself"
-        ) from None
-    return marks
 
 
 def _frame_name(mark: str | int, names: Sequence[str], clip: str) -> str:

@@ -16,12 +16,16 @@ _PER_CHANNEL = (0, 2, 3)
 
 
 def class_balanced_bce(
-    logits: Tensor, targets: Tensor, void: Tensor | None = None, average: Average = "batch"
+    logits: Tensor,
+    targets: Tensor,
+    void: Tensor | None = None,
+    average: Average = "batch",
+    absent_weight: float = 0.0,
 ) -> Tensor:
     """Cross-entropy in which foreground and background weigh the same, however small the object.
 
     Positives weigh (negatives / total), negatives (positives / total), counted over the whole batch. Where
-    one class does not occur at all the loss is 0, with gradient 0.
+    one class does not occur at all the loss is 0, with gradient 0, as in the papers.
 
     Args:
         logits: N×K×H×W.
@@ -29,6 +33,8 @@ def class_balanced_bce(
         void: true where a pixel counts neither way, in loss or in weights; N×K×H×W or N×1×H×W.
         average: "batch", summed over pixels and divided by N, as in both papers; "size", divided by the
             number of pixels that count; "sum", not divided.
+        absent_weight: weight of each negative in a channel without a positive, so that a picture without
+            the object teaches something, too.
 
     Returns:
         Scalar, in float32 at least; with K > 1 the mean of the channels, each balanced by itself.
@@ -42,9 +48,10 @@ def class_balanced_bce(
     total = counted.sum(_PER_CHANNEL)  # K
     # the share of positives; max avoids 0/0 when all is void
     share = positives / total.clamp(min=1)
+    weight_negative = torch.where(positives > 0, share, absent_weight)
     loss_positive = (pixels * positive).sum(_PER_CHANNEL)
     loss_negative = (pixels * (counted - positive)).sum(_PER_CHANNEL)
-    summed = (total - positives) / total.clamp(min=1) * loss_positive + share * loss_negative
+    summed = (total - positives) / total.clamp(min=1) * loss_positive + weight_negative * loss_negative
     return _average(summed, total, len(logits), average)
 
 

@@ -25,7 +25,6 @@ _TORCHVISION_STD_RGB = (0.229, 0.224, 0.225)
 
 _STAGE_WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 _SIDE_WIDTH = 16
-_PER_OBJECT = ("score_dsn.", "fuse.")
 
 
 class Osvos(nn.Module):
@@ -94,32 +93,6 @@ def osvos_input(images_rgb: npt.NDArray[np.uint8]) -> Tensor:
         raise InputError(f"expected frames N×H×W×3 uint8, got {images_rgb.shape} {images_rgb.dtype}")
     bgr = torch.from_numpy(np.ascontiguousarray(images_rgb[..., ::-1].transpose(0, 3, 1, 2)))
     return bgr.float() - torch.tensor(MEAN_BGR).view(1, 3, 1, 1)
-
-
-def repeat_objects(state: Mapping[str, Tensor], num_objects: int) -> dict[str, Tensor]:
-    """A state of one object made one of `num_objects`, so that the parent network can start any number.
-
-    Args:
-        state: of an `Osvos` with one object; not changed.
-        num_objects: K, at least 1.
-
-    Returns:
-        The same state with the rows of `score_dsn` and `fuse` repeated K times.
-
-    Raises:
-        WeightsError: the state is of several objects already.
-    """
-    repeated = dict(state)
-    for key, tensor in state.items():
-        if not key.startswith(_PER_OBJECT):
-            continue
-        if len(tensor) != 1:
-            raise WeightsError(
-                f"expected the weights of one object, {key} has {len(tensor)} rows; "
-                "start from the parent network, not from one that was fine-tuned on several objects"
-            )
-        repeated[key] = tensor.repeat(num_objects, *[1] * (tensor.ndim - 1))
-    return repeated
 
 
 def online_optimizer(network: Osvos, lr: float = 1e-8) -> torch.optim.SGD:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
 from dextr_vos.errors import WeightsError
@@ -21,6 +22,8 @@ from dextr_vos.files import atomic_path
 from dextr_vos.networks.dextr import Head
 
 # how a file begins that is surely not a checkpoint, and what to tell its owner
+# layers with a row an object, in both tiers of propagation networks
+_PER_OBJECT = ("score_dsn.", "fuse.")
 _IMPOSTORS = (
     (b"<", "is a web page, not a checkpoint; the address it came from has moved or asks for a login"),
     (b"version https://git-lfs", "is a Git LFS pointer, not the checkpoint itself; run git lfs pull"),
@@ -94,6 +97,32 @@ def load_into(network: nn.Module, state: Mapping[str, Tensor], source: Path | st
     network.load_state_dict(full)
 
 
+def repeat_objects(state: Mapping[str, Tensor], num_objects: int) -> dict[str, Tensor]:
+    """A state of one object made one of `num_objects`, so that the parent network can start any number.
+
+    Args:
+        state: of a propagation network with one object; not changed.
+        num_objects: K, at least 1.
+
+    Returns:
+        The same state with the rows of `score_dsn` and `fuse` repeated K times.
+
+    Raises:
+        WeightsError: the state is of several objects already.
+    """
+    repeated = dict(state)
+    for key, tensor in state.items():
+        if not key.startswith(_PER_OBJECT) or tensor.ndim == 0:
+            continue
+        if len(tensor) != 1:
+            raise WeightsError(
+                f"expected the weights of one object, {key} has {len(tensor)} rows; "
+                "start from the parent network, not from one that was fine-tuned on several objects"
+            )
+        repeated[key] = tensor.repeat(num_objects, *[1] * (tensor.ndim - 1))
+    return repeated
+
+
 def dextr_head(state: Mapping[str, Tensor]) -> Head | None:
     """Which head a DEXTR state has, told by its keys; None when it is no DEXTR state."""
     if any(key.startswith("layer5.stages.") for key in state):
@@ -113,8 +142,10 @@ def save(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | 
     """
     # copies, since safetensors refuses tensors that share memory
     tensors = {key: tensor.detach().to("cpu", copy=True).contiguous() for key, tensor in state.items()}
+    # by way of bytes, so that a full disk is an OSError like any other
+    content = serialised(tensors, dict(metadata or {}))
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, dict(metadata or {}))
+        temporary.write_bytes(content)
 
 
 def read_metadata(path: Path) -> dict[str, str]:

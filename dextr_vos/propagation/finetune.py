@@ -1,5 +1,6 @@
 """Fine-tuning on a clip's keyframes until the loss has settled (OSVOS; Caelles et al., CVPR 2017)."""
 
+import io
 import logging
 import math
 import time
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -90,6 +92,7 @@ def finetune(
     network.to(device).train()
     optimizer = tier.optimizer(network)
     rates = [group["lr"] for group in optimizer.param_groups]
+    absent_weight = _typical_share(samples, numbers)
     state = TrainingState()
     if checkpoint is not None:
         state = _resume(checkpoint, network, optimizer) or state
@@ -104,7 +107,7 @@ def finetune(
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * rate_factor(state.step, state.cooling_from, recipe.cooldown)
         state.losses.append(
-            _step(network, optimizer, tier, recipe, samples, numbers, state.step, seed, device)
+            _step(network, optimizer, tier, recipe, samples, numbers, state.step, seed, device, absent_weight)
         )
         if not math.isfinite(state.losses[-1]):
             raise InputError(
@@ -148,27 +151,35 @@ def _step(
     step: int,
     seed: int,
     device: torch.device,
+    absent_weight: float,
 ) -> float:
     """One step of the optimiser over the mean gradient of `recipe.passes` passes; the mean loss."""
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
     for number in range(step * recipe.passes, (step + 1) * recipe.passes):
         batch = draw_batch(samples, numbers, tier, recipe, number, seed)
-        loss = _loss(network(batch.frames.to(device)), batch, recipe) / recipe.passes
+        loss = _loss(network(batch.frames.to(device)), batch, recipe, absent_weight) / recipe.passes
         loss.backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
     optimizer.step()
     return total
 
 
-def _loss(scores: list[Tensor], batch: Batch, recipe: Recipe) -> Tensor:
+def _loss(scores: list[Tensor], batch: Batch, recipe: Recipe, absent_weight: float) -> Tensor:
     fused = scores[-1]
     targets, void = batch.targets.to(fused.device), batch.void.to(fused.device)
-    loss = class_balanced_bce(fused, targets, void, recipe.average)
+    loss = class_balanced_bce(fused, targets, void, recipe.average, absent_weight)
     if recipe.side_weight:
         for side in scores[:-1]:
-            loss = loss + recipe.side_weight * class_balanced_bce(side, targets, void, recipe.average)
+            side_loss = class_balanced_bce(side, targets, void, recipe.average, absent_weight)
+            loss = loss + recipe.side_weight * side_loss
     return loss
+
+
+def _typical_share(samples: Sequence[Sample], numbers: Sequence[int]) -> float:
+    """Mean share of a picture that an object covers where it is: what a negative weighs in balanced loss."""
+    shares = [(sample.labels == number).mean() for sample in samples for number in numbers]
+    return float(np.mean([share for share in shares if share > 0] or [0]))
 
 
 def _save(
@@ -180,8 +191,11 @@ def _save(
         "optimizer": optimizer.state_dict(),
         "state": vars(state),
     }
+    # by way of bytes, so that a full disk is an OSError like any other
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     with atomic_path(checkpoint.path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def _resume(

@@ -73,11 +73,11 @@ def object_numbers(keyframes: Sequence[Keyframe]) -> list[int]:
 
 
 def fingerprint(keyframes: Sequence[Keyframe]) -> str:
-    """A digest that changes with any mask pixel or frame name."""
+    """A digest that changes with any mask file or frame name."""
     digest = hashlib.sha256()
     for keyframe in keyframes:
-        digest.update(f"{keyframe.name}:{keyframe.labels.shape};".encode())
-        digest.update(keyframe.labels.tobytes())
+        digest.update(f"{keyframe.name};".encode())
+        digest.update(keyframe.path.read_bytes())
     return digest.hexdigest()
 
 

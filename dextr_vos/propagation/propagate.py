@@ -18,11 +18,11 @@ from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.masks import Labels, write_labels
 from dextr_vos.propagation.finetune import Checkpoint, OnStep, TrainingState, finetune
 from dextr_vos.propagation.keyframes import Keyframe, fingerprint, object_numbers
-from dextr_vos.propagation.record import RunClip, RunObject, RunRecord, RunTraining, write_record
 from dextr_vos.propagation.run import RunFolder, TrainedNetwork, load_network, save_network
-from dextr_vos.propagation.samples import read_samples
+from dextr_vos.propagation.samples import SHORTEST_SIDE, read_samples
 from dextr_vos.propagation.segment import frame_labels
 from dextr_vos.propagation.tiers import Recipe, Tier, build_network
+from dextr_vos.record import RunClip, RunObject, RunRecord, RunTraining, write_record
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Plan:
             "recipe": self.recipe.as_dict(),
             "parent": None if self.parent is None else _file_digest(self.parent),
             "seed": self.seed,
-            "clip": RunClip.of(self.clip).model_dump(),
+            "clip": self.clip.identity,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -117,6 +117,11 @@ def propagate(
     """
     run, mark = RunFolder(out), plan.fingerprint()
     run.check(plan.clip, plan.keyframes[0].path.parent)
+    if min(plan.clip.size_hw) < SHORTEST_SIDE:
+        raise InputError(
+            f"the frames of {plan.clip.path} are {plan.clip.size_hw[1]}×{plan.clip.size_hw[0]} pixels, "
+            f"expected at least {SHORTEST_SIDE} a side"
+        )
     if run.is_trained(mark):
         log.info("the network is trained already")
         with run.claimed():
@@ -218,9 +223,9 @@ def _check_segment_folder(out: Path, clip: Clip) -> None:
         raise InputError(
             f"--out {out} is the folder of the frames, which masks would overwrite; give another"
         )
-    above = out.resolve().parent
-    if (out.name == "masks" and (above / "run.json").exists()) or (
-        out.name == "keyframes" and (above / "annotations.json").exists()
+    folder = out.resolve()
+    if (folder.name == "masks" and (folder.parent / "run.json").exists()) or (
+        folder.name == "keyframes" and (folder.parent / "annotations.json").exists()
     ):
         raise InputError(
             f"--out {out} holds masks that a person annotated, which would be lost; give another"

@@ -23,8 +23,8 @@ from torch import nn
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.frames import Clip
 from dextr_vos.networks import weights
-from dextr_vos.propagation.record import RunClip, RunRecord, read_record
 from dextr_vos.propagation.tiers import Tier, tier_named
+from dextr_vos.record import RunClip, RunRecord, read_record
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class RunFolder:
             )
         if self.record.exists():
             made_on, here = read_record(self.record).clip, RunClip.of(clip)
-            if made_on != here:
+            if made_on.identity != here.identity:
                 raise InputError(
                     f"{self.path} holds a run on {made_on}, not on {here}; give another --out folder"
                 )

@@ -16,6 +16,9 @@ from dextr_vos.pictures import ImageRgb
 from dextr_vos.propagation.keyframes import Keyframe
 from dextr_vos.propagation.tiers import Recipe, Tier
 
+# Below this there is nothing to learn, and OpenCV's mirrored borders never end on a single row.
+SHORTEST_SIDE = 16
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -47,7 +50,10 @@ class Batch:
 
 def network_size(size_hw: tuple[int, int], longest_side: int | None) -> tuple[int, int]:
     """Size at which frames enter the network."""
-    return size_hw if longest_side is None else fit_longest_side(size_hw, longest_side)
+    if longest_side is None:
+        return size_hw
+    height, width = fit_longest_side(size_hw, longest_side)
+    return max(SHORTEST_SIDE, height), max(SHORTEST_SIDE, width)
 
 
 def read_samples(clip: Clip, keyframes: Sequence[Keyframe], longest_side: int | None) -> list[Sample]:

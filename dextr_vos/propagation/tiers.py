@@ -14,7 +14,7 @@ from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.errors import InputError
 from dextr_vos.networks import lite, osvos
 from dextr_vos.networks.losses import Average
-from dextr_vos.networks.weights import load_into, read_state_dict
+from dextr_vos.networks.weights import load_into, read_state_dict, repeat_objects
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,6 @@ class Tier:
             the fused score last.
         prepare: N×H×W×3 uint8 RGB to the tensor the network takes.
         optimizer: of a network, for online fine-tuning.
-        widen: the state of a parent of one object, made one of K.
         recipe: how it is fine-tuned.
     """
 
@@ -72,7 +71,6 @@ class Tier:
     build: Callable[[int], nn.Module]
     prepare: Callable[[npt.NDArray[np.uint8]], Tensor]
     optimizer: Callable[[Any], torch.optim.Optimizer]
-    widen: Callable[[dict[str, Tensor], int], dict[str, Tensor]]
     recipe: Recipe
 
 
@@ -85,7 +83,6 @@ LITE = Tier(
     build=lite.LitePropagation,
     prepare=lite.lite_input,
     optimizer=_lite_optimizer,
-    widen=osvos.repeat_objects,
     recipe=Recipe(
         longest_side=480,
         batch=2,
@@ -106,7 +103,6 @@ OSVOS = Tier(
     build=osvos.Osvos,
     prepare=osvos.osvos_input,
     optimizer=osvos.online_optimizer,
-    widen=osvos.repeat_objects,
     recipe=Recipe(
         longest_side=None,
         batch=1,
@@ -160,5 +156,5 @@ def build_network(tier: Tier, num_objects: int, seed: int, parent: Path | None =
     if isinstance(network, osvos.Osvos) and any(key.startswith("features.") for key in state):
         osvos.load_imagenet_torchvision(network, state)
         return network
-    load_into(network, tier.widen(state, num_objects), parent)
+    load_into(network, repeat_objects(state, num_objects), parent)
     return network

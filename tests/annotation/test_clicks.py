@@ -39,6 +39,8 @@ class TestShortForm:
         ("content", "sentence"),
         [
             ("{", r"clicks\.json is not valid JSON: .* at line 1, column 2"),
+            ('{"00000": [], "00000": []}', r"cannot be read as JSON: the key '00000' is there twice"),
+            ("[" * 100_000, r"cannot be read as JSON"),
             ("[]", r"expected an object that maps frame names"),
             ({}, r"expected an object that maps frame names"),
             (
@@ -88,6 +90,39 @@ class TestFullForm:
         [
             ({"format": "labelme"}, "is of format 'labelme', expected 'dextr-vos annotations'"),
             ({"version": 2}, "is of version 2, expected 1"),
+            (
+                {
+                    "keyframes": {
+                        "00002": {
+                            "objects": {
+                                "3": {
+                                    "points": [
+                                        {
+                                            "x": 10**25,
+                                            "y": 0,
+                                            "time": "2026-01-01T00:00:00Z",
+                                            "origin": "human",
+                                        }
+                                    ]
+                                }
+                            }
+                        }
+                    }
+                },
+                r"points → 0 → x: ",
+            ),
+            (
+                {
+                    "keyframes": {
+                        "00002": {
+                            "objects": {
+                                "3": {"points": [{"x": 1, "y": 0, "time": "yesterday", "origin": "human"}]}
+                            }
+                        }
+                    }
+                },
+                r"points → 0 → time: .*Invalid isoformat",
+            ),
             ({"colour": 1}, "at colour: Extra inputs"),
             ({"objects": []}, r"keyframe '00002' clicks object 3, which 'objects' does not list"),
             ({"objects": [{"id": 0, "name": "x"}]}, r"at objects → 0 → id: .* greater than or equal to 1"),

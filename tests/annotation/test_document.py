@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from dextr_vos.annotation.document import annotations_from, load_annotations, save_annotations
+from dextr_vos.annotation.document import ObjectEntry, annotations_from, load_annotations, save_annotations
 from dextr_vos.errors import InputError
 
 POINTS = np.array([[8, 20], [25, 22], [16, 14], [17, 33]])
@@ -18,14 +18,24 @@ def test_document_survives_the_file(tmp_path: Path) -> None:
     assert document.keyframes["a"].objects[2].points[0].time.endswith("Z")
 
 
-def test_newer_keyframes_replace_and_others_stay() -> None:
+def test_newer_clicks_join_and_others_stay() -> None:
     older = annotations_from({"a": {1: POINTS}, "b": {1: POINTS}}, "human")
     newer = annotations_from({"b": {2: POINTS + 1}, "c": {2: POINTS}}, "file")
     merged = older.merged_with(newer)
     assert list(merged.keyframes) == ["a", "b", "c"]
     assert merged.keyframes["a"] == older.keyframes["a"]
-    assert list(merged.keyframes["b"].objects) == [2]
+    assert merged.keyframes["b"].objects[1] == older.keyframes["b"].objects[1]
+    assert merged.keyframes["b"].objects[2] == newer.keyframes["b"].objects[2]
+    assert not older.merged_with(annotations_from({"b": {}}, "file")).keyframes["b"].objects
     assert [entry.id for entry in merged.objects] == [1, 2]
+
+
+def test_names_are_not_lost_to_defaults() -> None:
+    older = annotations_from({"a": {1: POINTS}}, "human")
+    named = older.model_copy(update={"objects": (ObjectEntry(id=1, name="swan"),)})
+    newer = annotations_from({"b": {1: POINTS, 2: POINTS}}, "file")
+    assert [entry.name for entry in named.merged_with(newer).objects] == ["swan", "object 2"]
+    assert [entry.name for entry in newer.merged_with(named).objects] == ["swan", "object 2"]
 
 
 def test_a_document_cannot_be_changed() -> None:

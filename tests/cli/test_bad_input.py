@@ -91,7 +91,9 @@ def other_size(place: Path) -> list[str]:
 
 def other_clips_workspace(place: Path) -> list[str]:
     (place / "out").mkdir()
-    (place / "out" / "workspace.yaml").write_text("clip: /x\nframes: 9\nsize_hw: [48, 64]\n")
+    (place / "out" / "workspace.yaml").write_text(
+        "format: dextr-vos workspace\nversion: 1\nclip: /x\nframes: 6\nsize_hw: [48, 64]\nidentity: '0'\n"
+    )
     return annotate("tiny")
 
 
@@ -171,10 +173,30 @@ CASES: dict[str, tuple[Case, str]] = {
         r"w\.pth .*web page",
     ),
     "code in the weights": (code_in_weights, r"w\.pth"),
-    "workspace of another clip": (other_clips_workspace, "the workspace out is on /x with 9 frames"),
+    "workspace of another clip": (
+        other_clips_workspace,
+        r"the workspace out is on /x \(6 frames of 64×48\), not on tiny",
+    ),
     "workspace is a file": (
         with_file("out", b"x", annotate("tiny")),
         "out is a file; a workspace is a folder",
+    ),
+    "damaged workspace": (
+        with_file("out/workspace.yaml", b"{", annotate("tiny")),
+        r"out/workspace\.yaml is damaged",
+    ),
+    "--frames without --simulate": (
+        lambda _: annotate("tiny", "--clicks", "clicks.json", "--frames", "3"),
+        "--frames goes with --simulate",
+    ),
+    "masks as clip": (lambda _: annotate("masks"), "masks holds masks .*, expected frames"),
+    "frame twice in the clicks": (
+        lambda place: clicks(place, '{"00000": [null], "00000": [null]}'),
+        "the key '00000' is there twice",
+    ),
+    "export over the frames": (
+        lambda _: ["export", "tiny", "--masks", "masks", "--sheet", "tiny/00000.png"],
+        "would be written over or among",
     ),
     "no keyframes": (lambda _: train("none"), "there are no keyframes none"),
     "folder without masks": (lambda _: train("davis"), "holds no mask PNGs"),

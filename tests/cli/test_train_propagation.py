@@ -16,8 +16,8 @@ from conftest import tiny_frame
 from PIL import Image
 from tiny_run import bytes_of, write_keyframes
 
-from dextr_vos.propagation.record import read_record
 from dextr_vos.propagation.run import load_network
+from dextr_vos.record import read_record
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm", "COLUMNS": "120"}
 # the command as it is, but with a checkpoint after every step: nobody wants to wait 20 s in a test

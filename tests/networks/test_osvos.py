@@ -20,8 +20,8 @@ from dextr_vos.networks.osvos import (
     online_optimizer,
     osvos_input,
     parent_optimizer,
-    repeat_objects,
 )
+from dextr_vos.networks.weights import repeat_objects
 
 CONVOLUTIONS = 13
 

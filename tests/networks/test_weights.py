@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import pickle
@@ -260,9 +261,14 @@ def test_tensors_that_share_memory_are_saved(tmp_path: Path) -> None:
 def test_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.safetensors"
     save(path, {"a": torch.ones(1)})
-    monkeypatch.setattr("dextr_vos.networks.weights.save_file", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+
+    def full_disk(self: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="No space left") as fault:
         save(path, {"a": torch.zeros(1)})
+    assert fault.value.filename == str(path)  # which the command line tells
     assert_same(read_state_dict(path), {"a": torch.ones(1)})
     assert list(tmp_path.iterdir()) == [path]
 

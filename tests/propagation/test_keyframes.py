@@ -115,11 +115,12 @@ def test_missing_folders_and_broken_masks_are_told(clip, tmp_path):
         read_keyframes(clip.path, clip)
 
 
-def test_fingerprint_changes_with_pixels_and_frames_and_nothing_else(clip, tmp_path):
+def test_fingerprint_changes_with_files_and_frames_and_nothing_else(clip, tmp_path):
     def mark(folder, *indices, **options):
         return fingerprint(read_keyframes(write_keyframes(tmp_path / folder, *indices, **options), clip))
 
-    assert mark("a", 0, 2) == mark("b", 0, 2, white=True)
+    assert mark("a", 0, 2) == mark("b", 0, 2)
+    assert mark("a", 0, 2) != mark("white", 0, 2, white=True)  # keyframes are copied byte for byte
     marks = {mark("a", 0, 2), mark("c", 0), mark("d", 2), mark("e", 0, 2, 3)}
     one_pixel = tiny_mask(2)
     one_pixel[0, 0] = 1

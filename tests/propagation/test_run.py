@@ -3,13 +3,13 @@ import torch
 
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.networks import weights
-from dextr_vos.propagation.record import RunClip, RunObject, RunRecord, RunTraining, read_record, write_record
 from dextr_vos.propagation.run import RunFolder, load_network, network_record, save_network
 from dextr_vos.propagation.tiers import LITE, build_network
+from dextr_vos.record import RunClip, RunObject, RunRecord, RunTraining, read_record, write_record
 
 RECORD = RunRecord(
     network="lite",
-    clip=RunClip(path="/clips/böar", frames=6, size_hw=(48, 64)),
+    clip=RunClip(path="/clips/böar", frames=6, size_hw=(48, 64), identity="0" * 64),
     objects=(RunObject(id=1, name="boar"), RunObject(id=3, name="object 3")),
     keyframes=("00000", "00003"),
     longest_side=480,

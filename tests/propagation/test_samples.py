@@ -76,7 +76,7 @@ def test_what_turns_in_from_outside_is_void():
         ((854, 480), 480, (480, 270)),
         ((48, 64), 480, (48, 64)),
         ((481, 853), None, (481, 853)),
-        ((2, 3000), 480, (1, 480)),
+        ((20, 3000), 480, (16, 480)),
     ],
 )
 def test_network_size(size_hw, longest, expected):

@@ -1,5 +1,6 @@
 """The record of a run: what it was made of, as `run.json` and as metadata of its network."""
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,17 +20,20 @@ class RunObject(BaseModel):
 
 
 class RunClip(BaseModel):
-    """The clip a run was made on."""
+    """The clip a run was made on; the path is for people, the identity tells clips apart."""
 
     model_config = ConfigDict(frozen=True)
     path: str
     frames: int
     size_hw: tuple[int, int]
+    identity: str
 
     @staticmethod
     def of(clip: Clip) -> "RunClip":
         """The entry of an open clip."""
-        return RunClip(path=str(clip.path.resolve()), frames=len(clip), size_hw=clip.size_hw)
+        return RunClip(
+            path=str(clip.path.resolve()), frames=len(clip), size_hw=clip.size_hw, identity=clip.identity
+        )
 
     def __str__(self) -> str:
         return f"{self.path} ({self.frames} frames of {self.size_hw[1]}×{self.size_hw[0]})"
@@ -85,3 +89,21 @@ def read_record(path: Path) -> RunRecord:
 def write_record(path: Path, record: RunRecord) -> None:
     """Write `run.json` atomically."""
     write_text(path, record.model_dump_json(indent=1) + "\n")
+
+
+def keyframe_names(path: Path) -> list[str]:
+    """The annotated frames that a `run.json` notes; other fields are not looked at.
+
+    Raises:
+        InputError: it notes none, or is damaged.
+    """
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))["keyframes"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(
+            f'expected {path} to hold "keyframes": ["00000", …], the names of the annotated frames, '
+            "and found no such list; mend it, or give the folder of the masks itself"
+        ) from None
+    return names

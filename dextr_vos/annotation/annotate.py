@@ -1,0 +1,70 @@
+"""Stage 1 as a whole: clicks in, a workspace with the masks of the clicked frames out."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from dextr_vos.annotation.document import Annotations, load_annotations, save_annotations
+from dextr_vos.annotation.segmenter import Segmenter, label_frame
+from dextr_vos.frames import Clip
+from dextr_vos.geometry import IntArray
+from dextr_vos.masks import Labels, read_labels, write_labels
+from dextr_vos.workspace import Workspace
+
+OnFrame = Callable[[int, int], None]
+
+
+def annotate(
+    clip: Clip,
+    annotations: Annotations,
+    segmenter: Segmenter,
+    workspace: Workspace,
+    on_frame: OnFrame | None = None,
+) -> Annotations:
+    """Make the masks of all clicked frames and put them, with the clicks, into a workspace.
+
+    What the workspace has already and `annotations` does not mention stays as it is: other keyframes, and
+    other objects of the same keyframe. A keyframe without any object is emptied. Nothing is written before
+    every mask is made.
+
+    Args:
+        clip: the clip.
+        annotations: checked clicks.
+        segmenter: the engine.
+        workspace: made when it is not there.
+        on_frame: called with frames done and in all.
+
+    Returns:
+        The workspace's document after the change.
+
+    Raises:
+        InputError: the workspace is on another clip, or a frame cannot be read.
+    """
+    workspace.check_clip(clip)
+    document = annotations.made_by(segmenter.name)
+    if workspace.annotations.exists():
+        document = load_annotations(workspace.annotations).merged_with(document)
+    masks: dict[str, Labels] = {}
+    for done, (name, keyframe) in enumerate(annotations.keyframes.items(), start=1):
+        clicks = {number: clicked.points_xy() for number, clicked in keyframe.objects.items()}
+        masks[name] = _keyframe_labels(clip, name, clicks, segmenter, workspace)
+        if on_frame is not None:
+            on_frame(done, len(annotations.keyframes))
+    workspace.write_settings(clip)
+    for name, labels in masks.items():
+        write_labels(workspace.keyframe(name), labels)
+    save_annotations(workspace.annotations, document)
+    return document
+
+
+def _keyframe_labels(
+    clip: Clip, name: str, clicks: Mapping[int, IntArray], segmenter: Segmenter, workspace: Workspace
+) -> Labels:
+    """The clicked objects of a frame, over the others that its mask in the workspace has already."""
+    labels = label_frame(segmenter, clip.read(clip.index_of(name)), clicks)
+    before = workspace.keyframe(name)
+    if not clicks or not before.exists():
+        return labels
+    kept = read_labels(before, clip.size_hw)
+    kept[np.isin(kept, list(clicks))] = 0
+    return np.where(labels > 0, labels, kept)
