@@ -17,7 +17,7 @@ def command(out: Path, name: str, frames: int, size: str, seed: int) -> None:
     """Render a textured object that turns, deforms, passes behind a pole and through changing light.
 
     OUT gets JPEGImages/480p/<name>, Annotations/480p/<name>, ImageSets/2016/val.txt and <name>-clicks.json
-    with the object's four extreme points on the first, middle and last frame.
+    with the object's four extreme points on the first and last frame and at a quarter of the clip.
     """
     import re
 

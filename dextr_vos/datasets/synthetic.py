@@ -135,9 +135,9 @@ def write_clip(
 
 
 def _clicks(scene: Scene) -> dict[str, list[list[list[int]]]]:
-    """The object's extreme points on the first, middle and last frame, in the short form of clicks files."""
+    """The object's extreme points on three frames that show it whole, in the short form of clicks files."""
     clicks = {}
-    for index in sorted({0, scene.length // 2, scene.length - 1}):
+    for index in sorted({0, scene.length // 4, scene.length - 1}):
         _, mask = scene.render(index)
         if mask.any():  # on a very wide frame the pole may hide all of it
             clicks[f"{index:05d}"] = [extreme_points(mask).tolist()]
