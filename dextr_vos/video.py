@@ -96,7 +96,8 @@ class VideoClip(Clip):
                 f"the video {self.path} holds no frames; it is empty or cut off, export it again"
             )
         size = self.path.stat().st_size
-        promised = [entry.pos + entry.size for entry in stream.index_entries]
+        # older releases of PyAV do not show the index
+        promised = [entry.pos + entry.size for entry in getattr(stream, "index_entries", ())]
         if promised and max(promised) > size:
             missing = sum(end > size for end in promised)
             raise InputError(

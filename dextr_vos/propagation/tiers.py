@@ -1,5 +1,6 @@
 """The two tiers of propagation networks behind one interface, each with the recipe that fine-tunes it."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from dextr_vos.errors import InputError
 from dextr_vos.networks import lite, osvos
 from dextr_vos.networks.losses import Average
 from dextr_vos.networks.weights import load_into, read_state_dict, repeat_objects
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,8 @@ def build_network(tier: Tier, num_objects: int, seed: int, parent: Path | None =
         torch.manual_seed(seed)
         network = tier.build(num_objects)
     if parent is None:
+        if tier is OSVOS:
+            log.warning("OSVOS without --parent starts from random weights and learns little")
         return network
     if isinstance(network, osvos.Osvos) and parent.suffix == ".mat":
         osvos.load_caffe_mat(network, parent)
