@@ -1,6 +1,6 @@
 """What people look at: masks laid over frames, as an H.264 video and as a contact sheet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path
 from dextr_vos.frames import Clip
-from dextr_vos.geometry import fit_longest_side
+from dextr_vos.geometry import IntArray, fit_longest_side
 from dextr_vos.masks import Labels, object_ids, read_labels, voc_palette
 from dextr_vos.pictures import SUFFIXES, ImageRgb, write_picture
 from dextr_vos.record import keyframe_names
@@ -96,6 +96,23 @@ def overlay(image_rgb: ImageRgb, labels: Labels, opacity: float = 0.45) -> Image
     return picture
 
 
+def write_preview(path: Path, clip: Clip, mask: Path, clicks: Mapping[int, IntArray]) -> None:
+    """Write a picture of one annotated frame: its objects tinted, every click a ring.
+
+    Args:
+        path: file to write, `.jpg`.
+        clip: the frames; the mask is called like one.
+        mask: the frame's mask.
+        clicks: per object number N×2 points.
+    """
+    picture = overlay(clip.read(clip.index_of(mask.stem)), read_labels(mask, clip.size_hw))
+    radius = max(3, round(min(clip.size_hw) / 90))
+    for points in clicks.values():
+        for point in points.tolist():
+            cv2.circle(picture, point, radius, _WHITE, max(1, radius // 3), cv2.LINE_AA)
+    write_picture(path, picture)
+
+
 def write_overlay_video(
     path: Path,
     clip: Clip,
@@ -160,13 +177,25 @@ def write_contact_sheet(path: Path, clip: Clip, masks: MaskFolder, opacity: floa
     tile_h, tile_w = fit_longest_side(clip.size_hw, _TILE_PX)
     size = (rows * (tile_h + _GAP_PX) + _GAP_PX, columns * (tile_w + _GAP_PX) + _GAP_PX, 3)
     sheet = np.full(size, _PAPER, dtype=np.uint8)
-    for place, index in enumerate(np.linspace(0, len(clip) - 1, count).round().astype(int).tolist()):
+    for place, index in enumerate(_sheet_frames(clip, masks, count)):
         picture = overlay(clip.read(index), masks.read(clip, index), opacity)
         tile = cv2.resize(picture, (tile_w, tile_h), interpolation=cv2.INTER_AREA)
         top = _GAP_PX + place // columns * (tile_h + _GAP_PX)
         left = _GAP_PX + place % columns * (tile_w + _GAP_PX)
         sheet[top : top + tile_h, left : left + tile_w] = _captioned(tile, _caption(clip, index, masks))
     write_picture(path, sheet)
+
+
+def _sheet_frames(clip: Clip, masks: MaskFolder, count: int) -> list[int]:
+    """Evenly spaced frames; each keyframe takes the place of the nearest of them."""
+    indices: list[int] = np.linspace(0, len(clip) - 1, count).round().astype(int).tolist()
+    keyframes = [clip.index_of(name) for name in masks.keyframes or () if name in clip.names]
+    if len(keyframes) < count:
+        for keyframe in keyframes:
+            if keyframe not in indices:
+                others = [i for i in indices if i not in keyframes]
+                indices[indices.index(min(others, key=lambda i: abs(i - keyframe)))] = keyframe
+    return sorted(indices)
 
 
 def _caption(clip: Clip, index: int, masks: MaskFolder) -> str:

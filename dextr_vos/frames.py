@@ -68,8 +68,13 @@ class Clip(ABC):
         try:
             return self._positions[name]
         except KeyError:
+            stem = Path(name).stem
+            close = next(
+                (one for one in self.names if one == stem or one.lstrip("0") == stem.lstrip("0")), ""
+            )
+            hint = f"did you mean '{close}'? Its" if close else "its"
             raise InputError(
-                f"{self.path} has no frame '{name}'; its {len(self)} frames are called "
+                f"{self.path} has no frame '{name}'; {hint} {len(self)} frames are called "
                 f"'{self.names[0]}' to '{self.names[-1]}'"
             ) from None
 
@@ -156,7 +161,10 @@ def picture_files(folder: Path) -> list[Path]:
     ]
     files = [entry for entry in entries if entry.suffix.lower() in pictures.SUFFIXES]
     if not files:
+        folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
         found = f"{len(entries)} files of other kinds" if entries else "nothing"
+        if folders:
+            found += f" and the folders {', '.join(folders[:5])}{' …' if len(folders) > 5 else ''}"
         raise InputError(
             f"no pictures in the folder {folder}: found {found}, expected JPEG, PNG, WebP or TIFF files; "
             "give the folder that holds the frames themselves"

@@ -40,13 +40,22 @@ class RunClip(BaseModel):
 
 
 class RunTraining(BaseModel):
-    """How fine-tuning went."""
+    """How fine-tuning went.
+
+    Attributes:
+        steps: done.
+        stop: "settled" or "step limit".
+        loss: mean of the last steps.
+        seconds: spent.
+        keyframe_iou: per object, how well the network repeats the masks it was taught with.
+    """
 
     model_config = ConfigDict(frozen=True)
     steps: int
     stop: str
     loss: float
     seconds: float
+    keyframe_iou: dict[int, float] = {}
 
 
 class RunRecord(BaseModel):

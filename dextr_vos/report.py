@@ -38,6 +38,7 @@ table { border-collapse: collapse; width: 100%; background: var(--card); border-
   font-variant-numeric: tabular-nums; }
 th, td { padding: .5rem .75rem; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
+.wide { overflow-x: auto; }
 thead th { color: var(--soft); font-weight: 500; }
 tr:last-child td { border-bottom: 0; }
 </style>
@@ -117,7 +118,7 @@ def _table(block: dict[str, Any]) -> str:
         f"<tr><td>{html.escape(name)}</td>{''.join(f'<td>{value:.3f}</td>' for value in values)}</tr>"
         for name, values in _rows(block)
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _rows(block: dict[str, Any]) -> list[tuple[str, list[float]]]:

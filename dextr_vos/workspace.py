@@ -4,6 +4,7 @@
 WORKSPACE/workspace.yaml     which clip, format version
 WORKSPACE/annotations.json   objects, keyframes, every click
 WORKSPACE/keyframes/*.png    indexed masks of the annotated frames
+WORKSPACE/preview/*.jpg       the masks and clicks over their frames, to look at
 ```
 """
 
@@ -45,6 +46,10 @@ class Workspace:
     def keyframe(self, name: str) -> Path:
         """The mask of one annotated frame."""
         return self.keyframes / f"{name}.png"
+
+    def preview(self, name: str) -> Path:
+        """The picture that shows a mask and its clicks over the frame."""
+        return self.path / "preview" / f"{name}.jpg"
 
     def check_clip(self, clip: Clip) -> None:
         """Refuse a clip that is not the one this workspace was made for; a new workspace takes any.

@@ -1,15 +1,19 @@
 """Stage 1 as a whole: clicks in, a workspace with the masks of the clicked frames out."""
 
+import logging
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from dextr_vos.annotation.document import Annotations, load_annotations, save_annotations
 from dextr_vos.annotation.segmenter import Segmenter, label_frame
+from dextr_vos.errors import InputError
 from dextr_vos.frames import Clip
 from dextr_vos.geometry import IntArray
-from dextr_vos.masks import Labels, read_labels, write_labels
+from dextr_vos.masks import Labels, object_ids, read_labels, write_labels
 from dextr_vos.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 OnFrame = Callable[[int, int], None]
 
@@ -38,12 +42,16 @@ def annotate(
         The workspace's document after the change.
 
     Raises:
-        InputError: the workspace is on another clip, or a frame cannot be read.
+        InputError: the workspace is on another clip, no object is clicked at all, or a frame cannot be read.
     """
     workspace.check_clip(clip)
     document = annotations.made_by(segmenter.name)
     if workspace.annotations.exists():
         document = load_annotations(workspace.annotations).merged_with(document)
+    if not any(keyframe.objects for keyframe in document.keyframes.values()):
+        raise InputError(
+            f"no object is clicked in any frame of {workspace.path}; give at least four points on one"
+        )
     masks: dict[str, Labels] = {}
     for done, (name, keyframe) in enumerate(annotations.keyframes.items(), start=1):
         clicks = {number: clicked.points_xy() for number, clicked in keyframe.objects.items()}
@@ -62,6 +70,8 @@ def _keyframe_labels(
 ) -> Labels:
     """The clicked objects of a frame, over the others that its mask in the workspace has already."""
     labels = label_frame(segmenter, clip.read(clip.index_of(name)), clicks)
+    for number in set(clicks) - set(object_ids(labels)):
+        log.warning("object %d has no pixel in frame '%s': another one covers it there", number, name)
     before = workspace.keyframe(name)
     if not clicks or not before.exists():
         return labels

@@ -55,14 +55,12 @@ def check_annotations(annotations: Annotations, clip: Clip, source: Path | str) 
     """Refuse clicks that do not fit a clip.
 
     Raises:
-        InputError: unknown frame, no object at all, or points that `check_points` refuses.
+        InputError: unknown frame, or points that `check_points` refuses.
     """
     for name, keyframe in annotations.keyframes.items():
         _check_frame(name, clip, source)
         for number, clicked in keyframe.objects.items():
             check_points(clicked.points_xy(), clip.size_hw, f"{source}, frame '{name}', object {number}")
-    if not any(keyframe.objects for keyframe in annotations.keyframes.values()):
-        raise InputError(f"{source} clicks no object in any frame; give at least four points on one")
 
 
 def check_points(points_xy: IntArray, size_hw: tuple[int, int], where: str) -> None:
@@ -122,6 +120,11 @@ def _parse_points(points: Any, where: str) -> IntArray:
     if not isinstance(points, list):
         raise InputError(f"{where}: expected a list of points [[x, y], …], got {points!r:.40}")
     for number, point in enumerate(points, start=1):
+        if _is_number(point):
+            raise InputError(
+                f"{where}: expected a list of points [[x, y], …], got the number {point}; "
+                "is a pair of brackets missing? A frame has one list of points an object"
+            )
         if not (isinstance(point, list) and len(point) == 2 and all(_is_number(value) for value in point)):
             raise InputError(f"{where}, point {number}: expected [x, y] in pixels, got {point!r:.40}")
     return np.rint(np.array(points, dtype=np.float64).reshape(-1, 2)).astype(np.int64)

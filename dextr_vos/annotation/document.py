@@ -89,6 +89,10 @@ class Annotations(_Value):
                 )
         return self
 
+    def clicks_in(self, name: str) -> dict[int, IntArray]:
+        """Points N×2 of every object clicked in a frame, by object number."""
+        return {number: clicked.points_xy() for number, clicked in self.keyframes[name].objects.items()}
+
     def made_by(self, engine: str) -> "Annotations":
         """This document with the name of the engine that made the masks of all its objects."""
         keyframes = {

@@ -68,6 +68,7 @@ def command(
     from dextr_vos.annotation.simulate import simulate_clicks
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.errors import ConfigError, InputError
+    from dextr_vos.export import write_preview
     from dextr_vos.frames import open_clip, parse_frames
     from dextr_vos.workspace import Workspace
 
@@ -95,8 +96,11 @@ def command(
     segmenter = make_segmenter(engine, weights, device)
     with progress_bars() as bar:
         document = annotate(opened, annotations, segmenter, workspace, bar("annotating"))
+    for name in annotations.keyframes:
+        write_preview(workspace.preview(name), opened, workspace.keyframe(name), document.clicks_in(name))
     made = sum(len(keyframe.objects) for keyframe in annotations.keyframes.values())
     click.echo(
-        f"{made} masks in {len(annotations.keyframes)} keyframes by {segmenter.name}; "
-        f"{workspace.keyframes} holds {len(document.keyframes)} keyframes"
+        f"{segmenter.name} made the masks of {made} objects in {len(annotations.keyframes)} frames; "
+        f"keyframes now: {len(document.keyframes)}, in {workspace.keyframes}"
     )
+    click.echo(f"to look at: {workspace.preview(next(iter(annotations.keyframes)))}")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import rich_click as click
 
+POOR_IOU = 0.6
+
 
 @click.command(short_help="Masks of keyframes to masks of every frame.")
 @click.argument("clip", type=click.Path(path_type=Path))
@@ -87,4 +89,12 @@ def command(
         f"fine-tuned in {training.steps} steps ({training.seconds:.0f} s): {reasons[training.stop]}, "
         f"at {training.loss:.3f}"
     )
+    iou = training.keyframe_iou
+    click.echo("on the keyframes: " + ", ".join(f"object {n} IoU {value:.2f}" for n, value in iou.items()))
+    if iou and min(iou.values()) < POOR_IOU:
+        click.echo(
+            f"the network does not repeat the keyframes' masks (IoU under {POOR_IOU}), so expect poor masks "
+            "elsewhere; annotate more frames, or leave out what is too small to learn",
+            err=True,
+        )
     click.echo(f"{len(opened)} masks in {out / 'masks'}, {len(record.keyframes)} of them copied keyframes")

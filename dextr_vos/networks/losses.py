@@ -37,7 +37,8 @@ def class_balanced_bce(
             the object teaches something, too.
 
     Returns:
-        Scalar, in float32 at least; with K > 1 the mean of the channels, each balanced by itself.
+        Scalar, in float32 at least; with K > 1 the mean of the channels, each balanced by itself and all of
+        the same weight.
 
     Raises:
         ValueError: shapes differ, or `average` is unknown.
@@ -52,6 +53,9 @@ def class_balanced_bce(
     loss_positive = (pixels * positive).sum(_PER_CHANNEL)
     loss_negative = (pixels * (counted - positive)).sum(_PER_CHANNEL)
     summed = (total - positives) / total.clamp(min=1) * loss_positive + weight_negative * loss_negative
+    # channels as important as one another: a small object's weights add up to little (exactly 1 for K = 1)
+    weight = (total - positives) / total.clamp(min=1) * positives + weight_negative * (total - positives)
+    summed = summed * torch.where(weight > 0, weight.mean() / weight.clamp(min=1e-12), 1.0)
     return _average(summed, total, len(logits), average)
 
 

@@ -44,7 +44,10 @@ def read_keyframes(source: Path, clip: Clip) -> list[Keyframe]:
     """
     folder = source / "keyframes" if (source / "keyframes").is_dir() else source
     if not folder.is_dir():
-        raise InputError(f"there are no keyframes {source}; expected a workspace or a folder of mask PNGs")
+        raise InputError(
+            f"there are no keyframes {source}; expected a workspace (made by "
+            "dextr-vos annotate) or a folder of mask PNGs"
+        )
     files = sorted(
         (file for file in folder.iterdir() if file.suffix.lower() == ".png" and file.name[0] != "."),
         key=lambda file: natural_key(file.name),

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import atomic_path
 from dextr_vos.frames import Clip
 from dextr_vos.interrupt import StopAsked, never
-from dextr_vos.masks import Labels, write_labels
+from dextr_vos.masks import VOID, Labels, object_ids, write_labels
 from dextr_vos.propagation.finetune import Checkpoint, OnStep, TrainingState, finetune
 from dextr_vos.propagation.keyframes import Keyframe, fingerprint, object_numbers
 from dextr_vos.propagation.run import RunFolder, TrainedNetwork, load_network, save_network
@@ -25,6 +26,8 @@ from dextr_vos.propagation.tiers import Recipe, Tier, build_network
 from dextr_vos.record import RunClip, RunObject, RunRecord, RunTraining, write_record
 
 log = logging.getLogger(__name__)
+
+_KEYFRAMES_TO_CHECK = 10
 
 OnFrame = Callable[[int, int], None]
 
@@ -69,7 +72,7 @@ class Plan:
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def record(self, state: TrainingState, mark: str) -> RunRecord:
+    def record(self, state: TrainingState, mark: str, keyframe_iou: dict[int, float]) -> RunRecord:
         """The record of the run, once training has ended in `state`; `mark` is the fingerprint."""
         tail = state.losses[-self.recipe.window :]
         return RunRecord(
@@ -85,7 +88,11 @@ class Plan:
             parent=None if self.parent is None else str(self.parent.resolve()),
             seed=self.seed,
             training=RunTraining(
-                steps=state.step, stop=state.stop, loss=sum(tail) / len(tail), seconds=state.seconds
+                steps=state.step,
+                stop=state.stop,
+                loss=sum(tail) / len(tail),
+                seconds=state.seconds,
+                keyframe_iou=keyframe_iou,
             ),
             fingerprint=mark,
         )
@@ -116,6 +123,14 @@ def propagate(
         Interrupted: a stop was asked for; the same call goes on from there.
     """
     run, mark = RunFolder(out), plan.fingerprint()
+    log.debug(
+        "%s on %s: %d keyframes, objects %s, fingerprint %s",
+        plan.tier.name,
+        device,
+        len(plan.keyframes),
+        plan.numbers,
+        mark[:16],
+    )
     run.check(plan.clip, plan.keyframes[0].path.parent)
     if min(plan.clip.size_hw) < SHORTEST_SIDE:
         raise InputError(
@@ -141,7 +156,8 @@ def propagate(
             on_step=on_step,
             stop_asked=stop_asked,
         )
-        save_network(run.network, network, plan.record(state, mark))
+        iou = _keyframe_iou(plan, network.eval(), device)
+        save_network(run.network, network, plan.record(state, mark, iou))
         run.checkpoint.unlink(missing_ok=True)
         return _segment_all(plan, run, device, on_frame, stop_asked)
 
@@ -176,6 +192,19 @@ def segment(
         write_labels(out / f"{name}.png", _labels(trained, clip, index, device))
         if on_frame is not None:
             on_frame(index + 1, len(clip))
+
+
+def _keyframe_iou(plan: Plan, network: nn.Module, device: torch.device) -> dict[int, float]:
+    """Mean IoU of each object over some keyframes: what cannot repeat these is not to be trusted."""
+    every = -(-len(plan.keyframes) // _KEYFRAMES_TO_CHECK)
+    scores: dict[int, list[float]] = {number: [] for number in plan.numbers}
+    for keyframe in plan.keyframes[::every]:
+        image_rgb = plan.clip.read(keyframe.index)
+        labels = frame_labels(network, plan.tier, plan.recipe.longest_side, plan.numbers, image_rgb, device)
+        for number in object_ids(keyframe.labels):
+            truth, found = keyframe.labels == number, (labels == number) & (keyframe.labels != VOID)
+            scores[number].append(float((truth & found).sum() / (truth | found).sum()))
+    return {number: sum(values) / len(values) for number, values in scores.items() if values}
 
 
 def _segment_all(

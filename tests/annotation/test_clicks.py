@@ -47,6 +47,9 @@ class TestShortForm:
                 {"7": [POINTS]},
                 r"clicks\.json: .* has no frame '7'; its 6 frames are called '00000' to '00005'",
             ),
+            ({"0": [POINTS]}, r"has no frame '0'; did you mean '00000'\?"),
+            ({"00000.png": [POINTS]}, r"has no frame '00000\.png'; did you mean '00000'\?"),
+            ({"00000": POINTS}, r"got the number 8; is a pair of brackets missing\?"),
             ({"00000": POINTS[0][0]}, r"frame '00000': expected a list with one list of points an object"),
             ({"00000": [5]}, r"frame '00000', object 1: expected a list of points .*, got 5"),
             ({"00000": [POINTS, [[1, 2, 3]]]}, r"object 2, point 1: expected \[x, y\] .*got \[1, 2, 3\]"),
@@ -62,7 +65,6 @@ class TestShortForm:
             ),
             ({"00000": [[[-1, 20], *POINTS[1:]]]}, r"object 1, point 1: \(-1, 20\) is outside"),
             ({"00000": [[[5, 5], [6, 9], [5, 20], [6, 30]]]}, r"object 1: the points span a box of 2×26 px"),
-            ({"00000": [None]}, r"clicks no object in any frame"),
         ],
     )
     def test_faults_say_where(self, tiny_clip: Path, tmp_path: Path, content: Any, sentence: str) -> None:

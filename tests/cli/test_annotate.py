@@ -35,10 +35,11 @@ def masks(tmp_path: Path) -> Path:
 def test_clicks_become_a_workspace(tiny_clip: Path, tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(json.dumps({"00000": [POINTS]}))
     output = run("annotate", tiny_clip, "--clicks", tmp_path / "c.json", "--out", tmp_path / "w")
-    assert "1 masks in 1 keyframes by grabcut" in output
+    assert "grabcut made the masks of 1 objects in 1 frames" in output
     assert sorted(path.name for path in (tmp_path / "w").iterdir()) == [
         "annotations.json",
         "keyframes",
+        "preview",
         "workspace.yaml",
     ]
     with Image.open(tmp_path / "w" / "keyframes" / "00000.png") as picture:
@@ -50,12 +51,38 @@ def test_clicks_become_a_workspace(tiny_clip: Path, tmp_path: Path) -> None:
     assert clicked.points_xy().tolist() == POINTS
 
 
+def test_the_preview_shows_mask_and_clicks(tiny_clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(json.dumps({"00000": [POINTS]}))
+    run("annotate", tiny_clip, "--clicks", tmp_path / "c.json", "--out", tmp_path / "w")
+    with Image.open(tmp_path / "w" / "preview" / "00000.jpg") as picture:
+        shown = np.asarray(picture).astype(int)
+    with Image.open(tiny_clip / "00000.png") as picture:
+        frame = np.asarray(picture).astype(int)
+    changed = np.abs(shown - frame).max(axis=2) > 60
+    assert changed[16:32, 10:24].mean() > 0.5
+    assert changed[:, 40:].mean() < 0.1
+
+
+def test_a_frame_without_objects_can_join_later(tiny_clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(json.dumps({"00000": [POINTS]}))
+    (tmp_path / "e.json").write_text(json.dumps({"00004": []}))
+    run("annotate", tiny_clip, "--clicks", tmp_path / "c.json", "--out", tmp_path / "w")
+    run("annotate", tiny_clip, "--clicks", tmp_path / "e.json", "--out", tmp_path / "w")
+    assert not read_labels(tmp_path / "w" / "keyframes" / "00004.png").any()
+    alone = CliRunner().invoke(
+        main, ["annotate", str(tiny_clip), "--clicks", str(tmp_path / "e.json"), "--out", str(tmp_path / "n")]
+    )
+    assert alone.exit_code == 2
+    assert "no object is clicked in any frame" in alone.stderr
+    assert not (tmp_path / "n").exists()
+
+
 def test_more_keyframes_join_and_replace(tiny_clip: Path, masks: Path, tmp_path: Path) -> None:
     work = tmp_path / "w"
     run("annotate", tiny_clip, "--simulate", masks, "--frames", "0,2", "--out", work)
     first = (work / "keyframes" / "00000.png").read_bytes()
     output = run("annotate", tiny_clip, "--simulate", masks, "--frames", "2,last", "--out", work)
-    assert "holds 3 keyframes" in output
+    assert "keyframes now: 3" in output
     assert (work / "keyframes" / "00000.png").read_bytes() == first
     assert list(load_annotations(work / "annotations.json").keyframes) == ["00000", "00002", "00005"]
 

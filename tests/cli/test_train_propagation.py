@@ -118,7 +118,8 @@ def assert_as_whole(root, out):
 def test_a_run_tells_why_it_stopped_and_where_the_masks_are(project):
     root, done = project
     assert done.stderr == ""
-    first, second = done.stdout.splitlines()
+    first, repeated, second = done.stdout.splitlines()
+    assert re.fullmatch(r"on the keyframes: object 1 IoU [01]\.\d\d", repeated)
     assert re.fullmatch(
         rf"fine-tuned in {STEPS} steps \(\d+ s\): the step limit was reached, at \d\.\d{{3}}", first
     )

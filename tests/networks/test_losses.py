@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -57,13 +58,39 @@ def test_void_pixels_count_neither_way() -> None:
             )
 
 
-def test_channels_are_balanced_by_themselves_and_averaged() -> None:
+def test_plain_channels_are_averaged() -> None:
     logits, targets = sample(3)
     void = torch.zeros(2, 1, 6, 7, dtype=torch.bool)
     void[:, :, 0] = True
-    for function in (class_balanced_bce, plain_bce):
-        each = [function(logits[:, k : k + 1], targets[:, k : k + 1], void).item() for k in range(3)]
-        assert function(logits, targets, void).item() == pytest.approx(sum(each) / 3)
+    each = [plain_bce(logits[:, k : k + 1], targets[:, k : k + 1], void).item() for k in range(3)]
+    assert plain_bce(logits, targets, void).item() == pytest.approx(sum(each) / 3)
+
+
+def test_a_small_object_counts_as_much_as_a_large_one() -> None:
+    """With the same logits everywhere, every channel has the same loss, whatever its object covers."""
+    targets = torch.zeros(1, 2, 20, 20)
+    targets[0, 0, :10] = 1
+    targets[0, 1, 0, :2] = 1
+    logits = torch.zeros(1, 2, 20, 20, requires_grad=True)
+    class_balanced_bce(logits, targets).backward()
+    assert logits.grad is not None
+    large, small = logits.grad.abs().sum((0, 2, 3))
+    assert float(small) == pytest.approx(float(large))
+    void = torch.zeros(1, 1, 20, 20, dtype=torch.bool)
+    void[..., 15:, :] = True
+    masked = class_balanced_bce(logits.detach(), targets, void)
+    assert masked < class_balanced_bce(logits.detach(), targets)
+
+
+def test_an_absent_object_teaches_by_its_weight() -> None:
+    targets = torch.zeros(1, 1, 8, 8)
+    logits = torch.full((1, 1, 8, 8), 3.0, requires_grad=True)
+    assert class_balanced_bce(logits, targets).item() == 0
+    loss = class_balanced_bce(logits, targets, absent_weight=0.1)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.1 * 64 * np.log1p(np.exp(3)), rel=1e-5)
+    assert logits.grad is not None
+    assert (logits.grad > 0).all()
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
