@@ -1,5 +1,7 @@
 """Picture files: any mode and bit depth in, RGB uint8 out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +34,9 @@ def read_picture(path: Path) -> ImageRgb:
     Raises:
         InputError: the file is missing, broken, cut off, or of a kind with no fixed range (float TIFF).
     """
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            return _as_rgb(ImageOps.exif_transpose(picture), path)
-    except FileNotFoundError:
-        raise InputError(f"there is no picture {path}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
-        raise InputError(
-            f"cannot read the picture {path}: {_told(fault)}; replace or remove the file"
-        ) from None
+    with _opened(path) as picture:
+        picture.load()
+        return _as_rgb(ImageOps.exif_transpose(picture), path)
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -50,18 +45,11 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: the file is missing or is no picture.
     """
-    try:
-        with Image.open(path) as picture:
-            width, height = picture.size
-            # a TIFF's size is turned already; a PNG's getexif() would decode the whole picture
-            asked = picture.format != "TIFF" and (picture.format != "PNG" or "exif" in picture.info)
-            orientation = picture.getexif().get(_ORIENTATION_TAG) if asked else None
-    except FileNotFoundError:
-        raise InputError(f"there is no picture {path}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
-        raise InputError(
-            f"cannot read the picture {path}: {_told(fault)}; replace or remove the file"
-        ) from None
+    with _opened(path) as picture:
+        width, height = picture.size
+        # a TIFF's size is turned already; a PNG's getexif() would decode the whole picture
+        asked = picture.format != "TIFF" and (picture.format != "PNG" or "exif" in picture.info)
+        orientation = picture.getexif().get(_ORIENTATION_TAG) if asked else None
     return (width, height) if orientation in _SIDEWAYS else (height, width)
 
 
@@ -74,6 +62,20 @@ def write_picture(path: Path, image_rgb: ImageRgb) -> None:
     """
     with atomic_path(path) as temporary:
         Image.fromarray(image_rgb).save(temporary, quality=92)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An open picture; whatever Pillow stumbles over becomes one sentence."""
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except FileNotFoundError:
+        raise InputError(f"there is no picture {path}") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
+        raise InputError(
+            f"cannot read the picture {path}: {_told(fault)}; replace or remove the file"
+        ) from None
 
 
 def _as_rgb(picture: Image.Image, path: Path) -> ImageRgb:

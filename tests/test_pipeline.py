@@ -5,13 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_frame, tiny_mask
+from conftest import tiny_mask
 from PIL import Image
 from safetensors.torch import load_file
-from tiny_run import CPU, TINY_LITE, TINY_OSVOS, bytes_of, stop_after, train, write_keyframes
+from tiny_run import (
+    CPU,
+    TINY_LITE,
+    TINY_OSVOS,
+    Squares,
+    bytes_of,
+    other_clip,
+    stop_after,
+    train,
+    write_keyframes,
+)
 
 from dextr_vos.annotation.annotate import annotate
-from dextr_vos.annotation.document import annotations_from, load_annotations
+from dextr_vos.annotation.document import annotations_from
 from dextr_vos.errors import InputError, Interrupted, WeightsError
 from dextr_vos.frames import open_clip
 from dextr_vos.masks import read_labels, write_labels
@@ -230,13 +240,6 @@ def test_a_folder_of_masks_that_is_no_run_is_left_alone(tiny_clip, keyframes, tm
     assert bytes_of(truth) == before
 
 
-def other_clip(folder, count=6, size=(64, 48)):
-    folder.mkdir()
-    for index in range(count):
-        Image.fromarray(tiny_frame(index + 1)).resize(size).save(folder / f"{index:05d}.png")
-    return folder
-
-
 @pytest.mark.parametrize(("count", "size"), [(5, (64, 48)), (6, (96, 72)), (6, (64, 48))])
 def test_a_run_on_another_clip_is_refused(tiny_clip, keyframes, out, tmp_path, count, size):
     train(tiny_clip, keyframes, out)
@@ -366,61 +369,6 @@ def test_segment_can_be_stopped(tiny_clip, keyframes, out, tmp_path):
     assert files_of(tmp_path / "x") == NAMES[:2]
 
 
-class Squares:
-    """An engine that fills the box of the points."""
-
-    name = "squares"
-    threshold = 0.5
-
-    def segment(self, image_rgb, objects_xy):
-        masks = []
-        for points in objects_xy:
-            mask = np.zeros(image_rgb.shape[:2], dtype=np.float32)
-            (x0, y0), (x1, y1) = points.min(0), points.max(0)
-            mask[y0 : y1 + 1, x0 : x1 + 1] = 1
-            masks.append(mask)
-        return masks
-
-
-CORNERS = np.array([[8, 20], [25, 20], [16, 14], [16, 33]])
-
-
-def test_annotate_fills_a_workspace_and_keeps_what_was_there(tiny_clip, tmp_path):
-    clip, workspace = open_clip(tiny_clip), Workspace(tmp_path / "work")
-    annotate(clip, annotations_from({"00000": {1: CORNERS}}, "file"), Squares(), workspace)
-    assert np.array_equal(read_labels(workspace.keyframe("00000")), tiny_mask(0))
-    told = []
-    document = annotate(
-        clip,
-        annotations_from({"00003": {3: CORNERS}, "00002": {}}, "file"),
-        Squares(),
-        workspace,
-        on_frame=lambda *frame: told.append(frame),
-    )
-    assert told == [(1, 2), (2, 2)]
-    assert list(document.keyframes) == ["00000", "00002", "00003"]
-    assert load_annotations(workspace.annotations) == document
-    assert document.keyframes["00003"].objects[3].engine == "squares"
-    assert np.array_equal(read_labels(workspace.keyframe("00003")), 3 * tiny_mask(0))
-    assert not read_labels(workspace.keyframe("00002")).any()
-    with pytest.raises(InputError, match=r"the workspace .* is on .*tiny \(6 frames"):
-        annotate(
-            open_clip(other_clip(tmp_path / "other", 4)),
-            annotations_from({"00000": {1: CORNERS}}, "file"),
-            Squares(),
-            workspace,
-        )
-
-
-def test_annotate_writes_nothing_before_every_mask_is_made(tiny_clip, tmp_path):
-    clip = open_clip(tiny_clip)
-    (tiny_clip / "00003.png").write_bytes(b"broken")
-    clicks = annotations_from({"00000": {1: CORNERS}, "00003": {1: CORNERS}}, "file")
-    with pytest.raises(InputError, match=r"00003\.png"):
-        annotate(clip, clicks, Squares(), Workspace(tmp_path / "work"))
-    assert not (tmp_path / "work").exists()
-
-
 def test_two_processes_cannot_work_in_one_run(tiny_clip, keyframes, out):
     with RunFolder(out).claimed(), pytest.raises(InputError, match="another train-propagation is at work"):
         train(tiny_clip, keyframes, out)
@@ -458,22 +406,3 @@ def test_a_keyframe_without_the_object_teaches_too(tiny_clip, tmp_path, out):
     losses = []
     train(tiny_clip, folder, out, tier=single, on_step=lambda done, total, loss: losses.append(loss))
     assert min(losses) > 0
-
-
-def test_a_workspace_of_another_clip_is_refused(tiny_clip, tmp_path, out):
-    workspace = Workspace(tmp_path / "work")
-    clicks = annotations_from({"00000": {1: CORNERS}}, "file")
-    annotate(open_clip(tiny_clip), clicks, Squares(), workspace)
-    with pytest.raises(InputError, match=r"the workspace .* is on"):
-        train(other_clip(tmp_path / "other"), workspace.path, out)
-
-
-def test_objects_join_a_keyframe_one_by_one(tiny_clip, tmp_path):
-    clip, workspace = open_clip(tiny_clip), Workspace(tmp_path / "work")
-    annotate(clip, annotations_from({"00000": {1: CORNERS}}, "file"), Squares(), workspace)
-    elsewhere = CORNERS // 3
-    document = annotate(clip, annotations_from({"00000": {2: elsewhere}}, "file"), Squares(), workspace)
-    assert set(document.keyframes["00000"].objects) == {1, 2}
-    assert set(np.unique(read_labels(workspace.keyframe("00000")))) == {0, 1, 2}
-    annotate(clip, annotations_from({"00000": {}, "00001": {1: CORNERS}}, "file"), Squares(), workspace)
-    assert not read_labels(workspace.keyframe("00000")).any()

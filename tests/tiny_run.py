@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
-from conftest import tiny_mask
+from conftest import tiny_frame, tiny_mask
 from PIL import Image
 
 from dextr_vos.frames import open_clip
@@ -45,3 +46,26 @@ def stop_after(calls: int):
     """A `stop_asked` that says yes from the call after that many."""
     answers = iter([False] * calls)
     return lambda: next(answers, True)
+
+
+def other_clip(folder, count=6, size=(64, 48)):
+    folder.mkdir()
+    for index in range(count):
+        Image.fromarray(tiny_frame(index + 1)).resize(size).save(folder / f"{index:05d}.png")
+    return folder
+
+
+class Squares:
+    """An engine that fills the box of the points."""
+
+    name = "squares"
+    threshold = 0.5
+
+    def segment(self, image_rgb, objects_xy):
+        masks = []
+        for points in objects_xy:
+            mask = np.zeros(image_rgb.shape[:2], dtype=np.float32)
+            (x0, y0), (x1, y1) = points.min(0), points.max(0)
+            mask[y0 : y1 + 1, x0 : x1 + 1] = 1
+            masks.append(mask)
+        return masks

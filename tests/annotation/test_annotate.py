@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from conftest import tiny_mask
+from tiny_run import Squares, other_clip, train
+
+from dextr_vos.annotation.annotate import annotate
+from dextr_vos.annotation.document import annotations_from, load_annotations
+from dextr_vos.errors import InputError
+from dextr_vos.frames import open_clip
+from dextr_vos.masks import read_labels
+from dextr_vos.workspace import Workspace
+
+CORNERS = np.array([[8, 20], [25, 20], [16, 14], [16, 33]])
+
+
+def test_annotate_fills_a_workspace_and_keeps_what_was_there(tiny_clip, tmp_path):
+    clip, workspace = open_clip(tiny_clip), Workspace(tmp_path / "work")
+    annotate(clip, annotations_from({"00000": {1: CORNERS}}, "file"), Squares(), workspace)
+    assert np.array_equal(read_labels(workspace.keyframe("00000")), tiny_mask(0))
+    told = []
+    document = annotate(
+        clip,
+        annotations_from({"00003": {3: CORNERS}, "00002": {}}, "file"),
+        Squares(),
+        workspace,
+        on_frame=lambda *frame: told.append(frame),
+    )
+    assert told == [(1, 2), (2, 2)]
+    assert list(document.keyframes) == ["00000", "00002", "00003"]
+    assert load_annotations(workspace.annotations) == document
+    assert document.keyframes["00003"].objects[3].engine == "squares"
+    assert np.array_equal(read_labels(workspace.keyframe("00003")), 3 * tiny_mask(0))
+    assert not read_labels(workspace.keyframe("00002")).any()
+    with pytest.raises(InputError, match=r"the workspace .* is on .*tiny \(6 frames"):
+        annotate(
+            open_clip(other_clip(tmp_path / "other", 4)),
+            annotations_from({"00000": {1: CORNERS}}, "file"),
+            Squares(),
+            workspace,
+        )
+
+
+def test_annotate_writes_nothing_before_every_mask_is_made(tiny_clip, tmp_path):
+    clip = open_clip(tiny_clip)
+    (tiny_clip / "00003.png").write_bytes(b"broken")
+    clicks = annotations_from({"00000": {1: CORNERS}, "00003": {1: CORNERS}}, "file")
+    with pytest.raises(InputError, match=r"00003\.png"):
+        annotate(clip, clicks, Squares(), Workspace(tmp_path / "work"))
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_workspace_of_another_clip_is_refused(tiny_clip, tmp_path):
+    workspace = Workspace(tmp_path / "work")
+    clicks = annotations_from({"00000": {1: CORNERS}}, "file")
+    annotate(open_clip(tiny_clip), clicks, Squares(), workspace)
+    with pytest.raises(InputError, match=r"the workspace .* is on"):
+        train(other_clip(tmp_path / "other"), workspace.path, tmp_path / "run")
+
+
+def test_objects_join_a_keyframe_one_by_one(tiny_clip, tmp_path):
+    clip, workspace = open_clip(tiny_clip), Workspace(tmp_path / "work")
+    annotate(clip, annotations_from({"00000": {1: CORNERS}}, "file"), Squares(), workspace)
+    elsewhere = CORNERS // 3
+    document = annotate(clip, annotations_from({"00000": {2: elsewhere}}, "file"), Squares(), workspace)
+    assert set(document.keyframes["00000"].objects) == {1, 2}
+    assert set(np.unique(read_labels(workspace.keyframe("00000")))) == {0, 1, 2}
+    annotate(clip, annotations_from({"00000": {}, "00001": {1: CORNERS}}, "file"), Squares(), workspace)
+    assert not read_labels(workspace.keyframe("00000")).any()
