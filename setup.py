@@ -44,8 +44,11 @@ setup(
         "ruamel.yaml>=0.18",
         "safetensors>=0.4.3",
         "filelock>=3.12",
+        "accelerate>=1.0",
+        "pycocotools>=2.0.7",
     ],
     extras_require={
+        "tensorboard": ["tensorboard>=2.16"],
         "dev": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "mypy>=1.11", "hypothesis>=6.100"],
     },
     entry_points={"console_scripts": ["dextr-vos = dextr_vos.cli.main:main"]},

@@ -11,6 +11,7 @@ PACKAGE = Path(dextr_vos.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("files", "interrupt"),
+    ("config",),
     ("geometry",),
     ("masks", "pictures"),
     ("frames",),
@@ -20,7 +21,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("networks",),
     ("datasets",),
     ("annotation", "propagation", "evaluation"),
-    ("pipeline", "export"),
+    ("training",),
+    ("pipeline", "export", "click_evaluation"),
     ("report",),
     ("cli",),
 )

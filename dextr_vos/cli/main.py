@@ -15,7 +15,16 @@ import rich_click as click
 from dextr_vos import __version__
 from dextr_vos.errors import DextrVosError, Interrupted
 
-COMMANDS = ("annotate", "train-propagation", "segment", "evaluate", "export", "synthesize")
+COMMANDS = (
+    "annotate",
+    "train-propagation",
+    "segment",
+    "evaluate",
+    "evaluate-clicks",
+    "export",
+    "synthesize",
+    "train-dextr",
+)
 
 
 class CommandsByFile(click.RichGroup):

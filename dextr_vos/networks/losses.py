@@ -98,3 +98,21 @@ def _average(summed: Tensor, total: Tensor, batch: int, average: Average) -> Ten
     if average == "sum":
         return summed.mean()
     raise ValueError(f"average is batch, size or sum, not {average!r}")
+
+
+def soft_iou_loss(logits: Tensor, targets: Tensor, void: Tensor | None = None) -> Tensor:
+    """One minus the overlap of probabilities and mask, a mean over pictures (Rahman and Wang, ISVC 2016).
+
+    Args:
+        logits: N×K×H×W.
+        targets: as `class_balanced_bce` takes them.
+        void: likewise.
+
+    Returns:
+        Scalar in [0, 1]; every picture and channel counts the same, however small its object.
+    """
+    positive, counted = _masks(logits, targets, void)
+    prob = torch.sigmoid(logits.to(positive.dtype)) * counted
+    both = (prob * positive).sum((2, 3))
+    either = prob.sum((2, 3)) + positive.sum((2, 3)) - both
+    return (1 - (both + 1) / (either + 1)).mean()

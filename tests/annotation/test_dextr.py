@@ -6,13 +6,8 @@ import torch
 from golden_weights import GOLDEN, assert_golden, read_golden, set_golden_weights
 from torch import Tensor, nn
 
-from dextr_vos.annotation.dextr import (
-    DextrSegmenter,
-    click_box,
-    click_input,
-    gaussian_heatmap,
-    prob_in_picture,
-)
+from dextr_vos.annotation.click_crop import ClickCrop, gaussian_heatmap
+from dextr_vos.annotation.dextr import DextrSegmenter
 from dextr_vos.networks.dextr import Dextr
 from dextr_vos.pictures import read_picture
 
@@ -41,8 +36,8 @@ def golden_frame(davis_root: Path, case: str) -> np.ndarray:
 def test_click_input_is_that_of_the_reference(davis_root: Path, case: str) -> None:
     facts = read_golden("dextr_forward.json")[case]
     points = np.array(facts["points_xy"])
-    assert list(click_box(points)) == facts["box_xyxy_inclusive"]
-    picture = click_input(golden_frame(davis_root, case), points)
+    assert list(ClickCrop().box(points, (480, 854))) == facts["box_xyxy_inclusive"]
+    picture = ClickCrop().inputs(golden_frame(davis_root, case), points)
     assert picture.shape == (512, 512, 4)
     golden = np.load(GOLDEN / "dextr_forward.npz")
     assert_golden(f"input, {case}", picture[::8, ::8], golden[f"{case}/input_stride8"], 1e-3 / 255)
@@ -86,7 +81,7 @@ def test_heatmap_of_several_points_is_their_maximum() -> None:
 
 def test_mask_is_zero_outside_the_points_box() -> None:
     points = np.array([(2, 20), (45, 22), (20, 3), (22, 40)])
-    prob = prob_in_picture(np.ones((512, 512), dtype=np.float32), points, (48, 64))
+    prob = ClickCrop().in_picture(np.ones((512, 512), dtype=np.float32), points, (48, 64))
     assert prob[3:41, 2:46].min() == pytest.approx(1)
     prob[3:41, 2:46] = 0
     assert prob.max() == 0

@@ -1,0 +1,283 @@
+"""Settings: frozen pydantic models, read from YAML (1.2) with `key=value` on top.
+
+All faults of a file and of the values given on top of it are told at once, each with its line.
+"""
+
+import difflib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from dextr_vos.errors import ConfigError
+
+Place = tuple[str | int, ...]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and no key is taken that the model does not name.
+
+    A validator's ValueError should read "expected …, got …"; it is told with the place it belongs to.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+T = TypeVar("T", bound=Settings)
+
+
+def load_settings(model: type[T], path: Path | None, overrides: Sequence[str] = ()) -> T:
+    """Settings from a YAML file, with values given on top of it.
+
+    Types are strict: text is no number, and 1 is not true.
+
+    Args:
+        model: what to make.
+        path: YAML file; None takes the model's defaults.
+        overrides: `a.b=3`, the value written as in YAML; they win over the file, later ones over earlier.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, has a key twice, or the settings are wrong; one sentence
+            that tells all faults.
+    """
+    text = "" if path is None else _read_text(path)
+    values, root = _parse(text, str(path))
+    faults: list[str] = []
+    given: dict[Place, str] = {}
+    for override in overrides:
+        try:
+            given[_put(values, override)] = override
+        except ConfigError as fault:
+            faults.append(str(fault))
+    try:
+        text = json.dumps(values, default=str)
+    except (TypeError, ValueError) as fault:
+        raise ConfigError(f"{path}: these are no settings: {fault}") from None
+    try:
+        # as JSON, strictness still lets a list be a tuple and text be a path or an enumeration
+        settings = model.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        faults += _told(error, model, values, root, str(path) if path else "settings", given)
+    if faults:
+        raise ConfigError("; ".join(dict.fromkeys(faults)))
+    return settings
+
+
+def as_yaml(settings: Settings) -> str:
+    """Settings as YAML text that `load_settings` reads back to an equal value."""
+    stream = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # annotated as None
+    yaml.allow_unicode = True
+    yaml.dump(settings.model_dump(mode="json"), stream)
+    return stream.getvalue()
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"there is no settings file {path}") from None
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ConfigError(f"cannot read the settings file {path}: {fault}") from None
+
+
+def _parse(text: str, where: str) -> tuple[dict[str, Any], Node | None]:
+    """A YAML mapping, and its nodes, which know their lines."""
+    try:
+        values = YAML(typ="safe", pure=True).load(text)
+        root = YAML(typ="safe", pure=True).compose(text)
+    except YAMLError as fault:
+        mark = fault.problem_mark if isinstance(fault, MarkedYAMLError) else None
+        line = f" line {mark.line + 1}" if mark else ""
+        # ruamel adds a paragraph on how to allow what it refused
+        told = (fault.problem if isinstance(fault, MarkedYAMLError) else None) or str(fault)
+        what = told.strip().splitlines()[0].partition(" with value")[0]
+        raise ConfigError(f"{where}{line}: cannot be read as YAML: {what}") from None
+    if values is None:
+        return {}, None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: expected settings as `key: value` lines, got {_shown(values)}")
+    return values, root
+
+
+def _put(values: dict[str, Any], override: str) -> Place:
+    """Set what an override says and tell its place."""
+    key, equals, text = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"expected key=value or group.key=value, got {override!r}")
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        raise ConfigError(f"{override}: the value is no YAML; put quotes around it") from None
+    inner = values
+    for name in names[:-1]:
+        inner = inner.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{override}: {name} is not a group of settings")
+    inner[names[-1]] = value
+    return tuple(names)
+
+
+def _told(
+    error: ValidationError,
+    model: type[BaseModel],
+    values: dict[str, Any],
+    root: Node | None,
+    where: str,
+    given: Mapping[Place, str],
+) -> list[str]:
+    """One clause a fault, in the order of lines: where it stands, what was expected, what was there."""
+    clauses: dict[tuple[int, str, str], list[str]] = {}
+    for fault in error.errors():
+        place = _real_place(fault, values)
+        line = _line(root, place)
+        override = next((text for key, text in given.items() if place[: len(key)] == key), None)
+        if override is None and line is None:  # a group that only an override made
+            override = next(
+                (text for key, text in given.items() if place and key[: len(place)] == place), None
+            )
+        source = override or (f"{where} line {line}" if line else where)
+        start = ": ".join(filter(None, [source, ".".join(str(part) for part in place)]))
+        wants = clauses.setdefault((0 if override else line or 0, start, _got(fault)), [])
+        wants.append(_expected(fault, place, model))
+    # the branches of a union each report a fault of their own
+    return [
+        f"{start}: {' or '.join(dict.fromkeys(wants)).replace(' or expected ', ' or ')}{got}"
+        for (_, start, got), wants in sorted(clauses.items(), key=lambda clause: clause[0][0])
+    ]
+
+
+def _real_place(fault: ErrorDetails, values: object) -> Place:
+    """The fault's place without the names that pydantic adds for the branches of a union."""
+    place: list[str | int] = []
+    last = len(fault["loc"]) - 1
+    for index, part in enumerate(fault["loc"]):
+        if isinstance(values, dict):
+            # YAML has keys that are numbers, JSON only text
+            keys = {str(key): key for key in values}
+            if str(part) not in keys and not (fault["type"] == "missing" and index == last):
+                break
+            values = values.get(keys.get(str(part)))
+        elif isinstance(values, list) and isinstance(part, int) and part < len(values):
+            values = values[part]
+        else:
+            break
+        place.append(part)
+    return tuple(place)
+
+
+def _line(node: Node | None, place: Place) -> int | None:
+    """Line of the file, from 1, where a place stands, or the innermost group around it."""
+    line = None
+    for part in place:
+        if isinstance(node, MappingNode):
+            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+_KINDS = {
+    "float": "a number",
+    "int": "a whole number",
+    "string": "text",
+    "bool": "true or false",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "a group of `key: value` lines",
+    "model": "a group of `key: value` lines",
+    "path": "a path",
+}
+_OUT_OF_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+_BOUNDS = (("gt", "above"), ("ge", "of at least"), ("lt", "below"), ("le", "of at most"))
+
+
+def _expected(fault: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
+    """What should have stood at the place, from pydantic's kind of fault."""
+    models, field = _field(model, place)
+    group, _, rest = fault["type"].partition("_")
+    match fault["type"]:
+        case "extra_forbidden":
+            return _unknown(str(place[-1]), [name for owner in models for name in owner.model_fields])
+        case "missing":
+            in_list = isinstance(fault["loc"][-1], int)
+            return "expected a longer list" if in_list else "this setting is missing"
+        case "value_error":
+            return fault["msg"].removeprefix("Value error, ")
+        case "too_short":
+            return f"expected at least {fault['ctx']['min_length']} items"
+        case "too_long":
+            return f"expected at most {fault['ctx']['max_length']} items"
+        case "float_type" | "int_type" | "int_from_float":
+            return f"expected {_KINDS[group]}{_limits(field)}"
+        case kind if kind in _OUT_OF_BOUNDS:
+            whole = field is not None and field.annotation is int
+            return f"expected {_KINDS['int' if whole else 'float']}{_limits(field)}"
+    if rest in ("type", "parsing", "attributes_type") and group in _KINDS:
+        return f"expected {_KINDS[group]}"
+    told = fault["msg"].removeprefix("Input should be ").removeprefix("Input should ")
+    return f"expected {told.replace('String should', 'text to')}"
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"unknown setting; {f'did you mean {near[0]}?' if near else 'known are ' + ', '.join(known)}"
+
+
+def _limits(field: FieldInfo | None) -> str:
+    """The bounds of a number, as they follow its kind: " above 0 and of at most 1"."""
+    rules = [] if field is None else field.metadata
+    limits = [
+        f"{word} {getattr(rule, name):g}"
+        for rule in rules
+        for name, word in _BOUNDS
+        if getattr(rule, name, None) is not None
+    ]
+    return " " + " and ".join(limits) if limits else ""
+
+
+def _got(fault: ErrorDetails) -> str:
+    untold = ("extra_forbidden", "missing", "value_error")
+    return "" if fault["type"] in untold else f", got {_shown(fault['input'])}"
+
+
+def _shown(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return "nothing" if value is None else str(value).lower()
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _field(model: type[BaseModel], place: Place) -> tuple[list[type[BaseModel]], FieldInfo | None]:
+    """The models that may stand around a place, and the field that it names."""
+    models, field = [model], None
+    for index, part in enumerate(place):
+        field = next(
+            (owner.model_fields[str(part)] for owner in models if str(part) in owner.model_fields), None
+        )
+        if field is not None and index < len(place) - 1:
+            models = _models_in(field.annotation) or models
+    return models, field
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

@@ -1,0 +1,151 @@
+"""COCO on disk: objects of `instances_*.json` (Lin et al., ECCV 2014), without crowds."""
+
+import difflib
+import json
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dextr_vos.datasets.layout import find_root
+from dextr_vos.datasets.objects import Example, ObjectRef
+from dextr_vos.errors import InputError
+from dextr_vos.geometry import BoolArray
+from dextr_vos.pictures import read_picture
+
+GET_COCO = (
+    "get COCO from cocodataset.org (pictures and “train/val annotations”) and give the folder with "
+    "{split}/*.jpg and annotations/instances_{split}.json"
+)
+
+_MAY_BE_EMPTY = 16.0  # an outline of a smaller area may hold no pixel at all
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """One annotation, kept small: polygons as arrays, or run lengths as they are."""
+
+    segmentation: list[np.ndarray[tuple[int], np.dtype[np.float64]]] | dict[str, Any]
+    size_hw: tuple[int, int]
+
+    def mask(self) -> BoolArray:
+        """H×W bool, rasterised as COCO's own evaluation does it."""
+        from pycocotools import mask as runs
+
+        if isinstance(self.segmentation, dict):
+            packed = self.segmentation
+            if isinstance(packed["counts"], list):
+                packed = runs.frPyObjects(packed, *self.size_hw)
+        elif not self.segmentation:
+            return np.zeros(self.size_hw, dtype=bool)
+        else:
+            packed = runs.merge(
+                runs.frPyObjects([part.tolist() for part in self.segmentation], *self.size_hw)
+            )
+        with warnings.catch_warnings():
+            # pycocotools 2.0.11 does not yet speak numpy 2's way of handing arrays over
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return np.asarray(runs.decode(packed), dtype=bool)
+
+
+class CocoObjects:
+    """The objects of a COCO split; see `ObjectSet`.
+
+    `number` counts the annotations of a picture that are no crowds, in the order of their ids; filters do not
+    change it. `ObjectRef.area` is the annotation's, rounded, and may differ from the mask's by a few pixels.
+
+    Args:
+        root: the folder with `annotations/` and the pictures in `<split>/` or `images/<split>/`.
+        split: `train2017`, `val2017`, or another name that `annotations/instances_<split>.json` has.
+        categories: names of those to take; None takes all.
+        area: smallest and largest area in pixels, both ends included.
+
+    Raises:
+        InputError: the data set is not there, is broken, or has no such category.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        split: str = "val2017",
+        categories: Sequence[str] | None = None,
+        area: tuple[float, float] = (0, math.inf),
+    ) -> None:
+        get_it = GET_COCO.format(split=split)
+        labels = f"annotations/instances_{split}.json"
+        folder = find_root(root, ("", "coco", "COCO"), (labels,), get_it)
+        self._pictures = find_root(folder, ("images", ""), (split,), get_it) / split
+        self._files: dict[str, str] = {}
+        self._outlines: list[_Outline] = []
+        self.refs: list[ObjectRef] = []
+        path = folder / labels
+        try:
+            self._take(json.loads(path.read_bytes()), path, categories, area)
+        except InputError:
+            raise
+        except (OSError, ValueError) as fault:
+            raise InputError(f"cannot read {path}: {fault}; get the file again") from None
+        except (KeyError, TypeError, AttributeError) as fault:
+            raise InputError(
+                f"{path} is not what COCO calls instances, with images, annotations and categories: "
+                f"{type(fault).__name__} {fault}"
+            ) from None
+
+    def read(self, index: int) -> Example:
+        """See `ObjectSet.read`."""
+        ref, outline = self.refs[index], self._outlines[index]
+        path = self._pictures / self._files[ref.picture]
+        image_rgb = read_picture(path)
+        if image_rgb.shape[:2] != outline.size_hw:
+            (height, width), (told_height, told_width) = image_rgb.shape[:2], outline.size_hw
+            raise InputError(
+                f"the picture {path} is {width}×{height} pixels, its annotations say "
+                f"{told_width}×{told_height}; get the pictures of COCO unscaled"
+            )
+        mask = outline.mask()
+        return Example(ref, image_rgb, mask, np.zeros_like(mask))
+
+    def _take(
+        self, told: dict[str, Any], path: Path, categories: Sequence[str] | None, area: tuple[float, float]
+    ) -> None:
+        names = {entry["id"]: str(entry["name"]) for entry in told["categories"]}
+        wanted = _known(categories, sorted(names.values()), path)
+        images = {entry["id"]: entry for entry in told["images"]}
+        of_picture: dict[int, list[dict[str, Any]]] = {number: [] for number in sorted(images)}
+        for entry in told["annotations"]:
+            if not entry.get("iscrowd", 0):
+                of_picture[entry["image_id"]].append(entry)
+        for image_id, entries in of_picture.items():
+            image = images[image_id]
+            picture = Path(image["file_name"]).stem
+            size_hw = (int(image["height"]), int(image["width"]))
+            for number, entry in enumerate(sorted(entries, key=lambda entry: int(entry["id"]))):
+                category = names[entry["category_id"]]
+                if category not in wanted or not area[0] <= entry["area"] <= area[1]:
+                    continue
+                outline = _outline(entry["segmentation"], size_hw)
+                if entry["area"] < _MAY_BE_EMPTY and not outline.mask().any():
+                    continue
+                self._files[picture] = image["file_name"]
+                self._outlines.append(outline)
+                self.refs.append(ObjectRef(picture, number, category, round(entry["area"])))
+
+
+def _outline(segmentation: Any, size_hw: tuple[int, int]) -> _Outline:
+    if isinstance(segmentation, dict):
+        return _Outline(segmentation, size_hw)
+    # fewer than three corners enclose nothing
+    return _Outline([np.asarray(part, np.float64) for part in segmentation if len(part) >= 6], size_hw)
+
+
+def _known(categories: Sequence[str] | None, known: list[str], path: Path) -> set[str]:
+    """The categories asked for; InputError with the nearest names for one that is not there."""
+    for name in categories or ():
+        if name not in known:
+            near = difflib.get_close_matches(name, known) or known
+            raise InputError(f"{path} has no category {name!r}; the nearest are {', '.join(near[:10])}")
+    return set(known if categories is None else categories)

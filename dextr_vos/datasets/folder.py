@@ -1,0 +1,242 @@
+"""A folder of pictures with label pictures or polygons, described by a small YAML: objects to learn from.
+
+`docs/formats.md` describes the YAML; `configs/datasets/` has examples.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, Field, model_validator
+
+from dextr_vos.config import Settings, load_settings
+from dextr_vos.datasets.cutout import Cutout, connected_parts
+from dextr_vos.datasets.layout import Indices, read_indices
+from dextr_vos.datasets.objects import Example, ObjectRef
+from dextr_vos.datasets.polygons import fill_polygon, read_polygons
+from dextr_vos.errors import InputError
+from dextr_vos.geometry import BoolArray
+from dextr_vos.pictures import SUFFIXES, ImageRgb, picture_size, read_picture
+
+# an object's category, and its mask
+Found = tuple[str, Cutout]
+
+
+def _expand(values: object) -> tuple[int, ...]:
+    """[8, "1-3"] becomes (1, 2, 3, 8)."""
+    if not isinstance(values, (list, tuple)):
+        raise ValueError(f"expected a list of values such as [8, 1-58], got {values!r}")
+    numbers: set[int] = set()
+    for value in values:
+        first, dash, last = str(value).partition("-")
+        ends = (first.strip(), last.strip() if dash else first.strip())
+        if isinstance(value, bool) or not all(end.isdecimal() for end in ends) or int(ends[0]) > int(ends[1]):
+            raise ValueError(f"expected whole numbers and ranges such as 1-58, got {value!r}")
+        if int(ends[1]) > 0xFFFF:
+            raise ValueError(f"expected values of at most 65535, got {value!r}")
+        numbers.update(range(int(ends[0]), int(ends[1]) + 1))
+    return tuple(sorted(numbers))
+
+
+Values = Annotated[tuple[int, ...], BeforeValidator(_expand)]
+
+
+class ObjectRule(Settings):
+    """Which label values make objects of one kind.
+
+    Attributes:
+        name: category of the objects.
+        values: label values, or classes of polygons.
+        each: every value by itself, not their union; the category is then the value's name, if it has one.
+        parts: every connected part is an object.
+        min_area: smaller objects are dropped, in pixels.
+        min_part: smaller connected parts of an object are taken for specks and left out of it, in pixels.
+    """
+
+    name: str = Field(min_length=1)
+    values: Values = Field(min_length=1)
+    each: bool = False
+    parts: bool = False
+    min_area: int = Field(default=1, ge=1)
+    min_part: int = Field(default=1, ge=1)
+
+
+class FolderDescription(Settings):
+    """What the YAML of a folder data set says.
+
+    Attributes:
+        images: folder of pictures, below the root.
+        labels: folder of label files with the pictures' stems, below the root.
+        format: `indexed`, a PNG whose values are the labels; or `polygons`, a text file with a class and
+            then x y pairs as shares of width and height, one line an instance.
+        objects: what the objects are.
+        void: label values that count neither way.
+        names: categories of single values; used where each value is an object by itself, and by polygons.
+        missing_labels: whether a picture without a label file is skipped or an error.
+    """
+
+    images: str = Field(min_length=1)
+    labels: str = Field(min_length=1)
+    format: Literal["indexed", "polygons"] = "indexed"
+    objects: tuple[ObjectRule, ...] = Field(min_length=1)
+    void: Values = ()
+    names: dict[int, str] = Field(default={})
+    missing_labels: Literal["skip", "error"] = "error"
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "FolderDescription":
+        for rule in self.objects:
+            both = set(rule.values) & set(self.void)
+            if both:
+                raise ValueError(f"expected values that are objects or void, got {min(both)} as both")
+            if self.format == "polygons" and (rule.each or rule.parts or rule.min_part > 1):
+                raise ValueError(
+                    "a polygon is one object; `each`, `parts` and `min_part` are for indexed labels"
+                )
+        if self.format == "polygons" and self.void:
+            raise ValueError("`void` is for indexed labels")
+        return self
+
+
+class FolderObjects:
+    """The objects of a folder of pictures; see `ObjectSet`.
+
+    All label files are read once, when the set is made; masks stay in memory, packed. A picture is called
+    after its folder and stem: `ccp/images/0001`.
+
+    Args:
+        description: the YAML.
+        root: the folder that `images` and `labels` are below; the YAML's own folder when not given.
+        cache: keep decoded pictures in memory once they have been read. The arrays are shared by all
+            examples of a picture and therefore read-only.
+
+    Raises:
+        ConfigError: the YAML is wrong.
+        InputError: a folder or label file is missing or broken, a label has not its picture's size, or
+            there is no object.
+    """
+
+    def __init__(self, description: Path, root: Path | None = None, *, cache: bool = True) -> None:
+        self.description = load_settings(FolderDescription, description)
+        self._root = description.parent if root is None else root
+        self._pictures: dict[str, ImageRgb] | None = {} if cache else None
+        self._paths: dict[str, Path] = {}
+        self._voids: dict[str, Cutout] = {}
+        self._cutouts: list[Cutout] = []
+        self.refs: list[ObjectRef] = []
+        for path, label in self._pairs():
+            self._scan(path, label)
+        if not self.refs:
+            raise InputError(
+                f"no picture in {self._folder('images')} has an object that {description} asks for"
+            )
+
+    def read(self, index: int) -> Example:
+        """See `ObjectSet.read`."""
+        ref = self.refs[index]
+        image_rgb = self._picture(ref.picture)
+        cutout = self._cutouts[index]
+        if image_rgb.shape[:2] != cutout.size_hw:
+            raise InputError(
+                f"the picture {self._paths[ref.picture]} has changed since it was first looked at"
+            )
+        void = self._voids.get(ref.picture)
+        mask = cutout.mask()
+        return Example(ref, image_rgb, mask, np.zeros_like(mask) if void is None else void.mask())
+
+    def _picture(self, name: str) -> ImageRgb:
+        if self._pictures is None:
+            return read_picture(self._paths[name])
+        if name not in self._pictures:
+            image_rgb = read_picture(self._paths[name])
+            image_rgb.flags.writeable = False
+            self._pictures[name] = image_rgb
+        return self._pictures[name]
+
+    def _name(self, path: Path) -> str:
+        # with its folder, so that pictures of several sets below one root keep apart
+        return f"{self.description.images.rstrip('/')}/{path.stem}"
+
+    def _folder(self, which: Literal["images", "labels"]) -> Path:
+        below: str = getattr(self.description, which)
+        folder = self._root / below
+        if not folder.is_dir():
+            raise InputError(
+                f"there is no folder of {which} {folder}; give the root below which {below} lies"
+            )
+        return folder
+
+    def _pairs(self) -> Iterator[tuple[Path, Path]]:
+        """Pictures with their label files, by name; label files without a picture are left alone."""
+        images, labels = self._folder("images"), self._folder("labels")
+        suffix = ".png" if self.description.format == "indexed" else ".txt"
+        paths = sorted(
+            path for path in images.iterdir() if path.suffix.lower() in SUFFIXES and path.stem[0] != "."
+        )
+        stems: dict[str, Path] = {}
+        for path in paths:
+            if path.stem in stems:
+                raise InputError(f"{path} and {stems[path.stem].name} would share one label file; rename one")
+            stems[path.stem] = path
+            label = labels / f"{path.stem}{suffix}"
+            if label.is_file():
+                yield path, label
+            elif self.description.missing_labels == "error":
+                raise InputError(
+                    f"the picture {path} has no label file {label}; add it, or say `missing_labels: skip`"
+                )
+
+    def _scan(self, path: Path, label: Path) -> None:
+        size_hw = picture_size(path)
+        indexed = self.description.format == "indexed"
+        found = self._regions(path, label, size_hw) if indexed else self._polygons(label, size_hw)
+        name = self._name(path)
+        for number, (category, cutout) in enumerate(found):
+            self.refs.append(ObjectRef(name, number, category, cutout.area))
+            self._cutouts.append(cutout)
+            self._paths[name] = path
+
+    def _regions(self, path: Path, label: Path, size_hw: tuple[int, int]) -> Iterator[Found]:
+        """Objects of an indexed label picture; its void is kept beside."""
+        indices = read_indices(label)
+        if indices.shape != size_hw:
+            raise InputError(
+                f"the labels {label} are {indices.shape[1]}×{indices.shape[0]} pixels, their picture "
+                f"{path.name} is {size_hw[1]}×{size_hw[0]}; labels must have the size of their pictures"
+            )
+        if self.description.void:
+            self._voids[self._name(path)] = Cutout.of(_region(indices, self.description.void))
+        present = set(np.unique(indices).tolist())
+        for rule in self.description.objects:
+            values = [value for value in rule.values if value in present]
+            groups = [[value] for value in values] if rule.each else [values]
+            for group in filter(None, groups):
+                category = self.description.names.get(group[0], rule.name) if rule.each else rule.name
+                cutouts = _objects_in(_region(indices, group), rule)
+                yield from ((category, cutout) for cutout in cutouts if cutout.area >= rule.min_area)
+
+    def _polygons(self, label: Path, size_hw: tuple[int, int]) -> Iterator[Found]:
+        """Objects of a file of polygons; a line is an object."""
+        for value, polygon_xy in read_polygons(label):
+            cutout = Cutout.of(fill_polygon(polygon_xy, size_hw))
+            for rule in self.description.objects:
+                if value in rule.values and cutout.area >= rule.min_area:
+                    yield self.description.names.get(value, rule.name), cutout
+
+
+def _region(indices: Indices, values: Sequence[int]) -> BoolArray:
+    chosen: BoolArray = np.zeros(0x10000, dtype=bool)
+    chosen[list(values)] = True
+    return indices == values[0] if len(values) == 1 else chosen[indices]
+
+
+def _objects_in(region: BoolArray, rule: ObjectRule) -> Iterable[Cutout]:
+    if rule.parts:
+        return connected_parts(region, max(rule.min_area, rule.min_part))
+    if rule.min_part > 1:
+        kept = np.zeros_like(region)
+        for part in connected_parts(region, rule.min_part):
+            kept |= part.mask()
+        return [Cutout.of(kept)]
+    return [Cutout.of(region)]

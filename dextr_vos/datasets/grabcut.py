@@ -1,0 +1,69 @@
+"""The GrabCut data set on disk: 50 pictures with one outlined object each (Rother et al., SIGGRAPH 2004)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from dextr_vos.datasets.layout import find_root
+from dextr_vos.datasets.objects import Example, ObjectRef
+from dextr_vos.errors import InputError
+from dextr_vos.masks import Labels
+from dextr_vos.pictures import SUFFIXES, read_picture
+
+GET_GRABCUT = (
+    "get the GrabCut data set of Microsoft Research, 50 pictures with ground truth, from "
+    "research.microsoft.com/en-us/um/cambridge/projects/visionimagevideoediting/segmentation/grabcut.htm "
+    "(or an archive of that page) and give the folder with data_GT (pictures) and boundary_GT (their masks)"
+)
+_OBJECT = 255
+
+
+class GrabCutObjects:
+    """The objects of the GrabCut data set, one a picture; see `ObjectSet`.
+
+    Ground truth is 0 background, 255 object; what lies between counts neither way.
+
+    Args:
+        root: the folder with `data_GT` and `boundary_GT`, or the one above it.
+
+    Raises:
+        InputError: the data set is not there, or a picture has no ground truth.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = find_root(root, ("", "grabcut", "GrabCut"), ("data_GT", "boundary_GT"), GET_GRABCUT)
+        self._pictures, self._truths = (
+            {
+                path.stem: path
+                for path in sorted((self._root / folder).iterdir())
+                if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+            }
+            for folder in ("data_GT", "boundary_GT")
+        )
+        lacking = sorted(set(self._pictures) - set(self._truths))
+        if lacking or not self._pictures:
+            what = f"no ground truth of {lacking[0]}" if lacking else "no picture in data_GT"
+            raise InputError(f"{self._root} has {what}; {GET_GRABCUT}")
+        self.refs = [self._ref(name) for name in self._pictures]
+
+    def read(self, index: int) -> Example:
+        """See `ObjectSet.read`."""
+        ref = self.refs[index]
+        image_rgb = read_picture(self._pictures[ref.picture])
+        truth = self._truth(ref.picture)
+        if truth.shape != image_rgb.shape[:2]:
+            raise InputError(f"the ground truth {self._truths[ref.picture]} has not its picture's size")
+        mask = truth == _OBJECT
+        return Example(ref, image_rgb, mask, ~mask & (truth != 0))
+
+    def _truth(self, name: str) -> Labels:
+        # BMP files of several modes; grey, whichever it is
+        return read_picture(self._truths[name])[..., 0]
+
+    def _ref(self, name: str) -> ObjectRef:
+        area = int(np.count_nonzero(self._truth(name) == _OBJECT))
+        if not area:
+            raise InputError(
+                f"expected 255 for the object in the ground truth {self._truths[name]}, found none"
+            )
+        return ObjectRef(name, 0, "object", area)

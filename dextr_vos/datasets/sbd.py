@@ -1,0 +1,126 @@
+"""The Semantic Boundaries Dataset on disk: objects of 11,355 VOC pictures (Hariharan et al., ICCV 2011).
+
+`inst/<picture>.mat` holds `GTinst.Segmentation`, H×W object numbers, and `GTinst.Categories`, their
+VOC classes.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dextr_vos.datasets.index import indexed_refs
+from dextr_vos.datasets.layout import find_root, read_list
+from dextr_vos.datasets.objects import ChosenObjects, Example, JoinedObjects, ObjectRef
+from dextr_vos.datasets.voc import VocObjects, voc_category
+from dextr_vos.errors import InputError
+from dextr_vos.masks import VOID, Labels
+from dextr_vos.pictures import read_picture
+
+GET_SBD = (
+    "get the Semantic Boundaries Dataset (benchmark.tgz) from home.bharathh.info/pubs/codes/SBD and give the "
+    "folder with benchmark_RELEASE/dataset/{img,inst,train.txt,val.txt}"
+)
+_NEEDED = ("img", "inst", "train.txt", "val.txt")
+
+
+class SbdObjects:
+    """The objects of SBD; see `ObjectSet`. `number` is the value in `Segmentation` less one.
+
+    Args:
+        root: `benchmark_RELEASE/dataset`, `benchmark_RELEASE`, or the folder that holds it.
+        split: `train`, `val`, `trainval` for both, or another list beside them.
+        min_area: smaller objects are left out, in pixels.
+        index_folder: where the list of objects is kept; see `indexed_refs`.
+
+    Attributes:
+        pictures: names of all pictures of the split.
+
+    Raises:
+        InputError: the data set is not there or not whole.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        split: str = "train",
+        *,
+        min_area: int = 0,
+        index_folder: Path | None = None,
+    ) -> None:
+        self._root = find_root(root, ("", "dataset", "benchmark_RELEASE/dataset"), _NEEDED, GET_SBD)
+        lists = ("train", "val") if split == "trainval" else (split,)
+        names = [name for part in lists for name in read_list(self._root / f"{part}.txt")]
+        self.pictures = list(dict.fromkeys(names))
+        files = [self._path(name) for name in self.pictures]
+        refs = indexed_refs(f"sbd-{split}", files, self._count, index_folder)
+        self.refs = [ref for ref in refs if ref.area >= min_area]
+
+    def read(self, index: int) -> Example:
+        """See `ObjectSet.read`."""
+        ref = self.refs[index]
+        image_rgb = read_picture(self._root / "img" / f"{ref.picture}.jpg")
+        path = self._path(ref.picture)
+        numbers, _ = read_instances(path)
+        mask = numbers == ref.number + 1
+        if numbers.shape != image_rgb.shape[:2] or not mask.any():
+            raise InputError(f"the labels {path} do not fit their picture or have changed; get them again")
+        return Example(ref, image_rgb, mask, numbers == VOID)
+
+    def _path(self, name: str) -> Path:
+        return self._root / "inst" / f"{name}.mat"
+
+    def _count(self) -> Iterator[ObjectRef]:
+        for name in self.pictures:
+            numbers, classes = read_instances(self._path(name))
+            areas = np.bincount(numbers.ravel(), minlength=VOID + 1)
+            for number in np.flatnonzero(areas[1:VOID]).tolist():
+                category = voc_category(int(classes[number])) if number < len(classes) else "object"
+                yield ObjectRef(name, number, category, int(areas[number + 1]))
+
+
+def read_instances(path: Path) -> tuple[Labels, npt.NDArray[np.int64]]:
+    """Object numbers, H×W uint8, and the VOC class of each object, of an `inst/*.mat` of SBD.
+
+    Raises:
+        InputError: the file is missing, broken or of another kind.
+    """
+    from scipy.io import loadmat
+
+    try:
+        with path.open("rb") as file:
+            instances = loadmat(file, squeeze_me=True)["GTinst"]
+        numbers = np.asarray(instances["Segmentation"].item(), dtype=np.uint8)
+        classes = np.atleast_1d(np.asarray(instances["Categories"].item())).astype(np.int64)
+    except FileNotFoundError:
+        raise InputError(f"there is no {path}; get the Semantic Boundaries Dataset again") from None
+    except Exception as fault:  # scipy raises whatever a broken file leads it to
+        raise InputError(
+            f"cannot read {path}: expected GTinst with Segmentation and Categories, as SBD has it: {fault}"
+        ) from None
+    return numbers, classes
+
+
+def voc_and_sbd(
+    voc_root: Path, sbd_root: Path, *, min_area: int = 0, index_folder: Path | None = None
+) -> JoinedObjects:
+    """VOC train and SBD train and val as one set, without any picture of VOC val.
+
+    This is what the published DEXTR of PASCAL and SBD learned from (Maninis et al., CVPR 2018). A picture in
+    both sets counts once, with the objects that VOC outlined.
+
+    Args:
+        voc_root: see `VocObjects`.
+        sbd_root: see `SbdObjects`.
+        min_area: smaller objects are left out, in pixels.
+        index_folder: where the lists of objects are kept; see `indexed_refs`.
+
+    Raises:
+        InputError: one of the data sets is not there or not whole.
+    """
+    voc = VocObjects(voc_root, "train", min_area=min_area, index_folder=index_folder)
+    held_out = VocObjects(voc_root, "val", index_folder=index_folder)
+    sbd = SbdObjects(sbd_root, "trainval", min_area=min_area, index_folder=index_folder)
+    taken = {*voc.pictures, *held_out.pictures}
+    return JoinedObjects([voc, ChosenObjects(sbd, lambda ref, _: ref.picture not in taken)])

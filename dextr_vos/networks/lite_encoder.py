@@ -1,0 +1,72 @@
+"""The encoder both lite networks share: a small residual network with batch normalisation, strides 2 to 32.
+
+Residual blocks after He et al., CVPR 2016, with an average-pooled short cut (He et al., CVPR 2019). Plain
+3×3 convolutions: on a CPU they are quicker, for what they learn, than depthwise ones.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+WIDTHS = (32, 64, 128, 192, 256)
+DEPTHS = (0, 2, 3, 3, 2)
+
+
+class LiteEncoder(nn.Module):
+    """Five stages, each at half the size of the one before.
+
+    Args:
+        input_channels: of the picture, and whatever comes with it.
+    """
+
+    def __init__(self, input_channels: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            conv_norm(input_channels, WIDTHS[0], stride=2), conv_norm(WIDTHS[0], WIDTHS[0])
+        )
+        self.stages = nn.ModuleList(
+            nn.Sequential(Residual(narrow, wide, stride=2), *(Residual(wide, wide) for _ in range(depth - 1)))
+            for narrow, wide, depth in zip(WIDTHS[:-1], WIDTHS[1:], DEPTHS[1:], strict=True)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Features of N×C×H×W at strides 2, 4, 8, 16, 32, with `WIDTHS` channels."""
+        features = [self.stem(x)]
+        for stage in self.stages:
+            features.append(stage(features[-1]))
+        return features
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions and a short cut.
+
+    Args:
+        narrow: channels in.
+        wide: channels out.
+        stride: of the first convolution and of the short cut.
+    """
+
+    def __init__(self, narrow: int, wide: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = conv_norm(narrow, wide, stride=stride)
+        self.conv2 = nn.Sequential(nn.Conv2d(wide, wide, 3, padding=1, bias=False), nn.BatchNorm2d(wide))
+        same = stride == 1 and narrow == wide
+        self.shortcut: nn.Module = nn.Identity() if same else _projection(narrow, wide, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×narrow×H×W to N×wide×⌈H/stride⌉×⌈W/stride⌉."""
+        return F.relu(self.conv2(self.conv1(x)) + self.shortcut(x), inplace=True)
+
+
+def conv_norm(narrow: int, wide: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """A convolution with batch normalisation and ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(narrow, wide, kernel, stride=stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(wide),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _projection(narrow: int, wide: int, stride: int) -> nn.Sequential:
+    # the mean keeps every pixel, where a strided 1×1 convolution would drop three of four
+    pool: nn.Module = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
+    return nn.Sequential(pool, nn.Conv2d(narrow, wide, 1, bias=False), nn.BatchNorm2d(wide))

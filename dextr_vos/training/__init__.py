@@ -1,0 +1,1 @@
+"""Learning ahead of time: DEXTR and the parent of the propagation networks."""

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from dextr_vos.evaluation.interactive import (
+    VOLUME_THRESHOLDS,
+    Figures,
+    ObjectResult,
+    error_rates,
+    mask_iou,
+    summarize,
+)
+
+NOTHING = np.zeros((20, 30), dtype=bool)
+
+
+def block(y, x, height, width):
+    mask = NOTHING.copy()
+    mask[y : y + height, x : x + width] = True
+    return mask
+
+
+def result(iou, category="cat", **more):
+    plain = {"picture": "p", "number": 1, "area": 50, "error": 0.1, "error_in_box": 0.2}
+    return ObjectResult(category=category, iou=iou, **{**plain, **more})
+
+
+def test_perfect_mask():
+    truth = block(5, 5, 8, 9)
+    assert mask_iou(truth, truth, NOTHING) == 1.0
+    assert error_rates(truth, truth, NOTHING) == (0.0, 0.0)
+
+
+def test_void_counts_neither_way():
+    truth, mask = block(5, 5, 8, 10), block(5, 10, 8, 10)
+    assert mask_iou(mask, truth, NOTHING) == 40 / 120
+    surplus_is_void = block(5, 15, 8, 5)
+    assert mask_iou(mask, truth, surplus_is_void) == 40 / 80
+    assert error_rates(mask, truth, surplus_is_void) == (40 / 560, 40 / 80)
+
+
+def test_error_of_a_mask_beyond_the_box_counts_in_the_picture_alone():
+    truth = block(5, 5, 4, 5)
+    assert error_rates(truth | block(15, 20, 2, 3), truth, NOTHING) == (6 / 600, 0.0)
+
+
+def test_everything_wrong_in_the_box():
+    truth = block(5, 5, 4, 5)
+    assert error_rates(NOTHING, truth, NOTHING) == (20 / 600, 1.0)
+
+
+def test_objects_and_groups_weigh_alike():
+    summary = summarize([result(0.9), result(0.7), result(0.8), result(0.2, "dog", error=0.5)])
+    assert summary.overall.iou == pytest.approx(0.65)
+    assert summary.group_mean.iou == pytest.approx((0.8 + 0.2) / 2)
+    assert {name: group.objects for name, group in summary.groups.items()} == {"cat": 3, "dog": 1}
+    assert summary.overall.error == pytest.approx(0.2)
+    assert summary.group_mean.error == pytest.approx(0.3)
+
+
+def test_apr_is_the_share_above_averaged_over_categories():
+    """As in the release: cat 2 of 3 above 0.7 (0.7 itself is not), dog none."""
+    figures = summarize([result(0.9), result(0.7), result(0.8), result(0.2, "dog")]).group_mean
+    assert figures.above_50 == pytest.approx((1 + 0) / 2)
+    assert figures.above_70 == pytest.approx((2 / 3 + 0) / 2)
+
+
+@pytest.mark.parametrize(("iou", "volume"), [(1.0, 1.0), (0.95, 1.0), (0.55, 5 / 9), (0.1, 0.0), (0.0, 0.0)])
+def test_volume_is_the_share_of_thresholds_below(iou, volume):
+    assert len(VOLUME_THRESHOLDS) == 9
+    assert summarize([result(iou)]).overall.volume == pytest.approx(volume)
+
+
+def test_clicks_never_enough_count_the_limit():
+    results = [result(0.9, clicks_to={0.85: 4, 0.9: 5}), result(0.3, clicks_to={0.85: 7, 0.9: None})]
+    figures = summarize(results, clicks_limit=20).overall
+    assert figures.clicks == {0.85: 5.5, 0.9: 12.5}
+    assert figures.never == {0.85: 0.0, 0.9: 0.5}
+
+
+def test_without_extra_clicks_and_people_nothing_is_made_up():
+    figures = summarize([result(0.9)]).overall
+    assert figures == Figures(1, 0.9, 1.0, 1.0, pytest.approx(8 / 9), 0.1, 0.2, {}, {}, None)
+
+
+def test_people_are_averaged_over_their_objects():
+    figures = summarize([result(0.9, human_iou=0.8), result(0.5, "dog", human_iou=0.6)])
+    assert figures.overall.human_iou == pytest.approx(0.7)
+    assert figures.groups["dog"].human_iou == 0.6
+
+
+def test_nothing_is_refused():
+    with pytest.raises(ValueError, match="nothing"):
+        summarize([])
