@@ -70,7 +70,8 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def narrow_lite(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lite network made thin, for tests in which it matters that it is trained, not how well."""
-    from dextr_vos.networks import lite
+    from dextr_vos.networks import lite_unet
 
-    monkeypatch.setattr(lite, "WIDTHS", (8, 8, 16, 16, 16))
-    monkeypatch.setattr(lite, "DEPTHS", (1, 1, 1, 1, 1))
+    monkeypatch.setattr(lite_unet, "WIDTHS", (8, 8, 16, 16, 16))
+    monkeypatch.setattr(lite_unet, "DEPTHS", (1, 1, 1, 1))
+    monkeypatch.setattr(lite_unet, "DECODER_WIDTHS", (16, 8, 8, 8))

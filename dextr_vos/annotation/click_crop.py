@@ -73,11 +73,34 @@ class ClickCrop:
             S×S×4 float32: R, G, B and the clicks' heat map, all in 0…255.
         """
         box = box_xyxy or self.box(points_xy, (image_rgb.shape[0], image_rgb.shape[1]))
+        heatmap = self.heatmap(points_into_crop(points_xy, box, (self.size_px, self.size_px)))
+        return np.dstack([self.picture(image_rgb, box).astype(np.float32), heatmap])
+
+    def picture(self, image_rgb: ImageRgb, box_xyxy: Box) -> ImageRgb:
+        """The crop of a picture, S×S×3 uint8, black beyond the picture."""
+        cropped = crop(image_rgb, box_xyxy)
+        size = (self.size_px, self.size_px)
+        resized: ImageRgb = cv2.resize(cropped, size, interpolation=self._interpolation(cropped))
+        return resized
+
+    def heatmap(self, points_xy: IntArray) -> FloatArray:
+        """What is drawn of the clicks.
+
+        Args:
+            points_xy: N×2 integers in the resized crop; they may lie outside it.
+
+        Returns:
+            S×S float32 in 0…255.
+        """
         size_hw = (self.size_px, self.size_px)
-        cropped = crop(image_rgb, box)
-        resized = cv2.resize(cropped, size_hw, interpolation=self._interpolation(cropped))
-        heatmap = self._heatmap(points_into_crop(points_xy, box, size_hw), size_hw)
-        return np.dstack([resized.astype(np.float32), heatmap])
+        if self.points == "none":
+            return np.zeros(size_hw, dtype=np.float32)
+        if self.points == "corners":
+            x0, y0, x1, y1 = box_around(points_xy)
+            points_xy = np.array([(x0, y0), (x1, y0), (x0, y1), (x1, y1)])
+        if self.heat == "distance":
+            return distance_map(points_xy, size_hw)
+        return gaussian_heatmap(points_xy, size_hw, self.fwhm_px)
 
     def in_picture(self, prob: FloatArray, points_xy: IntArray, size_hw: tuple[int, int]) -> FloatArray:
         """Put the network's soft mask back into the picture.
@@ -98,16 +121,6 @@ class ClickCrop:
         picture = paste(np.clip(patch, 0, 1), box, size_hw)
         inner = box_around(points_xy, _share(points_xy, self.overlap_share))
         return paste(crop(picture, inner), inner, size_hw)
-
-    def _heatmap(self, points_xy: IntArray, size_hw: tuple[int, int]) -> FloatArray:
-        if self.points == "none":
-            return np.zeros(size_hw, dtype=np.float32)
-        if self.points == "corners":
-            x0, y0, x1, y1 = box_around(points_xy)
-            points_xy = np.array([(x0, y0), (x1, y0), (x0, y1), (x1, y1)])
-        if self.heat == "distance":
-            return distance_map(points_xy, size_hw)
-        return gaussian_heatmap(points_xy, size_hw, self.fwhm_px)
 
     def _interpolation(self, cropped: ImageRgb) -> int:
         if not self.cubic:
@@ -132,10 +145,14 @@ def gaussian_heatmap(points_xy: npt.ArrayLike, size_hw: tuple[int, int], fwhm_px
     decay = -4 * np.log(2) / fwhm_px**2
     across = np.exp(decay * (np.arange(size_hw[1]) - points[:, :1]) ** 2)
     down = np.exp(decay * (np.arange(size_hw[0]) - points[:, 1:]) ** 2)
-    heat = (down[:, :, None] * across[:, None, :]).max(axis=0)
+    heat = np.outer(down[0], across[0])
+    for number in range(1, len(points)):
+        np.maximum(heat, np.outer(down[number], across[number]), out=heat)
     low, high = heat.min(), heat.max()
-    scaled: FloatArray = (255 * (heat - low) / max(high - low, 1e-12)).astype(np.float32)
-    return scaled
+    heat -= low
+    heat *= 255
+    heat /= max(high - low, 1e-12)
+    return heat.astype(np.float32)
 
 
 def distance_map(points_xy: npt.ArrayLike, size_hw: tuple[int, int]) -> FloatArray:

@@ -24,6 +24,7 @@ COMMANDS = (
     "export",
     "synthesize",
     "train-dextr",
+    "train-parent",
 )
 
 

@@ -1,11 +1,13 @@
 """Random changes of a picture and its mask together: geometry on both, colour on the picture alone."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dextr_vos.geometry import IntArray
 from dextr_vos.masks import VOID, Labels
 from dextr_vos.pictures import ImageRgb
 
@@ -20,6 +22,8 @@ class Augmentation:
         scale: factors of size, least and largest.
         shift: largest displacement, as a share of each side.
         brightness: largest share by which brightness, contrast and saturation change.
+        beyond: what comes into the picture from beyond its border: the picture mirrored, which is void, or
+            black background, as in DEXTR's release.
     """
 
     flip: bool = True
@@ -27,6 +31,7 @@ class Augmentation:
     scale: tuple[float, float] = (0.75, 1.25)
     shift: float = 0.0
     brightness: float = 0.0
+    beyond: Literal["mirror", "black"] = "mirror"
 
 
 def augment(
@@ -34,8 +39,8 @@ def augment(
 ) -> tuple[ImageRgb, Labels]:
     """Change a picture and its labels at random.
 
-    The picture is resampled bicubically and mirrored beyond its border; labels are resampled by nearest
-    neighbour and void there, so that invented pixels teach nothing.
+    The picture is resampled bicubically, labels by nearest neighbour. What is mirrored beyond the border is
+    void, so that invented pixels teach nothing.
 
     Args:
         image_rgb: H×W×3 uint8.
@@ -46,15 +51,57 @@ def augment(
     Returns:
         Picture and labels of the same size.
     """
+    image, moved, _ = augment_with_points(
+        image_rgb, labels, np.zeros((0, 2), dtype=np.int64), augmentation, rng
+    )
+    return image, moved
+
+
+def augment_with_points(
+    image_rgb: ImageRgb,
+    labels: Labels,
+    points_xy: IntArray,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+) -> tuple[ImageRgb, Labels, IntArray]:
+    """Change a picture, its labels and points on it at random; see `augment`.
+
+    Args:
+        image_rgb: H×W×3 uint8.
+        labels: H×W uint8.
+        points_xy: N×2 integers in the picture.
+        augmentation: how far.
+        rng: the only source of chance.
+
+    Returns:
+        Picture and labels of the same size, and the points that did not leave the picture.
+    """
     matrix = _random_affine(labels.shape, augmentation, rng)
     size = (labels.shape[1], labels.shape[0])
-    image = cv2.warpAffine(image_rgb, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    mirror = augmentation.beyond == "mirror"
+    image = cv2.warpAffine(
+        image_rgb,
+        matrix,
+        size,
+        flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REFLECT_101 if mirror else cv2.BORDER_CONSTANT,
+    )
     moved = cv2.warpAffine(
-        labels, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=VOID
+        labels,
+        matrix,
+        size,
+        flags=cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=VOID if mirror else 0,
     )
     if augmentation.brightness > 0:
         image = _random_colour(image, augmentation.brightness, rng)
-    return image, moved
+    return image, moved, _moved_points(points_xy, matrix, size)
+
+
+def _moved_points(points_xy: IntArray, matrix: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> IntArray:
+    moved: IntArray = np.rint(points_xy @ matrix[:, :2].T + matrix[:, 2]).astype(np.int64)
+    return moved[((moved >= 0) & (moved < size_wh)).all(axis=1)]
 
 
 def _random_affine(

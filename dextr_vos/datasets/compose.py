@@ -80,7 +80,7 @@ def compose(example: Example, draw: Draw, how: Composition, longest: int, rng: n
     Returns:
         The surroundings of the target, not much more.
     """
-    target = _moved(example, how, longest, rng)
+    target = moved(example, how, longest, rng)
     target = replace(target, image_rgb=change_colours(target.image_rgb, how.photometry, rng))
     if rng.random() < how.paste:
         target = _pasted(target, draw, how, longest, rng)
@@ -91,7 +91,7 @@ def compose(example: Example, draw: Draw, how: Composition, longest: int, rng: n
     return replace(target, image_rgb=change_sharpness(target.image_rgb, how.photometry, rng))
 
 
-def _moved(example: Example, how: Composition, longest: float, rng: np.random.Generator) -> Layer:
+def moved(example: Example, how: Composition, longest: float, rng: np.random.Generator) -> Layer:
     """The object with its surroundings under a random affine map."""
     x, y, width, height = cv2.boundingRect(example.mask.view(np.uint8))
     scale = longest * rng.uniform(*how.size) / max(width, height)
@@ -122,7 +122,7 @@ def _random_linear(how: Composition, rng: np.random.Generator) -> npt.NDArray[np
 
 
 def _other(draw: Draw, how: Composition, longest: int, rng: np.random.Generator) -> Layer:
-    layer = _moved(draw(rng), how, longest * rng.uniform(0.3, 1.0), rng)
+    layer = moved(draw(rng), how, longest * rng.uniform(0.3, 1.0), rng)
     return replace(layer, image_rgb=change_colours(layer.image_rgb, how.photometry, rng))
 
 
@@ -132,31 +132,31 @@ def _pasted(target: Layer, draw: Draw, how: Composition, longest: int, rng: np.r
     skin = _filling(draw(rng).image_rgb, shape, rng) if rng.random() < how.retexture else target.image_rgb
     ground = change_colours(_filling(draw(rng).image_rgb, shape, rng), how.photometry, rng)
     if rng.random() < how.neighbour:
-        other = _placed(_other(draw, how, longest, rng), target.mask, rng)
-        ground = _blend(ground, other, rng)
-    image = _blend(ground, replace(target, image_rgb=skin), rng)
+        other = placed(_other(draw, how, longest, rng), target.mask, rng)
+        ground = blend(ground, other, rng)
+    image = blend(ground, replace(target, image_rgb=skin), rng)
     return Layer(image, target.mask, np.zeros_like(target.mask))
 
 
 def _occluded(target: Layer, other: Layer, rng: np.random.Generator) -> Layer:
     """The target behind another object; unchanged where too little of it would be left."""
-    other = _placed(other, target.mask, rng)
+    other = placed(other, target.mask, rng)
     left = target.mask & ~other.mask
     if np.count_nonzero(left) < max(_LEAST_LEFT * np.count_nonzero(target.mask), _LEAST_PIXELS):
         return target
-    return Layer(_blend(target.image_rgb, other, rng), left, target.void & ~other.mask)
+    return Layer(blend(target.image_rgb, other, rng), left, target.void & ~other.mask)
 
 
 def _united(target: Layer, other: Layer, rng: np.random.Generator) -> Layer:
     """The target with another object before it, both as one; unchanged where they do not touch."""
-    other = _placed(other, target.mask, rng)
+    other = placed(other, target.mask, rng)
     if not np.any(target.mask & other.mask):
         return target
     mask = target.mask | other.mask
-    return Layer(_blend(target.image_rgb, other, rng), mask, target.void & ~mask)
+    return Layer(blend(target.image_rgb, other, rng), mask, target.void & ~mask)
 
 
-def _placed(other: Layer, mask: BoolArray, rng: np.random.Generator) -> Layer:
+def placed(other: Layer, mask: BoolArray, rng: np.random.Generator) -> Layer:
     """Another layer moved into the frame of `mask`, its object's centre on a random pixel of `mask`'s box."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     ox, oy, other_w, other_h = cv2.boundingRect(other.mask.view(np.uint8))
@@ -186,7 +186,7 @@ def _filling(image_rgb: ImageRgb, shape: tuple[int, ...], rng: np.random.Generat
     return filled
 
 
-def _blend(ground: ImageRgb, layer: Layer, rng: np.random.Generator) -> ImageRgb:
+def blend(ground: ImageRgb, layer: Layer, rng: np.random.Generator) -> ImageRgb:
     """The layer's object over another picture of its size, with a soft edge of a random width."""
     alpha = cv2.GaussianBlur(layer.mask.astype(np.float32), (0, 0), rng.uniform(0.4, 1.2))[..., None]
     blended: ImageRgb = (ground + alpha * (layer.image_rgb.astype(np.float32) - ground) + 0.5).astype(

@@ -1,20 +1,17 @@
-"""Lite DEXTR: crop and clicks in, one mask out; a small encoder and a decoder that climbs back to stride 2.
+"""Lite DEXTR: crop and clicks in, the logits of one object out (the task of Maninis et al., CVPR 2018)."""
 
-The task is that of Maninis et al., CVPR 2018; the shape is that of U-Net (Ronneberger et al., MICCAI 2015).
-"""
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dextr_vos.networks.lite_encoder import WIDTHS, LiteEncoder, conv_norm
+from dextr_vos.networks import lite_unet
 
-DECODER_WIDTHS = (96, 64, 48, 32)
 INPUT_CHANNELS = 4
 
-# mean and standard deviation in 0…255: red, green, blue of natural pictures, and the heat map of clicks
-_MEAN = (123.7, 116.3, 103.5, 0.0)
-_STD = (58.4, 57.1, 57.4, 128.0)
+# of the heat map of clicks, which is zero nearly everywhere
+_HEAT_MEAN, _HEAT_STD = 0.0, 128.0
 
 
 class LiteDextr(nn.Module):
@@ -25,19 +22,12 @@ class LiteDextr(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = LiteEncoder(INPUT_CHANNELS)
-        below = (WIDTHS[-1], *DECODER_WIDTHS[:-1])
-        beside = WIDTHS[-2::-1]
-        self.reduce = nn.ModuleList(
-            conv_norm(wide, narrow, kernel=1) for wide, narrow in zip(below, DECODER_WIDTHS, strict=True)
-        )
-        self.merge = nn.ModuleList(
-            nn.Sequential(conv_norm(narrow + skip, narrow), conv_norm(narrow, narrow))
-            for narrow, skip in zip(DECODER_WIDTHS, beside, strict=True)
-        )
-        self.score = nn.Conv2d(DECODER_WIDTHS[-1], 1, 1)
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_STD).view(1, -1, 1, 1), persistent=False)
+        self.encoder = lite_unet.LiteEncoder(INPUT_CHANNELS)
+        self.decoder = lite_unet.LiteDecoder()
+        self.score = nn.Conv2d(lite_unet.DECODER_WIDTHS[-1], 1, 1)
+        mean, std = (*lite_unet.MEAN_RGB, _HEAT_MEAN), (*lite_unet.STD_RGB, _HEAT_STD)
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits.
@@ -49,9 +39,10 @@ class LiteDextr(nn.Module):
             N×1×H×W.
         """
         features = self.encoder((inputs - self.mean) / self.std)
-        x = features.pop()  # H/32
-        for reduce, merge in zip(self.reduce, self.merge, strict=True):
-            skip = features.pop()  # H/16, H/8, H/4, H/2
-            x = F.interpolate(reduce(x), size=skip.shape[-2:], mode="nearest")
-            x = merge(torch.cat([x, skip], dim=1))
-        return F.interpolate(self.score(x), size=inputs.shape[-2:], mode="bilinear", align_corners=False)
+        logits = self.score(self.decoder(features)[-1])  # H/2
+        return F.interpolate(logits, size=inputs.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def is_lite_dextr(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state is one of `LiteDextr`, told by its keys."""
+    return "score.weight" in state and any(key.startswith("encoder.stem.") for key in state)

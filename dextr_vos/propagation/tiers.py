@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.errors import InputError
 from dextr_vos.networks import lite, osvos
+from dextr_vos.networks.lite_dextr import is_lite_dextr
 from dextr_vos.networks.losses import Average
+from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.networks.weights import load_into, read_state_dict, repeat_objects
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,7 @@ class Tier:
         prepare: N×H×W×3 uint8 RGB to the tensor the network takes.
         optimizer: of a network, for online fine-tuning.
         recipe: how it is fine-tuned.
+        shipped: its parent inside the package, see `networks.shipped`; None where there is none.
     """
 
     name: str
@@ -75,6 +78,13 @@ class Tier:
     prepare: Callable[[npt.NDArray[np.uint8]], Tensor]
     optimizer: Callable[[Any], torch.optim.Optimizer]
     recipe: Recipe
+    shipped: str | None = None
+
+    def parent(self, asked: str | None) -> Path | None:
+        """The checkpoint to start from: what was asked for, the shipped one, or none for "none"."""
+        if asked is not None:
+            return None if asked == "none" else Path(asked)
+        return None if self.shipped is None else shipped_weights(self.shipped)
 
 
 def _lite_optimizer(network: nn.Module) -> torch.optim.Optimizer:
@@ -98,6 +108,7 @@ LITE = Tier(
         side_weight=0.3,
         augmentation=Augmentation(shift=0.1, brightness=0.2),
     ),
+    shipped="lite-parent",
 )
 
 # the published online training: 2,000 steps of 5 passes on full frames, loss on the fused score alone
@@ -134,15 +145,18 @@ def tier_named(name: str) -> Tier:
     return TIERS[name]
 
 
-def build_network(tier: Tier, num_objects: int, seed: int, parent: Path | None = None) -> nn.Module:
+def build_network(
+    tier: Tier, num_objects: int, seed: int, parent: Path | None = None, freeze_norm: bool = True
+) -> nn.Module:
     """A network ready to be fine-tuned.
 
     Args:
         tier: its kind.
         num_objects: K.
         seed: of the initial weights.
-        parent: checkpoint to start from; its one object becomes K. For OSVOS also ImageNet starts:
-            torchvision's VGG-16 (`.pth`) or `vgg_caffe.mat`.
+        parent: checkpoint to start from; its one object becomes K. For lite also a lite DEXTR. For OSVOS
+            also ImageNet starts: torchvision's VGG-16 (`.pth`) or `vgg_caffe.mat`.
+        freeze_norm: keep the parent's statistics of batch norms.
 
     Raises:
         WeightsError: the parent is broken or does not fit.
@@ -161,5 +175,11 @@ def build_network(tier: Tier, num_objects: int, seed: int, parent: Path | None =
     if isinstance(network, osvos.Osvos) and any(key.startswith("features.") for key in state):
         osvos.load_imagenet_torchvision(network, state)
         return network
-    load_into(network, repeat_objects(state, num_objects), parent)
+    if isinstance(network, lite.LitePropagation) and is_lite_dextr(state):
+        state = lite.from_lite_dextr(network, state)
+    else:
+        state = repeat_objects(state, num_objects)
+    load_into(network, state, parent)
+    if freeze_norm and isinstance(network, lite.LitePropagation):
+        network.freeze_norm()
     return network

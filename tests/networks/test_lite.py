@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from dextr_vos.networks.lite import LitePropagation, lite_input
+from dextr_vos.networks.lite import LitePropagation, from_lite_dextr, lite_input
+from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.losses import class_balanced_bce
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -14,7 +15,7 @@ def test_scores_have_the_size_of_the_frames(size_hw, objects):
     network = LitePropagation(objects).eval()
     with torch.inference_mode():
         scores = network(torch.randn(2, 3, *size_hw))
-    assert len(scores) == 6
+    assert len(scores) == 4
     assert all(score.shape == (2, objects, *size_hw) for score in scores)
     assert all(score.isfinite().all() for score in scores)
 
@@ -27,10 +28,26 @@ def test_samples_of_a_batch_do_not_see_one_another():
     assert torch.allclose(together[1:2], alone, atol=1e-5)
 
 
-def test_training_and_evaluation_compute_the_same():
-    network, frames = LitePropagation(1), torch.randn(1, 3, 48, 64)
+def test_with_frozen_norms_training_and_evaluation_compute_the_same():
+    network, frames = LitePropagation(1), torch.randn(2, 3, 48, 64)
     with torch.no_grad():
+        assert not torch.allclose(network.train()(frames)[-1], network.eval()(frames)[-1])
+        network.freeze_norm()
+        statistics = {key: value.clone() for key, value in network.named_buffers()}
         assert torch.equal(network.train()(frames)[-1], network.eval()(frames)[-1])
+    assert all(torch.equal(value, statistics[key]) for key, value in network.named_buffers())
+
+
+def test_it_starts_from_lite_dextr():
+    dextr, network = LiteDextr(), LitePropagation(2)
+    state = from_lite_dextr(network, dextr.state_dict())
+    network.load_state_dict(state)
+    frames = torch.randn(1, 3, 48, 64)
+    with torch.no_grad():
+        ours = network.eval().decoder(network.encoder(frames))[-1]
+        heat = torch.zeros(1, 1, 48, 64)
+        theirs = dextr.eval().decoder(dextr.encoder(torch.cat([frames, heat], dim=1)))[-1]
+    assert torch.allclose(ours, theirs, atol=1e-5)
 
 
 def test_every_parameter_learns_from_the_losses():
@@ -45,7 +62,7 @@ def test_every_parameter_learns_from_the_losses():
 
 
 def test_it_is_small():
-    assert sum(parameter.numel() for parameter in LitePropagation(1).parameters()) < 2_000_000
+    assert sum(parameter.numel() for parameter in LitePropagation(1).parameters()) < 6_500_000
 
 
 def test_input_is_normalised_rgb():

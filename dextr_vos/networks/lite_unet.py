@@ -1,14 +1,23 @@
-"""The encoder both lite networks share: a small residual network with batch normalisation, strides 2 to 32.
+"""What both lite networks are made of: a small residual encoder and a decoder that climbs back to stride 2.
 
-Residual blocks after He et al., CVPR 2016, with an average-pooled short cut (He et al., CVPR 2019). Plain
-3×3 convolutions: on a CPU they are quicker, for what they learn, than depthwise ones.
+Residual blocks after He et al., CVPR 2016, with an average-pooled short cut (He et al., CVPR 2019), in the
+shape of U-Net (Ronneberger et al., MICCAI 2015). Plain 3×3 convolutions: on a CPU they are quicker, for what
+they learn, than depthwise ones.
 """
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 WIDTHS = (32, 64, 128, 192, 256)
-DEPTHS = (0, 2, 3, 3, 2)
+DEPTHS = (2, 3, 3, 2)
+DECODER_WIDTHS = (96, 64, 48, 32)
+
+# mean and standard deviation of natural pictures in 0…255, red, green, blue
+MEAN_RGB = (123.7, 116.3, 103.5)
+STD_RGB = (58.4, 57.1, 57.4)
 
 
 class LiteEncoder(nn.Module):
@@ -25,7 +34,7 @@ class LiteEncoder(nn.Module):
         )
         self.stages = nn.ModuleList(
             nn.Sequential(Residual(narrow, wide, stride=2), *(Residual(wide, wide) for _ in range(depth - 1)))
-            for narrow, wide, depth in zip(WIDTHS[:-1], WIDTHS[1:], DEPTHS[1:], strict=True)
+            for narrow, wide, depth in zip(WIDTHS[:-1], WIDTHS[1:], DEPTHS, strict=True)
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -34,6 +43,32 @@ class LiteEncoder(nn.Module):
         for stage in self.stages:
             features.append(stage(features[-1]))
         return features
+
+
+class LiteDecoder(nn.Module):
+    """From the encoder's features back to stride 2, one stride at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        below = (WIDTHS[-1], *DECODER_WIDTHS[:-1])
+        beside = WIDTHS[-2::-1]
+        self.reduce = nn.ModuleList(
+            conv_norm(wide, narrow, kernel=1) for wide, narrow in zip(below, DECODER_WIDTHS, strict=True)
+        )
+        self.merge = nn.ModuleList(
+            nn.Sequential(conv_norm(narrow + skip, narrow), conv_norm(narrow, narrow))
+            for narrow, skip in zip(DECODER_WIDTHS, beside, strict=True)
+        )
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Features at strides 16, 8, 4, 2, with `DECODER_WIDTHS` channels, from those of `LiteEncoder`."""
+        x = features[-1]
+        climbed = []
+        for reduce, merge, skip in zip(self.reduce, self.merge, features[-2::-1], strict=True):
+            x = F.interpolate(reduce(x), size=skip.shape[-2:], mode="nearest")
+            x = merge(torch.cat([x, skip], dim=1))
+            climbed.append(x)
+        return climbed
 
 
 class Residual(nn.Module):

@@ -1,0 +1,56 @@
+"""The weights that lie inside the package: where they are, and that they are what was shipped.
+
+docs/models.md is their model card.
+"""
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from dextr_vos.errors import WeightsError
+from dextr_vos.networks.weights import read_metadata, read_state_dict, save
+
+# SHA-256 of the files in dextr_vos/weights
+CHECKSUMS = {
+    "lite-dextr": "",
+    "lite-parent": "",
+}
+
+
+@cache
+def shipped_weights(name: str) -> Path:
+    """The file of a shipped network.
+
+    Args:
+        name: a key of `CHECKSUMS`.
+
+    Raises:
+        WeightsError: the file is missing or is not the one that was shipped.
+    """
+    path = Path(str(files("dextr_vos") / "weights" / f"{name}.safetensors"))
+    if not path.is_file():
+        raise WeightsError(f"the shipped weights {path} are missing; install dextr-vos again")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != CHECKSUMS[name]:
+        raise WeightsError(
+            f"the shipped weights {path} are not as they were shipped; install dextr-vos again"
+        )
+    return path
+
+
+def write_half(source: Path, target: Path) -> str:
+    """Weights in half precision, as they are shipped.
+
+    Args:
+        source: safetensors file as a training leaves it.
+        target: file to write.
+
+    Returns:
+        The SHA-256 of the file.
+
+    Raises:
+        WeightsError: the source is missing, broken, or not safetensors.
+    """
+    metadata, state = read_metadata(source), read_state_dict(source)
+    save(target, {key: t.half() if t.is_floating_point() else t for key, t in state.items()}, metadata)
+    return hashlib.sha256(target.read_bytes()).hexdigest()
