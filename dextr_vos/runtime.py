@@ -47,6 +47,25 @@ def _require_cuda(device: torch.device) -> None:
         raise InputError(f"the device {device} was asked for, there are {count}: cuda:0 to cuda:{count - 1}")
 
 
+def computes_faster_in_half(device: torch.device) -> bool:
+    """Whether a device multiplies faster in bf16: CUDA from Ampere on, CPUs with matrix units (AMX)."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
+
+
+def autocast(device: torch.device, wanted: bool = True) -> torch.autocast:
+    """A block in which networks compute in bf16, where that is wanted and faster.
+
+    Args:
+        device: where they compute.
+        wanted: False leaves everything in fp32.
+    """
+    return torch.autocast(
+        device.type, dtype=torch.bfloat16, enabled=wanted and computes_faster_in_half(device)
+    )
+
+
 def seed_everything(seed: int, deterministic: bool = False) -> None:
     """Seed Python, NumPy's global generator and PyTorch on every device.
 

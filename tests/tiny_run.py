@@ -16,7 +16,9 @@ from dextr_vos.record import RunRecord
 
 CPU = torch.device("cpu")
 TINY_LITE = replace(
-    LITE, recipe=replace(LITE.recipe, batch=1, max_steps=8, window=3, tolerance=-9.0, cooldown=2)
+    LITE,
+    half=False,
+    recipe=replace(LITE.recipe, batch=1, max_steps=8, window=3, tolerance=-9.0, cooldown=2),
 )
 TINY_OSVOS = replace(OSVOS, recipe=replace(OSVOS.recipe, max_steps=2, passes=2))
 

@@ -146,8 +146,9 @@ def gaussian_heatmap(points_xy: npt.ArrayLike, size_hw: tuple[int, int], fwhm_px
     across = np.exp(decay * (np.arange(size_hw[1]) - points[:, :1]) ** 2)
     down = np.exp(decay * (np.arange(size_hw[0]) - points[:, 1:]) ** 2)
     heat = np.outer(down[0], across[0])
+    further = np.empty_like(heat)
     for number in range(1, len(points)):
-        np.maximum(heat, np.outer(down[number], across[number]), out=heat)
+        np.maximum(heat, np.outer(down[number], across[number], out=further), out=heat)
     low, high = heat.min(), heat.max()
     heat -= low
     heat *= 255

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dextr_vos.annotation.click_crop import ClickCrop
+from dextr_vos.annotation.refine import refine_by_colour
 from dextr_vos.geometry import FloatArray, IntArray
 from dextr_vos.networks.dextr import upsample_logits
 from dextr_vos.pictures import ImageRgb
@@ -24,6 +25,7 @@ class DextrSegmenter:
         threshold: a pixel belongs to the object above this.
         name: of the engine.
         mirror: average with the mirrored crop's mask; twice the work.
+        refine: let colours decide where the network is unsure, see `refine_by_colour`.
         batch_size: objects that go through the network together.
     """
 
@@ -35,6 +37,7 @@ class DextrSegmenter:
         threshold: float = PAPER_THRESHOLD,
         name: str = "dextr",
         mirror: bool = False,
+        refine: bool = False,
         batch_size: int = 4,
     ) -> None:
         self.name = name
@@ -43,6 +46,7 @@ class DextrSegmenter:
         self._device = device
         self._crop = crop or ClickCrop()
         self._mirror = mirror
+        self._refine = refine
         self._batch_size = batch_size
 
     def segment(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
@@ -51,7 +55,11 @@ class DextrSegmenter:
         size_hw = (image_rgb.shape[0], image_rgb.shape[1])
         for start in range(0, len(objects_xy), self._batch_size):
             batch_xy = objects_xy[start : start + self._batch_size]
-            probs = self._forward(np.stack([self._crop.inputs(image_rgb, points) for points in batch_xy]))
+            inputs = np.stack([self._crop.inputs(image_rgb, points) for points in batch_xy])
+            probs = self._forward(inputs)
+            if self._refine:
+                crops = inputs[..., :3].round().astype(np.uint8)
+                probs = np.stack([refine_by_colour(*pair) for pair in zip(probs, crops, strict=True)])
             masks += [
                 self._crop.in_picture(prob, points, size_hw)
                 for prob, points in zip(probs, batch_xy, strict=True)

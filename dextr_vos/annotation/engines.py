@@ -1,14 +1,21 @@
 """The engines by name: which segmenter `--engine` and `--weights` stand for."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dextr_vos.annotation.segmenter import Segmenter
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.geometry import FloatArray, IntArray
 from dextr_vos.pictures import ImageRgb
 
-ENGINES = ("grabcut", "dextr")
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from dextr_vos.annotation.click_crop import ClickCrop
+
+ENGINES = ("lite", "dextr", "grabcut")
 
 
 class GrabCutSegmenter:
@@ -28,40 +35,83 @@ def make_segmenter(engine: str | None = None, weights: Path | None = None, devic
     """The segmenter for an engine's name.
 
     Args:
-        engine: "grabcut" or "dextr"; None takes DEXTR when there are weights, else GrabCut.
-        weights: checkpoint for DEXTR, `.pth` as published or `.safetensors`.
-        device: where DEXTR runs, see `pick_device`.
+        engine: "lite", the small DEXTR; "dextr", the published one; "grabcut". None takes what the weights
+            are for, and lite where there are none.
+        weights: checkpoint, `.pth` as published or `.safetensors`; lite has its own inside the package.
+        device: where the network runs, see `pick_device`.
 
     Raises:
         InputError: an unknown engine, DEXTR without weights, or weights for GrabCut.
-        WeightsError: the checkpoint is broken or is not one of DEXTR.
+        WeightsError: the checkpoint is broken or is not one of the engine.
     """
-    engine = engine or ("dextr" if weights else "grabcut")
+    if engine is not None and engine not in ENGINES:
+        raise InputError(f"unknown engine '{engine}'; expected one of {', '.join(ENGINES)}")
     if engine == "grabcut":
         if weights is not None:
-            raise InputError("the engine grabcut takes no --weights; leave them out or take --engine dextr")
+            raise InputError(
+                "the engine grabcut takes no --weights; leave them out or take --engine lite or dextr"
+            )
         return GrabCutSegmenter()
-    if engine != "dextr":
-        raise InputError(f"unknown engine '{engine}'; expected one of {', '.join(ENGINES)}")
-    if weights is None:
+    if engine == "dextr" and weights is None:
         raise InputError("the engine dextr needs --weights PATH, a published .pth or a .safetensors file")
-    return _load_dextr(weights, device)
+    return _load(engine, weights, device)
 
 
-def _load_dextr(weights: Path, device: str) -> Segmenter:
+def _load(engine: str | None, weights: Path | None, device: str) -> Segmenter:
     # PyTorch takes seconds to import, and GrabCut does without
     from dextr_vos.annotation.dextr import DextrSegmenter
-    from dextr_vos.networks.dextr import Dextr
-    from dextr_vos.networks.weights import dextr_head, load_into, read_state_dict
+    from dextr_vos.networks.lite_dextr import LiteDextr, is_lite_dextr
+    from dextr_vos.networks.shipped import shipped_weights
+    from dextr_vos.networks.weights import load_into, read_state_dict
     from dextr_vos.runtime import pick_device
 
-    state = read_state_dict(weights)
+    path = weights or shipped_weights("lite-dextr")
+    state = read_state_dict(path)
+    told = _metadata(path)
+    is_lite = is_lite_dextr(state)
+    if engine is not None and is_lite != (engine == "lite"):
+        kind = "of the lite DEXTR" if is_lite else "not of the lite DEXTR"
+        raise WeightsError(
+            f"{path} is {kind}, the engine asked for is {engine}; take the other engine or other weights"
+        )
+    network: nn.Module = LiteDextr() if is_lite else _paper_network(path, state, told)
+    load_into(network, state, path)
+    crop, threshold = _look(path, told, is_lite)
+    name = "lite" if is_lite else "dextr"
+    return DextrSegmenter(network, pick_device(device), crop, threshold, name, refine=is_lite)
+
+
+def _paper_network(path: Path, state: "Mapping[str, Tensor]", told: Mapping[str, str]) -> "nn.Module":
+    from dextr_vos.networks.dextr import RESNET101_BLOCKS, Dextr
+    from dextr_vos.networks.weights import dextr_head
+
     head = dextr_head(state)
     if head is None:
         raise WeightsError(
-            f"{weights} is no DEXTR checkpoint: it has neither the PSP nor the ASPP head (layer5.*); "
+            f"{path} is no DEXTR checkpoint: it has neither the PSP nor the ASPP head (layer5.*); "
             "give dextr_pascal-sbd.pth, dextr_pascal.pth, dextr_coco.pth or one trained by this package"
         )
-    network = Dextr(head=head)
-    load_into(network, state, weights)
-    return DextrSegmenter(network, pick_device(device))
+    return Dextr(head=head, blocks=tuple(json.loads(told.get("blocks", json.dumps(RESNET101_BLOCKS)))))
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """What a training wrote beside its weights; nothing for a published checkpoint."""
+    from dextr_vos.networks.weights import read_metadata
+
+    return read_metadata(path) if path.suffix == ".safetensors" else {}
+
+
+def _look(path: Path, told: Mapping[str, str], is_lite: bool) -> tuple["ClickCrop", float]:
+    """What the network was trained to see, and what counts as object."""
+    from dextr_vos.annotation.click_crop import ClickCrop
+    from dextr_vos.annotation.dextr import PAPER_THRESHOLD
+
+    if "crop" not in told and is_lite:
+        raise WeightsError(
+            f"{path} does not say what its network looks at; take a .safetensors of train-dextr"
+        )
+    try:
+        crop = ClickCrop(**json.loads(told["crop"])) if "crop" in told else ClickCrop()
+        return crop, float(told.get("threshold", PAPER_THRESHOLD))
+    except (TypeError, ValueError) as fault:
+        raise WeightsError(f"{path} has settings beside its weights that cannot be read: {fault}") from None

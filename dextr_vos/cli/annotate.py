@@ -36,10 +36,14 @@ import rich_click as click
 @click.option("--seed", default=0, show_default=True, help="With --simulate: of the jitter.")
 @click.option(
     "--engine",
-    type=click.Choice(["grabcut", "dextr"]),
-    help="What makes masks of clicks: dextr when there are --weights, else grabcut.",
+    type=click.Choice(["lite", "dextr", "grabcut"]),
+    help="What makes masks of clicks: lite, or what the --weights are for.",
 )
-@click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint of DEXTR (.pth, .safetensors).")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Checkpoint of a DEXTR (.pth, .safetensors); lite has its own inside the package.",
+)
 @click.option(
     "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, mps."
 )

@@ -29,13 +29,19 @@ def command(config: Path, device: str, settings: tuple[str, ...]) -> None:
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.config import load_settings
     from dextr_vos.interrupt import interruptible
+    from dextr_vos.networks.shipped import write_half
     from dextr_vos.runtime import pick_device
+    from dextr_vos.training.dextr_data import is_main_process
     from dextr_vos.training.parent import ParentSettings, train_parent
 
     loaded = load_settings(ParentSettings, config, settings)
     chosen = None if device == "auto" else pick_device(device)
     with interruptible() as stop_asked, progress_bars() as bar:
         outcome = train_parent(loaded, config.parent, chosen, bar("training"), stop_asked)
-    scores = ", ".join(f"{name} {value:.3f}" for name, value in outcome.scores.items())
-    click.echo(f"trained {outcome.steps} steps ({outcome.seconds:.0f} s), loss {outcome.loss:.3f}; {scores}")
-    click.echo(f"weights in {loaded.out / 'best.safetensors'} and {loaded.out / 'last.safetensors'}")
+    if not is_main_process():
+        return
+    scores = "".join(f"; {name} {value:.3f}" for name, value in outcome.scores.items())
+    click.echo(f"trained {outcome.steps} steps ({outcome.seconds:.0f} s), loss {outcome.loss:.3f}{scores}")
+    half = loaded.out / "half.safetensors"
+    checksum = write_half(loaded.out / "last.safetensors", half)
+    click.echo(f"weights in {loaded.out / 'last.safetensors'}; in half precision: {half}, SHA-256 {checksum}")

@@ -27,13 +27,12 @@ POOR_IOU = 0.6
     type=click.Choice(["lite", "osvos"]),
     default="lite",
     show_default=True,
-    help="lite: small and quick. osvos: VGG-16 as published, wants its --parent.",
+    help="lite: small and quick, with a trained start. osvos: VGG-16 as published, wants its --parent.",
 )
 @click.option(
     "--parent",
-    type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Checkpoint to start from, see docs/checkpoints.md.",
+    help="Checkpoint to start from, see docs/checkpoints.md; none: random weights. lite ships its own.",
 )
 @click.option(
     "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, mps."
@@ -45,7 +44,7 @@ def command(
     keyframes: Path,
     out: Path,
     network: str,
-    parent: Path | None,
+    parent: str | None,
     device: str,
     seed: int,
     max_steps: int | None,
@@ -66,6 +65,7 @@ def command(
     if not 0 <= seed < 2**32:
         raise InputError(f"--seed is a whole number from 0 to {2**32 - 1}, got {seed}")
     opened = open_clip(clip)
+    tier = tier_named(network)
     with (
         interruptible() as stop_asked,
         progress_bars() as bar,
@@ -74,9 +74,9 @@ def command(
             opened,
             keyframes,
             out,
-            tier_named(network),
+            tier,
             device=pick_device(device),
-            parent=parent,
+            parent=tier.parent(parent),
             seed=seed,
             max_steps=max_steps,
             on_step=bar("fine-tuning"),

@@ -4,7 +4,7 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dextr_vos.config import Settings
 from dextr_vos.datasets.objects import ChosenObjects, ObjectSet
@@ -13,6 +13,15 @@ from dextr_vos.errors import ConfigError
 Kind = Literal["voc", "sbd", "voc+sbd", "coco", "davis", "folder"]
 
 _HOLD_OUT_BUCKETS = 1000
+# where the settings name none; other kinds have none
+_SPLITS = {"voc": "train", "sbd": "train", "coco": "train2017", "davis": "train"}
+# settings that would do nothing with other kinds
+_ONLY_FOR: dict[str, tuple[str, ...]] = {
+    "split": tuple(_SPLITS),
+    "sbd_root": ("voc+sbd",),
+    "description": ("folder",),
+    "categories": ("coco",),
+}
 
 
 class DataSettings(Settings):
@@ -41,8 +50,21 @@ class DataSettings(Settings):
     every: int = Field(default=1, ge=1)
     categories: tuple[str, ...] = ()
     min_area: int = Field(default=0, ge=0)
-    max_area: int | None = None
+    max_area: int | None = Field(default=None, ge=0)
     repeat: float = Field(default=1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "DataSettings":
+        for name, kinds in _ONLY_FOR.items():
+            if getattr(self, name) != type(self).model_fields[name].default and self.kind not in kinds:
+                raise ValueError(f"expected {name} with the kind {' or '.join(kinds)}, got {self.kind}")
+        return self
+
+    def told(self) -> str:
+        """The data set in a few words, for a log."""
+        if self.description is not None:
+            return f"{self.kind} {self.description.stem}"
+        return " ".join(filter(None, [self.kind, self.split or _SPLITS.get(self.kind)]))
 
 
 def open_objects(data: DataSettings, data_root: Path, beside: Path) -> ObjectSet:
@@ -59,6 +81,7 @@ def open_objects(data: DataSettings, data_root: Path, beside: Path) -> ObjectSet
     """
     # the readers' libraries differ; only the one that is needed is imported
     root = data_root / data.root
+    split = data.split or _SPLITS.get(data.kind, "")
     objects: ObjectSet
     if data.kind == "folder":
         from dextr_vos.datasets.folder import FolderObjects
@@ -69,11 +92,11 @@ def open_objects(data: DataSettings, data_root: Path, beside: Path) -> ObjectSet
     elif data.kind == "voc":
         from dextr_vos.datasets.voc import VocObjects
 
-        objects = VocObjects(root, data.split or "train")
+        objects = VocObjects(root, split)
     elif data.kind == "sbd":
         from dextr_vos.datasets.sbd import SbdObjects
 
-        objects = SbdObjects(root, data.split or "train")
+        objects = SbdObjects(root, split)
     elif data.kind == "voc+sbd":
         from dextr_vos.datasets.sbd import voc_and_sbd
 
@@ -81,11 +104,11 @@ def open_objects(data: DataSettings, data_root: Path, beside: Path) -> ObjectSet
     elif data.kind == "coco":
         from dextr_vos.datasets.coco import CocoObjects
 
-        objects = CocoObjects(root, data.split or "train2017", data.categories or None)
+        objects = CocoObjects(root, split, data.categories or None)
     else:
         from dextr_vos.datasets.davis_objects import DavisObjects
 
-        objects = DavisObjects(root, data.split or "train", data.year, data.every)
+        objects = DavisObjects(root, split, data.year, data.every)
     if data.min_area or data.max_area is not None:
         most = float("inf") if data.max_area is None else data.max_area
         objects = ChosenObjects(objects, lambda ref, _: data.min_area <= ref.area <= most)
@@ -95,3 +118,8 @@ def open_objects(data: DataSettings, data_root: Path, beside: Path) -> ObjectSet
 def held_out(picture: str, share: float) -> bool:
     """Whether a picture is kept for validation; a pure function of its name."""
     return zlib.crc32(picture.encode()) % _HOLD_OUT_BUCKETS < share * _HOLD_OUT_BUCKETS
+
+
+def half_of(picture: str) -> int:
+    """Which half of all pictures one is in, 0 or 1; a pure function of its name, apart from `held_out`."""
+    return zlib.crc32(picture.encode()) // _HOLD_OUT_BUCKETS % 2

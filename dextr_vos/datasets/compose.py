@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dextr_vos.datasets.objects import Example
 from dextr_vos.datasets.photometry import Photometry, change_colours, change_sharpness
-from dextr_vos.geometry import BoolArray
+from dextr_vos.geometry import BoolArray, crop
 from dextr_vos.pictures import ImageRgb
 
 Draw = Callable[[np.random.Generator], Example]
@@ -21,6 +21,7 @@ Draw = Callable[[np.random.Generator], Example]
 _LEAST_LEFT = 0.5
 _LEAST_PIXELS = 64
 _MARGIN = 0.25
+_SOFT_PX = 6
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ def moved(example: Example, how: Composition, longest: float, rng: np.random.Gen
     # area averaging is not on offer in a warp; a blur before it keeps fine texture from flickering
     image = example.image_rgb if scale > 0.6 else cv2.GaussianBlur(example.image_rgb, (0, 0), 0.4 / scale)
     image = cv2.warpAffine(image, affine, size, flags=cv2.INTER_LINEAR)
+    if not example.void.any():
+        return Layer(image, mask, np.zeros_like(mask))
     void = cv2.warpAffine(example.void.view(np.uint8), affine, size, flags=cv2.INTER_NEAREST).view(np.bool_)
     return Layer(image, mask, void & ~mask)
 
@@ -164,11 +167,9 @@ def placed(other: Layer, mask: BoolArray, rng: np.random.Generator) -> Layer:
         x + rng.uniform(0, width) - (ox + other_w / 2),
         y + rng.uniform(0, height) - (oy + other_h / 2),
     )
-    affine = np.array([[1, 0, round(shift[0])], [0, 1, round(shift[1])]], dtype=np.float64)
-    size = mask.shape[1], mask.shape[0]
-    image = cv2.warpAffine(other.image_rgb, affine, size, flags=cv2.INTER_NEAREST)
-    placed = cv2.warpAffine(other.mask.view(np.uint8), affine, size, flags=cv2.INTER_NEAREST).view(np.bool_)
-    return Layer(image, placed, np.zeros_like(placed))
+    left, top = round(shift[0]), round(shift[1])
+    box = -left, -top, mask.shape[1] - 1 - left, mask.shape[0] - 1 - top
+    return Layer(crop(other.image_rgb, box), crop(other.mask, box), np.zeros_like(mask))
 
 
 def _filling(image_rgb: ImageRgb, shape: tuple[int, ...], rng: np.random.Generator) -> ImageRgb:
@@ -188,8 +189,18 @@ def _filling(image_rgb: ImageRgb, shape: tuple[int, ...], rng: np.random.Generat
 
 def blend(ground: ImageRgb, layer: Layer, rng: np.random.Generator) -> ImageRgb:
     """The layer's object over another picture of its size, with a soft edge of a random width."""
-    alpha = cv2.GaussianBlur(layer.mask.astype(np.float32), (0, 0), rng.uniform(0.4, 1.2))[..., None]
-    blended: ImageRgb = (ground + alpha * (layer.image_rgb.astype(np.float32) - ground) + 0.5).astype(
-        np.uint8
+    alpha = cv2.GaussianBlur(layer.mask.astype(np.float32), (0, 0), rng.uniform(0.4, 1.2))
+    blended = ground.copy()
+    # no blur reaches further from the object
+    x, y, width, height = cv2.boundingRect(layer.mask.view(np.uint8))
+    part = (
+        slice(max(y - _SOFT_PX, 0), y + height + _SOFT_PX),
+        slice(max(x - _SOFT_PX, 0), x + width + _SOFT_PX),
     )
+    below = ground[part].astype(np.float32)
+    mixed = layer.image_rgb[part] - below
+    mixed *= cv2.merge([alpha[part]] * 3)
+    mixed += below
+    mixed += 0.5
+    blended[part] = mixed
     return blended

@@ -66,8 +66,10 @@ def change_sharpness(image_rgb: ImageRgb, photometry: Photometry, rng: np.random
             image = cv2.filter2D(image, -1, _motion_kernel(int(rng.integers(3, 10)), rng.uniform(0, np.pi)))
     if rng.random() < photometry.noise:
         deviation = rng.uniform(2, 12)
-        noise = rng.standard_normal(image.shape, dtype=np.float32) * deviation
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+        noisy = rng.standard_normal(image.shape, dtype=np.float32)
+        noisy *= deviation
+        noisy += image
+        image = np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
     if rng.random() < photometry.codec:
         quality = int(rng.integers(25, 85))
         coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]

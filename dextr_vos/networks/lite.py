@@ -22,6 +22,9 @@ class LitePropagation(nn.Module):
 
     Args:
         num_objects: score channels K, one an object.
+
+    Attributes:
+        norm_frozen: the running statistics of the batch norms are kept in training, see `freeze_norm`.
     """
 
     def __init__(self, num_objects: int = 1) -> None:
@@ -31,7 +34,7 @@ class LitePropagation(nn.Module):
         *coarse, finest = lite_unet.DECODER_WIDTHS
         self.score_dsn = nn.ModuleList(nn.Conv2d(width, num_objects, 1) for width in coarse)
         self.fuse = nn.Conv2d(finest, num_objects, 1)
-        self._norm_frozen = False
+        self.norm_frozen = False
 
     def forward(self, frames: Tensor) -> list[Tensor]:
         """Logits of the sides and the fused ones.
@@ -53,13 +56,13 @@ class LitePropagation(nn.Module):
         Two changed copies of one frame say little about the statistics of frames; those of a trained network
         are better. Scales and shifts still learn.
         """
-        self._norm_frozen = True
+        self.norm_frozen = True
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "LitePropagation":
         """As `nn.Module.train`, but for frozen norms."""
         super().train(mode)
-        if self._norm_frozen:
+        if self.norm_frozen:
             for module in self.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()

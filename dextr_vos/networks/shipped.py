@@ -13,8 +13,8 @@ from dextr_vos.networks.weights import read_metadata, read_state_dict, save
 
 # SHA-256 of the files in dextr_vos/weights
 CHECKSUMS = {
-    "lite-dextr": "",
-    "lite-parent": "",
+    "lite-dextr": "cc32efc153a298f81d0aced5c528ecc53c65e130c4007d142bcf5e806726e042",
+    "lite-parent": "e498f0af586a255e568395f904f5f19c89cada1c01ca57384cb9c86d000db900",
 }
 
 

@@ -20,6 +20,7 @@ from dextr_vos.networks.losses import class_balanced_bce
 from dextr_vos.propagation.samples import Batch, Sample, draw_batch
 from dextr_vos.propagation.stop import has_settled, rate_factor
 from dextr_vos.propagation.tiers import Recipe, Tier
+from dextr_vos.runtime import autocast
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def finetune(
         Interrupted: a stop was asked for; the checkpoint holds everything.
         InputError: the loss is no longer a number.
     """
-    network.to(device).train()
+    network.to(device).to(memory_format=torch.channels_last).train()
     optimizer = tier.optimizer(network)
     rates = [group["lr"] for group in optimizer.param_groups]
     absent_weight = _typical_share(samples, numbers)
@@ -158,7 +159,9 @@ def _step(
     total = 0.0
     for number in range(step * recipe.passes, (step + 1) * recipe.passes):
         batch = draw_batch(samples, numbers, tier, recipe, number, seed)
-        loss = _loss(network(batch.frames.to(device)), batch, recipe, absent_weight) / recipe.passes
+        with autocast(device, tier.half):
+            scores = network(batch.frames.to(device))
+        loss = _loss(scores, batch, recipe, absent_weight) / recipe.passes
         loss.backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
     optimizer.step()

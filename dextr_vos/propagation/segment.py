@@ -12,6 +12,7 @@ from dextr_vos.masks import Labels, labels_from_probs
 from dextr_vos.pictures import ImageRgb
 from dextr_vos.propagation.samples import network_size
 from dextr_vos.propagation.tiers import Tier
+from dextr_vos.runtime import autocast
 
 
 @torch.inference_mode()
@@ -33,7 +34,8 @@ def object_probs(
     size_hw = (image_rgb.shape[0], image_rgb.shape[1])
     height, width = network_size(size_hw, longest_side)
     small = cv2.resize(image_rgb, (width, height), interpolation=cv2.INTER_AREA)
-    logits = network(tier.prepare(small[None]).to(device))[-1]
+    with autocast(device, tier.half):
+        logits = network(tier.prepare(small[None]).to(device))[-1].float()
     if (height, width) != size_hw:
         logits = nn.functional.interpolate(logits, size=size_hw, mode="bilinear", align_corners=False)
     probs: FloatArray = torch.sigmoid(logits[0]).float().cpu().numpy()

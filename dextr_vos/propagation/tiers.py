@@ -70,6 +70,7 @@ class Tier:
         prepare: N×H×W×3 uint8 RGB to the tensor the network takes.
         optimizer: of a network, for online fine-tuning.
         recipe: how it is fine-tuned.
+        half: computes in bf16 where that is faster.
         shipped: its parent inside the package, see `networks.shipped`; None where there is none.
     """
 
@@ -78,6 +79,7 @@ class Tier:
     prepare: Callable[[npt.NDArray[np.uint8]], Tensor]
     optimizer: Callable[[Any], torch.optim.Optimizer]
     recipe: Recipe
+    half: bool = False
     shipped: str | None = None
 
     def parent(self, asked: str | None) -> Path | None:
@@ -88,7 +90,9 @@ class Tier:
 
 
 def _lite_optimizer(network: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-4)
+    # large steps forget what the parent has learned
+    rate = 5e-4 if isinstance(network, lite.LitePropagation) and network.norm_frozen else 2e-3
+    return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
 
 
 LITE = Tier(
@@ -108,6 +112,7 @@ LITE = Tier(
         side_weight=0.3,
         augmentation=Augmentation(shift=0.1, brightness=0.2),
     ),
+    half=True,
     shipped="lite-parent",
 )
 

@@ -1,6 +1,6 @@
 """Training samples of DEXTR: an object, changed at random, its simulated clicks, and the crop around them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from dextr_vos.annotation.click_crop import ClickCrop
-from dextr_vos.datasets.augment import Augmentation, augment
+from dextr_vos.datasets.augment import Augmentation, augment_with_points
 from dextr_vos.datasets.compose import Composition, Layer, compose
 from dextr_vos.datasets.objects import Example, ObjectSet
-from dextr_vos.geometry import BoolArray, IntArray, crop, extreme_points
+from dextr_vos.geometry import BoolArray, Box, IntArray, crop, extreme_points, points_into_crop
 from dextr_vos.masks import VOID
 from dextr_vos.training.order import SampleOrder
+
+_NO_POINTS: IntArray = np.zeros((0, 2), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class ClickRecipe:
             the crop's own.
         jitter: largest distance of a click from the extreme coordinate, as a share of the mean of the
             object's sides; drawn anew for every sample.
-        jitter_px: the same in pixels, always this much; DEXTR's release has 5, the paper 10.
+        jitter_px: in place of it, a distance in pixels of the resized crop, always this much; DEXTR's release
+            has 5, the paper 10. Further clicks are moved as far. The crop must follow the mask.
         extra_clicks: share of the samples with one to four more clicks on random places of the outline.
         crop_from_mask: the crop follows the mask's box, as in the release, and not that of the clicks.
         composition: of crops; where there is none, `augmentation` changes whole pictures.
@@ -55,7 +58,8 @@ class ClickSamples(Dataset[dict[str, Tensor]]):
         step_samples: samples of one optimiser step; all have the same size.
         total: samples of the whole run.
         seed: of all that is random.
-        extra_xy: further clicks of an object by its index, as hard-example mining finds them.
+        extra_xy: further clicks, N×2, of an object by its index, as hard-example mining finds them; not with
+            a composition.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class ClickSamples(Dataset[dict[str, Tensor]]):
         step_samples: int,
         total: int,
         seed: int,
-        extra_xy: dict[int, IntArray] | None = None,
+        extra_xy: Mapping[int, IntArray] | None = None,
     ) -> None:
         self._objects, self._order, self._recipe = objects, order, recipe
         self._step_samples, self._total, self._seed = step_samples, total, seed
@@ -81,22 +85,22 @@ class ClickSamples(Dataset[dict[str, Tensor]]):
         rng = np.random.default_rng((self._seed, position))
         index = self._order.at(position)
         look = replace(self._recipe.crop, size_px=self._size_at(position))
+        size = (look.size_px, look.size_px)
         layer, extra_xy = self._changed(index, look, rng)
         points_xy = np.vstack([self._clicks(layer.mask, rng), extra_xy])
         box_points = extreme_points(layer.mask) if self._recipe.crop_from_mask else points_xy
         box = look.box(box_points, layer.mask.shape)
-        inputs = look.inputs(layer.image_rgb, points_xy, box)
-        size = (look.size_px, look.size_px)
-        target = cv2.resize(
-            crop(layer.mask, box).astype(np.float32),
-            size,
-            interpolation=cv2.INTER_AREA if box[2] - box[0] > look.size_px else cv2.INTER_LINEAR,
-        )
-        void = cv2.resize(crop(layer.void, box).view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        target = _target(layer.mask, box, look.size_px)
+        in_crop = points_into_crop(points_xy, box, size)
+        if self._recipe.jitter_px:
+            in_crop = _jittered(in_crop, target, self._recipe.jitter_px, rng)
+        inputs = np.empty((4, *size), dtype=np.uint8)
+        inputs[:3] = cv2.split(look.picture(layer.image_rgb, box))
+        inputs[3] = np.rint(look.heatmap(in_crop))
         return {
-            "inputs": torch.from_numpy(inputs.round().astype(np.uint8)).permute(2, 0, 1),
-            "target": torch.from_numpy(target > 0.5)[None],
-            "void": torch.from_numpy(void.view(np.bool_))[None],
+            "inputs": torch.from_numpy(inputs),
+            "target": torch.from_numpy(target)[None],
+            "void": torch.from_numpy(_void(layer.void, box, look.size_px))[None],
         }
 
     def _size_at(self, position: int) -> int:
@@ -106,46 +110,73 @@ class ClickSamples(Dataset[dict[str, Tensor]]):
         return sizes[-1] if sizes else self._recipe.crop.size_px
 
     def _changed(self, index: int, look: ClickCrop, rng: np.random.Generator) -> tuple[Layer, IntArray]:
-        example = self._objects.read(index)
-        recipe = self._recipe
+        """The object and its further clicks after all random changes."""
+        example, recipe = self._objects.read(index), self._recipe
+        extra_xy = self._extra_xy.get(index, _NO_POINTS)
         if recipe.composition is not None:
             layer = compose(example, self._draw, recipe.composition, look.size_px, rng)
-            return layer, _extra_clicks(layer.mask, recipe.extra_clicks, rng)
-        extra_xy = self._extra_xy.get(index, np.zeros((0, 2), dtype=np.int64))
-        if recipe.augmentation is None:
-            return Layer(example.image_rgb, example.mask, example.void), extra_xy
-        return _augmented(example, extra_xy, recipe.augmentation, rng)
+        elif recipe.augmentation is not None:
+            layer, extra_xy = _augmented(example, extra_xy, recipe.augmentation, rng)
+        else:
+            layer = Layer(example.image_rgb, example.mask, example.void)
+        return layer, np.vstack([extra_xy, _random_clicks(layer.mask, recipe.extra_clicks, rng)])
 
     def _draw(self, rng: np.random.Generator) -> Example:
         return self._objects.read(self._order.at(int(rng.integers(self._order.epoch_length))))
 
     def _clicks(self, mask: BoolArray, rng: np.random.Generator) -> IntArray:
-        jitter_px = self._recipe.jitter_px
+        x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+        jitter_px = 0
         if self._recipe.jitter:
-            _, _, width, height = cv2.boundingRect(mask.view(np.uint8))
             # small errors are more common than large ones
-            jitter_px += int(self._recipe.jitter * rng.random() ** 2 * (width + height) / 2 + 0.5)
-        return extreme_points(mask, jitter_px, rng)
+            jitter_px = int(self._recipe.jitter * rng.random() ** 2 * (width + height) / 2 + 0.5)
+        points = extreme_points(mask[y : y + height, x : x + width], jitter_px, rng)
+        points += (x, y)
+        return points
+
+
+def _target(mask: BoolArray, box: Box, size_px: int) -> BoolArray:
+    """The mask in the resized crop."""
+    interpolation = cv2.INTER_AREA if box[2] - box[0] > size_px else cv2.INTER_LINEAR
+    share = cv2.resize(crop(mask, box).astype(np.float32), (size_px, size_px), interpolation=interpolation)
+    target: BoolArray = share > 0.5
+    return target
+
+
+def _void(void: BoolArray, box: Box, size_px: int) -> BoolArray:
+    """Void in the resized crop."""
+    if not void.any():
+        return np.zeros((size_px, size_px), dtype=bool)
+    resized = cv2.resize(crop(void, box).view(np.uint8), (size_px, size_px), interpolation=cv2.INTER_NEAREST)
+    counted_out: BoolArray = resized.view(np.bool_)
+    return counted_out
+
+
+def _jittered(points_xy: IntArray, target: BoolArray, jitter_px: int, rng: np.random.Generator) -> IntArray:
+    """The clicks as the release simulates them, on the resized crop; four extreme ones, then further ones."""
+    # an object of a few pixels may get lost when a whole picture is made smaller
+    extremes = extreme_points(target, jitter_px, rng) if target.any() else points_xy[:4]
+    further = points_xy[4:] + rng.integers(-jitter_px, jitter_px + 1, points_xy[4:].shape)
+    return np.vstack([extremes, further])
 
 
 def _augmented(
     example: Example, extra_xy: IntArray, augmentation: Augmentation, rng: np.random.Generator
 ) -> tuple[Layer, IntArray]:
-    """A whole picture changed; the further clicks move along as label values of single pixels."""
+    """A whole picture changed, further clicks with it; unchanged where the object would leave the picture."""
     labels = example.mask.astype(np.uint8)
     labels[example.void] = VOID
-    image_rgb, moved = augment(example.image_rgb, labels, augmentation, rng)
+    image_rgb, moved, moved_xy = augment_with_points(example.image_rgb, labels, extra_xy, augmentation, rng)
     mask = moved == 1
     if not mask.any():
-        # turned or shifted out of the picture
         return Layer(example.image_rgb, example.mask, example.void), extra_xy
-    return Layer(image_rgb, mask, moved == VOID), extra_xy[:0] if len(extra_xy) else extra_xy
+    return Layer(image_rgb, mask, moved == VOID), moved_xy
 
 
-def _extra_clicks(mask: BoolArray, share: float, rng: np.random.Generator) -> IntArray:
+def _random_clicks(mask: BoolArray, share: float, rng: np.random.Generator) -> IntArray:
     """None, or one to four random points of the outline."""
     if rng.random() >= share:
-        return np.zeros((0, 2), dtype=np.int64)
+        return _NO_POINTS
     outlines, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     points = np.concatenate(outlines)[:, 0]
     chosen: IntArray = points[rng.integers(len(points), size=rng.integers(1, 5))].astype(np.int64)

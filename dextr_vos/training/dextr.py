@@ -1,91 +1,51 @@
-"""Training DEXTR, both tiers: settings, samples, loss and validation (Maninis et al., CVPR 2018)."""
+"""Training DEXTR, both tiers: network, samples, loss and validation (Maninis et al., CVPR 2018)."""
 
 import json
-from collections.abc import Sequence
+import logging
+import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from dextr_vos.annotation.click_crop import ClickCrop
 from dextr_vos.annotation.dextr import DextrSegmenter
-from dextr_vos.config import Settings, as_yaml
-from dextr_vos.datasets.augment import Augmentation
-from dextr_vos.datasets.catalogue import DataSettings, held_out, open_objects
-from dextr_vos.datasets.compose import Composition
-from dextr_vos.datasets.objects import ChosenObjects, JoinedObjects, ObjectSet
-from dextr_vos.errors import ConfigError
-from dextr_vos.evaluation.metrics import region_similarity
+from dextr_vos.config import as_yaml
+from dextr_vos.datasets.objects import JoinedObjects
+from dextr_vos.errors import WeightsError
+from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.geometry import extreme_points
 from dextr_vos.interrupt import StopAsked, never
-from dextr_vos.networks.dextr import Dextr, Head, paper_optimizer, upsample_logits
+from dextr_vos.networks.dextr import (
+    Dextr,
+    load_backbone,
+    load_imagenet_torchvision,
+    paper_optimizer,
+    upsample_logits,
+)
 from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.losses import class_balanced_bce, plain_bce, soft_iou_loss
 from dextr_vos.networks.weights import load_into, read_state_dict
 from dextr_vos.training.click_samples import ClickRecipe, ClickSamples
+from dextr_vos.training.dextr_data import (
+    HARD_EXAMPLES,
+    DextrData,
+    check_networks,
+    is_main_process,
+    open_data,
+    with_hard_examples,
+)
+from dextr_vos.training.dextr_settings import DextrSettings
 from dextr_vos.training.folder import TrainingFolder
-from dextr_vos.training.loop import Batch, LoopSettings, OnStep, Outcome, train
+from dextr_vos.training.hard_examples import OnObject
+from dextr_vos.training.loop import Batch, OnStep, Outcome, train
 from dextr_vos.training.order import SampleOrder
+from dextr_vos.training.processes import world_size
 
-Loss = Literal["balanced", "plain", "plain+iou"]
-
-
-class DextrSettings(Settings):
-    """Everything about a training of DEXTR.
-
-    Attributes:
-        out: folder of the training.
-        network: the tier.
-        head: of the paper tier's network.
-        start: checkpoint to begin with; none begins with random weights.
-        rate: of the optimiser; per sample and pixel for the paper tier, whose loss is a sum.
-        weight_decay: of the lite tier's optimiser.
-        loss: class-balanced or plain cross-entropy, or plain with the soft overlap.
-        threshold: what counts as object in validation, and in the weights' metadata.
-        data_root: what the data sets' roots are relative to.
-        data: the data sets.
-        hold_out: share of the pictures that are kept for validation, where `validation` names no data.
-        validation: data sets to validate on.
-        validation_objects: at most this many objects are validated on.
-        crop: what the network sees.
-        crop_px: see `ClickRecipe`.
-        jitter: likewise.
-        jitter_px: likewise.
-        extra_clicks: likewise.
-        crop_from_mask: likewise.
-        composition: likewise.
-        augmentation: likewise.
-        loop: how long and how fast.
-        seed: of everything random.
-    """
-
-    out: Path
-    network: Literal["lite", "resnet101"] = "lite"
-    head: Head = "psp"
-    start: Path | None = None
-    rate: float = Field(default=2e-3, gt=0)
-    weight_decay: float = Field(default=0.05, ge=0)
-    loss: Loss = "plain+iou"
-    threshold: float = Field(default=0.5, gt=0, lt=1)
-    data_root: Path = Path()
-    data: tuple[DataSettings, ...] = Field(min_length=1)
-    hold_out: float = Field(default=0.0, ge=0, lt=1)
-    validation: tuple[DataSettings, ...] = ()
-    validation_objects: int = 200
-    crop: ClickCrop = ClickCrop()
-    crop_px: tuple[tuple[float, int], ...] = ()
-    jitter: float = 0.0
-    jitter_px: int = 0
-    extra_clicks: float = 0.0
-    crop_from_mask: bool = False
-    composition: Composition | None = None
-    augmentation: Augmentation | None = None
-    loop: LoopSettings
-    seed: int = Field(default=0, ge=0)
+log = logging.getLogger(__name__)
 
 
 def train_dextr(
@@ -94,6 +54,7 @@ def train_dextr(
     device: torch.device | None = None,
     on_step: OnStep | None = None,
     stop_asked: StopAsked = never,
+    on_object: OnObject | None = None,
 ) -> Outcome:
     """Train a DEXTR, or go on with a training that was stopped.
 
@@ -103,22 +64,29 @@ def train_dextr(
         device: see `loop.train`.
         on_step: likewise.
         stop_asked: likewise.
+        on_object: called with objects done and in all while hard examples are looked for.
 
     Raises:
-        ConfigError: settings that contradict one another.
-        InputError: a data set is missing, or the loss is no number any more.
+        ConfigError: the networks that look for hard examples learned from the wrong halves.
+        InputError: a data set is missing, there is nothing to train on, or the loss is no number any more.
+        WeightsError: a checkpoint to begin with is missing, broken or of another network.
         Interrupted: see `loop.train`.
     """
-    if settings.composition is not None and settings.augmentation is not None:
-        raise ConfigError("give composition or augmentation, not both")
-    task = DextrTask(settings, beside)
-    metadata = {
-        "network": "lite-dextr" if settings.network == "lite" else "dextr",
-        "crop": json.dumps(asdict(settings.crop)),
-        "threshold": str(settings.threshold),
-    }
-    folder = TrainingFolder(settings.out, as_yaml(settings), metadata)
-    return train(task, settings.loop, folder, settings.seed, device, on_step, stop_asked)
+    data = open_data(settings, beside)
+    network = _network(settings)
+    if settings.hard is not None and not (settings.out / HARD_EXAMPLES).exists():
+        check_networks(settings.hard)
+    folder = TrainingFolder(settings.out, as_yaml(settings), _metadata(settings))
+    if settings.hard is not None:
+        if is_main_process():
+            folder.claim()
+        try:
+            data = with_hard_examples(data, settings, settings.hard, device, on_object, stop_asked)
+        finally:
+            folder.release()
+    task = DextrTask(settings, network, data)
+    loop = settings.loop.model_copy(update={"steps": task.steps})
+    return train(task, loop, folder, settings.seed, device, on_step, stop_asked)
 
 
 class DextrTask:
@@ -126,21 +94,27 @@ class DextrTask:
 
     Args:
         settings: everything about the training.
-        beside: folder that paths inside the settings' file are relative to.
+        network: to train.
+        data: to learn from and to validate on.
+
+    Attributes:
+        steps: of the whole training.
+
+    Raises:
+        InputError: there is nothing to train on.
     """
 
-    def __init__(self, settings: DextrSettings, beside: Path = Path()) -> None:
-        self._settings = settings
-        torch.manual_seed(settings.seed)
-        self.network = _network(settings)
-        self.optimizer = _optimizer(self.network, settings)
-        sets = [open_objects(data, settings.data_root, beside) for data in settings.data]
-        trained = [_without_held_out(objects, settings.hold_out) for objects in sets]
+    def __init__(self, settings: DextrSettings, network: nn.Module, data: DextrData) -> None:
+        self._settings, self._data = settings, data
+        self.network = network
+        self.optimizer = _optimizer(network, settings)
         order = SampleOrder(
-            [len(part.refs) for part in trained], [data.repeat for data in settings.data], settings.seed
+            [len(part.refs) for part in data.sets], [part.repeat for part in settings.data], settings.seed
         )
-        world = int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1
-        step_samples = settings.loop.batch * settings.loop.passes * world
+        step_samples = settings.loop.batch * settings.loop.passes * world_size()
+        self.steps = settings.loop.steps
+        if settings.epochs is not None:
+            self.steps = math.ceil(settings.epochs * order.epoch_length / step_samples)
         recipe = ClickRecipe(
             settings.crop,
             settings.crop_px,
@@ -152,14 +126,14 @@ class DextrTask:
             settings.augmentation,
         )
         self.samples = ClickSamples(
-            JoinedObjects(trained),
+            JoinedObjects(data.sets),
             order,
             recipe,
             step_samples,
-            step_samples * settings.loop.steps,
+            step_samples * self.steps,
             settings.seed,
+            data.sets_xy,
         )
-        self._validation = _validation_objects(settings, sets, beside)
 
     def loss(self, network: nn.Module, batch: Batch, done: float) -> Tensor:
         """See `loop.Task.loss`."""
@@ -173,26 +147,50 @@ class DextrTask:
         return plain_bce(logits, target, void, "size") + soft_iou_loss(logits, target, void)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Mean IoU of four clicks without jitter on the objects kept for validation."""
-        if not self._validation.refs:
-            return {}
-        settings = self._settings
+        """Mean IoU of four clicks without jitter, and further ones, on the objects kept for validation."""
+        objects, settings = self._data.validation, self._settings
         device = next(network.parameters()).device
         segmenter = DextrSegmenter(network, device, settings.crop, settings.threshold)
         ious = []
-        for index in _spread(len(self._validation.refs), settings.validation_objects):
-            example = self._validation.read(index)
+        for index in range(len(objects.refs)):
+            example = objects.read(index)
             points = extreme_points(example.mask)
+            if index in self._data.validation_xy:
+                points = np.vstack([points, self._data.validation_xy[index]])
             (prob,) = segmenter.segment(example.image_rgb, [points])
-            mask = (prob > settings.threshold) & ~example.void
-            ious.append(region_similarity(example.mask & ~example.void, mask))
-        return {"iou": float(np.mean(ious))}
+            ious.append(mask_iou(prob > settings.threshold, example.mask, example.void))
+        return {"iou": float(np.mean(ious))} if ious else {}
+
+
+def _metadata(settings: DextrSettings) -> Mapping[str, str]:
+    """What is written beside the weights, so that an engine can be made of them."""
+    told = {"crop": json.dumps(asdict(settings.crop)), "threshold": str(settings.threshold)}
+    if settings.half is not None:
+        told["half"] = str(settings.half)
+    if settings.network == "lite":
+        return {"network": "lite-dextr"} | told
+    return {"network": "dextr", "head": settings.head, "blocks": json.dumps(settings.blocks)} | told
 
 
 def _network(settings: DextrSettings) -> nn.Module:
-    network: nn.Module = LiteDextr() if settings.network == "lite" else Dextr(settings.head)
-    if settings.start is not None:
-        load_into(network, read_state_dict(settings.start), settings.start)
+    torch.manual_seed(settings.seed)
+    network = LiteDextr() if settings.network == "lite" else Dextr(settings.head, blocks=settings.blocks)
+    if settings.start is None:
+        return network
+    state = read_state_dict(settings.start)
+    # the heat map is a fourth
+    of_colours = any(
+        key.endswith("conv1.weight") and tensor.shape[1:2] == (3,) for key, tensor in state.items()
+    )
+    if isinstance(network, LiteDextr) or not of_colours:
+        load_into(network, state, settings.start)
+        return network
+    try:
+        (load_imagenet_torchvision if "fc.weight" in state else load_backbone)(network, state)
+    except WeightsError as fault:
+        raise WeightsError(f"{settings.start}: {fault}") from None
+    if is_main_process():
+        log.info("%s starts the backbone; the head begins with random weights", settings.start)
     return network
 
 
@@ -204,20 +202,3 @@ def _optimizer(network: nn.Module, settings: DextrSettings) -> torch.optim.Optim
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.rate, weight_decay=settings.weight_decay)
-
-
-def _without_held_out(objects: ObjectSet, share: float) -> ObjectSet:
-    return ChosenObjects(objects, lambda ref, _: not held_out(ref.picture, share)) if share else objects
-
-
-def _validation_objects(settings: DextrSettings, sets: Sequence[ObjectSet], beside: Path) -> ObjectSet:
-    if settings.validation:
-        return JoinedObjects([open_objects(data, settings.data_root, beside) for data in settings.validation])
-    share = settings.hold_out
-    return JoinedObjects([ChosenObjects(part, lambda ref, _: held_out(ref.picture, share)) for part in sets])
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """At most `most` indices, evenly over all."""
-    places: list[int] = np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
-    return places

@@ -11,17 +11,24 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 from torch import Tensor
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path, write_text
 from dextr_vos.networks.weights import save
+
+# a killed process's sample workers notice within five seconds, and hold the lock until then
+_LOCK_SECONDS = 20.0
+_DIFFERENCES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,8 @@ class Checkpoint:
         network: its weights.
         optimizer: its state.
         average: the averaged weights.
+        losses: of the last steps, for the log.
+        processes: that take part; with more or fewer, the samples of a step would be others.
     """
 
     step: int
@@ -45,42 +54,77 @@ class Checkpoint:
     network: Mapping[str, Tensor]
     optimizer: Mapping[str, Any]
     average: Mapping[str, Tensor]
+    losses: Sequence[float] = ()
+    processes: int = 1
 
 
 class TrainingFolder:
-    """A training's files; only the main process of several writes.
+    """A training's files. Nothing is touched before `claim`, which the main process of several calls.
 
     Args:
-        path: made when the first file is written.
+        path: made when it is claimed.
         settings: the settings as YAML text; a folder that was begun with others is refused.
         metadata: what is written beside the weights, see `networks.weights.save`.
-
-    Raises:
-        InputError: the folder holds a training with other settings, or something else.
     """
 
     def __init__(self, path: Path, settings: str, metadata: Mapping[str, str]) -> None:
         self.path = path
+        self._settings = settings
         self._metadata = dict(metadata)
+        self._lock: FileLock | None = None
         self._board: Any = None
-        self._claim(settings)
+        self._first_step = 1
 
-    def _claim(self, settings: str) -> None:
+    @property
+    def checkpoint(self) -> Path:
+        """Where the checkpoint is, or will be."""
+        return self.path / "checkpoint.pt"
+
+    def claim(self) -> None:
+        """Take the folder for this process, until `release` or its end.
+
+        Raises:
+            InputError: it holds a training with other settings, or something else, or another process
+                trains in it.
+        """
         written = self.path / "settings.yaml"
-        if not written.exists():
-            if self.path.is_dir() and any(self.path.iterdir()):
-                raise InputError(f"{self.path} is not empty and holds no training; give another out=FOLDER")
-            write_text(written, settings)
-        elif written.read_text(encoding="utf-8") != settings:
+        if not written.exists() and self.path.is_dir() and any(_visible(self.path)):
+            raise InputError(f"{self.path} is not empty and holds no training; give another out=FOLDER")
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock", timeout=_LOCK_SECONDS)
+        try:
+            lock.acquire()
+        except Timeout:
             raise InputError(
-                f"{self.path} holds a training with other settings, see {written.name} there; "
+                f"another process trains in {self.path}; wait for it, or give another out=FOLDER"
+            ) from None
+        try:
+            self._claim_settings(written)
+        except BaseException:
+            lock.release()
+            raise
+        self._lock = lock
+
+    def release(self) -> None:
+        """Close files and let other processes have the folder; claimed or not."""
+        if self._board:
+            self._board.close()
+        self._board = None
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = None
+
+    def _claim_settings(self, written: Path) -> None:
+        for pattern in (".settings.*.yaml", ".log.*.jsonl", ".checkpoint.*.pt", ".*.safetensors"):
+            for unfinished in self.path.glob(pattern):  # of a process killed while it wrote
+                unfinished.unlink()
+        if not written.exists():
+            write_text(written, self._settings)
+        elif (begun := written.read_text(encoding="utf-8")) != self._settings:
+            raise InputError(
+                f"{self.path} holds a training with other settings ({_differences(begun, self._settings)}); "
                 "give another out=FOLDER, or remove that one"
             )
-
-    def checkpoint_told(self) -> str:
-        """Where the checkpoint is, in words."""
-        path = self.path / "checkpoint.pt"
-        return str(path) if path.exists() else "none yet"
 
     def read_checkpoint(self) -> Checkpoint | None:
         """The checkpoint, if there is one.
@@ -88,18 +132,20 @@ class TrainingFolder:
         Raises:
             InputError: it is broken.
         """
-        path = self.path / "checkpoint.pt"
-        if not path.exists():
+        if not self.checkpoint.exists():
             return None
         try:
-            return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+            return Checkpoint(**torch.load(self.checkpoint, map_location="cpu", weights_only=True))
         except Exception as fault:  # whatever the reader stumbles over is the file's fault
-            raise InputError(f"the checkpoint {path} is broken ({fault}); remove it to begin anew") from fault
+            why = (str(fault) or type(fault).__name__).splitlines()[0]
+            raise InputError(
+                f"the checkpoint {self.checkpoint} is broken ({why}); remove it to begin anew"
+            ) from fault
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint, whole or not at all."""
         values = {field.name: getattr(checkpoint, field.name) for field in fields(Checkpoint)}
-        with atomic_path(self.path / "checkpoint.pt") as temporary:
+        with atomic_path(self.checkpoint) as temporary:
             torch.save(values, temporary)
 
     def save_weights(
@@ -121,7 +167,8 @@ class TrainingFolder:
             board.flush()
 
     def forget_after(self, step: int) -> None:
-        """Drop lines of the log after a step, which will be done again."""
+        """Drop lines of the log and points of the curves after a step, which will be done again."""
+        self._first_step = step + 1
         path = self.path / "log.jsonl"
         if not path.exists():
             return
@@ -141,5 +188,38 @@ class TrainingFolder:
             except ImportError:
                 self._board = False
             else:
-                self._board = SummaryWriter(str(self.path / "tensorboard"))
+                folder = str(self.path / "tensorboard")
+                self._board = SummaryWriter(folder, purge_step=self._first_step)
         return self._board or None
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _differences(begun: str, asked: str) -> str:
+    """In which settings two YAML texts differ, in words."""
+    try:
+        before, now = (dict(_leaves(YAML(typ="safe", pure=True).load(text))) for text in (begun, asked))
+    except (YAMLError, TypeError):
+        return "its settings.yaml cannot be read"
+    told = [
+        f"{key}: {before.get(key, 'nothing')} there, {now.get(key, 'nothing')} here"
+        for key in (now | before)
+        if before.get(key) != now.get(key)
+    ]
+    more = f", and {len(told) - _DIFFERENCES_SHOWN} more" if len(told) > _DIFFERENCES_SHOWN else ""
+    return "; ".join(told[:_DIFFERENCES_SHOWN]) + more or "written in another way"
+
+
+def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Values by their dotted places; a list that holds groups is taken apart, too."""
+    pairs: Iterator[tuple[Any, Any]] = iter(())
+    if isinstance(value, dict):
+        pairs = iter(value.items())
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        pairs = iter(enumerate(value))
+    else:
+        yield place, value
+    for key, item in pairs:
+        yield from _leaves(item, f"{place}.{key}" if place else str(key))

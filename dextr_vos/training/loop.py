@@ -6,93 +6,33 @@ so a run that is resumed from its checkpoint ends with the same weights, to the 
 
 import logging
 import math
-import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate.utils import convert_to_fp32
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from dextr_vos.config import Settings
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.interrupt import StopAsked, never
+from dextr_vos.networks.weights import load_into
 from dextr_vos.training.average import WeightAverage
 from dextr_vos.training.folder import Checkpoint, TrainingFolder
+from dextr_vos.training.loader import load_batches
 from dextr_vos.training.order import PositionBatches
-from dextr_vos.training.rate import Decay, rate_factor
+from dextr_vos.training.processes import Processes
+from dextr_vos.training.rate import rate_factor
+from dextr_vos.training.task import Batch, LoopSettings, Task
+
+__all__ = ["Batch", "LoopSettings", "OnStep", "Outcome", "Task", "train"]
 
 log = logging.getLogger(__name__)
 
-Batch = dict[str, Tensor]
 OnStep = Callable[[int, int, float], None]
-
-
-class LoopSettings(Settings):
-    """How long and how fast to train.
-
-    Attributes:
-        steps: optimiser steps.
-        batch: samples a process and pass.
-        passes: passes whose gradients are averaged into one step.
-        warmup: steps over which the rate rises.
-        decay: how the rate falls, see `rate_factor`.
-        precision: of the network's arithmetic; "bf16" keeps the weights in fp32.
-        average: decay of the moving average of the weights; 0 keeps none.
-        clip_norm: longest gradient; None lets it be.
-        log_every: steps between lines of the log.
-        validate_every: steps between validations; the last step validates, too.
-        save_every: steps between checkpoints.
-        workers: processes that make samples.
-    """
-
-    steps: int
-    batch: int
-    passes: int = 1
-    warmup: int = 0
-    decay: Decay = "cosine"
-    precision: Literal["fp32", "bf16"] = "fp32"
-    average: float = 0.0
-    clip_norm: float | None = None
-    log_every: int = 20
-    validate_every: int = 500
-    save_every: int = 200
-    workers: int = 2
-
-
-class Task(Protocol):
-    """What is learned; the loop knows nothing of it.
-
-    Attributes:
-        network: to train.
-        optimizer: of the network's parameters; its rates are the full ones.
-    """
-
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
-
-    @property
-    def samples(self) -> Dataset[Batch]:
-        """A sample by its position in the run."""
-        ...
-
-    def loss(self, network: nn.Module, batch: Batch, done: float) -> Tensor:
-        """Scalar, averaged over the batch.
-
-        Args:
-            network: to call; perhaps wrapped.
-            batch: on the device.
-            done: share of the training that is done, in [0, 1).
-        """
-        ...
-
-    def validate(self, network: nn.Module) -> dict[str, float]:
-        """Scores by name; the first one decides which checkpoint is the best, more is better."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -101,7 +41,7 @@ class Outcome:
 
     Attributes:
         steps: done in all.
-        loss: mean of the last steps logged.
+        loss: mean of the last steps, as many as a line of the log tells.
         scores: of the last validation.
         seconds: spent in all, interruptions left out.
     """
@@ -121,162 +61,194 @@ def train(
     on_step: OnStep | None = None,
     stop_asked: StopAsked = never,
 ) -> Outcome:
-    """Train, from the folder's checkpoint if it has one.
+    """Train, from the folder's checkpoint if it has one; a training that is at its end stays as it is.
 
     Args:
         task: what is learned.
         settings: how long and how fast.
-        folder: where checkpoints, the log and the weights go.
+        folder: where checkpoints, the log and the weights go; only the main process touches it.
         seed: of everything random inside the network; samples have their own.
         device: "cpu" keeps accelerate from the GPU; otherwise it decides.
-        on_step: called with steps done, steps in all and the loss.
-        stop_asked: asked after every step.
+        on_step: called with steps done, steps in all and the loss, in the main process.
+        stop_asked: asked at every step; one process that says yes stops all.
 
     Raises:
-        InputError: the loss is no number any more; the sentence names the step and the last checkpoint.
+        InputError: the folder is refused; or the loss is no number any more, the sentence names the step
+            and the last good checkpoint.
         Interrupted: a stop was asked for; a checkpoint of this step is written.
     """
-    accelerator = Accelerator(
-        cpu=device is not None and device.type == "cpu",
-        mixed_precision="bf16" if settings.precision == "bf16" else "no",
-    )
-    run = _Run(task, settings, folder, seed, accelerator)
-    return run.to_the_end(on_step, stop_asked)
+    processes = Processes(device)
+    processes.from_main(folder.claim)
+    try:
+        outcome = _Run(task, settings, folder, seed, processes).to_the_end(on_step, stop_asked)
+    except Interrupted:
+        processes.end()
+        raise
+    finally:
+        folder.release()
+    processes.end()
+    return outcome
+
+
+@dataclass
+class _Pace:
+    """What was done since the last line of the log."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
 
 
 class _Run:
     """A training under way in one process."""
 
     def __init__(
-        self, task: Task, settings: LoopSettings, folder: TrainingFolder, seed: int, accelerator: Accelerator
+        self, task: Task, settings: LoopSettings, folder: TrainingFolder, seed: int, processes: Processes
     ) -> None:
         self.task, self.settings, self.folder, self.seed = task, settings, folder, seed
-        self.accelerator = accelerator
-        task.network.to(accelerator.device).to(memory_format=torch.channels_last)
+        self.processes = processes
+        task.network.to(processes.device).to(memory_format=torch.channels_last)
         self.average = WeightAverage(task.network, settings.average)
-        self.step, self.seconds, self.best = 0, 0.0, -math.inf
-        self.scores: dict[str, float] = {}
         self.rates = [group["lr"] for group in task.optimizer.param_groups]
+        self.step, self.seconds, self.best = 0, 0.0, -math.inf
+        self.saved_step = 0
+        self.scores: dict[str, float] = {}
+        self.losses: deque[float] = deque(maxlen=settings.log_every)
+        self.pace = _Pace()
         self._resume()
-        self.model = accelerator.prepare_model(task.network)
-        self.logged: list[float] = []
+        self.wrapped = processes.wrap(task.network, settings.sync_norm)
+        half = settings.precision == "bf16"
+        self.model = _HalfPrecision(self.wrapped, processes.device) if half else self.wrapped
 
     def to_the_end(self, on_step: OnStep | None, stop_asked: StopAsked) -> Outcome:
-        settings = self.settings
-        batches = iter(self._loader())
-        started, waited, since = time.monotonic(), 0.0, time.monotonic()
-        before = self.seconds
-        while self.step < settings.steps:
-            loss, waiting = self._one_step(batches)
-            waited += waiting
-            self.step += 1
-            self.seconds = before + time.monotonic() - started
-            self.logged.append(loss)
-            if on_step is not None and self.accelerator.is_main_process:
-                on_step(self.step, settings.steps, loss)
-            if self.step % settings.log_every == 0:
-                elapsed = time.monotonic() - since
-                self._log_losses(elapsed, waited / elapsed)
-                waited, since = 0.0, time.monotonic()
-            if self.step % settings.validate_every == 0 or self.step == settings.steps:
+        settings, before, started = self.settings, self.seconds, time.monotonic()
+        with closing(self._batches()) as batches:
+            while self.step < settings.steps:
+                stopping = self._one_step(batches, stop_asked) and self.step < settings.steps
+                self.seconds = before + time.monotonic() - started
+                if on_step is not None and self.processes.is_main:
+                    on_step(self.step, settings.steps, self.losses[-1])
+                self._log_losses()
                 self._validate()
-            stopping = stop_asked() and self.step < settings.steps
-            if stopping or self.step % settings.save_every == 0 or self.step == settings.steps:
-                self._save()
-            if stopping:
-                raise Interrupted(
-                    f"stopped after step {self.step} of {settings.steps}; the same command goes on from there"
-                )
-        loss = sum(self.logged) / len(self.logged) if self.logged else math.nan
+                self._save(stopping)
+                if stopping:
+                    raise Interrupted(
+                        f"stopped after step {self.step} of {settings.steps}; "
+                        "the same command goes on from there"
+                    )
+        loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
         return Outcome(self.step, loss, self.scores, self.seconds)
 
-    def _one_step(self, batches: Any) -> tuple[float, float]:
-        """One optimiser step; its loss, and the seconds spent waiting for samples."""
-        settings, task = self.settings, self.task
-        torch.manual_seed((self.seed * 1_000_003 + self.step) * 1009 + self.accelerator.process_index)
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.settings.steps
+
+    def _one_step(self, batches: Iterator[Batch], stop_asked: StopAsked) -> bool:
+        """One optimiser step; whether a process was asked to stop."""
+        settings, task, processes = self.settings, self.task, self.processes
+        began = time.monotonic()
         factor = rate_factor(self.step, settings.steps, settings.warmup, settings.decay)
         for group, rate in zip(task.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         task.optimizer.zero_grad()
-        self.model.train()
-        total, waited = 0.0, 0.0
+        self.wrapped.train()
+        total = torch.zeros((), device=processes.device)
         for number in range(settings.passes):
-            began = time.monotonic()
-            batch = {
-                key: tensor.to(self.accelerator.device, non_blocking=True)
-                for key, tensor in next(batches).items()
-            }
-            waited += time.monotonic() - began
+            batch = self._next(batches)
+            # after the samples, which may draw numbers here or in a worker
+            self._reseed(self.step * settings.passes + number)
             last = number == settings.passes - 1
-            with nullcontext() if last else self.accelerator.no_sync(self.model):
+            with nullcontext() if last else processes.alone(self.wrapped):
                 loss = task.loss(self.model, batch, self.step / settings.steps) / settings.passes
-                self.accelerator.backward(loss)
-            total += float(self.accelerator.reduce(loss.detach(), "mean"))
-        if not math.isfinite(total):
-            raise InputError(
-                f"the loss is {total} at step {self.step + 1}; the last good checkpoint is "
-                f"{self.folder.checkpoint_told()}; lower the rate or set precision=fp32 and run again"
-            )
-        if settings.clip_norm is not None:
-            nn.utils.clip_grad_norm_(task.network.parameters(), settings.clip_norm)
+                processes.backward(loss)
+            total += loss.detach()
+        stop = torch.tensor(float(stop_asked()), device=processes.device)
+        mean, norm, stopping = processes.mean(torch.stack([total, self._clip(), stop]))
+        self.step += 1
+        if not (math.isfinite(mean) and math.isfinite(norm)):
+            bad = f"gradient's length is {norm}" if math.isfinite(mean) else f"loss is {mean}"
+            raise self._no_number(f"the {bad}")
         task.optimizer.step()
-        self.average.update(task.network, self.step)
-        return total, waited
+        self.average.update(task.network, self.step - 1)
+        self.losses.append(mean)
+        self.pace.steps += 1
+        self.pace.seconds += time.monotonic() - began
+        return stopping > 0
 
-    def _loader(self) -> DataLoader[Batch]:
-        settings = self.settings
-        batches = PositionBatches(
-            self.step,
-            settings.steps,
-            settings.batch,
-            settings.passes,
-            self.accelerator.process_index,
-            self.accelerator.num_processes,
+    def _reseed(self, number: int) -> None:
+        torch.manual_seed((self.seed * 1_000_003 + number) * 1009 + self.processes.rank)
+
+    def _next(self, batches: Iterator[Batch]) -> Batch:
+        began = time.monotonic()
+        batch = next(batches)
+        self.pace.waited += time.monotonic() - began
+        return {key: tensor.to(self.processes.device, non_blocking=True) for key, tensor in batch.items()}
+
+    def _clip(self) -> Tensor:
+        """Shorten the gradient where that is asked for; its length before."""
+        longest = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
+        return nn.utils.clip_grad_norm_(self.task.network.parameters(), longest).float()
+
+    def _batches(self) -> Any:
+        settings, processes = self.settings, self.processes
+        positions = PositionBatches(
+            self.step, settings.steps, settings.batch, settings.passes, processes.rank, processes.count
         )
-        return DataLoader(
-            self.task.samples,
-            batch_sampler=batches,
-            num_workers=settings.workers,
-            worker_init_fn=_quiet_worker,
-            prefetch_factor=4 if settings.workers else None,
-            pin_memory=self.accelerator.device.type == "cuda",
+        return load_batches(self.task.samples, positions, settings.workers, processes.device.type == "cuda")
+
+    def _no_number(self, what: str) -> InputError:
+        saved = "there is no checkpoint yet"
+        if self.saved_step:
+            saved = f"the last good checkpoint is {self.folder.checkpoint} of step {self.saved_step}"
+        return InputError(
+            f"{what} at step {self.step} of {self.settings.steps}; {saved}; begin in another out=FOLDER "
+            "with a lower rate, with loop.clip_norm or with loop.precision=fp32"
         )
 
-    def _log_losses(self, seconds: float, waiting: float) -> None:
-        if not self.accelerator.is_main_process:
+    def _log_losses(self) -> None:
+        if self.step % self.settings.log_every or not self.processes.is_main:
             return
-        settings = self.settings
-        recent = self.logged[-settings.log_every :]
-        samples = settings.log_every * settings.batch * settings.passes * self.accelerator.num_processes
-        self.logged = recent
+        settings, pace = self.settings, self.pace
+        samples = pace.steps * settings.batch * settings.passes * self.processes.count
+        self.pace = _Pace()
         self.folder.log(
             step=self.step,
-            loss=sum(recent) / len(recent),
+            loss=sum(self.losses) / len(self.losses),
             rate=self.task.optimizer.param_groups[0]["lr"],
-            samples_per_second=samples / seconds,
-            waiting_for_samples=waiting,
+            samples_per_second=samples / pace.seconds,
+            waiting_for_samples=pace.waited / pace.seconds,
         )
 
     def _validate(self) -> None:
-        """Scores of the averaged weights; the best ones are kept in a file of their own."""
-        self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            own = {key: tensor.detach().clone() for key, tensor in self.task.network.state_dict().items()}
-            self.task.network.load_state_dict(self.average.state)
-            self.scores = self.task.validate(self.task.network)
-            self.task.network.load_state_dict(own)
-            score = next(iter(self.scores.values()), -math.inf)
-            told = ", ".join(f"{name} {value:.3f}" for name, value in self.scores.items())
-            log.info("step %d of %d: %s", self.step, self.settings.steps, told)
-            self.folder.log(step=self.step, **self.scores)
-            if score > self.best:
-                self.best = score
-                self.folder.save_weights("best", self.average.state, self.step, self.scores)
-        self.accelerator.wait_for_everyone()
-
-    def _save(self) -> None:
-        if not self.accelerator.is_main_process:
+        if not self._due(self.settings.validate_every):
             return
+        self._require_finite()
+        self.scores, self.best = self.processes.from_main(self._scored)
+
+    def _scored(self) -> tuple[dict[str, float], float]:
+        """Scores of the averaged weights, and the best so far, whose weights are kept in a file."""
+        network = self.task.network
+        own = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
+        network.load_state_dict(self.average.state)
+        scores = self.task.validate(network)
+        network.load_state_dict(own)
+        if not scores:
+            return {}, self.best
+        told = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
+        log.info("step %d of %d: %s", self.step, self.settings.steps, told)
+        self.folder.log(step=self.step, **scores)
+        score = next(iter(scores.values()))
+        if score > self.best:
+            self.folder.save_weights("best", self.average.state, self.step, scores)
+        return scores, max(self.best, score)
+
+    def _save(self, stopping: bool) -> None:
+        if not stopping and not self._due(self.settings.save_every):
+            return
+        self._require_finite()
+        self.processes.from_main(self._write)
+        self.saved_step = self.step
+
+    def _write(self) -> None:
         self.folder.save_checkpoint(
             Checkpoint(
                 step=self.step,
@@ -286,27 +258,56 @@ class _Run:
                 network=self.task.network.state_dict(),
                 optimizer=self.task.optimizer.state_dict(),
                 average=self.average.state,
+                losses=list(self.losses),
+                processes=self.processes.count,
             )
         )
         self.folder.save_weights("last", self.average.state, self.step, self.scores)
 
+    def _require_finite(self) -> None:
+        """Refuse to keep weights that a last step has made infinite."""
+        tensors = [tensor for tensor in self.average.state.values() if tensor.is_floating_point()]
+        tensors += [parameter.detach() for parameter in self.task.network.parameters()]
+        if not torch.stack([tensor.isfinite().all() for tensor in tensors]).all():
+            raise self._no_number("a weight became infinite or no number")
+
     def _resume(self) -> None:
-        saved = self.folder.read_checkpoint()
+        saved = self.processes.from_main(self._read)
         if saved is None:
             return
-        self.task.network.load_state_dict(saved.network)
+        if saved.processes != self.processes.count:
+            raise InputError(
+                f"{self.folder.path} was begun with {saved.processes} processes, these are "
+                f"{self.processes.count}; start as many, or give another out=FOLDER"
+            )
+        load_into(self.task.network, saved.network, self.folder.checkpoint)
         self.task.optimizer.load_state_dict(dict(saved.optimizer))
         self.average.load(saved.average)
         self.step, self.seconds, self.best = saved.step, saved.seconds, saved.best
-        self.scores = dict(saved.scores)
-        self.folder.forget_after(self.step)
-        log.info("going on from step %d of %d", self.step, self.settings.steps)
+        self.saved_step, self.scores = saved.step, dict(saved.scores)
+        self.losses.extend(saved.losses)
+        if self.processes.is_main:
+            done = self.step == self.settings.steps
+            log.info("finished already: %d steps" if done else "going on from step %d", self.step)
+
+    def _read(self) -> Checkpoint | None:
+        saved = self.folder.read_checkpoint()
+        self.folder.forget_after(saved.step if saved else 0)
+        if saved is not None:
+            # the process may have been killed between writing the checkpoint and these
+            self.folder.save_weights("last", saved.average, saved.step, saved.scores)
+        return saved
 
 
-def _quiet_worker(_: int) -> None:
-    """One thread a worker, and it yields: the cores are the network's."""
-    import cv2
+class _HalfPrecision(nn.Module):
+    """A network that computes in bf16 where that is safe, and answers in fp32."""
 
-    cv2.setNumThreads(0)
-    os.nice(10)
-    torch.set_num_threads(1)
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        super().__init__()
+        self.network = network
+        self._kind = device.type
+
+    def forward(self, *inputs: Tensor) -> Any:
+        with torch.autocast(self._kind, dtype=torch.bfloat16):
+            outputs = self.network(*inputs)
+        return convert_to_fp32(outputs)

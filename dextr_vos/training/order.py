@@ -1,12 +1,13 @@
 """Which sample comes when: a pure function of the seed and the position, so that any run can be resumed."""
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from dextr_vos.errors import InputError
+
+_EPOCHS_KEPT = 3  # one that ends, one that begins, and the first, of which others are drawn
 
 
 class SampleOrder:
@@ -25,12 +26,16 @@ class SampleOrder:
         self.epoch_length = sum(self._takes)
         if self.epoch_length == 0:
             raise InputError("there is no object to train on; look at the data sets, min_area and repeat")
-        self._epoch = lru_cache(maxsize=2)(self._shuffled)
+        self._shuffles: dict[int, npt.NDArray[np.int64]] = {}
 
     def at(self, position: int) -> int:
         """The sample at a position of the row, an index into the sets joined one after the other."""
         epoch, place = divmod(position, self.epoch_length)
-        return int(self._epoch(epoch)[place])
+        if epoch not in self._shuffles:
+            if len(self._shuffles) == _EPOCHS_KEPT:
+                del self._shuffles[next(iter(self._shuffles))]
+            self._shuffles[epoch] = self._shuffled(epoch)
+        return int(self._shuffles[epoch][place])
 
     def _shuffled(self, epoch: int) -> npt.NDArray[np.int64]:
         rng = np.random.default_rng((self._seed, epoch))

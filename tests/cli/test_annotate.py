@@ -35,7 +35,7 @@ def masks(tmp_path: Path) -> Path:
 def test_clicks_become_a_workspace(tiny_clip: Path, tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(json.dumps({"00000": [POINTS]}))
     output = run("annotate", tiny_clip, "--clicks", tmp_path / "c.json", "--out", tmp_path / "w")
-    assert "grabcut made the masks of 1 objects in 1 frames" in output
+    assert "lite made the masks of 1 objects in 1 frames" in output
     assert sorted(path.name for path in (tmp_path / "w").iterdir()) == [
         "annotations.json",
         "keyframes",
@@ -44,10 +44,10 @@ def test_clicks_become_a_workspace(tiny_clip: Path, tmp_path: Path) -> None:
     ]
     with Image.open(tmp_path / "w" / "keyframes" / "00000.png") as picture:
         assert picture.mode == "P"
-    assert iou(read_labels(tmp_path / "w" / "keyframes" / "00000.png"), tiny_mask(0)) > 0.9
+    assert iou(read_labels(tmp_path / "w" / "keyframes" / "00000.png"), tiny_mask(0)) > 0.7
     document = load_annotations(tmp_path / "w" / "annotations.json")
     clicked = document.keyframes["00000"].objects[1]
-    assert clicked.engine == "grabcut"
+    assert clicked.engine == "lite"
     assert clicked.points_xy().tolist() == POINTS
 
 

@@ -205,7 +205,7 @@ def test_a_broken_picture_keeps_what_is_done(place, boxes):
         ((*FOLDER, "--clicks-limit", "9"), "--clicks-limit goes with --extra-clicks"),
         ((*FOLDER, "--categories", "square,cat"), "no category 'cat' in the data set; it has bar, square"),
         ((*FOLDER, "--min-area", "9999"), "no object has the categories and the 9999 pixels"),
-        ((*FOLDER, "--engine", "magic"), "unknown engine 'magic'; expected one of grabcut"),
+        ((*FOLDER, "--engine", "magic"), "unknown engine 'magic'; expected one of lite"),
         ((*FOLDER, "--engine", "dextr", "--weights", "none.pth"), r"none\.pth"),
         ((*FOLDER, *FOLDER[2:], "--human", "none.json"), "--human goes with one --description"),
         ((*FOLDER, "--human", "none.json"), r"there is no file none\.json"),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dextr_vos.datasets.augment import Augmentation, augment
+from dextr_vos.datasets.augment import Augmentation, augment, augment_with_points
 
 STILL = Augmentation(flip=False, rotation_deg=0, scale=(1, 1))
 WILD = Augmentation(shift=0.2, brightness=0.3)
@@ -84,3 +84,30 @@ def test_colour_changes_the_picture_alone_and_stays_in_range():
     for seed in range(8):  # values beyond white do not wrap round to black
         picture, _ = augment(white, np.zeros((8, 8), np.uint8), colour, np.random.default_rng(seed))
         assert picture.min() > 100
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_points_move_with_the_picture_and_those_that_leave_it_are_dropped(seed):
+    labels = np.zeros((60, 80), dtype=np.uint8)
+    points = np.array([(30, 20), (50, 35), (1, 1), (78, 58)])
+    for number, (x, y) in enumerate(points, start=1):
+        labels[y - 1 : y + 2, x - 1 : x + 2] = number
+    image = np.zeros((60, 80, 3), dtype=np.uint8)
+    turned = Augmentation(rotation_deg=20, scale=(0.9, 1.25))
+    _, moved, moved_xy = augment_with_points(image, labels, points, turned, np.random.default_rng(seed))
+    assert np.array_equal(moved, augment(image, labels, turned, np.random.default_rng(seed))[1])
+    found = [int(moved[y, x]) for x, y in moved_xy]
+    assert found == sorted(found)
+    assert found[:2] == [1, 2]
+    for number in {3, 4} - set(found):  # of these at most an edge is left
+        rows, columns = np.nonzero(moved == number)
+        assert all(x in (0, 79) or y in (0, 59) for x, y in zip(columns, rows, strict=True)) or len(rows) < 6
+
+
+def test_beyond_the_border_there_may_be_black_background():
+    image, labels = scene()
+    shrunk = Augmentation(flip=False, rotation_deg=0, scale=(0.5, 0.5), beyond="black")
+    moved_image, moved = augment(image, np.where(labels == 255, 0, labels), shrunk, np.random.default_rng(0))
+    assert not moved_image[:10].any()
+    assert not moved[:10].any()
+    assert set(np.unique(moved)) == {0, 3}

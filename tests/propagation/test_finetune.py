@@ -30,12 +30,17 @@ def same(one: dict, other: dict) -> bool:
     return all(torch.equal(one[key], other[key]) for key in one)
 
 
+def learned(state: dict) -> list[str]:
+    """Keys of what the optimiser moves; running statistics follow whatever passes through."""
+    return [key for key in state if "running_" not in key and "num_batches" not in key]
+
+
 def test_loss_falls_and_every_step_is_told():
     told = []
-    recipe = replace(RECIPE, max_steps=30, cooldown=5)
+    recipe = replace(RECIPE, max_steps=60, cooldown=5)
     _, state = teach(recipe, on_step=lambda *step: told.append(step))
-    assert [step for step, _, _ in told] == list(range(1, 31))
-    assert {total for _, total, _ in told} == {30}
+    assert [step for step, _, _ in told] == list(range(1, 61))
+    assert {total for _, total, _ in told} == {60}
     assert [loss for _, _, loss in told] == state.losses
     assert np.mean(state.losses[-5:]) < 0.7 * np.mean(state.losses[:5])
     assert state.seconds > 0
@@ -104,7 +109,7 @@ def test_passes_are_averaged_into_one_step(passes):
     one, state = teach(recipe, SAMPLES[:1])
     several, state_several = teach(replace(recipe, passes=passes), SAMPLES[:1])
     assert state_several.losses == pytest.approx(state.losses)
-    assert all(torch.allclose(one[key], several[key], atol=5e-4) for key in one)
+    assert all(torch.allclose(one[key], several[key], atol=5e-4) for key in learned(one))
 
 
 def test_void_teaches_nothing():
@@ -122,7 +127,8 @@ def test_void_teaches_nothing():
     nothing, state = teach(recipe, [Sample(SAMPLES[0].image_rgb, np.full((48, 64), 255, np.uint8))])
     start = build_network(TINY_LITE, 1, 0).state_dict()
     assert state.losses == [0.0, 0.0]
-    assert all(torch.allclose(nothing[key], start[key], rtol=1e-5, atol=1e-9) for key in start)
+    kept = (torch.allclose(nothing[key], start[key], rtol=1e-5, atol=1e-9) for key in learned(start))
+    assert all(kept)
 
 
 def test_settles_when_there_is_nothing_to_learn():

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from dextr_vos.errors import WeightsError
+from dextr_vos.networks import shipped
+from dextr_vos.networks.lite import LitePropagation
+from dextr_vos.networks.lite_dextr import LiteDextr
+from dextr_vos.networks.shipped import CHECKSUMS, shipped_weights, write_half
+from dextr_vos.networks.weights import load_into, read_metadata, read_state_dict, save
+
+MEGABYTE = 1 << 20
+NETWORKS = {"lite-dextr": LiteDextr, "lite-parent": LitePropagation}
+
+
+@pytest.mark.parametrize("name", CHECKSUMS)
+def test_shipped_weights_are_whole_and_fit(name: str) -> None:
+    state = read_state_dict(shipped_weights(name))
+    network = NETWORKS[name]()
+    load_into(network, state, name)
+    assert all(tensor.dtype == torch.float16 for tensor in state.values() if tensor.is_floating_point())
+    assert all(tensor.isfinite().all() for tensor in network.state_dict().values())
+
+
+def test_shipped_weights_are_small() -> None:
+    assert sum(shipped_weights(name).stat().st_size for name in CHECKSUMS) < 40 * MEGABYTE
+
+
+def test_damaged_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    monkeypatch.setattr(shipped, "files", lambda _: tmp_path)
+    shipped_weights.cache_clear()
+    with pytest.raises(WeightsError, match="are missing; install dextr-vos again"):
+        shipped_weights("lite-dextr")
+    (weights / "lite-dextr.safetensors").write_bytes(b"cut short")
+    with pytest.raises(WeightsError, match="not as they were shipped"):
+        shipped_weights("lite-dextr")
+    shipped_weights.cache_clear()
+
+
+def test_half_precision_keeps_metadata_and_says_its_checksum(tmp_path: Path) -> None:
+    source, target = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
+    save(source, {"a": torch.tensor([1.5, 2.0]), "n": torch.tensor(3)}, {"network": "x"})
+    checksum = write_half(source, target)
+    state = read_state_dict(target)
+    assert state["a"].dtype == torch.float16
+    assert state["n"].dtype == torch.int64
+    assert read_metadata(target) == {"network": "x"}
+    assert write_half(source, target) == checksum

@@ -1,0 +1,183 @@
+"""A training of milliseconds a step, in this process or in others that can be killed."""
+
+import json
+import multiprocessing
+import os
+import socket
+import time
+import warnings
+from collections.abc import Callable
+from hashlib import sha256
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from dextr_vos.errors import InputError
+from dextr_vos.networks.weights import read_metadata, read_state_dict
+from dextr_vos.training.folder import TrainingFolder
+from dextr_vos.training.loop import LoopSettings, Outcome, train
+
+CPU = torch.device("cpu")
+SHORT = {"steps": 12, "batch": 2, "log_every": 1, "validate_every": 5, "save_every": 4, "workers": 0}
+# what takes seconds to import; an optimiser needs dynamo
+_IMPORTED = ["dextr_vos.training.loop", "torch._dynamo", "torch.utils.tensorboard"]
+TIMES = ("samples_per_second", "waiting_for_samples")
+
+
+class TinySamples(Dataset[dict[str, Tensor]]):
+    """A picture, and where it is bright; position `broken` cannot be read."""
+
+    def __init__(self, broken: int = -1) -> None:
+        self.broken = broken
+
+    def __getitem__(self, position: int) -> dict[str, Tensor]:
+        if position == self.broken:
+            raise InputError(f"picture {position} is broken: cut short")
+        rng = np.random.default_rng((7, position))
+        image = torch.from_numpy(rng.normal(size=(3, 12, 12)).astype(np.float32))
+        return {"image": image, "target": (image.mean(0, keepdim=True) > 0).float()}
+
+
+class TinyTask:
+    """See `loop.Task`.
+
+    Args:
+        rate: of the optimiser.
+        dropout: randomness inside the network.
+        pause: seconds that a step takes longer.
+        loss_at: what the loss is multiplied by at a step, by its number from 1.
+        nan_rank: the one process in which it is.
+        broken: position of a sample that cannot be read.
+        validated: it has something to validate on.
+    """
+
+    def __init__(
+        self,
+        rate: float = 0.01,
+        dropout: float = 0.2,
+        pause: float = 0.0,
+        loss_at: dict[int, float] | None = None,
+        broken: int = -1,
+        validated: bool = True,
+        nan_rank: int = 0,
+    ) -> None:
+        torch.manual_seed(3)
+        self.network = nn.Sequential(
+            nn.Conv2d(3, 6, 3, padding=1, bias=False),
+            nn.BatchNorm2d(6),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Conv2d(6, 1, 3, padding=1),
+        )
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=rate)
+        self.samples = TinySamples(broken)
+        here = int(os.environ.get("RANK", "0")) == nan_rank
+        self.loss_at = loss_at if loss_at and here else {}
+        self.pause, self.validated = pause, validated
+        self.steps = 0  # done by this object
+        self.rates: list[float] = []
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor], done: float) -> Tensor:
+        time.sleep(self.pause)
+        self.steps += 1
+        self.rates.append(self.optimizer.param_groups[0]["lr"])
+        logits = network(batch["image"])
+        assert logits.dtype == torch.float32
+        loss = F.binary_cross_entropy_with_logits(logits, batch["target"])
+        return loss * self.loss_at.get(self.steps, 1.0)
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        if not self.validated:
+            return {}
+        network.eval()
+        samples = [self.samples[position] for position in range(1000, 1010)]
+        masks = network(torch.stack([sample["image"] for sample in samples])) > 0
+        truth = torch.stack([sample["target"] for sample in samples]) > 0
+        return {"iou": float((masks & truth).sum() / (masks | truth).sum())}
+
+
+def train_tiny(out: Path, settings: dict[str, Any], task: dict[str, Any] | None = None, **options) -> Outcome:
+    """Train or go on; the settings' file is JSON, which is YAML, too."""
+    folder = TrainingFolder(out, json.dumps(settings), {"network": "tiny"})
+    made = TinyTask(**(task or {}))
+    return train(made, LoopSettings(**(SHORT | settings)), folder, seed=1, device=CPU, **options)
+
+
+def hashes(out: Path) -> dict[str, str]:
+    """Of the weights and their metadata, which stand in any order in a file."""
+    found = {}
+    for path in out.glob("*.safetensors"):
+        known = sha256(json.dumps(read_metadata(path), sort_keys=True).encode())
+        for key, tensor in sorted(read_state_dict(path).items()):
+            known.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode() + tensor.numpy().tobytes())
+        found[path.name] = known.hexdigest()
+    return found
+
+
+def log_lines(out: Path) -> list[dict[str, float]]:
+    """The log without what depends on the clock."""
+    path = out / "log.jsonl"
+    text = path.read_text() if path.exists() else ""
+    lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+    return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
+
+
+def losses(out: Path) -> list[float]:
+    return [line["loss"] for line in log_lines(out) if "loss" in line]
+
+
+def start_process(
+    work: Callable[..., object], *args: object, env: dict[str, str] | None = None
+) -> BaseProcess:
+    """Work in a process of its own, which shares nothing with this one and has PyTorch imported already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_IMPORTED)
+    process = context.Process(target=_work, args=(work, args, env or {}))
+    process.start()
+    return process
+
+
+def start_world(count: int, work: Callable[..., object], *args: object) -> list[BaseProcess]:
+    """The same work in several processes that find one another, as torchrun starts them."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count)}
+    return [
+        start_process(
+            work, *args, env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"}
+        )
+        for rank in range(count)
+    ]
+
+
+def ended(*processes: BaseProcess, seconds: float = 600) -> list[int | None]:
+    """Exit statuses, after all have ended."""
+    try:
+        for process in processes:
+            process.join(seconds)
+        return [process.exitcode for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 600) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+def _work(work: Callable[..., object], args: tuple[object, ...], env: dict[str, str]) -> None:
+    os.environ.update(env)
+    torch.set_num_threads(1)
+    warnings.simplefilter("error")
+    work(*args)
