@@ -1,6 +1,7 @@
 """The command as a user meets it."""
 
 import re
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,12 @@ def test_it_tells_what_it_learns_from_how_good_it_gets_and_how_fast(tmp_path, ca
     assert re.search(r"voc train: 8 objects to train on\n", caplog.text)
     assert re.search(r"validation on 4 of 4 objects: voc val\n", caplog.text)
     assert len(re.findall(r"step [24] of 4: iou [01]\.\d{3}\n", caplog.text)) == 2
-    first, second, third = output.splitlines()
+    first, second, third, fourth = output.splitlines()
     assert re.fullmatch(r"trained 4 steps \(\d+ s\), loss \d+\.\d{3}; iou [01]\.\d{3}", first)
     assert re.fullmatch(r"\d+\.\d samples a second, \d+ % of the time spent waiting for them", second)
     assert third == f"weights in {out / 'best.safetensors'} and {out / 'last.safetensors'}"
+    half = out / "half.safetensors"
+    assert fourth == f"last in half precision: {half}, SHA-256 {sha256(half.read_bytes()).hexdigest()}"
     before = read_state_dict(out / "last.safetensors")
     status, output, _ = call(capfd, *given)  # it is at its end
     assert status == 0
