@@ -334,55 +334,10 @@ def test_faults_of_the_out_folder(tiny_clip, keyframes, tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_segment_gives_what_the_run_gave_on_any_size(tiny_clip, keyframes, out, tmp_path):
-    train(tiny_clip, keyframes, out)
-    trained = load_network(out)
-    segment(open_clip(tiny_clip), trained, tmp_path / "applied", device=CPU)
-    masks = bytes_of(out / "masks")
-    applied = bytes_of(tmp_path / "applied")
-    assert sorted(applied) == NAMES
-    assert all(applied[name] == masks[name] for name in set(NAMES) - {"00000.png", "00003.png"})
-    larger = other_clip(tmp_path / "larger", 2, (97, 71))
-    segment(open_clip(larger), trained, tmp_path / "large", device=CPU)
-    assert read_labels(tmp_path / "large" / "00001.png").shape == (71, 97)
-
-
-def test_segment_never_overwrites_frames(tiny_clip, keyframes, out, tmp_path):
-    train(tiny_clip, keyframes, out)
-    before = bytes_of(tiny_clip)
-    (tmp_path / "link").symlink_to(tiny_clip)
-    (tmp_path / "file").write_text("mine")
-    for folder in (tiny_clip, tmp_path / "run" / ".." / "tiny", tmp_path / "link"):
-        with pytest.raises(InputError, match="is the folder of the frames"):
-            segment(open_clip(tiny_clip), load_network(out), folder, device=CPU)
-    with pytest.raises(InputError, match="file is a file"):
-        segment(open_clip(tiny_clip), load_network(out), tmp_path / "file", device=CPU)
-    assert bytes_of(tiny_clip) == before
-
-
-def test_segment_can_be_stopped(tiny_clip, keyframes, out, tmp_path):
-    train(tiny_clip, keyframes, out)
-    with pytest.raises(
-        Interrupted, match=r"after 2 of 6 frames, their masks are in .*; the same command starts"
-    ):
-        segment(open_clip(tiny_clip), load_network(out), tmp_path / "x", device=CPU, stop_asked=stop_after(2))
-    assert files_of(tmp_path / "x") == NAMES[:2]
-
-
 def test_two_processes_cannot_work_in_one_run(tiny_clip, keyframes, out):
     with RunFolder(out).claimed(), pytest.raises(InputError, match="another train-propagation is at work"):
         train(tiny_clip, keyframes, out)
     train(tiny_clip, keyframes, out)
-
-
-def test_segment_refuses_folders_that_hold_a_persons_masks(tiny_clip, keyframes, out):
-    train(tiny_clip, keyframes, out)
-    trained = load_network(out)
-    for folder in (out / "masks", keyframes.parent / "keyframes"):
-        folder.mkdir(exist_ok=True)
-        (keyframes.parent / "annotations.json").write_text("{}")
-        with pytest.raises(InputError, match="which would be lost"):
-            segment(open_clip(tiny_clip), trained, folder, device=CPU)
 
 
 def test_frames_replaced_in_place_train_anew(tiny_clip, keyframes, out):

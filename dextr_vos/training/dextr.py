@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -42,6 +41,7 @@ from dextr_vos.training.dextr_settings import DextrSettings
 from dextr_vos.training.folder import TrainingFolder
 from dextr_vos.training.hard_examples import OnObject
 from dextr_vos.training.loop import Batch, OnStep, Outcome, train
+from dextr_vos.training.optimizer import lite_optimizer
 from dextr_vos.training.order import SampleOrder
 from dextr_vos.training.processes import world_size
 
@@ -197,8 +197,4 @@ def _network(settings: DextrSettings) -> nn.Module:
 def _optimizer(network: nn.Module, settings: DextrSettings) -> torch.optim.Optimizer:
     if isinstance(network, Dextr):
         return paper_optimizer(network, settings.rate)
-    # norms and biases are not pulled to zero
-    kernels = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.rate, weight_decay=settings.weight_decay)
+    return lite_optimizer(network, settings.rate, settings.weight_decay)

@@ -5,7 +5,7 @@ falling to nothing. The lite tier learns from scenes made of still pictures and 
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from dextr_vos.networks.osvos import Osvos, parent_optimizer
 from dextr_vos.propagation.tiers import LITE, OSVOS, build_network, tier_named
 from dextr_vos.training.folder import TrainingFolder
 from dextr_vos.training.loop import Batch, LoopSettings, OnStep, Outcome, train
+from dextr_vos.training.optimizer import lite_optimizer
 from dextr_vos.training.order import SampleOrder
 from dextr_vos.training.scene_samples import Pictures, SceneSamples
 
@@ -163,7 +164,4 @@ def _network(settings: ParentSettings) -> tuple[nn.Module, torch.optim.Optimizer
         assert isinstance(network, Osvos)
         return network, parent_optimizer(network, settings.rate)
     lite = build_network(LITE, 1, settings.seed, settings.start, freeze_norm=False)
-    kernels = [parameter for parameter in lite.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in lite.parameters() if parameter.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
-    return lite, torch.optim.AdamW(groups, lr=settings.rate, weight_decay=settings.weight_decay)
+    return lite, lite_optimizer(lite, settings.rate, settings.weight_decay)
