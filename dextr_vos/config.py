@@ -34,7 +34,12 @@ class Settings(BaseModel):
 T = TypeVar("T", bound=Settings)
 
 
-def load_settings(model: type[T], path: Path | None, overrides: Sequence[str] = ()) -> T:
+def load_settings(
+    model: type[T],
+    path: Path | None,
+    overrides: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
+) -> T:
     """Settings from a YAML file, with values given on top of it.
 
     Types are strict: text is no number, and 1 is not true.
@@ -43,6 +48,7 @@ def load_settings(model: type[T], path: Path | None, overrides: Sequence[str] = 
         model: what to make.
         path: YAML file; None takes the model's defaults.
         overrides: `a.b=3`, the value written as in YAML; they win over the file, later ones over earlier.
+        base: plain values that the file wins over.
 
     Raises:
         ConfigError: the file is missing or no YAML, has a key twice, or the settings are wrong; one sentence
@@ -50,6 +56,7 @@ def load_settings(model: type[T], path: Path | None, overrides: Sequence[str] = 
     """
     text = "" if path is None else _read_text(path)
     values, root = _parse(text, str(path))
+    values = json.loads(json.dumps(base or {})) | values
     faults: list[str] = []
     given: dict[Place, str] = {}
     for override in overrides:
@@ -216,6 +223,8 @@ def _expected(fault: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
     match fault["type"]:
         case "extra_forbidden":
             return _unknown(str(place[-1]), [name for owner in models for name in owner.model_fields])
+        case "unexpected_keyword_argument":  # of a dataclass
+            return "unknown setting"
         case "missing":
             in_list = isinstance(fault["loc"][-1], int)
             return "expected a longer list" if in_list else "this setting is missing"
@@ -254,7 +263,7 @@ def _limits(field: FieldInfo | None) -> str:
 
 
 def _got(fault: ErrorDetails) -> str:
-    untold = ("extra_forbidden", "missing", "value_error")
+    untold = ("extra_forbidden", "unexpected_keyword_argument", "missing", "value_error")
     return "" if fault["type"] in untold else f", got {_shown(fault['input'])}"
 
 

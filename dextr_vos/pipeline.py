@@ -7,9 +7,11 @@ import torch
 from dextr_vos.annotation.document import load_annotations
 from dextr_vos.frames import Clip
 from dextr_vos.interrupt import StopAsked, never
+from dextr_vos.propagation.fill import OnFrame
 from dextr_vos.propagation.finetune import OnStep
 from dextr_vos.propagation.keyframes import read_keyframes
-from dextr_vos.propagation.propagate import OnFrame, Plan, propagate
+from dextr_vos.propagation.plan import Plan
+from dextr_vos.propagation.propagate import OnPlan, propagate
 from dextr_vos.propagation.tiers import Tier
 from dextr_vos.record import RunRecord
 from dextr_vos.workspace import Workspace
@@ -25,6 +27,9 @@ def train_propagation(
     parent: Path | None = None,
     seed: int = 0,
     max_steps: int | None = None,
+    fresh: bool = False,
+    budget_s: float | None = None,
+    on_plan: OnPlan | None = None,
     on_step: OnStep | None = None,
     on_frame: OnFrame | None = None,
     stop_asked: StopAsked = never,
@@ -42,6 +47,9 @@ def train_propagation(
         parent: checkpoint to start from.
         seed: of initial weights and random changes.
         max_steps: step limit in place of the recipe's.
+        fresh: begin anew, and not with the network that an earlier run left.
+        budget_s: seconds that fine-tuning and segmenting may take; None lets them end by themselves.
+        on_plan: called before the training with what is to be done and how long it will take.
         on_step: called with steps done, expected, and loss.
         on_frame: called with frames done and in all.
         stop_asked: asked between steps and frames.
@@ -66,8 +74,18 @@ def train_propagation(
         recipe=tier.recipe if max_steps is None else tier.recipe.limited_to(max_steps),
         parent=parent,
         seed=seed,
+        fresh=fresh,
+        budget_s=budget_s,
     )
-    return propagate(plan, out, device=device, on_step=on_step, on_frame=on_frame, stop_asked=stop_asked)
+    return propagate(
+        plan,
+        out,
+        device=device,
+        on_plan=on_plan,
+        on_step=on_step,
+        on_frame=on_frame,
+        stop_asked=stop_asked,
+    )
 
 
 def _object_names(workspace: Workspace) -> dict[int, str]:

@@ -64,6 +64,9 @@ class RunRecord(BaseModel):
     Attributes:
         fingerprint: changes with everything that determines the network, so that a finished training is
             never repeated and an outdated one never kept.
+        basis: like it, but for the keyframes; a correction goes on from a network of the same basis.
+        keyframe_digests: of the keyframes' masks, by their names.
+        went_on_from: fingerprint of the run whose network this one began with, after a correction.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -79,6 +82,9 @@ class RunRecord(BaseModel):
     seed: int
     training: RunTraining
     fingerprint: str
+    basis: str = ""
+    keyframe_digests: dict[str, str] = {}
+    went_on_from: str | None = None
 
 
 def read_record(path: Path) -> RunRecord:

@@ -75,3 +75,11 @@ def narrow_lite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lite_unet, "WIDTHS", (8, 8, 16, 16, 16))
     monkeypatch.setattr(lite_unet, "DEPTHS", (1, 1, 1, 1))
     monkeypatch.setattr(lite_unet, "DECODER_WIDTHS", (16, 8, 8, 8))
+
+
+@pytest.fixture
+def narrow_osvos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OSVOS made thin, likewise."""
+    from dextr_vos.networks import osvos
+
+    monkeypatch.setattr(osvos, "_STAGE_WIDTHS", ((4, 4), (8, 8), (8, 8, 8), (8, 8, 8), (8, 8, 8)))

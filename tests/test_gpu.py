@@ -14,7 +14,7 @@ from dextr_vos.geometry import extreme_points
 from dextr_vos.masks import read_labels
 from dextr_vos.networks.dextr import Dextr
 from dextr_vos.pipeline import train_propagation
-from dextr_vos.propagation.propagate import segment
+from dextr_vos.propagation.apply import segment
 from dextr_vos.propagation.run import load_network
 
 pytestmark = pytest.mark.gpu
@@ -39,10 +39,21 @@ def test_dextr_agrees_with_the_cpu(cuda: torch.device) -> None:
 def test_propagation_runs_and_its_network_segments_on_the_cpu(
     cuda: torch.device, tiny_clip: Path, tmp_path: Path
 ) -> None:
-    keyframes = write_keyframes(tmp_path / "keyframes", 0)
+    keyframes = write_keyframes(tmp_path / "keyframes", 0, 3)
     train_propagation(open_clip(tiny_clip), keyframes, tmp_path / "run", TINY_LITE, device=cuda)
-    segment(
-        open_clip(tiny_clip), load_network(tmp_path / "run"), tmp_path / "cpu", device=torch.device("cpu")
-    )
-    a, b = (read_labels(folder / "00001.png") for folder in (tmp_path / "run" / "masks", tmp_path / "cpu"))
+    assert len(list((tmp_path / "run" / "masks").iterdir())) == 6
+    for device in (cuda, torch.device("cpu")):
+        trained = load_network(tmp_path / "run")
+        segment(open_clip(tiny_clip), trained, tmp_path / device.type, device=device)
+    a, b = (read_labels(tmp_path / name / "00001.png") for name in ("cuda", "cpu"))
     assert (a != b).mean() < 0.01
+
+
+def test_a_correction_goes_on_on_the_gpu(cuda: torch.device, tiny_clip: Path, tmp_path: Path) -> None:
+    clip, keyframes = open_clip(tiny_clip), write_keyframes(tmp_path / "keyframes", 0, 3)
+    first = train_propagation(clip, keyframes, tmp_path / "run", TINY_LITE, device=cuda)
+    before = (tmp_path / "run" / "masks" / "00001.png").read_bytes()
+    write_keyframes(keyframes, 5)
+    second = train_propagation(clip, keyframes, tmp_path / "run", TINY_LITE, device=cuda)
+    assert second.went_on_from == first.fingerprint
+    assert (tmp_path / "run" / "masks" / "00001.png").read_bytes() == before

@@ -1,6 +1,12 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
+from conftest import tiny_mask
 from tiny_run import (
     CPU,
+    TINY_LITE,
+    TINY_OSVOS,
     bytes_of,
     other_clip,
     stop_after,
@@ -10,12 +16,12 @@ from tiny_run import (
 
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.frames import open_clip
-from dextr_vos.masks import read_labels
-from dextr_vos.propagation.propagate import segment
+from dextr_vos.masks import read_labels, write_labels
+from dextr_vos.propagation.apply import segment
 from dextr_vos.propagation.run import load_network
+from dextr_vos.propagation.tracker import Tracker
 
-pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
-FILES = ["masks", "network.safetensors", "run.json"]
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 NAMES = [f"{index:05d}.png" for index in range(6)]
 
 
@@ -37,17 +43,66 @@ def files_of(folder):
     return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
 
 
-def test_segment_gives_what_the_run_gave_on_any_size(tiny_clip, keyframes, out, tmp_path):
-    train(tiny_clip, keyframes, out)
-    trained = load_network(out)
-    segment(open_clip(tiny_clip), trained, tmp_path / "applied", device=CPU)
+def test_osvos_gives_what_the_run_gave(tiny_clip, keyframes, out, tmp_path):
+    train(tiny_clip, keyframes, out, TINY_OSVOS)
+    segment(open_clip(tiny_clip), load_network(out), tmp_path / "applied", device=CPU)
     masks = bytes_of(out / "masks")
     applied = bytes_of(tmp_path / "applied")
     assert sorted(applied) == NAMES
     assert all(applied[name] == masks[name] for name in set(NAMES) - {"00000.png", "00003.png"})
-    larger = other_clip(tmp_path / "larger", 2, (97, 71))
-    segment(open_clip(larger), trained, tmp_path / "large", device=CPU)
-    assert read_labels(tmp_path / "large" / "00001.png").shape == (71, 97)
+
+
+def test_lite_finds_the_object_by_what_it_remembers(tiny_clip, keyframes, out, tmp_path):
+    """No keyframe is given: neither where the object is in the first frame nor where it goes."""
+    tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, batch=2, max_steps=40, cooldown=10))
+    train(tiny_clip, keyframes, out, tier)
+    segment(open_clip(tiny_clip), load_network(out), tmp_path / "applied", device=CPU)
+    for index in range(6):
+        found, truth = read_labels(tmp_path / "applied" / NAMES[index]) == 1, tiny_mask(index) == 1
+        assert (found & truth).sum() / (found | truth).sum() > 0.5, index
+
+
+def test_lite_goes_from_frame_to_frame(tiny_clip, keyframes, out, tmp_path, monkeypatch):
+    train(tiny_clip, keyframes, out)
+    befores, results = [], []
+    view, apply = Tracker.view, Tracker.segment
+
+    def viewed(self, before, *rest):
+        befores.append(None if before is None else before.probs)
+        return view(self, before, *rest)
+
+    def applied(*given):
+        results.append(apply(*given))
+        return results[-1]
+
+    monkeypatch.setattr(Tracker, "view", viewed)
+    monkeypatch.setattr(Tracker, "segment", applied)
+    segment(open_clip(tiny_clip), load_network(out), tmp_path / "applied", device=CPU)
+    assert len(results) == 6
+    assert befores[0] is None  # nobody said where it is
+    assert all(np.array_equal(before, found) for before, found in zip(befores[1:], results, strict=False))
+
+
+@pytest.mark.parametrize("tier", [TINY_LITE, TINY_OSVOS], ids=lambda tier: tier.name)
+def test_segment_takes_frames_of_any_size_and_gives_the_same_again(tiny_clip, keyframes, out, tmp_path, tier):
+    train(tiny_clip, keyframes, out, tier)
+    larger = open_clip(other_clip(tmp_path / "larger", 3, (97, 71)))
+    for name in ("first", "again"):
+        segment(larger, load_network(out), tmp_path / name, device=CPU)
+    assert read_labels(tmp_path / "first" / "00001.png").shape == (71, 97)
+    assert bytes_of(tmp_path / "first") == bytes_of(tmp_path / "again")
+
+
+def test_segment_keeps_the_numbers_of_objects(tiny_clip, out, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for index in (0, 3):
+        labels = tiny_mask(index)
+        labels[24:] *= 7
+        write_labels(folder / NAMES[index], labels)
+    train(tiny_clip, folder, out)
+    segment(open_clip(tiny_clip), load_network(out), tmp_path / "applied", device=CPU)
+    assert set(np.unique([read_labels(tmp_path / "applied" / name) for name in NAMES])) <= {0, 1, 7}
 
 
 def test_segment_never_overwrites_frames(tiny_clip, keyframes, out, tmp_path):

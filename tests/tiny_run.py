@@ -18,9 +18,18 @@ CPU = torch.device("cpu")
 TINY_LITE = replace(
     LITE,
     half=False,
-    recipe=replace(LITE.recipe, batch=1, max_steps=8, window=3, tolerance=-9.0, cooldown=2),
+    recipe=replace(
+        LITE.recipe,
+        batch=1,
+        max_steps=8,
+        again_steps=3,
+        window=3,
+        tolerance=-9.0,
+        cooldown=2,
+        scene=replace(LITE.recipe.scene, size_hw=(48, 64)),
+    ),
 )
-TINY_OSVOS = replace(OSVOS, recipe=replace(OSVOS.recipe, max_steps=2, passes=2))
+TINY_OSVOS = replace(OSVOS, recipe=replace(OSVOS.recipe, max_steps=2, again_steps=1, passes=2))
 
 
 def write_keyframes(folder: Path, *indices: int, white: bool = False) -> Path:

@@ -78,7 +78,7 @@ def _load(engine: str | None, weights: Path | None, device: str) -> Segmenter:
     load_into(network, state, path)
     crop, threshold = _look(path, told, is_lite)
     name = "lite" if is_lite else "dextr"
-    return DextrSegmenter(network, pick_device(device), crop, threshold, name, refine=is_lite)
+    return DextrSegmenter(network, pick_device(device), crop, threshold, name, mirror=is_lite, refine=is_lite)
 
 
 def _paper_network(path: Path, state: "Mapping[str, Tensor]", told: Mapping[str, str]) -> "nn.Module":

@@ -18,11 +18,14 @@ from dextr_vos.errors import DextrVosError, Interrupted
 COMMANDS = (
     "annotate",
     "train-propagation",
+    "suggest",
+    "lock",
     "segment",
     "evaluate",
     "evaluate-clicks",
     "export",
     "synthesize",
+    "speed",
     "train-dextr",
     "train-parent",
 )

@@ -32,7 +32,8 @@ def command(config: Path, device: str, settings: tuple[str, ...]) -> None:
     from dextr_vos.networks.shipped import write_half
     from dextr_vos.runtime import pick_device
     from dextr_vos.training.dextr_data import is_main_process
-    from dextr_vos.training.parent import ParentSettings, train_parent
+    from dextr_vos.training.parent import train_parent
+    from dextr_vos.training.parent_settings import ParentSettings
 
     loaded = load_settings(ParentSettings, config, settings)
     chosen = None if device == "auto" else pick_device(device)

@@ -1,14 +1,19 @@
 """`dextr-vos train-propagation`: masks of keyframes to a network and the masks of every frame."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
+
+if TYPE_CHECKING:
+    from dextr_vos.propagation.estimate import Estimate
 
 POOR_IOU = 0.6
 
 
 @click.command(short_help="Masks of keyframes to masks of every frame.")
 @click.argument("clip", type=click.Path(path_type=Path))
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--keyframes",
     required=True,
@@ -39,6 +44,13 @@ POOR_IOU = 0.6
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same masks on the CPU.")
 @click.option("--max-steps", type=click.IntRange(min=1), help="Step limit in place of the network's own.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="The best masks within this time, on this machine.",
+)
+@click.option("--fresh", is_flag=True, help="Begin anew, and not with the network the last run left in RUN.")
 def command(
     clip: Path,
     keyframes: Path,
@@ -48,24 +60,35 @@ def command(
     device: str,
     seed: int,
     max_steps: int | None,
+    budget: float | None,
+    fresh: bool,
+    settings: tuple[str, ...],
 ) -> None:
     """Fine-tune a network on every keyframe of CLIP, then segment all its frames.
 
     Masks land in RUN/masks/<frame>.png; the keyframes' own masks are copied there untouched. After Ctrl-C
     the same command goes on where it was.
+
+    After a correction, run the same command again: it goes on from the network in RUN, takes seconds, and
+    changes only the frames up to the next keyframe on either side.
+
+    KEY=VALUE changes the recipe, whose keys are in RUN/run.json under settings: batch=2 scene.own=0.5
     """
+    from dataclasses import replace
+
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.errors import InputError
     from dextr_vos.frames import open_clip
     from dextr_vos.interrupt import interruptible
     from dextr_vos.pipeline import train_propagation
-    from dextr_vos.propagation.tiers import tier_named
+    from dextr_vos.propagation.tiers import changed, tier_named
     from dextr_vos.runtime import pick_device
 
     if not 0 <= seed < 2**32:
         raise InputError(f"--seed is a whole number from 0 to {2**32 - 1}, got {seed}")
     opened = open_clip(clip)
     tier = tier_named(network)
+    tier = replace(tier, recipe=changed(tier.recipe, settings))
     with (
         interruptible() as stop_asked,
         progress_bars() as bar,
@@ -79,12 +102,19 @@ def command(
             parent=tier.parent(parent),
             seed=seed,
             max_steps=max_steps,
+            budget_s=budget,
+            fresh=fresh,
+            on_plan=_tell,
             on_step=bar("fine-tuning"),
             on_frame=bar("segmenting"),
             stop_asked=stop_asked,
         )
     training = record.training
-    reasons = {"settled": "the loss has settled", "step limit": "the step limit was reached"}
+    reasons = {
+        "settled": "the loss has settled",
+        "step limit": "the step limit was reached",
+        "time limit": "the time was up",
+    }
     click.echo(
         f"fine-tuned in {training.steps} steps ({training.seconds:.0f} s): {reasons[training.stop]}, "
         f"at {training.loss:.3f}"
@@ -98,3 +128,12 @@ def command(
             err=True,
         )
     click.echo(f"{len(opened)} masks in {out / 'masks'}, {len(record.keyframes)} of them copied keyframes")
+
+
+def _tell(estimate: "Estimate") -> None:
+    """How long it will take, before it begins."""
+    click.echo(
+        f"about {estimate.training_s + estimate.segmenting_s:.0f} s: at most {estimate.training_s:.0f} s of "
+        f"fine-tuning ({estimate.steps} steps), {estimate.segmenting_s:.0f} s of segmenting",
+        err=True,
+    )

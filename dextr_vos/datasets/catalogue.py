@@ -123,3 +123,8 @@ def held_out(picture: str, share: float) -> bool:
 def half_of(picture: str) -> int:
     """Which half of all pictures one is in, 0 or 1; a pure function of its name, apart from `held_out`."""
     return zlib.crc32(picture.encode()) // _HOLD_OUT_BUCKETS % 2
+
+
+def kept_part(objects: ObjectSet, share: float, *, kept: bool) -> ChosenObjects:
+    """The objects in pictures that are kept for validation, or the others."""
+    return ChosenObjects(objects, lambda ref, _: held_out(ref.picture, share) == kept)

@@ -1,94 +1,141 @@
-"""Scenes: whole pictures in which every object is foreground, some of them pasted in.
-
-What a parent network learns from where there is no video: what an object is, and where it ends.
-"""
+"""Scenes for two frames: a picture, objects before and behind one another, and one target among them."""
 
 from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
-from dextr_vos.datasets.compose import Composition, Draw, Layer, blend, moved
-from dextr_vos.datasets.photometry import change_colours, change_sharpness
+from dextr_vos.datasets.compose import Composition, Draw, Layer, moved
+from dextr_vos.datasets.motion import Motion, Sprite
+from dextr_vos.datasets.objects import Example
+from dextr_vos.datasets.photometry import change_colours
 
 
 @dataclass(frozen=True)
 class Scene:
-    """How a scene is made of a picture.
+    """How a scene is made; every chance is a share of all scenes.
 
     Attributes:
-        size_hw: of the scene, in pixels.
-        zoom: least and largest share of the picture that is seen, 1 being all that fits.
-        paste: chance of a further object, and of one more after it.
-        pasted: how those are changed; their `size` is a share of the scene's longer side.
-        rotation_deg: standard deviation of the picture's rotation.
+        size_hw: of the frames, in pixels.
+        size: least and largest longer side of the target, as a share of the frame's longer side.
+        own: the target stays in its own picture.
+        unite: of the others, a second object moves along and belongs to the target, like a rider's horse.
+        others: chance of another object, and of one more after it.
+        twin: of these others, the target once more.
+        gone: the target has left in the second frame, where it does not stay in its picture.
+        sprite: how objects that are pasted in are turned and coloured.
+        motion: from one frame to the other.
     """
 
     size_hw: tuple[int, int] = (224, 320)
-    zoom: tuple[float, float] = (0.5, 1.0)
-    paste: float = 0.5
-    pasted: Composition = field(default_factory=lambda: Composition(size=(0.15, 0.8)))
-    rotation_deg: float = 8.0
+    size: tuple[float, float] = (0.15, 0.85)
+    own: float = 0.4
+    unite: float = 0.2
+    others: float = 0.55
+    twin: float = 0.15
+    gone: float = 0.04
+    sprite: Composition = field(default_factory=Composition)
+    motion: Motion = field(default_factory=Motion)
 
 
-def compose_scene(picture: Layer, draw: Draw, how: Scene, rng: np.random.Generator) -> Layer:
-    """A scene.
+def draw_scene(
+    example: Example, draw: Draw, how: Scene, rng: np.random.Generator, behind: Draw | None = None
+) -> tuple[Layer, list[Sprite]]:
+    """A scene with the example's object as its target.
 
     Args:
-        picture: with the union of its objects as mask, which may be empty.
-        draw: gives further objects.
+        example: the object.
+        draw: gives further examples, for other objects and backgrounds.
         how: chances and amounts.
         rng: the only source of chance.
+        behind: gives the backgrounds, in place of `draw`.
 
     Returns:
-        A layer of `how.size_hw`; its mask may be empty, too.
+        The picture behind, of `how.size_hw`, with the target as its mask where it stays in its own picture;
+        and the sprites from back to front.
     """
-    photometry = how.pasted.photometry
-    scene = _seen(picture, how, rng)
-    scene = replace(scene, image_rgb=change_colours(scene.image_rgb, photometry, rng))
-    while rng.random() < how.paste:
-        layer = moved(draw(rng), how.pasted, max(how.size_hw), rng)
-        layer = replace(layer, image_rgb=change_colours(layer.image_rgb, photometry, rng))
-        layer = _somewhere(layer, how.size_hw, rng)
-        image = blend(scene.image_rgb, layer, rng)
-        scene = Layer(image, scene.mask | layer.mask, scene.void & ~layer.mask)
-    return replace(scene, image_rgb=change_sharpness(scene.image_rgb, photometry, rng))
+    if rng.random() < how.own:
+        ground, targets = seen(example, how, rng), []
+    else:
+        ground = seen((behind or draw)(rng), how, rng)
+        ground = replace(ground, mask=np.zeros_like(ground.mask), void=np.zeros_like(ground.void))
+        targets = _targets(example, draw, how, rng)
+    ground = replace(ground, image_rgb=change_colours(ground.image_rgb, how.sprite.photometry, rng))
+    sprites = list(targets)
+    while rng.random() < how.others:
+        other = _other(example, draw, how, rng)
+        if targets and rng.random() < 0.5:
+            # what is led keeps its number, so others go behind all of the target or before it
+            sprites = [other, *(_renumbered(sprite) for sprite in sprites)]
+        else:
+            sprites.append(other)
+    return ground, sprites
 
 
-def _seen(picture: Layer, how: Scene, rng: np.random.Generator) -> Layer:
-    """A part of the picture, turned a little, perhaps mirrored; beyond its border it is reflected."""
-    height, width = picture.mask.shape
-    scene_h, scene_w = how.size_hw
-    part = min(height / scene_h, width / scene_w) * rng.uniform(*how.zoom)
-    angle = rng.normal(0, how.rotation_deg)
-    play = np.array([width - part * scene_w, height - part * scene_h])
-    centre = np.array([width, height]) / 2 + rng.uniform(-0.5, 0.5, 2) * play
-    affine = cv2.getRotationMatrix2D(centre.tolist(), angle, 1 / part)
-    affine[:, 2] += np.array([scene_w, scene_h]) / 2 - centre
+def _targets(example: Example, draw: Draw, how: Scene, rng: np.random.Generator) -> list[Sprite]:
+    layer = _sprite_layer(example, how, how.size, rng)
+    place = _somewhere(how, rng)
+    sprites = [Sprite(layer, place, target=True, gone=rng.random() < how.gone)]
+    if rng.random() < how.unite:
+        _, _, width, height = cv2.boundingRect(layer.mask.view(np.uint8))
+        share = max(width, height) / max(how.size_hw)
+        second = _sprite_layer(draw(rng), how, (0.5 * share, 1.2 * share), rng)
+        near = place[0] + rng.normal(0, 0.25) * width, place[1] + rng.normal(0, 0.35) * height
+        sprites.append(Sprite(second, near, target=True, leads=0, gone=sprites[0].gone))
+    return sprites
+
+
+def _other(example: Example, draw: Draw, how: Scene, rng: np.random.Generator) -> Sprite:
+    twin = rng.random() < how.twin
+    layer = _sprite_layer(example if twin else draw(rng), how, (0.1, 0.6), rng)
+    return Sprite(layer, _somewhere(how, rng), target=False)
+
+
+def _renumbered(sprite: Sprite) -> Sprite:
+    return sprite if sprite.leads is None else replace(sprite, leads=sprite.leads + 1)
+
+
+def _sprite_layer(example: Example, how: Scene, size: tuple[float, float], rng: np.random.Generator) -> Layer:
+    layer = moved(example, replace(how.sprite, size=size), max(how.size_hw), rng)
+    return replace(layer, image_rgb=change_colours(layer.image_rgb, how.sprite.photometry, rng))
+
+
+def _somewhere(how: Scene, rng: np.random.Generator) -> tuple[float, float]:
+    height, width = how.size_hw
+    return float(rng.uniform(0.1, 0.9) * width), float(rng.uniform(0.15, 0.9) * height)
+
+
+def seen(example: Example, how: Scene, rng: np.random.Generator) -> Layer:
+    """A frame of the example's own picture with its object somewhere in it, in a size of `how.size`.
+
+    Beyond the picture's border it is mirrored.
+    """
+    height, width = how.size_hw
+    x, y, box_w, box_h = cv2.boundingRect(example.mask.view(np.uint8))
+    scale = max(how.size_hw) * rng.uniform(*how.size) / max(box_w, box_h)
+    # no more than a third of the frame is invented
+    scale = max(scale, 0.67 * max(width / example.mask.shape[1], height / example.mask.shape[0]))
+    affine = cv2.getRotationMatrix2D((x + box_w / 2, y + box_h / 2), rng.normal(0, 6), scale)
+    seen_w, seen_h = example.mask.shape[1] * scale, example.mask.shape[0] * scale
+    # as far aside as the picture reaches, and never so far that the object leaves
+    place = np.array([rng.uniform(0.3, 0.7) * width, rng.uniform(0.35, 0.65) * height])
+    left, top = place - np.array([x + box_w / 2, y + box_h / 2]) * scale
+    left = np.clip(left, min(0, width - seen_w), max(0, width - seen_w))
+    top = np.clip(top, min(0, height - seen_h), max(0, height - seen_h))
+    affine[:, 2] += np.array([left, top]) + (scale - 1) * np.array([x + box_w / 2, y + box_h / 2])
     if rng.random() < 0.5:
-        affine[0] = -affine[0] + (0, 0, scene_w - 1)
+        affine[0] = -affine[0] + (0, 0, width - 1)
+    image = example.image_rgb if scale > 0.6 else cv2.GaussianBlur(example.image_rgb, (0, 0), 0.4 / scale)
 
     def warped(values: np.ndarray, interpolation: int) -> np.ndarray:
         return np.asarray(
             cv2.warpAffine(
-                values, affine, (scene_w, scene_h), flags=interpolation, borderMode=cv2.BORDER_REFLECT_101
+                values, affine, (width, height), flags=interpolation, borderMode=cv2.BORDER_REFLECT_101
             )
         )
 
     return Layer(
-        warped(picture.image_rgb, cv2.INTER_AREA if part > 1 else cv2.INTER_LINEAR),
-        warped(picture.mask.view(np.uint8), cv2.INTER_NEAREST).view(np.bool_),
-        warped(picture.void.view(np.uint8), cv2.INTER_NEAREST).view(np.bool_),
+        warped(image, cv2.INTER_LINEAR),
+        warped(example.mask.view(np.uint8), cv2.INTER_NEAREST).view(np.bool_),
+        warped(example.void.view(np.uint8), cv2.INTER_NEAREST).view(np.bool_),
     )
-
-
-def _somewhere(layer: Layer, size_hw: tuple[int, int], rng: np.random.Generator) -> Layer:
-    """The layer's object at a random place of an otherwise empty picture; part of it may lie outside."""
-    x, y, width, height = cv2.boundingRect(layer.mask.view(np.uint8))
-    place = rng.uniform(0, 1, 2) * size_hw[::-1]
-    shift = np.round(place - (x + width / 2, y + height / 2))
-    affine = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
-    size = size_hw[1], size_hw[0]
-    image = np.asarray(cv2.warpAffine(layer.image_rgb, affine, size, flags=cv2.INTER_NEAREST), dtype=np.uint8)
-    mask = cv2.warpAffine(layer.mask.view(np.uint8), affine, size, flags=cv2.INTER_NEAREST).view(np.bool_)
-    return Layer(image, mask, np.zeros_like(mask))

@@ -46,9 +46,14 @@ class LiteEncoder(nn.Module):
 
 
 class LiteDecoder(nn.Module):
-    """From the encoder's features back to stride 2, one stride at a time."""
+    """From the encoder's features back to stride 2, one stride at a time.
 
-    def __init__(self) -> None:
+    Args:
+        hints: channels of further maps that come in at every stride.
+        blocks: residual blocks after the coarsest merge.
+    """
+
+    def __init__(self, hints: int = 0, blocks: int = 0) -> None:
         super().__init__()
         below = (WIDTHS[-1], *DECODER_WIDTHS[:-1])
         beside = WIDTHS[-2::-1]
@@ -56,17 +61,25 @@ class LiteDecoder(nn.Module):
             conv_norm(wide, narrow, kernel=1) for wide, narrow in zip(below, DECODER_WIDTHS, strict=True)
         )
         self.merge = nn.ModuleList(
-            nn.Sequential(conv_norm(narrow + skip, narrow), conv_norm(narrow, narrow))
+            nn.Sequential(conv_norm(narrow + skip + hints, narrow), conv_norm(narrow, narrow))
             for narrow, skip in zip(DECODER_WIDTHS, beside, strict=True)
         )
+        coarsest = DECODER_WIDTHS[0]
+        self.blocks = nn.Sequential(*(Residual(coarsest, coarsest) for _ in range(blocks)))
 
-    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Features at strides 16, 8, 4, 2, with `DECODER_WIDTHS` channels, from those of `LiteEncoder`."""
+    def forward(self, features: Sequence[Tensor], hints: Sequence[Tensor] = ()) -> list[Tensor]:
+        """Features at strides 16, 8, 4, 2, with `DECODER_WIDTHS` channels.
+
+        Args:
+            features: of `LiteEncoder`.
+            hints: the further maps at strides 16, 8, 4, 2.
+        """
         x = features[-1]
-        climbed = []
-        for reduce, merge, skip in zip(self.reduce, self.merge, features[-2::-1], strict=True):
-            x = F.interpolate(reduce(x), size=skip.shape[-2:], mode="nearest")
-            x = merge(torch.cat([x, skip], dim=1))
+        climbed: list[Tensor] = []
+        for stage, skip in enumerate(features[-2::-1]):
+            x = F.interpolate(self.reduce[stage](x), size=skip.shape[-2:], mode="nearest")
+            x = self.merge[stage](torch.cat([x, skip, *hints[stage : stage + 1]], dim=1))
+            x = x if stage else self.blocks(x)
             climbed.append(x)
         return climbed
 

@@ -13,8 +13,8 @@ from dextr_vos.networks.weights import read_metadata, read_state_dict, save
 
 # SHA-256 of the files in dextr_vos/weights
 CHECKSUMS = {
-    "lite-dextr": "cc32efc153a298f81d0aced5c528ecc53c65e130c4007d142bcf5e806726e042",
-    "lite-parent": "e498f0af586a255e568395f904f5f19c89cada1c01ca57384cb9c86d000db900",
+    "lite-dextr": "6246ecf91e0527ac32ff0bd4c633f198dc79eebed96699f6e75ebe102b8f6317",
+    "lite-parent": "8cede8f9b38ffee9fb64a7b1e2cc378f5ea7a0a03d42d6892c11abc61cec20c4",
 }
 
 

@@ -4,20 +4,18 @@ import io
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import atomic_path
 from dextr_vos.interrupt import StopAsked, never
-from dextr_vos.networks.losses import class_balanced_bce
-from dextr_vos.propagation.samples import Batch, Sample, draw_batch
+from dextr_vos.propagation.lessons import Lessons
 from dextr_vos.propagation.stop import has_settled, rate_factor
 from dextr_vos.propagation.tiers import Recipe, Tier
 from dextr_vos.runtime import autocast
@@ -37,13 +35,15 @@ class TrainingState:
         step: steps done.
         losses: of every step done.
         cooling_from: first step of the cool-down, None before it.
-        stop: "settled" or "step limit" once the cool-down has begun.
+        cooldown: its length in steps.
+        stop: "settled", "step limit" or "time limit" once the cool-down has begun.
         seconds: spent so far, interruptions left out.
     """
 
     step: int = 0
     losses: list[float] = field(default_factory=list)
     cooling_from: int | None = None
+    cooldown: int = 0
     stop: str = ""
     seconds: float = 0.0
 
@@ -60,10 +60,8 @@ def finetune(
     network: nn.Module,
     tier: Tier,
     recipe: Recipe,
-    samples: Sequence[Sample],
-    numbers: Sequence[int],
+    lessons: Lessons,
     *,
-    seed: int = 0,
     device: torch.device,
     checkpoint: Checkpoint | None = None,
     on_step: OnStep | None = None,
@@ -75,9 +73,7 @@ def finetune(
         network: changed in place.
         tier: its kind.
         recipe: how to train.
-        samples: one a keyframe.
-        numbers: object numbers, one a score channel.
-        seed: of the samples' random changes.
+        lessons: what it is taught.
         device: where to compute.
         checkpoint: the state is saved there from time to time and at a stop, and taken up from there.
         on_step: called after each step with steps done, steps expected in all, loss.
@@ -93,7 +89,6 @@ def finetune(
     network.to(device).to(memory_format=torch.channels_last).train()
     optimizer = tier.optimizer(network)
     rates = [group["lr"] for group in optimizer.param_groups]
-    absent_weight = _typical_share(samples, numbers)
     state = TrainingState()
     if checkpoint is not None:
         state = _resume(checkpoint, network, optimizer) or state
@@ -106,10 +101,8 @@ def finetune(
                 f"stopped after {state.step} steps, everything is kept; the same command goes on from there"
             )
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * rate_factor(state.step, state.cooling_from, recipe.cooldown)
-        state.losses.append(
-            _step(network, optimizer, tier, recipe, samples, numbers, state.step, seed, device, absent_weight)
-        )
+            group["lr"] = rate * rate_factor(state.step, state.cooling_from, state.cooldown)
+        state.losses.append(_step(network, optimizer, tier, recipe, lessons, state.step, device))
         if not math.isfinite(state.losses[-1]):
             raise InputError(
                 f"training broke down, the loss of step {state.step + 1} is {state.losses[-1]}; "
@@ -123,23 +116,30 @@ def finetune(
         if checkpoint is not None and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
             _save(checkpoint, network, optimizer, state)
             saved = time.monotonic()
+    state.stop = state.stop or ("step limit" if recipe.seconds is None else "time limit")
     return state
 
 
 def _decide(state: TrainingState, recipe: Recipe) -> None:
-    """Begin the cool-down when the loss has settled, or when the step limit leaves just room for it."""
+    """Begin the cool-down when the loss has settled, or when a limit leaves just room for it."""
     if state.cooling_from is not None:
         return
     if has_settled(state.losses, recipe.window, recipe.tolerance):
-        state.cooling_from, state.stop = state.step, "settled"
+        state.stop, state.cooldown = "settled", recipe.cooldown
     elif state.step >= recipe.max_steps - recipe.cooldown:
-        state.cooling_from, state.stop = state.step, "step limit"
+        state.stop, state.cooldown = "step limit", recipe.cooldown
+    elif recipe.seconds is not None:
+        cooldown = min(recipe.cooldown, state.step)
+        if state.seconds * (1 + cooldown / state.step) >= recipe.seconds:
+            state.stop, state.cooldown = "time limit", cooldown
+    if state.stop:
+        state.cooling_from = state.step
 
 
 def _last_step(state: TrainingState, recipe: Recipe) -> int:
     if state.cooling_from is None:
         return recipe.max_steps
-    return min(recipe.max_steps, state.cooling_from + recipe.cooldown)
+    return min(recipe.max_steps, state.cooling_from + state.cooldown)
 
 
 def _step(
@@ -147,42 +147,22 @@ def _step(
     optimizer: torch.optim.Optimizer,
     tier: Tier,
     recipe: Recipe,
-    samples: Sequence[Sample],
-    numbers: Sequence[int],
+    lessons: Lessons,
     step: int,
-    seed: int,
     device: torch.device,
-    absent_weight: float,
 ) -> float:
     """One step of the optimiser over the mean gradient of `recipe.passes` passes; the mean loss."""
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
     for number in range(step * recipe.passes, (step + 1) * recipe.passes):
-        batch = draw_batch(samples, numbers, tier, recipe, number, seed)
+        batch = lessons.draw(number)
         with autocast(device, tier.half):
-            scores = network(batch.frames.to(device))
-        loss = _loss(scores, batch, recipe, absent_weight) / recipe.passes
+            scores = network(*(tensor.to(device) for tensor in batch.inputs))
+        loss = lessons.loss(scores, batch) / recipe.passes
         loss.backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
     optimizer.step()
     return total
-
-
-def _loss(scores: list[Tensor], batch: Batch, recipe: Recipe, absent_weight: float) -> Tensor:
-    fused = scores[-1]
-    targets, void = batch.targets.to(fused.device), batch.void.to(fused.device)
-    loss = class_balanced_bce(fused, targets, void, recipe.average, absent_weight)
-    if recipe.side_weight:
-        for side in scores[:-1]:
-            side_loss = class_balanced_bce(side, targets, void, recipe.average, absent_weight)
-            loss = loss + recipe.side_weight * side_loss
-    return loss
-
-
-def _typical_share(samples: Sequence[Sample], numbers: Sequence[int]) -> float:
-    """Mean share of a picture that an object covers where it is: what a negative weighs in balanced loss."""
-    shares = [(sample.labels == number).mean() for sample in samples for number in numbers]
-    return float(np.mean([share for share in shares if share > 0] or [0]))
 
 
 def _save(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from dextr_vos.errors import InputError
 from dextr_vos.frames import Clip, natural_key
 from dextr_vos.masks import Labels, object_ids, read_labels
@@ -42,7 +44,7 @@ def read_keyframes(source: Path, clip: Clip) -> list[Keyframe]:
         InputError: no masks, a mask that fits no frame or has another size, two masks of one frame, or no
             object in any.
     """
-    folder = source / "keyframes" if (source / "keyframes").is_dir() else source
+    folder = keyframe_folder(source)
     if not folder.is_dir():
         raise InputError(
             f"there are no keyframes {source}; expected a workspace (made by "
@@ -70,9 +72,24 @@ def read_keyframes(source: Path, clip: Clip) -> list[Keyframe]:
     return keyframes
 
 
+def keyframe_folder(source: Path) -> Path:
+    """Where the masks of a workspace, or of a folder of masks, lie."""
+    return source / "keyframes" if (source / "keyframes").is_dir() else source
+
+
 def object_numbers(keyframes: Sequence[Keyframe]) -> list[int]:
     """Numbers of all objects that occur in any keyframe, ascending."""
     return sorted({number for keyframe in keyframes for number in object_ids(keyframe.labels)})
+
+
+def digests(keyframes: Sequence[Keyframe], clip: Clip) -> dict[str, str]:
+    """A digest of each keyframe's mask and picture, by its name."""
+    return {
+        keyframe.name: hashlib.sha256(
+            np.ascontiguousarray(keyframe.labels).tobytes() + clip.read(keyframe.index).tobytes()
+        ).hexdigest()
+        for keyframe in keyframes
+    }
 
 
 def fingerprint(keyframes: Sequence[Keyframe]) -> str:

@@ -4,29 +4,40 @@
 RUN/run.json              what made it: network, keyframes, objects, settings, why training stopped
 RUN/network.safetensors   the fine-tuned network; its metadata say the same
 RUN/masks/00000.png       one mask a frame; keyframes are copies
+RUN/confidence.json       how far each of them can be trusted, object by object
 RUN/training.pt           an unfinished training, to go on from; gone once it is finished
+RUN/.next-…/              the run that will take the place of this one, once it is whole
 ```
 """
 
+import hashlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.frames import Clip
 from dextr_vos.networks import weights
+from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, Memory
+from dextr_vos.propagation.confidence import read_confidence, write_confidence
+from dextr_vos.propagation.following import Following
+from dextr_vos.propagation.masks_folder import UnfinishedMasks
+from dextr_vos.propagation.spans import Span, spans_between
 from dextr_vos.propagation.tiers import Tier, tier_named
-from dextr_vos.record import RunClip, RunRecord, read_record
+from dextr_vos.record import RunClip, RunRecord, read_record, write_record
 
 log = logging.getLogger(__name__)
+
+_NEXT = ".next-"
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,11 @@ class RunFolder:
     def masks(self) -> Path:
         """The finished masks."""
         return self.path / "masks"
+
+    @property
+    def confidence(self) -> Path:
+        """How far the masks can be trusted."""
+        return self.path / "confidence.json"
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -101,53 +117,138 @@ class RunFolder:
                 "give another --out folder"
             )
 
-    def is_trained(self, fingerprint: str) -> bool:
-        """Whether the network is whole and was made of the same things."""
-        if not self.network.exists():
-            return False
+    def finished(self) -> RunRecord | None:
+        """The record of the run that is here; None where there is none, or its network is not whole."""
+        if not self.record.exists():
+            return None
+        record = read_record(self.record)
         try:
-            if network_record(self.network).fingerprint == fingerprint:
-                return True
-            log.info("keyframes or settings have changed since %s; training starts anew", self.network)
+            if network_record(self.network).fingerprint == record.fingerprint:
+                return record
         except WeightsError:
             log.warning("%s is damaged; training starts anew", self.network)
-        return False
+        return None
 
-    def is_segmented(self, fingerprint: str, clip: Clip) -> bool:
-        """Whether every mask is there and was made by the network with that fingerprint."""
-        return (
-            self.record.exists()
-            and read_record(self.record).fingerprint == fingerprint
-            and all((self.masks / f"{name}.png").exists() for name in clip.names)
+    def is_segmented(self, clip: Clip) -> bool:
+        """Whether every mask is there, and how far it can be trusted."""
+        return self.confidence.exists() and all((self.masks / f"{name}.png").exists() for name in clip.names)
+
+    def attempt(self, fingerprint: str, went_on_from: str | None) -> "Attempt":
+        """Where a run is made until it is whole."""
+        mark = hashlib.sha256(f"{fingerprint} {went_on_from}".encode()).hexdigest()[:16]
+        return Attempt(self.path / f"{_NEXT}{mark}")
+
+    def kept_masks(
+        self, earlier: RunRecord, now: RunRecord, clip: Clip
+    ) -> dict[int, tuple[Path, dict[int, float]]]:
+        """Masks that a correction does not touch: those of spans whose keyframes are what they were.
+
+        Args:
+            earlier: the record of the run whose masks are here.
+            now: of the one that replaces it.
+            clip: of both.
+
+        Returns:
+            The mask file and the confidences, by frame index.
+        """
+        try:
+            scores = read_confidence(self.confidence)
+        except InputError:
+            return {}
+        spans_then, spans_now = (
+            spans_between([clip.index_of(name) for name in record.keyframes], len(clip))
+            for record in (earlier, now)
         )
 
-    def unfinished_masks(self, fingerprint: str) -> Path:
-        """Masks of the network with that fingerprint, before all are there."""
-        return self.path / f".masks-{fingerprint[:16]}"
+        def digests(span: Span, record: RunRecord) -> list[str | None]:
+            ends = (span.before, span.after)
+            return [None if end is None else record.keyframe_digests.get(clip.names[end]) for end in ends]
 
-    def finish_masks(self, unfinished: Path) -> None:
-        """Put the finished masks in the place of older ones, and drop what other runs left unfinished."""
-        if self.masks.exists():
-            shutil.rmtree(self.masks)
-        unfinished.replace(self.masks)
-        for leftover in self.path.glob(".masks-*"):
-            shutil.rmtree(leftover)
+        kept = {}
+        for span in spans_now:
+            if span in spans_then and digests(span, earlier) == digests(span, now):
+                for index in range(span.first, span.last + 1):
+                    name = clip.names[index]
+                    mask = self.masks / f"{name}.png"
+                    if mask.exists() and name in scores:
+                        kept[index] = (mask, scores[name])
+        return kept
 
-    def drop_half_written(self, unfinished: Path) -> None:
-        """Remove the temporary files of writers that were killed."""
-        for path in (self.checkpoint, self.network, self.record):
+    def finish(self, attempt: "Attempt", record: RunRecord, names: Sequence[str]) -> None:
+        """Put a whole run in the place of the one that is here; killed at any point, `recover` goes on."""
+        attempt.masks.sweep()
+        scores = attempt.masks.confidence
+        write_confidence(attempt.folder / self.confidence.name, {name: scores[name] for name in names})
+        write_record(attempt.folder / self.record.name, record)
+        attempt.ready.touch()
+        self._take(attempt)
+
+    def recover(self) -> None:
+        """Finish what was killed while it was put in place."""
+        for folder in self.path.glob(f"{_NEXT}*"):
+            if Attempt(folder).ready.exists():
+                self._take(Attempt(folder))
+
+    def sweep(self) -> None:
+        """Remove what unfinished runs and killed writers left."""
+        self.checkpoint.unlink(missing_ok=True)
+        for path in (self.checkpoint, self.network, self.record, self.confidence):
             for leftover in self.path.glob(f".{path.stem}.*{path.suffix}"):
                 leftover.unlink()
-        for leftover in unfinished.glob(".*"):
-            leftover.unlink()
+        for leftover in self.path.glob(f"{_NEXT}*"):
+            shutil.rmtree(leftover)
+
+    def _take(self, attempt: "Attempt") -> None:
+        """Each part that is still there takes the place of the older one; the record comes last."""
+        masks = attempt.folder / self.masks.name
+        if masks.exists():
+            if self.masks.exists():
+                shutil.rmtree(self.masks)
+            masks.replace(self.masks)
+        for path in (self.network, self.confidence, self.record):
+            if (attempt.folder / path.name).exists():
+                (attempt.folder / path.name).replace(path)
+        self.sweep()
+
+
+class Attempt:
+    """A run on its way: its network once it is trained, its masks as far as they are made.
+
+    Args:
+        folder: in the folder of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.network = folder / "network.safetensors"
+        self.ready = folder / "ready"
+
+    @cached_property
+    def masks(self) -> UnfinishedMasks:
+        """Its masks."""
+        return UnfinishedMasks(self.folder / "masks")
+
+    def is_trained(self) -> bool:
+        """Whether its network is there and whole."""
+        try:
+            return self.network.exists() and bool(network_record(self.network))
+        except WeightsError:
+            return False
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network read back from a run: in evaluation mode, on the CPU, with the record of what made it."""
+    """A network read back from a run.
+
+    Attributes:
+        network: in evaluation mode, on the CPU.
+        record: of what made it.
+        memory: of the keyframes, for a network that follows; N = 1.
+    """
 
     network: nn.Module
     record: RunRecord
+    memory: Memory | None = None
 
     @property
     def tier(self) -> Tier:
@@ -155,14 +256,21 @@ class TrainedNetwork:
         return tier_named(self.record.network)
 
     @property
+    def following(self) -> Following:
+        """How it follows objects, if it does."""
+        return TypeAdapter(Following).validate_python(self.record.settings["following"])
+
+    @property
     def numbers(self) -> list[int]:
         """Object numbers, one a channel."""
         return [entry.id for entry in self.record.objects]
 
 
-def save_network(path: Path, network: nn.Module, record: RunRecord) -> None:
-    """Save a fine-tuned network with its record, atomically."""
+def save_network(path: Path, network: nn.Module, record: RunRecord, memory: Memory | None = None) -> None:
+    """Save a fine-tuned network with its record and what it remembers, atomically."""
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
+    if memory is not None:
+        state |= {MEMORY_PREFIX + "keys": memory.keys.half(), MEMORY_PREFIX + "masks": memory.masks.half()}
     weights.save(path, state, {"record": record.model_dump_json()})
 
 
@@ -180,8 +288,12 @@ def load_network(path: Path) -> TrainedNetwork:
         )
     record = network_record(file)
     network = tier_named(record.network).build(len(record.objects))
-    weights.load_into(network, weights.read_state_dict(file), file)
-    return TrainedNetwork(network.eval(), record)
+    state = weights.read_state_dict(file)
+    memory = None
+    if MEMORY_PREFIX + "keys" in state:
+        memory = Memory(*(state.pop(MEMORY_PREFIX + name).float() for name in ("keys", "masks")))
+    weights.load_into(network, state, file)
+    return TrainedNetwork(network.eval(), record, memory)
 
 
 def network_record(file: Path) -> RunRecord:

@@ -38,12 +38,12 @@ class Batch:
     """What one pass learns from.
 
     Attributes:
-        frames: N×3×h×w, as the network takes it.
+        inputs: what the network's `forward` takes.
         targets: N×K×h×w float32, 1 on object k.
         void: N×1×h×w bool, where pixels count neither way.
     """
 
-    frames: Tensor
+    inputs: tuple[Tensor, ...]
     targets: Tensor
     void: Tensor
 
@@ -94,4 +94,4 @@ def draw_batch(
         labels.append(moved)
     stacked = torch.from_numpy(np.stack(labels))[:, None]  # N×1×h×w
     targets = torch.cat([stacked == number for number in numbers], dim=1).float()
-    return Batch(tier.prepare(np.stack(images)), targets, stacked == VOID)
+    return Batch((tier.prepare(np.stack(images)),), targets, stacked == VOID)

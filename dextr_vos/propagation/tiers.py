@@ -1,7 +1,7 @@
 """The two tiers of propagation networks behind one interface, each with the recipe that fine-tunes it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dextr_vos.config import Settings, load_settings
 from dextr_vos.datasets.augment import Augmentation
+from dextr_vos.datasets.compose import Composition
+from dextr_vos.datasets.guide import Wear
+from dextr_vos.datasets.motion import Motion
+from dextr_vos.datasets.photometry import Photometry
+from dextr_vos.datasets.scene import Scene
 from dextr_vos.errors import InputError
-from dextr_vos.networks import lite, osvos
+from dextr_vos.networks import lite_tracker, osvos
 from dextr_vos.networks.lite_dextr import is_lite_dextr
+from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, from_lite_dextr
 from dextr_vos.networks.losses import Average
 from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.networks.weights import load_into, read_state_dict, repeat_objects
+from dextr_vos.propagation.following import Following
 
 log = logging.getLogger(__name__)
 
@@ -27,32 +35,47 @@ class Recipe:
     """How a network is fine-tuned on one clip.
 
     Attributes:
-        longest_side: frames are made smaller to this before they enter the network; None leaves them.
+        longest_side: frames are made smaller to this before they enter the network; None leaves them. A
+            network that follows sees a window with as many pixels as a wide frame of this size.
         batch: samples a pass.
         passes: passes whose gradients are averaged into one step.
         max_steps: the step limit.
+        again_steps: the step limit after a correction, when training goes on from the network there is.
         window: steps over which the loss is averaged to see whether it still falls.
         tolerance: the loss has settled when it fell by less than this share from one window to the next.
         cooldown: last steps, over which the rate falls to zero.
         average: how the loss is averaged, see `class_balanced_bce`.
         side_weight: weight of each side loss beside the fused one.
-        augmentation: random changes of each sample.
+        augmentation: random changes of each sample, for networks that see frames alone.
+        scene: how pairs of frames are made, for those that follow.
+        wear: how wrong their guides are.
+        following: how they follow objects.
+        seconds: the time limit of the training.
     """
 
     longest_side: int | None
     batch: int
     passes: int
     max_steps: int
+    again_steps: int
     window: int
     tolerance: float
     cooldown: int
     average: Average
     side_weight: float
     augmentation: Augmentation = field(default_factory=Augmentation)
+    scene: Scene | None = None
+    wear: Wear | None = None
+    following: Following = field(default_factory=Following)
+    seconds: float | None = None
 
     def limited_to(self, max_steps: int) -> "Recipe":
         """The recipe with another step limit; a cool-down longer than half of it is shortened."""
         return replace(self, max_steps=max_steps, cooldown=min(self.cooldown, max_steps // 2))
+
+    def again(self) -> "Recipe":
+        """The recipe after a correction."""
+        return self.limited_to(min(self.again_steps, self.max_steps))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for files."""
@@ -71,6 +94,7 @@ class Tier:
         optimizer: of a network, for online fine-tuning.
         recipe: how it is fine-tuned.
         half: computes in bf16 where that is faster.
+        follows: the network is a `LiteTracker`, which goes from frame to frame; the others see frames alone.
         shipped: its parent inside the package, see `networks.shipped`; None where there is none.
     """
 
@@ -80,6 +104,7 @@ class Tier:
     optimizer: Callable[[Any], torch.optim.Optimizer]
     recipe: Recipe
     half: bool = False
+    follows: bool = False
     shipped: str | None = None
 
     def parent(self, asked: str | None) -> Path | None:
@@ -91,28 +116,45 @@ class Tier:
 
 def _lite_optimizer(network: nn.Module) -> torch.optim.Optimizer:
     # large steps forget what the parent has learned
-    rate = 5e-4 if isinstance(network, lite.LitePropagation) and network.norm_frozen else 2e-3
+    rate = 3e-4 if isinstance(network, lite_tracker.LiteTracker) and network.norm_frozen else 2e-3
     return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
 
 
+# a clip's own frames differ less from one another than pictures do
+_LUCID = Scene(
+    size_hw=(224, 320),
+    size=(0.4, 0.85),
+    own=0.6,
+    unite=0.0,
+    others=0.0,
+    gone=0.03,
+    sprite=Composition(
+        rotation_deg=8.0, shear=0.04, aspect=0.08, photometry=Photometry(0.12, 0.05, 0.0, 0.15, 0.1, 0.15)
+    ),
+    motion=Motion(photometry=Photometry(0.1, 0.05, 0.0, 0.2, 0.1, 0.15)),
+)
+
 LITE = Tier(
     name="lite",
-    build=lite.LitePropagation,
-    prepare=lite.lite_input,
+    build=lambda num_objects: lite_tracker.LiteTracker(),
+    prepare=lite_tracker.lite_input,
     optimizer=_lite_optimizer,
     recipe=Recipe(
         longest_side=480,
-        batch=2,
+        batch=4,
         passes=1,
-        max_steps=300,
-        window=40,
-        tolerance=0.05,
-        cooldown=40,
+        max_steps=60,
+        again_steps=20,
+        window=20,
+        tolerance=0.02,
+        cooldown=20,
         average="size",
-        side_weight=0.3,
-        augmentation=Augmentation(shift=0.1, brightness=0.2),
+        side_weight=0.2,
+        scene=_LUCID,
+        wear=Wear(),
     ),
     half=True,
+    follows=True,
     shipped="lite-parent",
 )
 
@@ -127,6 +169,7 @@ OSVOS = Tier(
         batch=1,
         passes=5,
         max_steps=2000,
+        again_steps=400,
         window=200,
         tolerance=0.01,
         cooldown=0,
@@ -180,11 +223,27 @@ def build_network(
     if isinstance(network, osvos.Osvos) and any(key.startswith("features.") for key in state):
         osvos.load_imagenet_torchvision(network, state)
         return network
-    if isinstance(network, lite.LitePropagation) and is_lite_dextr(state):
-        state = lite.from_lite_dextr(network, state)
-    else:
-        state = repeat_objects(state, num_objects)
-    load_into(network, state, parent)
-    if freeze_norm and isinstance(network, lite.LitePropagation):
-        network.freeze_norm()
+    if isinstance(network, lite_tracker.LiteTracker):
+        # the network of a run has its memory with it
+        state = {key: tensor for key, tensor in state.items() if not key.startswith(MEMORY_PREFIX)}
+        load_into(network, from_lite_dextr(network, state) if is_lite_dextr(state) else state, parent)
+        if freeze_norm:
+            network.freeze_norm()
+        return network
+    load_into(network, repeat_objects(state, num_objects), parent)
     return network
+
+
+class _Changed(Settings):
+    recipe: Recipe
+
+
+def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """A recipe with `key=value` in place of what it says, groups as `group.key=value`.
+
+    Raises:
+        ConfigError: an unknown key or a value of the wrong kind.
+    """
+    base = {"recipe": recipe.as_dict()}
+    given = [f"recipe.{setting}" for setting in settings]
+    return load_settings(_Changed, None, given, base).recipe

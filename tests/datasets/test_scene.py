@@ -1,64 +1,199 @@
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
-from dextr_vos.datasets.compose import Layer
+from dextr_vos.datasets.compose import Composition
 from dextr_vos.datasets.objects import Example, ObjectRef
-from dextr_vos.datasets.scene import Scene, compose_scene
+from dextr_vos.datasets.photometry import Photometry
+from dextr_vos.datasets.scene import Scene, draw_scene, seen
 
-GREEN, RED = (0, 200, 0), (200, 0, 0)
+NO_LIGHT = Photometry(light=0.0, tint=0.0, grey=0.0, blur=0.0, noise=0.0, codec=0.0)
+STIFF = Composition(rotation_deg=0.0, shear=0.0, aspect=0.0, photometry=NO_LIGHT)
+# a target that is pasted in, and nothing else
+ALONE = Scene(size_hw=(48, 64), own=0.0, unite=0.0, others=0.0, twin=0.0, gone=0.0, sprite=STIFF)
+GREEN, RED, BLUE = (20, 220, 20), (220, 20, 20), (20, 20, 220)
 
 
-def picture(colour: tuple[int, int, int], size_hw: tuple[int, int] = (60, 90)) -> Layer:
-    """A coloured disk on grey."""
+def example(colour=GREEN, size_hw=(80, 110), centre_xy=(50, 40), radii=(30, 16)):
+    """A coloured ellipse on grey, with void around it."""
     rows, columns = np.indices(size_hw)
-    mask = (rows - 30) ** 2 + (columns - 40) ** 2 < 15**2
-    image = np.full((*size_hw, 3), 128, dtype=np.uint8)
+    away = ((columns - centre_xy[0]) / radii[0]) ** 2 + ((rows - centre_xy[1]) / radii[1]) ** 2
+    mask = away <= 1
+    image = np.full((*size_hw, 3), 110, dtype=np.uint8)
     image[mask] = colour
-    return Layer(image, mask, np.zeros(size_hw, dtype=bool))
+    void = (away > 1) & (away < 1.3)
+    for part in (image, mask, void):
+        part.flags.writeable = False
+    return Example(ObjectRef("picture", 0, "ellipse", int(mask.sum())), image, mask, void)
 
 
-def draw(_: np.random.Generator) -> Example:
-    layer = picture(RED)
-    return Example(ObjectRef("p", 0, "disk", int(layer.mask.sum())), layer.image_rgb, layer.mask, layer.void)
+def draw(_):
+    return example(RED, radii=(20, 20))
+
+
+def draw_blue(_):
+    return example(BLUE, radii=(20, 20))
+
+
+def drawn(how, seed, behind=None):
+    return draw_scene(example(), draw, how, np.random.default_rng(seed), behind)
+
+
+def is_of(colour, image):
+    return (np.abs(image.astype(int) - colour) < 60).all(axis=-1)
+
+
+def colour_of(layer):
+    return tuple(np.median(layer.image_rgb[layer.mask], axis=0).astype(int))
+
+
+def longest(mask):
+    return max(cv2.boundingRect(mask.view(np.uint8))[2:])
 
 
 @pytest.mark.parametrize("size_hw", [(48, 64), (33, 97), (96, 32)])
-def test_a_scene_has_its_size_and_follows_from_the_generator(size_hw: tuple[int, int]) -> None:
-    how = Scene(size_hw=size_hw, paste=0.7)
-    first, again, other = (
-        compose_scene(picture(GREEN), draw, how, np.random.default_rng(seed)) for seed in (3, 3, 4)
-    )
-    assert first.image_rgb.shape == (*size_hw, 3)
-    assert first.image_rgb.dtype == np.uint8
-    assert first.mask.shape == first.void.shape == size_hw
-    assert first.mask.dtype == first.void.dtype == np.bool_
-    assert np.array_equal(first.image_rgb, again.image_rgb)
-    assert np.array_equal(first.mask, again.mask)
-    assert not np.array_equal(first.image_rgb, other.image_rgb)
-    assert not (first.mask & first.void).any()
+def test_a_scene_has_its_size_and_follows_from_the_generator(size_hw):
+    how = Scene(size_hw=size_hw, unite=0.5, gone=0.5)
+    grounds = []
+    for seed in range(6):
+        (ground, sprites), (same, again) = (drawn(how, seed) for _ in range(2))
+        assert ground.image_rgb.shape == (*size_hw, 3)
+        assert ground.image_rgb.dtype == np.uint8
+        assert ground.mask.shape == ground.void.shape == size_hw
+        assert ground.mask.dtype == ground.void.dtype == np.bool_
+        assert np.array_equal(ground.image_rgb, same.image_rgb)
+        assert np.array_equal(ground.mask, same.mask)
+        assert len(sprites) == len(again)
+        for one, two in zip(sprites, again, strict=True):
+            assert (one.place_xy, one.target, one.leads, one.gone) == (
+                two.place_xy,
+                two.target,
+                two.leads,
+                two.gone,
+            )
+            assert np.array_equal(one.layer.image_rgb, two.layer.image_rgb)
+            assert np.array_equal(one.layer.mask, two.layer.mask)
+        grounds.append(ground.image_rgb)
+    assert not any(np.array_equal(grounds[0], other) for other in grounds[1:])
 
 
-def test_the_mask_moves_with_the_picture() -> None:
-    how = Scene(size_hw=(60, 90), paste=0.0)
+@pytest.mark.parametrize("scale", [0.2, 0.8])
+def test_mask_void_and_picture_move_together(scale):
+    how = replace(ALONE, size=(scale, scale))
+    for seed in range(12):
+        layer = seen(example(), how, np.random.default_rng(seed))
+        green = layer.image_rgb[..., 1].astype(int) - layer.image_rgb[..., 0] > 60
+        assert layer.mask.any()
+        assert layer.void.any()
+        assert not (layer.mask & layer.void).any()
+        assert (green != layer.mask)[~layer.void].mean() < 0.03
+        around = cv2.dilate(layer.mask.view(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        assert (layer.void & around).sum() > 0.8 * layer.void.sum()
+
+
+def test_an_object_in_its_own_picture_gets_the_size_asked_for():
+    how = replace(ALONE, size=(0.5, 0.5))
+    for seed in range(12):
+        assert 28 <= longest(seen(example(), how, np.random.default_rng(seed)).mask) <= 36
+
+
+def test_a_frame_never_shows_much_beyond_its_picture():
+    # as small as asked for, the picture would be a stamp and its mirror images would fill the frame
+    how = replace(ALONE, size=(0.02, 0.02))
+    for seed in range(12):
+        mask = seen(example(), how, np.random.default_rng(seed)).mask
+        _, _, parts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8))
+        assert parts[1:, cv2.CC_STAT_WIDTH].max() > 20
+
+
+@pytest.mark.parametrize("centre_xy", [(14, 12), (96, 12), (14, 68), (96, 68)])
+def test_an_object_in_a_corner_of_its_picture_stays_in_sight(centre_xy):
+    one = example(centre_xy=centre_xy, radii=(12, 10))
+    for share in (0.2, 0.6):
+        how = replace(ALONE, size=(share, share))
+        expected = np.pi * 12 * 10 * (64 * share / 25) ** 2
+        for seed in range(6):
+            assert seen(one, how, np.random.default_rng(seed)).mask.sum() > 0.6 * expected
+
+
+def test_the_target_is_in_the_ground_or_a_sprite():
+    for seed in range(6):
+        ground, sprites = drawn(replace(ALONE, own=1.0), seed)
+        assert not sprites
+        assert is_of(GREEN, ground.image_rgb)[ground.mask].mean() > 0.9
+        ground, (sprite,) = drawn(ALONE, seed)
+        assert not ground.mask.any()
+        assert not ground.void.any()
+        assert not is_of(GREEN, ground.image_rgb).any()
+        assert sprite.target
+        assert colour_of(sprite.layer) == GREEN
+        assert 0 < sprite.place_xy[0] < 64
+        assert 0 < sprite.place_xy[1] < 48
+
+
+def test_a_pasted_target_gets_the_sizes_asked_for():
+    sides = [longest(drawn(replace(ALONE, size=(0.4, 0.8)), seed)[1][0].layer.mask) for seed in range(40)]
+    assert 0.4 * 64 - 3 <= min(sides) < 0.5 * 64
+    assert 0.7 * 64 < max(sides) <= 0.8 * 64 + 3
+
+
+def test_backgrounds_come_from_draw_or_from_behind_where_it_is_given():
+    for seed in range(4):
+        ground, _ = drawn(ALONE, seed)
+        assert is_of(RED, ground.image_rgb).any()
+        ground, sprites = drawn(replace(ALONE, others=0.6), seed, behind=draw_blue)
+        assert is_of(BLUE, ground.image_rgb).any()
+        assert not any(is_of(BLUE, sprite.layer.image_rgb).any() for sprite in sprites)
+
+
+def test_other_objects_stand_before_and_behind_the_target_and_never_belong_to_it():
+    scenes = [drawn(replace(ALONE, others=0.6, gone=1.0), seed)[1] for seed in range(30)]
+    places = []
+    for sprites in scenes:
+        (number,) = (index for index, sprite in enumerate(sprites) if sprite.target)
+        places.append((number, len(sprites) - 1 - number))
+        others = [sprite for sprite in sprites if not sprite.target]
+        assert all(colour_of(other.layer) == RED for other in others)
+        assert not any(other.gone or other.leads is not None for other in others)
+    assert any(behind for behind, _ in places)
+    assert any(before for _, before in places)
+    assert (
+        0.8 < np.mean([behind + before for behind, before in places]) < 2.2
+    )  # 1.5 where one follows another
+
+
+def test_other_objects_come_before_a_target_in_its_own_picture_too():
+    scenes = [drawn(replace(ALONE, own=1.0, others=0.6), seed) for seed in range(10)]
+    assert any(sprites for _, sprites in scenes)
+    assert all(ground.mask.any() for ground, _ in scenes)
+    assert not any(sprite.target for _, sprites in scenes for sprite in sprites)
+
+
+def test_a_twin_is_the_target_once_more_and_no_target():
+    scenes = [drawn(replace(ALONE, others=0.6, twin=1.0), seed)[1] for seed in range(10)]
+    twins = [sprite for sprites in scenes for sprite in sprites if not sprite.target]
+    assert len(twins) > 3
+    assert all(colour_of(twin.layer) == GREEN for twin in twins)
+
+
+def test_a_second_object_of_the_target_moves_along_with_the_first_wherever_others_stand():
+    behind = 0
     for seed in range(20):
-        scene = compose_scene(picture(GREEN), draw, how, np.random.default_rng(seed))
-        green = scene.image_rgb[..., 1].astype(int) - scene.image_rgb[..., 0]
-        if scene.mask.sum() > 200 and green.max() > 60:  # some scenes are grey, or look past the disk
-            inside, outside = green[scene.mask].mean(), green[~scene.mask].mean()
-            assert inside > outside + 40
+        _, sprites = drawn(replace(ALONE, unite=1.0, others=0.5), seed)
+        first, second = (number for number, sprite in enumerate(sprites) if sprite.target)
+        assert second == first + 1
+        assert sprites[second].leads == first
+        assert sprites[first].leads is None
+        assert colour_of(sprites[first].layer) == GREEN
+        assert colour_of(sprites[second].layer) == RED
+        behind += first
+    assert behind > 5
 
 
-def test_pasted_objects_are_foreground_and_hide_void() -> None:
-    empty = picture(GREEN)
-    empty = Layer(empty.image_rgb, np.zeros_like(empty.mask), np.ones_like(empty.void))
-    how = Scene(size_hw=(60, 90), paste=0.9)
-    scenes = [compose_scene(empty, draw, how, np.random.default_rng(seed)) for seed in range(10)]
-    assert sum(scene.mask.any() for scene in scenes) >= 7
-    assert not any((scene.mask & scene.void).any() for scene in scenes)
-
-
-def test_nothing_pasted_nothing_found() -> None:
-    empty = picture(GREEN)
-    empty = Layer(empty.image_rgb, np.zeros_like(empty.mask), empty.void)
-    how = Scene(size_hw=(60, 90), paste=0.0)
-    assert not compose_scene(empty, draw, how, np.random.default_rng(0)).mask.any()
+@pytest.mark.parametrize("gone", [0.0, 1.0])
+def test_a_target_that_has_left_has_left_with_all_its_objects(gone):
+    for seed in range(6):
+        _, sprites = drawn(replace(ALONE, unite=1.0, gone=gone), seed)
+        assert [sprite.gone for sprite in sprites] == [bool(gone)] * 2

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from dextr_vos.networks.lite import LitePropagation
 from dextr_vos.networks.lite_dextr import LiteDextr, is_lite_dextr
+from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.losses import plain_bce
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -44,4 +44,4 @@ def test_normalisation_is_no_part_of_the_weights() -> None:
 
 def test_it_is_known_by_its_keys() -> None:
     assert is_lite_dextr(LiteDextr().state_dict())
-    assert not is_lite_dextr(LitePropagation().state_dict())
+    assert not is_lite_dextr(LiteTracker().state_dict())

@@ -5,13 +5,13 @@ import torch
 
 from dextr_vos.errors import WeightsError
 from dextr_vos.networks import shipped
-from dextr_vos.networks.lite import LitePropagation
 from dextr_vos.networks.lite_dextr import LiteDextr
+from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.shipped import CHECKSUMS, shipped_weights, write_half
 from dextr_vos.networks.weights import load_into, read_metadata, read_state_dict, save
 
 MEGABYTE = 1 << 20
-NETWORKS = {"lite-dextr": LiteDextr, "lite-parent": LitePropagation}
+NETWORKS = {"lite-dextr": LiteDextr, "lite-parent": LiteTracker}
 
 
 @pytest.mark.parametrize("name", CHECKSUMS)

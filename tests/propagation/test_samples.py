@@ -29,7 +29,7 @@ def test_every_keyframe_is_used_in_turns(batch, count):
     recipe = replace(TINY_OSVOS.recipe, batch=batch, augmentation=STILL)
     seen = []
     for number in range(3 * count):
-        frames = draw_batch(samples, [1], TINY_OSVOS, recipe, number, seed=0).frames
+        frames = draw_batch(samples, [1], TINY_OSVOS, recipe, number, seed=0).inputs[0]
         assert len(frames) == batch
         seen += [round(float(frame[2, 0, 0]) + 122.67892) // 40 for frame in frames]
     for turn in range(0, len(seen), count):
@@ -43,10 +43,10 @@ def test_order_and_changes_follow_from_seed_and_pass_alone():
         return draw_batch(samples, [1], TINY_LITE, TINY_LITE.recipe, number, seed)
 
     draw(0, 0)
-    assert torch.equal(draw(5, 0).frames, draw(5, 0).frames)
+    assert torch.equal(draw(5, 0).inputs[0], draw(5, 0).inputs[0])
     assert torch.equal(draw(5, 0).targets, draw(5, 0).targets)
-    assert not torch.equal(draw(5, 0).frames, draw(5, 1).frames)
-    assert not torch.equal(draw(5, 0).frames, draw(6, 0).frames)
+    assert not torch.equal(draw(5, 0).inputs[0], draw(5, 1).inputs[0])
+    assert not torch.equal(draw(5, 0).inputs[0], draw(6, 0).inputs[0])
 
 
 def test_several_objects_keep_their_channels_and_void_is_in_none():

@@ -1,14 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from conftest import tiny_frame
-from tiny_run import CPU, TINY_LITE, TINY_OSVOS
+from tiny_run import CPU, TINY_OSVOS
 from torch import nn
 
+from dextr_vos.networks.lite_tracker import lite_input
 from dextr_vos.propagation.segment import frame_labels, object_probs
 from dextr_vos.propagation.tiers import build_network
 
-pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+RGB = replace(TINY_OSVOS, prepare=lite_input)  # normalised red, green, blue
 
 
 class Channels(nn.Module):
@@ -30,12 +35,11 @@ def stripes(size_hw=(48, 64)):
     return image
 
 
-@pytest.mark.parametrize("tier", [TINY_LITE, TINY_OSVOS], ids=lambda tier: tier.name)
 @pytest.mark.parametrize("longest", [None, 40])
 @pytest.mark.parametrize("size_hw", [(48, 64), (47, 65)])
-def test_soft_masks_have_full_size(tier, longest, size_hw):
-    network = build_network(tier, 2, seed=0).eval()
-    probs = object_probs(network, tier, longest, stripes(size_hw), CPU)
+def test_soft_masks_have_full_size(longest, size_hw):
+    network = build_network(TINY_OSVOS, 2, seed=0).eval()
+    probs = object_probs(network, TINY_OSVOS, longest, stripes(size_hw), CPU)
     assert probs.shape == (2, *size_hw)
     assert probs.dtype == np.float32
     assert 0 <= probs.min() <= probs.max() <= 1
@@ -43,7 +47,7 @@ def test_soft_masks_have_full_size(tier, longest, size_hw):
 
 
 def test_objects_keep_their_numbers_and_the_last_score_counts():
-    labels = frame_labels(Channels(3), TINY_LITE, None, [1, 3, 200], stripes(), CPU)
+    labels = frame_labels(Channels(3), RGB, None, [1, 3, 200], stripes(), CPU)
     assert labels.dtype == np.uint8
     assert [np.unique(labels[:, start : start + 16]).tolist() for start in (0, 16, 32, 48)] == [
         [1],
@@ -54,18 +58,18 @@ def test_objects_keep_their_numbers_and_the_last_score_counts():
 
 
 def test_one_object_is_a_threshold():
-    labels = frame_labels(Channels(1), TINY_LITE, None, [7], stripes(), CPU)
+    labels = frame_labels(Channels(1), RGB, None, [7], stripes(), CPU)
     assert np.array_equal(labels == 7, np.arange(64) < np.full((48, 1), 16))
     assert set(np.unique(labels)) == {0, 7}
 
 
 def test_small_network_size_gives_nearly_the_same():
-    whole = frame_labels(Channels(3), TINY_LITE, None, [1, 2, 3], stripes(), CPU)
-    small = frame_labels(Channels(3), TINY_LITE, 32, [1, 2, 3], stripes(), CPU)
+    whole = frame_labels(Channels(3), RGB, None, [1, 2, 3], stripes(), CPU)
+    small = frame_labels(Channels(3), RGB, 32, [1, 2, 3], stripes(), CPU)
     assert (whole != small).mean() < 0.05
 
 
 def test_the_same_frame_gives_the_same_labels():
-    network = build_network(TINY_LITE, 1, seed=0).eval()
-    first, again = (object_probs(network, TINY_LITE, 480, tiny_frame(2), CPU) for _ in range(2))
+    network = build_network(TINY_OSVOS, 1, seed=0).eval()
+    first, again = (object_probs(network, TINY_OSVOS, 480, tiny_frame(2), CPU) for _ in range(2))
     assert np.array_equal(first, again)

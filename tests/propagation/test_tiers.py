@@ -1,4 +1,6 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,12 +9,14 @@ from torchvision.models import vgg16
 
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.networks import weights
+from dextr_vos.networks.lite_dextr import LiteDextr
+from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.propagation.tiers import LITE, OSVOS, TIERS, build_network, tier_named
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 BOTH = pytest.mark.parametrize("tier", [LITE, OSVOS], ids=lambda tier: tier.name)
-PER_OBJECT = ("score_dsn.", "fuse.")
+PER_OBJECT = {"lite": (), "osvos": ("score_dsn.", "fuse.")}
 
 
 def saved(tier, path, objects=1, seed=5):
@@ -49,17 +53,50 @@ def test_a_parent_of_one_object_starts_any_number(tier, suffix, objects, tmp_pat
     state = build_network(tier, objects, 0, tmp_path / f"parent.{suffix}").state_dict()
     assert state.keys() == parent.keys()
     for key, tensor in state.items():
-        rows = tensor if key.startswith(PER_OBJECT) else [tensor]
-        assert len(rows) == (objects if key.startswith(PER_OBJECT) else 1)
+        each = key.startswith(PER_OBJECT[tier.name])
+        rows = tensor if each else [tensor]
+        assert len(rows) == (objects if each else 1)
         for row in rows:
-            assert torch.equal(row, parent[key][0] if key.startswith(PER_OBJECT) else parent[key]), key
+            assert torch.equal(row, parent[key][0] if each else parent[key]), key
 
 
-@BOTH
-def test_a_network_of_several_objects_is_no_parent(tier, tmp_path):
-    saved(tier, tmp_path / "parent.pth", objects=2)
+def test_an_osvos_of_several_objects_is_no_parent(tmp_path):
+    saved(OSVOS, tmp_path / "parent.pth", objects=2)
     with pytest.raises(WeightsError, match="has 2 rows; start from the parent network"):
-        build_network(tier, 2, 0, tmp_path / "parent.pth")
+        build_network(OSVOS, 2, 0, tmp_path / "parent.pth")
+
+
+def test_norms_stay_as_the_parent_has_them_and_learn_where_there_is_none(tmp_path):
+    saved(LITE, tmp_path / "parent.pth")
+    assert build_network(LITE, 1, 0, tmp_path / "parent.pth").norm_frozen
+    assert not build_network(LITE, 1, 0, tmp_path / "parent.pth", freeze_norm=False).norm_frozen
+    assert not build_network(LITE, 1, 0).norm_frozen
+
+
+def test_a_trained_start_learns_with_smaller_steps(tmp_path):
+    saved(LITE, tmp_path / "parent.pth")
+    rates = [
+        LITE.optimizer(build_network(LITE, 1, 0, parent)).param_groups[0]["lr"]
+        for parent in (None, tmp_path / "parent.pth")
+    ]
+    assert rates[1] < rates[0]
+
+
+def test_what_a_network_remembers_is_no_part_of_a_parent(tmp_path):
+    state = saved(LITE, tmp_path / "parent.safetensors")
+    weights.save(tmp_path / "run.safetensors", state | {"memory.keys": torch.zeros(1, 64, 5)})
+    network = build_network(LITE, 1, 0, tmp_path / "run.safetensors")
+    assert all(torch.equal(tensor, state[key]) for key, tensor in network.state_dict().items())
+
+
+def test_lite_starts_from_lite_dextr(tmp_path):
+    torch.manual_seed(3)
+    dextr = LiteDextr().state_dict()
+    torch.save(dextr, tmp_path / "dextr.pth")
+    state = build_network(LITE, 1, 0, tmp_path / "dextr.pth").state_dict()
+    taken = [key for key in state if key in dextr and state[key].shape == dextr[key].shape]
+    assert len(taken) > 100
+    assert all(torch.equal(state[key], dextr[key]) for key in taken if key.startswith("encoder."))
 
 
 @pytest.mark.parametrize(("tier", "other"), [(LITE, OSVOS), (OSVOS, LITE)], ids=["lite", "osvos"])
@@ -100,9 +137,10 @@ def test_osvos_starts_from_imagenet(tmp_path):
 @BOTH
 def test_a_tier_is_one_interface(tier):
     frames = tier.prepare(np.zeros((2, 40, 52, 3), dtype=np.uint8))
+    guides = torch.zeros(2, 3, 40, 52)
     network = build_network(tier, 3, 0).eval()
     with torch.no_grad():
-        scores = network(frames)
+        scores = network(frames, guides, frames, guides) if tier.follows else network(frames)
     assert all(score.shape == (2, 3, 40, 52) for score in scores)
     optimizer = tier.optimizer(network)
     assert all(group["lr"] > 0 for group in optimizer.param_groups)
@@ -113,3 +151,27 @@ def test_a_recipe_is_plain_values(tier):
     content = tier.recipe.as_dict()
     assert content["augmentation"]["rotation_deg"] == 30.0
     assert replace(tier.recipe, max_steps=3).as_dict() == {**content, "max_steps": 3}
+    assert json.loads(json.dumps(content))["longest_side"] == tier.recipe.longest_side
+
+
+def test_a_step_limit_leaves_room_for_the_training_before_the_cool_down():
+    recipe = replace(LITE.recipe, max_steps=100, again_steps=30, cooldown=30)
+    limited = [recipe.limited_to(steps) for steps in (100, 50, 11, 1, 0)]
+    assert [(each.max_steps, each.cooldown) for each in limited] == [
+        *((100, 30), (50, 25), (11, 5), (1, 0), (0, 0))
+    ]
+
+
+def test_a_correction_takes_fewer_steps_and_never_more_than_were_allowed():
+    recipe = replace(LITE.recipe, max_steps=100, again_steps=30)
+    assert recipe.again().max_steps == 30
+    assert recipe.limited_to(8).again().max_steps == 8
+    for tier in TIERS.values():
+        assert tier.recipe.again_steps < tier.recipe.max_steps
+
+
+def test_a_parent_is_what_was_asked_for_or_what_ships():
+    assert LITE.parent("none") is None
+    assert LITE.parent("mine.pth") == OSVOS.parent("mine.pth") == Path("mine.pth")
+    assert OSVOS.parent(None) is None
+    assert LITE.parent(None) == shipped_weights("lite-parent")

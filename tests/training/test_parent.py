@@ -1,21 +1,36 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from tiny_datasets import make_davis, make_voc
+from torch import Tensor, nn
 
 from dextr_vos.config import load_settings
-from dextr_vos.errors import ConfigError, WeightsError
-from dextr_vos.networks.lite import LitePropagation
+from dextr_vos.datasets.catalogue import held_out, kept_part
+from dextr_vos.datasets.objects import Example, ObjectRef
+from dextr_vos.errors import ConfigError, InputError, WeightsError
 from dextr_vos.networks.lite_dextr import LiteDextr
+from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.weights import read_metadata, read_state_dict, save
 from dextr_vos.propagation.tiers import LITE, build_network
-from dextr_vos.training.parent import ParentSettings, ParentTask, train_parent
+from dextr_vos.training import osvos_task, tracker_task
+from dextr_vos.training.osvos_task import OsvosTask
+from dextr_vos.training.parent import train_parent
+from dextr_vos.training.parent_settings import ParentSettings
+from dextr_vos.training.tracker_task import TrackerTask
 
-pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
 CPU = torch.device("cpu")
+OSVOS = {"network": "osvos", "scene": None, "loop": {"steps": 2, "batch": 1, "workers": 0}}
+TASKS = [
+    pytest.param(tracker_task, {}, id="lite"),
+    pytest.param(osvos_task, OSVOS, id="osvos"),
+]
 
 
 def settings_for(root: Path, out: Path, **changes: object) -> ParentSettings:
@@ -24,6 +39,7 @@ def settings_for(root: Path, out: Path, **changes: object) -> ParentSettings:
         "rate": 0.005,
         "data": [{"kind": "voc", "root": str(root)}],
         "validation": [{"kind": "voc", "root": str(root), "split": "val"}],
+        "validation_samples": 4,
         "scene": {"size_hw": (48, 64)},
         "loop": {"steps": 30, "batch": 4, "workers": 0, "log_every": 5, "validate_every": 30},
     }
@@ -33,6 +49,43 @@ def settings_for(root: Path, out: Path, **changes: object) -> ParentSettings:
 def losses(out: Path) -> list[float]:
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     return [line["loss"] for line in lines if "loss" in line]
+
+
+class Squares:
+    """Green squares on grey, one a picture, with a white void line; knows which of them were read."""
+
+    def __init__(self, count: int = 12) -> None:
+        self.refs = [ObjectRef(f"picture {number}", 0, "square", 400) for number in range(count)]
+        self.read_pictures: set[str] = set()
+
+    def read(self, index: int) -> Example:
+        self.read_pictures.add(self.refs[index].picture)
+        image = np.full((48, 64, 3), 90, np.uint8)
+        mask, void = np.zeros((48, 64), bool), np.zeros((48, 64), bool)
+        mask[10:30, 20:40], void[40:44] = True, True
+        image[mask], image[void] = (0, 220, 0), 255
+        return Example(self.refs[index], image, mask, void)
+
+
+class Knows(nn.Module):
+    """A network that says what a function of its inputs says; its only side score says the contrary."""
+
+    def __init__(self, answer: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.answer, self.weight = answer, nn.Parameter(torch.zeros(1))
+
+    def forward(self, *inputs: Tensor) -> list[Tensor]:
+        said = self.answer(*inputs)
+        return [-said, said]
+
+
+def task_on(
+    module: ModuleType, objects: Squares, monkeypatch: pytest.MonkeyPatch, **changes: object
+) -> TrackerTask | OsvosTask:
+    """A task that learns from and validates on parts of these objects."""
+    monkeypatch.setattr(module, "open_objects", lambda *_: objects)
+    settings = settings_for(Path("nowhere"), Path("nowhere"), **({"validation": []} | changes))
+    return (TrackerTask if module is tracker_task else OsvosTask)(settings)
 
 
 def test_a_lite_parent_learns_and_starts_fine_tuning(tmp_path: Path) -> None:
@@ -45,53 +98,163 @@ def test_a_lite_parent_learns_and_starts_fine_tuning(tmp_path: Path) -> None:
     weights = tmp_path / "out" / "last.safetensors"
     assert read_metadata(weights)["network"] == "lite-parent"
     network = build_network(LITE, 3, 0, weights)
-    trained = read_state_dict(weights)["fuse.weight"]
-    assert all(torch.equal(row, trained[0]) for row in network.state_dict()["fuse.weight"])
+    trained = read_state_dict(weights)
+    assert all(torch.equal(tensor, trained[key]) for key, tensor in network.state_dict().items())
 
 
 def test_lite_starts_from_lite_dextr(tmp_path: Path) -> None:
     state = LiteDextr().state_dict()
     save(tmp_path / "dextr.safetensors", state)
     root = make_voc(tmp_path / "voc")
-    task = ParentTask(settings_for(root, tmp_path / "out", start=str(tmp_path / "dextr.safetensors")))
+    task = TrackerTask(settings_for(root, tmp_path / "out", start=str(tmp_path / "dextr.safetensors")))
     own = task.network.state_dict()
-    key = "decoder.merge.0.0.0.weight"
+    key = "decoder.reduce.0.0.weight"
     assert torch.equal(own[key], state[key])
     assert torch.equal(own["encoder.stem.0.0.weight"], state["encoder.stem.0.0.weight"][:, :3])
     save(tmp_path / "other.safetensors", {"a": torch.ones(1)})
-    with pytest.raises(WeightsError, match="does not fit the network LitePropagation"):
-        ParentTask(settings_for(root, tmp_path / "out", start=str(tmp_path / "other.safetensors")))
+    with pytest.raises(WeightsError, match="does not fit the network LiteTracker"):
+        TrackerTask(settings_for(root, tmp_path / "out", start=str(tmp_path / "other.safetensors")))
 
 
 def test_norms_learn_their_statistics(tmp_path: Path) -> None:
-    save(tmp_path / "parent.safetensors", LitePropagation().state_dict())
+    save(tmp_path / "parent.safetensors", LiteTracker().state_dict())
     settings = settings_for(
         make_voc(tmp_path / "voc"), tmp_path / "o", start=str(tmp_path / "parent.safetensors")
     )
-    task = ParentTask(settings)
+    task = TrackerTask(settings)
     task.network.train()
-    assert all(m.training for m in task.network.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    assert all(m.training for m in task.network.modules() if isinstance(m, nn.BatchNorm2d))
 
 
-def test_side_losses_fade(tmp_path: Path) -> None:
-    task = ParentTask(settings_for(make_voc(tmp_path / "voc"), tmp_path / "out", side_weight=1.0))
-    sample = task.samples[0]
-    batch = {key: torch.stack([tensor, tensor]) for key, tensor in sample.items()}
-    task.network.eval()
-    with torch.no_grad():
-        first, half, last = (float(task.loss(task.network, batch, done)) for done in (0.0, 0.5, 1.0))
-    assert first > half > last
-    assert half == pytest.approx((first + last) / 2, rel=1e-4)
+def batch_of(task: TrackerTask | OsvosTask) -> dict[str, Tensor]:
+    """The first sample twice, with void at the bottom."""
+    batch = {key: torch.stack([tensor, tensor]) for key, tensor in task.samples[0].items()}
+    batch["void"][:, :, -8:] = True
+    batch["target"] &= ~batch["void"]
+    return batch
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(("module", "changes"), TASKS)
+def test_a_loss_falls_with_every_right_pixel_and_void_counts_neither_way(
+    module: ModuleType, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = task_on(module, Squares(), monkeypatch, side_weight=0.0, **changes)
+    batch = batch_of(task)
+    right = 8.0 * batch["target"] - 4
+
+    def loss(logits: Tensor) -> float:
+        return float(task.loss(Knows(lambda *_: logits), batch, 0.0))
+
+    assert loss(right) < 0.5 * loss(0 * right) < 0.5 * loss(-right)
+    assert loss(torch.where(batch["void"], -9 * right, right)) == loss(right)
+
+
+@pytest.mark.parametrize(("module", "changes"), TASKS)
+def test_side_losses_fade(
+    module: ModuleType, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = task_on(module, Squares(), monkeypatch, side_weight=0.5, **changes)
+    batch = batch_of(task)
+    right = 8.0 * batch["target"] - 4
+    first, half, right_alone = (
+        float(task.loss(Knows(lambda *_: right), batch, done)) for done in (0.0, 0.5, 1.0)
+    )
+    wrong_alone = float(task.loss(Knows(lambda *_: -right), batch, 1.0))
+    assert first == pytest.approx(right_alone + 0.5 * wrong_alone, rel=1e-5)
+    assert half == pytest.approx((first + right_alone) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(("module", "changes"), TASKS)
+def test_what_is_held_out_is_validated_on_and_nothing_else(
+    module: ModuleType, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = Squares(16)
+    task = task_on(module, objects, monkeypatch, hold_out=0.4, validation_samples=12, **changes)
+    names = {ref.picture for ref in objects.refs}
+    held = {name for name in names if held_out(name, 0.4)}
+    assert held
+    assert held != names
+    for position in range(30):
+        task.samples[position]
+    assert objects.read_pictures == names - held
+    objects.read_pictures.clear()
+    task.validate(Knows(lambda frames, *_: frames[:, :1]))
+    assert objects.read_pictures
+    assert objects.read_pictures <= held
+
+
+@pytest.mark.parametrize(("module", "changes"), TASKS)
+def test_with_nothing_held_out_there_is_no_score(
+    module: ModuleType, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = task_on(module, Squares(), monkeypatch, **changes)
+    assert task.validate(Knows(lambda frames, *_: frames[:, :1])) == {}
+
+
+def test_a_tracker_is_validated_on_the_overlap_with_the_target_without_its_void(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dull = {"photometry": dict.fromkeys(("light", "tint", "grey", "blur", "noise", "codec"), 0.0)}
+    still = {"size_hw": (48, 64), "size": (0.3, 0.3), "own": 1.0, "others": 0.0, "sprite": dull}
+    still["motion"] = dull | {"light": 0.0}
+    worn = dict.fromkeys(("absent", "astray", "shift", "bend", "loss", "gain", "blur"), 0.0)
+    task = task_on(tracker_task, Squares(), monkeypatch, hold_out=0.5, scene=still, wear=worn)
+    right, again, wrong, nothing, with_void = (
+        task.validate(Knows(answer))["iou"]
+        for answer in (
+            lambda _frames, guides, *_: guides,
+            lambda _frames, guides, *_: guides,
+            lambda _frames, guides, *_: -guides,
+            lambda _frames, guides, *_: guides - 2,
+            # the void line is the only thing that is red, being white
+            lambda frames, guides, *_: torch.where(frames[:, :1] > 1.5, 1.0, guides),
+        )
+    )
+    assert 0.7 < right == again < 1
+    assert wrong < 0.1
+    assert nothing == 0
+    assert with_void > right - 0.1
+
+
+def test_osvos_is_validated_on_whole_pictures_without_their_void(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = task_on(osvos_task, Squares(), monkeypatch, hold_out=0.5, **OSVOS)
+    # frames are BGR about zero; the void line is white
+    green = task.validate(Knows(lambda frames: frames[:, 1:2] - 50))
+    everything = task.validate(Knows(lambda frames: frames[:, :1] * 0 + 1))
+    assert green == {"iou": 1.0}
+    assert everything["iou"] == pytest.approx(400 / (48 * 64 - 4 * 64))
+
+
+def test_at_most_so_many_samples_are_validated_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, changes in ((tracker_task, {}), (osvos_task, OSVOS)):
+        seen = []
+        task = task_on(module, Squares(), monkeypatch, hold_out=0.5, validation_samples=3, **changes)
+        task.validate(Knows(lambda frames, *_, seen=seen: seen.append(frames.shape) or frames[:, :1]))
+        assert seen == [(1, 3, 48, 64)] * 3
+        assert task.samples[0]["image"].shape == (48, 64, 3)
+
+
+def test_a_set_falls_into_what_is_kept_for_validation_and_the_rest() -> None:
+    objects = Squares(200)
+    kept, others = (kept_part(objects, 0.3, kept=kept) for kept in (True, False))
+    assert 30 < len(kept.refs) < 90
+    assert sorted([*kept.refs, *others.refs], key=objects.refs.index) == objects.refs
+    assert all(held_out(ref.picture, 0.3) for ref in kept.refs)
+    assert others.read(5).ref == others.refs[5]
+    assert not kept_part(objects, 0.0, kept=True).refs
+
+
+def test_sets_in_which_everything_is_held_out_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="no object to train on"):
+        task_on(tracker_task, Squares(1), monkeypatch, hold_out=0.999)
+
+
 def test_the_parent_of_the_paper_trains_on_davis(tmp_path: Path) -> None:
     root = make_davis(tmp_path / "davis", ["a", "b"], 3, year=2016, split="train")
     settings = settings_for(
         root,
         tmp_path / "out",
         network="osvos",
-        loss="balanced",
         side_weight=1.0,
         rate=1e-8,
         data=[{"kind": "davis", "root": str(root), "year": 2016}],
@@ -103,13 +266,45 @@ def test_the_parent_of_the_paper_trains_on_davis(tmp_path: Path) -> None:
     outcome = train_parent(settings, device=CPU)
     assert outcome.steps == 2
     assert len(losses(tmp_path / "out")) == 2
-    assert "stages.0.0.weight" in read_state_dict(tmp_path / "out" / "last.safetensors")
+    weights = tmp_path / "out" / "last.safetensors"
+    assert read_metadata(weights)["network"] == "osvos-parent"
+    assert "stages.0.0.weight" in read_state_dict(weights)
 
 
-def test_whole_pictures_come_one_by_one(tmp_path: Path) -> None:
-    settings = settings_for(tmp_path, tmp_path / "out", scene=None)
-    with pytest.raises(ConfigError, match=r"set loop\.batch=1"):
-        train_parent(settings, device=CPU)
+LITE_YAML = "out: o\ndata: [{kind: voc}]\nloop: {steps: 1, batch: 4}\n"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["network=osvos", "loop.batch=1", "scene={}"], "scene and wear with network lite alone"),
+        (["network=osvos", "loop.batch=1", "wear={}"], "scene and wear with network lite alone"),
+        (["network=osvos"], r"whole pictures differ in size: set loop\.batch=1"),
+        (["augmentation={}"], "augmentation with network osvos alone; lite takes scene"),
+        (["data=[]"], "at least 1 items"),
+        (["hold_out=1"], "below 1"),
+        (["validation_samples=0"], "of at least 1"),
+        (["loss=balanced"], "loss: unknown setting"),
+        (["scene={zoom: 1}"], r"scene\.zoom"),
+        (["wear={absent: much}"], r"wear\.absent: expected a number"),
+    ],
+)
+def test_settings_that_contradict_are_refused(tmp_path: Path, overrides: list[str], told: str) -> None:
+    path = tmp_path / "parent.yaml"
+    path.write_text(LITE_YAML)
+    with pytest.raises(ConfigError, match=told) as caught:
+        load_settings(ParentSettings, path, overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_of_both_networks_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "parent.yaml"
+    path.write_text(LITE_YAML)
+    lite = load_settings(ParentSettings, path, ["scene={size_hw: [32, 48]}", "wear={absent: 0.5}"])
+    assert lite.scene.size_hw == (32, 48)
+    assert lite.wear.absent == 0.5
+    paper = load_settings(ParentSettings, path, ["network=osvos", "loop.batch=1", "augmentation={}"])
+    assert paper.augmentation is not None
 
 
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("*-parent.yaml")), ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""Training samples of a parent network: a frame or scene in which every object is foreground."""
+"""Training samples of the OSVOS parent: whole pictures in which every object is foreground."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,8 +10,7 @@ from torch.utils.data import Dataset
 
 from dextr_vos.datasets.augment import Augmentation, augment
 from dextr_vos.datasets.compose import Layer
-from dextr_vos.datasets.objects import Example, JoinedObjects, ObjectSet
-from dextr_vos.datasets.scene import Scene, compose_scene
+from dextr_vos.datasets.objects import JoinedObjects, ObjectSet
 from dextr_vos.masks import VOID
 from dextr_vos.training.order import SampleOrder
 
@@ -41,20 +40,15 @@ class Pictures:
         mask = np.logical_or.reduce([example.mask for example in examples])
         return Layer(examples[0].image_rgb, mask, examples[0].void & ~mask)
 
-    def draw_object(self, number: int, rng: np.random.Generator) -> Example:
-        """One of a picture's objects."""
-        return self._objects.read(int(rng.choice(self._indices[number])))
 
-
-class SceneSamples(Dataset[dict[str, Tensor]]):
+class PictureSamples(Dataset[dict[str, Tensor]]):
     """Samples by their position in the run; a pure function of the seed and the position.
 
     Args:
         pictures: of all sets.
         order: which picture comes where.
         seed: of all that is random.
-        scene: how scenes are composed; None leaves pictures whole.
-        augmentation: of whole pictures.
+        augmentation: None leaves pictures as they are.
     """
 
     def __init__(
@@ -62,11 +56,10 @@ class SceneSamples(Dataset[dict[str, Tensor]]):
         pictures: Pictures,
         order: SampleOrder,
         seed: int,
-        scene: Scene | None = None,
         augmentation: Augmentation | None = None,
     ) -> None:
         self._pictures, self._order, self._seed = pictures, order, seed
-        self._scene, self._augmentation = scene, augmentation
+        self._augmentation = augmentation
 
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         """The sample at a position.
@@ -76,8 +69,6 @@ class SceneSamples(Dataset[dict[str, Tensor]]):
         """
         rng = np.random.default_rng((self._seed, position))
         layer = self._pictures.read(self._order.at(position))
-        if self._scene is not None:
-            layer = compose_scene(layer, self._draw, self._scene, rng)
         if self._augmentation is not None:
             layer = _augmented(layer, self._augmentation, rng)
         return {
@@ -85,10 +76,6 @@ class SceneSamples(Dataset[dict[str, Tensor]]):
             "target": torch.from_numpy(layer.mask)[None],
             "void": torch.from_numpy(layer.void)[None],
         }
-
-    def _draw(self, rng: np.random.Generator) -> Example:
-        number = self._order.at(int(rng.integers(self._order.epoch_length)))
-        return self._pictures.draw_object(number, rng)
 
 
 def _augmented(layer: Layer, augmentation: Augmentation, rng: np.random.Generator) -> Layer:

@@ -1,0 +1,37 @@
+"""`dextr-vos suggest`: which frame of a run to annotate next."""
+
+from pathlib import Path
+
+import rich_click as click
+
+
+@click.command(short_help="Which frame to annotate next.")
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.option(
+    "--count",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many frames, the most useful first.",
+)
+def command(run: Path, count: int) -> None:
+    """Name the frame whose annotation would help the masks of RUN most, by how far they can be trusted.
+
+    Names go to standard output, one a line; annotate them with dextr-vos annotate --frames.
+    """
+    from dextr_vos.errors import InputError
+    from dextr_vos.propagation.confidence import read_confidence
+    from dextr_vos.propagation.run import RunFolder
+    from dextr_vos.propagation.suggest import suggest
+    from dextr_vos.record import keyframe_names
+
+    folder = RunFolder(run)
+    scores = read_confidence(folder.confidence)
+    names = list(scores)
+    doubts = [1 - min(of_frame.values(), default=1.0) for of_frame in scores.values()]
+    keyframes = [names.index(name) for name in keyframe_names(folder.record) if name in scores]
+    if not keyframes:
+        raise InputError(f"{folder.record} notes no keyframe of its own; run train-propagation again")
+    for index in suggest(doubts, keyframes, count):
+        click.echo(names[index])
+        click.echo(f"  confidence {1 - doubts[index]:.2f}", err=True)

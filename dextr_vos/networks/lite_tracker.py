@@ -1,0 +1,190 @@
+"""The lite propagation network: a frame, where its object was just before, and frames whose masks are known.
+
+It joins what guided propagation (Perazzi et al., "Learning Video Object Segmentation from Static Images",
+CVPR 2017) and matching (see `networks.matching`) know, on the encoder and decoder of lite DEXTR, whose
+weights it can start from. Objects share the encoder and go through the decoder one by one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dextr_vos.networks import lite_unet
+from dextr_vos.networks.matching import CUES, read_memory
+
+HINTS = 1 + CUES
+KEY_WIDTH = 64
+KEY_STRIDE = 8
+
+MEMORY_PREFIX = "memory."  # of tensors saved beside a network, see `Memory`
+
+_STEM = "encoder.stem.0.0.weight"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Pixels of frames whose masks are known.
+
+    Attributes:
+        keys: N×C×M, unit length along C.
+        masks: N×K×M, share of each pixel that belongs to object k.
+    """
+
+    keys: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True)
+class Features:
+    """A frame as the encoder sees it.
+
+    Attributes:
+        maps: at strides 2, 4, 8, 16, 32, see `LiteEncoder`.
+        keys: N×C×h×w at `KEY_STRIDE`, unit length along C.
+    """
+
+    maps: list[Tensor]
+    keys: Tensor
+
+    def remember(self, masks: Tensor) -> Memory:
+        """The frames as memory, given their masks N×K×H×W in [0, 1]; each frame remembers for itself."""
+        shares = F.adaptive_avg_pool2d(masks, (self.keys.shape[-2], self.keys.shape[-1]))
+        return Memory(self.keys.flatten(2), shares.flatten(2))
+
+
+class LiteTracker(nn.Module):
+    """Frame, guide and memory in, logits out.
+
+    Attributes:
+        norm_frozen: the running statistics of the batch norms are kept in training, see `freeze_norm`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = lite_unet.LiteEncoder(input_channels=3)
+        self.key = nn.Conv2d(lite_unet.WIDTHS[2] + lite_unet.WIDTHS[3], KEY_WIDTH, 1)
+        self.sharpness = nn.Parameter(torch.tensor(12.0))
+        self.decoder = lite_unet.LiteDecoder(HINTS, blocks=2)
+        self.scores = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in lite_unet.DECODER_WIDTHS)
+        self.norm_frozen = False
+
+    def encode(self, frames: Tensor) -> Features:
+        """Features of N×3×H×W float frames, normalised (`lite_input`); any size from 32 pixels up."""
+        maps = self.encoder(frames)
+        fine, coarse = maps[2], maps[3]
+        coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
+        return Features(maps, F.normalize(self.key(torch.cat([fine, coarse], dim=1)).float(), dim=1))
+
+    def decode(self, features: Features, memory: Memory, guides: Tensor) -> list[Tensor]:
+        """Logits of every object.
+
+        Args:
+            features: of N frames.
+            memory: for each of them.
+            guides: N×K×H×W, 1 where the object is thought to be, -1 where not, 0 where nothing is known.
+
+        Returns:
+            Four tensors N×K×H×W: the side scores from coarse to fine, then the final score.
+        """
+        count, objects, *size_hw = guides.shape
+        cues = read_memory(features.keys, memory.keys, memory.masks, self.sharpness).flatten(0, 1)
+        guides = guides.flatten(0, 1)[:, None]
+        maps = [each.repeat_interleave(objects, 0) if objects > 1 else each for each in features.maps]
+        hints = [_hints(guides, cues, (each.shape[-2], each.shape[-1])) for each in maps[-2::-1]]
+        scores = [score(x) for score, x in zip(self.scores, self.decoder(maps, hints), strict=True)]
+        return [
+            F.interpolate(score, size=size_hw, mode="bilinear", align_corners=False).view(
+                count, objects, *size_hw
+            )
+            for score in scores
+        ]
+
+    def forward(self, frames: Tensor, guides: Tensor, known: Tensor, masks: Tensor) -> list[Tensor]:
+        """Logits of frames, each with one frame whose masks are known; for training.
+
+        Args:
+            frames: N×3×H×W.
+            guides: N×K×H×W, see `decode`.
+            known: N×3×H×W, the other frames.
+            masks: N×K×H×W in [0, 1], their masks.
+        """
+        count = len(frames)
+        both = self.encode(torch.cat([frames, known]))
+        features = Features([each[:count] for each in both.maps], both.keys[:count])
+        memory = Features([], both.keys[count:]).remember(masks)
+        return self.decode(features, memory, guides)
+
+    def freeze_norm(self) -> None:
+        """Keep the running statistics of the batch norms from now on, in training, too.
+
+        A few changed copies of one frame say little about the statistics of frames; those of a trained
+        network are better. Scales and shifts still learn.
+        """
+        self.norm_frozen = True
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "LiteTracker":
+        """As `nn.Module.train`, but for frozen norms."""
+        super().train(mode)
+        if self.norm_frozen:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+
+def _hints(guides: Tensor, cues: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Guide and cues at one stride of the decoder, N×4×h×w."""
+    guide = F.adaptive_avg_pool2d(guides, size_hw)
+    if size_hw[0] < cues.shape[-2]:
+        read = F.adaptive_avg_pool2d(cues, size_hw)
+    else:
+        read = F.interpolate(cues, size=size_hw, mode="bilinear", align_corners=False)
+    return torch.cat([guide, read.to(guide.dtype)], dim=1)
+
+
+def from_lite_dextr(network: LiteTracker, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state for a tracker with the encoder and decoder of a trained `LiteDextr`.
+
+    Args:
+        network: what the other weights are taken from.
+        state: of a `LiteDextr`; the channel of its heat map is dropped.
+    """
+    taken = {key: tensor for key, tensor in state.items() if key.startswith(("encoder.", "decoder."))}
+    if _STEM in taken:
+        taken[_STEM] = taken[_STEM][:, :3]
+    own = network.state_dict()
+    for key in own:
+        # hints come after the channels that DEXTR has, too
+        if key.startswith("decoder.merge.") and key.endswith(".0.0.weight") and key in taken:
+            taken[key] = torch.cat([taken[key], own[key][:, -HINTS:]], dim=1)
+    # what has no counterpart in DEXTR; anything else that does not fit is told when it is loaded
+    new = ("key.", "sharpness", "scores.", "decoder.blocks.")
+    return {key: tensor for key, tensor in own.items() if key.startswith(new)} | taken
+
+
+def join_memories(memories: Sequence[Memory]) -> Memory:
+    """All pixels of several memories of the same frames."""
+    return Memory(
+        torch.cat([each.keys for each in memories], dim=2),
+        torch.cat([each.masks for each in memories], dim=2),
+    )
+
+
+def lite_input(images_rgb: npt.NDArray[np.uint8]) -> Tensor:
+    """Frames as `LiteTracker` takes them.
+
+    Args:
+        images_rgb: N×H×W×3 uint8.
+
+    Returns:
+        N×3×H×W float32 on the CPU, each channel about zero mean and unit deviation.
+    """
+    rgb = torch.from_numpy(np.ascontiguousarray(images_rgb.transpose(0, 3, 1, 2))).float()
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (lite_unet.MEAN_RGB, lite_unet.STD_RGB))
+    return (rgb - mean) / std

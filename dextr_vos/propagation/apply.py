@@ -1,0 +1,109 @@
+"""A trained network applied to any clip: `dextr-vos segment`."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dextr_vos.errors import InputError, Interrupted
+from dextr_vos.frames import Clip
+from dextr_vos.geometry import FloatArray
+from dextr_vos.interrupt import StopAsked, never
+from dextr_vos.masks import write_labels
+from dextr_vos.networks.lite_tracker import Memory
+from dextr_vos.pictures import ImageRgb
+from dextr_vos.propagation.fill import OnFrame, tracker_of
+from dextr_vos.propagation.finish import finished_labels
+from dextr_vos.propagation.follow import Followed
+from dextr_vos.propagation.run import TrainedNetwork
+from dextr_vos.propagation.samples import network_size
+from dextr_vos.propagation.segment import object_probs
+from dextr_vos.propagation.tracker import Seen, small_frame
+
+
+def segment(
+    clip: Clip,
+    trained: TrainedNetwork,
+    out: Path,
+    *,
+    device: torch.device,
+    on_frame: OnFrame | None = None,
+    stop_asked: StopAsked = never,
+) -> None:
+    """Apply a trained network to every frame of a clip.
+
+    Args:
+        clip: any clip; its frames need not have the size the network was trained at.
+        trained: see `load_network`.
+        out: folder for `<frame>.png`; files of the same names are overwritten.
+        device: where to compute.
+        on_frame: called with frames done and in all.
+        stop_asked: asked between frames.
+
+    Raises:
+        InputError: `out` holds the frames themselves or a person's masks, or a frame cannot be read.
+        Interrupted: a stop was asked for; the masks made so far stay.
+    """
+    _check_segment_folder(out, clip)
+    trained.network.to(device)
+    one_frame = _Following(trained, device) if trained.tier.follows else _Alone(trained, device)
+    sure = np.ones(len(trained.numbers), np.float32)
+    for index, name in enumerate(clip.names):
+        if stop_asked():
+            raise Interrupted(
+                f"stopped after {index} of {len(clip)} frames, their masks are in {out}; "
+                "the same command starts over"
+            )
+        image = clip.read(index)
+        followed = Followed(index, image, one_frame(image), sure)
+        write_labels(out / f"{name}.png", finished_labels(followed, trained.numbers))
+        if on_frame is not None:
+            on_frame(index + 1, len(clip))
+
+
+class _Alone:
+    """Soft masks of frames by themselves."""
+
+    def __init__(self, trained: TrainedNetwork, device: torch.device) -> None:
+        self._trained, self._device = trained, device
+
+    def __call__(self, image_rgb: ImageRgb) -> FloatArray:
+        trained = self._trained
+        longest = trained.record.longest_side
+        return object_probs(trained.network, trained.tier, longest, image_rgb, self._device)
+
+
+class _Following:
+    """Soft masks of frames in order; the first one is found by what the network remembers alone."""
+
+    def __init__(self, trained: TrainedNetwork, device: torch.device) -> None:
+        assert trained.memory is not None
+        self._longest_side = trained.following.longest_side
+        self._objects = len(trained.numbers)
+        self._tracker = tracker_of(trained, device)
+        self._memory = Memory(trained.memory.keys.to(device), trained.memory.masks.to(device))
+        self._before: Seen | None = None
+
+    def __call__(self, image_rgb: ImageRgb) -> FloatArray:
+        size_hw = network_size((image_rgb.shape[0], image_rgb.shape[1]), self._longest_side)
+        small = small_frame(image_rgb, size_hw)
+        view = self._tracker.view(self._before, small, self._objects)
+        probs = self._tracker.segment(view, [self._memory])
+        self._before = Seen(small, probs)
+        return probs
+
+
+def _check_segment_folder(out: Path, clip: Clip) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; expected a folder")
+    if out.resolve() == clip.path.resolve():
+        raise InputError(
+            f"--out {out} is the folder of the frames, which masks would overwrite; give another"
+        )
+    folder = out.resolve()
+    if (folder.name == "masks" and (folder.parent / "run.json").exists()) or (
+        folder.name == "keyframes" and (folder.parent / "annotations.json").exists()
+    ):
+        raise InputError(
+            f"--out {out} holds masks that a person annotated, which would be lost; give another"
+        )

@@ -1,0 +1,155 @@
+"""The masks of a run: keyframes copied, what did not change kept, every other frame segmented."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from dextr_vos.errors import Interrupted
+from dextr_vos.frames import Clip
+from dextr_vos.interrupt import StopAsked
+from dextr_vos.masks import Labels
+from dextr_vos.networks.lite_tracker import LiteTracker
+from dextr_vos.pictures import ImageRgb
+from dextr_vos.propagation.finish import confidence, finished_labels
+from dextr_vos.propagation.follow import Followed, Follower
+from dextr_vos.propagation.keyframes import Keyframe
+from dextr_vos.propagation.masks_folder import UnfinishedMasks
+from dextr_vos.propagation.run import TrainedNetwork
+from dextr_vos.propagation.samples import network_size
+from dextr_vos.propagation.segment import object_probs
+from dextr_vos.propagation.spans import Span, spans_between
+from dextr_vos.propagation.tracker import Seen, Tracker, small_frame
+
+OnFrame = Callable[[int, int], None]
+PASSES = ".passes"
+
+
+class MaskFiller:
+    """Segments the frames of a clip with a trained network.
+
+    Args:
+        clip: its frames.
+        keyframes: whose masks are known.
+        trained: the network.
+        device: where to compute.
+        on_frame: called with frames done and in all; a frame that two passes go through counts as each.
+        stop_asked: asked between frames.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        keyframes: Sequence[Keyframe],
+        trained: TrainedNetwork,
+        device: torch.device,
+        on_frame: OnFrame | None,
+        stop_asked: StopAsked,
+    ) -> None:
+        self._clip, self._trained, self._device = clip, trained, device
+        self._keyframes = {keyframe.index: keyframe for keyframe in keyframes}
+        self._on_frame, self._stop_asked = on_frame, stop_asked
+        self._done = 0
+        trained.network.to(device).to(memory_format=torch.channels_last)
+
+    def fill(self, masks: UnfinishedMasks, kept: Mapping[int, tuple[Path, dict[int, float]]]) -> None:
+        """Make every mask that is not there.
+
+        Args:
+            masks: where they go.
+            kept: masks of an earlier run that stay, with their confidences, by frame index.
+
+        Raises:
+            Interrupted: a stop was asked for; what is made stays.
+            InputError: a frame cannot be read.
+        """
+        names = self._clip.names
+        todo: list[tuple[Span, int]] = []
+        for span in spans_between(self._keyframes, len(names)):
+            missing = [index for index in range(span.first, span.last + 1) if names[index] not in masks]
+            for index in missing:
+                if index in kept:
+                    masks.copy(names[index], *kept[index])
+            if any(index not in kept for index in missing):
+                todo.append((span, next(index for index in missing if index not in kept)))
+        passes = 2 if self._trained.tier.follows and self._trained.following.both_ways else 1
+        total = sum(frames_to_segment(span, passes, begin) for span, begin in todo)
+        self._total = len(self._keyframes) + total
+        for index, keyframe in self._keyframes.items():
+            if names[index] not in masks:
+                masks.copy(names[index], keyframe.path, dict.fromkeys(self._trained.numbers, 1.0))
+            self._count()
+        follower = self._follower(masks.folder / PASSES) if self._trained.tier.follows and todo else None
+        for span, begin in todo:
+            frames = (
+                self._alone(span, begin)
+                if follower is None
+                else follower.follow(span, begin, self._step, self._count)
+            )
+            for followed in frames:
+                labels = finished_labels(followed, self._trained.numbers)
+                scores = dict(zip(self._trained.numbers, confidence(followed), strict=True))
+                masks.write(names[followed.index], labels, scores)
+
+    def _count(self) -> None:
+        self._done += 1
+        if self._on_frame is not None:
+            self._on_frame(self._done, self._total)
+
+    def _step(self) -> None:
+        self._count()
+        if self._stop_asked():
+            raise Interrupted(
+                f"stopped after {self._done} of {self._total} frames, everything is kept; "
+                "the same command goes on from there"
+            )
+
+    def _alone(self, span: Span, begin: int) -> Iterator[Followed]:
+        """Frames by themselves, for a network that follows nothing."""
+        trained = self._trained
+        sure = np.ones(len(trained.numbers), np.float32)
+        for index in range(begin, span.last + 1):
+            image = self._clip.read(index)
+            probs = object_probs(
+                trained.network, trained.tier, trained.record.longest_side, image, self._device
+            )
+            yield Followed(index, image, probs, sure)
+            self._step()
+
+    def _follower(self, folder: Path) -> Follower:
+        tracker, following = tracker_of(self._trained, self._device), self._trained.following
+        size_hw = network_size(self._clip.size_hw, following.longest_side)
+
+        def read_keyframe(index: int) -> Seen:
+            labels = self._keyframes[index].labels
+            return seen_keyframe(self._clip.read(index), labels, self._trained.numbers, size_hw)
+
+        return Follower(self._clip, size_hw, tracker, following, list(self._keyframes), read_keyframe, folder)
+
+
+def tracker_of(trained: TrainedNetwork, device: torch.device) -> Tracker:
+    """What follows objects with a trained network, which must be one that can."""
+    assert isinstance(trained.network, LiteTracker)
+    longest_side = trained.record.longest_side
+    assert longest_side is not None
+    return Tracker(trained.network, device, trained.tier.half, trained.following.zoom, longest_side)
+
+
+def frames_to_segment(span: Span, passes: int, begin: int | None = None) -> int:
+    """Frames of a span from `begin` on, each as often as there are passes through it."""
+    both = passes == 2 and span.before is not None and span.after is not None
+    return (span.last + 1 - (span.first if begin is None else begin)) * (2 if both else 1)
+
+
+def seen_keyframe(
+    image_rgb: ImageRgb, labels: Labels, numbers: Sequence[int], size_hw: tuple[int, int]
+) -> Seen:
+    """A keyframe at the size at which masks are carried along."""
+    size = size_hw[1], size_hw[0]
+    shares = [
+        cv2.resize((labels == number).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        for number in numbers
+    ]
+    return Seen(small_frame(image_rgb, size_hw), np.stack(shares))

@@ -1,0 +1,40 @@
+"""From soft masks at the network's size to labels at the frame's, and how far they can be trusted."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from dextr_vos.masks import Labels, labels_from_probs
+from dextr_vos.propagation.follow import Followed
+
+
+def finished_labels(followed: Followed, numbers: Sequence[int]) -> Labels:
+    """Labels of a frame at full size.
+
+    Args:
+        followed: its soft masks.
+        numbers: of the objects.
+
+    Returns:
+        H×W uint8.
+    """
+    height, width = followed.image_rgb.shape[:2]
+    probs = np.stack(
+        [cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR) for each in followed.probs]
+    )
+    labels: Labels = np.array([0, *numbers], dtype=np.uint8)[labels_from_probs(probs)]
+    return labels
+
+
+def confidence(followed: Followed) -> list[float]:
+    """How far each object's mask can be trusted, in [0, 1].
+
+    It is the overlap that the soft mask expects of its own hard mask, times how far the passes from both
+    sides agree.
+    """
+    probs = followed.probs
+    sure = np.where(probs > 0.5, probs, 0).sum((1, 2))
+    possible = np.maximum(probs, probs > 0.5).sum((1, 2))
+    expected = np.where(possible < 1, 1, sure / np.maximum(possible, 1))
+    return [round(float(value), 4) for value in expected * followed.agreement]

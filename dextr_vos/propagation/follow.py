@@ -1,0 +1,168 @@
+"""Soft masks of a span's frames: a pass from each keyframe beside it, blended by the distance in time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from dextr_vos.frames import Clip
+from dextr_vos.geometry import FloatArray
+from dextr_vos.networks.lite_tracker import Memory
+from dextr_vos.pictures import ImageRgb
+from dextr_vos.propagation.following import Following
+from dextr_vos.propagation.soft_masks import SoftMasks
+from dextr_vos.propagation.spans import Span
+from dextr_vos.propagation.tracker import Seen, Tracker, View, small_frame
+
+_FRAMES_AT_ONCE = 32
+
+OnStep = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A frame of a span.
+
+    Attributes:
+        index: its place in the clip.
+        image_rgb: H×W×3 uint8, at full size.
+        probs: K×h×w float32 in [0, 1], at the size at which masks are carried along.
+        agreement: K float, in [0, 1]: soft overlap of the two passes; 1 where there is one alone.
+    """
+
+    index: int
+    image_rgb: ImageRgb
+    probs: FloatArray
+    agreement: FloatArray
+
+
+class Follower:
+    """Follows objects through the spans of a clip.
+
+    Args:
+        clip: its frames.
+        size_hw: at which masks are carried along.
+        tracker: goes from one frame to the next.
+        following: what is remembered.
+        keyframes: indices of the frames whose masks are known.
+        read_keyframe: one of them at that size, by its index.
+        folder: for soft masks under way.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        size_hw: tuple[int, int],
+        tracker: Tracker,
+        following: Following,
+        keyframes: Sequence[int],
+        read_keyframe: Callable[[int], Seen],
+        folder: Path,
+    ) -> None:
+        self._clip, self._size_hw, self._tracker, self._folder = clip, size_hw, tracker, folder
+        self._following, self._keyframes = following, sorted(keyframes)
+        # a clip may have more keyframes than fit into memory
+        self._keyframe = lru_cache(2 * following.memories)(read_keyframe)
+        self._memory = lru_cache(2 * following.memories)(self._remember_keyframe)
+        self._count = len(self._keyframe(self._keyframes[0]).probs)
+
+    def follow(
+        self, span: Span, begin: int, on_step: OnStep, on_known: OnStep = lambda: None
+    ) -> Iterator[Followed]:
+        """The frames of a span in order, from `begin` on.
+
+        Args:
+            span: which.
+            begin: index of the first frame that is asked for; what an earlier call has found is used.
+            on_step: called after every frame of every pass; may raise to stop.
+            on_known: called in its place for frames of the pass back that an earlier call has found.
+        """
+        back, forth = self._kept(span, "back"), self._kept(span, "forth")
+        both_ways = self._following.both_ways
+        if span.after is not None and (both_ways or span.before is None):
+            start = _Pass(self._keyframe(span.after))
+            for index, image in self._backward(span.last, begin):
+                known = index in back
+                self._advance(start, span, image, index, back)
+                (on_known if known else on_step)()
+        here = None if span.before is None else _Pass(self._keyframe(span.before))
+        if here is not None:
+            for index in range(span.first, begin):
+                self._advance(here, span, self._small(self._clip.read(index)), index, forth)
+        sure = np.ones(self._count, np.float32)
+        for index in range(begin, span.last + 1):
+            image = self._clip.read(index)
+            if here is None:
+                probs, agreement = back.read(index), sure
+            else:
+                self._advance(here, span, self._small(image), index, forth)
+                probs, agreement = here.seen.probs, sure
+                if span.after is not None and both_ways:
+                    other = back.read(index)
+                    agreement = soft_overlap(probs, other)
+                    share = np.float32(span.share_after(index))
+                    probs = (1 - share) * probs + share * other
+            yield Followed(index, image, probs, agreement)
+            if here is not None:  # else it was told on the way back
+                on_step()
+
+    def _advance(self, state: "_Pass", span: Span, image: ImageRgb, index: int, kept: SoftMasks) -> None:
+        """One frame on; a frame that was found before is not segmented again."""
+        following = self._following
+        remembered = following.recent > 0 and state.steps % following.every == following.every - 1
+        view = None
+        if index in kept:
+            probs = kept.read(index)
+        else:
+            view = self._view(state.seen, image)
+            probs = self._tracker.segment(view, [*self._near(span), *state.recent])
+            probs = kept.write(index, probs)
+        if remembered:
+            view = view or self._view(state.seen, image)
+            state.recent = [*state.recent, self._tracker.remember(view, probs)][-following.recent :]
+        state.seen = Seen(image, probs)
+        state.steps += 1
+
+    def _view(self, before: Seen, image: ImageRgb) -> View:
+        return self._tracker.view(before, image, self._count)
+
+    def _remember_keyframe(self, index: int) -> Memory:
+        seen = self._keyframe(index)
+        return self._tracker.remember(self._tracker.known_view(seen), seen.probs)
+
+    def _near(self, span: Span) -> Sequence[Memory]:
+        """What is remembered in a span: the keyframes nearest to it."""
+        middle = (span.first + span.last) / 2
+        nearest = sorted(self._keyframes, key=lambda index: abs(index - middle))
+        return [self._memory(index) for index in sorted(nearest[: self._following.memories])]
+
+    def _kept(self, span: Span, direction: str) -> SoftMasks:
+        return SoftMasks(self._folder / f"{span.first:08d}-{direction}", self._count)
+
+    def _backward(self, last: int, first: int) -> Iterator[tuple[int, ImageRgb]]:
+        """Small frames from last to first; a video is still read forward, piece by piece."""
+        for end in range(last, first - 1, -_FRAMES_AT_ONCE):
+            start = max(first, end - _FRAMES_AT_ONCE + 1)
+            piece = [self._small(self._clip.read(index)) for index in range(start, end + 1)]
+            yield from zip(range(end, start - 1, -1), reversed(piece), strict=True)
+
+    def _small(self, image_rgb: ImageRgb) -> ImageRgb:
+        return small_frame(image_rgb, self._size_hw)
+
+
+class _Pass:
+    """Where a pass is: the last frame, and what it remembers of those before."""
+
+    def __init__(self, start: Seen) -> None:
+        self.seen = start
+        self.recent: list[Memory] = []
+        self.steps = 0
+
+
+def soft_overlap(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Soft intersection over union of each of K soft masks; 1 where both are empty."""
+    both, either = (extreme(one, other).sum((1, 2)) for extreme in (np.minimum, np.maximum))
+    overlap: FloatArray = np.where(either < 1, 1, both / np.maximum(either, 1)).astype(np.float32)
+    return overlap

@@ -1,0 +1,26 @@
+"""How objects are followed; each value is a switch of the ablation in docs/benchmarks.md."""
+
+from dataclasses import dataclass, field
+
+from dextr_vos.propagation.window import Zoom
+
+
+@dataclass(frozen=True)
+class Following:
+    """How objects are followed.
+
+    Attributes:
+        longest_side: at which masks are carried from frame to frame; larger frames are made smaller.
+        memories: keyframes that are remembered in a span, the nearest ones.
+        recent: frames of the pass itself that are remembered, the last ones; 0 for none.
+        every: one frame in so many is remembered.
+        both_ways: a pass from each of the two keyframes beside a span, not from the one before alone.
+        zoom: how the network's windows are cut out.
+    """
+
+    longest_side: int = 854
+    memories: int = 4
+    recent: int = 3
+    every: int = 2
+    both_ways: bool = True
+    zoom: Zoom = field(default_factory=lambda: Zoom(margin=2.0))

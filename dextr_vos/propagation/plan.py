@@ -1,0 +1,116 @@
+"""Everything that determines a run, and the digest by which a finished one is known again."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dextr_vos.errors import InputError
+from dextr_vos.frames import Clip
+from dextr_vos.propagation.finetune import TrainingState
+from dextr_vos.propagation.keyframes import Keyframe, digests, fingerprint, object_numbers
+from dextr_vos.propagation.tiers import Recipe, Tier
+from dextr_vos.record import RunClip, RunObject, RunRecord, RunTraining
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that determines a run.
+
+    Attributes:
+        clip: its frames.
+        keyframes: what it is taught with, at least one.
+        names: names of objects by their numbers; the others are called by their number.
+        tier: kind of network.
+        recipe: how it is trained.
+        parent: checkpoint it starts from.
+        seed: of initial weights and random changes.
+        fresh: begin anew, and not with the network that an earlier run left.
+        budget_s: seconds that fine-tuning and segmenting may take; None lets them end by themselves.
+    """
+
+    clip: Clip
+    keyframes: Sequence[Keyframe]
+    names: Mapping[int, str]
+    tier: Tier
+    recipe: Recipe
+    parent: Path | None
+    seed: int
+    fresh: bool = False
+    budget_s: float | None = None
+
+    @property
+    def numbers(self) -> list[int]:
+        """Object numbers, one a score channel."""
+        return object_numbers(self.keyframes)
+
+    def fingerprint(self) -> str:
+        """A digest of all that determines the network; a run goes on, or is done, when it is the same."""
+        parts = {
+            "keyframes": fingerprint(self.keyframes),
+            "frames": _pixel_digest(self.clip, self.keyframes),
+            "basis": self.basis(),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def basis(self) -> str:
+        """A digest of all of that but the keyframes."""
+        parts: dict[str, Any] = {
+            "network": self.tier.name,
+            "recipe": self.recipe.as_dict(),
+            "parent": None if self.parent is None else _file_digest(self.parent),
+            "seed": self.seed,
+            "clip": self.clip.identity,
+            "budget": self.budget_s,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def record(
+        self,
+        recipe: Recipe,
+        state: TrainingState,
+        keyframe_iou: dict[int, float],
+        went_on_from: str | None,
+    ) -> RunRecord:
+        """The record of the run, once training by `recipe` has ended in `state`."""
+        tail = state.losses[-recipe.window :]
+        return RunRecord(
+            network=self.tier.name,
+            clip=RunClip.of(self.clip),
+            objects=tuple(
+                RunObject(id=number, name=self.names.get(number, f"object {number}"))
+                for number in self.numbers
+            ),
+            keyframes=tuple(keyframe.name for keyframe in self.keyframes),
+            longest_side=recipe.longest_side,
+            settings=recipe.as_dict(),
+            parent=None if self.parent is None else str(self.parent.resolve()),
+            seed=self.seed,
+            training=RunTraining(
+                steps=state.step,
+                stop=state.stop,
+                loss=sum(tail) / max(1, len(tail)),
+                seconds=state.seconds,
+                keyframe_iou=keyframe_iou,
+            ),
+            fingerprint=self.fingerprint(),
+            basis=self.basis(),
+            keyframe_digests=digests(self.keyframes, self.clip),
+            went_on_from=went_on_from,
+        )
+
+
+def _pixel_digest(clip: Clip, keyframes: Sequence[Keyframe]) -> str:
+    digest = hashlib.sha256()
+    for keyframe in keyframes:
+        digest.update(clip.read(keyframe.index).tobytes())
+    return digest.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"there is no checkpoint {path}")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,138 @@
+"""The lite network on a clip: from a frame to its neighbour, with what it remembers of others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from dextr_vos.geometry import FloatArray
+from dextr_vos.networks.lite_tracker import Features, LiteTracker, Memory, join_memories, lite_input
+from dextr_vos.pictures import ImageRgb
+from dextr_vos.propagation.flow import Flow
+from dextr_vos.propagation.window import Window, Zoom, input_pixels, window_around
+from dextr_vos.runtime import autocast
+
+_LOST = 1e-4  # share of the frame; of an object with less than that nothing is known
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A frame with its soft masks, from which the next one is reached.
+
+    Attributes:
+        image_rgb: H×W×3 uint8.
+        probs: K×H×W float32 in [0, 1].
+    """
+
+    image_rgb: ImageRgb
+    probs: FloatArray
+
+
+@dataclass(frozen=True)
+class View:
+    """What the network sees of a frame.
+
+    Attributes:
+        window: which part.
+        features: of that part.
+        guides: 1×K×h×w, see `LiteTracker.decode`.
+        size_hw: of the whole frame.
+    """
+
+    window: Window
+    features: Features
+    guides: Tensor
+    size_hw: tuple[int, int]
+
+
+class Tracker:
+    """Soft masks of one frame after the other.
+
+    Args:
+        network: in evaluation mode, on `device`.
+        device: where to compute.
+        half: compute in bf16 where that is faster.
+        zoom: how the network's windows are cut out.
+        longest_side: of a wide frame with as many pixels as the network's input has.
+    """
+
+    def __init__(
+        self, network: LiteTracker, device: torch.device, half: bool, zoom: Zoom, longest_side: int
+    ) -> None:
+        self._network, self._device, self._half = network, device, half
+        self._zoom, self._pixels = zoom, input_pixels(longest_side)
+        self._flow = Flow()
+
+    def view(self, before: Seen | None, image_rgb: ImageRgb, objects: int) -> View:
+        """A frame on which the masks of its neighbour are carried over.
+
+        Args:
+            before: the neighbour; None where nothing is known of one.
+            image_rgb: H×W×3 uint8.
+            objects: K.
+        """
+        size_hw = image_rgb.shape[0], image_rgb.shape[1]
+        if before is None:
+            carried = np.full((objects, *size_hw), 0.5, np.float32)
+        else:
+            carried = self._flow.carried(before.probs, before.image_rgb, image_rgb)
+            lost = (carried > 0.5).mean((1, 2)) < _LOST
+            carried[lost] = 0.5
+            if lost.any():
+                # it may come back anywhere
+                return self._view(carried, image_rgb, np.zeros_like(carried))
+        return self._view(carried, image_rgb, carried)
+
+    def known_view(self, seen: Seen) -> View:
+        """A frame whose masks are known."""
+        return self._view(seen.probs, seen.image_rgb, seen.probs)
+
+    @torch.inference_mode()
+    def remember(self, view: View, probs: FloatArray) -> Memory:
+        """A view as memory, given the masks K×H×W of its frame."""
+        return view.features.remember(self._tensor(view.window.cut(probs)))
+
+    @torch.inference_mode()
+    def segment(self, view: View, memories: Sequence[Memory]) -> FloatArray:
+        """Soft masks of a frame, K×H×W float32 in [0, 1]; 0 outside the view's window.
+
+        Args:
+            view: see `view`.
+            memories: frames whose masks are known, at least one.
+        """
+        with autocast(self._device, self._half):
+            logits = self._network.decode(view.features, join_memories(memories), view.guides)[-1].float()
+        return view.window.paste(_one_a_pixel(logits[0]).cpu().numpy(), view.size_hw)
+
+    @torch.inference_mode()
+    def _view(self, probs: FloatArray, image_rgb: ImageRgb, look_at: FloatArray) -> View:
+        window = window_around(look_at, self._zoom, self._pixels)
+        frames = lite_input(window.cut_image(image_rgb)[None]).to(self._device)
+        with autocast(self._device, self._half):
+            features = self._network.encode(frames.contiguous(memory_format=torch.channels_last))
+        guides = 2 * self._tensor(window.cut(probs)) - 1
+        return View(window, features, guides, (image_rgb.shape[0], image_rgb.shape[1]))
+
+    def _tensor(self, probs: FloatArray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(probs))[None].to(self._device)
+
+
+def small_frame(image_rgb: ImageRgb, size_hw: tuple[int, int]) -> ImageRgb:
+    """A frame at another size, never a larger one."""
+    if image_rgb.shape[:2] == size_hw:
+        return image_rgb
+    size = size_hw[1], size_hw[0]
+    return np.asarray(cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _one_a_pixel(logits: Tensor) -> Tensor:
+    """Probabilities K×h×w of objects of which each pixel has at most one (Oh et al., ICCV 2019)."""
+    if len(logits) == 1:
+        return torch.sigmoid(logits)
+    # no object at all: none of them by itself
+    nothing = torch.nn.functional.logsigmoid(-logits).sum(0, keepdim=True)
+    none_odds = nothing - torch.log1p(-nothing.exp().clamp(max=1 - 1e-6))
+    return torch.softmax(torch.cat([none_odds, logits]), dim=0)[1:]

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Propagates keyframes of DAVIS 2016 clips and scores the masks: bash scripts/propagate_davis.sh [options]
+#
+#   --davis-root DIR   default $DAVIS_ROOT; the clips of ImageSets/2016/val.txt
+#   --clips a,b        only these
+#   --keyframes N      how many, evenly spaced, the first frame always among them (default 1)
+#   --from WHAT        truth: true masks (default); clicks: DEXTR masks of four simulated clicks a frame
+#   --out DIR          default davis-N-WHAT; runs that are there already are not repeated
+#   -- …               further options of train-propagation, for instance --budget 60 or --seed 1
+set -euo pipefail
+
+davis=${DAVIS_ROOT:-} clips= count=1 from=truth out=
+while (($#)); do
+    case $1 in
+        --davis-root) davis=$2 ;;
+        --clips) clips=$2 ;;
+        --keyframes) count=$2 ;;
+        --from) from=$2 ;;
+        --out) out=$2 ;;
+        --) shift; break ;;
+        *) echo "propagate_davis.sh: unknown option $1; see the first lines of the script" >&2; exit 2 ;;
+    esac
+    shift 2
+done
+[[ -d $davis ]] || { echo "propagate_davis.sh: give --davis-root, the folder with JPEGImages/480p" >&2; exit 2; }
+out=${out:-davis-$count-$from}
+clips=${clips:-$(paste -sd, "$davis/ImageSets/2016/val.txt")}
+
+for clip in ${clips//,/ }; do
+    frames=$davis/JPEGImages/480p/$clip truth=$davis/Annotations/480p/$clip
+    mapfile -t names < <(cd "$truth" && ls ./*.png | sort)
+    chosen=()
+    for ((i = 0; i < count; i++)); do
+        # the last of several is the clip's last frame
+        place=$((count > 1 ? (i * (${#names[@]} - 1) + (count - 1) / 2) / (count - 1) : 0))
+        chosen+=("$(basename "${names[$place]}" .png)")
+    done
+    keyframes=$out/keyframes/$clip
+    mkdir -p "$keyframes"
+    if [[ $from == clicks ]]; then
+        dextr-vos annotate "$frames" --simulate "$truth" --frames "$(IFS=,; echo "${chosen[*]}")" --out "$keyframes"
+    else
+        for name in "${chosen[@]}"; do cp "$truth/$name.png" "$keyframes/"; done
+    fi
+    start=$SECONDS
+    dextr-vos train-propagation "$frames" --keyframes "$keyframes" --out "$out/results/$clip" "$@"
+    echo "$clip: $((SECONDS - start)) s for ${#names[@]} frames" | tee -a "$out/seconds.txt"
+done
+dextr-vos evaluate --davis-root "$davis" --results "$out/results" --clips "$clips" --json "$out/scores.json"

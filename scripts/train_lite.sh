@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Trains the two networks that ship inside the package: bash scripts/train_lite.sh PHOTOGRAPHS [OUT]
+#
+# PHOTOGRAPHS: the folder of the data sets in configs/datasets/. OUT: runs by default. Stopped at any moment, the same
+# command goes on. The files to ship, with their checksums: OUT/lite-dextr-fine/half.safetensors and
+# OUT/lite-parent/half.safetensors. See docs/models.md.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+photographs=${1:?"give the folder of the photographs, see docs/models.md"}
+out=${2:-runs}
+
+train() { # COMMAND NAME [key=value …]
+    dextr-vos "$1" --config "configs/$2.yaml" "data_root=$photographs" "out=$out/$2" "${@:3}"
+}
+
+train train-dextr lite-dextr
+train train-dextr lite-dextr-fine "start=$out/lite-dextr/half.safetensors"
+train train-parent lite-parent "start=$out/lite-dextr-fine/last.safetensors"

@@ -1,0 +1,84 @@
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from dextr_vos.cli.main import main
+from dextr_vos.propagation.confidence import write_confidence
+
+
+@pytest.fixture
+def run(tmp_path):
+    """What a run says of itself: 21 frames, the first and the last are keyframes, the 15th is doubtful."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    scores = {f"{index:05d}": {1: 0.9, 2: 0.95} for index in range(21)}
+    scores |= {"00000": {1: 1.0, 2: 1.0}, "00020": {1: 1.0, 2: 1.0}, "00015": {1: 0.99, 2: 0.1}}
+    write_confidence(folder / "confidence.json", scores)
+    (folder / "run.json").write_text(json.dumps({"keyframes": ["00000", "00020"]}))
+    return folder
+
+
+def suggest(*given):
+    return CliRunner().invoke(main, ["suggest", *map(str, given)])
+
+
+def test_it_names_the_frame_and_nothing_else_on_standard_output(run):
+    result = suggest(run)
+    assert (result.exit_code, result.stdout) == (0, "00015\n")
+    assert "0.10" in result.stderr  # of the object that is trusted least
+
+
+def test_several_frames_come_one_a_line_the_most_useful_first(run):
+    names = suggest(run, "--count", 3).stdout.splitlines()
+    assert names[0] == "00015"
+    assert len(set(names)) == 3
+    assert not {"00000", "00020"} & set(names)
+
+
+def test_where_every_frame_is_annotated_there_is_nothing_to_say(run):
+    (run / "run.json").write_text(json.dumps({"keyframes": [f"{index:05d}" for index in range(21)]}))
+    result = suggest(run, "--count", 2)
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_names_of_frames_are_those_of_the_clip(tmp_path):
+    write_confidence(tmp_path / "confidence.json", {name: {1: 0.5} for name in ("b", "ü 1", "a")})
+    (tmp_path / "run.json").write_text(json.dumps({"keyframes": ["b", "a"]}))
+    assert suggest(tmp_path).stdout == "ü 1\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("confidence.json", None, r"there is no .*confidence.json; give the --out folder"),
+        ("confidence.json", "{", "confidence.json is damaged; run train-propagation again"),
+        ("run.json", None, "run.json"),
+        ("run.json", "{}", "run.json"),
+        ("run.json", '{"keyframes": []}', "run.json|keyframes"),
+        ("run.json", '{"keyframes": ["frame of another clip"]}', "run.json|keyframes"),
+    ],
+)
+def test_a_run_that_is_not_whole_is_told_in_one_sentence(run, file, content, words):
+    if content is None:
+        (run / file).unlink()
+    else:
+        (run / file).write_text(content)
+    result = suggest(run)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("dextr-vos: ")
+    assert result.stderr.count("\n") == 1
+    assert re.search(words, result.stderr)
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    result = suggest(tmp_path / "nowhere")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("options", [["--count", "0"], ["--count", "x"], []])
+def test_unknown_options_are_refused_by_click(run, options):
+    given = [run, *options] if options else []
+    assert suggest(*given).exit_code == 2

@@ -1,0 +1,32 @@
+import pytest
+
+from dextr_vos.errors import ConfigError
+from dextr_vos.propagation.tiers import LITE, OSVOS, changed
+
+
+def test_values_take_the_place_of_the_recipes():
+    recipe = changed(LITE.recipe, ["max_steps=7", "scene.own=0.25", "tolerance=0.5"])
+    assert (recipe.max_steps, recipe.tolerance, recipe.batch) == (7, 0.5, LITE.recipe.batch)
+    assert recipe.scene is not None
+    assert (recipe.scene.own, recipe.scene.size_hw) == (0.25, LITE.recipe.scene.size_hw)
+    assert changed(OSVOS.recipe, ["augmentation.flip=false"]).augmentation.flip is False
+
+
+@pytest.mark.parametrize("tier", [LITE, OSVOS], ids=lambda tier: tier.name)
+def test_what_is_not_changed_stays(tier):
+    assert changed(tier.recipe, []) == tier.recipe
+    assert changed(tier.recipe, [f"max_steps={tier.recipe.max_steps}"]) == tier.recipe
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("steps=3", "recipe.steps: unknown setting"),
+        ("scene.owned=1", "recipe.scene.owned: unknown setting"),
+        ("max_steps=many", "recipe.max_steps: expected a whole number, got 'many'"),
+        ("max_steps", "expected key=value"),
+    ],
+)
+def test_faults_are_told_with_the_setting(setting, told):
+    with pytest.raises(ConfigError, match=told):
+        changed(LITE.recipe, [setting])

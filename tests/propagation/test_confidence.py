@@ -1,0 +1,122 @@
+import json
+
+import numpy as np
+import pytest
+
+from dextr_vos.errors import InputError
+from dextr_vos.propagation.confidence import read_confidence, write_confidence
+from dextr_vos.propagation.finish import confidence, finished_labels
+from dextr_vos.propagation.follow import Followed, soft_overlap
+
+SCORES = {"00000": {1: 1.0, 3: 0.25}, "00001": {1: 0.5}, "frame ü": {}, "00010": {254: 0.0}}
+
+
+def test_confidences_come_back_in_the_order_of_frames(tmp_path):
+    write_confidence(tmp_path / "confidence.json", SCORES)
+    read = read_confidence(tmp_path / "confidence.json")
+    assert read == SCORES
+    assert list(read) == list(SCORES)
+    assert all(isinstance(number, int) for of_frame in read.values() for number in of_frame)
+
+
+def test_the_file_is_json_with_a_frame_a_line(tmp_path):
+    write_confidence(tmp_path / "confidence.json", SCORES)
+    text = (tmp_path / "confidence.json").read_text(encoding="utf-8")
+    assert json.loads(text)["00000"] == {"1": 1.0, "3": 0.25}
+    assert len(text.splitlines()) == len(SCORES) + 2
+
+
+@pytest.mark.parametrize("name", ['frame "7"', "a\\b", "x\ty"])
+def test_names_of_frames_may_hold_what_json_escapes(tmp_path, name):
+    write_confidence(tmp_path / "confidence.json", {name: {1: 0.5}})
+    assert read_confidence(tmp_path / "confidence.json") == {name: {1: 0.5}}
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"there is no .*confidence\.json; give the --out folder of") as told:
+        read_confidence(tmp_path / "confidence.json")
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b'{"00000": {"1": 0.5}',
+        b"\xff\xfe",
+        b"[1, 2]",
+        b"7",
+        b"null",
+        b'{"00000": [0.5]}',
+        b'{"00000": {"one": 0.5}}',
+        b'{"00000": {"1": "much"}}',
+        b'{"00000": {"1": null}}',
+    ],
+)
+def test_a_damaged_file_is_told(tmp_path, content):
+    (tmp_path / "confidence.json").write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"confidence\.json is damaged; run train-propagation again to make it anew"
+    ) as told:
+        read_confidence(tmp_path / "confidence.json")
+    assert "\n" not in str(told.value)
+
+
+def followed(probs, agreement=None, size_hw=(20, 30)):
+    probs = np.asarray(probs, np.float32)
+    agreement = np.ones(len(probs), np.float32) if agreement is None else np.asarray(agreement, np.float32)
+    return Followed(0, np.zeros((*size_hw, 3), np.uint8), probs, agreement)
+
+
+def flat(*levels):
+    return [np.full((10, 15), level) for level in levels]
+
+
+def test_sure_masks_are_trusted_and_doubtful_ones_less():
+    sure = np.zeros((10, 15))
+    sure[2:8, 3:9] = 1
+    softer = np.where(sure > 0, 0.7, 0.1)
+    doubtful = np.where(sure > 0, 0.55, 0.4)
+    one, two, three = confidence(followed([sure, softer, doubtful]))
+    assert one == 1.0
+    assert one > two > three > 0
+
+
+def test_confidence_is_the_overlap_that_is_to_be_expected():
+    # 4 pixels at 0.8 are taken, 2 pixels at 0.4 are left out: 3.2 of 4 + 0.8
+    probs = np.zeros((1, 2, 5))
+    probs[0, 0, :4], probs[0, 1, :2] = 0.8, 0.4
+    assert confidence(followed(probs)) == [pytest.approx(3.2 / 4.8, abs=1e-4)]
+
+
+def test_passes_that_disagree_are_trusted_less():
+    probs = flat(0.9, 0.9)
+    agreeing, not_agreeing = confidence(followed(probs, [1.0, 0.5]))
+    assert not_agreeing == pytest.approx(agreeing / 2, abs=1e-4)
+
+
+def test_an_object_that_both_passes_miss_is_surely_gone():
+    assert confidence(followed(flat(0.0))) == [1.0]
+
+
+def test_overlap_of_soft_masks():
+    left, right, none = np.zeros((3, 8, 10), np.float32)
+    left[:, :6], right[:, 4:] = 1, 1
+    one, other = np.stack([left, left, none, left]), np.stack([left, right, none, none])
+    assert soft_overlap(one, other).tolist() == pytest.approx([1.0, 0.2, 1.0, 0.0])
+    assert soft_overlap(other, one).tolist() == pytest.approx([1.0, 0.2, 1.0, 0.0])
+
+
+def test_labels_have_the_size_of_the_frame_and_the_numbers_of_the_objects():
+    soft = np.zeros((2, 10, 15), np.float32)
+    soft[0, :, :5], soft[1, :, 10:] = 0.9, 0.8
+    labels = finished_labels(followed(soft, size_hw=(40, 60)), [3, 200])
+    assert (labels.shape, labels.dtype) == ((40, 60), np.uint8)
+    assert [np.unique(labels[:, start : start + 16]).tolist() for start in (0, 22, 44)] == [[3], [0], [200]]
+
+
+def test_the_likelier_object_wins():
+    labels = finished_labels(followed(flat(0.6, 0.7)), [1, 2])
+    assert np.unique(labels).tolist() == [2]
+    labels = finished_labels(followed(flat(0.4, 0.3)), [1, 2])
+    assert np.unique(labels).tolist() == [0]

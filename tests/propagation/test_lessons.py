@@ -1,0 +1,123 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_frame, tiny_mask
+from tiny_run import TINY_LITE, TINY_OSVOS
+
+from dextr_vos.datasets.augment import Augmentation
+from dextr_vos.propagation.lessons import FrameLessons, PairLessons, lessons_of
+from dextr_vos.propagation.samples import Sample
+from dextr_vos.propagation.tiers import build_network
+
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
+
+BOTH = pytest.mark.parametrize("tier", [TINY_LITE, TINY_OSVOS], ids=lambda tier: tier.name)
+SAMPLES = [Sample(tiny_frame(index), tiny_mask(index)) for index in (0, 3)]
+STILL = Augmentation(flip=False, rotation_deg=0, scale=(1, 1), shift=0, brightness=0)
+
+
+def lessons(tier, batch=2, samples=SAMPLES, numbers=(1,), seed=0, **changes):
+    return lessons_of(tier, replace(tier.recipe, batch=batch, **changes), samples, numbers, seed)
+
+
+def tensors(batch):
+    return [*batch.inputs, batch.targets, batch.void]
+
+
+def same(one, other) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(tensors(one), tensors(other), strict=True))
+
+
+def test_networks_that_follow_learn_from_pairs_and_others_from_frames():
+    assert isinstance(lessons(TINY_LITE), PairLessons)
+    assert isinstance(lessons(TINY_OSVOS), FrameLessons)
+
+
+@BOTH
+def test_a_lesson_follows_from_the_number_of_its_pass_alone(tier):
+    first = lessons(tier)
+    in_order = [first.draw(number) for number in range(4)]
+    again = lessons(tier)
+    torch.rand(3), again.draw(9)
+    assert all(same(again.draw(number), in_order[number]) for number in (3, 0, 2, 1))
+    assert not any(same(in_order[one], in_order[other]) for one in range(4) for other in range(one))
+    assert not same(lessons(tier, seed=1).draw(0), in_order[0])
+
+
+@BOTH
+def test_larger_batches_hold_the_same_samples(tier):
+    single, double = lessons(tier, batch=1), lessons(tier, batch=2)
+    parts = zip(tensors(single.draw(2)), tensors(single.draw(3)), tensors(double.draw(1)), strict=True)
+    assert all(torch.equal(torch.cat([one, other]), both) for one, other, both in parts)
+
+
+@BOTH
+def test_a_lesson_is_what_the_network_takes(tier):
+    network = build_network(tier, 1, 0)
+    batch = lessons(tier).draw(0)
+    scores = network(*batch.inputs)
+    assert scores[-1].shape == batch.targets.shape == (2, 1, 48, 64)
+    assert (batch.targets.dtype, batch.void.dtype) == (torch.float32, torch.bool)
+    loss = lessons(tier).loss(scores, batch)
+    assert loss.ndim == 0
+    loss.backward()
+    assert any(parameter.grad.any() for parameter in network.parameters() if parameter.grad is not None)
+
+
+def test_guides_and_known_masks_say_where_the_object_is():
+    for number in range(6):
+        frames, guides, known, masks = lessons(TINY_LITE).draw(number).inputs
+        assert frames.shape == known.shape == (2, 3, 48, 64)
+        assert guides.shape == masks.shape == (2, 1, 48, 64)
+        assert -1.001 < guides.min() < guides.max() < 1.001
+        assert set(masks.unique().tolist()) <= {0.0, 1.0}
+        assert masks.sum() > 0
+
+
+@BOTH
+def test_a_right_answer_costs_less_than_a_wrong_one(tier):
+    lesson = lessons(tier)
+    batch = lesson.draw(0)
+    right = 8 * (2 * batch.targets - 1)
+    costs = [float(lesson.loss([answer] * 4, batch)) for answer in (right, 0 * right, -right)]
+    assert costs == sorted(costs)
+    assert costs[0] < 0.1 * costs[1]
+
+
+@BOTH
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_side_scores_count_as_the_recipe_says(tier, weight):
+    lesson = lessons(tier, side_weight=weight)
+    batch = lesson.draw(0)
+    good, bad = 8 * (2 * batch.targets - 1), torch.zeros_like(batch.targets)
+    alone, side = float(lesson.loss([good], batch)), float(lesson.loss([bad], batch))
+    assert float(lesson.loss([bad, good], batch)) == pytest.approx(alone + weight * side, rel=1e-4)
+    assert float(lesson.loss([bad, bad, good], batch)) == pytest.approx(alone + 2 * weight * side, rel=1e-4)
+
+
+@BOTH
+def test_void_does_not_reach_the_loss(tier):
+    lesson = lessons(tier, batch=1)
+    batch = lesson.draw(0)
+    void = torch.zeros_like(batch.void)
+    void[..., 30:, :] = True
+    batch = replace(batch, targets=batch.targets * ~void, void=void)
+    score = torch.zeros_like(batch.targets, requires_grad=True)
+    lesson.loss([score], batch).backward()
+    assert not score.grad[..., 30:, :].any()
+    assert score.grad[..., :30, :].any()
+
+
+def test_a_keyframe_without_the_object_teaches_osvos_too():
+    """Balanced loss would be 0 where there is no object at all."""
+    empty = Sample(SAMPLES[0].image_rgb, np.zeros((48, 64), np.uint8))
+    lesson = lessons(TINY_OSVOS, batch=1, samples=[SAMPLES[0], empty], augmentation=STILL)
+    costs = [
+        float(lesson.loss([torch.zeros_like(batch.targets)], batch))
+        for batch in map(lesson.draw, range(2))
+        if not batch.targets.any()
+    ]
+    assert len(costs) == 1
+    assert costs[0] > 0
