@@ -85,7 +85,9 @@ def propagate(
         can_go_on = finished is not None and not plan.fresh and not done and _can_go_on(plan, finished)
         earlier = finished if can_go_on else None
         attempt = run.attempt(mark, None if earlier is None else earlier.fingerprint)
-        if not done and not attempt.is_trained():
+        if done or attempt.is_trained():
+            log.info("the network is trained already")
+        else:
             _train(plan, run, attempt, earlier, device, on_plan, on_step, stop_asked)
         trained = load_network(run.network if done else attempt.network)
         kept = {} if earlier is None else run.kept_masks(earlier, trained.record, plan.clip)

@@ -281,7 +281,7 @@ def test_a_stop_while_segmenting_keeps_the_masks_made_so_far(tmp_path, kind):
         assert status == -signal.SIGKILL
     assert not (out / "masks").exists()
     (unfinished,) = out.glob(".next-*")
-    made = {path.name: path.stat().st_mtime_ns for path in unfinished.glob("[0-9]*.png")}
+    made = {path.name: path.stat().st_mtime_ns for path in (unfinished / "masks").glob("[0-9]*.png")}
     assert len(made) > 3
     resumed = call(*command)
     assert resumed.returncode == 0
