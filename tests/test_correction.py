@@ -5,7 +5,6 @@ correction: what still shows the paint was not touched.
 """
 
 import logging
-import os
 import shutil
 from dataclasses import replace
 
@@ -14,24 +13,33 @@ import pytest
 import torch
 from conftest import tiny_mask
 from PIL import Image
-from safetensors.torch import load_file
+from tiny_correction import (
+    FILES,
+    NAMES,
+    PAINT,
+    change,
+    delete,
+    files_of,
+    paint,
+    painted,
+    refuse,
+    same_results,
+    steps_of,
+    tensors,
+)
 from tiny_run import TINY_LITE, TINY_OSVOS, bytes_of, stop_after, train, write_keyframes
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.networks import weights
-from dextr_vos.propagation.confidence import read_confidence, write_confidence
-from dextr_vos.propagation.run import RunFolder, load_network
+from dextr_vos.propagation.confidence import read_confidence
+from dextr_vos.propagation.run import load_network
 from dextr_vos.propagation.tiers import LITE, build_network
 from dextr_vos.record import read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
 BOTH = pytest.mark.parametrize("tier", [TINY_LITE, TINY_OSVOS], ids=lambda tier: tier.name)
-NAMES = [f"{index:05d}.png" for index in range(6)]
-FILES = ["confidence.json", "masks", "network.safetensors", "run.json"]
-PAINT = np.full((48, 64), 9, np.uint8)
-PAINT[::2] = 4
 
 
 @pytest.fixture
@@ -45,68 +53,6 @@ def out(tiny_clip, keyframes, tmp_path):
     """A finished run."""
     train(tiny_clip, keyframes, tmp_path / "run")
     return tmp_path / "run"
-
-
-def refuse(*_):
-    pytest.fail("this was done already")
-
-
-def change(keyframes, *indices):
-    """Correct masks, or add some."""
-    for index in indices:
-        labels = tiny_mask(index)
-        labels[30:34] = 0
-        labels[5:9, 5:9] = 1
-        write_labels(keyframes / NAMES[index], labels)
-
-
-def delete(keyframes, *indices):
-    for index in indices:
-        (keyframes / NAMES[index]).unlink()
-
-
-def paint(out, *indices):
-    """Paint over masks of a run as if they had come out so."""
-    for index in indices:
-        write_labels(out / "masks" / NAMES[index], PAINT)
-    scores = read_confidence(out / "confidence.json")
-    write_confidence(out / "confidence.json", scores | {f"{index:05d}": {1: 0.125} for index in indices})
-
-
-def painted(out):
-    """Indices of the masks that still show the paint, and those whose confidence is the painted one's."""
-    scores = read_confidence(out / "confidence.json")
-    masks = [np.array_equal(read_labels(out / "masks" / name), PAINT) for name in NAMES]
-    kept = [scores[f"{index:05d}"] == {1: 0.125} for index in range(6)]
-    return [i for i in range(6) if masks[i]], [i for i in range(6) if kept[i]]
-
-
-def steps_of(*given, **options):
-    """The steps that a run takes, and its record."""
-    steps = []
-    record = train(*given, on_step=lambda step, *_: steps.append(step), **options)
-    return steps, record
-
-
-def tensors(out):
-    return load_file(out / "network.safetensors")
-
-
-def same_network(one, other):
-    one, other = tensors(one), tensors(other)
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
-
-
-def same_results(one, other):
-    """Masks, confidences and network, to the last bit."""
-    assert bytes_of(one / "masks") == bytes_of(other / "masks")
-    assert (one / "confidence.json").read_bytes() == (other / "confidence.json").read_bytes()
-    assert same_network(one, other)
-    return True
-
-
-def files_of(folder):
-    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
 
 
 CORRECTIONS = {
@@ -357,195 +303,3 @@ def test_fresh_goes_on_after_a_stop(tiny_clip, keyframes, out, tmp_path, stop_at
     assert record.went_on_from is None
     train(tiny_clip, keyframes, tmp_path / "new")
     assert same_results(out, tmp_path / "new")
-
-
-# stops
-
-
-@pytest.fixture
-def corrected(tiny_clip, keyframes, out, tmp_path):
-    """The same correction without a stop; the keyframes are as they are then."""
-    paint(out, 4, 5)  # these stay
-    change(keyframes, 0)
-    shutil.copytree(out, tmp_path / "corrected")
-    train(tiny_clip, keyframes, tmp_path / "corrected")
-    return tmp_path / "corrected"
-
-
-def test_stopped_anywhere_it_ends_with_the_same_masks(tiny_clip, keyframes, out, corrected, tmp_path):
-    old, record = bytes_of(out / "masks"), read_record(out / "run.json")
-    stops = 0
-    while True:
-        stopped = tmp_path / f"stopped-{stops}"
-        shutil.copytree(out, stopped)
-        try:
-            train(tiny_clip, keyframes, stopped, stop_asked=stop_after(stops))
-        except Interrupted:
-            # the old masks stay, and so does what is said about them
-            assert bytes_of(stopped / "masks") == old
-            assert (stopped / "confidence.json").read_bytes() == (out / "confidence.json").read_bytes()
-            assert read_record(stopped / "run.json") == record
-        else:
-            break
-        train(tiny_clip, keyframes, stopped)
-        assert same_results(stopped, corrected)
-        assert files_of(stopped) == FILES
-        stops += 1
-    assert stops >= TINY_LITE.recipe.again_steps + 4  # steps, frames of both passes
-
-
-def test_stopped_again_and_again_it_ends_with_the_same_masks(tiny_clip, keyframes, out, corrected):
-    for _ in range(20):
-        try:
-            train(tiny_clip, keyframes, out, stop_asked=stop_after(3))
-        except Interrupted:
-            continue
-        break
-    assert same_results(out, corrected)
-
-
-class Killed(BaseException):
-    """What a process would not see coming."""
-
-
-def kill_at(monkeypatch, calls):
-    """From that call on, nothing is renamed or removed any more, and the first such call ends everything."""
-    done = []
-
-    def dying(original):
-        def call(*given, **options):
-            done.append(original)
-            if len(done) <= calls:
-                return original(*given, **options)
-            if len(done) == calls + 1:
-                raise Killed
-            return None
-
-        return call
-
-    for name in ("replace", "rename", "unlink", "remove", "rmdir"):
-        monkeypatch.setattr(os, name, dying(getattr(os, name)))
-
-
-def test_killed_while_masks_are_put_in_place_it_ends_with_the_same_masks(
-    tiny_clip, keyframes, out, corrected, tmp_path, monkeypatch
-):
-    finish = RunFolder.finish
-    kills = 0
-    while True:
-        killed = tmp_path / f"killed-{kills}"
-        shutil.copytree(out, killed)
-        with monkeypatch.context() as patched:
-
-            def finish_and_die(*given, patched=patched, kills=kills):
-                kill_at(patched, kills)
-                finish(*given)
-
-            patched.setattr(RunFolder, "finish", finish_and_die)
-            try:
-                train(tiny_clip, keyframes, killed)
-            except Killed:
-                pass
-            else:
-                break
-        train(tiny_clip, keyframes, killed, on_step=refuse)
-        assert bytes_of(killed / "masks") == bytes_of(corrected / "masks"), f"killed at call {kills}"
-        assert same_results(killed, corrected)
-        assert files_of(killed) == FILES
-        kills += 1
-    assert kills > 3
-
-
-# stops, and then something else
-
-
-def test_a_stopped_correction_taken_back_leaves_the_run_as_it_says(tiny_clip, keyframes, out):
-    """Its own network is gone by then: masks, record and network must still be of one run."""
-    given, masks = bytes_of(keyframes), bytes_of(out / "masks")
-    change(keyframes, 0)
-    with pytest.raises(Interrupted):
-        train(tiny_clip, keyframes, out, stop_asked=stop_after(3 + 2))  # trained, not segmented
-    (keyframes / NAMES[0]).write_bytes(given[NAMES[0]])
-    record = train(tiny_clip, keyframes, out)
-    assert read_record(out / "run.json") == load_network(out).record == record
-    assert bytes_of(out / "masks") == masks
-    assert files_of(out) == FILES
-
-
-def test_what_is_gone_on_from_is_what_is_there(tiny_clip, keyframes, out):
-    """A second correction after a first one that was trained and not segmented."""
-    first = read_record(out / "run.json")
-    change(keyframes, 0)
-    with pytest.raises(Interrupted):
-        train(tiny_clip, keyframes, out, stop_asked=stop_after(3 + 2))
-    assert load_network(out).record == first  # until the new run is whole
-    paint(out, *range(6))
-    change(keyframes, 5)
-    record = train(tiny_clip, keyframes, out)
-    assert record.went_on_from == first.fingerprint
-    # 0 and 5 have changed since the masks that are there were made
-    assert painted(out) == ([], [])
-
-
-@pytest.mark.parametrize("stop_at", [2, 6 + 2])
-def test_other_settings_that_were_stopped_leave_no_trace(tiny_clip, keyframes, out, tmp_path, stop_at):
-    """Tried with another seed, stopped, and back: nothing goes on from the other seed's network."""
-    with pytest.raises(Interrupted):
-        train(tiny_clip, keyframes, out, seed=1, max_steps=6, stop_asked=stop_after(stop_at))
-    untouched = shutil.copytree(keyframes, tmp_path / "before")
-    train(tiny_clip, untouched, tmp_path / "new")
-    for folder, run in ((keyframes, out), (untouched, tmp_path / "new")):
-        change(folder, 5)
-        assert train(tiny_clip, folder, run).went_on_from is not None
-    assert same_network(out, tmp_path / "new")
-
-
-@pytest.mark.parametrize(("first", "second"), [(TINY_LITE, TINY_OSVOS), (TINY_OSVOS, TINY_LITE)])
-def test_the_other_tier_that_was_stopped_is_no_obstacle(tiny_clip, keyframes, tmp_path, first, second):
-    run = tmp_path / "both"
-    train(tiny_clip, keyframes, run, first)
-    with pytest.raises(Interrupted):
-        train(tiny_clip, keyframes, run, second, stop_asked=stop_after(second.recipe.max_steps + 2))
-    change(keyframes, 5)
-    record = train(tiny_clip, keyframes, run, first)
-    assert record.network == first.name
-    assert sorted(bytes_of(run / "masks")) == NAMES
-
-
-def test_masks_of_an_earlier_try_never_mix_with_later_ones(tiny_clip, keyframes, out):
-    """One correction, stopped while segmenting; another one likewise; then the first one again."""
-    given = bytes_of(keyframes)
-    change(keyframes, 3)
-    with pytest.raises(Interrupted):
-        train(tiny_clip, keyframes, out, stop_asked=stop_after(3 + 5))
-    one = bytes_of(keyframes)
-    (keyframes / NAMES[3]).write_bytes(given[NAMES[3]])
-    change(keyframes, 0)
-    with pytest.raises(Interrupted):
-        train(tiny_clip, keyframes, out, stop_asked=stop_after(3 + 3))
-    for name, content in one.items():
-        (keyframes / name).write_bytes(content)
-    swept = out.with_name("swept")
-    shutil.copytree(out, swept)
-    for leftover in swept.glob(".next-*"):
-        shutil.rmtree(leftover)
-    for run in (out, swept):
-        train(tiny_clip, keyframes, run)
-    assert same_results(out, swept)
-
-
-@pytest.mark.parametrize("lost", range(6))
-def test_a_mask_that_was_lost_after_a_correction_is_made_again(tiny_clip, keyframes, out, lost):
-    change(keyframes, 0)
-    train(tiny_clip, keyframes, out)
-    (out / "masks" / NAMES[lost]).unlink()
-    train(tiny_clip, keyframes, out, on_step=refuse)
-    assert sorted(bytes_of(out / "masks")) == NAMES
-
-
-@pytest.mark.parametrize("lost", [4, 5])
-def test_a_mask_that_was_lost_before_a_correction_is_made_with_it(tiny_clip, keyframes, out, lost):
-    (out / "masks" / NAMES[lost]).unlink()
-    change(keyframes, 0)
-    train(tiny_clip, keyframes, out)
-    assert sorted(bytes_of(out / "masks")) == NAMES

@@ -199,15 +199,16 @@ class RunFolder:
             shutil.rmtree(leftover)
 
     def _take(self, attempt: "Attempt") -> None:
-        """Each part that is still there takes the place of the older one; the record comes last."""
-        masks = attempt.folder / self.masks.name
-        if masks.exists():
-            if self.masks.exists():
-                shutil.rmtree(self.masks)
-            masks.replace(self.masks)
-        for path in (self.network, self.confidence, self.record):
-            if (attempt.folder / path.name).exists():
-                (attempt.folder / path.name).replace(path)
+        """Each part that is still there takes the place of the older one.
+
+        The network comes first: masks beside none would pass for somebody else's. The record comes last.
+        """
+        for path in (self.network, self.confidence, self.masks, self.record):
+            new = attempt.folder / path.name
+            if new.exists():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                new.replace(path)
         self.sweep()
 
 
