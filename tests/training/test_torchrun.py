@@ -87,13 +87,19 @@ def undisturbed(root, tmp_path_factory):
     return hashes(out), log_lines(out), losses(out)
 
 
-def test_two_processes_have_the_curve_of_one_with_a_batch_of_twice_the_size(root, tmp_path, undisturbed):
-    out = tmp_path / "out"
-    told = run(command(root, out, launcher=TORCHRUN))
-    # AdamW makes whole steps of gradients that are rounding alone; `test_in_double_precision…` has the rest
-    assert losses(out)[0] == pytest.approx(undisturbed[2][0], rel=1e-5)
-    assert losses(out)[:2] == pytest.approx(undisturbed[2][:2], rel=1e-4)
-    assert losses(out) == pytest.approx(undisturbed[2], rel=1e-2)
+def test_two_processes_have_the_curve_of_one_with_a_batch_of_twice_the_size(root, tmp_path):
+    one, two = tmp_path / "one" / "out", tmp_path / "two" / "out"
+    one.parent.mkdir()
+    two.parent.mkdir()
+    # AdamW makes whole steps of gradients that are rounding alone; how far these lead apart goes with the
+    # rate, and `test_in_double_precision…` shows that nothing else does
+    rate = "rate=0.00002"
+    run(command(root, one, rate, "loop.batch=8"))
+    told = run(command(root, two, rate, launcher=TORCHRUN))
+    assert losses(two)[0] == pytest.approx(losses(one)[0], rel=1e-5)
+    assert losses(two)[:2] == pytest.approx(losses(one)[:2], rel=1e-4)
+    assert losses(two) == pytest.approx(losses(one), rel=1e-3)
+    assert losses(one)[-1] < 0.95 * losses(one)[0]
     assert told.stdout.count("trained 10 steps") == 1
 
 
