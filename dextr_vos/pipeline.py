@@ -1,5 +1,6 @@
 """Where the stages meet: what stage 1 left in a workspace becomes the plan of stage 2."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -66,12 +67,15 @@ def train_propagation(
     is_workspace = workspace.keyframes.is_dir()
     if is_workspace:
         workspace.check_clip(clip)
+    recipe = tier.recipe if max_steps is None else tier.recipe.limited_to(max_steps)
+    if parent is None:
+        recipe = replace(recipe, pool=0)  # an encoder that has learned nothing must learn, too
     plan = Plan(
         clip=clip,
         keyframes=read_keyframes(source, clip),
         names=_object_names(workspace) if is_workspace else {},
         tier=tier,
-        recipe=tier.recipe if max_steps is None else tier.recipe.limited_to(max_steps),
+        recipe=recipe,
         parent=parent,
         seed=seed,
         fresh=fresh,

@@ -67,6 +67,7 @@ class RunRecord(BaseModel):
         basis: like it, but for the keyframes; a correction goes on from a network of the same basis.
         keyframe_digests: of the keyframes' masks, by their names.
         went_on_from: fingerprint of the run whose network this one began with, after a correction.
+        smallest_part: per object, share of its largest part that another part of a mask must have to stay.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -85,6 +86,7 @@ class RunRecord(BaseModel):
     basis: str = ""
     keyframe_digests: dict[str, str] = {}
     went_on_from: str | None = None
+    smallest_part: dict[int, float] = {}
 
 
 def read_record(path: Path) -> RunRecord:

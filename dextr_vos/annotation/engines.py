@@ -59,6 +59,8 @@ def make_segmenter(engine: str | None = None, weights: Path | None = None, devic
 
 def _load(engine: str | None, weights: Path | None, device: str) -> Segmenter:
     # PyTorch takes seconds to import, and GrabCut does without
+    import torch
+
     from dextr_vos.annotation.dextr import DextrSegmenter
     from dextr_vos.networks.lite_dextr import LiteDextr, is_lite_dextr
     from dextr_vos.networks.shipped import shipped_weights
@@ -78,7 +80,9 @@ def _load(engine: str | None, weights: Path | None, device: str) -> Segmenter:
     load_into(network, state, path)
     crop, threshold = _look(path, told, is_lite)
     name = "lite" if is_lite else "dextr"
-    return DextrSegmenter(network, pick_device(device), crop, threshold, name, mirror=is_lite, refine=is_lite)
+    if is_lite:
+        network = network.to(memory_format=torch.channels_last)  # a tenth quicker on a CPU
+    return DextrSegmenter(network, pick_device(device), crop, threshold, name, refine=is_lite)
 
 
 def _paper_network(path: Path, state: "Mapping[str, Tensor]", told: Mapping[str, str]) -> "nn.Module":

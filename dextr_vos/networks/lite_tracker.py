@@ -75,7 +75,10 @@ class LiteTracker(nn.Module):
 
     def encode(self, frames: Tensor) -> Features:
         """Features of N×3×H×W float frames, normalised (`lite_input`); any size from 32 pixels up."""
-        maps = self.encoder(frames)
+        return self.features(self.encoder(frames))
+
+    def features(self, maps: list[Tensor]) -> Features:
+        """Features of frames that the encoder has seen."""
         fine, coarse = maps[2], maps[3]
         coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
         return Features(maps, F.normalize(self.key(torch.cat([fine, coarse], dim=1)).float(), dim=1))
@@ -114,10 +117,15 @@ class LiteTracker(nn.Module):
             masks: N×K×H×W in [0, 1], their masks.
         """
         count = len(frames)
-        both = self.encode(torch.cat([frames, known]))
-        features = Features([each[:count] for each in both.maps], both.keys[:count])
-        memory = Features([], both.keys[count:]).remember(masks)
-        return self.decode(features, memory, guides)
+        maps = self.encoder(torch.cat([frames, known]))
+        first, second = [each[:count] for each in maps], [each[count:] for each in maps]
+        return self.decode_pairs(first, guides, second, masks)
+
+    def decode_pairs(
+        self, maps: list[Tensor], guides: Tensor, known: list[Tensor], masks: Tensor
+    ) -> list[Tensor]:
+        """As `forward`, for frames that the encoder has seen."""
+        return self.decode(self.features(maps), self.features(known).remember(masks), guides)
 
     def freeze_norm(self) -> None:
         """Keep the running statistics of the batch norms from now on, in training, too.

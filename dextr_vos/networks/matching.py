@@ -10,6 +10,7 @@ from torch import Tensor
 CUES = 3
 
 _UNSEEN = -1.0  # the least cosine there is
+_ROWS_AT_ONCE = 256  # pixels whose cosines to a large memory stay in the cache
 
 
 def read_memory(keys: Tensor, memory_keys: Tensor, memory_masks: Tensor, sharpness: Tensor) -> Tensor:
@@ -25,14 +26,32 @@ def read_memory(keys: Tensor, memory_keys: Tensor, memory_masks: Tensor, sharpne
         N×K×3×h×w: the mask value read, from -1 to 1, and the largest cosine to a pixel on and off the object.
     """
     count, _, height, width = keys.shape
-    cosine = torch.bmm(keys.flatten(2).transpose(1, 2), memory_keys)  # N×P×M
-    read = torch.bmm(torch.softmax(cosine * sharpness, dim=2), memory_masks.transpose(1, 2).to(cosine.dtype))
+    rows = keys.flatten(2).transpose(1, 2)  # N×P×C
+    cues = [
+        _cues_of_object(rows[frame], memory_keys[frame], mask, sharpness)
+        for frame in range(count)
+        for mask in memory_masks[frame]
+    ]
+    return torch.stack(cues).view(count, -1, CUES, height, width)
+
+
+def _cues_of_object(rows: Tensor, memory_keys: Tensor, mask: Tensor, sharpness: Tensor) -> Tensor:
+    """The cues of one object, 3×P, for rows P×C, memory C×M and mask M."""
+    on = mask >= 0.5
+    # on and off side by side, so that each is a slice; hiding one of them would cost a copy of all cosines
+    order = torch.argsort(on.to(torch.uint8), stable=True)
+    memory_keys, values = memory_keys[:, order], mask[order].to(rows.dtype)
+    values = torch.stack([values, torch.ones_like(values)], dim=1)
+    first_on = len(on) - int(on.sum())
     cues = []
-    for number in range(memory_masks.shape[1]):
-        on = memory_masks[:, number, None] >= 0.5  # N×1×M
-        cues += [
-            2 * read[..., number] - 1,
-            torch.where(on, cosine, _UNSEEN).amax(2),
-            torch.where(on, _UNSEEN, cosine).amax(2),
-        ]
-    return torch.stack(cues, dim=1).view(count, -1, CUES, height, width)
+    for some in torch.split(rows, _ROWS_AT_ONCE):
+        cosine = some @ memory_keys
+        best_on, best_off = _best(cosine[:, first_on:]), _best(cosine[:, :first_on])
+        weights = ((cosine - torch.maximum(best_on, best_off).detach()[:, None]) * sharpness).exp()
+        read, total = (weights @ values).unbind(1)
+        cues.append(torch.stack([2 * read / total - 1, best_on, best_off]))
+    return torch.cat(cues, dim=1)
+
+
+def _best(cosine: Tensor) -> Tensor:
+    return cosine.amax(1) if cosine.shape[1] else cosine.new_full((len(cosine),), _UNSEEN)

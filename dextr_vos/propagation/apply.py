@@ -56,7 +56,9 @@ def segment(
             )
         image = clip.read(index)
         followed = Followed(index, image, one_frame(image), sure)
-        write_labels(out / f"{name}.png", finished_labels(followed, trained.numbers))
+        write_labels(
+            out / f"{name}.png", finished_labels(followed, trained.numbers, trained.record.smallest_part)
+        )
         if on_frame is not None:
             on_frame(index + 1, len(clip))
 

@@ -82,7 +82,15 @@ def seconds_a_frame(
 def seconds_a_step(
     network: nn.Module, tier: Tier, recipe: Recipe, lessons: Lessons, device: torch.device
 ) -> float:
-    """Seconds of one step of fine-tuning, measured on one pass; the network learns nothing from it."""
+    """Seconds of one step of fine-tuning, measured on one pass; the network learns nothing from it.
+
+    Args:
+        network: what is going to be trained.
+        tier: its kind.
+        recipe: how it is trained.
+        lessons: which have begun.
+        device: where to compute.
+    """
     # a copy, since norms that are not frozen would follow what passes through them
     network = copy.deepcopy(network).to(device).train()
     times = []
@@ -90,7 +98,7 @@ def seconds_a_step(
         start = time.perf_counter()
         batch = lessons.draw(0)
         with autocast(device, tier.half):
-            scores = network(*(tensor.to(device) for tensor in batch.inputs))
+            scores = lessons.scores(network, batch, device)
         lessons.loss(scores, batch).backward()  # type: ignore[no-untyped-call]
         times.append(time.perf_counter() - start)
     return min(times) * recipe.passes

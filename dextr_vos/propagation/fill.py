@@ -89,7 +89,7 @@ class MaskFiller:
                 else follower.follow(span, begin, self._step, self._count)
             )
             for followed in frames:
-                labels = finished_labels(followed, self._trained.numbers)
+                labels = finished_labels(followed, self._trained.numbers, self._trained.record.smallest_part)
                 scores = dict(zip(self._trained.numbers, confidence(followed), strict=True))
                 masks.write(names[followed.index], labels, scores)
 

@@ -87,6 +87,7 @@ def finetune(
         InputError: the loss is no longer a number.
     """
     network.to(device).to(memory_format=torch.channels_last).train()
+    lessons.begin(network, device)
     optimizer = tier.optimizer(network)
     rates = [group["lr"] for group in optimizer.param_groups]
     state = TrainingState()
@@ -157,7 +158,7 @@ def _step(
     for number in range(step * recipe.passes, (step + 1) * recipe.passes):
         batch = lessons.draw(number)
         with autocast(device, tier.half):
-            scores = network(*(tensor.to(device) for tensor in batch.inputs))
+            scores = lessons.scores(network, batch, device)
         loss = lessons.loss(scores, batch) / recipe.passes
         loss.backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())

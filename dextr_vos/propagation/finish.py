@@ -1,20 +1,24 @@
 """From soft masks at the network's size to labels at the frame's, and how far they can be trusted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 
 from dextr_vos.masks import Labels, labels_from_probs
 from dextr_vos.propagation.follow import Followed
+from dextr_vos.propagation.islands import without_islands
 
 
-def finished_labels(followed: Followed, numbers: Sequence[int]) -> Labels:
+def finished_labels(
+    followed: Followed, numbers: Sequence[int], smallest_part: Mapping[int, float] | None = None
+) -> Labels:
     """Labels of a frame at full size.
 
     Args:
         followed: its soft masks.
         numbers: of the objects.
+        smallest_part: see `RunRecord`; smaller parts are dropped.
 
     Returns:
         H×W uint8.
@@ -24,7 +28,7 @@ def finished_labels(followed: Followed, numbers: Sequence[int]) -> Labels:
         [cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR) for each in followed.probs]
     )
     labels: Labels = np.array([0, *numbers], dtype=np.uint8)[labels_from_probs(probs)]
-    return labels
+    return without_islands(labels, smallest_part or {})
 
 
 def confidence(followed: Followed) -> list[float]:

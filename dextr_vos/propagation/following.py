@@ -16,6 +16,8 @@ class Following:
         every: one frame in so many is remembered.
         both_ways: a pass from each of the two keyframes beside a span, not from the one before alone.
         zoom: how the network's windows are cut out.
+        islands: a part of a mask smaller than this share of the object's largest part is dropped, unless the
+            keyframes show such parts; 0 drops none. This one holds for every network.
     """
 
     longest_side: int = 854
@@ -24,3 +26,4 @@ class Following:
     every: int = 2
     both_ways: bool = True
     zoom: Zoom = field(default_factory=lambda: Zoom(margin=2.0))
+    islands: float = 0.2

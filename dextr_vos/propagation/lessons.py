@@ -1,24 +1,43 @@
 """What a network is taught on a clip, pass by pass: changed keyframes, or pairs of frames made of them."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from dextr_vos.datasets.guide import Wear
+from dextr_vos.datasets.motion import Frame
+from dextr_vos.datasets.pairs import known_and_target, pair_masks
 from dextr_vos.datasets.scene import Scene
+from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.losses import class_balanced_bce, plain_bce, soft_iou_loss
 from dextr_vos.propagation.lucid import Dreams, stack
 from dextr_vos.propagation.samples import Batch, Sample, draw_batch
 from dextr_vos.propagation.tiers import Recipe, Tier
+from dextr_vos.runtime import autocast
 
 
 class Lessons(Protocol):
     """Batches by the number of the pass, and their loss."""
 
+    def begin(self, network: nn.Module, device: torch.device) -> None:
+        """Do once what training does not change, before scores are asked for.
+
+        Args:
+            network: the one to be trained, on `device`.
+            device: where to compute.
+        """
+        ...
+
     def draw(self, pass_number: int) -> Batch:
         """The batch of a pass, counted from 0 over the whole training; it follows from the number alone."""
+        ...
+
+    def scores(self, network: nn.Module, batch: Batch, device: torch.device) -> list[Tensor]:
+        """The network's logits of a batch, the last one the final score."""
         ...
 
     def loss(self, scores: Sequence[Tensor], batch: Batch) -> Tensor:
@@ -38,10 +57,24 @@ def lessons_of(
         numbers: object numbers.
         seed: of all that is random.
     """
-    return (PairLessons if tier.follows else FrameLessons)(tier, recipe, samples, numbers, seed)
+    if not tier.follows:
+        return FrameLessons(tier, recipe, samples, numbers, seed)
+    return (PoolLessons if recipe.pool else PairLessons)(tier, recipe, samples, numbers, seed)
 
 
-class FrameLessons:
+class _Plain:
+    """Batches that the network takes as they are."""
+
+    def begin(self, network: nn.Module, device: torch.device) -> None:
+        """Nothing is to be done."""
+
+    def scores(self, network: nn.Module, batch: Batch, device: torch.device) -> list[Tensor]:
+        """See `Lessons.scores`."""
+        scores: list[Tensor] = network(*(tensor.to(device) for tensor in batch.inputs))
+        return scores
+
+
+class FrameLessons(_Plain):
     """Keyframes changed at random, class-balanced loss (OSVOS). Arguments as `lessons_of`."""
 
     def __init__(
@@ -64,19 +97,18 @@ class FrameLessons:
         return class_balanced_bce(score, targets, void, self._recipe.average, self._absent_weight)
 
 
-class PairLessons:
+class PairLessons(_Plain):
     """Pairs of frames, plain loss and soft overlap. Arguments as `lessons_of`."""
 
     def __init__(
         self, tier: Tier, recipe: Recipe, samples: Sequence[Sample], numbers: Sequence[int], seed: int
     ) -> None:
-        self._tier, self._recipe = tier, recipe
-        self._dreams = Dreams(samples, numbers, recipe.scene or Scene(), recipe.wear or Wear(), seed)
+        self._tier, self._recipe, self._wear = tier, recipe, recipe.wear or Wear()
+        self._dreams = Dreams(samples, numbers, recipe.scene or Scene(), self._wear, seed)
 
     def draw(self, pass_number: int) -> Batch:
         """Frames, guides, known frames and their masks; one object each."""
-        first = pass_number * self._recipe.batch
-        drawn = stack([self._dreams[position] for position in range(first, first + self._recipe.batch)])
+        drawn = stack([self._dreams[position] for position in _positions(pass_number, self._recipe)])
         frames, known = (self._tier.prepare(np.asarray(drawn[key])) for key in ("image", "known"))
         inputs = frames, drawn["guide"], known, drawn["known_mask"].float()
         return Batch(inputs, drawn["target"].float(), drawn["void"])
@@ -89,6 +121,63 @@ class PairLessons:
         targets, void = batch.targets.to(score.device), batch.void.to(score.device)
         score = score.float()
         return plain_bce(score, targets, void, "size") + soft_iou_loss(score, targets, void)
+
+
+class PoolLessons(PairLessons):
+    """Pairs of frames drawn once, for a network whose encoder learns no more. Arguments as `lessons_of`."""
+
+    def __init__(
+        self, tier: Tier, recipe: Recipe, samples: Sequence[Sample], numbers: Sequence[int], seed: int
+    ) -> None:
+        super().__init__(tier, recipe, samples, numbers, seed)
+        self._seed = seed
+        self._count = max(recipe.pool, min(self._dreams.places, recipe.max_steps * recipe.batch))
+        self._maps: list[tuple[list[Tensor], list[Tensor]]] = []
+
+    @cached_property
+    def _pairs(self) -> list[tuple[Frame, Frame]]:
+        return [self._dreams.frames(position) for position in range(self._count)]
+
+    @torch.no_grad()
+    def begin(self, network: nn.Module, device: torch.device) -> None:
+        """Let the encoder, which learns no more, see the frames."""
+        assert isinstance(network, LiteTracker)
+        for pair in self._pairs[len(self._maps) :]:
+            frames = self._tier.prepare(np.stack([frame.image_rgb for frame in pair])).to(device)
+            with autocast(device, self._tier.half):
+                maps = network.encoder(frames.contiguous(memory_format=torch.channels_last))
+            self._maps.append(([each[:1] for each in maps], [each[1:] for each in maps]))
+
+    def draw(self, pass_number: int) -> Batch:
+        """Guides, masks of known frames, and the places of frames and known frames in the pool."""
+        drawn, places = [], []
+        for position in _positions(pass_number, self._recipe):
+            rng = np.random.default_rng((self._seed, position, 1))
+            number = position % len(self._pairs)
+            first, second = self._pairs[number]
+            known, target = known_and_target(first, second, rng)
+            places.append((number, int(target is second), int(known is second)))
+            drawn.append(pair_masks(known, target, self._wear, rng))
+        batch = stack(drawn)
+        inputs = batch["guide"], batch["known_mask"].float(), torch.tensor(places)
+        return Batch(inputs, batch["target"].float(), batch["void"])
+
+    def scores(self, network: nn.Module, batch: Batch, device: torch.device) -> list[Tensor]:
+        """See `Lessons.scores`."""
+        assert isinstance(network, LiteTracker)
+        guides, masks, places = batch.inputs
+        frames = _batched([self._maps[number][target] for number, target, _ in places.tolist()])
+        known = _batched([self._maps[number][known] for number, _, known in places.tolist()])
+        return network.decode_pairs(frames, guides.to(device), known, masks.to(device))
+
+
+def _batched(frames: Sequence[list[Tensor]]) -> list[Tensor]:
+    """The maps of several frames, stride by stride."""
+    return [torch.cat(maps) for maps in zip(*frames, strict=True)]
+
+
+def _positions(pass_number: int, recipe: Recipe) -> range:
+    return range(pass_number * recipe.batch, (pass_number + 1) * recipe.batch)
 
 
 def _weighted(scores: Sequence[Tensor], side_weight: float, one_loss: Callable[[Tensor], Tensor]) -> Tensor:

@@ -55,9 +55,21 @@ class Dreams:
         self._grounds = [_background(sample) for sample in samples]
         self._several = len({number for _, number in self._examples}) > 1
 
+    @property
+    def places(self) -> int:
+        """Objects of keyframes, which take turns."""
+        return len(self._examples)
+
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         """See `pair_sample`."""
         rng = np.random.default_rng((self._seed, position))
+        return pair_sample(*self._frames(position, rng), self._wear, rng)
+
+    def frames(self, position: int) -> tuple[Frame, Frame]:
+        """The two frames of a pair, in no order."""
+        return self._frames(position, np.random.default_rng((self._seed, position)))
+
+    def _frames(self, position: int, rng: np.random.Generator) -> tuple[Frame, Frame]:
         # objects and keyframes take turns
         places = sorted(self._examples)
         place, number = places[position % len(places)]
@@ -68,7 +80,7 @@ class Dreams:
             other = int(rng.choice(others))
             first = self._still(self._examples.get((other, number)), other, scene, rng)
             second = self._still(example, place, scene, rng)
-            return pair_sample(first, second, self._wear, rng)
+            return first, second
         scene = replace(scene, others=0.3 if self._several else 0.0, twin=0.0)
         ground, sprites = draw_scene(
             example,
@@ -77,7 +89,7 @@ class Dreams:
             rng,
             lambda _: replace(example, image_rgb=self._grounds[place]),
         )
-        return pair_sample(*draw_frames(ground, sprites, scene.motion, rng), self._wear, rng)
+        return draw_frames(ground, sprites, scene.motion, rng)
 
     def _other(self, place: int, number: int, rng: np.random.Generator) -> Example:
         rest = [key for key in self._examples if key[1] != number]

@@ -10,6 +10,7 @@ from typing import Any
 from dextr_vos.errors import InputError
 from dextr_vos.frames import Clip
 from dextr_vos.propagation.finetune import TrainingState
+from dextr_vos.propagation.islands import supported_share
 from dextr_vos.propagation.keyframes import Keyframe, digests, fingerprint, object_numbers
 from dextr_vos.propagation.tiers import Recipe, Tier
 from dextr_vos.record import RunClip, RunObject, RunRecord, RunTraining
@@ -99,6 +100,12 @@ class Plan:
             basis=self.basis(),
             keyframe_digests=digests(self.keyframes, self.clip),
             went_on_from=went_on_from,
+            smallest_part={
+                number: supported_share(
+                    [keyframe.labels == number for keyframe in self.keyframes], recipe.following.islands
+                )
+                for number in self.numbers
+            },
         )
 
 

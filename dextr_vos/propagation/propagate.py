@@ -1,6 +1,7 @@
 """Stage 2 as a whole: keyframe masks in, a run with a network and the masks of every frame out."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -114,10 +115,14 @@ def _train(
         network, recipe = load_network(run.network).network, plan.recipe.again()
         if isinstance(network, LiteTracker):
             network.freeze_norm()
+    started = time.monotonic()
+    lessons = _lessons(plan, recipe)
+    lessons.begin(network.to(device).to(memory_format=torch.channels_last), device)
     if on_plan is not None or plan.budget_s is not None:
-        estimate = _estimate(plan, recipe, network, device)
+        estimate = _estimate(plan, recipe, network, lessons, device)
         if plan.budget_s is not None:
-            recipe, estimate = within_budget(recipe, estimate, plan.budget_s)
+            left_s = plan.budget_s - (time.monotonic() - started)
+            recipe, estimate = within_budget(recipe, estimate, left_s)
         if on_plan is not None:
             on_plan(estimate)
     went_on_from = None if earlier is None else earlier.fingerprint
@@ -125,7 +130,7 @@ def _train(
         network,
         plan.tier,
         recipe,
-        _lessons(plan, recipe),
+        lessons,
         device=device,
         checkpoint=Checkpoint(run.checkpoint, f"{plan.fingerprint()} {went_on_from}"),
         on_step=on_step,
@@ -143,13 +148,15 @@ def _lessons(plan: Plan, recipe: Recipe) -> Lessons:
     return lessons_of(plan.tier, recipe, samples, plan.numbers, plan.seed)
 
 
-def _estimate(plan: Plan, recipe: Recipe, network: nn.Module, device: torch.device) -> Estimate:
+def _estimate(
+    plan: Plan, recipe: Recipe, network: nn.Module, lessons: Lessons, device: torch.device
+) -> Estimate:
     seen = seen_small(plan, plan.keyframes[0])
     passes = 2 if plan.tier.follows and recipe.following.both_ways else 1
     spans = spans_between([keyframe.index for keyframe in plan.keyframes], len(plan.clip))
     return Estimate(
         recipe.max_steps,
-        seconds_a_step(network, plan.tier, recipe, _lessons(plan, recipe), device),
+        seconds_a_step(network, plan.tier, recipe, lessons, device),
         sum(frames_to_segment(span, passes) for span in spans),
         seconds_a_frame(network, plan.tier, seen, recipe.longest_side, device),
     )

@@ -51,6 +51,9 @@ class Recipe:
         wear: how wrong their guides are.
         following: how they follow objects.
         seconds: the time limit of the training.
+        pool: pairs of frames drawn once, for a network that follows and whose encoder learns no more: it sees
+            them once, and its decoder learns from them with ever new guides. 0 draws new pairs for every
+            step, and the encoder learns, too.
     """
 
     longest_side: int | None
@@ -68,6 +71,7 @@ class Recipe:
     wear: Wear | None = None
     following: Following = field(default_factory=Following)
     seconds: float | None = None
+    pool: int = 0
 
     def limited_to(self, max_steps: int) -> "Recipe":
         """The recipe with another step limit; a cool-down longer than half of it is shortened."""
@@ -75,7 +79,8 @@ class Recipe:
 
     def again(self) -> "Recipe":
         """The recipe after a correction."""
-        return self.limited_to(min(self.again_steps, self.max_steps))
+        steps = min(self.again_steps, self.max_steps)
+        return replace(self.limited_to(steps), pool=min(self.pool, steps))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for files."""
@@ -141,7 +146,7 @@ LITE = Tier(
     optimizer=_lite_optimizer,
     recipe=Recipe(
         longest_side=480,
-        batch=4,
+        batch=2,
         passes=1,
         max_steps=60,
         again_steps=20,
@@ -152,6 +157,7 @@ LITE = Tier(
         side_weight=0.2,
         scene=_LUCID,
         wear=Wear(),
+        pool=40,
     ),
     half=True,
     follows=True,

@@ -120,3 +120,11 @@ def test_the_likelier_object_wins():
     assert np.unique(labels).tolist() == [2]
     labels = finished_labels(followed(flat(0.4, 0.3)), [1, 2])
     assert np.unique(labels).tolist() == [0]
+
+
+def test_labels_lack_parts_too_small_to_stay():
+    soft = np.zeros((1, 20, 30), np.float32)
+    soft[0, 2:12, 2:12], soft[0, 15:17, 20:23] = 0.9, 0.8
+    whole, cleaned = finished_labels(followed(soft), [5]), finished_labels(followed(soft), [5], {5: 0.2})
+    assert np.array_equal(whole == 5, soft[0] > 0.5)
+    assert np.array_equal(cleaned == 5, soft[0] > 0.85)

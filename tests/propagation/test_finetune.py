@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_frame, tiny_mask
-from tiny_run import CPU, TINY_LITE, TINY_OSVOS, stop_after
+from tiny_run import CPU, TINY_LITE, TINY_OSVOS, TINY_POOL, stop_after
 
 from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.errors import InputError, Interrupted
@@ -313,3 +313,28 @@ def test_a_loss_that_is_no_number_is_told_and_never_kept(tmp_path):
     with pytest.raises(InputError, match=r"the loss of step 1 is nan; give another --seed"):
         teach(tier=tier, checkpoint=checkpoint)
     assert not checkpoint.path.exists()
+
+
+def test_with_a_pool_the_encoder_stays_as_it_is_and_the_rest_learns():
+    before = build_network(TINY_POOL, 1, 0).state_dict()
+    recipe = replace(TINY_POOL.recipe, batch=2, max_steps=40)
+    after, state = teach(recipe, tier=TINY_POOL)
+    # the running statistics of norms belong to the encoder as it sees, which is once
+    learned = {key for key in before if "running_" not in key and "num_batches" not in key}
+    changed = {key for key in learned if not torch.equal(after[key], before[key])}
+    assert changed
+    assert not any(key.startswith("encoder.") for key in changed)
+    assert any(key.startswith("decoder.") for key in changed)
+    assert any(key.startswith("key.") for key in changed)
+    assert np.mean(state.losses[-5:]) < 0.9 * np.mean(state.losses[:5])
+
+
+def test_with_a_pool_a_stopped_training_ends_the_same(tmp_path):
+    recipe = TINY_POOL.recipe
+    whole, state = teach(recipe, tier=TINY_POOL)
+    kept = Checkpoint(tmp_path / "training.pt", "mark")
+    with pytest.raises(Interrupted):
+        teach(recipe, tier=TINY_POOL, checkpoint=kept, stop_asked=stop_after(3))
+    again, state_again = teach(recipe, tier=TINY_POOL, checkpoint=kept)
+    assert state_again.losses == state.losses
+    assert same(whole, again)

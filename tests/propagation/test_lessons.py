@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_frame, tiny_mask
-from tiny_run import TINY_LITE, TINY_OSVOS
+from tiny_run import CPU, TINY_LITE, TINY_OSVOS, TINY_POOL
 
 from dextr_vos.datasets.augment import Augmentation
-from dextr_vos.propagation.lessons import FrameLessons, PairLessons, lessons_of
+from dextr_vos.propagation.lessons import FrameLessons, PairLessons, PoolLessons, lessons_of
 from dextr_vos.propagation.samples import Sample
 from dextr_vos.propagation.tiers import build_network
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
 
-BOTH = pytest.mark.parametrize("tier", [TINY_LITE, TINY_OSVOS], ids=lambda tier: tier.name)
+ALL = pytest.mark.parametrize("tier", [TINY_LITE, TINY_POOL, TINY_OSVOS], ids=["pairs", "pool", "frames"])
 SAMPLES = [Sample(tiny_frame(index), tiny_mask(index)) for index in (0, 3)]
 STILL = Augmentation(flip=False, rotation_deg=0, scale=(1, 1), shift=0, brightness=0)
 
@@ -32,10 +32,11 @@ def same(one, other) -> bool:
 
 def test_networks_that_follow_learn_from_pairs_and_others_from_frames():
     assert isinstance(lessons(TINY_LITE), PairLessons)
+    assert isinstance(lessons(TINY_POOL), PoolLessons)
     assert isinstance(lessons(TINY_OSVOS), FrameLessons)
 
 
-@BOTH
+@ALL
 def test_a_lesson_follows_from_the_number_of_its_pass_alone(tier):
     first = lessons(tier)
     in_order = [first.draw(number) for number in range(4)]
@@ -46,21 +47,23 @@ def test_a_lesson_follows_from_the_number_of_its_pass_alone(tier):
     assert not same(lessons(tier, seed=1).draw(0), in_order[0])
 
 
-@BOTH
+@ALL
 def test_larger_batches_hold_the_same_samples(tier):
     single, double = lessons(tier, batch=1), lessons(tier, batch=2)
     parts = zip(tensors(single.draw(2)), tensors(single.draw(3)), tensors(double.draw(1)), strict=True)
     assert all(torch.equal(torch.cat([one, other]), both) for one, other, both in parts)
 
 
-@BOTH
+@ALL
 def test_a_lesson_is_what_the_network_takes(tier):
     network = build_network(tier, 1, 0)
-    batch = lessons(tier).draw(0)
-    scores = network(*batch.inputs)
+    lesson = lessons(tier)
+    lesson.begin(network, CPU)
+    batch = lesson.draw(0)
+    scores = lesson.scores(network, batch, CPU)
     assert scores[-1].shape == batch.targets.shape == (2, 1, 48, 64)
     assert (batch.targets.dtype, batch.void.dtype) == (torch.float32, torch.bool)
-    loss = lessons(tier).loss(scores, batch)
+    loss = lesson.loss(scores, batch)
     assert loss.ndim == 0
     loss.backward()
     assert any(parameter.grad.any() for parameter in network.parameters() if parameter.grad is not None)
@@ -76,7 +79,7 @@ def test_guides_and_known_masks_say_where_the_object_is():
         assert masks.sum() > 0
 
 
-@BOTH
+@ALL
 def test_a_right_answer_costs_less_than_a_wrong_one(tier):
     lesson = lessons(tier)
     batch = lesson.draw(0)
@@ -86,7 +89,7 @@ def test_a_right_answer_costs_less_than_a_wrong_one(tier):
     assert costs[0] < 0.1 * costs[1]
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("weight", [0.0, 0.5])
 def test_side_scores_count_as_the_recipe_says(tier, weight):
     lesson = lessons(tier, side_weight=weight)
@@ -97,7 +100,7 @@ def test_side_scores_count_as_the_recipe_says(tier, weight):
     assert float(lesson.loss([bad, bad, good], batch)) == pytest.approx(alone + 2 * weight * side, rel=1e-4)
 
 
-@BOTH
+@ALL
 def test_void_does_not_reach_the_loss(tier):
     lesson = lessons(tier, batch=1)
     batch = lesson.draw(0)
@@ -121,3 +124,42 @@ def test_a_keyframe_without_the_object_teaches_osvos_too():
     ]
     assert len(costs) == 1
     assert costs[0] > 0
+
+
+def test_what_the_encoder_saw_of_the_pool_is_what_it_would_see():
+    network = build_network(TINY_POOL, 1, 0).eval()
+    lesson = lessons(TINY_POOL, batch=3)
+    lesson.begin(network, CPU)
+    turned = set()
+    for number in range(6):
+        batch = lesson.draw(number)
+        guides, masks, places = batch.inputs
+        seen = lesson.scores(network, batch, CPU)
+        frames, known = (
+            np.stack([lesson._pairs[row[0]][row[place]].image_rgb for row in places.tolist()])
+            for place in (1, 2)
+        )
+        expected = network(TINY_POOL.prepare(frames), guides, TINY_POOL.prepare(known), masks)
+        for ours, theirs in zip(seen, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+        turned |= {row[1] for row in places.tolist()}
+    assert turned == {0, 1}
+
+
+def test_the_pool_is_seen_once_and_its_guides_are_ever_new(monkeypatch):
+    network = build_network(TINY_POOL, 1, 0)
+    lesson = lessons(TINY_POOL, batch=1)
+    lesson.begin(network, CPU)
+    monkeypatch.setattr(network.encoder, "forward", lambda frames: pytest.fail("seen again"))
+    lesson.begin(network, CPU)
+    first, again = lesson.draw(0), lesson.draw(TINY_POOL.recipe.pool)
+    assert first.inputs[2][0, 0] == again.inputs[2][0, 0] == 0
+    assert not torch.equal(first.inputs[0], again.inputs[0])
+    lesson.scores(network, again, CPU)
+
+
+def test_the_pool_holds_every_keyframe_that_the_steps_can_reach():
+    samples = [Sample(tiny_frame(index % 6), tiny_mask(index % 6)) for index in range(12)]
+    assert len(lessons(TINY_POOL, samples=samples, batch=1, max_steps=8)._pairs) == 8
+    assert len(lessons(TINY_POOL, samples=samples, batch=4, max_steps=8)._pairs) == 12
+    assert len(lessons(TINY_POOL, batch=4, max_steps=8)._pairs) == 4

@@ -1,0 +1,59 @@
+"""Dropping islands: small parts of a mask, away from the rest of the object."""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from dextr_vos.geometry import BoolArray
+from dextr_vos.masks import Labels
+
+_SPECK = 0.02  # of the largest part; less than that is a slip of the brush
+
+
+def without_islands(labels: Labels, shares: Mapping[int, float]) -> Labels:
+    """Labels without the small parts of objects.
+
+    Args:
+        labels: H×W uint8.
+        shares: for each object number, the share of its largest part that another must have to stay.
+
+    Returns:
+        H×W uint8, background where a part was dropped.
+    """
+    kept = labels.copy()
+    for number, share in shares.items():
+        kept[islands(labels == number, share)] = 0
+    return kept
+
+
+def islands(mask: BoolArray, share: float) -> BoolArray:
+    """The connected parts of a mask, H×W, that are smaller than a share of the largest one."""
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA]
+    small = areas < share * areas[1:].max(initial=0)
+    small[0] = False
+    dropped: BoolArray = small[parts]
+    return dropped
+
+
+def supported_share(masks: Sequence[BoolArray], share: float) -> float:
+    """The share of its largest part that a part must have to stay, given masks that are known.
+
+    Args:
+        masks: of one object in the keyframes, each H×W.
+        share: where the keyframes show no smaller part.
+
+    Returns:
+        `share`, or what the smallest part of a keyframe has, with room for it to shrink to half.
+    """
+    return min([share, *(0.5 * part for mask in masks for part in _parts(mask))])
+
+
+def _parts(mask: BoolArray) -> list[float]:
+    """Every part of a mask as a share of its largest, specks left out."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    if not len(areas):
+        return []
+    return [float(share) for share in areas / areas.max() if share > _SPECK]

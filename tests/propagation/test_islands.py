@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from dextr_vos.propagation.islands import islands, supported_share, without_islands
+
+
+def drawn(*boxes, size_hw=(60, 80)) -> np.ndarray:
+    """A mask of boxes, each (x, y, width, height)."""
+    mask = np.zeros(size_hw, bool)
+    for x, y, width, height in boxes:
+        mask[y : y + height, x : x + width] = True
+    return mask
+
+
+BODY, ARM, SPECK = (10, 10, 20, 20), (50, 10, 10, 10), (5, 50, 2, 2)  # 400, 100 and 4 pixels
+
+
+@pytest.mark.parametrize(
+    ("share", "dropped"), [(0.0, []), (0.005, []), (0.2, [SPECK]), (0.25, [SPECK]), (0.3, [ARM, SPECK])]
+)
+def test_parts_smaller_than_a_share_of_the_largest_are_islands(share, dropped):
+    assert np.array_equal(islands(drawn(BODY, ARM, SPECK), share), drawn(*dropped))
+
+
+@pytest.mark.parametrize("mask", [drawn(), drawn(BODY), drawn(BODY, (30, 10, 5, 1)), drawn((0, 0, 80, 60))])
+def test_what_hangs_together_has_no_islands(mask):
+    assert not islands(mask, 0.9).any()
+
+
+def test_parts_that_touch_at_a_corner_are_one():
+    assert not islands(drawn(BODY, (30, 30, 2, 2)), 0.9).any()
+
+
+def test_a_keyframe_that_shows_small_parts_lets_them_stay():
+    whole, parted = drawn(BODY), drawn(BODY, (50, 10, 6, 10))  # a part of 60 pixels: 0.15 of the body
+    assert supported_share([whole], 0.2) == 0.2
+    assert supported_share([whole, parted], 0.2) == pytest.approx(0.075)
+    assert not islands(parted, supported_share([parted], 0.2)).any()
+    assert supported_share([parted], 0.0) == 0.0
+
+
+def test_specks_and_empty_keyframes_support_nothing():
+    assert supported_share([drawn(BODY, SPECK), drawn()], 0.2) == 0.2
+
+
+def test_every_object_has_its_own_islands_and_others_stay_as_they_are():
+    labels = np.zeros((60, 80), np.uint8)
+    labels[drawn(BODY)], labels[drawn(SPECK)] = 2, 2
+    labels[drawn(ARM)], labels[drawn((70, 50, 3, 3))] = 7, 7
+    before = labels.copy()
+    found = without_islands(labels, {2: 0.2, 7: 0.0})
+    assert np.array_equal(labels, before)
+    expected = labels.copy()
+    expected[drawn(SPECK)] = 0
+    assert np.array_equal(found, expected)
