@@ -237,7 +237,10 @@ def _expected(fault: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
         case "float_type" | "int_type" | "int_from_float":
             return f"expected {_KINDS[group]}{_limits(field)}"
         case kind if kind in _OUT_OF_BOUNDS:
-            whole = field is not None and field.annotation is int
+            if field is None:  # of a dataclass; the one bound that was crossed is told
+                bounds = [f"{word} {fault['ctx'][name]:g}" for name, word in _BOUNDS if name in fault["ctx"]]
+                return f"expected a number {' and '.join(bounds)}"
+            whole = field.annotation is int
             return f"expected {_KINDS['int' if whole else 'float']}{_limits(field)}"
     if rest in ("type", "parsing", "attributes_type") and group in _KINDS:
         return f"expected {_KINDS[group]}"

@@ -1,6 +1,5 @@
 """Where the stages meet: what stage 1 left in a workspace becomes the plan of stage 2."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -68,8 +67,6 @@ def train_propagation(
     if is_workspace:
         workspace.check_clip(clip)
     recipe = tier.recipe if max_steps is None else tier.recipe.limited_to(max_steps)
-    if parent is None:
-        recipe = replace(recipe, pool=0)  # an encoder that has learned nothing must learn, too
     plan = Plan(
         clip=clip,
         keyframes=read_keyframes(source, clip),

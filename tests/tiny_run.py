@@ -26,11 +26,10 @@ TINY_LITE = replace(
         window=3,
         tolerance=-9.0,
         cooldown=2,
-        pool=0,
         scene=replace(LITE.recipe.scene, size_hw=(48, 64)),
     ),
 )
-TINY_POOL = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, pool=4))
+TINY_POOL = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, pool=4, again_pool=3))
 TINY_OSVOS = replace(OSVOS, recipe=replace(OSVOS.recipe, max_steps=2, again_steps=1, passes=2))
 
 

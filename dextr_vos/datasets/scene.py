@@ -1,14 +1,18 @@
 """Scenes for two frames: a picture, objects before and behind one another, and one target among them."""
 
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import cv2
 import numpy as np
+from pydantic import Field
 
 from dextr_vos.datasets.compose import Composition, Draw, Layer, moved
 from dextr_vos.datasets.motion import Motion, Sprite
 from dextr_vos.datasets.objects import Example
 from dextr_vos.datasets.photometry import change_colours
+
+Chance = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,11 @@ class Scene:
 
     size_hw: tuple[int, int] = (224, 320)
     size: tuple[float, float] = (0.15, 0.85)
-    own: float = 0.4
-    unite: float = 0.2
-    others: float = 0.55
-    twin: float = 0.15
-    gone: float = 0.04
+    own: Chance = 0.4
+    unite: Chance = 0.2
+    others: Annotated[float, Field(ge=0, lt=1)] = 0.55
+    twin: Chance = 0.15
+    gone: Chance = 0.04
     sprite: Composition = field(default_factory=Composition)
     motion: Motion = field(default_factory=Motion)
 

@@ -78,7 +78,7 @@ class LiteTracker(nn.Module):
         return self.features(self.encoder(frames))
 
     def features(self, maps: list[Tensor]) -> Features:
-        """Features of frames that the encoder has seen."""
+        """Features of frames that the encoder has seen, given its five maps, N×C×h×w each."""
         fine, coarse = maps[2], maps[3]
         coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
         return Features(maps, F.normalize(self.key(torch.cat([fine, coarse], dim=1)).float(), dim=1))
@@ -124,7 +124,14 @@ class LiteTracker(nn.Module):
     def decode_pairs(
         self, maps: list[Tensor], guides: Tensor, known: list[Tensor], masks: Tensor
     ) -> list[Tensor]:
-        """As `forward`, for frames that the encoder has seen."""
+        """As `forward`, for frames that the encoder has seen.
+
+        Args:
+            maps: the encoder's five maps of the frames, N×C×h×w each.
+            guides: N×K×H×W, see `decode`.
+            known: the encoder's maps of the other frames.
+            masks: N×K×H×W in [0, 1], their masks.
+        """
         return self.decode(self.features(maps), self.features(known).remember(masks), guides)
 
     def freeze_norm(self) -> None:

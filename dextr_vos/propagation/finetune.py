@@ -87,7 +87,7 @@ def finetune(
         InputError: the loss is no longer a number.
     """
     network.to(device).to(memory_format=torch.channels_last).train()
-    lessons.begin(network, device)
+    lessons.begin(network, device, stop_asked)
     optimizer = tier.optimizer(network)
     rates = [group["lr"] for group in optimizer.param_groups]
     state = TrainingState()

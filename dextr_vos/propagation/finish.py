@@ -7,7 +7,7 @@ import numpy as np
 
 from dextr_vos.masks import Labels, labels_from_probs
 from dextr_vos.propagation.follow import Followed
-from dextr_vos.propagation.islands import without_islands
+from dextr_vos.propagation.islands import islands
 
 
 def finished_labels(
@@ -27,8 +27,13 @@ def finished_labels(
     probs = np.stack(
         [cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR) for each in followed.probs]
     )
+    places = labels_from_probs(probs)
+    for place, number in enumerate(numbers):
+        dropped = islands(places == place + 1, (smallest_part or {}).get(number, 0.0))
+        probs[place][dropped] = 0
+    # what was dropped is the next likely object's
     labels: Labels = np.array([0, *numbers], dtype=np.uint8)[labels_from_probs(probs)]
-    return without_islands(labels, smallest_part or {})
+    return labels
 
 
 def confidence(followed: Followed) -> list[float]:

@@ -1,6 +1,9 @@
 """How objects are followed; each value is a switch of the ablation in docs/benchmarks.md."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
 
 from dextr_vos.propagation.window import Zoom
 
@@ -20,10 +23,10 @@ class Following:
             keyframes show such parts; 0 drops none. This one holds for every network.
     """
 
-    longest_side: int = 854
-    memories: int = 4
-    recent: int = 3
-    every: int = 2
+    longest_side: Annotated[int, Field(ge=32)] = 854
+    memories: Annotated[int, Field(ge=1)] = 4
+    recent: Annotated[int, Field(ge=0)] = 3
+    every: Annotated[int, Field(ge=1)] = 2
     both_ways: bool = True
     zoom: Zoom = field(default_factory=lambda: Zoom(margin=2.0))
-    islands: float = 0.2
+    islands: Annotated[float, Field(ge=0, le=1)] = 0.2

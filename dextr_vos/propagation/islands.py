@@ -1,30 +1,13 @@
 """Dropping islands: small parts of a mask, away from the rest of the object."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from dextr_vos.geometry import BoolArray
-from dextr_vos.masks import Labels
 
 _SPECK = 0.02  # of the largest part; less than that is a slip of the brush
-
-
-def without_islands(labels: Labels, shares: Mapping[int, float]) -> Labels:
-    """Labels without the small parts of objects.
-
-    Args:
-        labels: H×W uint8.
-        shares: for each object number, the share of its largest part that another must have to stay.
-
-    Returns:
-        H×W uint8, background where a part was dropped.
-    """
-    kept = labels.copy()
-    for number, share in shares.items():
-        kept[islands(labels == number, share)] = 0
-    return kept
 
 
 def islands(mask: BoolArray, share: float) -> BoolArray:

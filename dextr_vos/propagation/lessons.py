@@ -12,6 +12,8 @@ from dextr_vos.datasets.guide import Wear
 from dextr_vos.datasets.motion import Frame
 from dextr_vos.datasets.pairs import known_and_target, pair_masks
 from dextr_vos.datasets.scene import Scene
+from dextr_vos.errors import Interrupted
+from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.losses import class_balanced_bce, plain_bce, soft_iou_loss
 from dextr_vos.propagation.lucid import Dreams, stack
@@ -23,12 +25,16 @@ from dextr_vos.runtime import autocast
 class Lessons(Protocol):
     """Batches by the number of the pass, and their loss."""
 
-    def begin(self, network: nn.Module, device: torch.device) -> None:
+    def begin(self, network: nn.Module, device: torch.device, stop_asked: StopAsked = never) -> None:
         """Do once what training does not change, before scores are asked for.
 
         Args:
-            network: the one to be trained, on `device`.
+            network: the one to be trained, or a copy, on `device`; always the same one.
             device: where to compute.
+            stop_asked: asked now and then.
+
+        Raises:
+            Interrupted: a stop was asked for.
         """
         ...
 
@@ -65,7 +71,7 @@ def lessons_of(
 class _Plain:
     """Batches that the network takes as they are."""
 
-    def begin(self, network: nn.Module, device: torch.device) -> None:
+    def begin(self, network: nn.Module, device: torch.device, stop_asked: StopAsked = never) -> None:
         """Nothing is to be done."""
 
     def scores(self, network: nn.Module, batch: Batch, device: torch.device) -> list[Tensor]:
@@ -131,7 +137,9 @@ class PoolLessons(PairLessons):
     ) -> None:
         super().__init__(tier, recipe, samples, numbers, seed)
         self._seed = seed
-        self._count = max(recipe.pool, min(self._dreams.places, recipe.max_steps * recipe.batch))
+        places, needed = self._dreams.places, recipe.max_steps * recipe.batch
+        # every keyframe's object as often as the others
+        self._count = min(max(1, needed), places * -(-recipe.pool // places))
         self._maps: list[tuple[list[Tensor], list[Tensor]]] = []
 
     @cached_property
@@ -139,10 +147,12 @@ class PoolLessons(PairLessons):
         return [self._dreams.frames(position) for position in range(self._count)]
 
     @torch.no_grad()
-    def begin(self, network: nn.Module, device: torch.device) -> None:
-        """Let the encoder, which learns no more, see the frames."""
+    def begin(self, network: nn.Module, device: torch.device, stop_asked: StopAsked = never) -> None:
+        """Let the encoder, which learns no more, see the frames; those it has seen are not shown again."""
         assert isinstance(network, LiteTracker)
         for pair in self._pairs[len(self._maps) :]:
+            if stop_asked():
+                raise Interrupted("stopped before the first step; the same command begins again")
             frames = self._tier.prepare(np.stack([frame.image_rgb for frame in pair])).to(device)
             with autocast(device, self._tier.half):
                 maps = network.encoder(frames.contiguous(memory_format=torch.channels_last))

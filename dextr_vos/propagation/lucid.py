@@ -17,6 +17,7 @@ from dextr_vos.datasets.motion import Frame, draw_frames
 from dextr_vos.datasets.objects import Example, ObjectRef
 from dextr_vos.datasets.pairs import pair_sample
 from dextr_vos.datasets.scene import Scene, draw_scene, seen
+from dextr_vos.errors import InputError
 from dextr_vos.masks import VOID
 from dextr_vos.pictures import ImageRgb
 from dextr_vos.propagation.samples import Sample
@@ -52,6 +53,12 @@ class Dreams:
             for number in numbers
             if (example := _example(sample, number)) is not None
         }
+        if not self._examples:
+            height, width = samples[0].labels.shape
+            raise InputError(
+                f"the objects of the keyframes are too small: no pixel of them is left at {width}×{height}; "
+                "annotate frames in which they are larger"
+            )
         self._grounds = [_background(sample) for sample in samples]
         self._several = len({number for _, number in self._examples}) > 1
 
@@ -81,7 +88,12 @@ class Dreams:
             first = self._still(self._examples.get((other, number)), other, scene, rng)
             second = self._still(example, place, scene, rng)
             return first, second
-        scene = replace(scene, others=0.3 if self._several else 0.0, twin=0.0)
+        scene = replace(
+            scene,
+            others=0.3 if self._several else 0.0,
+            unite=scene.unite if self._several else 0.0,
+            twin=0.0,
+        )
         ground, sprites = draw_scene(
             example,
             lambda rng: self._other(place, number, rng),

@@ -85,10 +85,12 @@ def propagate(
             return finished
         can_go_on = finished is not None and not plan.fresh and not done and _can_go_on(plan, finished)
         earlier = finished if can_go_on else None
-        attempt = run.attempt(mark, None if earlier is None else earlier.fingerprint)
+        went_on_from = finished.went_on_from if finished is not None and done else None
+        attempt = run.attempt(mark, went_on_from if earlier is None else earlier.fingerprint)
         if done or attempt.is_trained():
             log.info("the network is trained already")
         else:
+            attempt.clear()  # masks of another network
             _train(plan, run, attempt, earlier, device, on_plan, on_step, stop_asked)
         trained = load_network(run.network if done else attempt.network)
         kept = {} if earlier is None else run.kept_masks(earlier, trained.record, plan.clip)
@@ -110,6 +112,8 @@ def _train(
     """Fine-tune a network and save it, beginning with that of the earlier run where there is one."""
     if earlier is None:
         network, recipe = build_network(plan.tier, len(plan.numbers), plan.seed, plan.parent), plan.recipe
+        if plan.parent is None:
+            recipe = replace(recipe, pool=0)  # an encoder that has learned nothing must learn, too
     else:
         log.info("going on from the network of the last run")
         network, recipe = load_network(run.network).network, plan.recipe.again()
@@ -117,7 +121,7 @@ def _train(
             network.freeze_norm()
     started = time.monotonic()
     lessons = _lessons(plan, recipe)
-    lessons.begin(network.to(device).to(memory_format=torch.channels_last), device)
+    lessons.begin(network.to(device).to(memory_format=torch.channels_last), device, stop_asked)
     if on_plan is not None or plan.budget_s is not None:
         estimate = _estimate(plan, recipe, network, lessons, device)
         if plan.budget_s is not None:

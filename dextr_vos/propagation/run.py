@@ -176,7 +176,6 @@ class RunFolder:
 
     def finish(self, attempt: "Attempt", record: RunRecord, names: Sequence[str]) -> None:
         """Put a whole run in the place of the one that is here; killed at any point, `recover` goes on."""
-        attempt.masks.sweep()
         scores = attempt.masks.confidence
         write_confidence(attempt.folder / self.confidence.name, {name: scores[name] for name in names})
         write_record(attempt.folder / self.record.name, record)
@@ -203,6 +202,7 @@ class RunFolder:
 
         The network comes first: masks beside none would pass for somebody else's. The record comes last.
         """
+        attempt.masks.sweep()
         for path in (self.network, self.confidence, self.masks, self.record):
             new = attempt.folder / path.name
             if new.exists():
@@ -228,6 +228,10 @@ class Attempt:
     def masks(self) -> UnfinishedMasks:
         """Its masks."""
         return UnfinishedMasks(self.folder / "masks")
+
+    def clear(self) -> None:
+        """Remove all of it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def is_trained(self) -> bool:
         """Whether its network is there and whole."""

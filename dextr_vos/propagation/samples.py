@@ -38,7 +38,7 @@ class Batch:
     """What one pass learns from.
 
     Attributes:
-        inputs: what the network's `forward` takes.
+        inputs: what the lessons that drew it give the network, see `Lessons.scores`.
         targets: N×K×h×w float32, 1 on object k.
         void: N×1×h×w bool, where pixels count neither way.
     """

@@ -4,11 +4,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from dextr_vos.config import Settings, load_settings
@@ -28,6 +29,9 @@ from dextr_vos.networks.weights import load_into, read_state_dict, repeat_object
 from dextr_vos.propagation.following import Following
 
 log = logging.getLogger(__name__)
+
+AtLeastOne = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -54,24 +58,26 @@ class Recipe:
         pool: pairs of frames drawn once, for a network that follows and whose encoder learns no more: it sees
             them once, and its decoder learns from them with ever new guides. 0 draws new pairs for every
             step, and the encoder learns, too.
+        again_pool: the pool after a correction.
     """
 
-    longest_side: int | None
-    batch: int
-    passes: int
-    max_steps: int
-    again_steps: int
-    window: int
+    longest_side: Annotated[int, Field(ge=32)] | None
+    batch: AtLeastOne
+    passes: AtLeastOne
+    max_steps: NotNegative
+    again_steps: NotNegative
+    window: AtLeastOne
     tolerance: float
-    cooldown: int
+    cooldown: NotNegative
     average: Average
-    side_weight: float
+    side_weight: Annotated[float, Field(ge=0)]
     augmentation: Augmentation = field(default_factory=Augmentation)
     scene: Scene | None = None
     wear: Wear | None = None
     following: Following = field(default_factory=Following)
-    seconds: float | None = None
-    pool: int = 0
+    seconds: Annotated[float, Field(ge=0)] | None = None
+    pool: NotNegative = 0
+    again_pool: NotNegative = 0
 
     def limited_to(self, max_steps: int) -> "Recipe":
         """The recipe with another step limit; a cool-down longer than half of it is shortened."""
@@ -79,8 +85,7 @@ class Recipe:
 
     def again(self) -> "Recipe":
         """The recipe after a correction."""
-        steps = min(self.again_steps, self.max_steps)
-        return replace(self.limited_to(steps), pool=min(self.pool, steps))
+        return replace(self.limited_to(min(self.again_steps, self.max_steps)), pool=self.again_pool)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for files."""
@@ -157,7 +162,7 @@ LITE = Tier(
         side_weight=0.2,
         scene=_LUCID,
         wear=Wear(),
-        pool=40,
+        again_pool=20,
     ),
     half=True,
     follows=True,
@@ -182,6 +187,7 @@ OSVOS = Tier(
         average="batch",
         side_weight=0.0,
         augmentation=Augmentation(brightness=0.1),
+        following=Following(islands=0.0),
     ),
 )
 

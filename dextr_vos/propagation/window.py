@@ -1,9 +1,11 @@
 """The part of a frame that the network looks at: the objects and their surroundings, enlarged."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
+from pydantic import Field
 
 from dextr_vos.geometry import FloatArray
 from dextr_vos.pictures import ImageRgb
@@ -23,9 +25,9 @@ class Zoom:
         enlarge: largest factor by which pixels of the frame are enlarged.
     """
 
-    margin: float = 1.8
-    least: float = 0.25
-    enlarge: float = 1.2
+    margin: Annotated[float, Field(ge=1)] = 1.8
+    least: Annotated[float, Field(gt=0, le=1)] = 0.25
+    enlarge: Annotated[float, Field(gt=0)] = 1.2
 
 
 @dataclass(frozen=True)

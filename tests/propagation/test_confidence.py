@@ -128,3 +128,13 @@ def test_labels_lack_parts_too_small_to_stay():
     whole, cleaned = finished_labels(followed(soft), [5]), finished_labels(followed(soft), [5], {5: 0.2})
     assert np.array_equal(whole == 5, soft[0] > 0.5)
     assert np.array_equal(cleaned == 5, soft[0] > 0.85)
+
+
+def test_what_an_island_leaves_is_the_next_likely_object_s():
+    soft = np.zeros((2, 20, 30), np.float32)
+    soft[0, :, :10], soft[1, :, 10:] = 0.9, 0.8
+    soft[0, 5:8, 20:23] = 0.95  # a false speck of the first within the second
+    labels = finished_labels(followed(soft), [2, 7], {2: 0.2})
+    assert np.array_equal(labels == 2, np.broadcast_to(np.arange(30) < 10, (20, 30)))
+    assert np.array_equal(labels == 7, np.broadcast_to(np.arange(30) >= 10, (20, 30)))
+    assert np.count_nonzero(finished_labels(followed(soft), [2, 7], {7: 0.2}) == 2) == 209

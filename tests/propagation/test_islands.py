@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dextr_vos.propagation.islands import islands, supported_share, without_islands
+from dextr_vos.propagation.islands import islands, supported_share
 
 
 def drawn(*boxes, size_hw=(60, 80)) -> np.ndarray:
@@ -41,15 +41,3 @@ def test_a_keyframe_that_shows_small_parts_lets_them_stay():
 
 def test_specks_and_empty_keyframes_support_nothing():
     assert supported_share([drawn(BODY, SPECK), drawn()], 0.2) == 0.2
-
-
-def test_every_object_has_its_own_islands_and_others_stay_as_they_are():
-    labels = np.zeros((60, 80), np.uint8)
-    labels[drawn(BODY)], labels[drawn(SPECK)] = 2, 2
-    labels[drawn(ARM)], labels[drawn((70, 50, 3, 3))] = 7, 7
-    before = labels.copy()
-    found = without_islands(labels, {2: 0.2, 7: 0.0})
-    assert np.array_equal(labels, before)
-    expected = labels.copy()
-    expected[drawn(SPECK)] = 0
-    assert np.array_equal(found, expected)
