@@ -18,7 +18,9 @@ from tiny_correction import (
 from tiny_run import TINY_LITE, TINY_OSVOS, bytes_of, stop_after, train, write_keyframes
 
 from dextr_vos.errors import Interrupted
+from dextr_vos.propagation import run as runs
 from dextr_vos.propagation.run import RunFolder, load_network
+from dextr_vos.propagation.tracker import Tracker
 from dextr_vos.record import read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
@@ -231,3 +233,30 @@ def test_a_mask_that_was_lost_before_a_correction_is_made_with_it(tiny_clip, key
     change(keyframes, 0)
     train(tiny_clip, keyframes, out)
     assert sorted(bytes_of(out / "masks")) == NAMES
+
+
+def test_a_fresh_run_takes_no_masks_of_the_network_before(tiny_clip, keyframes, out, tmp_path):
+    change(keyframes, 0)
+    train(tiny_clip, keyframes, out)
+    for name in NAMES:
+        (out / "masks" / name).unlink()
+    with pytest.raises(Interrupted):
+        train(tiny_clip, keyframes, out, stop_asked=stop_after(2))
+    train(tiny_clip, keyframes, out, fresh=True)
+    train(tiny_clip, keyframes, tmp_path / "new")
+    assert same_results(out, tmp_path / "new")
+
+
+def test_a_full_disk_while_it_is_put_in_place_loses_no_masks(
+    tiny_clip, keyframes, out, corrected, monkeypatch
+):
+    def full(*_):
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "write_confidence", full)
+        with pytest.raises(OSError, match="no space"):
+            train(tiny_clip, keyframes, out)
+    monkeypatch.setattr(Tracker, "segment", refuse)
+    train(tiny_clip, keyframes, out, on_step=refuse)
+    assert same_results(out, corrected)

@@ -24,7 +24,6 @@ class DextrSegmenter:
         crop: what the network sees.
         threshold: a pixel belongs to the object above this.
         name: of the engine.
-        mirror: average with the mirrored crop's mask; twice the work.
         refine: let colours decide where the network is unsure, see `refine_by_colour`.
         batch_size: objects that go through the network together.
     """
@@ -36,7 +35,6 @@ class DextrSegmenter:
         crop: ClickCrop | None = None,
         threshold: float = PAPER_THRESHOLD,
         name: str = "dextr",
-        mirror: bool = False,
         refine: bool = False,
         batch_size: int = 4,
     ) -> None:
@@ -45,7 +43,6 @@ class DextrSegmenter:
         self._network = network.to(device).eval()
         self._device = device
         self._crop = crop or ClickCrop()
-        self._mirror = mirror
         self._refine = refine
         self._batch_size = batch_size
 
@@ -70,8 +67,6 @@ class DextrSegmenter:
     def _forward(self, inputs: FloatArray) -> FloatArray:
         tensor = torch.from_numpy(inputs).permute(0, 3, 1, 2).contiguous().to(self._device)
         probs = self._probs(tensor)
-        if self._mirror:
-            probs = (probs + self._probs(tensor.flip(3)).flip(3)) / 2
         masks: FloatArray = probs[:, 0].float().cpu().numpy()
         return masks
 
