@@ -5,10 +5,11 @@
 # command goes on. The files to ship, with their checksums: OUT/lite-dextr-fine/half.safetensors and
 # OUT/lite-parent/half.safetensors. See docs/models.md.
 set -euo pipefail
-cd "$(dirname "$0")/.."
 
-photographs=${1:?"give the folder of the photographs, see docs/models.md"}
-out=${2:-runs}
+photographs=$(realpath "${1:?"give the folder of the photographs, see docs/models.md"}")
+out=$(realpath -m "${2:-runs}")
+cd "$(dirname "$0")/.."
+source scripts/setup_env.sh
 
 train() { # COMMAND NAME [key=value …]
     dextr-vos "$1" --config "configs/$2.yaml" "data_root=$photographs" "out=$out/$2" "${@:3}"

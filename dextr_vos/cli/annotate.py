@@ -104,7 +104,7 @@ def command(
         write_preview(workspace.preview(name), opened, workspace.keyframe(name), document.clicks_in(name))
     made = sum(len(keyframe.objects) for keyframe in annotations.keyframes.values())
     click.echo(
-        f"{segmenter.name} made the masks of {made} objects in {len(annotations.keyframes)} frames; "
+        f"{segmenter.name} made {made} masks in {len(annotations.keyframes)} frames; "
         f"keyframes now: {len(document.keyframes)}, in {workspace.keyframes}"
     )
     click.echo(f"to look at: {workspace.preview(next(iter(annotations.keyframes)))}")

@@ -17,7 +17,8 @@ import rich_click as click
 def command(run: Path, count: int) -> None:
     """Name the frame whose annotation would help the masks of RUN most, by how far they can be trusted.
 
-    Names go to standard output, one a line; annotate them with dextr-vos annotate --frames.
+    Names go to standard output, one a line, the most useful first. Click on the object in these frames,
+    write the points into a file, and give it to dextr-vos annotate --clicks.
     """
     from dextr_vos.errors import InputError
     from dextr_vos.propagation.confidence import read_confidence

@@ -19,7 +19,7 @@ from dextr_vos.datasets.guide import Wear
 from dextr_vos.datasets.motion import Motion
 from dextr_vos.datasets.photometry import Photometry
 from dextr_vos.datasets.scene import Scene
-from dextr_vos.errors import InputError
+from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.networks import lite_tracker, osvos
 from dextr_vos.networks.lite_dextr import is_lite_dextr
 from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, from_lite_dextr
@@ -258,4 +258,8 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     """
     base = {"recipe": recipe.as_dict()}
     given = [f"recipe.{setting}" for setting in settings]
-    return load_settings(_Changed, None, given, base).recipe
+    try:
+        return load_settings(_Changed, None, given, base).recipe
+    except ConfigError as fault:
+        # nobody typed the name of the group
+        raise ConfigError(str(fault).replace("recipe.", "")) from None

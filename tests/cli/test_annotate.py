@@ -35,7 +35,7 @@ def masks(tmp_path: Path) -> Path:
 def test_clicks_become_a_workspace(tiny_clip: Path, tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(json.dumps({"00000": [POINTS]}))
     output = run("annotate", tiny_clip, "--clicks", tmp_path / "c.json", "--out", tmp_path / "w")
-    assert "lite made the masks of 1 objects in 1 frames" in output
+    assert "lite made 1 masks in 1 frames" in output
     assert sorted(path.name for path in (tmp_path / "w").iterdir()) == [
         "annotations.json",
         "keyframes",

@@ -21,16 +21,16 @@ def test_what_is_not_changed_stays(tier):
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("steps=3", "recipe.steps: unknown setting"),
-        ("scene.owned=1", "recipe.scene.owned: unknown setting"),
-        ("max_steps=many", "recipe.max_steps: expected a whole number, got 'many'"),
+        ("steps=3", "steps: unknown setting"),
+        ("scene.owned=1", "scene.owned: unknown setting"),
+        ("max_steps=many", "max_steps: expected a whole number, got 'many'"),
         ("max_steps", "expected key=value"),
-        ("batch=0", "recipe.batch: expected a number of at least 1, got 0"),
-        ("max_steps=-1", "recipe.max_steps: expected a number of at least 0, got -1"),
-        ("pool=-3", "recipe.pool: expected a number of at least 0, got -3"),
-        ("following.memories=0", "recipe.following.memories: expected a number of at least 1, got 0"),
-        ("following.islands=7", "recipe.following.islands: expected a number of at most 1, got 7"),
-        ("scene.others=1.0", "recipe.scene.others: expected a number below 1, got 1.0"),
+        ("batch=0", "batch: expected a number of at least 1, got 0"),
+        ("max_steps=-1", "max_steps: expected a number of at least 0, got -1"),
+        ("pool=-3", "pool: expected a number of at least 0, got -3"),
+        ("following.memories=0", "following.memories: expected a number of at least 1, got 0"),
+        ("following.islands=7", "following.islands: expected a number of at most 1, got 7"),
+        ("scene.others=1.0", "scene.others: expected a number below 1, got 1.0"),
     ],
 )
 def test_faults_are_told_with_the_setting(setting, told):
