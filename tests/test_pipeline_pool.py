@@ -1,0 +1,58 @@
+"""Runs with islands that are dropped, and with a pool of frames that the encoder sees once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_run import TINY_LITE, TINY_POOL, stop_after, train, write_keyframes
+
+from dextr_vos.errors import Interrupted
+from dextr_vos.masks import read_labels
+from dextr_vos.networks.weights import read_state_dict, save
+from dextr_vos.propagation.run import load_network
+from dextr_vos.propagation.tiers import build_network
+from dextr_vos.propagation.tracker import Tracker
+
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
+NAMES = [f"{index:05d}.png" for index in range(6)]
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def keyframes(tmp_path):
+    return write_keyframes(tmp_path / "keyframes", 0, 3)
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.2, False), (0.0, True)])
+def test_islands_that_no_keyframe_shows_are_dropped(tiny_clip, keyframes, out, monkeypatch, share, kept):
+    found = np.zeros((1, 48, 64), np.float32)
+    found[0, 10:30, 10:30], found[0, 40:43, 50:53] = 0.9, 0.9
+    monkeypatch.setattr(Tracker, "segment", lambda *_: found)
+    following = replace(TINY_LITE.recipe.following, islands=share)
+    tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, following=following))
+    record = train(tiny_clip, keyframes, out, tier)
+    assert record.smallest_part == {1: share}
+    labels = read_labels(out / "masks" / NAMES[1])
+    assert (labels[41, 51] == 1) == kept
+    assert (labels[10:30, 10:30] == 1).all()
+
+
+def test_with_a_parent_and_a_pool_the_road_is_the_same(tiny_clip, keyframes, out, tmp_path):
+    """Training, a stop, and a correction, as on a slow machine."""
+    parent = tmp_path / "parent.safetensors"
+    save(parent, build_network(TINY_LITE, 1, 3).state_dict(), {})
+    with pytest.raises(Interrupted):
+        train(tiny_clip, keyframes, out, TINY_POOL, parent=parent, stop_asked=stop_after(7))
+    first = train(tiny_clip, keyframes, out, TINY_POOL, parent=parent)
+    assert first.settings["pool"] == 4
+    encoder = {key: t for key, t in load_network(out).network.state_dict().items() if "encoder." in key}
+    assert all(torch.equal(tensor, read_state_dict(parent)[key]) for key, tensor in encoder.items())
+    write_keyframes(keyframes, 5)
+    again = train(tiny_clip, keyframes, out, TINY_POOL, parent=parent)
+    assert (again.went_on_from, again.settings["pool"]) == (first.fingerprint, 3)
+    assert sorted(path.name for path in (out / "masks").glob("*.png")) == NAMES
