@@ -50,7 +50,7 @@ def measure(
 
     Returns:
         A mask from four clicks by lite DEXTR and by GrabCut, a frame followed by the lite network, a step
-        of its fine-tuning.
+        of its fine-tuning, and one after a correction.
     """
     scene = Scene.make(SIZE_HW, 2, 0)
     (image, mask), (neighbour, _) = (scene.render(index) for index in (0, 1))
@@ -67,12 +67,17 @@ def measure(
     tracker = Tracker(network, device, LITE.half, following.zoom, recipe.longest_side)
     memory = [tracker.remember(tracker.known_view(before), before.probs)] * (1 + following.recent)
     sample = Sample(before.image_rgb, (before.probs[0] > 0.5).astype("uint8"))
-    lessons = lessons_of(LITE, recipe, [sample], [1], 0)
+    again = recipe.again()
+    lessons, lessons_again = (lessons_of(LITE, each, [sample], [1], 0) for each in (recipe, again))
     things: list[tuple[str, Callable[[], object]]] = [
         ("mask from four clicks, lite DEXTR", lambda: lite.segment(image, [points])),
         ("mask from four clicks, GrabCut", lambda: grabcut.segment(image, [points])),
         ("frame followed, lite", lambda: tracker.segment(tracker.view(before, after.image_rgb, 1), memory)),
         ("step of fine-tuning, lite", lambda: finetune(network, LITE, recipe, lessons, device=device)),
+        (
+            "step after a correction, lite",
+            lambda: finetune(network, LITE, again, lessons_again, device=device),
+        ),
     ]
     timings = []
     for number, (name, thing) in enumerate(things):
