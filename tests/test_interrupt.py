@@ -22,6 +22,15 @@ def test_first_signal_is_only_noted(kind):
     assert handlers() == before
 
 
+@pytest.fixture
+def heard():
+    """Ctrl-C is Python's own; a shell hides it from what it runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_second_ctrl_c_stops_at_once():
     before = handlers()
     with interruptible() as stop_asked:

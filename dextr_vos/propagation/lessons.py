@@ -21,6 +21,8 @@ from dextr_vos.propagation.samples import Batch, Sample, draw_batch
 from dextr_vos.propagation.tiers import Recipe, Tier
 from dextr_vos.runtime import autocast
 
+_PAIRS_BETWEEN_STOPS = 8  # about a second on a slow machine
+
 
 class Lessons(Protocol):
     """Batches by the number of the pass, and their loss."""
@@ -150,8 +152,8 @@ class PoolLessons(PairLessons):
     def begin(self, network: nn.Module, device: torch.device, stop_asked: StopAsked = never) -> None:
         """Let the encoder, which learns no more, see the frames; those it has seen are not shown again."""
         assert isinstance(network, LiteTracker)
-        for pair in self._pairs[len(self._maps) :]:
-            if stop_asked():
+        for number, pair in enumerate(self._pairs[len(self._maps) :], start=1):
+            if number % _PAIRS_BETWEEN_STOPS == 0 and stop_asked():
                 raise Interrupted("stopped before the first step; the same command begins again")
             frames = self._tier.prepare(np.stack([frame.image_rgb for frame in pair])).to(device)
             with autocast(device, self._tier.half):
