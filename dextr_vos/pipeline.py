@@ -66,13 +66,12 @@ def train_propagation(
     is_workspace = workspace.keyframes.is_dir()
     if is_workspace:
         workspace.check_clip(clip)
-    recipe = tier.recipe if max_steps is None else tier.recipe.limited_to(max_steps)
     plan = Plan(
         clip=clip,
         keyframes=read_keyframes(source, clip),
         names=_object_names(workspace) if is_workspace else {},
         tier=tier,
-        recipe=recipe,
+        recipe=tier.recipe if max_steps is None else tier.recipe.limited_to(max_steps),
         parent=parent,
         seed=seed,
         fresh=fresh,

@@ -83,3 +83,9 @@ def narrow_osvos(monkeypatch: pytest.MonkeyPatch) -> None:
     from dextr_vos.networks import osvos
 
     monkeypatch.setattr(osvos, "_STAGE_WIDTHS", ((4, 4), (8, 8), (8, 8, 8), (8, 8, 8), (8, 8, 8)))
+
+
+@pytest.fixture
+def out(tmp_path):
+    """Where a run goes; not there yet."""
+    return tmp_path / "run"

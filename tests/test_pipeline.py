@@ -39,11 +39,6 @@ NAMES = [f"{index:05d}.png" for index in range(6)]
 
 
 @pytest.fixture
-def out(tmp_path):
-    return tmp_path / "run"
-
-
-@pytest.fixture
 def keyframes(tmp_path):
     return write_keyframes(tmp_path / "keyframes", 0, 3, white=True)
 

@@ -231,7 +231,8 @@ class Attempt:
 
     def clear(self) -> None:
         """Remove all of it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
 
     def is_trained(self) -> bool:
         """Whether its network is there and whole."""
