@@ -1,15 +1,17 @@
 """Where the stages meet: what stage 1 left in a workspace becomes the plan of stage 2."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from dextr_vos.annotation.document import load_annotations
+from dextr_vos.annotation.document import Annotations, load_annotations
 from dextr_vos.frames import Clip
 from dextr_vos.interrupt import StopAsked, never
+from dextr_vos.masks import object_ids
 from dextr_vos.propagation.fill import OnFrame
 from dextr_vos.propagation.finetune import OnStep
-from dextr_vos.propagation.keyframes import read_keyframes
+from dextr_vos.propagation.keyframes import Keyframe, read_keyframes
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.propagate import OnPlan, propagate
 from dextr_vos.propagation.tiers import Tier
@@ -66,16 +68,21 @@ def train_propagation(
     is_workspace = workspace.keyframes.is_dir()
     if is_workspace:
         workspace.check_clip(clip)
+    keyframes = read_keyframes(source, clip)
+    document = (
+        load_annotations(workspace.annotations) if is_workspace and workspace.annotations.exists() else None
+    )
     plan = Plan(
         clip=clip,
-        keyframes=read_keyframes(source, clip),
-        names=_object_names(workspace) if is_workspace else {},
+        keyframes=keyframes,
+        names={} if document is None else {entry.id: entry.name for entry in document.objects},
         tier=tier,
         recipe=tier.recipe if max_steps is None else tier.recipe.limited_to(max_steps),
         parent=parent,
         seed=seed,
         fresh=fresh,
         budget_s=budget_s,
+        clicked=document is not None and _all_clicked(document, keyframes),
     )
     return propagate(
         plan,
@@ -88,8 +95,10 @@ def train_propagation(
     )
 
 
-def _object_names(workspace: Workspace) -> dict[int, str]:
-    """Names of the objects by their numbers, as far as a workspace gives any."""
-    if not workspace.annotations.exists():
-        return {}
-    return {entry.id: entry.name for entry in load_annotations(workspace.annotations).objects}
+def _all_clicked(document: Annotations, keyframes: Sequence[Keyframe]) -> bool:
+    """Whether every mask is made of clicks alone."""
+    return all(
+        document.is_clicked(keyframe.name, number)
+        for keyframe in keyframes
+        for number in object_ids(keyframe.labels)
+    )

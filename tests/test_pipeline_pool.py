@@ -5,14 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_run import TINY_LITE, TINY_POOL, stop_after, train, write_keyframes
+from tiny_run import TINY_LITE, TINY_POOL, Squares, stop_after, train, write_keyframes
 
+from dextr_vos.annotation.annotate import annotate
+from dextr_vos.annotation.document import annotations_from
 from dextr_vos.errors import Interrupted
+from dextr_vos.frames import open_clip
 from dextr_vos.masks import read_labels
 from dextr_vos.networks.weights import read_state_dict, save
 from dextr_vos.propagation.run import load_network
 from dextr_vos.propagation.tiers import build_network
 from dextr_vos.propagation.tracker import Tracker
+from dextr_vos.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
 NAMES = [f"{index:05d}.png" for index in range(6)]
@@ -51,3 +55,23 @@ def test_with_a_parent_and_a_pool_the_road_is_the_same(tiny_clip, keyframes, out
     again = train(tiny_clip, keyframes, out, TINY_POOL, parent=parent)
     assert (again.went_on_from, again.settings["pool"]) == (first.fingerprint, 3)
     assert sorted(path.name for path in (out / "masks").glob("*.png")) == NAMES
+
+
+def encoder_of(path):
+    state = load_network(path).network.state_dict()
+    return {key: tensor for key, tensor in state.items() if key.startswith("encoder.")}
+
+
+@pytest.mark.parametrize(("drawn", "learns"), [(None, False), (3, True)])
+def test_clicks_alone_do_not_teach_the_encoder(tiny_clip, out, tmp_path, drawn, learns):
+    """Masks of clicks have faults; what the encoder knows of the world stays, unless a mask was drawn."""
+    parent, clip = tmp_path / "parent.safetensors", open_clip(tiny_clip)
+    save(parent, build_network(TINY_LITE, 1, 3).state_dict(), {})
+    corners = np.array([(8, 20), (25, 20), (15, 14), (15, 33)])
+    workspace = Workspace(tmp_path / "work")
+    annotate(clip, annotations_from({"00000": {1: corners}}, "file"), Squares(), workspace)
+    if drawn is not None:
+        write_keyframes(workspace.keyframes, drawn)
+    train(tiny_clip, workspace.path, out, parent=parent)
+    before, after = read_state_dict(parent), encoder_of(out)
+    assert any(not torch.equal(tensor, before[key]) for key, tensor in after.items()) == learns

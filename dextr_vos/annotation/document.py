@@ -93,6 +93,11 @@ class Annotations(_Value):
         """Points N×2 of every object clicked in a frame, by object number."""
         return {number: clicked.points_xy() for number, clicked in self.keyframes[name].objects.items()}
 
+    def is_clicked(self, name: str, number: int) -> bool:
+        """Whether the mask of an object in a frame was made of clicks by an engine."""
+        clicked = self.keyframes[name].objects.get(number) if name in self.keyframes else None
+        return clicked is not None and clicked.engine is not None
+
     def made_by(self, engine: str) -> "Annotations":
         """This document with the name of the engine that made the masks of all its objects."""
         keyframes = {

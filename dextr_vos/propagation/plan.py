@@ -30,6 +30,7 @@ class Plan:
         seed: of initial weights and random changes.
         fresh: begin anew, and not with the network that an earlier run left.
         budget_s: seconds that fine-tuning and segmenting may take; None lets them end by themselves.
+        clicked: every mask of the keyframes is made of clicks alone.
     """
 
     clip: Clip
@@ -41,6 +42,13 @@ class Plan:
     seed: int
     fresh: bool = False
     budget_s: float | None = None
+    clicked: bool = False
+
+    @property
+    def encoder_learns(self) -> bool:
+        """Whether the encoder is taught by these keyframes; one without a parent has to be."""
+        teachers = self.recipe.encoder_learns_from
+        return self.parent is None or teachers == "all" or (teachers == "drawn" and not self.clicked)
 
     @property
     def numbers(self) -> list[int]:
@@ -53,6 +61,7 @@ class Plan:
             "keyframes": fingerprint(self.keyframes),
             "frames": _pixel_digest(self.clip, self.keyframes),
             "basis": self.basis(),
+            "encoder learns": self.encoder_learns,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

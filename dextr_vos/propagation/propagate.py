@@ -114,6 +114,8 @@ def _train(
         network, recipe = build_network(plan.tier, len(plan.numbers), plan.seed, plan.parent), plan.recipe
         if plan.parent is None:
             recipe = replace(recipe, pool=0)  # an encoder that has learned nothing must learn, too
+        if isinstance(network, LiteTracker) and not plan.encoder_learns:
+            network.encoder.requires_grad_(False)
     else:
         log.info("going on from the network of the last run")
         network, recipe = load_network(run.network).network, plan.recipe.again()

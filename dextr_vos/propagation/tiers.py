@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,8 @@ class Recipe:
             them once, and its decoder learns from them with ever new guides. 0 draws new pairs for every
             step, and the encoder learns, too.
         again_pool: the pool after a correction.
+        encoder_learns_from: which keyframes teach the encoder of a network that follows: "all", "none", or
+            "drawn", all unless each mask is made of clicks alone, whose faults would be learned, too.
     """
 
     longest_side: Annotated[int, Field(ge=32)] | None
@@ -78,6 +80,7 @@ class Recipe:
     seconds: Annotated[float, Field(ge=0)] | None = None
     pool: NotNegative = 0
     again_pool: NotNegative = 0
+    encoder_learns_from: Literal["all", "drawn", "none"] = "all"
 
     def limited_to(self, max_steps: int) -> "Recipe":
         """The recipe with another step limit; a cool-down longer than half of it is shortened."""
@@ -127,7 +130,8 @@ class Tier:
 def _lite_optimizer(network: nn.Module) -> torch.optim.Optimizer:
     # large steps forget what the parent has learned
     rate = 3e-4 if isinstance(network, lite_tracker.LiteTracker) and network.norm_frozen else 2e-3
-    return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
+    learning = [each for each in network.parameters() if each.requires_grad]
+    return torch.optim.AdamW(learning, lr=rate, weight_decay=1e-4)
 
 
 # a clip's own frames differ less from one another than pictures do
@@ -163,6 +167,7 @@ LITE = Tier(
         scene=_LUCID,
         wear=Wear(),
         again_pool=20,
+        encoder_learns_from="drawn",
     ),
     half=True,
     follows=True,
