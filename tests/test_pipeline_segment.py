@@ -35,7 +35,7 @@ def refuse(*_):
 
 
 def files_of(folder):
-    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+    return sorted(path.name for path in folder.glob("[!.]*"))
 
 
 def test_osvos_gives_what_the_run_gave(tiny_clip, keyframes, out, tmp_path):
@@ -130,3 +130,15 @@ def test_segment_refuses_folders_that_hold_a_persons_masks(tiny_clip, keyframes,
         (keyframes.parent / "annotations.json").write_text("{}")
         with pytest.raises(InputError, match="which would be lost"):
             segment(open_clip(tiny_clip), trained, folder, device=CPU)
+
+
+def test_segment_replaces_its_own_masks_and_no_others(tiny_clip, keyframes, out, tmp_path):
+    train(tiny_clip, keyframes, out)
+    trained, mine = load_network(out), write_keyframes(tmp_path / "mine", 2)
+    before = bytes_of(mine)
+    with pytest.raises(InputError, match=r"mine holds 00002\.png, which dextr-vos segment did not make"):
+        segment(open_clip(tiny_clip), trained, mine, device=CPU)
+    assert bytes_of(mine) == before
+    for _ in range(2):
+        segment(open_clip(tiny_clip), trained, tmp_path / "x", device=CPU)
+    assert files_of(tmp_path / "x") == NAMES

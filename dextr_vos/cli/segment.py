@@ -23,8 +23,8 @@ import rich_click as click
 def command(clip: Path, network: Path, out: Path, device: str) -> None:
     """Segment every frame of CLIP with the network of a run.
 
-    CLIP may be another than the one the network was trained on, and of another size. Files of the same
-    names in DIR are overwritten.
+    CLIP may be another than the one the network was trained on, and of another size. Masks that an earlier
+    call left in DIR are overwritten, others never.
     """
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.frames import open_clip

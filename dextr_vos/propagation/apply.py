@@ -20,6 +20,8 @@ from dextr_vos.propagation.samples import network_size
 from dextr_vos.propagation.segment import object_probs
 from dextr_vos.propagation.tracker import Seen, small_frame
 
+_MARK = ".dextr-vos-segment"  # masks beside it may be made anew
+
 
 def segment(
     clip: Clip,
@@ -35,16 +37,18 @@ def segment(
     Args:
         clip: any clip; its frames need not have the size the network was trained at.
         trained: see `load_network`.
-        out: folder for `<frame>.png`; files of the same names are overwritten.
+        out: folder for `<frame>.png`; those of an earlier call are overwritten, others never.
         device: where to compute.
         on_frame: called with frames done and in all.
         stop_asked: asked between frames.
 
     Raises:
-        InputError: `out` holds the frames themselves or a person's masks, or a frame cannot be read.
+        InputError: `out` holds the frames themselves or masks of another origin, or a frame cannot be read.
         Interrupted: a stop was asked for; the masks made so far stay.
     """
     _check_segment_folder(out, clip)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARK).touch()
     trained.network.to(device)
     one_frame = _Following(trained, device) if trained.tier.follows else _Alone(trained, device)
     sure = np.ones(len(trained.numbers), np.float32)
@@ -108,4 +112,10 @@ def _check_segment_folder(out: Path, clip: Clip) -> None:
     ):
         raise InputError(
             f"--out {out} holds masks that a person annotated, which would be lost; give another"
+        )
+    there = next((name for name in clip.names if (out / f"{name}.png").exists()), None)
+    if there is not None and not (out / _MARK).exists():
+        raise InputError(
+            f"--out {out} holds {there}.png, which dextr-vos segment did not make and would replace; "
+            "give another folder"
         )
