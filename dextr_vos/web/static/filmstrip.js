@@ -56,7 +56,7 @@ export function createFilmstrip(store, navigation) {
       make("span", { class: "strip" }),
       make("span", { class: "mark-key" }),
       make("span", { class: "mark-lock", icon: "lock" }),
-      make("span", { class: "label", text: String(index + 1) }),
+      make("span", { class: "label", text: store.get().server.names[index].length <= 6 ? store.get().server.names[index] : String(index + 1) }),
     ]);
     cell.style.left = `${left(index)}px`;
     cell.style.width = `${wide - GAP}px`;

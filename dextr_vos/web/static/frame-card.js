@@ -19,7 +19,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     el("picture-buttons").hidden = !folder;
     const readonly = Boolean(server.readonly);
     const key = /** @type {HTMLButtonElement} */ (el("keyframe"));
-    setText(/** @type {HTMLElement} */ (key.querySelector("span")), keyframe ? "Not a keyframe" : "Make keyframe");
+    setText(/** @type {HTMLElement} */ (key.querySelector("span")), keyframe ? "Remove keyframe" : "Make keyframe");
     setIcon(key, keyframe ? "diamondFill" : "diamond");
     setAttribute(key, "data-tip", keyframe ? "Forget what was annotated in this frame" : "Keep this mask as it is; the network learns from it");
     key.disabled = readonly || Boolean(keyframe?.locked) || (!keyframe && !values.server.masks.done && !cache.mask(frame)?.labels);

@@ -110,7 +110,7 @@ export function createHud(store, view, cache) {
   function drawLoupe(values, [x, y], pointer) {
     const bitmap = cache.frame(values.frame);
     if (!bitmap) return;
-    const zoom = Math.max(8, Math.round(view.scale * 3));
+    const zoom = Math.max(10, Math.round(view.scale * 3));
     const across = Math.floor(LOUPE / zoom) | 1;
     const size = across * zoom;
     const right = pointer.x + AWAY + size < view.width;

@@ -39,9 +39,11 @@ export function createJobs(store, connection, navigation) {
     if (box.hidden) return;
     const sure = server.confidence?.[index];
     const text = sure === null || sure === undefined ? "" : `confidence ${sure.toFixed(2)}`;
+    const here = index === store.get().frame;
+    const lead = here ? "This frame would help most" : `Look at frame ${server.names[index] ?? index} next`;
     box.replaceChildren(
-      make("span", {}, [make("b", { text: `Look at frame ${server.names[index] ?? index} next` }), make("br"), make("span", { class: "soft number", text })]),
-      make("span", { class: "go", text: "Go" }),
+      make("span", {}, [make("b", { text: lead }), make("br"), make("span", { class: "soft number", text })]),
+      ...(here ? [] : [make("span", { class: "go", text: "Go" })]),
     );
   }
 
@@ -90,7 +92,7 @@ export function createJobs(store, connection, navigation) {
   el("propagate").addEventListener("click", start);
   el("cancel").addEventListener("click", cancel);
   el("suggest").addEventListener("click", () => navigation.suggested());
-  store.on(["server", "job", "pending"], draw);
+  store.on(["server", "job", "pending", "frame"], draw);
   return { start, cancel };
 }
 

@@ -13,7 +13,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
   return {
     "Clicking": [
       { keys: ["c"], shown: ["C"], what: "Click points", run: () => actions.tool("click") },
-      { keys: ["Backspace"], shown: ["⌫"], what: "Take the last point back (also right click)", run: () => points.takeBack() },
+      { keys: ["Backspace"], shown: ["⌫"], what: "Take the last point back, or right click", run: () => points.takeBack() },
       { keys: ["q", "shift+q"], shown: ["Q"], what: "Choose the next point", run: (event) => points.cycle(event.shiftKey ? -1 : 1) },
       { keys: ["Delete"], shown: ["Del"], what: "Remove the chosen point", run: () => (picked() ? points.remove(store.get().point) : points.takeBack()) },
       { keys: [], shown: ["← ↑ → ↓"], what: "Move the chosen point, Shift: 10 px", run: () => {} },
@@ -30,9 +30,9 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
     "Picture": [
       { keys: ["f", "0"], shown: ["F", "0"], what: "Fit", run: () => actions.fit() },
       { keys: ["shift+)", "shift+0", "shift+="], shown: ["Shift 0"], what: "One to one", run: () => actions.actualSize() },
-      { keys: ["+", "shift++", "ctrl+="], shown: ["+"], what: "Zoom in (also the wheel)", run: () => actions.zoom(1) },
+      { keys: ["+", "shift++", "ctrl+="], shown: ["+"], what: "Zoom in, or the wheel", run: () => actions.zoom(1) },
       { keys: ["_", "shift+_", "ctrl+-"], shown: ["_"], what: "Zoom out", run: () => actions.zoom(-1) },
-      { keys: ["h"], shown: ["H"], what: "Move the picture (also Space and drag)", run: () => actions.tool("hand") },
+      { keys: ["h"], shown: ["H"], what: "Move the picture, or Space and drag", run: () => actions.tool("hand") },
       { keys: ["z"], shown: ["Z"], what: "Loupe", run: () => actions.loupe() },
       { keys: ["o"], shown: ["O"], what: "Outlines", run: () => actions.outlines() },
       { keys: ["-", "="], shown: ["-", "="], what: "Masks weaker, stronger", run: (event) => actions.opacity(event.key === "=" ? 0.1 : -0.1) },
@@ -49,8 +49,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: ["ArrowDown", "PageDown"], shown: ["↓", "PgDn"], what: "Next keyframe", run: (event) => (event.key === "PageDown" ? navigation.nextKey() : arrow(0, 1, 1, navigation.nextKey)()), mode: "clip" },
       { keys: ["m"], shown: ["M"], what: "Midpoint between keyframes", run: () => navigation.midpoint(), mode: "clip" },
       { keys: ["g"], shown: ["G"], what: "Suggested frame", run: () => navigation.suggested(), mode: "clip" },
-      { keys: [], shown: ["Space"], what: "Play, pause", run: () => player.toggle(), mode: "clip" },
-      { keys: ["p"], shown: ["P"], what: "Play, pause", run: () => player.toggle(), mode: "clip" },
+      { keys: ["p"], shown: ["Space", "P"], what: "Play, pause", run: () => player.toggle(), mode: "clip" },
     ],
     "Objects": [
       { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shown: ["1", "…", "9"], what: "Choose", run: (event) => objects.chooseAt(Number(event.key) - 1) },
@@ -74,7 +73,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: ["s"], shown: ["S"], what: "Skip", run: () => folder() && card.status("skipped"), mode: "folder" },
       { keys: ["r"], shown: ["R"], what: "Reopen", run: () => folder() && card.status("open"), mode: "folder" },
       { keys: ["j"], shown: ["J"], what: "Next open picture", run: () => folder() && navigation.nextOpen(), mode: "folder" },
-      { keys: ["ctrl+s"], shown: ["Ctrl S"], what: "Nothing to do: every change is saved at once", run: () => announce("Everything is saved already.") },
+      { keys: ["ctrl+s"], shown: ["Ctrl S"], what: "Save (it always is)", run: () => announce("Everything is saved already.") },
       { keys: ["?", "shift+?"], shown: ["?"], what: "This sheet", run: () => actions.help() },
     ],
   };

@@ -112,6 +112,12 @@ store.on(["server", "frame", "made", "arrived"], () => {
   cache.wantMask(frame);
 });
 
+// The picture has the focus most of the time; its ring is shown only to those who walk the page by Tab.
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Tab") document.documentElement.dataset.tabbing = "";
+}, true);
+document.addEventListener("pointerdown", () => delete document.documentElement.dataset.tabbing, true);
+
 // A button pressed with the mouse gives the keyboard back to the picture.
 document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);

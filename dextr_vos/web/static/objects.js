@@ -79,8 +79,8 @@ export function createObjects(store, edits) {
       swatch,
       make("span", { class: "name-slot" }),
       make("span", { class: "has number" }),
-      make("button", { class: "icon-button small eye", onclick: () => show(id) }),
-      make("button", { class: "icon-button small remove", icon: "trash", onclick: () => remove(id), "data-tip": "Delete" }),
+      make("button", { class: "icon-button small remove", icon: "trash", onclick: () => remove(id), "data-tip": "Delete", "data-test": `delete-${id}` }),
+      make("button", { class: "icon-button small eye", onclick: () => show(id), "data-test": `show-${id}` }),
     ]);
     row.querySelector(".grip").addEventListener("pointerdown", () => { row.draggable = true; });
     row.addEventListener("dragstart", (event) => { dragged = id; event.dataTransfer.effectAllowed = "move"; });
