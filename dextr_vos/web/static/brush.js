@@ -27,6 +27,9 @@ export function paintSegment(labels, width, height, [ax, ay], [bx, by], radius, 
   }
 }
 
+/** Coordinates are sent as pixels span them: pixel i is [i, i + 1). */
+const hundredths = (value) => Math.round(value * 100) / 100;
+
 export function createBrush(store, view, cache, edits, points) {
   /** @type {{frame: number, object: number, erase: boolean, radius: number, path: [number, number][], labels: Uint8Array}|null} */
   let stroke = null;
@@ -77,7 +80,7 @@ export function createBrush(store, view, cache, edits, points) {
       if (!stroke) return;
       const { frame, object, path, radius, erase } = stroke;
       stroke = null;
-      const rounded = path.map(([x, y]) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);
+      const rounded = path.map(([x, y]) => [hundredths(x + 0.5), hundredths(y + 0.5)]);
       edits.stroke(frame, object, rounded, radius, erase);
     },
 

@@ -26,7 +26,8 @@ export function createEdits(store, cache, connection, activity) {
     }
     const last = queue[queue.length - 1];
     if (edit.live && last && !last.sent && last.kind === "points" && last.path === edit.path) {
-      last.body = { ...edit.body, merge: last.body.merge, active_ms: last.body.active_ms + edit.body.active_ms };
+      const { merge } = last.body;
+      last.body = { points: edit.body.points, active_ms: last.body.active_ms + edit.body.active_ms, ...(merge ? { merge } : {}) };
       return last.promise;
     }
     edit.promise = new Promise((done) => { edit.done = done; });
@@ -110,7 +111,7 @@ export function createEdits(store, cache, connection, activity) {
     points(frame, object, points, live = false) {
       const drafts = store.get().drafts.set(keyOf(frame, object), points);
       store.set({ drafts });
-      const body = { points, active_ms: activity.take(), merge: live };
+      const body = { points, active_ms: activity.take(), ...(live ? { merge: true } : {}) };
       return push({ path: onObject(frame, object, "points"), body, frame, object, kind: "points", live, twice: true });
     },
     stroke(frame, object, path, radius, erase) {

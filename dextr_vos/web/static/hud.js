@@ -66,6 +66,7 @@ export function createHud(store, view, cache) {
 
   function drawPoints(values) {
     const colour = chosen(values)?.colour ?? "#fff";
+    context.globalAlpha = values.tool === "click" ? 1 : 0.35;
     pointsOf(values).forEach(([x, y], index) => {
       const [cx, cy] = view.toStage(x + 0.5, y + 0.5);
       const picked = values.point === index;
@@ -84,6 +85,7 @@ export function createHud(store, view, cache) {
       context.fillStyle = colour;
       context.fill();
     });
+    context.globalAlpha = 1;
   }
 
   function drawRing(values, { x, y }) {

@@ -68,7 +68,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: ["l"], shown: ["L"], what: "Lock, unlock", run: () => card.lock(), mode: "clip" },
       { keys: ["ctrl+Enter"], shown: ["Ctrl ↵"], what: "Propagate", run: () => jobs.start(), mode: "clip" },
       { keys: ["ctrl+."], shown: ["Ctrl ."], what: "Cancel the run", run: () => jobs.cancel(), mode: "clip" },
-      { keys: ["x"], shown: ["X"], what: "Export", run: () => exports.toggle() },
+      { keys: ["x"], shown: ["X"], what: "Export", run: () => exports.toggle(), mode: "clip" },
       { keys: ["d"], shown: ["D"], what: "Done, next open picture", run: () => folder() && card.status("done"), mode: "folder" },
       { keys: ["s"], shown: ["S"], what: "Skip", run: () => folder() && card.status("skipped"), mode: "folder" },
       { keys: ["r"], shown: ["R"], what: "Reopen", run: () => folder() && card.status("open"), mode: "folder" },
