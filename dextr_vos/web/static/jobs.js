@@ -4,6 +4,11 @@ import { post } from "./api.js";
 import { el, make, setAttribute, setText } from "./dom.js";
 import { keyframesOf } from "./state.js";
 
+const PHASES = {
+  starting: "Getting ready", training: "Learning from the keyframes", segmenting: "Cutting out every frame",
+  writing: "Writing masks", stopping: "Stopping",
+};
+
 export function createJobs(store, connection, navigation) {
   function draw() {
     const values = store.get();
@@ -48,7 +53,7 @@ export function createJobs(store, connection, navigation) {
   }
 
   function drawJob(job) {
-    setText(el("job-phase"), job.phase ? job.phase[0].toUpperCase() + job.phase.slice(1) : "Working");
+    setText(el("job-phase"), PHASES[job.phase] ?? job.phase);
     setText(el("job-left"), job.seconds_left === null || job.seconds_left === undefined ? "" : `${duration(job.seconds_left)} left`);
     const part = job.total ? job.done / job.total : null;
     const bar = el("job-bar");

@@ -147,13 +147,15 @@ Object.defineProperty(window, "dextrVos", { value: Object.freeze({
     view.zoomTo(scale, ...view.toStage(x, y));
     viewed();
   },
-  /** The frame on the canvas, its labels, and whether everything asked for has come. */
+  /** Labels on the canvas, one a pixel, row by row; null: no mask. */
+  labels: () => cache.mask(store.get().frame)?.labels ?? null,
+  /** The frame on the canvas, and whether everything asked for has come. */
   shown() {
     const { frame, object, server, pending, drafts } = store.get();
     const mask = cache.mask(frame);
     return {
       frame, object, version: server?.version ?? null, source: mask?.source ?? null, scale: view.scale,
-      labels: mask?.labels ? [...mask.labels] : null, size: [view.imageWidth, view.imageHeight],
+      size: [view.imageWidth, view.imageHeight],
       settled: Boolean(server) && stage.shown() === frame && cache.ready(frame) && pending === 0 && drafts.size === 0 && cache.busy() === 0,
     };
   },

@@ -9,7 +9,6 @@ export function createStage(store, view, cache) {
   /** The frame whose picture stands on the canvas; -1: none yet. */
   let shown = -1;
   let background = "#090a0c";
-  const painted = [];
 
   function schedule() {
     if (due) return;
@@ -35,7 +34,6 @@ export function createStage(store, view, cache) {
     context.imageSmoothingQuality = "medium";
     context.drawImage(bitmap, 0, 0);
     if (overlay) drawMask(cache.mask(here), server, scale, opacity, outlines);
-    report(here);
   }
 
   function drawMask(mask, server, scale, opacity, lines) {
@@ -59,11 +57,6 @@ export function createStage(store, view, cache) {
       context.lineWidth = (1.5 * devicePixelRatio) / scale;
       context.stroke(path);
     }
-  }
-
-  /** Tell those who wait that a frame stands on the canvas (tests and measurements use it). */
-  function report(index) {
-    for (const tell of painted) tell(index);
   }
 
   function resize() {
@@ -93,8 +86,7 @@ export function createStage(store, view, cache) {
 
   return {
     schedule, recolour,
+    /** The frame whose picture stands on the canvas. */
     shown: () => shown,
-    /** @param {(index: number) => void} tell called after every drawing */
-    onPainted: (tell) => painted.push(tell),
   };
 }

@@ -39,7 +39,9 @@ def browser() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        pytest.skip("playwright is not installed; pip install playwright and apt-get install chromium to run these")
+        pytest.skip(
+            "playwright is not installed; pip install playwright and apt-get install chromium to run these"
+        )
     if not Path(CHROMIUM).exists():
         pytest.skip(f"there is no {CHROMIUM}; apt-get install chromium, or set CHROMIUM, to run these")
     with sync_playwright() as playwright:
@@ -53,7 +55,17 @@ class Server:
     """`dextr-vos annotate` in a process of its own."""
 
     def __init__(self, clip: Path, out: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "dextr_vos", "annotate", str(clip), "--out", str(out), "--no-open", *options]
+        command = [
+            sys.executable,
+            "-m",
+            "dextr_vos",
+            "annotate",
+            str(clip),
+            "--out",
+            str(out),
+            "--no-open",
+            *options,
+        ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
         self.out = out
         self.lines: list[str] = []
@@ -183,6 +195,8 @@ def expected(real_clip: Path) -> Callable[..., np.ndarray]:
     clip, segmenter = open_clip(real_clip), make_segmenter(device="cpu")
 
     def labels(index: int, objects_xy: dict[int, list[tuple[int, int]]]) -> np.ndarray:
-        return label_frame(segmenter, clip.read(index), {key: np.array(points) for key, points in objects_xy.items()})
+        return label_frame(
+            segmenter, clip.read(index), {key: np.array(points) for key, points in objects_xy.items()}
+        )
 
     return labels

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 Pixel = tuple[int, int]
-_SETTLED = "() => { const { labels, ...rest } = dextrVos.shown(); return rest; }"
-_LABELS = """() => { const { labels, size } = dextrVos.shown();
+_SHOWN = "() => dextrVos.shown()"
+_LABELS = """() => { const labels = dextrVos.labels(), { size } = dextrVos.shown();
   if (!labels) return null;
   let text = ""; for (const label of labels) text += String.fromCharCode(label); return [btoa(text), size]; }"""
 
@@ -30,7 +30,7 @@ class Screen:
             if found:
                 return found
             self.page.wait_for_timeout(40)
-        raise AssertionError(f"still not {ask}; the page shows {self.page.evaluate(_SETTLED)}")
+        raise AssertionError(f"still not {ask}; the page shows {self.page.evaluate(_SHOWN)}")
 
     def settle(self) -> None:
         """Every edit is answered, frame and mask are drawn."""
@@ -38,7 +38,7 @@ class Screen:
 
     def shown(self) -> dict[str, Any]:
         """Frame, object, version, scale."""
-        return self.page.evaluate(_SETTLED)
+        return self.page.evaluate(_SHOWN)
 
     def labels(self) -> np.ndarray:
         """Labels on the canvas, H×W; zeros where the frame has no mask."""

@@ -8,7 +8,12 @@ def test_everything_is_done_by_keys(annotating, open_screen, expected):
         screen.go(8)
         screen.page.keyboard.press("f")
         points = []
-        for moves in (["Alt+Shift+ArrowRight"] * 14, ["Alt+Shift+ArrowUp"] * 9, ["Alt+Shift+ArrowRight"] * 9, ["Alt+Shift+ArrowDown"] * 12):
+        for moves in (
+            ["Alt+Shift+ArrowRight"] * 14,
+            ["Alt+Shift+ArrowUp"] * 9,
+            ["Alt+Shift+ArrowRight"] * 9,
+            ["Alt+Shift+ArrowDown"] * 12,
+        ):
             for move in [*moves, "Alt+ArrowRight"]:
                 screen.page.keyboard.press(move)
             screen.press("Enter")
@@ -48,7 +53,7 @@ def test_every_control_has_a_name(annotating, open_screen):
     with open_screen(annotating.address) as screen:
         nameless = screen.page.evaluate(
             """() => [...document.querySelectorAll("button, a[href], input, [role=slider], [role=application]")]
-              .filter((one) => !(one.getAttribute("aria-label") || one.textContent.trim() || one.labels?.length
+              .filter((one) => !one.closest('[hidden]') && !(one.getAttribute("aria-label") || one.textContent.trim() || one.labels?.length
                 || one.getAttribute("aria-labelledby")))
               .map((one) => one.outerHTML)"""
         )
