@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("datasets",),
     ("annotation", "propagation", "evaluation"),
     ("training",),
-    ("pipeline", "export", "click_evaluation", "speed"),
+    ("pipeline", "export", "coco", "click_evaluation", "speed"),
     ("report",),
     ("web",),
     ("cli",),
