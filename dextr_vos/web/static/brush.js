@@ -31,7 +31,7 @@ export function paintSegment(labels, width, height, [ax, ay], [bx, by], radius, 
 const hundredths = (value) => Math.round(value * 100) / 100;
 
 export function createBrush(store, view, cache, edits, points) {
-  /** @type {{frame: number, object: number, erase: boolean, radius: number, path: [number, number][], labels: Uint8Array}|null} */
+  /** @type {{frame: number, object: number, whose: Promise<number|null>, erase: boolean, radius: number, path: [number, number][], labels: Uint8Array}|null} */
   let stroke = null;
   edits.setStroking((frame) => stroke?.frame === frame);
 
@@ -52,17 +52,17 @@ export function createBrush(store, view, cache, edits, points) {
   return {
     active: () => stroke !== null,
 
-    async begin(cx, cy) {
+    begin(cx, cy) {
       const { frame, tool, radius } = store.get();
       const reason = refusal(store.get());
       if (reason) return toast(reason, "error");
       if (store.get().object === null && tool === "erase") return undefined;
-      const object = store.get().object ?? await points.object();
-      if (object === null) return undefined;
+      const whose = points.object();
+      const object = store.get().object ?? 1;
       const before = cache.mask(frame);
       const labels = before?.labels ? before.labels.slice() : new Uint8Array(view.imageWidth * view.imageHeight);
       const start = place(cx, cy);
-      stroke = { frame, object, erase: tool === "erase", radius, path: [start], labels };
+      stroke = { frame, object, whose, erase: tool === "erase", radius, path: [start], labels };
       paint(start, start);
       return undefined;
     },
@@ -76,12 +76,14 @@ export function createBrush(store, view, cache, edits, points) {
       paint(last, next);
     },
 
-    end() {
+    async end() {
       if (!stroke) return;
-      const { frame, object, path, radius, erase } = stroke;
+      const { frame, whose, path, radius, erase } = stroke;
       stroke = null;
+      const object = store.get().object ?? await whose;
+      if (object === null) return cache.spoil(frame);
       const rounded = path.map(([x, y]) => [hundredths(x + 0.5), hundredths(y + 0.5)]);
-      edits.stroke(frame, object, rounded, radius, erase);
+      return edits.stroke(frame, object, rounded, radius, erase);
     },
 
     /** Give the stroke up. */

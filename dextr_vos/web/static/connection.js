@@ -33,8 +33,10 @@ export function createConnection(store, cache) {
 
   function jobEnded(before, server) {
     if (!before.job || server.job || !server.last_job) return;
-    const { outcome, message } = server.last_job;
-    toast(message, outcome === "failed" ? "error" : "note");
+    const { kind, outcome, message } = server.last_job;
+    const subject = kind === "export" ? "Export" : "Propagation";
+    const sentence = outcome === "done" ? `${subject} ${message}` : message[0].toUpperCase() + message.slice(1);
+    toast(sentence, outcome === "failed" ? "error" : "note");
   }
 
   async function fetchState() {
@@ -90,16 +92,14 @@ export function createConnection(store, cache) {
 
   /** The server does not answer: say so and try again until it does. */
   function lost(error) {
-    if (error instanceof Refused) {
-      if (error.status === 403) store.set({ online: false, lost: error.message });
-      else toast(error.message, "error");
-      return;
-    }
-    if (!(error instanceof Offline)) throw error;
+    // A server that was started anew knows this page no more. Once its new address is open in this browser, it does.
+    const shutOut = error instanceof Refused && error.status === 403;
+    if (error instanceof Refused && !shutOut) return void toast(error.message, "error");
+    if (!shutOut && !(error instanceof Offline)) throw error;
     events?.close();
     events = null;
     if (store.get().online) announce("The server does not answer. Trying again.");
-    store.set({ online: false });
+    store.set({ online: false, lost: shutOut ? error.message : null });
     if (!retry) retry = window.setTimeout(comeBack, RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]);
     tries += 1;
   }

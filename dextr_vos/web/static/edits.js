@@ -50,7 +50,7 @@ export function createEdits(store, cache, connection, activity) {
         await accept(edit, answer);
         edit.done(answer);
       } catch (error) {
-        if (error instanceof Offline) await waitFor(edit, error);
+        if (error instanceof Offline || error.status === 403) await waitFor(edit, error);
         else await drop(edit, error);
       }
       store.set({ pending: queue.length });
@@ -64,8 +64,8 @@ export function createEdits(store, cache, connection, activity) {
     await connection.back();
     edit.sent = false;
     if (edit.twice || (store.get().server?.version ?? 0) <= edit.version) return;
-    // The server had taken it, only its answer was lost.
     queue.shift();
+    toast("The line broke while a change was on its way. It may be missing: look, and do it again if it is.", "error");
     edit.done(null);
   }
 
@@ -76,8 +76,7 @@ export function createEdits(store, cache, connection, activity) {
     toast(error instanceof Refused ? error.message : "The page could not take the server's answer.", "error");
     if (!(error instanceof Refused)) console.error(error);
     edit.done(null);
-    if (error instanceof Refused && error.status === 403) connection.lost(error);
-    else await connection.fetchState().catch(connection.lost);
+    await connection.fetchState().catch(connection.lost);
   }
 
   function forgetDraft(edit) {

@@ -5,7 +5,7 @@ import { el, make, setAttribute, setText } from "./dom.js";
 import { keyframesOf } from "./state.js";
 
 const PHASES = {
-  starting: "Getting ready", training: "Learning from the keyframes", segmenting: "Cutting out every frame",
+  starting: "Getting ready", "getting ready": "Getting ready", training: "Learning from the keyframes", segmenting: "Cutting out every frame",
   writing: "Writing masks", stopping: "Stopping",
 };
 

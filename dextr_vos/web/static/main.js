@@ -1,7 +1,5 @@
 /** Puts the page together. Nothing else happens on import; what a part does stands in its own module. */
 import { createActivity } from "./activity.js";
-import { toast } from "./announce.js";
-import { Refused } from "./api.js";
 import { createBrush } from "./brush.js";
 import { createCache } from "./cache.js";
 import { createConnection } from "./connection.js";
@@ -186,7 +184,6 @@ async function open() {
       setText(el("stage-empty"), "There are no pictures in this folder yet.");
     }
   } catch (error) {
-    if (error instanceof Refused) toast(error.message, "error");
     connection.lost(error);
   }
 }

@@ -8,6 +8,8 @@ const PICK = 9;
 
 export function createPoints(store, view, edits) {
   let nudged = 0;
+  /** @type {Promise<number|null>|null} the first object on its way; quick clicks share it */
+  let making = null;
 
   function allowed() {
     const reason = refusal(store.get());
@@ -27,12 +29,16 @@ export function createPoints(store, view, edits) {
   }
 
   /** The object to work on; the first one is made when there is none. */
-  async function object() {
+  function object() {
     const { object: id } = store.get();
-    if (id !== null) return id;
-    const answer = await edits.addObject();
-    if (answer) store.set({ object: answer.id });
-    return answer?.id ?? null;
+    if (id !== null) return Promise.resolve(id);
+    making ??= edits.addObject().then((answer) => {
+      making = null;
+      const made = answer?.id ?? store.get().object;
+      if (made !== null) store.set({ object: made });
+      return made;
+    });
+    return making;
   }
 
   async function add(pixel) {

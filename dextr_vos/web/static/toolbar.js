@@ -63,7 +63,7 @@ export function createToolbar(store, view, actions) {
     offline.hidden = online;
     if (!online) {
       const kept = pending ? ` ${pending === 1 ? "One change waits" : `${pending} changes wait`} here and will be sent.` : "";
-      setText(offline, lost ? `${lost} Open the address that dextr-vos annotate printed.${kept}`
+      setText(offline, lost ? `The server was started anew. Open the address that dextr-vos annotate printed now, in this browser.${kept}`
         : `The server does not answer. Trying again by itself.${kept}`);
     }
     el("banner-readonly").hidden = !server?.readonly;

@@ -16,15 +16,21 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-
 from web.browser.screen import Screen
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-_FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 _SECONDS_TO_START = 90
+# What keeps a run short where it matters that it is made, not how well.
+SHORT = ("--max-steps", "12")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

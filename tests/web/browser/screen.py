@@ -13,7 +13,7 @@ Pixel = tuple[int, int]
 _SHOWN = "() => dextrVos.shown()"
 _LABELS = """() => { const labels = dextrVos.labels(), { size } = dextrVos.shown();
   if (!labels) return null;
-  let text = ""; for (const label of labels) text += String.fromCharCode(label); return [btoa(text), size]; }"""
+  let text = ""; for (const one of labels) text += String.fromCharCode(one); return [btoa(text), size]; }"""
 
 
 class Screen:
@@ -63,21 +63,23 @@ class Screen:
             self.page.mouse.click(x, y, button=button)
             self.settle()
 
-    def drag(self, *pixels: Pixel) -> None:
+    def drag(self, *pixels: Pixel, settle: bool = True) -> None:
         """Press on the first pixel, go over the others, let go on the last."""
         self.page.mouse.move(*self.where(pixels[0]))
         self.page.mouse.down()
         for pixel in pixels[1:]:
             self.page.mouse.move(*self.where(pixel), steps=4)
         self.page.mouse.up()
-        self.settle()
+        if settle:
+            self.settle()
 
-    def press(self, *keys: str) -> None:
+    def press(self, *keys: str, settle: bool = True) -> None:
         """Press keys, waiting after each."""
         for key in keys:
             self.page.keyboard.press(key)
             self.page.wait_for_timeout(30)
-            self.settle()
+            if settle:
+                self.settle()
 
     def go(self, index: int) -> None:
         """Go to a frame by its number field, as a person types it."""

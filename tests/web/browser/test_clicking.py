@@ -1,4 +1,4 @@
-"""Clicks, drags and strokes in a real browser: what is painted is what the segmenter makes of the very same pixels."""
+"""Clicks, drags and strokes in a real browser: what is painted is what the segmenter makes of them."""
 
 import numpy as np
 import pytest
