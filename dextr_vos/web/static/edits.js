@@ -26,8 +26,7 @@ export function createEdits(store, cache, connection, activity) {
     }
     const last = queue[queue.length - 1];
     if (edit.live && last && !last.sent && last.kind === "points" && last.path === edit.path) {
-      const { merge } = last.body;
-      last.body = { points: edit.body.points, active_ms: last.body.active_ms + edit.body.active_ms, ...(merge ? { merge } : {}) };
+      last.body = { points: edit.body.points, active_ms: last.body.active_ms + edit.body.active_ms };
       return last.promise;
     }
     edit.promise = new Promise((done) => { edit.done = done; });
@@ -106,11 +105,11 @@ export function createEdits(store, cache, connection, activity) {
     setStroking(ask) { stroking = ask; },
     waiting: () => queue.length,
 
-    /** Replace the points of an object; `live`: it goes on from the move before. */
+    /** Replace the points of an object; `live`: it goes on from the move before, which need not be sent any more. */
     points(frame, object, points, live = false) {
       const drafts = store.get().drafts.set(keyOf(frame, object), points);
       store.set({ drafts });
-      const body = { points, active_ms: activity.take(), ...(live ? { merge: true } : {}) };
+      const body = { points, active_ms: activity.take() };
       return push({ path: onObject(frame, object, "points"), body, frame, object, kind: "points", live, twice: true });
     },
     stroke(frame, object, path, radius, erase) {
