@@ -7,6 +7,7 @@ import rich_click as click
 
 if TYPE_CHECKING:
     from dextr_vos.web.engine import Engine
+    from dextr_vos.web.folder_desk import FolderDesk
 
 _OF_SIMULATE = ("frames", "jitter", "seed")
 _OF_PAGE = ("host", "port", "no_open")
@@ -196,9 +197,37 @@ def _serve_clip(clip: Path, out: Path, engine: "Engine", host: str, port: int | 
 
 def _serve_folder(config: Path, engine: "Engine", host: str, port: int | None, no_open: bool) -> None:
     """The page on separate pictures."""
-    from dextr_vos.errors import InputError
+    from dextr_vos.annotation.document import timestamp
+    from dextr_vos.holder import claim
+    from dextr_vos.web.folder_desk import WORK, FolderDesk
+    from dextr_vos.web.folder_settings import read_folder_settings
+    from dextr_vos.web.serve import serve
 
-    raise InputError("not yet")
+    settings = read_folder_settings(config)
+    claimed = claim(settings.required.destination / WORK, timestamp())
+    try:
+        readonly = None if claimed.lock else f"{claimed.held_by}; here it can be looked at only"
+        desk = FolderDesk(settings, engine, readonly)
+        if readonly is not None:
+            click.echo(readonly, err=True)
+        elif settings.admin.reset_progress:
+            _reset(desk, settings.required.source)
+        serve(desk, host=host, port=port, open_browser=not no_open, tell=_tell)
+    finally:
+        claimed.release()
+
+
+def _reset(desk: "FolderDesk", source: Path) -> None:
+    """Forget all progress, if that is meant."""
+    count = len(desk.session.pictures.names)
+    question = f"{source}: forget the progress of all {count} pictures, clicks and half-done masks included?"
+    try:
+        meant = click.confirm(question, default=False, err=True)
+    except click.Abort:  # nobody is there to be asked
+        meant = False
+    if meant:
+        desk.reset()
+        click.echo("All pictures are open again; masks that were written stay.")
 
 
 def _tell(address: str) -> None:

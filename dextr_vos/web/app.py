@@ -66,7 +66,7 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def broken(request: Request, fault: RequestValidationError) -> Response:
         first = fault.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if part not in ("body", "path")) or "the request"
+        place = ".".join(str(part) for part in first["loc"][1:]) or "the request"
         return JSONResponse({"error": f"{place}: {first['msg']}"}, 400)
 
     @app.exception_handler(HTTPException)

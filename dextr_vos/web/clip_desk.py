@@ -156,6 +156,10 @@ class ClipDesk:
         """See `Desk`."""
         raise only_for_folders()
 
+    def look_around(self) -> None:
+        """See `Desk`."""
+        self.session.refresh()
+
     def close(self) -> None:
         """See `Desk`."""
         self.session.events.close()

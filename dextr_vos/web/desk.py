@@ -46,6 +46,10 @@ class Desk(Protocol):
         """Forget all progress."""
         ...
 
+    def look_around(self) -> None:
+        """See whether anything has changed that nobody did through this server."""
+        ...
+
     def close(self) -> None:
         """End all work; nothing is lost."""
         ...

@@ -72,9 +72,9 @@ class Events:
             version: tells it.
         """
         listener = _Listener(asyncio.get_running_loop())
-        listener.version = version()
         with self._lock:
             self._listeners.add(listener)
+        listener.version = version()
         told_job = 0.0
         try:
             while not self._closed:

@@ -77,6 +77,11 @@ class PictureFiles:
         self._store = Store()
         self._sizes: dict[str, tuple[int, int]] = {}
 
+    def add(self, files: Sequence[Path]) -> None:
+        """More pictures, after those there are."""
+        self.files += files
+        self._names += [file.name for file in files]
+
     @property
     def names(self) -> Sequence[str]:
         """One a picture."""

@@ -16,6 +16,7 @@ from dextr_vos.annotation.document import (
     default_name,
     load_annotations,
 )
+from dextr_vos.errors import InputError
 from dextr_vos.files import write_text
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import Labels, object_ids, read_labels
@@ -45,7 +46,7 @@ class SavedDocument:
 
     def __init__(self, workspace: Workspace, pictures: Pictures, writable: bool = True) -> None:
         self.workspace, self._pictures, self._writable = workspace, pictures, writable
-        self._index = {name: index for index, name in enumerate(pictures.names)}
+        self._places: dict[str, int] = {}
         folder = workspace.path / "history"
         self.layers = LayerStore(folder / "layers")
         self.history = History(folder / "journal.jsonl", writable)
@@ -111,7 +112,7 @@ class SavedDocument:
         """The document with the layers of a keyframe's objects known; those that are not are in its mask."""
         document = self.document if document is None else document
         keyframe = document.keyframes.get(name)
-        if keyframe is None or not keyframe.objects or name not in self._index or name in self._checked:
+        if keyframe is None or not keyframe.objects or self._place(name) is None or name in self._checked:
             return document
         labels = self.labels(name)
         drawn = self._drawn(document, name)
@@ -151,7 +152,28 @@ class SavedDocument:
 
     def size_hw(self, name: str) -> tuple[int, int]:
         """Height and width of a frame."""
-        return self._pictures.size_hw(self._index[name])
+        place = self._place(name)
+        if place is None:
+            raise InputError(f"there is no picture '{name}' any more")
+        return self._pictures.size_hw(place)
+
+    def start_anew(self) -> None:
+        """Forget all annotations; the document is kept aside, and the layers until the next session."""
+        text = self._text()
+        if text is not None:
+            write_text(self.workspace.path / "annotations-before-reset.json", text)
+        self.history.begin_anew()
+        for name in self.document.keyframes:
+            self.workspace.keyframe(name).unlink(missing_ok=True)
+        write_text(self.workspace.annotations, as_text(NO_ANNOTATIONS))
+        self.document, self.digests = NO_ANNOTATIONS, {}
+        self._checked.clear()
+
+    def _place(self, name: str) -> int | None:
+        """Index of a picture; there may be more of them than there were."""
+        if name not in self._places:
+            self._places = {each: index for index, each in enumerate(self._pictures.names)}
+        return self._places.get(name)
 
     def _move(self, kind: str, change: Change | None) -> Change | None:
         if change is None:
@@ -185,7 +207,7 @@ class SavedDocument:
             self.digests.pop(name, None)
             self._checked.discard(name)
             return
-        drawn = self._drawn(document, name) if name in self._index else None
+        drawn = self._drawn(document, name) if self._place(name) is not None else None
         if drawn is None:  # no layers are known: the mask is what it is
             return
         write_bytes(path, labels_png(drawn))
@@ -242,7 +264,7 @@ class SavedDocument:
         after = self.document
         folder = self.workspace.keyframes
         files = {path.stem for path in folder.glob("*.png") if path.name[0] != "."}
-        for name in sorted(files & set(self._index) - set(after.keyframes)):
+        for name in sorted(files & set(self._pictures.names) - set(after.keyframes)):
             labels = read_labels(self.workspace.keyframe(name), self.size_hw(name))
             after = _with_entries(after, object_ids(labels))
             layers = {number: self.layers.put(labels == number) for number in object_ids(labels)}

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 FIRST_PORT = 8710
 _PORTS_TRIED = 30
 _SECONDS_TO_END = 3
+SECONDS_BETWEEN_LOOKS = 2.0
 
 
 class _Server(uvicorn.Server):
@@ -84,15 +85,26 @@ def serve(
         ws="none",
     )
     server = _Server(config, desk.session.events.close, started)
+    ended = threading.Event()
+    threading.Thread(target=_look_around, args=(desk, ended), daemon=True).start()
     before = signal.signal(signal.SIGTERM, _as_ctrl_c)  # uvicorn raises it again once it has ended
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
         log.debug("ended by Ctrl-C")
     finally:
+        ended.set()
         signal.signal(signal.SIGTERM, before)
         desk.close()
         listening.close()
+
+
+def _look_around(desk: Desk, ended: threading.Event) -> None:
+    while not ended.wait(SECONDS_BETWEEN_LOOKS):
+        try:
+            desk.look_around()
+        except (InputError, OSError) as fault:
+            log.warning("%s", fault)
 
 
 def _as_ctrl_c(kind: int, frame: FrameType | None) -> None:
