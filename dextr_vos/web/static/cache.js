@@ -13,10 +13,11 @@ const FRAME_PIXELS = 80e6;
 const MASK_PIXELS = 50e6;
 const EMPTY = { width: 0, height: 0, labels: null, source: null };
 
+/** A bounded map: what was used longest ago goes first. */
 class Shelf {
-  constructor(limit, drop = () => {}) {
+  /** @param {number} limit pixels of all items together */
+  constructor(limit) {
     this.limit = limit;
-    this.drop = drop;
     this.items = new Map();
     this.pixels = 0;
   }
@@ -45,7 +46,6 @@ class Shelf {
     if (!item) return;
     this.items.delete(key);
     this.pixels -= item.width * item.height;
-    this.drop(item);
   }
 }
 

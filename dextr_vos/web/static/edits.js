@@ -3,8 +3,9 @@
  * sent when it is back; a point that moves on before it was sent replaces the move before.
  *
  * @typedef {{path: string, body: any, frame?: number, object?: number, kind?: string, live?: boolean,
- *   twice?: boolean, sent?: boolean, version?: number, done: Function, failed: Function}} Edit
- *   twice: sending it twice does the same as once
+ *   twice?: boolean, spoils?: boolean, sent?: boolean, version?: number, promise?: Promise<any>, done?: Function}} Edit
+ *   live: goes on from the edit before; twice: sending it twice does the same as once; spoils: other frames' masks
+ *   may be other ones after it
  */
 import { announce, toast } from "./announce.js";
 import { Offline, post, Refused } from "./api.js";
@@ -18,7 +19,10 @@ export function createEdits(store, cache, connection, activity) {
 
   const keyOf = (frame, object) => `${frame}:${object}`;
 
-  /** @returns {Promise<any>} the server's answer */
+  /**
+   * @param {Edit} edit
+   * @returns {Promise<any>} the server's answer; null where there is none
+   */
   function push(edit) {
     if (store.get().server?.readonly) {
       toast(store.get().server.readonly, "error");

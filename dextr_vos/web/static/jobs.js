@@ -5,7 +5,7 @@ import { el, make, setAttribute, setText } from "./dom.js";
 import { keyframesOf } from "./state.js";
 
 const PHASES = {
-  starting: "Getting ready", "getting ready": "Getting ready", training: "Learning from the keyframes", segmenting: "Cutting out every frame",
+  starting: "Getting ready", "getting ready": "Getting ready", training: "Learning", segmenting: "Cutting out",
   writing: "Writing masks", stopping: "Stopping",
 };
 
@@ -105,6 +105,7 @@ export function createJobs(store, connection, navigation) {
 export function duration(seconds) {
   if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${String(Math.round(seconds % 60)).padStart(2, "0")} s`;
+  if (minutes < 2) return `${minutes} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
+  if (minutes < 60) return `${Math.round(seconds / 60)} min`;
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 }

@@ -3,7 +3,7 @@ import { clamp, el } from "./dom.js";
 
 export function createPointer(store, view, points, brush, stage) {
   const hud = el("hud");
-  /** @type {{kind: "pan"|"point"|"new"|"stroke", x: number, y: number, index?: number, moved?: boolean}|null} */
+  /** @type {{kind: "pan"|"point"|"new"|"stroke", x: number, y: number, index?: number, moved?: boolean, last?: string}|null} */
   let gesture = null;
   let space = false;
   let panned = false;
@@ -26,6 +26,7 @@ export function createPointer(store, view, points, brush, stage) {
     else delete hud.dataset.cursor;
   }
 
+  /** Where the pointer is now, for whoever draws it. */
   function point(x, y, over) {
     const panning = gesture?.kind === "pan" || space || store.get().tool === "hand";
     store.set({ pointer: { x, y, over: over !== null, panning, dragging: gesture?.kind === "point" } });

@@ -38,6 +38,11 @@ export const START = {
   /** @type {Job|null} */ job: null,
   /** @type {Set<number>} frames made by the run that is going on */ made: new Set(),
   filter: "all",
+  // Moments: that something happened, for those who have to draw it.
+  /** a picture or mask has come */ arrived: 0,
+  /** zoom, place or size of the picture have changed */ viewed: 0,
+  /** a stroke has painted into the labels */ strokes: 0,
+  /** an edit has been answered */ answered: 0,
 };
 
 /** @returns a store: `get`, `set` (listeners run once, after the current task), `on`. */
