@@ -132,7 +132,7 @@ class _NewMasks:
 
 def _export(work: dict[str, Any], tell: Tell, stop_asked: Callable[[], bool]) -> str:
     """Write one kind of export."""
-    from dextr_vos.web.exports import write_export
+    from dextr_vos.web.make_exports import write_export
 
     def on_frame(done: int, total: int) -> None:
         tell({"phase": "writing", "done": done, "total": total})
