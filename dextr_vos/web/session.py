@@ -6,7 +6,7 @@ Whoever looks takes values that never change, so that looking never waits for a 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -123,6 +123,7 @@ class Session:
         Raises:
             InputError: unknown frame or object, a locked frame, or points that cannot be used.
         """
+        arrived = time.monotonic()
         name, size_hw = self._name(index), self.pictures.size_hw(index)
         with self._editing:
             entry = edits.entry_of(self.document, number)
@@ -150,9 +151,10 @@ class Session:
                     kept = clicked.model_copy(update={"points": ()})
                     after = edits.with_clicked(after, name, number, kept)
             label = f"{_what_points(earlier, stamped)} on {entry.name}, frame {name}"
-            move = self._moved(index, number, points_xy(earlier).tolist(), array.tolist())
+            move = _moved((index, number), points_xy(earlier).tolist(), array.tolist(), arrived)
             self._commit(after, label, index, before, (name, number, active_ms), amends=self._goes_on(move))
-            self._move = move
+            # from its end on, so that only the person's own pause counts, however long the mask took
+            self._move = None if move is None else replace(move, at=time.monotonic())
 
     def stroke(
         self,
@@ -354,19 +356,22 @@ class Session:
             return None
         return told.st_mtime_ns, told.st_size
 
-    def _moved(self, index: int, number: int, earlier: list[list[int]], now: list[list[int]]) -> _Move | None:
-        """The one point that another place was given to, if that is all that happened."""
-        if len(earlier) != len(now):
-            return None
-        other = [place for place, pair in enumerate(zip(earlier, now, strict=True)) if pair[0] != pair[1]]
-        return _Move(index, number, other[0], time.monotonic()) if len(other) == 1 else None
-
     def _goes_on(self, move: _Move | None) -> bool:
         last = self._move
         if move is None or last is None:
             return False
         same = (move.frame, move.number, move.point) == (last.frame, last.number, last.point)
         return same and move.at - last.at < _SECONDS_OF_ONE_MOVE
+
+
+def _moved(
+    where: tuple[int, int], earlier: list[list[int]], now: list[list[int]], arrived: float
+) -> _Move | None:
+    """The one point of a frame and object that another place was given to, if that is all that happened."""
+    if len(earlier) != len(now):
+        return None
+    other = [place for place, pair in enumerate(zip(earlier, now, strict=True)) if pair[0] != pair[1]]
+    return _Move(*where, other[0], arrived) if len(other) == 1 else None
 
 
 def _what_points(earlier: Sequence[object], now: Sequence[object]) -> str:

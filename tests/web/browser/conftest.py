@@ -60,7 +60,10 @@ def browser() -> Iterator[Any]:
 class Server:
     """`dextr-vos annotate` in a process of its own."""
 
-    def __init__(self, *arguments: str | Path) -> None:
+    def __init__(self, *arguments: str | Path, out: Path | None = None) -> None:
+        if out is not None:
+            arguments = (*arguments, "--out", out)
+        self.out = out
         command = [sys.executable, "-m", "dextr_vos", "annotate", "--no-open", *map(str, arguments)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
         self.lines: list[str] = []
@@ -136,7 +139,7 @@ def _frames(root: Path, folder: Path, indices: range, size: tuple[int, int] | No
 @pytest.fixture(scope="session")
 def annotating(browser: Any, real_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server on the real clip; every test keeps to frames of its own."""
-    server = Server(real_clip, "--out", tmp_path_factory.mktemp("annotating") / "work")
+    server = Server(real_clip, out=tmp_path_factory.mktemp("annotating") / "work")
     yield server
     server.stop()
 

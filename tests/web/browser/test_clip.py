@@ -16,7 +16,7 @@ ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
 
 @pytest.fixture(scope="module")
 def working(small_clip, tmp_path_factory):
-    server = Server(small_clip, "--out", tmp_path_factory.mktemp("clip") / "work", *SHORT)
+    server = Server(small_clip, *SHORT, out=tmp_path_factory.mktemp("clip") / "work")
     yield server
     server.stop()
 

@@ -9,7 +9,7 @@ ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
 
 def test_after_kill_9_all_is_there_and_what_was_done_meanwhile_is_sent(small_clip, open_screen, tmp_path):
     out = tmp_path / "work"
-    server = Server(small_clip, "--out", out)
+    server = Server(small_clip, out=out)
     with open_screen(server.address) as screen:
         try:
             screen.click(*ENDS)
@@ -24,7 +24,7 @@ def test_after_kill_9_all_is_there_and_what_was_done_meanwhile_is_sent(small_cli
         assert "not saved" in screen.test_id("saved").inner_text()
 
         port = server.address.split(":")[2].split("/")[0]
-        server = Server(small_clip, "--out", out, "--port", port)
+        server = Server(small_clip, "--port", port, out=out)
         try:
             with open_screen(server.address) as other:
                 assert np.array_equal(other.labels(), made)
@@ -54,14 +54,13 @@ def test_the_page_comes_back_by_itself(annotating, open_screen):
         assert (screen.server_mask(10)[50, 200:261] == 1).all()
 
 
-def test_a_second_server_shows_everything_and_changes_nothing(small_clip, open_screen, tmp_path):
-    first = Server(small_clip, "--out", tmp_path / "work")
-    second = Server(small_clip, "--out", tmp_path / "work")
+def test_a_second_server_shows_everything_and_changes_nothing(annotating, real_clip, open_screen):
+    second = Server(real_clip, out=annotating.out)
     try:
         with open_screen(second.address) as screen:
             banner = screen.test_id("banner-readonly")
             assert banner.is_visible()
-            assert str(first.process.pid) in banner.inner_text()
+            assert str(annotating.process.pid) in banner.inner_text()
             before = screen.state()
             screen.click((100, 100))
             screen.press("b")
@@ -70,14 +69,13 @@ def test_a_second_server_shows_everything_and_changes_nothing(small_clip, open_s
             assert screen.state()["version"] == before["version"]
             assert screen.state()["keyframes"] == before["keyframes"]
             refused = screen.page.evaluate(
-                "() => fetch('/api/undo', {method: 'POST', body: '{}'})"
+                "() => fetch('/api/undo', {method: 'POST'})"
                 ".then(async (answer) => [answer.status, (await answer.json()).error])"
             )
             assert refused[0] == 409
             assert refused[1]
     finally:
         second.stop()
-        first.stop()
 
 
 def test_without_the_token_there_is_no_page(annotating, browser):
