@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from dextr_vos.web.folder_desk import FolderDesk
 
 _OF_SIMULATE = ("frames", "jitter", "seed")
-_OF_PAGE = ("host", "port", "no_open")
+_OF_PAGE = ("host", "port", "no_open", "max_steps")
 
 
 @click.command(short_help="Clicks on keyframes to masks, in the browser or from a file.")
@@ -25,6 +25,11 @@ _OF_PAGE = ("host", "port", "no_open")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The page: address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The page: port; else the first that is free.")
 @click.option("--no-open", is_flag=True, help="The page: print its address only.")
+@click.option(
+    "--max-steps",
+    type=click.IntRange(min=1),
+    help="The page: steps of learning when it propagates, in place of the network's own limit.",
+)
 @click.option(
     "--clicks",
     type=click.Path(path_type=Path),
@@ -65,6 +70,7 @@ def command(
     host: str,
     port: int | None,
     no_open: bool,
+    max_steps: int | None,
     clicks: Path | None,
     simulate: Path | None,
     frames: str,
@@ -98,6 +104,8 @@ def command(
     if config is not None:
         if clip is not None or out is not None or by_file:
             raise ConfigError(f"{config} names the pictures and where masks go; give nothing beside --config")
+        if max_steps is not None:
+            raise ConfigError("--max-steps is for propagating a clip; leave it out with --config")
         _serve_folder(config, _engine(engine, weights, device), host, port, no_open)
         return
     if clip is None or out is None:
@@ -105,7 +113,7 @@ def command(
     if by_file:
         _make_masks(clip, out, clicks, simulate, (frames, jitter, seed), (engine, weights, device))
     else:
-        _serve_clip(clip, out, _engine(engine, weights, device), host, port, no_open)
+        _serve_clip(clip, out, _engine(engine, weights, device), (host, port, no_open), max_steps, device)
 
 
 def _given(options: tuple[str, ...]) -> list[str]:
@@ -163,22 +171,33 @@ def _make_masks(
 
 
 def _engine(engine: str | None, weights: Path | None, device: str) -> "Engine":
-    """The segmenter, to be loaded while the page opens."""
+    """The segmenter, in a process of its own, to be loaded while the page opens."""
     from dextr_vos.annotation.engines import ENGINES, make_segmenter
     from dextr_vos.web.engine import Engine
+    from dextr_vos.web.segmenter_process import ProcessSegmenter
 
-    if weights is not None or (engine or ENGINES[0]) != ENGINES[0]:
-        made = make_segmenter(engine, weights, device)  # what is wrong with it is told before the page opens
+    if engine == "grabcut":
+        made = make_segmenter(engine, weights, device)
         return Engine(made.name, lambda: made)
-    return Engine(ENGINES[0], lambda: make_segmenter(engine, weights, device))
+    if weights is not None or (engine or ENGINES[0]) != ENGINES[0]:
+        loaded = ProcessSegmenter(engine, weights, device)  # what is wrong is told before the page opens
+        return Engine(loaded.name, lambda: loaded)
+    return Engine(ENGINES[0], lambda: ProcessSegmenter(engine, weights, device))
 
 
-def _serve_clip(clip: Path, out: Path, engine: "Engine", host: str, port: int | None, no_open: bool) -> None:
+def _serve_clip(
+    clip: Path,
+    out: Path,
+    engine: "Engine",
+    served: tuple[str, int | None, bool],
+    max_steps: int | None,
+    device: str,
+) -> None:
     """The page on a clip."""
     from dextr_vos.annotation.document import timestamp
     from dextr_vos.frames import open_clip
     from dextr_vos.holder import claim
-    from dextr_vos.web.clip_desk import ClipDesk
+    from dextr_vos.web.clip_desk import ClipDesk, Propagation
     from dextr_vos.web.serve import serve
     from dextr_vos.workspace import Workspace
 
@@ -187,9 +206,11 @@ def _serve_clip(clip: Path, out: Path, engine: "Engine", host: str, port: int | 
     claimed = claim(out, timestamp())
     try:
         readonly = None if claimed.lock else f"{claimed.held_by}; here it can be looked at only"
-        desk = ClipDesk(opened, Workspace(out), engine, readonly=readonly)
+        propagation = Propagation(max_steps=max_steps, device=device)
+        desk = ClipDesk(opened, Workspace(out), engine, propagation, readonly)
         if readonly is not None:
             click.echo(readonly, err=True)
+        host, port, no_open = served
         serve(desk, host=host, port=port, open_browser=not no_open, tell=_tell)
     finally:
         claimed.release()

@@ -163,6 +163,7 @@ class ClipDesk:
     def close(self) -> None:
         """See `Desk`."""
         self.session.events.close()
+        self.session.engine.close()
         self.jobs.close()
 
     @property

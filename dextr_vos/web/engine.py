@@ -1,4 +1,4 @@
-"""The segmenter, loaded while the page is opening: PyTorch takes seconds to import, the page should not."""
+"""The segmenter, loaded while the page is opening, which takes seconds; the page should not."""
 
 import threading
 from collections.abc import Callable
@@ -35,6 +35,12 @@ class Engine:
             raise self._fault
         assert self._segmenter is not None
         return self._segmenter
+
+    def close(self) -> None:
+        """Let go of what the segmenter holds."""
+        close = getattr(self._segmenter, "close", None)
+        if close is not None:
+            close()
 
     def _run(self) -> None:
         try:

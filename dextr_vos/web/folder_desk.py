@@ -142,6 +142,7 @@ class FolderDesk:
     def close(self) -> None:
         """See `Desk`."""
         self.session.events.close()
+        self.session.engine.close()
 
     def _begin(self) -> None:
         """The first session: pictures whose masks are there already are done."""
