@@ -2,7 +2,6 @@
 
 import base64
 import logging
-import mimetypes
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from dextr_vos.errors import DextrVosError, InputError
 from dextr_vos.web import bodies
 from dextr_vos.web.desk import ConflictError, Desk
 from dextr_vos.web.guard import COOKIE, Guard, cookie_with, has_cookie, same
+from dextr_vos.web.page_files import PageFiles
 from dextr_vos.web.session import ReadOnlyError
 from dextr_vos.web.timing import time_summary
 
@@ -82,12 +82,10 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _add_page(app: FastAPI, token: str, static: Path) -> None:
-    files = {
-        path.relative_to(static).as_posix(): path for path in sorted(static.rglob("*")) if path.is_file()
-    }
+    files = PageFiles(static)
 
     @app.get("/")
-    def page(request: Request) -> Response:
+    async def page(request: Request) -> Response:
         cookies = request.headers.get("cookie", "")
         given = request.query_params.get("token")
         if given is not None and same(given, token):
@@ -96,15 +94,13 @@ def _add_page(app: FastAPI, token: str, static: Path) -> None:
             return answer
         if not has_cookie(cookies, token):
             return HTMLResponse(_LOCKED_OUT, 403)
-        return FileResponse(files["index.html"], headers={"cache-control": "no-cache"})
+        return files.answer(request, "index.html")
 
     @app.get("/static/{name:path}")
-    def file(name: str) -> Response:
+    async def file(request: Request, name: str) -> Response:
         if name not in files:
             raise HTTPException(404)
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        kind = "text/javascript" if name.endswith((".js", ".mjs")) else kind
-        return FileResponse(files[name], media_type=kind, headers={"cache-control": "no-cache"})
+        return files.answer(request, name)
 
 
 def _add_looking(app: FastAPI, desk: Desk) -> None:

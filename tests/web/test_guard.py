@@ -142,6 +142,8 @@ def test_no_path_is_taken_from_the_client(client, path):
 def test_static_files_are_those_there_were_at_the_start(client, tmp_path):
     assert client.get("/static/main.js", headers=HEADER).headers["content-type"].startswith("text/javascript")
     assert client.get("/static/more/a.css", headers=HEADER).status_code == 200
+    kept = client.get("/static/main.js", headers=HEADER).headers["etag"]
+    assert client.get("/static/main.js", headers={**HEADER, "If-None-Match": kept}).status_code == 304
     (tmp_path / "static" / "late.js").write_text("")
     assert client.get("/static/late.js", headers=HEADER).status_code == 404
 

@@ -9,7 +9,8 @@ from web.browser.conftest import SHORT, Server
 
 from dextr_vos.masks import read_labels
 
-FRAMES = 5
+FRAMES = 3
+LAST = FRAMES - 1
 # The scooter in the first of the small frames, clicked roughly.
 ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
 
@@ -43,19 +44,21 @@ def test_keyframe_propagate_correct_propagate_again_export(working, open_screen,
             screen.go(index)
             first.append(screen.labels())
         assert np.array_equal(first[0], clicked), "a keyframe keeps its own mask"
-        assert sum(mask.any() for mask in first[1:]) >= 3
+        assert sum(mask.any() for mask in first[1:]) == 2
 
-        screen.go(4)
+        screen.go(LAST)
         screen.press("b")
         screen.drag((20, 20), (40, 20))
         corrected = screen.labels()
         assert (corrected[20, 20:41] == 1).all()
-        assert np.array_equal(corrected[40:], first[4][40:]), "the rest of the mask is taken over as it was"
+        assert np.array_equal(corrected[40:], first[LAST][40:]), (
+            "the rest of the mask is taken over as it was"
+        )
         assert screen.state()["masks"]["stale"]
-        assert "4" in screen.state()["keyframes"]
+        assert str(LAST) in screen.state()["keyframes"]
         _propagate(screen)
         assert np.array_equal(screen.labels(), corrected), "a correction sticks"
-        assert screen.state()["suggested"] not in (0, 4)
+        assert screen.state()["suggested"] == 1
 
         masks = [screen.server_mask(index) for index in range(FRAMES)]
         _export(screen, tmp_path, masks)
@@ -83,18 +86,21 @@ def _export(screen, folder, masks):
     assert len(frames) == FRAMES
 
     from pycocotools import mask as run_length
+    from test_coco import numpy_1
 
     coco = json.loads(made["coco"].read_text(encoding="utf-8"))
     order = {image["id"]: place for place, image in enumerate(coco["images"])}
     for one in coco["annotations"]:
         mask = masks[order[one["image_id"]]]
-        assert np.array_equal(run_length.decode(one["segmentation"]), mask == one["category_id"])
+        with numpy_1():
+            decoded = run_length.decode(one["segmentation"])
+        assert np.array_equal(decoded, mask == one["category_id"])
     assert len(coco["annotations"]) == sum(mask.any() for mask in masks)
 
 
 def test_a_run_can_be_cancelled_and_shows_what_it_is_at(working, open_screen):
     with open_screen(working.address) as screen:
-        screen.go(2)
+        screen.go(1)
         screen.press("b")
         screen.drag((20, 30), (40, 30))
         screen.page.keyboard.press("Control+Enter")
