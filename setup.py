@@ -25,7 +25,7 @@ setup(
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],
     packages=find_packages(include=["dextr_vos", "dextr_vos.*"]),
-    package_data={"dextr_vos": ["py.typed", "weights/*.safetensors"]},
+    package_data={"dextr_vos": ["py.typed", "weights/*.safetensors", "web/static/*"]},
     python_requires=">=3.11",
     install_requires=[
         "torch>=2.6",
@@ -46,10 +46,20 @@ setup(
         "filelock>=3.12",
         "accelerate>=1.0",
         "pycocotools>=2.0.7",
+        "fastapi>=0.115",
+        "uvicorn>=0.30",
     ],
     extras_require={
         "tensorboard": ["tensorboard>=2.16"],
-        "dev": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "mypy>=1.11", "hypothesis>=6.100"],
+        "dev": [
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "hypothesis>=6.100",
+            "httpx>=0.27",
+            "playwright>=1.45",
+        ],
     },
     entry_points={"console_scripts": ["dextr-vos = dextr_vos.cli.main:main"]},
 )

@@ -75,16 +75,24 @@ def refuse_overwriting(target: Path, clip: Clip, masks: MaskFolder) -> None:
             raise InputError(f"{target} would be written over or among {source}; give another place")
 
 
-def overlay(image_rgb: ImageRgb, labels: Labels, opacity: float = 0.45) -> ImageRgb:
+Rgb = tuple[int, int, int]
+
+
+def overlay(
+    image_rgb: ImageRgb, labels: Labels, opacity: float = 0.45, given: Mapping[int, Rgb] | None = None
+) -> ImageRgb:
     """A frame with its objects tinted and outlined.
 
     Args:
         image_rgb: H×W×3 uint8.
         labels: H×W uint8; background and void are left as they are.
         opacity: of the tint, in [0, 1].
+        given: colours of objects by their numbers; the others have their own.
     """
     colours = voc_palette()
     colours[: len(_FIRST_COLOURS)] = _FIRST_COLOURS
+    for number, colour in (given or {}).items():
+        colours[number] = colour
     picture = image_rgb.copy()
     thickness = max(1, round(min(labels.shape) / 240))
     for number in object_ids(labels):
@@ -119,6 +127,7 @@ def write_overlay_video(
     masks: MaskFolder,
     opacity: float = 0.45,
     on_frame: Callable[[int, int], None] | None = None,
+    colours: Mapping[int, Rgb] | None = None,
 ) -> None:
     """Write an MP4 that browsers play: H.264, 4:2:0, index in front.
 
@@ -128,6 +137,7 @@ def write_overlay_video(
         masks: their masks.
         opacity: of the tint.
         on_frame: called with frames done and in all.
+        colours: of objects by their numbers; the others have their own.
 
     Raises:
         InputError: another suffix, or a mask of another size.
@@ -146,7 +156,7 @@ def write_overlay_video(
         )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for index, image_rgb in enumerate(clip):
-            picture = overlay(image_rgb, masks.read(clip, index), opacity)
+            picture = overlay(image_rgb, masks.read(clip, index), opacity, colours)
             picture = _captioned(picture, _caption(clip, index, masks))
             padded = cv2.copyMakeBorder(
                 picture, 0, height - picture.shape[0], 0, width - picture.shape[1], cv2.BORDER_REPLICATE

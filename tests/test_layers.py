@@ -17,13 +17,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("frames",),
     ("video",),
     ("runtime",),
-    ("workspace", "record"),
+    ("workspace", "record", "holder"),
     ("networks",),
     ("datasets",),
     ("annotation", "propagation", "evaluation"),
     ("training",),
-    ("pipeline", "export", "click_evaluation", "speed"),
+    ("pipeline", "export", "coco", "click_evaluation", "speed"),
     ("report",),
+    ("web",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -42,12 +42,15 @@ def annotate(
         The workspace's document after the change.
 
     Raises:
-        InputError: the workspace is on another clip, no object is clicked at all, or a frame cannot be read.
+        InputError: the workspace is on another clip, a clicked frame is locked in it, no object is clicked at
+            all, or a frame cannot be read.
     """
     workspace.check_clip(clip)
     document = annotations.made_by(segmenter.name)
     if workspace.annotations.exists():
-        document = load_annotations(workspace.annotations).merged_with(document)
+        before = load_annotations(workspace.annotations)
+        _refuse_locked(before, document, workspace)
+        document = before.merged_with(document)
     if not any(keyframe.objects for keyframe in document.keyframes.values()):
         raise InputError(
             f"no object is clicked in any frame of {workspace.path}; give at least four points on one"
@@ -63,6 +66,15 @@ def annotate(
         write_labels(workspace.keyframe(name), labels)
     save_annotations(workspace.annotations, document)
     return document
+
+
+def _refuse_locked(before: Annotations, newer: Annotations, workspace: Workspace) -> None:
+    for name in newer.keyframes:
+        if name in before.keyframes and before.keyframes[name].locked:
+            raise InputError(
+                f"the frame '{name}' is locked in {workspace.path} and stays as it is; unlock it on the page "
+                "that dextr-vos annotate opens, or leave it out"
+            )
 
 
 def _keyframe_labels(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dextr_vos.annotation.document import (
+    FEWEST_POINTS,
     FORMAT,
     Annotations,
     annotations_from,
@@ -44,7 +45,7 @@ def read_clicks(path: Path, clip: Clip) -> Annotations:
             raise InputError(
                 f"{path} is of format {content['format']!r}, expected '{FORMAT}' or the short form"
             )
-        annotations = parse_annotations(content, path)
+        annotations = parse_annotations(content, path).clicks_only()
     else:
         annotations = annotations_from(_parse_short_form(content, clip, path), origin="file")
     check_annotations(annotations, clip, path)
@@ -52,7 +53,7 @@ def read_clicks(path: Path, clip: Clip) -> Annotations:
 
 
 def check_annotations(annotations: Annotations, clip: Clip, source: Path | str) -> None:
-    """Refuse clicks that do not fit a clip.
+    """Refuse clicks that do not fit a clip; objects whose masks were not made of clicks have none to check.
 
     Raises:
         InputError: unknown frame, or points that `check_points` refuses.
@@ -60,7 +61,8 @@ def check_annotations(annotations: Annotations, clip: Clip, source: Path | str) 
     for name, keyframe in annotations.keyframes.items():
         _check_frame(name, clip, source)
         for number, clicked in keyframe.objects.items():
-            check_points(clicked.points_xy(), clip.size_hw, f"{source}, frame '{name}', object {number}")
+            if not clicked.without_clicks:
+                check_points(clicked.points_xy(), clip.size_hw, f"{source}, frame '{name}', object {number}")
 
 
 def check_points(points_xy: IntArray, size_hw: tuple[int, int], where: str) -> None:
@@ -74,11 +76,26 @@ def check_points(points_xy: IntArray, size_hw: tuple[int, int], where: str) -> N
     Raises:
         InputError: fewer than four points, one outside the picture, or a box thinner than 3 px.
     """
-    if len(points_xy) < 4:
+    if len(points_xy) < FEWEST_POINTS:
         raise InputError(
             f"{where}: {len(points_xy)} points, expected at least four (left, right, top, bottom); "
             "write null for an object that is not in the frame"
         )
+    check_inside(points_xy, size_hw, where)
+    box_h, box_w = box_size_hw(box_around(points_xy))
+    if min(box_h, box_w) < SHORTEST_BOX_PX:
+        raise InputError(
+            f"{where}: the points span a box of {box_w}×{box_h} px, expected at least "
+            f"{SHORTEST_BOX_PX}×{SHORTEST_BOX_PX}; click the object's four extremes"
+        )
+
+
+def check_inside(points_xy: IntArray, size_hw: tuple[int, int], where: str) -> None:
+    """Refuse points outside a picture.
+
+    Raises:
+        InputError: one is; the arguments are those of `check_points`.
+    """
     height, width = size_hw
     for number, (x, y) in enumerate(points_xy.tolist(), start=1):
         if not (0 <= x < width and 0 <= y < height):
@@ -86,12 +103,6 @@ def check_points(points_xy: IntArray, size_hw: tuple[int, int], where: str) -> N
                 f"{where}, point {number}: ({x}, {y}) is outside the {width}×{height} picture; "
                 f"x goes from 0 to {width - 1}, y from 0 to {height - 1}"
             )
-    box_h, box_w = box_size_hw(box_around(points_xy))
-    if min(box_h, box_w) < SHORTEST_BOX_PX:
-        raise InputError(
-            f"{where}: the points span a box of {box_w}×{box_h} px, expected at least "
-            f"{SHORTEST_BOX_PX}×{SHORTEST_BOX_PX}; click the object's four extremes"
-        )
 
 
 def _parse_short_form(content: Any, clip: Clip, path: Path) -> dict[str, dict[int, IntArray]]:

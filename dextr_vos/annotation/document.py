@@ -4,12 +4,22 @@ The format is described in docs/formats.md. Values are frozen; a change makes a 
 """
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import write_text
@@ -21,7 +31,11 @@ VERSION: Final = 1
 
 Origin = Literal["human", "file", "simulated"]
 ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
+Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 
+FEWEST_POINTS = 4  # that make a mask
+BRUSH: Final = "brush"
+PROPAGATION: Final = "propagation"
 
 _FARTHEST_PX = 1_000_000  # no picture reaches so far
 
@@ -33,6 +47,18 @@ def _checked_time(text: str) -> str:
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # fields that files need not have: they are written only where they say something
+    optional: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        fields = type(self).model_fields
+        return {
+            key: value
+            for key, value in content.items()
+            if key not in self.optional or getattr(self, key) != fields[key].default
+        }
 
 
 class Point(_Value):
@@ -44,45 +70,89 @@ class Point(_Value):
     origin: Origin
 
 
-class ObjectClicks(_Value):
-    """The clicks on one object in one keyframe, and the engine that made its mask of them."""
+Draft = Annotated[tuple[Point, ...], Field(strict=False)]
+NotNegative = Annotated[float, Field(ge=0, strict=False)]
 
+
+class ObjectClicks(_Value):
+    """One object in one keyframe: the clicks its mask was made of, and what made it.
+
+    Attributes:
+        points: four or more; none where the mask was painted or propagated.
+        engine: what made the mask: an engine's name, `brush` or `propagation`; None before there is one.
+        painted: the brush was used on the mask since.
+        layer: digest of the object's own mask in the workspace's history, as it is below other objects.
+    """
+
+    optional: ClassVar[frozenset[str]] = frozenset({"painted", "layer"})
     points: tuple[Point, ...] = Field(strict=False)
     engine: str | None = None
+    painted: bool = False
+    layer: str | None = None
+
+    @property
+    def without_clicks(self) -> bool:
+        """Whether the mask was painted or propagated, so that there need not be any clicks."""
+        return not self.points and (self.painted or self.engine in (BRUSH, PROPAGATION))
 
     def points_xy(self) -> IntArray:
         """N×2 integers, in the order they were given."""
-        return np.array([(point.x, point.y) for point in self.points], dtype=np.int64)
+        return points_xy(self.points)
 
 
 class Keyframe(_Value):
-    """An annotated frame; an object that is not listed is not in the frame."""
+    """An annotated frame; an object that is not listed is not in the frame.
 
+    Attributes:
+        objects: by number.
+        locked: no edit changes it.
+        settled: a person said that it is a keyframe; it stays one when its last object is taken back.
+    """
+
+    optional: ClassVar[frozenset[str]] = frozenset({"locked", "settled"})
     objects: dict[ObjectId, ObjectClicks] = Field(strict=False)
+    locked: bool = False
+    settled: bool = False
 
 
 class ObjectEntry(_Value):
-    """An object of the clip: its number in the masks and its name."""
+    """An object of the clip: its number in the masks, its name, and how it is shown."""
 
+    optional: ClassVar[frozenset[str]] = frozenset({"colour", "visible"})
     id: ObjectId
     name: str
+    colour: Colour | None = None
+    visible: bool = True
 
 
 class Annotations(_Value):
-    """All of `annotations.json`."""
+    """All of `annotations.json`.
 
+    Attributes:
+        objects: in the order in which they are drawn, the later ones on top.
+        keyframes: by frame.
+        drafts: clicks that have not made a mask yet, by frame and object.
+        seconds: spent on each object, by frame and object; idle time is left out.
+    """
+
+    optional: ClassVar[frozenset[str]] = frozenset({"drafts", "seconds"})
     format: Literal["dextr-vos annotations"] = FORMAT
     version: Literal[1] = VERSION
     objects: tuple[ObjectEntry, ...] = Field(strict=False)
     keyframes: dict[str, Keyframe]
+    drafts: dict[str, Annotated[dict[ObjectId, Draft], Field(strict=False)]] = {}
+    seconds: dict[str, Annotated[dict[ObjectId, NotNegative], Field(strict=False)]] = {}
 
     @model_validator(mode="after")
     def _every_object_is_listed(self) -> "Annotations":
         listed = [entry.id for entry in self.objects]
         if len(set(listed)) < len(listed):
             raise ValueError("two objects have the same id")
-        for name, keyframe in self.keyframes.items():
-            strangers = sorted(set(keyframe.objects) - set(listed))
+        clicked = {name: set(keyframe.objects) for name, keyframe in self.keyframes.items()}
+        for name, numbers in self.drafts.items():
+            clicked[name] = clicked.get(name, set()) | set(numbers)
+        for name, those in clicked.items():
+            strangers = sorted(those - set(listed))
             if strangers:
                 raise ValueError(
                     f"keyframe '{name}' clicks object {strangers[0]}, which 'objects' does not list"
@@ -90,8 +160,25 @@ class Annotations(_Value):
         return self
 
     def clicks_in(self, name: str) -> dict[int, IntArray]:
-        """Points N×2 of every object clicked in a frame, by object number."""
-        return {number: clicked.points_xy() for number, clicked in self.keyframes[name].objects.items()}
+        """Points N×2 of every object in a frame whose mask was made of clicks, by object number."""
+        objects = self.keyframes[name].objects
+        return {number: clicked.points_xy() for number, clicked in objects.items() if clicked.points}
+
+    def clicks_only(self) -> "Annotations":
+        """What of this document masks can be made of anew: names, and the clicks that made masks.
+
+        A keyframe in which all is painted or propagated is left out; one with no object stays.
+        """
+        keyframes = {}
+        for name, keyframe in self.keyframes.items():
+            objects = {
+                number: ObjectClicks(points=clicked.points, engine=clicked.engine)
+                for number, clicked in keyframe.objects.items()
+                if not clicked.without_clicks
+            }
+            if objects or not keyframe.objects:
+                keyframes[name] = Keyframe(objects=objects)
+        return Annotations(objects=self.objects, keyframes=keyframes)
 
     def is_clicked(self, name: str, number: int) -> bool:
         """Whether the mask of an object in a frame was made of clicks by an engine."""
@@ -99,17 +186,19 @@ class Annotations(_Value):
         return clicked is not None and clicked.engine is not None
 
     def made_by(self, engine: str) -> "Annotations":
-        """This document with the name of the engine that made the masks of all its objects."""
+        """This document with the name of the engine that made the masks of all its clicks."""
         keyframes = {
-            name: Keyframe(
-                objects={
-                    number: ObjectClicks(points=clicked.points, engine=engine)
-                    for number, clicked in keyframe.objects.items()
+            name: keyframe.model_copy(
+                update={
+                    "objects": {
+                        number: clicked.model_copy(update={"engine": engine}) if clicked.points else clicked
+                        for number, clicked in keyframe.objects.items()
+                    }
                 }
             )
             for name, keyframe in self.keyframes.items()
         }
-        return Annotations(objects=self.objects, keyframes=keyframes)
+        return self.model_copy(update={"keyframes": keyframes})
 
     def merged_with(self, newer: "Annotations") -> "Annotations":
         """This document with the clicks of a newer one put over its own.
@@ -117,18 +206,32 @@ class Annotations(_Value):
         Objects that the newer document does not click in a keyframe keep their clicks there; a keyframe that
         it gives with no object at all is emptied. A name that is not a mere default is never replaced by one.
         """
-        names = {entry.id: entry.name for entry in self.objects}
-        for entry in newer.objects:
-            if entry.id not in names or entry.name != default_name(entry.id):
-                names[entry.id] = entry.name
-        keyframes = dict(self.keyframes)
+        entries = {entry.id: entry for entry in self.objects}
+        for entry in sorted(newer.objects, key=lambda one: one.id):
+            if entry.id not in entries:
+                entries[entry.id] = entry
+            elif entry.name != default_name(entry.id):
+                entries[entry.id] = entries[entry.id].model_copy(update={"name": entry.name})
+        keyframes, drafts = dict(self.keyframes), dict(self.drafts)
         for frame, keyframe in newer.keyframes.items():
-            kept = keyframes[frame].objects if frame in keyframes and keyframe.objects else {}
-            keyframes[frame] = Keyframe(objects=dict(sorted({**kept, **keyframe.objects}.items())))
+            before = keyframes.get(frame, Keyframe(objects={}))
+            kept = before.objects if keyframe.objects else {}
+            objects = dict(sorted({**kept, **keyframe.objects}.items()))
+            keyframes[frame] = before.model_copy(update={"objects": objects})
+            waiting = {n: points for n, points in drafts.pop(frame, {}).items() if n not in keyframe.objects}
+            if waiting and keyframe.objects:
+                drafts[frame] = waiting
         return Annotations(
-            objects=tuple(ObjectEntry(id=number, name=names[number]) for number in sorted(names)),
+            objects=tuple(entries.values()),
             keyframes=dict(sorted(keyframes.items())),
+            drafts=drafts,
+            seconds=self.seconds,
         )
+
+
+def points_xy(points: Sequence[Point]) -> IntArray:
+    """N×2 integers of points, in their order."""
+    return np.array([(point.x, point.y) for point in points], dtype=np.int64).reshape(-1, 2)
 
 
 def default_name(number: int) -> str:
@@ -205,7 +308,12 @@ def load_annotations(path: Path) -> Annotations:
 
 def save_annotations(path: Path, annotations: Annotations) -> None:
     """Write `annotations.json` atomically."""
-    write_text(path, annotations.model_dump_json(indent=1) + "\n")
+    write_text(path, as_text(annotations))
+
+
+def as_text(annotations: Annotations) -> str:
+    """A document as `annotations.json` holds it."""
+    return annotations.model_dump_json(indent=1) + "\n"
 
 
 def read_json(path: Path) -> Any:

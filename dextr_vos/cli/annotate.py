@@ -1,30 +1,46 @@
-"""`dextr-vos annotate`: clicks on keyframes to masks."""
+"""`dextr-vos annotate`: clicks on keyframes to masks, on the page in the browser or from a file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
+if TYPE_CHECKING:
+    from dextr_vos.web.engine import Engine
+    from dextr_vos.web.folder_desk import FolderDesk
 
-@click.command(short_help="Clicks on keyframes to masks.")
-@click.argument("clip", type=click.Path(path_type=Path))
+_OF_SIMULATE = ("frames", "jitter", "seed")
+_OF_PAGE = ("host", "port", "no_open", "max_steps")
+
+
+@click.command(short_help="Clicks on keyframes to masks, in the browser or from a file.")
+@click.argument("clip", required=False, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), metavar="WORKSPACE", help="Workspace folder to fill.")
 @click.option(
-    "--out",
-    required=True,
+    "--config",
     type=click.Path(path_type=Path),
-    metavar="WORKSPACE",
-    help="Workspace folder to fill.",
+    metavar="FILE",
+    help="Annotate the separate pictures that an anno_cfg.yml names, in place of CLIP and --out.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The page: address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="The page: port; else the first that is free.")
+@click.option("--no-open", is_flag=True, help="The page: print its address only.")
+@click.option(
+    "--max-steps",
+    type=click.IntRange(min=1),
+    help="The page: steps of learning when it propagates, in place of the network's own limit.",
 )
 @click.option(
     "--clicks",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="JSON file with the clicks, see docs/formats.md.",
+    help="No page: JSON file with the clicks, see docs/formats.md.",
 )
 @click.option(
     "--simulate",
     type=click.Path(path_type=Path),
     metavar="MASK_DIR",
-    help="Simulate the clicks from the masks <frame>.png in this folder.",
+    help="No page: simulate the clicks from the masks <frame>.png in this folder.",
 )
 @click.option(
     "--frames",
@@ -48,8 +64,13 @@ import rich_click as click
     "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, mps."
 )
 def command(
-    clip: Path,
-    out: Path,
+    clip: Path | None,
+    out: Path | None,
+    config: Path | None,
+    host: str,
+    port: int | None,
+    no_open: bool,
+    max_steps: int | None,
     clicks: Path | None,
     simulate: Path | None,
     frames: str,
@@ -59,33 +80,72 @@ def command(
     weights: Path | None,
     device: str,
 ) -> None:
-    """Make masks of the clicked objects of a few frames of CLIP, a folder of pictures or a video file.
+    """Click on the objects of a few frames of CLIP, a folder of pictures or a video file.
+
+    This opens a page in the browser: click, see the mask, correct it, propagate it to all frames. Every
+    change is saved at once. With --clicks or --simulate masks are made without the page.
 
     The workspace holds annotations.json (every click) and keyframes/<frame>.png (indexed masks). Frames
     that are annotated there already and not clicked now stay as they are.
     """
-    from click.core import ParameterSource
-
-    from dextr_vos.annotation.annotate import annotate
-    from dextr_vos.annotation.clicks import check_annotations, read_clicks
-    from dextr_vos.annotation.engines import make_segmenter
-    from dextr_vos.annotation.simulate import simulate_clicks
-    from dextr_vos.cli.progress import progress_bars
     from dextr_vos.errors import ConfigError, InputError
-    from dextr_vos.export import write_preview
-    from dextr_vos.frames import open_clip, parse_frames
-    from dextr_vos.workspace import Workspace
 
-    if (clicks is None) == (simulate is None):
+    if clicks is not None and simulate is not None:
         raise InputError("give either --clicks FILE or --simulate MASK_DIR")
     if jitter < 0 or seed < 0:
         raise InputError(f"--jitter and --seed are 0 or more, got {jitter} and {seed}")
+    by_file = clicks is not None or simulate is not None
+    for option in _given(_OF_SIMULATE) if simulate is None else ():
+        raise ConfigError(f"--{option} goes with --simulate MASK_DIR; leave it out without")
+    for option in _given(_OF_PAGE) if by_file else ():
+        raise ConfigError(
+            f"--{option.replace('_', '-')} is of the page; leave it out with --clicks and --simulate"
+        )
+    if config is not None:
+        if clip is not None or out is not None or by_file:
+            raise ConfigError(f"{config} names the pictures and where masks go; give nothing beside --config")
+        if max_steps is not None:
+            raise ConfigError("--max-steps is for propagating a clip; leave it out with --config")
+        _serve_folder(config, _engine(engine, weights, device), host, port, no_open)
+        return
+    if clip is None or out is None:
+        raise InputError("give a CLIP and --out WORKSPACE, or --config anno_cfg.yml for separate pictures")
+    if by_file:
+        _make_masks(clip, out, clicks, simulate, (frames, jitter, seed), (engine, weights, device))
+    else:
+        _serve_clip(clip, out, _engine(engine, weights, device), (host, port, no_open), max_steps, device)
+
+
+def _given(options: tuple[str, ...]) -> list[str]:
+    """Those of the options that stand on the command line."""
+    from click.core import ParameterSource
+
     context = click.get_current_context()
     assert context is not None
-    for option in ("frames", "jitter", "seed"):
-        given = context.get_parameter_source(option) is not ParameterSource.DEFAULT
-        if given and simulate is None:
-            raise ConfigError(f"--{option} goes with --simulate MASK_DIR; leave it out with --clicks")
+    return [name for name in options if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
+
+
+def _make_masks(
+    clip: Path,
+    out: Path,
+    clicks: Path | None,
+    simulate: Path | None,
+    simulation: tuple[str, int, int],
+    engine: tuple[str | None, Path | None, str],
+) -> None:
+    """Masks of clicks from a file, or simulated."""
+    from dextr_vos.annotation.annotate import annotate
+    from dextr_vos.annotation.clicks import check_annotations, read_clicks
+    from dextr_vos.annotation.document import timestamp
+    from dextr_vos.annotation.engines import make_segmenter
+    from dextr_vos.annotation.simulate import simulate_clicks
+    from dextr_vos.cli.progress import progress_bars
+    from dextr_vos.errors import InputError
+    from dextr_vos.export import write_preview
+    from dextr_vos.frames import open_clip, parse_frames
+    from dextr_vos.holder import held_if_there
+    from dextr_vos.workspace import Workspace
+
     opened = open_clip(clip)
     workspace = Workspace(out)
     if clicks is not None:
@@ -94,11 +154,11 @@ def command(
         assert simulate is not None
         if simulate.resolve() == workspace.keyframes.resolve():
             raise InputError(f"the masks {simulate} are the keyframes of {out}, which would be replaced")
-        indices = parse_frames(frames, opened)
-        annotations = simulate_clicks(opened, simulate, indices, jitter, seed)
+        frames, jitter, seed = simulation
+        annotations = simulate_clicks(opened, simulate, parse_frames(frames, opened), jitter, seed)
         check_annotations(annotations, opened, simulate)
-    segmenter = make_segmenter(engine, weights, device)
-    with progress_bars() as bar:
+    segmenter = make_segmenter(*engine)
+    with progress_bars() as bar, held_if_there(out, timestamp()):
         document = annotate(opened, annotations, segmenter, workspace, bar("annotating"))
     for name in annotations.keyframes:
         write_preview(workspace.preview(name), opened, workspace.keyframe(name), document.clicks_in(name))
@@ -108,3 +168,89 @@ def command(
         f"keyframes now: {len(document.keyframes)}, in {workspace.keyframes}"
     )
     click.echo(f"to look at: {workspace.preview(next(iter(annotations.keyframes)))}")
+
+
+def _engine(engine: str | None, weights: Path | None, device: str) -> "Engine":
+    """The segmenter, in a process of its own, to be loaded while the page opens."""
+    from dextr_vos.annotation.engines import ENGINES, make_segmenter
+    from dextr_vos.web.engine import Engine
+    from dextr_vos.web.segmenter_process import ProcessSegmenter
+
+    if engine == "grabcut":
+        made = make_segmenter(engine, weights, device)
+        return Engine(made.name, lambda: made)
+    if weights is not None or (engine or ENGINES[0]) != ENGINES[0]:
+        loaded = ProcessSegmenter(engine, weights, device)  # what is wrong is told before the page opens
+        return Engine(loaded.name, lambda: loaded)
+    return Engine(ENGINES[0], lambda: ProcessSegmenter(engine, weights, device))
+
+
+def _serve_clip(
+    clip: Path,
+    out: Path,
+    engine: "Engine",
+    served: tuple[str, int | None, bool],
+    max_steps: int | None,
+    device: str,
+) -> None:
+    """The page on a clip."""
+    from dextr_vos.annotation.document import timestamp
+    from dextr_vos.frames import open_clip
+    from dextr_vos.holder import claim
+    from dextr_vos.web.clip_desk import ClipDesk, Propagation
+    from dextr_vos.web.serve import serve
+    from dextr_vos.workspace import Workspace
+
+    opened = open_clip(clip)
+    Workspace(out).check_clip(opened)
+    claimed = claim(out, timestamp())
+    try:
+        readonly = None if claimed.lock else f"{claimed.held_by}; here it can be looked at only"
+        propagation = Propagation(max_steps=max_steps, device=device)
+        desk = ClipDesk(opened, Workspace(out), engine, propagation, readonly)
+        if readonly is not None:
+            click.echo(readonly, err=True)
+        host, port, no_open = served
+        serve(desk, host=host, port=port, open_browser=not no_open, tell=_tell)
+    finally:
+        claimed.release()
+
+
+def _serve_folder(config: Path, engine: "Engine", host: str, port: int | None, no_open: bool) -> None:
+    """The page on separate pictures."""
+    from dextr_vos.annotation.document import timestamp
+    from dextr_vos.holder import claim
+    from dextr_vos.web.folder_desk import WORK, FolderDesk
+    from dextr_vos.web.folder_settings import read_folder_settings
+    from dextr_vos.web.serve import serve
+
+    settings = read_folder_settings(config)
+    claimed = claim(settings.required.destination / WORK, timestamp())
+    try:
+        readonly = None if claimed.lock else f"{claimed.held_by}; here it can be looked at only"
+        desk = FolderDesk(settings, engine, readonly)
+        if readonly is not None:
+            click.echo(readonly, err=True)
+        elif settings.admin.reset_progress:
+            _reset(desk, settings.required.source)
+        serve(desk, host=host, port=port, open_browser=not no_open, tell=_tell)
+    finally:
+        claimed.release()
+
+
+def _reset(desk: "FolderDesk", source: Path) -> None:
+    """Forget all progress, if that is meant."""
+    count = len(desk.session.pictures.names)
+    question = f"{source}: forget the progress of all {count} pictures, clicks and half-done masks included?"
+    try:
+        meant = click.confirm(question, default=False, err=True)
+    except click.Abort:  # nobody is there to be asked
+        meant = False
+    if meant:
+        desk.reset()
+        click.echo("All pictures are open again; masks that were written stay.")
+
+
+def _tell(address: str) -> None:
+    click.echo("The page is at this address, which opens it for you only. Ctrl-C ends it; nothing is lost.")
+    click.echo(address)

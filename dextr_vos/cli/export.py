@@ -1,11 +1,11 @@
-"""`dextr-vos export`: masks made visible, as a video, a contact sheet and a page."""
+"""`dextr-vos export`: masks made visible, as a video, a contact sheet and a page, or written as COCO."""
 
 from pathlib import Path
 
 import rich_click as click
 
 
-@click.command(short_help="Masks to an overlay video, a contact sheet, a page.")
+@click.command(short_help="Masks to an overlay video, a contact sheet, COCO, a page.")
 @click.argument("clip", type=click.Path(path_type=Path))
 @click.option(
     "--masks",
@@ -15,6 +15,7 @@ import rich_click as click
 )
 @click.option("--video", type=click.Path(path_type=Path), help="Overlay video to write (.mp4, H.264).")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Contact sheet to write (.jpg or .png).")
+@click.option("--coco", type=click.Path(path_type=Path), help="COCO file to write (.json), with run lengths.")
 @click.option("--page", type=click.Path(path_type=Path), help="One HTML page with video, sheet and scores.")
 @click.option("--scores", type=click.Path(path_type=Path), help="With --page: the --json of evaluate.")
 @click.option(
@@ -25,26 +26,31 @@ def command(
     masks: Path,
     video: Path | None,
     sheet: Path | None,
+    coco: Path | None,
     page: Path | None,
     scores: Path | None,
     opacity: float,
 ) -> None:
-    """Lay the masks of CLIP over its frames."""
+    """Lay the masks of CLIP over its frames, or write them down for other programs."""
     import tempfile
 
     from dextr_vos.cli.progress import progress_bars
+    from dextr_vos.coco import write_coco
     from dextr_vos.errors import InputError
     from dextr_vos.export import MaskFolder, refuse_overwriting, write_contact_sheet, write_overlay_video
     from dextr_vos.frames import open_clip
     from dextr_vos.report import read_scores, write_page
 
-    if video is None and sheet is None and page is None:
-        raise InputError("nothing to export: give --video FILE.mp4, --sheet FILE.jpg or --page FILE.html")
+    targets = {"video": video, "contact sheet": sheet, "COCO file": coco, "page": page}
+    if not any(targets.values()):
+        raise InputError(
+            "nothing to export: give --video FILE.mp4, --sheet FILE.jpg, --coco FILE.json or --page FILE.html"
+        )
     if scores is not None and page is None:
         raise InputError("--scores is shown on the page only; give --page FILE.html, too")
     opened = open_clip(clip)
     folder = MaskFolder.find(masks, opened)
-    for target in (video, sheet, page):
+    for target in targets.values():
         if target is not None:
             refuse_overwriting(target, opened, folder)
     table = None if scores is None else read_scores(scores)
@@ -55,10 +61,20 @@ def command(
             write_overlay_video(video_file, opened, folder, opacity, bar("writing the video"))
         if sheet is not None:
             write_contact_sheet(sheet, opened, folder, opacity)
+        if coco is not None:
+            write_coco(coco, opened, folder, _names(masks), bar("writing the COCO file"))
         if page is not None:
             sheet_file = Path(scratch) / "sheet.jpg"
             write_contact_sheet(sheet_file, opened, folder, opacity)
             write_page(page, opened, folder, video_file, sheet_file, table)
-    for name, file in {"video": video, "contact sheet": sheet, "page": page}.items():
+    for name, file in targets.items():
         if file is not None:
             click.echo(f"{name} {file}")
+
+
+def _names(masks: Path) -> dict[int, str]:
+    """Names of the objects, as far as a run gives any."""
+    from dextr_vos.record import read_record
+
+    record = masks / "run.json"
+    return {entry.id: entry.name for entry in read_record(record).objects} if record.is_file() else {}

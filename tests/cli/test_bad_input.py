@@ -121,7 +121,32 @@ CASES: dict[str, tuple[Case, str]] = {
         lambda _: annotate("tiny", "--clicks", "none.json"),
         r"there is no file none\.json",
     ),
-    "neither clicks nor masks": (lambda _: annotate("tiny", "--jitter", "2"), "give either --clicks"),
+    "both clicks and masks": (
+        lambda _: annotate("tiny", "--clicks", "clicks.json", "--simulate", "masks"),
+        "give either --clicks",
+    ),
+    "--jitter without --simulate": (lambda _: annotate("tiny", "--jitter", "2"), "--jitter goes with"),
+    "--port without the page": (
+        lambda _: annotate("tiny", "--clicks", "clicks.json", "--no-open"),
+        "--no-open is of the page",
+    ),
+    "neither clip nor settings": (lambda _: ["annotate"], "give a CLIP and --out WORKSPACE, or --config"),
+    "clip beside settings": (
+        lambda _: annotate("tiny", "--config", "anno_cfg.yml"),
+        "give nothing beside --config",
+    ),
+    "page on a clip that is not there": (
+        lambda _: ["annotate", "nowhere", "--out", "out", "--no-open"],
+        "there is no clip nowhere",
+    ),
+    "page on another clip's workspace": (
+        lambda place: [*other_clips_workspace(place)[:2], "--no-open", "--out", "out"],
+        r"the workspace out is on /x \(6 frames of 64×48\), not on tiny",
+    ),
+    "COCO under another suffix": (
+        lambda _: ["export", "tiny", "--masks", "masks", "--coco", "masks.txt"],
+        r"the COCO file masks\.txt must end in \.json",
+    ),
     "broken JSON": (lambda place: clicks(place, '{"00000": ['), "is not valid JSON: .* line 1"),
     "unknown frame": (lambda place: clicks(place, {"12": [POINTS]}), "has no frame '12'"),
     "three points": (

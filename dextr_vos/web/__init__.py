@@ -1,0 +1,1 @@
+"""The annotation page: a local server and one page in the browser."""

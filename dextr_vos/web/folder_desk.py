@@ -1,0 +1,209 @@
+"""Separate pictures on the desk: each has masks of its own, is finished or skipped, and can be opened again.
+
+```
+DESTINATION/<stem><suffix>.png     masks of finished pictures, 8-bit grey (or .npy, uint8)
+DESTINATION/.dextr-vos/            clicks, masks of half-done pictures, undo: laid out like a workspace
+SOURCE/.anno_prog                  which pictures are done or skipped
+```
+"""
+
+import io
+import logging
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dextr_vos.errors import InputError
+from dextr_vos.files import atomic_path
+from dextr_vos.frames import picture_files
+from dextr_vos.masks import Labels
+from dextr_vos.web.desk import only_for_clips
+from dextr_vos.web.engine import Engine
+from dextr_vos.web.folder_settings import FolderSettings
+from dextr_vos.web.pictures import PictureFiles
+from dextr_vos.web.progress_file import ProgressFile, Status
+from dextr_vos.web.run_masks import RunMasks
+from dextr_vos.web.session import ReadOnlyError, Session
+from dextr_vos.web.shown_masks import ShownMasks
+from dextr_vos.web.state import annotated
+from dextr_vos.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+WORK = ".dextr-vos"
+
+
+class FolderDesk:
+    """See `Desk`.
+
+    Args:
+        settings: of the session; folders are there or can be made.
+        engine: makes masks of clicks.
+        readonly: why nothing can be changed, or None.
+
+    Raises:
+        InputError: no pictures, or two whose masks would be one file.
+    """
+
+    def __init__(self, settings: FolderSettings, engine: Engine, readonly: str | None = None) -> None:
+        self._settings = settings
+        self._progress = ProgressFile(progress_path(settings))
+        self._files = PictureFiles([])
+        self._changing = threading.Lock()
+        if readonly is None and self._progress.is_new:
+            self._begin()
+        self._look_for_new(readonly is None)
+        workspace = Workspace(settings.required.destination / WORK)
+        self.session = Session(workspace, self._files, engine, RunMasks(None, ()), readonly)
+        self.masks = ShownMasks(self.session)
+
+    def state(self) -> dict[str, Any]:
+        """See `Desk`."""
+        names = list(self._files.names)
+        statuses = [self._progress.status(name) for name in names]
+        return {
+            **annotated(self.session),
+            "mode": "folder",
+            "title": self._settings.required.source.resolve().name,
+            "fps": None,
+            "size": None,
+            "masks": {"done": False, "stale": False},
+            "confidence": None,
+            "suggested": next((index for index, status in enumerate(statuses) if status == "open"), None),
+            "job": None,
+            "last_job": None,
+            "status": statuses,
+            "exports": {"masks": False, "video": False, "coco": False},
+        }
+
+    def set_status(self, index: int, status: str) -> None:
+        """See `Desk`; a picture that is done has its mask written."""
+        self._writable()
+        name = self._files.names[index]
+        with self._changing:
+            if status == "done":
+                labels = self.masks.labels(index)
+                if labels is None:
+                    labels = np.zeros(self._files.size_hw(index), dtype=np.uint8)
+                waiting = self.session.document.drafts.get(name, {})
+                if waiting:
+                    number = next(iter(waiting))
+                    raise InputError(
+                        f"object {number} of {name} has {len(waiting[number])} of at least four points; "
+                        "click the others, or take these back, before the picture is done"
+                    )
+                write_mask(self._target(name), labels)
+            self._progress.set({name: _status(status)})
+        self.session.changed()
+
+    def reset(self) -> None:
+        """See `Desk`; masks that were written stay, clicks are kept aside."""
+        self._writable()
+        with self._changing:
+            self.session.exclusively(lambda saved: saved.start_anew())
+            self._progress.reset()
+        self.session.changed()
+
+    def look_around(self) -> None:
+        """See `Desk`; pictures that were put into the folder are taken up."""
+        writable = self.session.readonly is None
+        self.session.refresh()
+        with self._changing:
+            before = self.state()["status"]
+            if not writable:
+                self._progress = ProgressFile(progress_path(self._settings))
+            try:
+                self._look_for_new(writable)
+            except InputError as fault:
+                log.warning("%s", fault)
+            changed = self.state()["status"] != before
+        if changed:
+            self.session.changed()
+
+    def propagate(self, budget_s: float | None) -> None:
+        """See `Desk`."""
+        raise only_for_clips()
+
+    def cancel(self) -> None:
+        """See `Desk`; nothing is ever under way."""
+
+    def export(self, kind: str) -> None:
+        """See `Desk`."""
+        raise only_for_clips()
+
+    def exported(self, kind: str) -> Path:
+        """See `Desk`."""
+        raise only_for_clips()
+
+    def close(self) -> None:
+        """See `Desk`."""
+        self.session.events.close()
+        self.session.engine.close()
+
+    def _begin(self) -> None:
+        """The first session: pictures whose masks are there already are done."""
+        files = picture_files(self._settings.required.source)
+        done: Status = "done"
+        fresh: Status = "open"
+        self._progress.set({f.name: done if self._target(f.name).exists() else fresh for f in files})
+
+    def _look_for_new(self, noting: bool) -> None:
+        """The pictures of the folder; new ones come last, so that none changes its number."""
+        settings = self._settings
+        files = {file.name: file for file in picture_files(settings.required.source)}
+        masks = {self._target(name).name for name in files}
+        if settings.required.destination.resolve() == settings.required.source.resolve():
+            files = {name: file for name, file in files.items() if name not in masks}
+        if not settings.optional.update:
+            files = {name: file for name, file in files.items() if name in self._progress.known()}
+        _refuse_same_masks(list(files), settings)
+        new = [name for name in files if name not in self._files.names]
+        self._files.add([files[name] for name in new])
+        unknown = [name for name in new if name not in self._progress.known()]
+        if noting and unknown:
+            self._progress.set(dict.fromkeys(unknown, "open"))
+
+    def _target(self, name: str) -> Path:
+        """Where the mask of a picture goes."""
+        optional = self._settings.optional
+        stem = Path(name).stem  # all but the last part, of a name with several dots, too
+        return self._settings.required.destination / f"{stem}{optional.mask_suffix}.{optional.save_format}"
+
+    def _writable(self) -> None:
+        if self.session.readonly is not None:
+            raise ReadOnlyError(self.session.readonly)
+
+
+def progress_path(settings: FolderSettings) -> Path:
+    """Where progress is kept: in the source folder, unless the setting is an absolute path."""
+    return settings.required.source / settings.admin.progress_file.expanduser()
+
+
+def write_mask(path: Path, labels: Labels) -> None:
+    """Write object numbers as 8-bit grey PNG or as an array of uint8, by the suffix, atomically."""
+    buffer = io.BytesIO()
+    if path.suffix == ".npy":
+        np.save(buffer, labels)
+    else:
+        Image.fromarray(np.ascontiguousarray(labels)).save(buffer, format="PNG")
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def _refuse_same_masks(names: list[str], settings: FolderSettings) -> None:
+    twice = [stem for stem, count in Counter(Path(name).stem for name in names).items() if count > 1]
+    if twice:
+        same = sorted(name for name in names if Path(name).stem == twice[0])
+        raise InputError(
+            f"{settings.required.source} has several pictures called '{twice[0]}' ({', '.join(same)}), and "
+            "their masks would overwrite each other; rename all but one"
+        )
+
+
+def _status(text: str) -> Status:
+    """The status of a name that was checked."""
+    return "done" if text == "done" else "skipped" if text == "skipped" else "open"

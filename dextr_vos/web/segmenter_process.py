@@ -1,0 +1,149 @@
+"""A segmenter in a child process: PyTorch takes seconds to import, and the server answers all the same.
+
+Requests and answers are pickles on the child's standard input and output. The child ends when its input does.
+"""
+
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from dextr_vos.errors import DextrVosError, InputError
+from dextr_vos.geometry import FloatArray, IntArray
+from dextr_vos.pictures import ImageRgb
+
+
+class ProcessSegmenter:
+    """A segmenter like any other; see `Segmenter` and, for the arguments, `make_segmenter`.
+
+    Raises:
+        InputError, WeightsError: what `make_segmenter` raises.
+    """
+
+    def __init__(self, engine: str | None = None, weights: Path | None = None, device: str = "auto") -> None:
+        self._asked = (engine, weights, device)
+        self._asking = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._sent: ImageRgb | None = None
+        with self._asking:
+            self.name, self.threshold = self._begin()
+
+    def segment(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
+        """See `Segmenter.segment`."""
+        with self._asking:
+            if self._process is None:
+                self._begin()
+            # pictures are never changed in place, so the one that was sent last need not be sent again
+            image = None if image_rgb is self._sent else image_rgb
+            parts: list[tuple[FloatArray, int, int]] = self._ask((image, list(objects_xy)))
+            self._sent = image_rgb
+        return [_whole(part, image_rgb.shape[:2]) for part in parts]
+
+    def close(self) -> None:
+        """End the child."""
+        process, self._process = self._process, None
+        if process is not None:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            for stream in (process.stdin, process.stdout):
+                try:
+                    stream.close()
+                except OSError:
+                    continue  # it has ended already
+            process.wait()
+
+    def _begin(self) -> tuple[str, float]:
+        self._sent = None
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "dextr_vos.web.segmenter_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the server
+        )
+        try:
+            answer: tuple[str, float] = self._ask(self._asked)
+        except DextrVosError:
+            self.close()
+            raise
+        return answer
+
+    def _ask(self, request: object) -> Any:
+        assert self._process is not None
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            pickle.dump(request, stdin, protocol=5)
+            stdin.flush()
+            fault, answer = pickle.load(stdout)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            self.close()
+            raise InputError(
+                "the process that makes masks has ended, perhaps for want of memory; try again"
+            ) from None
+        if fault is not None:
+            raise fault
+        return answer
+
+
+def main() -> None:
+    """Make the segmenter that the first request asks for, then answer one request after the other."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    sys.stdout = sys.stderr  # whatever a library prints is no answer
+    requests = sys.stdin.buffer
+    segmenter: Any = None
+    image: ImageRgb | None = None
+    while True:
+        try:
+            request = pickle.load(requests)
+        except EOFError:
+            return
+        try:
+            if segmenter is None:
+                from dextr_vos.annotation.engines import make_segmenter
+
+                segmenter = make_segmenter(*request)
+                _answer(out, None, (segmenter.name, segmenter.threshold))
+                continue
+            new, objects_xy = request
+            image = image if new is None else new
+            _answer(out, None, [_part(prob) for prob in segmenter.segment(image, objects_xy)])
+        except DextrVosError as fault:
+            _answer(out, fault, None)
+        except Exception as fault:
+            logging.getLogger(__name__).exception("no mask was made")
+            _answer(out, RuntimeError(str(fault)), None)
+
+
+def _answer(out: BinaryIO, fault: Exception | None, answer: object) -> None:
+    pickle.dump((fault, answer), out, protocol=5)
+    out.flush()
+
+
+def _part(prob: FloatArray) -> tuple[FloatArray, int, int]:
+    """The part of a soft mask that is not zero, and where it begins."""
+    rows, columns = np.flatnonzero(prob.any(axis=1)), np.flatnonzero(prob.any(axis=0))
+    if not len(rows):
+        return prob[:0, :0], 0, 0
+    top, left = int(rows[0]), int(columns[0])
+    return np.ascontiguousarray(prob[top : rows[-1] + 1, left : columns[-1] + 1]), top, left
+
+
+def _whole(part: tuple[FloatArray, int, int], size_hw: tuple[int, ...]) -> FloatArray:
+    """The soft mask of a picture's size again."""
+    values, top, left = part
+    prob: FloatArray = np.zeros(size_hw, dtype=np.float32)
+    prob[top : top + values.shape[0], left : left + values.shape[1]] = values
+    return prob
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+/** Requests to the server. Network trouble and refusals are two things: `Offline` and `Refused`. */
+
+/** The server cannot be reached; the same request may go through later. */
+export class Offline extends Error {}
+
+/** The server answered, and the answer is no; the message is its own sentence. */
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function request(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
+  } catch {
+    throw new Offline("The server does not answer.");
+  }
+  if (answer.ok) return answer;
+  let sentence = `The server answered with ${answer.status}.`;
+  try {
+    sentence = (await answer.json()).error ?? sentence;
+  } catch {
+    // no JSON: the status has to do
+  }
+  throw new Refused(answer.status, sentence);
+}
+
+/** GET as JSON. */
+export async function get(path) {
+  return (await request(path, {})).json();
+}
+
+/** POST JSON, answer as JSON. An answer that breaks off counts as Offline. */
+export async function post(path, body = {}) {
+  const answer = await request(path, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  });
+  try {
+    return await answer.json();
+  } catch {
+    throw new Offline("The server's answer broke off.");
+  }
+}
+
+/** GET a picture; null where there is none (204). */
+export async function picture(path, cache = "default") {
+  const answer = await request(path, { cache });
+  if (answer.status === 204) return null;
+  try {
+    return { blob: await answer.blob(), source: answer.headers.get("X-Mask-Source") };
+  } catch {
+    throw new Offline("The server's answer broke off.");
+  }
+}
+
+/** Bytes of base64. */
+export function bytesOf(base64) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
+}

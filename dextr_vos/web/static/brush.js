@@ -1,0 +1,104 @@
+/** Brush and eraser: the stroke is painted into the page's labels at once and sent when it is done. */
+import { toast } from "./announce.js";
+import { clamp } from "./dom.js";
+import { refusal } from "./state.js";
+
+export const SMALLEST = 1;
+export const LARGEST = 80;
+
+/**
+ * Put `value` on every pixel whose centre lies within `radius` of the segment; only over `over` when it is given.
+ * Coordinates are those of pixel centres: (3, 4) is the middle of pixel 3, 4.
+ */
+export function paintSegment(labels, width, height, [ax, ay], [bx, by], radius, value, over = null) {
+  const top = clamp(Math.floor(Math.min(ay, by) - radius), 0, height - 1);
+  const bottom = clamp(Math.ceil(Math.max(ay, by) + radius), 0, height - 1);
+  const left = clamp(Math.floor(Math.min(ax, bx) - radius), 0, width - 1);
+  const right = clamp(Math.ceil(Math.max(ax, bx) + radius), 0, width - 1);
+  const dx = bx - ax, dy = by - ay, length = dx * dx + dy * dy;
+  for (let y = top; y <= bottom; y++) {
+    for (let x = left; x <= right; x++) {
+      const along = length ? clamp(((x - ax) * dx + (y - ay) * dy) / length, 0, 1) : 0;
+      const ex = x - ax - along * dx, ey = y - ay - along * dy;
+      if (ex * ex + ey * ey > radius * radius) continue;
+      const at = y * width + x;
+      if (over === null || labels[at] === over) labels[at] = value;
+    }
+  }
+}
+
+/** Coordinates are sent as pixels span them: pixel i is [i, i + 1). */
+const hundredths = (value) => Math.round(value * 100) / 100;
+
+export function createBrush(store, view, cache, edits, points) {
+  /** @type {{frame: number, object: number, whose: Promise<number|null>, erase: boolean, radius: number, path: [number, number][], labels: Uint8Array}|null} */
+  let stroke = null;
+  edits.setStroking((frame) => stroke?.frame === frame);
+
+  /** Stage to coordinates where whole numbers are pixel centres. */
+  const place = (cx, cy) => {
+    const [x, y] = view.toImage(cx, cy);
+    return /** @type {[number, number]} */ ([x - 0.5, y - 0.5]);
+  };
+
+  function paint(from, to) {
+    const { labels, radius, erase, object } = stroke;
+    const [width, height] = [view.imageWidth, view.imageHeight];
+    paintSegment(labels, width, height, from, to, radius, erase ? 0 : object, erase ? object : null);
+    cache.putLabels(stroke.frame, width, height, labels, "keyframe");
+    store.set({ strokes: performance.now() });
+  }
+
+  return {
+    active: () => stroke !== null,
+
+    begin(cx, cy) {
+      const { frame, tool, radius } = store.get();
+      const reason = refusal(store.get());
+      if (reason) return toast(reason, "error");
+      if (store.get().object === null && tool === "erase") return undefined;
+      const whose = points.object();
+      const object = store.get().object ?? 1;
+      const before = cache.mask(frame);
+      const labels = before?.labels ? before.labels.slice() : new Uint8Array(view.imageWidth * view.imageHeight);
+      const start = place(cx, cy);
+      stroke = { frame, object, whose, erase: tool === "erase", radius, path: [start], labels };
+      paint(start, start);
+      return undefined;
+    },
+
+    extend(cx, cy) {
+      if (!stroke) return;
+      const next = place(cx, cy);
+      const last = stroke.path[stroke.path.length - 1];
+      if (Math.hypot(next[0] - last[0], next[1] - last[1]) < Math.max(0.5, stroke.radius / 8)) return;
+      stroke.path.push(next);
+      paint(last, next);
+    },
+
+    async end() {
+      if (!stroke) return;
+      const { frame, whose, path, radius, erase } = stroke;
+      stroke = null;
+      const object = store.get().object ?? await whose;
+      if (object === null) return cache.spoil(frame);
+      const rounded = path.map(([x, y]) => [hundredths(x + 0.5), hundredths(y + 0.5)]);
+      return edits.stroke(frame, object, rounded, radius, erase);
+    },
+
+    /** Give the stroke up. */
+    drop() {
+      if (!stroke) return;
+      cache.spoil(stroke.frame);
+      stroke = null;
+      store.set({ strokes: performance.now() });
+    },
+
+    /** Larger or smaller by a tenth, at least half a pixel. */
+    resize(sign) {
+      const { radius } = store.get();
+      const step = Math.max(0.5, Math.round(radius * 0.15 * 2) / 2);
+      store.set({ radius: clamp(radius + sign * step, SMALLEST, LARGEST) });
+    },
+  };
+}

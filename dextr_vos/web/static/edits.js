@@ -1,0 +1,148 @@
+/**
+ * Changes on their way to the server: one at a time and in order. Changes made while the server is away wait and are
+ * sent when it is back; a point that moves on before it was sent replaces the move before.
+ *
+ * @typedef {{path: string, body: any, frame?: number, object?: number, kind?: string, live?: boolean,
+ *   twice?: boolean, spoils?: boolean, sent?: boolean, version?: number, promise?: Promise<any>, done?: Function}} Edit
+ *   live: goes on from the edit before; twice: sending it twice does the same as once; spoils: other frames' masks
+ *   may be other ones after it
+ */
+import { announce, toast } from "./announce.js";
+import { Offline, post, Refused } from "./api.js";
+
+export function createEdits(store, cache, connection, activity) {
+  /** @type {Edit[]} */
+  const queue = [];
+  let running = false;
+  let stroking = () => false;
+  connection.setBusy(() => queue.length > 0);
+
+  const keyOf = (frame, object) => `${frame}:${object}`;
+
+  /**
+   * @param {Edit} edit
+   * @returns {Promise<any>} the server's answer; null where there is none
+   */
+  function push(edit) {
+    if (store.get().server?.readonly) {
+      toast(store.get().server.readonly, "error");
+      return Promise.resolve(null);
+    }
+    const last = queue[queue.length - 1];
+    if (edit.live && last && !last.sent && last.kind === "points" && last.path === edit.path) {
+      last.body = { points: edit.body.points, active_ms: last.body.active_ms + edit.body.active_ms };
+      return last.promise;
+    }
+    edit.promise = new Promise((done) => { edit.done = done; });
+    queue.push(edit);
+    store.set({ pending: queue.length });
+    run();
+    return edit.promise;
+  }
+
+  async function run() {
+    if (running) return;
+    running = true;
+    while (queue.length) {
+      const edit = queue[0];
+      try {
+        edit.sent = true;
+        edit.version = store.get().server?.version ?? 0;
+        const answer = await post(edit.path, edit.body);
+        queue.shift();
+        await accept(edit, answer);
+        edit.done(answer);
+      } catch (error) {
+        if (error instanceof Offline || error.status === 403) await waitFor(edit, error);
+        else await drop(edit, error);
+      }
+      store.set({ pending: queue.length });
+    }
+    running = false;
+    connection.settle();
+  }
+
+  async function waitFor(edit, error) {
+    connection.lost(error);
+    await connection.back();
+    edit.sent = false;
+    if (edit.twice || (store.get().server?.version ?? 0) <= edit.version) return;
+    queue.shift();
+    toast("The line broke while a change was on its way. It may be missing: look, and do it again if it is.", "error");
+    edit.done(null);
+  }
+
+  async function drop(edit, error) {
+    queue.shift();
+    forgetDraft(edit);
+    if (edit.frame !== undefined) cache.spoil(edit.frame);
+    toast(error instanceof Refused ? error.message : "The page could not take the server's answer.", "error");
+    if (!(error instanceof Refused)) console.error(error);
+    edit.done(null);
+    await connection.fetchState().catch(connection.lost);
+  }
+
+  function forgetDraft(edit) {
+    if (edit.kind !== "points" || queue.some((other) => other.path === edit.path)) return;
+    const drafts = store.get().drafts;
+    if (drafts.delete(keyOf(edit.frame, edit.object))) store.set({ drafts });
+  }
+
+  async function accept(edit, answer) {
+    const frame = answer.index ?? edit.frame;
+    if (edit.spoils) cache.spoilAll(frame);
+    if ("mask" in answer && frame !== undefined && frame !== null && !covered(frame)) {
+      await cache.putAnswer(frame, answer.mask);
+    }
+    connection.take(answer.state, true);
+    forgetDraft(edit);
+    store.set({ answered: performance.now() });
+  }
+
+  /** A stroke that is being drawn, or waits, is not wiped away by an older answer. */
+  const covered = (frame) => stroking(frame) || queue.some((edit) => edit.kind === "stroke" && edit.frame === frame);
+
+  const onObject = (frame, object, verb) => `/api/frames/${frame}/objects/${object}/${verb}`;
+
+  return {
+    push,
+    setStroking(ask) { stroking = ask; },
+    waiting: () => queue.length,
+
+    /** Replace the points of an object; `live`: it goes on from the move before, which need not be sent any more. */
+    points(frame, object, points, live = false) {
+      const drafts = store.get().drafts.set(keyOf(frame, object), points);
+      store.set({ drafts });
+      const body = { points, active_ms: activity.take() };
+      return push({ path: onObject(frame, object, "points"), body, frame, object, kind: "points", live, twice: true });
+    },
+    stroke(frame, object, path, radius, erase) {
+      const body = { path, radius, erase, active_ms: activity.take() };
+      return push({ path: onObject(frame, object, "stroke"), body, frame, object, kind: "stroke", twice: true });
+    },
+    clear(frame, object) {
+      const body = { active_ms: activity.take() };
+      return push({ path: onObject(frame, object, "clear"), body, frame, object, kind: "clear", twice: true });
+    },
+    keyframe(frame, keyframe) {
+      return push({ path: `/api/frames/${frame}/keyframe`, body: { keyframe }, frame, twice: true, spoils: true });
+    },
+    lock: (frame, locked) => push({ path: `/api/frames/${frame}/lock`, body: { locked }, frame, twice: true, spoils: true }),
+    addObject: (body = {}) => push({ path: "/api/objects", body }),
+    changeObject: (id, body) => push({ path: `/api/objects/${id}`, body, twice: true }),
+    deleteObject: (id) => push({ path: `/api/objects/${id}/delete`, body: {}, spoils: true }),
+    orderObjects: (ids) => push({ path: "/api/objects/order", body: { ids }, twice: true, spoils: true }),
+    status: (frame, status) => push({ path: `/api/frames/${frame}/status`, body: { status }, frame, twice: true }),
+    reset: () => push({ path: "/api/reset", body: { confirm: true }, twice: true, spoils: true }),
+
+    /** Take the last change back, or put it in again; the page goes to the frame that changed. */
+    async history(verb) {
+      const label = store.get().server?.history[verb];
+      if (!label && !queue.length) return announce(verb === "undo" ? "Nothing to undo." : "Nothing to redo.");
+      const answer = await push({ path: `/api/${verb}`, body: {}, spoils: true });
+      if (!answer) return undefined;
+      announce(`${verb === "undo" ? "Undone" : "Done again"}: ${label ?? "the last change"}`);
+      return answer.index ?? undefined;
+    },
+  };
+}

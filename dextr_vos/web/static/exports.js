@@ -1,0 +1,130 @@
+/** The export menu: make, watch, download; and the summary of time. */
+import { toast } from "./announce.js";
+import { get, post } from "./api.js";
+import { el, make } from "./dom.js";
+
+const KINDS = {
+  masks: ["Masks", "Indexed PNGs in a zip"],
+  video: ["Overlay video", "MP4 with the masks over the frames"],
+  coco: ["COCO JSON", "Run-length masks for every frame"],
+};
+
+export function createExports(store, connection) {
+  const menu = el("export-menu");
+  const opener = el("export-open");
+  /** @type {string|null} asked for here, to be downloaded when it is ready */
+  let asked = null;
+
+  function row(kind, server, job) {
+    const [name, what] = KINDS[kind];
+    const busy = job?.kind === "export" && asked === kind;
+    const ready = server.exports[kind];
+    const buttons = make("span", { class: "buttons" });
+    if (ready) {
+      buttons.append(make("a", { class: "button small primary", href: `/api/exports/${kind}`, download: true, icon: "download",
+        "data-test": `download-${kind}`, "aria-label": `Download ${name}` }, [make("span", { text: "Download" })]));
+    }
+    if (!server.readonly) {
+      buttons.append(make("button", { class: "button small", text: busy ? "Making" : ready ? "Anew" : "Make", disabled: Boolean(job),
+        "data-test": `make-${kind}`, "aria-label": `${ready ? "Make anew" : "Make"}: ${name}`, onclick: () => start(kind) }));
+    }
+    const box = make("div", { class: "export-row" }, [
+      make("div", {}, [make("b", { text: name }), make("span", { class: "soft", text: what })]), buttons,
+    ]);
+    if (busy) {
+      const bar = make("div", { class: "progress", role: "progressbar", "aria-label": `Making ${name}` }, [make("span")]);
+      if (job.total) /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${(100 * job.done) / job.total}%`;
+      else bar.dataset.unknown = "";
+      box.append(bar);
+    }
+    return box;
+  }
+
+  function draw() {
+    const { server, job } = store.get();
+    if (!server || menu.hidden) return;
+    const focused = document.activeElement?.getAttribute("data-test");
+    menu.replaceChildren(...Object.keys(KINDS).map((kind) => row(kind, server, job)));
+    if (focused) /** @type {HTMLElement|null} */ (menu.querySelector(`[data-test="${focused}"]`))?.focus();
+  }
+
+  async function start(kind) {
+    asked = kind;
+    try {
+      const answer = await post("/api/export", { kind });
+      if (answer.state) connection.take(answer.state, true);
+    } catch (error) {
+      asked = null;
+      connection.lost(error);
+    }
+    draw();
+  }
+
+  function toggle(open = menu.hidden) {
+    menu.hidden = !open;
+    opener.setAttribute("aria-expanded", String(open));
+    if (!open) return;
+    draw();
+    /** @type {HTMLElement|null} */ (menu.querySelector("button, a"))?.focus();
+  }
+
+  opener.addEventListener("click", () => toggle());
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.stopPropagation();
+    toggle(false);
+    opener.focus();
+  });
+  document.addEventListener("pointerdown", (event) => {
+    const target = /** @type {Node} */ (event.target);
+    if (!menu.hidden && !menu.contains(target) && !opener.contains(target)) toggle(false);
+  });
+  store.on(["server", "job"], () => {
+    const { server, job } = store.get();
+    if (asked && server && !job && !server.job && server.exports[asked]) {
+      if (menu.hidden) toast(`${KINDS[asked][0]}: ready to download in the export menu.`);
+      asked = null;
+    }
+    draw();
+  });
+  return { toggle };
+}
+
+/** The card that tells what clicking cost against drawing. */
+export function createTime(store) {
+  let due = 0;
+  const bar = (name, seconds, most, kind) => {
+    const amount = make("i");
+    amount.style.width = `${Math.min(100, (100 * seconds) / most)}%`;
+    return make("div", { class: `time-row ${kind}` }, [
+      make("span", { text: name }), make("span", { class: "amount" }, [amount]),
+      make("b", { text: `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s` }),
+    ]);
+  };
+
+  async function load() {
+    due = 0;
+    const { server } = store.get();
+    if (!server) return;
+    let time;
+    try {
+      time = await get("/api/time");
+    } catch {
+      return; // only a summary; the line to the server is watched elsewhere
+    }
+    const card = el("time-card");
+    card.hidden = !time.objects.length || !time.seconds_an_object;
+    if (card.hidden) return;
+    const drawn = time.drawn_seconds_an_object;
+    const most = Math.max(drawn, time.seconds_an_object, time.seconds_a_keyframe ?? 0);
+    const rows = [bar("an object", time.seconds_an_object, most, "object-time")];
+    if (time.seconds_a_keyframe) rows.push(bar(server.mode === "folder" ? "a picture" : "a keyframe", time.seconds_a_keyframe, most, "key-time"));
+    rows.push(bar("if drawn", drawn, most, "drawn"));
+    card.replaceChildren(make("header", { class: "section-head" }, [make("h2", { text: "Your time" })]), ...rows);
+  }
+
+  store.on(["server", "pending"], () => {
+    if (store.get().pending || due) return;
+    due = window.setTimeout(load, 900);
+  });
+}

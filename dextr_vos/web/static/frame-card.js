@@ -1,0 +1,111 @@
+/** What the frame shown is, and what can be done with it as a whole. */
+import { announce, toast } from "./announce.js";
+import { el, setAttribute, setIcon, setText } from "./dom.js";
+import { chosen, refusal } from "./state.js";
+
+/** Below this, a confidence is called unsure, here and on the timeline. */
+export const SURE = 0.75;
+
+export function createFrameCard(store, cache, edits, navigation) {
+  function draw() {
+    const values = store.get();
+    const { server, frame } = values;
+    if (!server) return;
+    const folder = server.mode === "folder";
+    const keyframe = server.keyframes[frame];
+    setText(el("frame-title"), folder ? "Picture" : `Frame ${server.names[frame] ?? frame}`);
+    drawTag(values, keyframe, folder);
+    el("frame-buttons").hidden = false;
+    el("picture-buttons").hidden = !folder;
+    const readonly = Boolean(server.readonly);
+    const key = /** @type {HTMLButtonElement} */ (el("keyframe"));
+    setText(/** @type {HTMLElement} */ (key.querySelector("span")), keyframe ? "Remove keyframe" : "Make keyframe");
+    setIcon(key, keyframe ? "diamondFill" : "diamond");
+    setAttribute(key, "data-tip", keyframe ? "Forget what was annotated in this frame" : "Keep this mask as it is; the network learns from it");
+    key.disabled = readonly || Boolean(keyframe?.locked) || (!keyframe && !values.server.masks.done && !cache.mask(frame)?.labels);
+    const lock = /** @type {HTMLButtonElement} */ (el("lock"));
+    setText(/** @type {HTMLElement} */ (lock.querySelector("span")), keyframe?.locked ? "Unlock" : "Lock");
+    setIcon(lock, keyframe?.locked ? "lock" : "unlock");
+    setAttribute(lock, "data-tip", keyframe?.locked ? "Let it be changed again" : "It is right; nothing may change it");
+    lock.disabled = readonly || (!keyframe && key.disabled);
+    key.hidden = lock.hidden = folder;
+    const clear = /** @type {HTMLButtonElement} */ (el("clear"));
+    clear.disabled = readonly || Boolean(keyframe?.locked) || !chosen(values);
+    setText(/** @type {HTMLElement} */ (clear.querySelector("span")), `Clear ${chosen(values)?.name ?? "object"}`);
+    if (folder) drawStatus(server, frame);
+  }
+
+  function drawTag(values, keyframe, folder) {
+    const tag = el("frame-tag");
+    const { server, frame } = values;
+    let kind = "none", text = "no mask yet";
+    const sure = server.confidence?.[frame];
+    if (folder) [kind, text] = [{ done: "keyframe", skipped: "none" }[server.status?.[frame]] ?? "none", server.status?.[frame] ?? "open"];
+    else if (keyframe) [kind, text] = ["keyframe", keyframe.locked ? "locked keyframe" : "keyframe"];
+    else if (sure !== null && sure !== undefined) {
+      [kind, text] = [sure >= SURE ? "sure" : "unsure", `confidence ${sure.toFixed(2)}`];
+    } else if (server.masks.done || values.made.has(frame)) [kind, text] = ["sure", "made by the network"];
+    setAttribute(tag, "data-kind", kind);
+    setText(tag, text);
+  }
+
+  function drawStatus(server, frame) {
+    const status = server.status?.[frame] ?? "open";
+    el("picture-done").hidden = el("picture-skip").hidden = status !== "open";
+    el("picture-reopen").hidden = status === "open";
+    for (const name of ["done", "skip", "reopen"]) {
+      /** @type {HTMLButtonElement} */ (el(`picture-${name}`)).disabled = Boolean(server.readonly);
+    }
+  }
+
+  const may = () => {
+    const { server } = store.get();
+    if (server?.readonly) toast(server.readonly, "error");
+    return server && !server.readonly;
+  };
+
+  const actions = {
+    async keyframe() {
+      const { server, frame } = store.get();
+      if (!may() || server.mode === "folder") return;
+      const was = Boolean(server.keyframes[frame]);
+      const answer = await edits.keyframe(frame, !was);
+      if (answer) announce(was ? "No keyframe any more" : "Taken over as a keyframe");
+    },
+    async lock() {
+      const { server, frame } = store.get();
+      if (!may() || server.mode === "folder") return;
+      const locked = Boolean(server.keyframes[frame]?.locked);
+      const answer = await edits.lock(frame, !locked);
+      if (answer) announce(locked ? "Unlocked" : "Locked");
+    },
+    clear() {
+      const values = store.get();
+      const reason = refusal(values);
+      if (reason) return toast(reason, "error");
+      if (values.object === null) return undefined;
+      store.set({ point: null });
+      announce(`${chosen(values)?.name} cleared from this frame`);
+      return edits.clear(values.frame, values.object);
+    },
+    /** Folder mode: set the status of the picture; done and skipped go on to the next open one. */
+    async status(status) {
+      const { server, frame } = store.get();
+      if (!may() || server.mode !== "folder") return;
+      const answer = await edits.status(frame, status);
+      if (!answer) return;
+      announce(status === "done" ? "Written" : status === "skipped" ? "Skipped" : "Open again");
+      if (status !== "open" && store.get().frame === frame) navigation.nextOpen();
+    },
+  };
+
+  el("keyframe").addEventListener("click", actions.keyframe);
+  el("lock").addEventListener("click", actions.lock);
+  el("clear").addEventListener("click", actions.clear);
+  el("picture-done").addEventListener("click", () => actions.status("done"));
+  el("picture-skip").addEventListener("click", () => actions.status("skipped"));
+  el("picture-reopen").addEventListener("click", () => actions.status("open"));
+  el("picture-next").addEventListener("click", () => navigation.nextOpen());
+  store.on(["server", "frame", "object", "made", "arrived"], draw);
+  return actions;
+}

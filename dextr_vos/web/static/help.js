@@ -1,0 +1,56 @@
+/** The help sheet: how it goes in four steps, and every key. */
+import { closeBeside } from "./dialogs.js";
+import { el, make } from "./dom.js";
+
+const CLIP_STEPS = [
+  ["Click", "Four points on the object: left, top, right, bottom, in any order. The mask is there at once."],
+  ["Correct", "Drag a point, click on a part that is missing, or repair with brush and eraser."],
+  ["Propagate", "The network learns from your keyframes and cuts the objects out of every frame."],
+  ["Look again", "Correct the suggested frame, propagate again, export. Every change is saved as you make it."],
+];
+const FOLDER_STEPS = [
+  ["Click", "Four points on the object: left, top, right, bottom, in any order. The mask is there at once."],
+  ["Correct", "Drag a point, click on a part that is missing, or repair with brush and eraser."],
+  ["More objects", "N adds one; later objects lie on top."],
+  ["Done", "D writes the mask and goes to the next open picture. S skips, R reopens."],
+];
+
+export function createHelp(store, table) {
+  const dialog = /** @type {HTMLDialogElement} */ (el("help"));
+  closeBeside(dialog);
+
+  function build() {
+    const mode = store.get().server?.mode ?? "clip";
+    const steps = mode === "folder" ? FOLDER_STEPS : CLIP_STEPS;
+    const sections = Object.entries(table).map(([heading, keys]) => make("section", {}, [
+      make("h3", { text: heading }),
+      make("dl", {}, keys.filter((key) => !key.mode || key.mode === mode).flatMap((key) => [
+        make("dt", { text: key.what }), make("dd", {}, key.shown.map((text) => make("kbd", { text }))),
+      ])),
+    ]));
+    dialog.replaceChildren(
+      make("div", { class: "help-head" }, [
+        make("h2", { id: "help-title", text: "How it goes, and every key" }),
+        make("button", { class: "icon-button", icon: "close", "aria-label": "Close", "data-test": "help-close", onclick: () => dialog.close() }),
+      ]),
+      make("ol", { class: "help-steps" }, steps.map(([name, what]) => make("li", {}, [make("b", { text: name }), what]))),
+      make("div", { class: "help-keys" }, sections),
+    );
+  }
+
+  function toggle() {
+    if (dialog.open) dialog.close();
+    else {
+      build();
+      dialog.showModal();
+    }
+  }
+
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key !== "?") return;
+    event.preventDefault();
+    dialog.close();
+  });
+  el("help-open").addEventListener("click", toggle);
+  return { toggle };
+}

@@ -1,0 +1,111 @@
+/** Propagate: start, progress, cancel, and what to do next. */
+import { announce, toast } from "./announce.js";
+import { post } from "./api.js";
+import { el, make, setAttribute, setText } from "./dom.js";
+import { keyframesOf } from "./state.js";
+
+const PHASES = {
+  starting: "Getting ready", "getting ready": "Getting ready", training: "Learning", segmenting: "Cutting out",
+  writing: "Writing masks", stopping: "Stopping",
+};
+
+export function createJobs(store, connection, navigation) {
+  function draw() {
+    const values = store.get();
+    const { server, job } = values;
+    if (!server) return;
+    const busy = job?.kind === "propagate";
+    el("propagate-idle").hidden = busy;
+    el("propagate-busy").hidden = !busy;
+    if (busy) drawJob(job);
+    else drawIdle(values);
+  }
+
+  function drawIdle(values) {
+    const { server, job, pending } = values;
+    const keys = keyframesOf(values).filter((key) => Object.values(server.keyframes[key].objects).some((entry) => entry.mask));
+    const button = /** @type {HTMLButtonElement} */ (el("propagate"));
+    button.disabled = Boolean(server.readonly) || !keys.length || Boolean(job) || pending > 0;
+    button.classList.toggle("primary", !server.masks.done || server.masks.stale);
+    setText(/** @type {HTMLElement} */ (button.querySelector("span")), server.masks.done ? "Propagate again" : "Propagate");
+    const frames = `${keys.length} ${keys.length === 1 ? "keyframe" : "keyframes"}`;
+    setText(el("propagate-note"),
+      !keys.length ? "Click an object in one frame first. One keyframe is enough to begin with."
+        : !server.masks.done ? `From ${frames} to all ${server.frames} frames.`
+          : server.masks.stale ? `${frames}, changed since the last run. It goes on from there.`
+            : `All ${server.frames} frames have masks, from ${frames}.`);
+    drawSuggestion(server);
+  }
+
+  function drawSuggestion(server) {
+    const box = el("suggest");
+    const index = server.suggested;
+    box.hidden = index === null || index === undefined;
+    if (box.hidden) return;
+    const sure = server.confidence?.[index];
+    const text = sure === null || sure === undefined ? "" : `confidence ${sure.toFixed(2)}`;
+    const here = index === store.get().frame;
+    const lead = here ? "This frame would help most" : `Look at frame ${server.names[index] ?? index} next`;
+    box.replaceChildren(
+      make("span", {}, [make("b", { text: lead }), make("br"), make("span", { class: "soft number", text })]),
+      ...(here ? [] : [make("span", { class: "go", text: "Go" })]),
+    );
+  }
+
+  function drawJob(job) {
+    setText(el("job-phase"), PHASES[job.phase] ?? job.phase);
+    setText(el("job-left"), job.seconds_left === null || job.seconds_left === undefined ? "" : `${duration(job.seconds_left)} left`);
+    const part = job.total ? job.done / job.total : null;
+    const bar = el("job-bar");
+    bar.toggleAttribute("data-unknown", part === null);
+    /** @type {HTMLElement} */ (bar.firstElementChild).style.width = part === null ? "" : `${(100 * part).toFixed(1)}%`;
+    setAttribute(bar, "aria-valuenow", part === null ? null : Math.round(100 * part));
+    const words = [];
+    if (job.total) words.push(`${job.done} of ${job.total}`);
+    if (job.loss !== null && job.loss !== undefined) words.push(`loss ${job.loss.toFixed(3)}`);
+    if (job.note) words.push(job.note);
+    setText(el("job-detail"), words.join(", "));
+  }
+
+  async function start() {
+    const { server, job } = store.get();
+    if (!server || server.mode === "folder") return;
+    if (server.readonly) return void toast(server.readonly, "error");
+    if (job) return void announce("A run is going on already.");
+    try {
+      store.set({ made: new Set() });
+      const answer = await post("/api/propagate", { budget: null });
+      if (answer.state) connection.take(answer.state, true);
+      announce("Propagation has begun.");
+    } catch (error) {
+      connection.lost(error);
+    }
+  }
+
+  async function cancel() {
+    try {
+      /** @type {HTMLButtonElement} */ (el("cancel")).disabled = true;
+      await post("/api/cancel");
+      announce("Stopping.");
+    } catch (error) {
+      connection.lost(error);
+    } finally {
+      /** @type {HTMLButtonElement} */ (el("cancel")).disabled = false;
+    }
+  }
+
+  el("propagate").addEventListener("click", start);
+  el("cancel").addEventListener("click", cancel);
+  el("suggest").addEventListener("click", () => navigation.suggested());
+  store.on(["server", "job", "pending", "frame"], draw);
+  return { start, cancel };
+}
+
+/** Seconds as a person says them. */
+export function duration(seconds) {
+  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 2) return `${minutes} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
+  if (minutes < 60) return `${Math.round(seconds / 60)} min`;
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+}

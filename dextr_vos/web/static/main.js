@@ -1,0 +1,190 @@
+/** Puts the page together. Nothing else happens on import; what a part does stands in its own module. */
+import { createActivity } from "./activity.js";
+import { createBrush } from "./brush.js";
+import { createCache } from "./cache.js";
+import { createConnection } from "./connection.js";
+import { clamp, el, placeIcons, setAttribute, setText } from "./dom.js";
+import { createEdits } from "./edits.js";
+import { createExports, createTime } from "./exports.js";
+import { createFilmstrip } from "./filmstrip.js";
+import { createFrameCard } from "./frame-card.js";
+import { createHelp } from "./help.js";
+import { createHint } from "./hint.js";
+import { createHud } from "./hud.js";
+import { createJobs } from "./jobs.js";
+import { keyTable, listenToKeys } from "./keys.js";
+import { createNavigation } from "./navigate.js";
+import { createObjects } from "./objects.js";
+import { createOverview } from "./overview.js";
+import { createPictures } from "./pictures.js";
+import { createPlayer } from "./player.js";
+import { createPointer } from "./pointer.js";
+import { createPoints } from "./points.js";
+import { createStage } from "./stage.js";
+import { createStore } from "./state.js";
+import { createTheme } from "./theme.js";
+import { createTips } from "./tips.js";
+import { createToolbar } from "./toolbar.js";
+import { View } from "./view.js";
+
+const store = createStore();
+const view = new View();
+const cache = createCache(() => store.set({ arrived: performance.now() }));
+const activity = createActivity();
+const connection = createConnection(store, cache);
+const edits = createEdits(store, cache, connection, activity);
+const navigation = createNavigation(store, cache, activity);
+const points = createPoints(store, view, edits);
+const brush = createBrush(store, view, cache, edits, points);
+
+placeIcons();
+const stage = createStage(store, view, cache);
+createHud(store, view, cache);
+const pointer = createPointer(store, view, points, brush, stage);
+const player = createPlayer(store, cache, navigation);
+const objects = createObjects(store, edits);
+const card = createFrameCard(store, cache, edits, navigation);
+const jobs = createJobs(store, connection, navigation);
+const exports = createExports(store, connection);
+createTime(store);
+const overview = createOverview(store, navigation);
+createFilmstrip(store, navigation);
+createPictures(store, edits, navigation);
+createHint(store, view);
+createTips();
+
+const viewed = () => {
+  store.set({ viewed: performance.now() });
+  stage.schedule();
+};
+const history = async (verb) => {
+  const index = await edits.history(verb);
+  if (index !== undefined && index !== null) navigation.go(index, { quiet: true });
+};
+const actions = {
+  tool: (tool) => { brush.drop(); store.set({ tool, point: null }); },
+  undo: () => history("undo"),
+  redo: () => history("redo"),
+  fit: () => { view.fit(); viewed(); },
+  actualSize: () => { view.zoomTo(1 / devicePixelRatio); viewed(); },
+  zoom: (sign) => {
+    const { pointer: at } = store.get();
+    view.zoomTo(view.scale * (sign > 0 ? 1.5 : 1 / 1.5), at?.x, at?.y);
+    viewed();
+  },
+  loupe: () => store.set({ loupe: !store.get().loupe }),
+  outlines: () => store.set({ outlines: !store.get().outlines }),
+  overlay: () => store.set({ overlay: !store.get().overlay }),
+  opacity: (by) => store.set({ opacity: clamp(Math.round((store.get().opacity + by) * 20) / 20, 0, 1), overlay: true }),
+  help: () => help.toggle(),
+};
+createToolbar(store, view, actions);
+const table = keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, actions });
+const help = createHelp(store, table);
+listenToKeys(table, store, pointer, player);
+createTheme(() => { stage.recolour(); overview.schedule(); });
+
+// The transport's buttons and the frame number.
+const go = { "go-first": navigation.first, "go-prev": () => navigation.step(-1), "go-next": () => navigation.step(1),
+  "go-last": navigation.last, "go-prev-key": navigation.previousKey, "go-next-key": navigation.nextKey, "go-mid": navigation.midpoint };
+for (const [id, run] of Object.entries(go)) el(id).addEventListener("click", () => { store.set({ playing: false }); run(); });
+const number = /** @type {HTMLInputElement} */ (el("frame-number"));
+number.addEventListener("change", () => { navigation.go(Number.parseInt(number.value, 10) - 1 || 0); drawCounter(); });
+number.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" || event.key === "Escape") el("hud").focus({ preventScroll: true });
+});
+function drawCounter() {
+  const { server, frame } = store.get();
+  if (!server) return;
+  number.value = String(frame + 1);
+  setText(el("frame-of"), `of ${server.frames}`);
+  setText(el("frame-name"), server.names[frame] ?? "");
+}
+store.on(["server", "frame"], drawCounter);
+
+// Whatever is shown must be here; what came after it was asked for is drawn when it comes.
+store.on(["server", "frame", "made", "arrived"], () => {
+  const { server, frame, playing } = store.get();
+  if (!server || playing || !server.frames) return;
+  cache.wantFrame(frame);
+  cache.wantMask(frame);
+});
+
+// The picture has the focus most of the time; its ring is shown only to those who walk the page by Tab.
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Tab") document.documentElement.dataset.tabbing = "";
+}, true);
+document.addEventListener("pointerdown", () => delete document.documentElement.dataset.tabbing, true);
+
+// A button pressed with the mouse gives the keyboard back to the picture.
+document.addEventListener("click", (event) => {
+  const target = /** @type {Element} */ (event.target);
+  if (event.detail > 0 && target.closest("button") && !target.closest("dialog, .popover, .object")) el("hud").focus({ preventScroll: true });
+});
+window.addEventListener("beforeunload", (event) => {
+  if (edits.waiting() && !store.get().online) event.preventDefault();
+});
+
+// Where the person was is kept in the address, so that a reload comes back to it.
+store.on(["frame", "object", "playing"], () => {
+  const { frame, object, playing, server } = store.get();
+  if (server && !playing) window.history.replaceState(null, "", `#frame=${frame}${object === null ? "" : `&object=${object}`}`);
+});
+
+/**
+ * For tests and measurements only: where a picture's pixel lies in the window, and what stands on the canvas.
+ */
+Object.defineProperty(window, "dextrVos", { value: Object.freeze({
+  /** Middle of picture pixel (x, y) in client coordinates. */
+  clientOf(x, y) {
+    const box = el("hud").getBoundingClientRect();
+    const [cx, cy] = view.toStage(x + 0.5, y + 0.5);
+    return [box.left + cx, box.top + cy];
+  },
+  zoomTo(scale, x, y) {
+    view.zoomTo(scale, ...view.toStage(x, y));
+    viewed();
+  },
+  /** Labels on the canvas, one a pixel, row by row; null: no mask. */
+  labels: () => cache.mask(store.get().frame)?.labels ?? null,
+  /** The frame on the canvas, and whether everything asked for has come. */
+  shown() {
+    const { frame, object, server, pending, drafts } = store.get();
+    const mask = cache.mask(frame);
+    return {
+      frame, object, version: server?.version ?? null, source: mask?.source ?? null, scale: view.scale,
+      size: [view.imageWidth, view.imageHeight],
+      settled: Boolean(server) && stage.shown() === frame && cache.ready(frame) && pending === 0 && drafts.size === 0 && cache.busy() === 0,
+    };
+  },
+}) });
+
+/** From edit to canvas: `performance.getEntriesByName("dextr-vos:painted")` holds the times. */
+store.on(["answered"], () => {
+  requestAnimationFrame(() => setTimeout(() => {
+    if (!performance.getEntriesByName("dextr-vos:click").length) return;
+    performance.measure("dextr-vos:painted", "dextr-vos:click");
+    performance.clearMarks("dextr-vos:click");
+  }));
+});
+
+async function open() {
+  const asked = new URLSearchParams(location.hash.slice(1));
+  try {
+    const server = await connection.fetchState();
+    const frame = clamp(Number(asked.get("frame") ?? (server.status?.indexOf("open") ?? 0)) || 0, 0, Math.max(0, server.frames - 1));
+    const object = Number(asked.get("object"));
+    store.set({ frame, ...(server.objects.some((one) => one.id === object) ? { object } : {}) });
+    navigation.fetchAround(frame);
+    connection.listen();
+    setAttribute(el("app"), "data-ready", "");
+    el("hud").focus({ preventScroll: true });
+    if (!server.frames) {
+      el("stage-empty").hidden = false;
+      setText(el("stage-empty"), "There are no pictures in this folder yet.");
+    }
+  } catch (error) {
+    connection.lost(error);
+  }
+}
+open();

@@ -1,0 +1,85 @@
+/** Going from frame to frame: by steps, by keyframes, to the midpoint, to the suggested one. */
+import { announce } from "./announce.js";
+import { clamp } from "./dom.js";
+import { keyframesOf } from "./state.js";
+
+export function createNavigation(store, cache, activity) {
+  let direction = 1;
+
+  /** @param {number} index held to the clip */
+  function go(index, { quiet = false } = {}) {
+    const { server, frame } = store.get();
+    if (!server || !server.frames) return;
+    const next = clamp(Math.round(index), 0, server.frames - 1);
+    if (next === frame) return;
+    direction = next > frame ? 1 : -1;
+    activity.restart();
+    store.set({ frame: next, point: null });
+    fetchAround(next);
+    if (!quiet) announce(describe(next));
+  }
+
+  function describe(index) {
+    const { server } = store.get();
+    const keyframe = server.keyframes[index];
+    const sure = server.confidence?.[index];
+    const what = keyframe ? (keyframe.locked ? ", locked keyframe" : ", keyframe")
+      : sure !== null && sure !== undefined ? `, confidence ${sure.toFixed(2)}` : "";
+    return `Frame ${index + 1} of ${server.frames}${what}`;
+  }
+
+  /** What is likely to be looked at next, nearest first; the frame itself comes before all. */
+  function fetchAround(index) {
+    const { server } = store.get();
+    Promise.all([cache.wantFrame(index), cache.wantMask(index)]).then(() => {
+      if (store.get().frame !== index || store.get().playing) return;
+      for (const step of [1, 2, -1, 3, 10, -2]) {
+        const next = index + step * direction;
+        if (next < 0 || next >= server.frames) continue;
+        cache.wantFrame(next);
+        cache.wantMask(next);
+      }
+    });
+  }
+
+  function toKey(sign) {
+    const { frame } = store.get();
+    const keys = keyframesOf(store.get());
+    const next = sign > 0 ? keys.find((key) => key > frame) : keys.findLast((key) => key < frame);
+    if (next === undefined) announce(sign > 0 ? "No keyframe after this one." : "No keyframe before this one.");
+    else go(next);
+  }
+
+  /** Halfway between the two keyframes around; the ends of the clip stand in for missing ones. */
+  function midpoint() {
+    const { frame, server } = store.get();
+    const keys = keyframesOf(store.get());
+    const before = keys.findLast((key) => key <= frame) ?? 0;
+    const after = keys.find((key) => key > frame) ?? server.frames - 1;
+    go(Math.floor((before + after) / 2));
+  }
+
+  function suggested() {
+    const { server } = store.get();
+    if (server.suggested === null || server.suggested === undefined) announce("No frame is suggested yet. Propagate first.");
+    else go(server.suggested);
+  }
+
+  return {
+    go, describe, fetchAround, midpoint, suggested,
+    step: (by) => go(store.get().frame + by),
+    first: () => go(0),
+    last: () => go((store.get().server?.frames ?? 1) - 1),
+    nextKey: () => toKey(1),
+    previousKey: () => toKey(-1),
+    /** The next picture with status "open", after this one, else from the start (folder mode). */
+    nextOpen() {
+      const { server, frame } = store.get();
+      const status = server.status ?? [];
+      const after = status.findIndex((one, index) => index > frame && one === "open");
+      const found = after >= 0 ? after : status.findIndex((one, index) => index !== frame && one === "open");
+      if (found >= 0) go(found);
+      else announce("Every picture is done or skipped.");
+    },
+  };
+}

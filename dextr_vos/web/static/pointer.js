@@ -1,0 +1,155 @@
+/** Pointer and wheel on the stage: which gesture means what. */
+import { clamp, el } from "./dom.js";
+
+export function createPointer(store, view, points, brush, stage) {
+  const hud = el("hud");
+  /** @type {{kind: "pan"|"point"|"new"|"stroke", x: number, y: number, index?: number, moved?: boolean, last?: string}|null} */
+  let gesture = null;
+  let space = false;
+  let panned = false;
+
+  function place(event) {
+    const box = hud.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  function viewed() {
+    store.set({ viewed: performance.now() });
+    stage.schedule();
+  }
+
+  function cursor(over) {
+    const { tool } = store.get();
+    const name = gesture?.kind === "pan" ? "grabbing" : space || tool === "hand" ? "grab"
+      : over !== null && tool === "click" ? "move" : null;
+    if (name) hud.dataset.cursor = name;
+    else delete hud.dataset.cursor;
+  }
+
+  /** Where the pointer is now, for whoever draws it. */
+  function point(x, y, over) {
+    const panning = gesture?.kind === "pan" || space || store.get().tool === "hand";
+    store.set({ pointer: { x, y, over: over !== null, panning, dragging: gesture?.kind === "point" } });
+    cursor(over);
+  }
+
+  function down(event) {
+    const [x, y] = place(event);
+    hud.focus({ preventScroll: true });
+    const { tool } = store.get();
+    if (event.button === 2) return;
+    hud.setPointerCapture(event.pointerId);
+    if (event.button === 1 || space || tool === "hand") {
+      event.preventDefault();
+      panned = true;
+      gesture = { kind: "pan", x, y };
+      cursor(null);
+    } else if (event.button === 0) begin(x, y, tool);
+  }
+
+  function begin(x, y, tool) {
+    if (tool === "brush" || tool === "erase") {
+      gesture = { kind: "stroke", x, y };
+      brush.begin(x, y);
+      return;
+    }
+    const index = points.at(x, y);
+    gesture = index === null ? { kind: "new", x, y } : { kind: "point", x, y, index };
+    if (index !== null) store.set({ point: index });
+  }
+
+  function move(event) {
+    const [x, y] = place(event);
+    if (gesture?.kind === "pan") {
+      view.pan(x - gesture.x, y - gesture.y);
+      [gesture.x, gesture.y] = [x, y];
+      viewed();
+    } else if (gesture?.kind === "stroke") {
+      for (const one of event.getCoalescedEvents?.() ?? [event]) brush.extend(...place(one));
+      brush.extend(x, y);
+    } else if (gesture?.kind === "point") drag(x, y);
+    const over = gesture?.kind === "stroke" ? null : points.at(x, y);
+    point(x, y, over);
+  }
+
+  /** A point follows the pointer once that has left the point's own pixel neighbourhood. */
+  function drag(x, y) {
+    if (!gesture.moved && Math.hypot(x - gesture.x, y - gesture.y) < 3) return;
+    if (!gesture.moved && !points.allowed()) {
+      gesture = null;
+      return;
+    }
+    const pixel = view.pixelAt(x, y) ?? heldPixel(x, y);
+    const key = pixel.join();
+    if (gesture.last === key) return;
+    points.move(gesture.index, pixel, Boolean(gesture.moved));
+    gesture.moved = true;
+    gesture.last = key;
+  }
+
+  function heldPixel(cx, cy) {
+    const [x, y] = view.toImage(cx, cy);
+    return [clamp(Math.floor(x), 0, view.imageWidth - 1), clamp(Math.floor(y), 0, view.imageHeight - 1)];
+  }
+
+  function up(event) {
+    const [x, y] = place(event);
+    const done = gesture;
+    gesture = null;
+    if (done?.kind === "stroke") brush.end();
+    if (done?.kind === "new") {
+      const pixel = view.pixelAt(x, y);
+      if (pixel) points.add(pixel);
+    }
+    point(x, y, points.at(x, y));
+  }
+
+  function wheel(event) {
+    event.preventDefault();
+    const [x, y] = place(event);
+    const unit = event.deltaMode === 1 ? 30 : event.deltaMode === 2 ? 300 : 1;
+    if (event.shiftKey && !event.ctrlKey) view.pan(-(event.deltaX || event.deltaY) * unit, 0);
+    else view.zoomTo(view.scale * Math.exp(-clamp(event.deltaY * unit, -240, 240) * 0.002), x, y);
+    viewed();
+    point(x, y, points.at(x, y));
+  }
+
+  hud.addEventListener("pointerdown", down);
+  hud.addEventListener("pointermove", move);
+  hud.addEventListener("pointerup", up);
+  hud.addEventListener("pointercancel", () => { gesture = null; brush.drop(); });
+  hud.addEventListener("pointerleave", () => { if (!gesture) store.set({ pointer: null }); });
+  hud.addEventListener("wheel", wheel, { passive: false });
+  hud.addEventListener("contextmenu", (event) => {
+    event.preventDefault();
+    if (!gesture && store.get().tool === "click") points.takeBack();
+  });
+  hud.addEventListener("auxclick", (event) => event.preventDefault());
+
+  return {
+    /** Space is held: drag moves the picture. @returns {boolean} whether it was used to move, at the end */
+    holdSpace(held) {
+      if (held && !space) panned = false;
+      space = held;
+      const { pointer } = store.get();
+      if (pointer) point(pointer.x, pointer.y, points.at(pointer.x, pointer.y));
+      return panned;
+    },
+    busy: () => gesture !== null,
+    /** Move the cross-hair by whole pixels, for hands that use no mouse. */
+    moveBy(dx, dy) {
+      const { pointer } = store.get();
+      const from = pointer ? view.pixelAt(pointer.x, pointer.y) : null;
+      const [px, py] = from ?? [Math.floor(view.imageWidth / 2), Math.floor(view.imageHeight / 2)];
+      const x = clamp(px + dx, 0, view.imageWidth - 1), y = clamp(py + dy, 0, view.imageHeight - 1);
+      const [cx, cy] = view.toStage(x + 0.5, y + 0.5);
+      point(cx, cy, null);
+    },
+    /** Put a point under the cross-hair. */
+    press() {
+      const { pointer } = store.get();
+      const pixel = pointer ? view.pixelAt(pointer.x, pointer.y) : null;
+      if (pixel) points.add(pixel);
+    },
+  };
+}

@@ -1,0 +1,103 @@
+/** Points of the chosen object: put, pick, move, nudge, take back. */
+import { announce, toast } from "./announce.js";
+import { clamp } from "./dom.js";
+import { pointsOf, refusal } from "./state.js";
+
+/** How near (CSS pixels) the pointer must be to a point to pick it. */
+const PICK = 9;
+
+export function createPoints(store, view, edits) {
+  let nudged = 0;
+  /** @type {Promise<number|null>|null} the first object on its way; quick clicks share it */
+  let making = null;
+
+  function allowed() {
+    const reason = refusal(store.get());
+    if (reason) toast(reason, "error");
+    return !reason;
+  }
+
+  /** @returns {number|null} the point under the pointer */
+  function at(cx, cy) {
+    let best = null, least = PICK;
+    pointsOf(store.get()).forEach(([x, y], index) => {
+      const [px, py] = view.toStage(x + 0.5, y + 0.5);
+      const distance = Math.hypot(px - cx, py - cy);
+      if (distance < least) [best, least] = [index, distance];
+    });
+    return best;
+  }
+
+  /** The object to work on; the first one is made when there is none. */
+  function object() {
+    const { object: id } = store.get();
+    if (id !== null) return Promise.resolve(id);
+    making ??= edits.addObject().then((answer) => {
+      making = null;
+      const made = answer?.id ?? store.get().object;
+      if (made !== null) store.set({ object: made });
+      return made;
+    });
+    return making;
+  }
+
+  async function add(pixel) {
+    if (!allowed()) return;
+    const { frame } = store.get();
+    performance.mark("dextr-vos:click");
+    const id = await object();
+    if (id === null) return;
+    const points = [...pointsOf(store.get(), frame, id), pixel];
+    store.set({ point: null });
+    edits.points(frame, id, points);
+    announce(points.length < 4 ? `Point ${points.length}, ${4 - points.length} more` : `Point ${points.length} at ${pixel.join(", ")}`);
+  }
+
+  /** Move one point; `live`: as part of a move that has begun. */
+  function move(index, pixel, live) {
+    const { frame, object: id } = store.get();
+    const points = pointsOf(store.get()).map((point, at) => (at === index ? pixel : point));
+    edits.points(frame, id, points, live);
+  }
+
+  function nudge(dx, dy) {
+    const { point, server } = store.get();
+    const here = pointsOf(store.get())[point];
+    if (!here || !allowed()) return;
+    const [width, height] = [view.imageWidth, view.imageHeight];
+    const pixel = [clamp(here[0] + dx, 0, width - 1), clamp(here[1] + dy, 0, height - 1)];
+    const now = performance.now();
+    if (server) move(point, pixel, now - nudged < 1000);
+    nudged = now;
+    announce(`Point at ${pixel.join(", ")}`);
+  }
+
+  function remove(index) {
+    if (!allowed()) return;
+    const { frame, object: id } = store.get();
+    const points = pointsOf(store.get());
+    if (id === null || !points.length) {
+      announce("No point to take back here.");
+      return;
+    }
+    store.set({ point: null });
+    edits.points(frame, id, points.filter((_, at) => at !== index));
+    announce("Point taken back");
+  }
+
+  return {
+    at, add, move, nudge, remove, allowed,
+    takeBack: () => remove(pointsOf(store.get()).length - 1),
+    /** Choose the next point (by Tab-like keys), or none after the last. */
+    cycle(by) {
+      const count = pointsOf(store.get()).length;
+      if (!count) return;
+      const { point } = store.get();
+      const next = point === null ? (by > 0 ? 0 : count - 1) : point + by;
+      store.set({ point: next < 0 || next >= count ? null : next });
+      const chosen = store.get().point;
+      announce(chosen === null ? "No point chosen" : `Point ${chosen + 1} of ${count}. Arrow keys move it.`);
+    },
+    object,
+  };
+}

@@ -1,0 +1,111 @@
+/**
+ * What the page knows: the server's state, and what is chosen on the page. One value a name, listeners by name.
+ *
+ * @typedef {[number, number]} Point  x, y in picture pixels
+ * @typedef {{points: Point[], painted: boolean, mask: boolean, seconds: number}} Entry  one object in one keyframe
+ * @typedef {{locked: boolean, objects: Record<string, Entry>}} Keyframe
+ * @typedef {{id: number, name: string, colour: string, visible: boolean}} AnnotatedObject
+ * @typedef {{kind: string, phase: string, done: number, total: number, loss: number|null,
+ *   seconds_left: number|null, note: string|null}} Job
+ * @typedef {{mode: "clip"|"folder", title: string, version: number, readonly: string|null, fps: number,
+ *   frames: number, size: Point|null, names: string[], objects: AnnotatedObject[],
+ *   keyframes: Record<string, Keyframe>, history: {undo: string|null, redo: string|null},
+ *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, suggested: number|null,
+ *   job: Job|null, last_job: {kind: string, outcome: string, message: string}|null, engine: string,
+ *   status: string[]|null, exports: Record<string, boolean>, saved: string|null}} ServerState
+ * @typedef {"click"|"brush"|"erase"|"hand"} Tool
+ */
+
+/** The page's own values at the start. */
+export const START = {
+  /** @type {ServerState|null} */ server: null,
+  frame: 0,
+  /** @type {number|null} the chosen object */ object: null,
+  /** @type {Tool} */ tool: "click",
+  radius: 8,
+  opacity: 0.45,
+  overlay: true,
+  outlines: true,
+  loupe: true,
+  /** @type {number|null} place in the list of points of the chosen object */ point: null,
+  /** @type {{x: number, y: number}|null} where the pointer is, in picture pixels, fractions kept */ pointer: null,
+  playing: false,
+  /** @type {Map<string, Point[]>} points that the server has not answered for yet, by `frame:object` */
+  drafts: new Map(),
+  /** @type {number} edits on the way or waiting */ pending: 0,
+  online: true,
+  /** @type {string|null} why the page cannot go on by itself */ lost: null,
+  /** @type {Job|null} */ job: null,
+  /** @type {Set<number>} frames made by the run that is going on */ made: new Set(),
+  filter: "all",
+  // Moments: that something happened, for those who have to draw it.
+  /** a picture or mask has come */ arrived: 0,
+  /** zoom, place or size of the picture have changed */ viewed: 0,
+  /** a stroke has painted into the labels */ strokes: 0,
+  /** an edit has been answered */ answered: 0,
+};
+
+/** @returns a store: `get`, `set` (listeners run once, after the current task), `on`. */
+export function createStore() {
+  const values = { ...START, drafts: new Map(), made: new Set() };
+  /** @type {{names: string[], run: Function}[]} */
+  const listeners = [];
+  const changed = new Set();
+  let due = false;
+
+  function flush() {
+    due = false;
+    const names = new Set(changed);
+    changed.clear();
+    for (const { names: wanted, run } of listeners) {
+      if (wanted.some((name) => names.has(name))) run(values);
+    }
+  }
+
+  return {
+    /** @returns {typeof START} the values; read only by agreement */
+    get: () => values,
+    /** @param {Partial<typeof START>} patch */
+    set(patch) {
+      for (const [name, value] of Object.entries(patch)) {
+        if (values[name] === value && !(value instanceof Map || value instanceof Set)) continue;
+        values[name] = value;
+        changed.add(name);
+      }
+      if (!changed.size || due) return;
+      due = true;
+      queueMicrotask(flush);
+    },
+    /** Run `run` after any of `names` has changed. */
+    on(names, run) {
+      listeners.push({ names, run });
+    },
+  };
+}
+
+/** Points of an object in a frame as the person sees them: unanswered ones first. */
+export function pointsOf(values, frame = values.frame, object = values.object) {
+  const draft = values.drafts.get(`${frame}:${object}`);
+  if (draft) return draft;
+  return values.server?.keyframes[frame]?.objects[object]?.points ?? [];
+}
+
+/** @returns {AnnotatedObject|undefined} the chosen object */
+export function chosen(values) {
+  return values.server?.objects.find((object) => object.id === values.object);
+}
+
+/** @returns {number[]} keyframes in order */
+export function keyframesOf(values) {
+  return Object.keys(values.server?.keyframes ?? {}).map(Number).sort((a, b) => a - b);
+}
+
+/** @returns {string|null} why the frame shown cannot be edited, or null */
+export function refusal(values) {
+  if (!values.server) return "The page is still opening.";
+  if (values.server.readonly) return values.server.readonly;
+  if (values.server.keyframes[values.frame]?.locked) {
+    return `Frame ${values.server.names[values.frame]} is locked. L unlocks it.`;
+  }
+  return null;
+}

@@ -1,0 +1,97 @@
+/** Where the picture lies on the stage: scale and offset in CSS pixels, and the way between pixels and pointer. */
+import { clamp } from "./dom.js";
+
+const MARGIN = 20;
+const LARGEST = 64;
+/** A click this near to the picture (CSS pixels) still means its border: extreme points often lie there. */
+const REACH = 40;
+
+export class View {
+  constructor() {
+    this.scale = 1;
+    this.x = 0;
+    this.y = 0;
+    this.width = 1;
+    this.height = 1;
+    this.imageWidth = 0;
+    this.imageHeight = 0;
+    this.fitted = true;
+  }
+
+  /** The stage's size in CSS pixels. */
+  resize(width, height) {
+    this.width = width;
+    this.height = height;
+    if (this.fitted) this.fit();
+    else this.hold();
+  }
+
+  /** The picture's size in pixels; another size is fitted anew. */
+  setImage(width, height) {
+    if (width === this.imageWidth && height === this.imageHeight) return;
+    this.imageWidth = width;
+    this.imageHeight = height;
+    this.fit();
+  }
+
+  get fitScale() {
+    const margin = Math.min(MARGIN, this.width * 0.03);
+    const scale = Math.min((this.width - 2 * margin) / this.imageWidth, (this.height - 2 * margin) / this.imageHeight);
+    return scale > 0 && Number.isFinite(scale) ? Math.min(scale, 8) : 1;
+  }
+
+  fit() {
+    this.fitted = true;
+    this.scale = this.fitScale;
+    this.centre();
+  }
+
+  centre() {
+    this.x = (this.width - this.imageWidth * this.scale) / 2;
+    this.y = (this.height - this.imageHeight * this.scale) / 2;
+  }
+
+  /** Zoom so that the picture under (cx, cy) stays there. */
+  zoomTo(scale, cx = this.width / 2, cy = this.height / 2) {
+    const next = clamp(scale, Math.min(this.fitScale * 0.5, 0.5), LARGEST);
+    const [x, y] = this.toImage(cx, cy);
+    this.scale = next;
+    this.x = cx - x * next;
+    this.y = cy - y * next;
+    this.fitted = false;
+    this.hold();
+  }
+
+  pan(dx, dy) {
+    this.x += dx;
+    this.y += dy;
+    this.fitted = false;
+    this.hold();
+  }
+
+  /** Keep part of the picture on the stage. */
+  hold() {
+    const keep = 60;
+    this.x = clamp(this.x, keep - this.imageWidth * this.scale, this.width - keep);
+    this.y = clamp(this.y, keep - this.imageHeight * this.scale, this.height - keep);
+  }
+
+  /** Stage to picture, fractions kept. */
+  toImage(cx, cy) {
+    return [(cx - this.x) / this.scale, (cy - this.y) / this.scale];
+  }
+
+  /** Picture to stage. */
+  toStage(x, y) {
+    return [x * this.scale + this.x, y * this.scale + this.y];
+  }
+
+  /** The pixel under the pointer, held to the picture; null when too far from it. */
+  pixelAt(cx, cy) {
+    if (!this.imageWidth) return null;
+    const [x, y] = this.toImage(cx, cy);
+    const reach = REACH / this.scale;
+    if (x < -reach || y < -reach || x > this.imageWidth + reach || y > this.imageHeight + reach) return null;
+    return [clamp(Math.floor(x), 0, this.imageWidth - 1), clamp(Math.floor(y), 0, this.imageHeight - 1)];
+  }
+}

@@ -1,0 +1,200 @@
+"""Fixtures of the tests in a real browser: the browser, clips, a server in a process of its own."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from web.browser.screen import Screen
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_SECONDS_TO_START = 90
+# What keeps a run short where it matters that it is made, not how well.
+SHORT = ("--max-steps", "2")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, with a profile of its own."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        pytest.skip(
+            "playwright is not installed; pip install playwright and apt-get install chromium to run these"
+        )
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"there is no {CHROMIUM}; apt-get install chromium, or set CHROMIUM, to run these")
+    with sync_playwright() as playwright:
+        playwright.selectors.set_test_id_attribute("data-test")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+class Server:
+    """`dextr-vos annotate` in a process of its own."""
+
+    def __init__(self, *arguments: str | Path, out: Path | None = None) -> None:
+        if out is not None:
+            arguments = (*arguments, "--out", out)
+        self.out = out
+        command = [sys.executable, "-m", "dextr_vos", "annotate", "--no-open", *map(str, arguments)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.address = self._wait_for_address()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+
+    def _wait_for_address(self) -> str:
+        end = time.monotonic() + _SECONDS_TO_START
+        while time.monotonic() < end:
+            found = re.search(r"http://\S+token=[\w-]+", "".join(self.lines))
+            if found:
+                return found[0]
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError("the server gave no address:\n" + "".join(self.lines))
+
+    def kill(self) -> None:
+        """As kill -9 does it."""
+        self.process.send_signal(signal.SIGKILL)
+        self._end()
+
+    def stop(self) -> None:
+        """As Ctrl-C does it."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        self._end()
+
+    def _end(self) -> None:
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def real_clip(davis_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve frames of scooter-black as they are."""
+    return _frames(davis_root, tmp_path_factory.mktemp("real") / "scooter", range(12), None)
+
+
+@pytest.fixture(scope="session")
+def small_clip(davis_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three frames of scooter-black, three apart, made small."""
+    return _frames(davis_root, tmp_path_factory.mktemp("small") / "scooter", range(20, 29, 3), (214, 120))
+
+
+def _frames(root: Path, folder: Path, indices: range, size: tuple[int, int] | None) -> Path:
+    source = root / "JPEGImages" / "480p" / "scooter-black"
+    folder.mkdir()
+    for place, index in enumerate(indices):
+        frame = source / f"{index:05d}.jpg"
+        if size is None:
+            shutil.copy(frame, folder / f"{place:05d}.jpg")
+        else:
+            Image.open(frame).resize(size, Image.Resampling.LANCZOS).save(folder / f"{place:05d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def annotating(browser: Any, real_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server on the real clip; every test keeps to frames of its own."""
+    server = Server(real_clip, out=tmp_path_factory.mktemp("annotating") / "work")
+    yield server
+    server.stop()
+
+
+@contextmanager
+def _screen(browser: Any, address: str, **context: Any) -> Iterator[Screen]:
+    settings = {"viewport": {"width": 1280, "height": 800}, "accept_downloads": True, **context}
+    opened = browser.new_context(**settings)
+    page = opened.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(address)
+    try:
+        screen = Screen(page)
+        screen.settle()
+        yield screen
+    finally:
+        opened.close()
+    assert not faults, faults
+
+
+@pytest.fixture
+def open_screen(browser: Any) -> Callable[..., Any]:
+    """A context manager: the page at an address, settled; it must have met no error when it closes."""
+    return lambda address, **context: _screen(browser, address, **context)
+
+
+@pytest.fixture(scope="session")
+def extremes(davis_root: Path) -> Callable[[int], list[tuple[int, int]]]:
+    """The four extreme points of the scooter in a frame of the real clip, from its true mask."""
+    from dextr_vos.geometry import extreme_points
+    from dextr_vos.masks import read_labels
+
+    def of(index: int) -> list[tuple[int, int]]:
+        mask = read_labels(davis_root / "Annotations" / "480p" / "scooter-black" / f"{index:05d}.png")
+        return [(int(x), int(y)) for x, y in extreme_points(mask == 1)]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def expected(real_clip: Path) -> Callable[..., np.ndarray]:
+    """What the segmenter itself makes of points in a frame of the real clip."""
+    import torch
+
+    from dextr_vos.annotation.engines import make_segmenter
+    from dextr_vos.annotation.segmenter import label_frame
+    from dextr_vos.frames import open_clip
+
+    torch.set_num_threads(1)
+    clip, segmenter = open_clip(real_clip), make_segmenter(device="cpu")
+
+    def labels(index: int, objects_xy: dict[int, list[tuple[int, int]]]) -> np.ndarray:
+        return label_frame(
+            segmenter, clip.read(index), {key: np.array(points) for key, points in objects_xy.items()}
+        )
+
+    return labels

@@ -1,0 +1,121 @@
+"""The page as a test holds it: clicks on picture pixels, waits until all is answered, labels as painted."""
+
+import base64
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+Pixel = tuple[int, int]
+_SHOWN = "() => dextrVos.shown()"
+_LABELS = """() => { const labels = dextrVos.labels(), { size } = dextrVos.shown();
+  if (!labels) return null;
+  let text = ""; for (const one of labels) text += String.fromCharCode(one); return [btoa(text), size]; }"""
+
+
+class Screen:
+    """A page of the browser, driven by what a person does."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+
+    def until(self, ask: str, seconds: float = 60.0) -> Any:
+        """Wait until JavaScript gives something true; polled from outside, for the page forbids eval."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            found = self.page.evaluate(ask)
+            if found:
+                return found
+            self.page.wait_for_timeout(40)
+        raise AssertionError(f"still not {ask}; the page shows {self.page.evaluate(_SHOWN)}")
+
+    def settle(self) -> None:
+        """Every edit is answered, frame and mask are drawn."""
+        self.until("() => Boolean(window.dextrVos) && dextrVos.shown().settled")
+
+    def shown(self) -> dict[str, Any]:
+        """Frame, object, version, scale."""
+        return self.page.evaluate(_SHOWN)
+
+    def labels(self) -> np.ndarray:
+        """Labels on the canvas, H×W; zeros where the frame has no mask."""
+        self.settle()
+        found = self.page.evaluate(_LABELS)
+        if found is None:
+            width, height = self.shown()["size"]
+            return np.zeros((height, width), dtype=np.uint8)
+        text, (width, height) = found
+        return np.frombuffer(base64.b64decode(text), dtype=np.uint8).reshape(height, width)
+
+    def where(self, pixel: Pixel) -> tuple[float, float]:
+        """The middle of a picture's pixel in the window."""
+        x, y = self.page.evaluate("([x, y]) => dextrVos.clientOf(x, y)", list(pixel))
+        return x, y
+
+    def click(self, *pixels: Pixel, button: str = "left") -> None:
+        """Click on pixels, one after the other, and wait for the answers."""
+        for pixel in pixels:
+            x, y = self.where(pixel)
+            self.page.mouse.move(x, y)
+            self.page.mouse.click(x, y, button=button)
+            self.settle()
+
+    def drag(self, *pixels: Pixel, settle: bool = True) -> None:
+        """Press on the first pixel, go over the others, let go on the last."""
+        self.page.mouse.move(*self.where(pixels[0]))
+        self.page.mouse.down()
+        for pixel in pixels[1:]:
+            self.page.mouse.move(*self.where(pixel), steps=4)
+        self.page.mouse.up()
+        if settle:
+            self.settle()
+
+    def press(self, *keys: str, settle: bool = True) -> None:
+        """Press keys, waiting after each."""
+        for key in keys:
+            self.page.keyboard.press(key)
+            self.page.wait_for_timeout(30)
+            if settle:
+                self.settle()
+
+    def go(self, index: int) -> None:
+        """Go to a frame by its number field, as a person types it."""
+        field = self.page.get_by_test_id("frame-number")
+        field.fill(str(index + 1))
+        field.press("Enter")
+        self.until(f"() => dextrVos.shown().frame === {index}")
+        self.settle()
+
+    def state(self) -> dict[str, Any]:
+        """What the server says."""
+        return self.page.evaluate("() => fetch('/api/state').then((answer) => answer.json())")
+
+    def points(self, frame: int, number: int = 1) -> list[list[int]]:
+        """Points that the server holds."""
+        entry = self.state()["keyframes"].get(str(frame), {"objects": {}})["objects"].get(str(number))
+        return entry["points"] if entry else []
+
+    def server_mask(self, frame: int) -> np.ndarray:
+        """The labels that the server serves."""
+        text = self.page.evaluate(
+            """async (frame) => { const answer = await fetch(`/api/masks/${frame}`);
+              const bytes = new Uint8Array(await answer.arrayBuffer()); let text = "";
+              for (const byte of bytes) text += String.fromCharCode(byte); return btoa(text); }""",
+            frame,
+        )
+        return np.array(Image.open(io.BytesIO(base64.b64decode(text))))
+
+    def test_id(self, name: str) -> Any:
+        """An element by its data-test."""
+        return self.page.get_by_test_id(name)
+
+    def download(self, name: str, folder: Path) -> Path:
+        """Click on what downloads, and keep the file."""
+        with self.page.expect_download() as waited:
+            self.test_id(name).click()
+        path = folder / waited.value.suggested_filename
+        waited.value.save_as(path)
+        return path

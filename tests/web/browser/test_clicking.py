@@ -1,0 +1,161 @@
+"""Clicks, drags and strokes in a real browser: what is painted is what the segmenter makes of them."""
+
+import numpy as np
+import pytest
+
+THREE_SCREENS = [
+    pytest.param(1.0, 1.0, id="zoom 1"),
+    pytest.param(4.0, 1.0, id="zoom 4"),
+    pytest.param(1.0, 2.0, id="two screen pixels to one"),
+    pytest.param(2.7, 1.5, id="zoom 2.7 and one and a half"),
+]
+
+
+def test_four_clicks_in_any_order_make_the_segmenters_own_mask(annotating, open_screen, extremes, expected):
+    with open_screen(annotating.address) as screen:
+        screen.go(0)
+        left, right, top, bottom = extremes(0)
+        screen.click(bottom, left, top)
+        assert "1 more" in screen.test_id("hint").inner_text()
+        assert not screen.labels().any(), "three points make no mask"
+        screen.click(right)
+        painted = screen.labels()
+        assert np.array_equal(painted, expected(0, {1: [bottom, left, top, right]}))
+        assert painted.any()
+        assert np.array_equal(screen.server_mask(0), painted)
+
+
+@pytest.mark.parametrize(("zoom", "density"), THREE_SCREENS)
+def test_a_click_means_exactly_its_pixel(annotating, open_screen, zoom, density):
+    with open_screen(annotating.address, device_scale_factor=density) as screen:
+        screen.go(11)
+        before = len(screen.points(11))
+        wanted = [(0, 0), (853, 479), (501, 250), (333, 111), (334, 140)]
+        for pixel in wanted:
+            screen.page.keyboard.press("f")
+            screen.page.evaluate("([zoom, x, y]) => dextrVos.zoomTo(zoom, x, y)", [zoom, *pixel])
+            assert screen.shown()["scale"] == zoom
+            screen.click(pixel)
+        assert screen.points(11)[before:] == [list(pixel) for pixel in wanted]
+        for _ in wanted:
+            screen.press("Backspace")
+        assert len(screen.points(11)) == before
+
+
+def test_a_dragged_point_takes_the_mask_along_in_one_step_of_undo(
+    annotating, open_screen, extremes, expected
+):
+    with open_screen(annotating.address) as screen:
+        screen.go(1)
+        points = extremes(1)
+        screen.click(*points)
+        first = screen.labels()
+        left = points[0]
+        screen.drag(left, (left[0] - 9, left[1] + 2), (left[0] - 14, left[1] + 5))
+        moved = [(left[0] - 14, left[1] + 5), *points[1:]]
+        assert screen.points(1) == [list(point) for point in moved]
+        assert np.array_equal(screen.labels(), expected(1, {1: moved}))
+        screen.press("Control+z")
+        assert screen.points(1) == [list(point) for point in points], "a drag is one step"
+        assert np.array_equal(screen.labels(), first)
+
+
+def test_a_fifth_click_refines_and_a_right_click_takes_it_back(annotating, open_screen, extremes, expected):
+    with open_screen(annotating.address) as screen:
+        screen.go(2)
+        points = extremes(2)
+        screen.click(*points)
+        four = screen.labels()
+        inside = (points[0][0] + 12, (points[2][1] + points[3][1]) // 2)
+        screen.click(inside)
+        assert np.array_equal(screen.labels(), expected(2, {1: [*points, inside]}))
+        screen.click((30, 30), button="right")
+        assert screen.points(2) == [list(point) for point in points]
+        assert np.array_equal(screen.labels(), four)
+
+
+def test_arrow_keys_nudge_the_chosen_point(annotating, open_screen, extremes):
+    with open_screen(annotating.address) as screen:
+        screen.go(3)
+        points = extremes(3)
+        screen.click(*points)
+        screen.click(points[3])
+        screen.press("ArrowDown", "ArrowDown", "Shift+ArrowLeft")
+        x, y = points[3]
+        assert screen.points(3)[3] == [x - 10, y + 2]
+        assert screen.shown()["frame"] == 3, "arrows moved the point, not the film"
+        screen.press("Escape", "ArrowRight")
+        assert screen.shown()["frame"] == 4
+
+
+def test_brush_and_eraser_change_what_they_pass_over(annotating, open_screen, extremes):
+    with open_screen(annotating.address) as screen:
+        screen.go(4)
+        screen.click(*extremes(4))
+        clicked = screen.labels()
+        screen.press("b")
+        screen.drag((100, 100), (160, 100))
+        painted = screen.labels()
+        assert (painted[100, 96:165] == 1).all()
+        assert painted[100, 80] == painted[120, 130] == 0
+        assert np.array_equal(painted[:, 220:], clicked[:, 220:]), "elsewhere all stays as it was"
+        screen.press("e")
+        screen.drag((130, 80), (130, 120))
+        erased = screen.labels()
+        assert (erased[100, 124:137] == 0).all()
+        assert erased[100, 105] == erased[100, 155] == 1
+        assert np.array_equal(screen.server_mask(4), erased)
+
+
+def test_a_stroke_is_painted_before_the_server_answers(annotating, open_screen):
+    with open_screen(annotating.address) as screen:
+        screen.go(5)
+        screen.press("b")
+        screen.page.route("**/stroke", lambda route: None)
+        screen.page.mouse.move(*screen.where((400, 300)))
+        screen.page.mouse.down()
+        screen.page.mouse.move(*screen.where((440, 320)), steps=5)
+        screen.page.mouse.up()
+        assert screen.page.evaluate("() => dextrVos.labels()?.[320 * 854 + 440]") == 1
+        screen.page.unroute("**/stroke")
+
+
+def test_undo_and_redo_reach_over_a_reload_and_jump_to_their_frame(annotating, open_screen, extremes):
+    with open_screen(annotating.address) as screen:
+        screen.go(6)
+        screen.click(*extremes(6))
+        made = screen.labels()
+        screen.go(9)
+        screen.page.reload()
+        screen.settle()
+        assert screen.shown()["frame"] == 9, "a reload comes back to the frame"
+        screen.press("Control+z")
+        assert screen.shown()["frame"] == 6
+        assert len(screen.points(6)) == 3
+        assert not screen.labels().any()
+        screen.press("Control+Shift+z")
+        assert np.array_equal(screen.labels(), made)
+
+
+def test_two_objects_share_a_frame(annotating, open_screen, extremes, expected):
+    with open_screen(annotating.address) as screen:
+        screen.go(7)
+        scooter = extremes(7)
+        screen.click(*scooter)
+        screen.press("n")
+        second = screen.shown()["object"]
+        assert second != 1
+        thing = [(88, 215), (170, 240), (120, 190), (140, 290)]
+        screen.click(*thing)
+        labels = screen.labels()
+        assert np.array_equal(labels, expected(7, {1: scooter, second: thing}))
+        assert set(np.unique(labels)) == {0, 1, second}
+        screen.press("1")
+        assert screen.shown()["object"] == 1
+        screen.press("2", "Control+Delete")
+        screen.test_id("ask-yes").click()
+        screen.until(f"() => !document.querySelector('[data-test=object-{second}]')")
+        assert set(np.unique(screen.labels())) == {0, 1}
+        screen.press("Control+z")
+        assert np.array_equal(screen.labels(), labels), "a deleted object comes back"
+        screen.press("Control+Shift+z")

@@ -1,0 +1,111 @@
+"""The whole road in a real browser: keyframe, propagate, correct a later frame, propagate again, export."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from web.browser.conftest import SHORT, Server
+
+from dextr_vos.masks import read_labels
+
+FRAMES = 3
+LAST = FRAMES - 1
+# The scooter in the first of the small frames, clicked roughly.
+ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
+
+
+@pytest.fixture(scope="module")
+def working(small_clip, tmp_path_factory):
+    server = Server(small_clip, *SHORT, out=tmp_path_factory.mktemp("clip") / "work")
+    yield server
+    server.stop()
+
+
+def _propagate(screen):
+    screen.page.keyboard.press("Control+Enter")
+    screen.until("() => !document.querySelector('[data-test=job]').hidden")
+    screen.until("() => document.querySelector('[data-test=job]').hidden", 150)
+    state = screen.state()
+    assert state["last_job"]["outcome"] == "done", state["last_job"]
+    screen.until(f"() => dextrVos.shown().version === {state['version']}")
+    screen.settle()
+    return state
+
+
+def test_keyframe_propagate_correct_propagate_again_export(working, open_screen, tmp_path):
+    with open_screen(working.address) as screen:
+        screen.click(*ENDS)
+        clicked = screen.labels()
+        state = _propagate(screen)
+        assert state["masks"] == {"done": True, "stale": False}
+        first = []
+        for index in range(FRAMES):
+            screen.go(index)
+            first.append(screen.labels())
+        assert np.array_equal(first[0], clicked), "a keyframe keeps its own mask"
+        assert sum(mask.any() for mask in first[1:]) == 2
+
+        screen.go(LAST)
+        screen.press("b")
+        screen.drag((20, 20), (40, 20))
+        corrected = screen.labels()
+        assert (corrected[20, 20:41] == 1).all()
+        assert np.array_equal(corrected[40:], first[LAST][40:]), (
+            "the rest of the mask is taken over as it was"
+        )
+        assert screen.state()["masks"]["stale"]
+        assert str(LAST) in screen.state()["keyframes"]
+        _propagate(screen)
+        assert np.array_equal(screen.labels(), corrected), "a correction sticks"
+        assert screen.state()["suggested"] == 1
+
+        masks = [screen.server_mask(index) for index in range(FRAMES)]
+        _export(screen, tmp_path, masks)
+
+
+def _export(screen, folder, masks):
+    made = {}
+    screen.press("x")
+    for kind in ("masks", "video", "coco"):
+        screen.test_id(f"make-{kind}").click()
+        screen.test_id(f"download-{kind}").wait_for(timeout=60_000)
+        screen.until("() => fetch('/api/state').then((a) => a.json()).then((s) => s.job === null)")
+        made[kind] = screen.download(f"download-{kind}", folder)
+
+    with zipfile.ZipFile(made["masks"]) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".png"))
+        assert len(names) == FRAMES
+        for name, mask in zip(names, masks, strict=True):
+            assert np.array_equal(read_labels(archive.extract(name, folder)), mask)
+
+    import av
+
+    with av.open(made["video"]) as video:
+        frames = list(video.decode(video=0))
+    assert len(frames) == FRAMES
+
+    from pycocotools import mask as run_length
+    from test_coco import numpy_1
+
+    coco = json.loads(made["coco"].read_text(encoding="utf-8"))
+    order = {image["id"]: place for place, image in enumerate(coco["images"])}
+    for one in coco["annotations"]:
+        mask = masks[order[one["image_id"]]]
+        with numpy_1():
+            decoded = run_length.decode(one["segmentation"])
+        assert np.array_equal(decoded, mask == one["category_id"])
+    assert len(coco["annotations"]) == sum(mask.any() for mask in masks)
+
+
+def test_a_run_can_be_cancelled_and_shows_what_it_is_at(working, open_screen):
+    with open_screen(working.address) as screen:
+        screen.go(1)
+        screen.press("b")
+        screen.drag((20, 30), (40, 30))
+        screen.page.keyboard.press("Control+Enter")
+        screen.until("() => !document.querySelector('[data-test=job]').hidden")
+        screen.test_id("cancel").click()
+        screen.until("() => document.querySelector('[data-test=job]').hidden", 60)
+        assert screen.state()["last_job"]["outcome"] in ("cancelled", "done")
+        assert screen.labels()[30, 20:41].all(), "the correction is there all the same"

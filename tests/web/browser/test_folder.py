@@ -1,0 +1,68 @@
+"""Separate pictures in a real browser: done, skip, reopen, each picture of its own size, starting over."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from web.browser.conftest import Server
+
+REOPENED = "() => fetch('/api/state').then((a) => a.json()).then((s) => s.status[1] === 'open')"
+SIZES = {"a.first": (214, 120), "b": (120, 160), "c": (160, 90)}
+ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
+
+
+@pytest.fixture
+def folder(small_clip, tmp_path):
+    source = tmp_path / "pictures"
+    source.mkdir()
+    frame = Image.open(small_clip / "00000.png")
+    for name, size in SIZES.items():
+        frame.resize(size).save(source / f"{name}.png")
+    settings = f"required:\n  source: {source}\n  destination: {tmp_path / 'masks'}\noptional:\nadmin:\n"
+    (tmp_path / "anno_cfg.yml").write_text(settings, encoding="utf-8")
+    return tmp_path
+
+
+def _row(screen, name):
+    return screen.test_id("picture-list").locator("button", has_text=name)
+
+
+def test_a_folder_of_pictures_is_worked_through(folder, open_screen):
+    server = Server("--config", folder / "anno_cfg.yml")
+    try:
+        with open_screen(server.address) as screen:
+            assert screen.shown()["size"] == [214, 120]
+            screen.click(*ENDS)
+            screen.press("n")
+            screen.click((10, 60), (40, 60), (25, 40), (25, 90))
+            labels = screen.labels()
+            assert set(np.unique(labels)) == {0, 1, 2}
+            screen.press("d")
+            screen.until("() => dextrVos.shown().frame === 1")
+            screen.settle()
+            assert screen.shown()["size"] == [120, 160], "each picture has its own size"
+            written = np.array(Image.open(folder / "masks" / "a.first_mask.png"))
+            assert np.array_equal(written, labels)
+            screen.press("s")
+            screen.until("() => dextrVos.shown().frame === 2")
+            assert screen.state()["status"] == ["done", "skipped", "open"]
+            _row(screen, "a.first").click()
+            screen.settle()
+            assert np.array_equal(screen.labels(), labels)
+            screen.press("r")
+            assert screen.state()["status"][0] == "open"
+        server.kill()
+        server = Server("--config", folder / "anno_cfg.yml")
+        with open_screen(server.address) as screen:
+            assert screen.state()["status"] == ["open", "skipped", "open"], "progress goes over sessions"
+            screen.test_id("reset").click()
+            screen.test_id("ask-no").click()
+            assert screen.state()["status"][1] == "skipped"
+            screen.test_id("reset").click()
+            screen.test_id("ask-yes").click()
+            screen.until(
+                "() => fetch('/api/state').then((a) => a.json()).then((s) => s.status[1] === 'open')"
+            )
+            screen.settle()
+            assert not screen.labels().any()
+    finally:
+        server.stop()

@@ -1,0 +1,68 @@
+"""A session without a mouse: the cross-hair, too, is moved by keys."""
+
+import numpy as np
+
+MOVES = [
+    ["Alt+Shift+ArrowRight"] * 14,
+    ["Alt+Shift+ArrowUp"] * 9,
+    ["Alt+Shift+ArrowRight"] * 9,
+    ["Alt+Shift+ArrowDown"] * 12,
+]
+
+
+def test_everything_is_done_by_keys(annotating, open_screen, expected):
+    with open_screen(annotating.address) as screen:
+        screen.go(8)
+        screen.page.keyboard.press("f")
+        points = []
+        for moves in (
+            ["Alt+Shift+ArrowRight"] * 14,
+            ["Alt+Shift+ArrowUp"] * 9,
+            ["Alt+Shift+ArrowRight"] * 9,
+            ["Alt+Shift+ArrowDown"] * 12,
+        ):
+            for move in [*moves, "Alt+ArrowRight"]:
+                screen.page.keyboard.press(move)
+            screen.press("Enter")
+            points = screen.points(8)
+        assert len(points) == 4
+        x, y = points[0]
+        assert points == [[x, y], [x + 1, y - 90], [x + 92, y - 90], [x + 93, y + 30]]
+        assert np.array_equal(screen.labels(), expected(8, {1: [tuple(point) for point in points]}))
+        screen.press("q", "ArrowLeft", "Escape")
+        assert screen.points(8)[0] == [x - 1, y]
+        screen.press("l")
+        assert screen.state()["keyframes"]["8"]["locked"]
+        screen.press("Backspace")
+        assert len(screen.points(8)) == 4, "a locked frame keeps its points"
+        assert "locked" in screen.test_id("toast").first.inner_text()
+        screen.press("l", "F2")
+        screen.page.keyboard.type("scooter")
+        screen.press("Enter")
+        assert screen.state()["objects"][0]["name"] == "scooter"
+        screen.press("v")
+        assert screen.state()["objects"][0]["visible"] is False
+        screen.press("v", "Home")
+        assert screen.shown()["frame"] == 0
+        screen.press("End", "PageUp")
+        assert screen.shown()["frame"] == 8, "the keyframe before the last frame"
+        screen.press("?")
+        assert screen.test_id("help").is_visible()
+        screen.page.keyboard.press("Escape")
+        assert not screen.test_id("help").is_visible()
+        screen.press("Shift+Delete")
+        assert not screen.labels().any()
+        screen.press("k")
+        assert "8" not in screen.state()["keyframes"]
+
+
+def test_every_control_has_a_name(annotating, open_screen):
+    with open_screen(annotating.address) as screen:
+        nameless = screen.page.evaluate(
+            """() => [...document.querySelectorAll("button, a, input, [role=slider], [role=application]")]
+              .filter((one) => !one.closest("[hidden]") && !one.getAttribute("aria-label")
+                && !one.labels?.length
+                && !one.textContent.trim())
+              .map((one) => one.outerHTML)"""
+        )
+        assert nameless == []

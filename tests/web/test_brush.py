@@ -1,0 +1,53 @@
+"""The brush against its rule, pixel by pixel."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from dextr_vos.errors import InputError
+from dextr_vos.web.brush import stroke_mask
+
+
+def by_the_rule(path, radius, size_hw):
+    mask = np.zeros(size_hw, dtype=bool)
+    pairs = list(pairwise(path)) or [(path[0], path[0])]
+    for row, column in np.ndindex(size_hw):
+        x, y = column + 0.5, row + 0.5
+        for (ax, ay), (bx, by) in pairs:
+            dx, dy = bx - ax, by - ay
+            length = dx * dx + dy * dy
+            along = min(1, max(0, ((x - ax) * dx + (y - ay) * dy) / length)) if length else 0
+            mask[row, column] |= (x - ax - along * dx) ** 2 + (y - ay - along * dy) ** 2 <= radius**2
+    return mask
+
+
+@pytest.mark.parametrize("radius", [0.75, 1, 2.4, 6.5])
+@pytest.mark.parametrize(
+    "path",
+    [
+        [(10.25, 7.5)],
+        [(10.5, 7.5), (10.5, 7.5)],
+        [(3.2, 4.1), (15.7, 9.3), (15.7, 2)],
+        [(-5.0, -5.0), (3.0, 4.0)],
+        [(19.9, 13.9), (40.0, 60.0)],
+    ],
+)
+def test_a_stroke_covers_what_the_rule_says(path, radius):
+    assert (stroke_mask(path, radius, (14, 20)) == by_the_rule(path, radius, (14, 20))).all()
+
+
+def test_a_stroke_outside_the_picture_paints_nothing():
+    assert not stroke_mask([(-50, 5), (-40, 5)], 3, (14, 20)).any()
+    assert not stroke_mask([(5, 500)], 3, (14, 20)).any()
+
+
+def test_the_smallest_tip_paints_the_pixel_it_points_at():
+    mask = stroke_mask([(4.5, 3.5)], 0.5, (8, 8))
+    assert mask.sum() == 1
+    assert mask[3, 4]
+
+
+def test_a_stroke_that_would_take_minutes_is_refused():
+    with pytest.raises(InputError, match="paint it in parts"):
+        stroke_mask([(0, 0), (2000, 2000)] * 300, 2000, (2000, 2000))

@@ -1,0 +1,205 @@
+"""Separate pictures by the old tool's YAML: any mode and size, progress over sessions, masks in place."""
+
+import io
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from tiny_page import OTHER, POINTS, Page, box, decoded, squares
+
+from dextr_vos.cli.main import main
+from dextr_vos.errors import ConfigError, InputError
+from dextr_vos.web.folder_desk import FolderDesk
+from dextr_vos.web.folder_settings import read_folder_settings
+
+NAMES = ["1.grey.png", "2.rgba.png", "3.deep.png", "4.turned.jpg", "10.large.png"]
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 255, (48, 64), dtype=np.uint8)
+    Image.fromarray(grey).save(folder / "1.grey.png")
+    Image.fromarray(np.dstack([grey] * 4)).save(folder / "2.rgba.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(folder / "3.deep.png")
+    turned = Image.fromarray(np.dstack([grey] * 3))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(folder / "4.turned.jpg", exif=exif)
+    Image.fromarray(rng.integers(0, 255, (90, 120, 3), dtype=np.uint8)).save(folder / "10.large.png")
+    return folder
+
+
+def config(source, text="") -> Path:
+    path = source.parent / "anno_cfg.yml"
+    path.write_text(f"required:\n  source: {source}\n  destination: {source.parent / 'masks'}\n{text}")
+    return path
+
+
+def open_folder(path, readonly=None) -> Page:
+    page = Page(FolderDesk(read_folder_settings(path), squares(), readonly))
+    while len(page.state()["objects"]) < 2 and readonly is None:
+        page.do("/api/objects")
+    return page
+
+
+def test_every_kind_of_picture_is_shown_upright_and_annotated(source):
+    page = open_folder(config(source))
+    state = page.state()
+    assert state["mode"] == "folder"
+    assert state["names"] == NAMES
+    assert state["status"] == ["open"] * 5
+    for index, size in enumerate([(64, 48), (64, 48), (64, 48), (48, 64), (120, 90)]):
+        with Image.open(io.BytesIO(page.get(f"/api/frames/{index}").content)) as picture:
+            assert picture.size == size
+            assert picture.getexif().get(0x0112, 1) == 1
+        answer = page.points(index, 1, POINTS)
+        assert (decoded(answer["mask"]) == box(POINTS, size[::-1])).all()
+
+
+def test_a_finished_picture_has_its_mask_with_the_suffix(source):
+    page = open_folder(config(source))
+    page.points(0, 1, POINTS)
+    page.points(0, 2, OTHER)
+    state = page.do("/api/frames/0/status", status="done")["state"]
+    assert state["status"][0] == "done"
+    assert state["suggested"] == 1
+    with Image.open(source.parent / "masks" / "1.grey_mask.png") as picture:
+        assert picture.mode == "L"
+        labels = np.array(picture)
+    assert ((labels == 2) == box(OTHER)).all()
+    assert ((labels == 1) == box(POINTS)).all()
+
+
+def test_npy_and_another_suffix(source):
+    page = open_folder(config(source, "optional: {mask_suffix: .m, save_format: npy}\n"))
+    page.points(4, 1, POINTS)
+    page.do("/api/frames/4/status", status="done")
+    labels = np.load(source.parent / "masks" / "10.large.m.npy")
+    assert labels.dtype == np.uint8
+    assert ((labels == 1) == box(POINTS, (90, 120))).all()
+
+
+def test_progress_and_half_done_pictures_survive_and_can_be_opened_again(source):
+    path = config(source)
+    page = open_folder(path)
+    page.points(0, 1, POINTS)
+    page.do("/api/frames/0/status", status="done")
+    page.do("/api/frames/1/status", status="skipped")
+    page.points(2, 1, POINTS[:2])
+    assert "at least four points" in page.refused("/api/frames/2/status", status="done")
+    state = open_folder(path).state()
+    assert state["status"] == ["done", "skipped", "open", "open", "open"]
+    assert state["suggested"] == 2
+    assert state["keyframes"]["2"]["objects"]["1"]["points"] == POINTS[:2]
+    page = open_folder(path)
+    assert page.do("/api/frames/0/status", status="open")["state"]["status"][0] == "open"
+    page.points(0, 1, [*POINTS, [20, 20]])
+    page.do("/api/undo")
+    assert page.state()["keyframes"]["0"]["objects"]["1"]["points"] == POINTS
+
+
+def test_new_pictures_are_taken_up_while_it_runs_and_later(source):
+    path = config(source)
+    page = open_folder(path)
+    page.points(0, 1, POINTS)
+    Image.new("RGB", (64, 48)).save(source / "0.new.png")
+    page.desk.look_around()
+    assert page.state()["names"] == [*NAMES, "0.new.png"]
+    page.points(5, 1, POINTS)
+    assert open_folder(path).state()["names"] == ["0.new.png", *NAMES]
+    Image.new("RGB", (64, 48)).save(source / "0.later.png")
+    fixed = open_folder(config(source, "optional: {update: false}\n")).state()
+    assert "0.later.png" not in fixed["names"]
+
+
+def test_reset_forgets_progress_and_keeps_a_copy(source):
+    path = config(source)
+    page = open_folder(path)
+    page.points(0, 1, POINTS)
+    page.do("/api/frames/0/status", status="done")
+    assert "confirm" in page.refused("/api/reset")
+    state = page.do("/api/reset", confirm=True)["state"]
+    assert state["status"] == ["open"] * 5
+    assert state["keyframes"] == {}
+    assert state["history"] == {"undo": None, "redo": None}
+    assert (source.parent / "masks" / "1.grey_mask.png").exists()
+    assert (source.parent / "masks" / ".dextr-vos" / "annotations-before-reset.json").exists()
+    assert open_folder(path).state()["status"] == ["open"] * 5
+
+
+def test_reset_asks_first(source, monkeypatch):
+    page = open_folder(config(source))
+    page.do("/api/frames/1/status", status="skipped")
+    path = config(source, "admin:\n  reset_progress: true\n")
+    served = []
+    monkeypatch.setattr("dextr_vos.web.serve.serve", lambda desk, **options: served.append(desk))
+    for answer, expected in (("n\n", "skipped"), ("", "skipped"), ("y\n", "open")):
+        result = CliRunner().invoke(main, ["annotate", "--config", str(path)], input=answer)
+        assert result.exit_code == 0, result.output
+        assert served.pop().state()["status"][1] == expected
+
+
+def test_the_old_tools_progress_is_left_alone_and_its_masks_count(source):
+    old = pickle.dumps({"done": ["1.grey.png"]})
+    (source / ".anno_prog").write_bytes(old)
+    (source.parent / "masks").mkdir()
+    Image.new("L", (64, 48)).save(source.parent / "masks" / "2.rgba_mask.png")
+    page = open_folder(config(source))
+    assert page.state()["status"] == ["open", "done", "open", "open", "open"]
+    page.do("/api/frames/0/status", status="skipped")
+    assert (source / ".anno_prog").read_bytes() == old
+    assert json.loads((source / ".anno_prog.json").read_text())["pictures"]["1.grey.png"] == "skipped"
+
+
+def test_masks_may_lie_among_the_pictures(source):
+    path = source.parent / "anno_cfg.yml"
+    path.write_text(f"required: {{source: {source}, destination: {source}}}\n")
+    page = open_folder(path)
+    page.points(0, 1, POINTS)
+    page.do("/api/frames/0/status", status="done")
+    assert open_folder(path).state()["names"] == NAMES
+
+
+def test_what_is_of_clips_is_refused_in_one_sentence(source):
+    page = open_folder(config(source))
+    assert "not propagated" in page.refused("/api/propagate")
+    assert "not propagated" in page.refused("/api/export", kind="coco")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("required: {source: nowhere, destination: d}\n", "there is no folder nowhere"),
+        ("required: {source: .}\n", "required.destination: this setting is missing"),
+        ("required: {source: ., destination: d}\noptional: {save_format: jpg}\n", "save_format: expected"),
+        ("required: {source: ., destination: d}\noptional: {suffix: x}\n", "mask_suffix"),
+        ("required: {source: ., destination: d}\noptional: {mask_suffix: ../x}\n", "part of a file name"),
+    ],
+)
+def test_faults_of_the_settings(tmp_path, text, sentence):
+    (tmp_path / "c.yml").write_text(text)
+    with pytest.raises(ConfigError, match=sentence.replace(".", r"\.")):
+        read_folder_settings(tmp_path / "c.yml")
+
+
+def test_empty_groups_and_relative_folders(source, monkeypatch):
+    path = source.parent / "anno_cfg.yml"
+    path.write_text("required: {source: pictures, destination: masks}\noptional:\nadmin:\n")
+    monkeypatch.chdir("/")
+    settings = read_folder_settings(path)
+    assert settings.required.source == source
+    assert settings.required.destination == source.parent / "masks"
+    assert settings.optional.mask_suffix == "_mask"
+
+
+def test_two_pictures_with_one_mask_are_refused(source):
+    Image.new("RGB", (8, 8)).save(source / "1.grey.bmp")
+    with pytest.raises(InputError, match=r"several pictures called '1\.grey'"):
+        open_folder(config(source))

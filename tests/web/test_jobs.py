@@ -1,0 +1,133 @@
+"""Propagation and exports in a child process: progress, cancel, and masks that appear as they are made."""
+
+import io
+import json
+import time
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_page import OTHER, POINTS, decoded, open_page
+
+from dextr_vos.masks import read_labels
+from dextr_vos.web.jobs import Jobs
+
+
+@pytest.fixture
+def page(tiny_clip, tmp_path):
+    page = open_page(tiny_clip, tmp_path / "w")
+    page.points(0, 1, POINTS)
+    yield page
+    page.desk.close()
+
+
+def wait_for(page, *, until=lambda state: state["job"] is None, seconds=240):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        state = page.state()
+        if until(state):
+            return state
+        time.sleep(0.05)
+    raise AssertionError(f"still {state['job']}")
+
+
+@pytest.mark.slow
+def test_propagate_correct_and_propagate_again(page, tmp_path):
+    told, frames = [], []
+    events = page.desk.session.events
+    page.desk.jobs._on_progress = lambda job: told.append(job) or events.job(job)
+    page.desk.session.events.frame = frames.append
+    state = page.do("/api/propagate", budget=None)["state"]
+    assert state["job"]["kind"] == "propagate"
+    assert "wait for it or cancel it" in page.refused("/api/propagate", expected=409)
+    state = wait_for(page)
+    assert state["last_job"]["outcome"] == "done", state["last_job"]
+    assert state["masks"] == {"done": True, "stale": False}
+    assert sorted(set(frames)) == list(range(6))
+    training = [job for job in told if job and job["phase"] == "training" and job["done"]]
+    assert training[-1]["loss"] is not None
+    assert training[-1]["total"] == 2
+    assert all(page.mask(index) is not None for index in range(6))
+    mask = page.mask(5)
+    page.points(5, 1, OTHER)
+    assert page.state()["masks"]["stale"]
+    page.do("/api/propagate")
+    assert wait_for(page)["last_job"]["outcome"] == "done"
+    assert not page.state()["masks"]["stale"]
+    run = tmp_path / "w" / "propagation"
+    assert json.loads((run / "run.json").read_text())["went_on_from"]
+    assert (page.mask(5) != mask).any()
+
+
+@pytest.mark.slow
+def test_cancel_is_clean_and_the_same_goes_on_from_there(page):
+    page.do("/api/propagate")
+    wait_for(page, until=lambda state: state["job"]["phase"] != "starting")
+    page.do("/api/cancel")
+    state = wait_for(page)
+    assert state["last_job"]["outcome"] == "cancelled"
+    page.do("/api/propagate")
+    assert wait_for(page)["last_job"]["outcome"] == "done"
+
+
+def test_there_must_be_something_to_propagate(tiny_clip, tmp_path):
+    page = open_page(tiny_clip, tmp_path / "w")
+    assert "click on an object in at least one frame" in page.refused("/api/propagate")
+    page.points(0, 1, POINTS[:2])
+    assert "click on an object in at least one frame" in page.refused("/api/propagate")
+    assert page.refused("/api/export", kind="video") == "there is no mask yet; click on an object first"
+
+
+def test_a_child_that_dies_is_told_in_one_sentence():
+    ended = []
+    jobs = Jobs(lambda job: None, lambda name, folder: None, lambda kind, outcome: ended.append(outcome))
+    jobs.start({"kind": "unknown"})
+    while jobs.current is not None:
+        time.sleep(0.02)
+    assert ended == ["failed"]
+    assert "ended with status 1" in jobs.last["message"]
+
+
+@pytest.mark.slow
+def test_every_kind_of_export(page, tiny_clip):
+    from pycocotools import mask as runs
+
+    page.do("/api/objects", name="the wheel", colour="#0000ff")
+    page.points(0, 2, OTHER)
+    assert page.state()["exports"] == {"masks": False, "video": False, "coco": False}
+    assert "not exported yet" in page.get("/api/exports/masks").json()["error"]
+    for kind in ("masks", "video", "coco"):
+        page.do("/api/export", kind=kind)
+        state = wait_for(page)
+        assert state["last_job"] == {"kind": "export", "outcome": "done", "message": "ready to download"}
+        assert state["exports"][kind]
+    with zipfile.ZipFile(io.BytesIO(page.get("/api/exports/masks").content)) as archive:
+        assert archive.namelist() == ["00000.png"]
+        with Image.open(io.BytesIO(archive.read("00000.png"))) as picture:
+            assert picture.mode == "P"
+            assert (np.array(picture) == page.mask(0)).all()
+    assert page.get("/api/exports/video").content[4:8] == b"ftyp"
+    coco = page.get("/api/exports/coco").json()
+    assert [each["name"] for each in coco["categories"]] == ["object 1", "the wheel"]
+    for entry in coco["annotations"]:
+        with warnings.catch_warnings():  # pycocotools hands arrays over as numpy 1 did
+            warnings.simplefilter("ignore", DeprecationWarning)
+            mask = runs.decode(entry["segmentation"])
+        assert (mask.astype(bool) == (page.mask(0) == entry["category_id"])).all()
+    page.points(0, 2, POINTS)
+    assert page.state()["exports"] == {"masks": False, "video": False, "coco": False}
+    assert page.get("/api/exports/../annotations.json").status_code == 404
+    assert "no export of this kind" in page.get("/api/exports/annotations.json").json()["error"]
+
+
+def test_work_that_is_cancelled_leaves_no_half_export(page, tmp_path):
+    page.do("/api/export", kind="video")
+    page.do("/api/cancel")
+    wait_for(page)
+    folder = tmp_path / "w" / "exports"
+    assert page.state()["last_job"]["outcome"] in ("cancelled", "done")
+    assert not folder.exists() or not [path for path in folder.iterdir() if path.name.startswith(".")]
+    assert decoded(page.get("/api/masks/0").content).any()
+    assert read_labels(tmp_path / "w" / "keyframes" / "00000.png").any()

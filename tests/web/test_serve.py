@@ -1,0 +1,167 @@
+"""The server as a process: killed at any moment, asked to end, started twice."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from tiny_page import OTHER, POINTS
+
+from dextr_vos.annotation.document import load_annotations
+from dextr_vos.cli.main import main
+from dextr_vos.errors import InputError
+from dextr_vos.web.serve import listen
+
+pytestmark = pytest.mark.slow
+
+
+class Server:
+    """A server in a process of its own, and a client with its token."""
+
+    def __init__(self, clip, work, *options):
+        self.process = subprocess.Popen(
+            [
+                sys.executable, "-m", "dextr_vos", "annotate", str(clip), "--out", str(work),
+                "--no-open", "--engine", "grabcut", *options,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+        self.told = []
+        for line in self.process.stdout:
+            self.told.append(line)
+            if "token=" in line:
+                break
+        else:
+            raise AssertionError(self.process.stderr.read())
+        self.address = re.search(r"http://\S+", self.told[-1])[0]
+        base, token = self.address.split("/?token=")
+        self.base = base
+        self.client = httpx.Client(base_url=base, headers={"X-Dextr-Vos-Token": token}, timeout=60)
+
+    def post(self, path, /, **body):
+        return self.client.post(path, json=body)
+
+    def state(self):
+        return self.client.get("/api/state").json()
+
+    def close(self):
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(60)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+@contextmanager
+def serving(clip, work, *options):
+    server = Server(clip, work, *options)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def test_killed_and_opened_again_everything_is_there(tiny_clip, tmp_path):
+    work = tmp_path / "w"
+    with serving(tiny_clip, work) as server:
+        server.post("/api/objects")
+        server.post("/api/frames/0/objects/1/points", points=POINTS)
+        server.post("/api/frames/2/objects/1/points", points=POINTS[:3])
+        answer = server.post("/api/frames/0/objects/1/stroke", path=[[50, 40]], radius=3)
+        server.process.send_signal(signal.SIGKILL)
+        before = answer.json()["state"]
+        server.process.wait(60)
+    with serving(tiny_clip, work) as server:
+        state = server.state()
+        for key in ("objects", "keyframes", "history", "saved"):
+            assert state[key] == before[key]
+        server.post("/api/undo")
+        assert not server.state()["keyframes"]["0"]["objects"]["1"]["painted"]
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_when_it_is_asked_to_even_with_pages_open(tiny_clip, tmp_path, kind):
+    with serving(tiny_clip, tmp_path / "w") as server:
+        with server.client.stream("GET", "/api/events") as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "event: state"
+            server.process.send_signal(kind)
+            assert server.process.wait(30) == 0
+            list(lines)
+        assert "Traceback" not in server.process.stderr.read()
+    assert not (tmp_path / "w" / ".page.json").exists()
+
+
+def test_a_second_server_reads_only_and_says_who_holds_the_workspace(tiny_clip, tmp_path):
+    work = tmp_path / "w"
+    with serving(tiny_clip, work) as first, serving(tiny_clip, work) as second:
+        assert first.base != second.base
+        first.post("/api/objects")
+        told = second.state()["readonly"]
+        assert f"process {first.process.pid} on {socket.gethostname()} since 20" in told
+        refused = second.post("/api/objects")
+        assert refused.status_code == 409
+        assert refused.json()["error"] == told
+        with second.client.stream("GET", "/api/events") as stream:
+            lines = (line for line in stream.iter_lines() if line.startswith("data"))
+            version = json.loads(next(lines)[6:])["version"]
+            first.post("/api/frames/0/objects/1/points", points=OTHER)
+            assert json.loads(next(lines)[6:])["version"] > version
+        assert second.state()["keyframes"]["0"]["objects"]["1"]["points"] == OTHER
+        first.process.send_signal(signal.SIGKILL)
+        first.process.wait(60)
+        with serving(tiny_clip, work) as third:
+            assert third.state()["readonly"] is None
+
+
+def test_the_command_line_keeps_off_a_workspace_that_is_open(tiny_clip, tmp_path):
+    clicks = tmp_path / "c.json"
+    clicks.write_text(json.dumps({"00000": [POINTS]}))
+    arguments = ["annotate", tiny_clip, "--clicks", clicks, "--out", tmp_path / "w", "--engine", "grabcut"]
+    arguments = [str(each) for each in arguments]
+    with serving(tiny_clip, tmp_path / "w"):
+        refused = CliRunner().invoke(main, arguments)
+        assert refused.exit_code == 2
+        assert "is being worked on by process" in refused.stderr
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+
+
+def test_a_job_outlives_no_killed_server_and_loses_nothing(tiny_clip, tmp_path):
+    work = tmp_path / "w"
+    with serving(tiny_clip, work) as server:
+        server.post("/api/objects")
+        server.post("/api/frames/0/objects/1/points", points=POINTS)
+        assert server.post("/api/propagate").status_code == 200
+        while (server.state()["job"] or {}).get("phase") == "starting":
+            time.sleep(0.1)
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait(60)
+        server.process.stderr.read()  # to its end: the child has it, too, so it has ended
+    assert load_annotations(work / "annotations.json").keyframes["00000"].objects[1].engine == "grabcut"
+    with serving(tiny_clip, work) as server:
+        assert server.state()["job"] is None
+        assert server.post("/api/propagate").status_code == 200
+
+
+def test_ports(tiny_clip, tmp_path):
+    taken = listen("127.0.0.1", 0)
+    port = taken.getsockname()[1]
+    with pytest.raises(InputError, match=f"cannot listen on 127\\.0\\.0\\.1 port {port}"):
+        listen("127.0.0.1", port)
+    with pytest.raises(InputError, match="give another --port or --host"):
+        listen("203.0.113.9", None)
+    taken.close()
+    with serving(tiny_clip, tmp_path / "w", "--port", str(port)) as server:
+        assert server.base == f"http://127.0.0.1:{port}"

@@ -1,0 +1,330 @@
+"""What a person does on the page, and what of it is on disk."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import tiny_mask
+from tiny_page import OTHER, POINTS, box, decoded, open_page
+
+from dextr_vos.annotation.document import load_annotations
+from dextr_vos.annotation.segmenter import label_frame
+from dextr_vos.cli.main import main
+from dextr_vos.masks import read_labels, write_labels
+from dextr_vos.web.finished_run import file_digest
+
+
+@pytest.fixture
+def work(tmp_path):
+    return tmp_path / "w"
+
+
+def keyframe(work, index=0):
+    return read_labels(work / "keyframes" / f"{index:05d}.png")
+
+
+def write_run(work, clip, keyframes=()):
+    """A finished run whose masks are the true ones."""
+    run = work / "propagation"
+    for index in range(6):
+        write_labels(run / "masks" / f"{index:05d}.png", tiny_mask(index))
+    for index in keyframes:
+        path = work / "keyframes" / f"{index:05d}.png"
+        (run / "masks" / path.name).write_bytes(path.read_bytes())
+    (run / "run.json").write_text(json.dumps({"keyframes": [f"{index:05d}" for index in keyframes]}))
+    scores = {f"{index:05d}": {"1": 1.0 - index / 10} for index in range(6)}
+    (run / "confidence.json").write_text(json.dumps(scores))
+
+
+def test_four_clicks_make_the_mask_the_segmenter_makes(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    for count in (1, 2, 3):
+        answer = page.points(0, 1, POINTS[:count])
+        assert answer["mask"] is None
+        assert answer["state"]["keyframes"]["0"]["draft"]
+    answer = page.points(0, 1, POINTS, active_ms=1500)
+    desk = page.desk
+    expected = label_frame(desk.session.engine.get(), desk.clip.read(0), {1: np.array(POINTS)})
+    assert (decoded(answer["mask"]) == expected).all()
+    assert (keyframe(work) == expected).all()
+    of_object = answer["state"]["keyframes"]["0"]["objects"]["1"]
+    assert of_object == {"points": POINTS, "painted": False, "mask": True, "seconds": 1.5}
+    document = load_annotations(work / "annotations.json")
+    assert document.keyframes["00000"].objects[1].engine == "squares"
+
+
+def test_points_keep_their_times_when_others_join(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    first = load_annotations(work / "annotations.json").keyframes["00000"].objects[1].points
+    page.points(0, 1, [*POINTS, [20, 20]])
+    now = load_annotations(work / "annotations.json").keyframes["00000"].objects[1].points
+    assert now[:4] == first
+    assert len(now) == 5
+
+
+def test_a_draft_is_no_keyframe_and_comes_back(tiny_clip, work):
+    open_page(tiny_clip, work).points(2, 1, POINTS[:2])
+    assert not (work / "keyframes").exists()
+    state = open_page(tiny_clip, work).state()
+    assert state["keyframes"]["2"]["objects"]["1"]["points"] == POINTS[:2]
+
+
+def test_taking_points_back_takes_the_mask_back(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    answer = page.points(0, 1, POINTS[:3])
+    assert answer["mask"] is None
+    assert not (work / "keyframes" / "00000.png").exists()
+    assert page.points(0, 1, [])["state"]["keyframes"] == {}
+
+
+def test_an_object_below_another_is_whole_again_when_that_moves_away(tiny_clip, work):
+    page = open_page(tiny_clip, work, objects=2)
+    page.points(0, 1, POINTS)
+    page.points(0, 2, POINTS)
+    assert set(np.unique(keyframe(work))) == {0, 2}
+    page.points(0, 2, OTHER)
+    labels = keyframe(work)
+    assert ((labels == 1) == box(POINTS)).all()
+    assert ((labels == 2) == box(OTHER)).all()
+
+
+def test_the_order_of_objects_says_who_is_on_top(tiny_clip, work):
+    page = open_page(tiny_clip, work, objects=2)
+    page.points(0, 1, POINTS)
+    page.points(0, 2, [[8, 20], [40, 22], [16, 14], [17, 33]])
+    assert (keyframe(work)[box(POINTS)] == 2).all()
+    state = page.do("/api/objects/order", ids=[2, 1])["state"]
+    assert [entry["id"] for entry in state["objects"]] == [2, 1]
+    assert (keyframe(work)[box(POINTS)] == 1).all()
+    page.do("/api/undo")
+    assert (keyframe(work)[box(POINTS)] == 2).all()
+    assert "expected the numbers of all objects" in page.refused("/api/objects/order", ids=[1])
+
+
+def test_the_brush_paints_and_the_eraser_erases(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    path = "/api/frames/0/objects/1/stroke"
+    answer = page.do(path, path=[[40.5, 20.5], [50.5, 20.5]], radius=3)
+    assert (decoded(answer["mask"])[18:23, 41:50] == 1).all()
+    assert answer["state"]["keyframes"]["0"]["objects"]["1"]["painted"]
+    page.do(path, path=[[20.5, 20.5]], radius=2, erase=True)
+    assert keyframe(work)[20, 20] == 0
+    made_anew = page.points(0, 1, POINTS)["state"]["keyframes"]["0"]["objects"]["1"]
+    assert not made_anew["painted"]
+    assert ((keyframe(work) == 1) == box(POINTS)).all()
+
+
+def test_a_painted_mask_stays_when_its_points_go(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    page.do("/api/frames/0/objects/1/stroke", path=[[50, 40]], radius=2)
+    page.points(0, 1, POINTS[:2])
+    assert keyframe(work)[40, 50] == 1
+    assert open_page(tiny_clip, work).state()["keyframes"]["0"]["objects"]["1"]["points"] == POINTS[:2]
+
+
+def test_an_object_can_be_said_not_to_be_there(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    page.do("/api/frames/4/objects/1/clear")
+    assert not keyframe(work, 4).any()
+    page.do("/api/frames/4/keyframe", keyframe=False)
+    assert not (work / "keyframes" / "00004.png").exists()
+
+
+def test_undo_and_redo_reach_everything_across_objects_frames_and_a_restart(tiny_clip, work):
+    page = open_page(tiny_clip, work, objects=2)
+    page.points(0, 1, POINTS)
+    page.points(3, 2, OTHER)
+    page.do("/api/objects/2", name="the wheel", colour="#00FF00", visible=False)
+    page.do("/api/frames/0/objects/1/stroke", path=[[50, 40]], radius=2)
+    page.do("/api/frames/0/lock", locked=True)
+    page.do("/api/objects/2/delete")
+    end = tree(work)
+    steps = 0
+    page = open_page(tiny_clip, work, objects=0)
+    while page.state()["history"]["undo"]:
+        page.do("/api/undo")
+        page = open_page(tiny_clip, work, objects=0)
+        steps += 1
+    assert steps == 8
+    assert page.state()["objects"] == []
+    assert not list((work / "keyframes").glob("*.png"))
+    while page.state()["history"]["redo"]:
+        page.do("/api/redo")
+        page = open_page(tiny_clip, work, objects=0)
+    assert tree(work) == end
+    assert page.refused("/api/redo") == "there is nothing to redo"
+
+
+def tree(work):
+    """The document and the masks, by content."""
+    masks = {path.name: file_digest(path) for path in (work / "keyframes").glob("*.png")}
+    return load_annotations(work / "annotations.json"), masks
+
+
+def test_a_drag_is_one_change(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    for x in (26, 27, 28):
+        page.points(0, 1, [POINTS[0], [x, 22], *POINTS[2:]])
+    page.do("/api/undo")
+    assert page.state()["keyframes"]["0"]["objects"]["1"]["points"] == POINTS
+
+
+def test_correcting_a_propagated_frame_takes_over_the_masks_of_all_objects(tiny_clip, work):
+    page = open_page(tiny_clip, work, objects=2)
+    page.points(0, 1, POINTS)
+    write_run(work, tiny_clip, keyframes=(0,))
+    assert page.get("/api/masks/3").headers["x-mask-source"] == "run"
+    answer = page.points(3, 2, OTHER[:1])
+    assert ((decoded(answer["mask"]) == 1) == (tiny_mask(3) == 1)).all()
+    assert page.get("/api/masks/3").headers["x-mask-source"] == "keyframe"
+    page.points(3, 2, OTHER)
+    assert set(np.unique(keyframe(work, 3))) == {0, 1, 2}
+    for _ in range(2):
+        page.do("/api/undo")
+    assert not (work / "keyframes" / "00003.png").exists()
+    assert page.get("/api/masks/3").headers["x-mask-source"] == "run"
+
+
+def test_a_stroke_repairs_the_propagated_mask(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    write_run(work, tiny_clip, keyframes=(0,))
+    page.do("/api/frames/2/objects/1/stroke", path=[[60, 44]], radius=2)
+    labels = keyframe(work, 2)
+    assert (labels[tiny_mask(2) == 1] == 1).all()
+    assert labels[44, 60] == 1
+
+
+def test_the_run_tells_trust_staleness_and_what_to_correct(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    assert page.state()["masks"] == {"done": False, "stale": False}
+    write_run(work, tiny_clip, keyframes=(0,))
+    state = page.state()
+    assert state["masks"] == {"done": True, "stale": False}
+    assert state["confidence"][3] == 0.7
+    assert state["suggested"] in range(1, 6)
+    page.points(0, 1, [*POINTS, [20, 20]])
+    page.do("/api/frames/0/objects/1/stroke", path=[[60, 44]], radius=2)
+    assert page.state()["masks"]["stale"]
+
+
+def test_a_locked_frame_stays_as_it_is(tiny_clip, work):
+    page = open_page(tiny_clip, work, objects=2)
+    page.points(0, 1, POINTS)
+    page.points(0, 2, [[8, 20], [40, 22], [16, 14], [17, 33]])
+    page.do("/api/frames/0/lock", locked=True)
+    before = keyframe(work)
+    for path, body in {
+        "/api/frames/0/objects/1/points": {"points": OTHER},
+        "/api/frames/0/objects/1/stroke": {"path": [[1, 1]], "radius": 2},
+        "/api/frames/0/objects/1/clear": {},
+        "/api/frames/0/keyframe": {"keyframe": False},
+        "/api/objects/1/delete": {},
+    }.items():
+        assert "locked" in page.refused(path, **body)
+    page.do("/api/objects/order", ids=[2, 1])
+    assert (keyframe(work) == before).all()
+    page.do("/api/frames/0/lock", locked=False)
+    page.points(0, 1, OTHER)
+
+
+def test_locking_a_propagated_frame_makes_it_a_keyframe(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    write_run(work, tiny_clip, keyframes=(0,))
+    state = page.do("/api/frames/5/lock", locked=True)["state"]
+    assert state["keyframes"]["5"]["locked"]
+    assert (keyframe(work, 5) == tiny_mask(5)).all()
+
+
+def test_a_deleted_object_is_gone_from_every_mask(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    write_run(work, tiny_clip, keyframes=(0,))
+    state = page.do("/api/objects/1/delete")["state"]
+    assert state["objects"] == []
+    assert state["keyframes"] == {}
+    assert not page.mask(3).any()
+    assert page.do("/api/objects", name="again")["id"] == 1
+
+
+def test_seconds_are_logged_and_summed(tiny_clip, work):
+    page = open_page(tiny_clip, work, objects=2)
+    page.points(0, 1, POINTS, active_ms=4000)
+    page.points(0, 2, OTHER, active_ms=2000)
+    page.points(3, 1, POINTS[:1], active_ms=500)
+    page.do("/api/undo")
+    summary = page.get("/api/time").json()
+    assert summary["seconds_an_object"] == 3.0
+    assert summary["seconds_a_keyframe"] == 6.0
+    assert summary["total_seconds"] == 6.5
+    assert summary["drawn_seconds_an_object"] == 79.0
+    assert {"frame": 3, "object": 1, "seconds": 0.5} in summary["objects"]
+
+
+def test_masks_locked_or_deleted_by_hand_are_taken_up(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    write_labels(work / "keyframes" / "00002.png", tiny_mask(2) * 3)
+    (work / "keyframes" / "00000.png").unlink()
+    state = open_page(tiny_clip, work).state()
+    assert [entry["id"] for entry in state["objects"]] == [1, 3]
+    assert state["keyframes"]["2"]["objects"]["3"]["mask"]
+    assert state["keyframes"]["0"]["draft"]
+    assert state["keyframes"]["0"]["objects"]["1"]["points"] == POINTS
+
+
+def test_a_workspace_of_the_command_line_opens_and_goes_back(tiny_clip, work, tmp_path):
+    from click.testing import CliRunner
+
+    clicks = tmp_path / "c.json"
+    clicks.write_text(json.dumps({"00000": [POINTS, OTHER]}))
+    arguments = [
+        "annotate",
+        str(tiny_clip),
+        "--clicks",
+        str(clicks),
+        "--out",
+        str(work),
+        "--engine",
+        "grabcut",
+    ]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    before = keyframe(work)
+    page = open_page(tiny_clip, work)
+    assert page.state()["keyframes"]["0"]["objects"]["2"]["points"] == OTHER
+    page.points(0, 2, [*OTHER, [45, 5]])
+    assert ((keyframe(work) == 1) == (before == 1)).all()
+    page.do("/api/undo")
+    assert (keyframe(work) == before).all()
+    page.points(4, 1, POINTS[:2])
+    page.do("/api/frames/3/objects/1/stroke", path=[[20, 20]], radius=4)
+    clicks.write_text(json.dumps({"00001": [POINTS]}))
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    document = load_annotations(work / "annotations.json")
+    assert set(document.keyframes) == {"00000", "00001", "00003"}
+    assert "00004" in document.drafts
+    again = open_page(tiny_clip, work)
+    assert again.state()["history"]["undo"] is None
+    # its own file is clicks, too: what was painted and what is a draft is left out
+    whole = [*arguments[:3], str(work / "annotations.json"), "--out", str(tmp_path / "copy"), *arguments[6:]]
+    result = CliRunner().invoke(main, whole)
+    assert result.exit_code == 0, result.output
+    assert set(load_annotations(tmp_path / "copy" / "annotations.json").keyframes) == {"00000", "00001"}
+
+
+def test_a_workspace_of_another_clip_is_refused(tiny_clip, work, tmp_path):
+    from tiny_run import other_clip
+
+    from dextr_vos.errors import InputError
+
+    open_page(tiny_clip, work)
+    with pytest.raises(InputError, match=r"is on .*tiny"):
+        open_page(other_clip(tmp_path / "other", count=3), work)
