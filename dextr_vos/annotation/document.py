@@ -183,7 +183,7 @@ class Annotations(_Value):
     def is_clicked(self, name: str, number: int) -> bool:
         """Whether the mask of an object in a frame was made of clicks by an engine."""
         clicked = self.keyframes[name].objects.get(number) if name in self.keyframes else None
-        return clicked is not None and clicked.engine is not None
+        return clicked is not None and clicked.engine not in (None, BRUSH) and not clicked.painted
 
     def made_by(self, engine: str) -> "Annotations":
         """This document with the name of the engine that made the masks of all its clicks."""
