@@ -25,7 +25,7 @@ setup(
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],
     packages=find_packages(include=["dextr_vos", "dextr_vos.*"]),
-    package_data={"dextr_vos": ["py.typed", "weights/*.safetensors"]},
+    package_data={"dextr_vos": ["py.typed", "weights/*.safetensors", "benchmark/*.yaml"]},
     python_requires=">=3.11",
     install_requires=[
         "torch>=2.6",
@@ -49,7 +49,15 @@ setup(
     ],
     extras_require={
         "tensorboard": ["tensorboard>=2.16"],
-        "dev": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "mypy>=1.11", "hypothesis>=6.100"],
+        "dask": ["distributed>=2024.5"],
+        "dev": [
+            "distributed>=2024.5",
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "hypothesis>=6.100",
+        ],
     },
     entry_points={"console_scripts": ["dextr-vos = dextr_vos.cli.main:main"]},
 )

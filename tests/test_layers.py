@@ -23,6 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("annotation", "propagation", "evaluation"),
     ("training",),
     ("pipeline", "export", "click_evaluation", "speed"),
+    ("benchmark",),
     ("report",),
     ("cli",),
 )
