@@ -12,7 +12,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("files", "interrupt"),
     ("config",),
-    ("geometry",),
+    ("geometry", "png"),
     ("masks", "pictures"),
     ("frames",),
     ("video",),
