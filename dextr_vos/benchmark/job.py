@@ -128,6 +128,7 @@ class _CellRun:
             self._clip,
             job.folder.work / "workspace",
             str(device),
+            job.settings.precision == "auto",
         )
         self._watch = Stopwatch(job.folder.state)
 

@@ -43,13 +43,21 @@ class KeyframeMaker:
         clip: the frames.
         folder: where the workspace goes.
         device: for DEXTR.
+        half: let it compute in bf16 where that is faster.
     """
 
     def __init__(
-        self, cell: Cell, clicks: ClickSettings, davis: Davis, clip: Clip, folder: Path, device: str
+        self,
+        cell: Cell,
+        clicks: ClickSettings,
+        davis: Davis,
+        clip: Clip,
+        folder: Path,
+        device: str,
+        half: bool,
     ) -> None:
         self._cell, self._clicks, self._davis, self._clip = cell, clicks, davis, clip
-        self._workspace, self._device = Workspace(folder), device
+        self._workspace, self._device, self._half = Workspace(folder), device, half
         self.folder = folder
 
     def first(self) -> list[int]:
@@ -88,7 +96,7 @@ class KeyframeMaker:
     def _segmenter(self) -> Segmenter:
         if self._cell.supervision == "grabcut":
             return make_segmenter("grabcut")
-        return _dextr(self._clicks.engine, self._clicks.weights, self._device)
+        return _dextr(self._clicks.engine, self._clicks.weights, self._device, self._half)
 
     def _read_clicks(self) -> Annotations:
         assert self._clicks.files is not None
@@ -111,5 +119,5 @@ def _clicked_frames(annotations: Annotations, clip: Clip, count: int) -> list[in
 
 
 @lru_cache(maxsize=1)
-def _dextr(engine: str | None, weights: Path | None, device: str) -> Segmenter:
-    return make_segmenter(engine, weights, device)
+def _dextr(engine: str | None, weights: Path | None, device: str, half: bool) -> Segmenter:
+    return make_segmenter(engine, weights, device, half)
