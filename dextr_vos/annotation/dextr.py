@@ -44,12 +44,18 @@ class DextrSegmenter:
         self.name = name
         self.threshold = threshold
         # the layout in which convolutions are quickest, on CPUs and on GPUs
-        self._network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        network = network.to(device).to(memory_format=torch.channels_last)
+        self._network: nn.Module = network.eval()
         self._device = device
         self._crop = crop or ClickCrop()
         self._refine = refine
         self._half = half
         self._batch_size = batch_size
+
+    @property
+    def network(self) -> nn.Module:
+        """The network, where and as it runs."""
+        return self._network
 
     def segment(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
         """See `Segmenter.segment`."""

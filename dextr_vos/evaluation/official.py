@@ -84,3 +84,38 @@ def largest_difference(one: Sequence[ObjectScores], other: Sequence[ObjectScores
         for measure in ("j", "f")
     ]
     return float(max(gaps))
+
+
+def official_clip_scores(davis: Davis, results: Path, clip: str) -> list[ObjectScores]:
+    """A clip of DAVIS 2017 read and scored as the official script does it, step by step.
+
+    Args:
+        davis: the data set; frames themselves are not read.
+        results: `<clip>/<frame>.png`.
+        clip: its name.
+
+    Raises:
+        InputError: the official package is not installed.
+    """
+    functions = official_functions()
+    from davis2017.davis import DAVIS
+    from davis2017.results import Results
+
+    data = DAVIS(str(davis.root), "semi-supervised", "val", sequences=[clip], codalab=True)
+    # without frames it expects no masks; it looks for nothing else in the list of frames
+    data.sequences[clip]["masks"] = [str(path) for path in davis.annotation_paths(clip)]
+    truths, _, names = data.get_all_masks(clip, True)
+    truths, names = truths[:, 1:-1], names[1:-1]
+    masks = Results(root_dir=str(results)).read_masks(clip, names)
+    if len(masks) < len(truths):
+        masks = np.concatenate([masks, np.zeros((len(truths) - len(masks), *masks.shape[1:]))])
+    return [
+        ObjectScores(
+            clip,
+            place + 1,
+            tuple(names),
+            np.asarray(functions.region(truth, masks[place], None), np.float64),
+            np.asarray(functions.boundary(truth, masks[place], None), np.float64),
+        )
+        for place, truth in enumerate(truths)
+    ]
