@@ -25,7 +25,7 @@ setup(
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],
     packages=find_packages(include=["dextr_vos", "dextr_vos.*"]),
-    package_data={"dextr_vos": ["py.typed", "weights/*.safetensors", "web/static/*"]},
+    package_data={"dextr_vos": ["py.typed", "weights/*.safetensors", "benchmark/*.yaml", "web/static/*"]},
     python_requires=">=3.11",
     install_requires=[
         "torch>=2.6",
@@ -51,7 +51,9 @@ setup(
     ],
     extras_require={
         "tensorboard": ["tensorboard>=2.16"],
+        "dask": ["distributed>=2024.5"],
         "dev": [
+            "distributed>=2024.5",
             "pytest>=8",
             "pytest-xdist>=3.5",
             "ruff>=0.6",

@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path
 from dextr_vos.geometry import FloatArray
+from dextr_vos.png import read_8_bits
 
 Labels = npt.NDArray[np.uint8]
 
@@ -62,9 +63,16 @@ def read_labels(path: Path, size_hw: tuple[int, int] | None = None) -> Labels:
         InputError: the file is missing, broken, of another size, or its values cannot be object numbers.
     """
     try:
-        with Image.open(path) as picture:
-            picture.load()
-            labels = _labels_of(picture, path)
+        values = read_8_bits(path)
+        if values is not None:
+            indices, palette = values
+            labels = (
+                _labels_of_grey(indices, path) if palette is None else _labels_of_indices(indices, palette)
+            )
+        else:
+            with Image.open(path) as picture:
+                picture.load()
+                labels = _labels_of(picture, path)
     except FileNotFoundError:
         raise InputError(f"there is no mask {path}") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
@@ -79,7 +87,8 @@ def read_labels(path: Path, size_hw: tuple[int, int] | None = None) -> Labels:
 
 def _labels_of(picture: Image.Image, path: Path) -> Labels:
     if picture.mode == "P":
-        return _labels_of_indices(picture)
+        palette = np.array((picture.getpalette() or [])[:768], dtype=np.uint8).reshape(-1, 3)
+        return _labels_of_indices(np.array(picture, dtype=np.uint8), palette)
     if picture.mode == "1":
         return np.array(picture, dtype=np.uint8)
     if picture.mode in ("RGB", "RGBA", "LA", "PA"):
@@ -87,11 +96,11 @@ def _labels_of(picture: Image.Image, path: Path) -> Labels:
     return _labels_of_grey(np.array(picture), path)
 
 
-def _labels_of_indices(picture: Image.Image) -> Labels:
+def _labels_of_indices(indices: Labels, palette: npt.NDArray[np.uint8]) -> Labels:
     """Indices are object numbers, unless all colours in use are black and white, whatever their indices."""
-    indices = np.array(picture, dtype=np.uint8)
-    palette = np.array((picture.getpalette() or [])[:768], dtype=np.uint8).reshape(-1, 3)
-    used = np.unique(indices)
+    if not (palette[1:] == 0).all(axis=1).any() and not (palette == 255).all(axis=1).any():
+        return indices  # the usual case: there is no white, and no black but the background
+    used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256))
     colours = palette[used[used < len(palette)]]
     if (
         len(colours) == len(used)
@@ -106,8 +115,8 @@ def _labels_of_indices(picture: Image.Image) -> Labels:
 
 def _labels_of_grey(grey: npt.NDArray[np.generic], path: Path) -> Labels:
     white = grey == (VOID if grey.dtype == np.uint8 else grey.max())  # 16-bit white is 65535
-    if (white | (grey == 0)).all():
-        binary: Labels = white.astype(np.uint8)
+    if np.count_nonzero(white) == np.count_nonzero(grey):
+        binary: Labels = white.view(np.uint8)
         return binary
     values = np.unique(grey)
     numbers = values[values != VOID]

@@ -48,10 +48,12 @@ def _require_cuda(device: torch.device) -> None:
 
 
 def computes_faster_in_half(device: torch.device) -> bool:
-    """Whether a device multiplies faster in bf16: CUDA from Ampere on, CPUs with matrix units (AMX)."""
+    """Whether a device multiplies faster in bf16: CUDA from Ampere on, CPUs with instructions for it."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
+    return device.type == "cpu" and (
+        bool(torch.cpu._is_amx_tile_supported()) or bool(torch.cpu._is_avx512_bf16_supported())
+    )
 
 
 def autocast(device: torch.device, wanted: bool = True) -> torch.autocast:

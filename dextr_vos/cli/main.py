@@ -26,6 +26,9 @@ COMMANDS = (
     "export",
     "synthesize",
     "speed",
+    "benchmark",
+    "report",
+    "compare",
     "train-dextr",
     "train-parent",
 )

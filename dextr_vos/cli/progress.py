@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -69,3 +69,67 @@ def _lines(title: str) -> Report:
         sys.stderr.write(f"{title}: {done} of {total}{note}\n")
 
     return report
+
+
+@contextmanager
+def progress_of_cells(total: int, before: int) -> Iterator[Callable[[int, int, float, Sequence[str]], None]]:
+    """How far a grid of long jobs is, and the time that is left: a bar, or lines in a log.
+
+    Args:
+        total: jobs in all.
+        before: of those, finished before this run.
+
+    Yields:
+        A function to call with jobs finished, jobs failed, how much of the running ones is done (as a number
+        of jobs), and what runs, in words.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    console, started = Console(stderr=True), time.monotonic()
+
+    def left(finished: int, failed: int, part: float) -> str:
+        done = finished - before + failed + part
+        if done <= 0:
+            return "?"
+        return duration((time.monotonic() - started) / done * max(0.0, total - before - done))
+
+    if not console.is_terminal:
+        last, shown = time.monotonic() - SECONDS_BETWEEN_LINES, -1
+
+        def line(finished: int, failed: int, part: float, running: Sequence[str]) -> None:
+            nonlocal last, shown
+            now = finished + failed
+            if time.monotonic() - last < (
+                SECONDS_BETWEEN_LINES if now != shown else 4 * SECONDS_BETWEEN_LINES
+            ):
+                return
+            last, shown = time.monotonic(), now
+            note = f", {failed} failed" if failed else ""
+            sys.stderr.write(
+                f"{finished} of {total} cells{note}, {left(finished, failed, part)} left; "
+                f"now {'; '.join(running) or 'waiting'}\n"
+            )
+
+        yield line
+        return
+    display = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), console=console
+    )
+    with display:
+        task = display.add_task("cells", total=total, completed=before, note="")
+
+        def bar(finished: int, failed: int, part: float, running: Sequence[str]) -> None:
+            note = f"{finished} of {total}" + (f", {failed} failed" if failed else "")
+            note += f", {left(finished, failed, part)} left; {'; '.join(running)}"
+            display.update(task, completed=finished + failed + part, note=note[: console.width - 50])
+
+        yield bar
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 40 s, 12 min, 3 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

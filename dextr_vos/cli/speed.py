@@ -1,8 +1,10 @@
-"""`dextr-vos speed`: how fast the stages are on this machine."""
+"""`dextr-vos speed`: how fast the parts are on this machine."""
 
 from pathlib import Path
 
 import rich_click as click
+
+PARTS = ("stages", "scoring", "plain")
 
 
 @click.command(short_help="How fast it is on this machine.")
@@ -10,31 +12,73 @@ import rich_click as click
     "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, mps."
 )
 @click.option("--runs", default=15, show_default=True, type=click.IntRange(min=1), help="Of each thing.")
+@click.option(
+    "--part",
+    "parts",
+    type=click.Choice(PARTS),
+    multiple=True,
+    default=("stages",),
+    show_default=True,
+    help="stages: clicks to masks, fine-tuning, segmenting. scoring: J and F of a frame. plain: the paper "
+    "tier against the same networks in float32 and the default layout. May be repeated.",
+)
+@click.option(
+    "--tier",
+    "tiers",
+    type=click.Choice(["lite", "paper"]),
+    multiple=True,
+    default=("lite",),
+    show_default=True,
+    help="With stages; paper has random weights. May be repeated.",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Of a CPU; as many as it has when not given.")
+@click.option(
+    "--batch", default=1, show_default=True, type=click.IntRange(1), help="With plain: objects at a time."
+)
+@click.option(
+    "--davis-root",
+    type=click.Path(path_type=Path),
+    help="With scoring: DAVIS 2016 in place of a rendered clip; needs --results.",
+)
+@click.option(
+    "--results", type=click.Path(path_type=Path), help="With scoring: masks to score, as in evaluate."
+)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures to this file.")
-def command(device: str, runs: int, json_path: Path | None) -> None:
-    """Time a mask from clicks, a frame followed and a step of fine-tuning on a rendered 854×480 clip.
+def command(
+    device: str,
+    runs: int,
+    parts: tuple[str, ...],
+    tiers: tuple[str, ...],
+    threads: int | None,
+    batch: int,
+    davis_root: Path | None,
+    results: Path | None,
+    json_path: Path | None,
+) -> None:
+    """Time the parts on a rendered 854×480 clip.
 
-    Medians of all runs but a first one, which warms up. Compare figures of one run; machines differ.
+    Medians of all runs but a first one, which warms up; the things of a part take turns. Compare figures of
+    one run; machines differ.
     """
     import json
-    from dataclasses import asdict
 
-    from rich.console import Console
-    from rich.table import Table
+    import torch
 
     from dextr_vos.cli.progress import progress_bars
+    from dextr_vos.errors import ConfigError
     from dextr_vos.files import write_text
     from dextr_vos.runtime import pick_device
-    from dextr_vos.speed import measure
+    from dextr_vos.speed.report import measure, print_report
 
+    if (davis_root is None) != (results is None):
+        raise ConfigError("--davis-root and --results go together: true masks, and masks to score")
+    if davis_root is not None and "scoring" not in parts:
+        raise ConfigError("--davis-root goes with --part scoring")
     chosen = pick_device(device)
+    if threads is not None:
+        torch.set_num_threads(threads)
     with progress_bars() as bar:
-        timings = measure(chosen, runs, bar("timing"))
-    table = Table("", "median", "least", "most", title=f"milliseconds on {chosen}, {runs} runs")
-    for timing in timings:
-        figures = (timing.median_s, timing.least_s, timing.most_s)
-        table.add_row(timing.name, *(f"{1000 * seconds:.0f}" for seconds in figures))
-    Console().print(table)
+        report = measure(chosen, runs, parts, tiers, batch, davis_root, results, bar)
+    print_report(report)
     if json_path is not None:
-        content = {"device": str(chosen), "runs": runs, "timings": [asdict(timing) for timing in timings]}
-        write_text(json_path, json.dumps(content, indent=1) + "\n")
+        write_text(json_path, json.dumps(report.as_json(), indent=1) + "\n")

@@ -19,9 +19,10 @@ from dextr_vos.evaluation.metrics import (
     Statistics,
     Values,
     average,
-    boundary_accuracy,
-    region_similarity,
+    joint_window,
+    region_and_boundary,
     statistics,
+    tolerance_px,
 )
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
 from dextr_vos.record import keyframe_names
@@ -218,12 +219,16 @@ def _score_clip(davis: Davis, plan: _Plan, year: int, pool: ThreadPoolExecutor) 
     def score(pair: tuple[Path, Path]) -> tuple[list[tuple[float, float]], bool]:
         truth = davis.read_annotation(pair[0])
         labels = _read_result(pair[1], plan.clip, truth.shape)
+        radius = tolerance_px((truth.shape[0], truth.shape[1]))
+        # nothing outside this counts, so nothing else is looked at
+        window = joint_window(truth, labels)
+        truth, labels = truth[window], labels[window]
         if year == 2016:
             both = [((truth != 0) & (truth != VOID), labels != 0)]
         else:
             _refuse_surplus(labels, len(numbers), plan.clip, pair[1])
             both = [(truth == number, labels == number) for number in numbers]
-        values = [(region_similarity(*masks), boundary_accuracy(*masks)) for masks in both]
+        values = [region_and_boundary(*masks, radius) for masks in both]
         return values, bool((labels == VOID).any())
 
     scored = list(pool.map(score, plan.pairs))
@@ -252,6 +257,8 @@ def _read_result(path: Path, clip: str, size_hw: tuple[int, ...]) -> Labels:
 
 
 def _refuse_surplus(labels: Labels, objects: int, clip: str, path: Path) -> None:
+    if labels.max(initial=0) <= objects:
+        return
     surplus = labels[(labels > objects) & (labels != VOID)]
     if len(surplus):
         raise InputError(

@@ -22,6 +22,7 @@ TOLERANCE = 0.008
 # A frame counts for the recall when its value is above this.
 RECALL_THRESHOLD = 0.5
 _QUARTERS = 4
+_FOUR = np.ones((2, 2), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,8 @@ def region_similarity(truth: BoolArray, mask: BoolArray) -> float:
     Raises:
         ValueError: the sizes differ.
     """
-    truth, mask = _joint_window(truth, mask)
-    union = np.count_nonzero(truth | mask)
-    return 1.0 if union == 0 else np.count_nonzero(truth & mask) / union
+    window = joint_window(truth, mask)
+    return _region(truth[window], mask[window])
 
 
 def boundary_accuracy(truth: BoolArray, mask: BoolArray) -> float:
@@ -71,17 +71,45 @@ def boundary_accuracy(truth: BoolArray, mask: BoolArray) -> float:
     Raises:
         ValueError: the sizes differ.
     """
-    radius = math.ceil(TOLERANCE * math.sqrt(truth.shape[0] ** 2 + truth.shape[1] ** 2))
-    truth, mask = _joint_window(truth, mask)
-    truth_edge, mask_edge = boundary(truth), boundary(mask)
-    in_truth, in_mask = np.count_nonzero(truth_edge), np.count_nonzero(mask_edge)
-    if in_truth == 0 or in_mask == 0:
-        return float(in_truth == in_mask)
-    precision = np.count_nonzero(mask_edge & _grown(truth_edge, radius)) / in_mask
-    recall = np.count_nonzero(truth_edge & _grown(mask_edge, radius)) / in_truth
-    if precision + recall == 0:
-        return 0.0
-    return 2 * precision * recall / (precision + recall)
+    window = joint_window(truth, mask)
+    return _boundary(truth[window], mask[window], tolerance_px((truth.shape[0], truth.shape[1])))
+
+
+def region_and_boundary(truth: BoolArray, mask: BoolArray, radius: int) -> tuple[float, float]:
+    """J and F of one frame at once.
+
+    Args:
+        truth: H×W bool, the picture or its `joint_window`.
+        mask: H×W bool.
+        radius: the boundary tolerance of the whole picture, see `tolerance_px`.
+    """
+    return _region(truth, mask), _boundary(truth, mask, radius)
+
+
+def tolerance_px(size_hw: tuple[int, int]) -> int:
+    """How far boundaries may be apart, in pixels, in a picture of that size."""
+    return math.ceil(TOLERANCE * math.sqrt(size_hw[0] ** 2 + size_hw[1] ** 2))
+
+
+def joint_window(
+    truth: BoolArray | npt.NDArray[np.uint8], mask: BoolArray | npt.NDArray[np.uint8]
+) -> tuple[slice, slice]:
+    """Rows and columns of the box that holds both masks, with one pixel around where the picture has one.
+
+    Cut to it, neither J nor F changes: outside there is no foreground and no boundary, and the zero row or
+    column kept on each side stands for all the zeros beyond it.
+
+    Args:
+        truth: H×W bool or uint8; what is not zero is held.
+        mask: likewise.
+
+    Raises:
+        ValueError: the sizes differ.
+    """
+    if truth.shape != mask.shape:
+        raise ValueError(f"masks of one size expected, got {truth.shape} and {mask.shape}")
+    x, y, width, height = cv2.boundingRect((truth | mask).view(np.uint8))
+    return slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
 
 
 def boundary(mask: BoolArray) -> BoolArray:
@@ -97,9 +125,15 @@ def boundary(mask: BoolArray) -> BoolArray:
     Returns:
         H×W bool.
     """
-    wider = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
-    edge: BoolArray = (mask != wider[:-1, 1:]) | (mask != wider[1:, :-1]) | (mask != wider[1:, 1:])
-    return edge
+    # largest minus smallest of the pixel and these three neighbours
+    edge: npt.NDArray[np.uint8] = cv2.morphologyEx(
+        np.ascontiguousarray(mask).view(np.uint8),
+        cv2.MORPH_GRADIENT,
+        _FOUR,
+        anchor=(0, 0),
+        borderType=cv2.BORDER_REPLICATE,
+    )
+    return edge.view(np.bool_)
 
 
 def statistics(values: npt.ArrayLike) -> Statistics:
@@ -145,29 +179,62 @@ def _mean_of_numbers(series: Values) -> float:
     return float(numbers.mean()) if len(numbers) else math.nan
 
 
-def _joint_window(truth: BoolArray, mask: BoolArray) -> tuple[BoolArray, BoolArray]:
-    """Both masks cut to the box that holds both, with one pixel around where the picture has one.
+def _region(truth: BoolArray, mask: BoolArray) -> float:
+    union = np.count_nonzero(truth | mask)
+    return 1.0 if union == 0 else np.count_nonzero(truth & mask) / union
 
-    Neither J nor F changes: outside there is no foreground and no boundary, and the zero row or column kept
-    on each side stands for all the zeros beyond it.
+
+def _boundary(truth: BoolArray, mask: BoolArray, radius: int) -> float:
+    truth_edge, mask_edge = (_framed(boundary(each), radius) for each in (truth, mask))
+    in_truth, in_mask = np.flatnonzero(truth_edge), np.flatnonzero(mask_edge)
+    if len(in_truth) == 0 or len(in_mask) == 0:
+        return float(len(in_truth) == len(in_mask))
+    precision = _near(in_mask, truth_edge, radius) / len(in_mask)
+    recall = _near(in_truth, mask_edge, radius) / len(in_truth)
+    if precision + recall == 0:
+        return 0.0
+    return 2 * precision * recall / (precision + recall)
+
+
+def _framed(edge: BoolArray, width: int) -> BoolArray:
+    """An edge map with so many empty pixels around, so that no disk leaves it."""
+    framed: npt.NDArray[np.uint8] = cv2.copyMakeBorder(
+        edge.view(np.uint8), width, width, width, width, cv2.BORDER_CONSTANT
+    )
+    return framed.view(np.bool_)
+
+
+def _near(places: npt.NDArray[np.intp], edge: BoolArray, radius: int) -> int:
+    """How many pixels have an edge pixel within a disk about them.
+
+    The disk, all integer offsets with dx² + dy² ≤ r², is the union of a few boxes, and whether a box is empty
+    can be read off sums of the map. That looks at the pixels in question alone; a dilation with a disk, which
+    gives the same, looks at all.
+
+    Args:
+        places: of the pixels, as indices into the flattened map.
+        edge: H×W bool, empty within `radius` pixels of its border.
+        radius: of the disk.
     """
-    if truth.shape != mask.shape:
-        raise ValueError(f"masks of one size expected, got {truth.shape} and {mask.shape}")
-    x, y, width, height = cv2.boundingRect((truth | mask).view(np.uint8))
-    rows = slice(max(y - 1, 0), y + height + 1)
-    columns = slice(max(x - 1, 0), x + width + 1)
-    return truth[rows, columns], mask[rows, columns]
-
-
-def _grown(edge: BoolArray, radius: int) -> BoolArray:
-    """An edge map dilated with a disk; nothing comes in from outside the picture."""
-    grown: BoolArray = cv2.dilate(edge.view(np.uint8), _disk(radius)).view(np.bool_)
-    return grown
+    sums = cv2.integral(edge.view(np.uint8)).ravel()  # with one more row and column, in front
+    places = places + places // edge.shape[1]
+    row = edge.shape[1] + 1
+    near = 0
+    for half_w, half_h in _boxes(radius):
+        above, below = places - half_h * row, places + (half_h + 1) * row
+        there = sums[below + half_w + 1] - sums[below - half_w] - sums[above + half_w + 1]
+        empty = there + sums[above - half_w] == 0
+        places = places[empty]
+        near += len(empty) - len(places)
+        if len(places) == 0:
+            break
+    return near
 
 
 @lru_cache(maxsize=8)
-def _disk(radius: int) -> npt.NDArray[np.uint8]:
-    """All integer offsets with dx² + dy² ≤ r², as a (2r+1)×(2r+1) array of 0 and 1."""
-    offsets = np.arange(-radius, radius + 1)
-    disk: npt.NDArray[np.uint8] = (offsets[:, None] ** 2 + offsets**2 <= radius**2).astype(np.uint8)
-    return disk
+def _boxes(radius: int) -> tuple[tuple[int, int], ...]:
+    """Half widths and half heights of boxes whose union is a disk, the largest box first."""
+    widest: dict[int, int] = {}
+    for half_h in range(radius + 1):
+        widest[math.isqrt(radius**2 - half_h**2)] = half_h  # the highest of each width comes last
+    return tuple(sorted(widest.items(), key=lambda box: -(2 * box[0] + 1) * (2 * box[1] + 1)))

@@ -102,7 +102,7 @@ class FrameLessons(_Plain):
 
     def _one_loss(self, score: Tensor, batch: Batch) -> Tensor:
         targets, void = batch.targets.to(score.device), batch.void.to(score.device)
-        return class_balanced_bce(score, targets, void, self._recipe.average, self._absent_weight)
+        return class_balanced_bce(score.float(), targets, void, self._recipe.average, self._absent_weight)
 
 
 class PairLessons(_Plain):

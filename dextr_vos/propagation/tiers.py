@@ -194,6 +194,7 @@ OSVOS = Tier(
         augmentation=Augmentation(brightness=0.1),
         following=Following(islands=0.0),
     ),
+    half=True,
 )
 
 TIERS = {tier.name: tier for tier in (LITE, OSVOS)}

@@ -1,0 +1,43 @@
+"""One try at a job, wherever it runs: faults come back as values, so that the others go on."""
+
+import shutil
+import traceback
+from dataclasses import dataclass
+
+from dextr_vos.benchmark.job import Job, run_job
+from dextr_vos.errors import DextrVosError, Interrupted
+from dextr_vos.files import write_text
+from dextr_vos.interrupt import StopAsked
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a try ended.
+
+    Attributes:
+        key: of the cell.
+        fault: one line that says what went wrong; empty when it is finished or stopped.
+        stopped: a stop was asked for before it was finished.
+    """
+
+    key: str
+    fault: str = ""
+    stopped: bool = False
+
+
+def attempt(job: Job, device: str, stop_asked: StopAsked) -> Outcome:
+    """Run a job once.
+
+    After a fault, what was made so far is removed, since it may be at fault; the reason is kept in the
+    cell's `failure.txt`.
+    """
+    try:
+        run_job(job, device, stop_asked)
+    except Interrupted:
+        return Outcome(job.key, stopped=True)
+    except Exception as fault:  # whatever it is, the other cells go on
+        write_text(job.folder.failure, traceback.format_exc())
+        shutil.rmtree(job.folder.work, ignore_errors=True)
+        known = isinstance(fault, DextrVosError)
+        return Outcome(job.key, str(fault) if known else f"{type(fault).__name__}: {fault}")
+    return Outcome(job.key)

@@ -1,0 +1,242 @@
+"""A benchmark as a whole: the grid, what of it is finished, the rest run, the table written."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dextr_vos.benchmark.cells import Cell, grid
+from dextr_vos.benchmark.cluster import DaskWorkers
+from dextr_vos.benchmark.job import Job, clip_of
+from dextr_vos.benchmark.key import clicks_file, key_of
+from dextr_vos.benchmark.keyframes import even_frames
+from dextr_vos.benchmark.machine import jobs_that_fit
+from dextr_vos.benchmark.result import CellFolder, CellResult
+from dextr_vos.benchmark.schedule import OnChange, run_jobs
+from dextr_vos.benchmark.settings import BenchmarkSettings
+from dextr_vos.benchmark.table import write_table
+from dextr_vos.benchmark.time_model import TimeModel, save_times
+from dextr_vos.benchmark.workers import LocalWorkers, Workers
+from dextr_vos.config import as_yaml
+from dextr_vos.datasets.davis import Davis
+from dextr_vos.errors import ConfigError, InputError
+from dextr_vos.evaluation.official import official_functions
+from dextr_vos.files import write_text
+from dextr_vos.frames import Clip
+from dextr_vos.interrupt import StopAsked, never
+
+_BETWEEN_RECORDS_S = 30.0
+
+
+class GridCell(BaseModel):
+    """A cell of the grid and how it fared.
+
+    Attributes:
+        key: see `key_of`.
+        cell: what it is.
+        fault: why it failed, empty where it did not.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    key: str
+    cell: Cell
+    fault: str = ""
+
+
+class Grid(BaseModel):
+    """`grid.json`: the cells that a benchmark consists of; the folder may hold others of earlier settings.
+
+    Attributes:
+        cells: in their order.
+        hours: that running took, all times together.
+        workers: where it ran, in words.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    cells: tuple[GridCell, ...]
+    hours: float = 0.0
+    workers: str = ""
+
+
+def plan(settings: BenchmarkSettings, out: Path) -> list[Job]:
+    """One job a cell; everything that can be told beforehand is checked.
+
+    Raises:
+        InputError: a clip, a file or a recipe's key is missing, or a clip has too few frames.
+        ConfigError: the settings name no data set.
+    """
+    if settings.davis_root is None:
+        raise ConfigError("the benchmark needs a data set; give --davis-root or davis_root in the settings")
+    # jobs may run elsewhere
+    root = settings.davis_root.resolve()
+    absolute, davis = _absolute(settings, root), Davis(root)
+    if settings.clips:
+        clips = [davis.require(clip) for clip in settings.clips]
+    else:
+        clips = davis.clips(settings.split, settings.year)
+    if settings.official:
+        official_functions()
+    for clip in clips:
+        _check_clip(davis, clip_of(davis, clip), clip, absolute)
+    cells = grid(absolute, clips)
+    return [Job(cell, key_of(cell, absolute, davis), absolute, out.resolve()) for cell in cells]
+
+
+def _absolute(settings: BenchmarkSettings, root: Path) -> BenchmarkSettings:
+    """Settings whose paths mean the same in any process."""
+    named = {name: getattr(settings.clicks, name) for name in ("weights", "files")}
+    clicks = {name: path.resolve() for name, path in named.items() if path is not None}
+    parent = {
+        network: path if path == "none" else str(Path(path).resolve())
+        for network, path in settings.parent.items()
+    }
+    changes = {"davis_root": root, "clicks": settings.clicks.model_copy(update=clicks), "parent": parent}
+    return settings.model_copy(update=changes)
+
+
+def local_workers(settings: BenchmarkSettings) -> tuple[Workers, str]:
+    """Workers of this machine, as many as fit, and what they are in words."""
+    import torch
+
+    from dextr_vos.runtime import pick_device
+
+    device = pick_device(settings.device)
+    if str(device) == "cuda":
+        devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+        devices = devices[: settings.workers or len(devices)]
+        return LocalWorkers(devices), f"{len(devices)} GPUs of this machine"
+    if device.type == "cpu":
+        fit = min(jobs_that_fit(network, settings.threads) for network in settings.networks)
+        count = settings.workers or fit
+    else:
+        count = 1
+    what = "process" if count == 1 else "processes"
+    words = f"{count} {what} of this machine, threads of each: {settings.threads}"
+    return LocalWorkers([str(device)] * count), words
+
+
+def cluster_workers(settings: BenchmarkSettings, scheduler: str, out: Path, gpu: bool) -> tuple[Workers, str]:
+    """Workers of a Dask cluster, and what they are in words."""
+    return DaskWorkers(scheduler, out.resolve(), gpu, settings.device), f"Dask cluster {scheduler}"
+
+
+def run_benchmark(
+    settings: BenchmarkSettings,
+    out: Path,
+    jobs: Sequence[Job],
+    workers: Workers,
+    words: str = "",
+    times: TimeModel | None = None,
+    on_change: OnChange | None = None,
+    stop_asked: StopAsked = never,
+) -> Grid:
+    """Run what is not finished, and write settings, grid and table.
+
+    Args:
+        settings: of the benchmark.
+        out: its folder.
+        jobs: see `plan`.
+        workers: where to run; stopped at the end, whatever happens.
+        words: what they are.
+        times: what annotation costs; by the settings where not given.
+        on_change: see `run_jobs`.
+        stop_asked: asked about once a second.
+
+    Returns:
+        The grid, with the reasons of what failed.
+
+    Raises:
+        Interrupted: a stop was asked for; the table holds what is finished.
+    """
+    times = times or TimeModel(click_s=settings.click_s, draw_s=settings.draw_s)
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "settings.yaml", as_yaml(settings))
+    save_times(out / "times.json", times)
+    for leftover in out.glob(".stop-*"):
+        leftover.unlink()
+    # cells that are the same have one key, and are run once
+    todo = {job.key: job for job in jobs if job.folder.read() is None}
+    record = _Record(out, jobs, words if todo else "")
+
+    def note(running: Sequence[Job], finished: int, failed: int) -> None:
+        record.write_now_and_then()
+        if on_change is not None:
+            on_change(running, finished, failed)
+
+    failed: dict[str, str] = {}
+    record.write(failed)
+    try:
+        failed = run_jobs(list(todo.values()), workers, note, stop_asked)
+    finally:
+        workers.stop()
+        done = record.write(failed)
+        write_table(out, results_of(out, done), times)
+    return done
+
+
+class _Record:
+    """Keeps `grid.json`, with the hours, from time to time: a run that is killed leaves them behind."""
+
+    def __init__(self, out: Path, jobs: Sequence[Job], words: str) -> None:
+        self._out, self._jobs = out, jobs
+        self._started = self._written = time.monotonic()
+        try:
+            before = read_grid(out)
+        except InputError:
+            before = Grid(cells=())
+        self._hours, self._words = before.hours, words or before.workers
+
+    def write(self, failed: Mapping[str, str]) -> Grid:
+        self._written = time.monotonic()
+        done = Grid(
+            cells=tuple(
+                GridCell(key=job.key, cell=job.cell, fault=failed.get(job.key, "")) for job in self._jobs
+            ),
+            hours=self._hours + (self._written - self._started) / 3600,
+            workers=self._words,
+        )
+        write_text(self._out / "grid.json", done.model_dump_json(indent=1) + "\n")
+        return done
+
+    def write_now_and_then(self) -> None:
+        if time.monotonic() - self._written > _BETWEEN_RECORDS_S:
+            self.write({})
+
+
+def read_grid(out: Path) -> Grid:
+    """The grid of a benchmark's folder.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    try:
+        return Grid.model_validate_json((out / "grid.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{out} holds no benchmark; give the --out folder of dextr-vos benchmark") from None
+    except (UnicodeDecodeError, ValidationError):
+        raise InputError(f"{out / 'grid.json'} is damaged; run dextr-vos benchmark again") from None
+
+
+def results_of(out: Path, cells: Grid) -> list[CellResult]:
+    """Results of the cells that are finished, in the order of the grid, each under its own cell."""
+    results = []
+    for entry in cells.cells:
+        result = CellFolder(out, entry.key).read()
+        if result is not None:
+            results.append(result.model_copy(update={"cell": entry.cell}))
+    return results
+
+
+def _check_clip(davis: Davis, clip: Clip, name: str, settings: BenchmarkSettings) -> None:
+    truths = [path.stem for path in davis.annotation_paths(name)]
+    missing = sorted(set(clip.names) - set(truths))
+    if missing:
+        raise InputError(
+            f"clip {name}: {len(missing)} of {len(clip)} frames have no true mask, first {missing[0]}; "
+            "every frame needs one"
+        )
+    even_frames(len(clip), max(settings.keyframes))
+    if "clicks" in settings.supervision:
+        assert settings.clicks.files is not None
+        clicks_file(settings.clicks.files, name)

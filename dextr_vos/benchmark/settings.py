@@ -1,0 +1,111 @@
+"""The settings of a benchmark, as a YAML in `configs/benchmark/` gives them."""
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import Field, field_validator, model_validator
+
+from dextr_vos.config import Settings
+
+Supervision = Literal["gt", "dextr", "clicks", "grabcut"]
+Network = Literal["lite", "osvos"]
+Choice = Literal["even", "suggest"]
+
+SUPERVISIONS: tuple[Supervision, ...] = get_args(Supervision)
+
+# of the DEXTR paper: four clicks on one object of one frame, and the same mask drawn
+CLICK_S = 7.5
+DRAW_S = 79.0
+
+
+class ClickSettings(Settings):
+    """How clicks become masks.
+
+    Attributes:
+        engine: which DEXTR; None is what the weights are for, and lite where there are none.
+        weights: its checkpoint; lite has its own inside the package.
+        jitter_px: simulated clicks are off by up to so many pixels.
+        files: folder with `<clip>.json` or `<clip>/annotations.json`, for the supervision `clicks`.
+    """
+
+    engine: Literal["lite", "dextr"] | None = None
+    weights: Path | None = None
+    jitter_px: int = Field(default=0, ge=0)
+    files: Path | None = None
+
+
+class BenchmarkSettings(Settings):
+    """Everything about a benchmark of propagation.
+
+    Attributes:
+        davis_root: folder of the data set, in the layout of DAVIS.
+        split: which list of clips.
+        year: 2016 scores one object a clip, 2017 each object on its own; None tells by the masks.
+        clips: these clips in place of the split.
+        supervision: where the masks of the keyframes come from: drawn (`gt`), simulated clicks through DEXTR
+            (`dextr`) or GrabCut (`grabcut`), clicks of people from files through DEXTR (`clicks`).
+        keyframes: how many frames of a clip are annotated.
+        choose: which ones: evenly spaced, or one after the other as the toolkit suggests.
+        networks: kinds of propagation networks.
+        parent: by network, the checkpoint it starts from; `none` for random weights.
+        recipe: by network, what to change of its recipe, as `{lite: {max_steps: 40}}`.
+        seeds: of fine-tuning, and of the clicks' jitter.
+        clicks: how clicks become masks.
+        device: where to compute; auto takes every GPU there is, else the CPU.
+        precision: `float32` gives the same numbers on every machine; `auto` computes in bf16 where that is
+            faster.
+        threads: of each job; a part of its key, since sums are rounded in another order with another number.
+        workers: jobs at a time on this machine; None: as many as fit.
+        official: score with the official package, too.
+        keep_runs: leave the folders of the runs, with networks and masks.
+        click_s: seconds to click one object in one frame.
+        draw_s: seconds to draw one.
+    """
+
+    davis_root: Path | None = None
+    split: str = "val"
+    year: Literal[2016, 2017] | None = None
+    clips: tuple[str, ...] = ()
+    supervision: tuple[Supervision, ...] = Field(default=("gt", "dextr", "grabcut"), min_length=1)
+    keyframes: tuple[int, ...] = Field(default=(1, 2, 3, 5), min_length=1)
+    choose: tuple[Choice, ...] = Field(default=("even",), min_length=1)
+    networks: tuple[Network, ...] = Field(default=("lite",), min_length=1)
+    parent: dict[Network, str] = Field(default={})
+    recipe: dict[Network, dict[str, Any]] = Field(default={})
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    clicks: ClickSettings = ClickSettings()
+    device: str = "auto"
+    precision: Literal["float32", "auto"] = "float32"
+    threads: int = Field(default=1, ge=1)
+    workers: int | None = Field(default=None, ge=1)
+    official: bool = False
+    keep_runs: bool = False
+    click_s: float = Field(default=CLICK_S, gt=0)
+    draw_s: float = Field(default=DRAW_S, gt=0)
+
+    @field_validator("clips", "supervision", "keyframes", "choose", "networks", "seeds")
+    @classmethod
+    def _once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        twice = [value for value in dict.fromkeys(values) if values.count(value) > 1]
+        if twice:
+            raise ValueError(f"expected each value once, got {twice[0]} several times")
+        return values
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "BenchmarkSettings":
+        """Refuse what cannot be run, or would silently do nothing."""
+        if min(self.keyframes) < 1:
+            raise ValueError(f"expected at least 1 in keyframes, got {min(self.keyframes)}")
+        if not 0 <= min(self.seeds) <= max(self.seeds) < 2**32:
+            raise ValueError(f"expected seeds from 0 to {2**32 - 1}, got {list(self.seeds)}")
+        if "clicks" in self.supervision and self.clicks.files is None:
+            raise ValueError("expected clicks.files, a folder of click files, with the supervision clicks")
+        if self.clicks.files is not None and "clicks" not in self.supervision:
+            raise ValueError("expected the supervision clicks with clicks.files, got it without")
+        if "suggest" in self.choose and "clicks" in self.supervision:
+            raise ValueError(
+                "expected choose even with the supervision clicks, whose frames are in the files"
+            )
+        if "osvos" in self.networks and "osvos" not in self.parent:
+            raise ValueError("expected parent.osvos with the network osvos; none starts from random weights")
+        return self

@@ -1,0 +1,109 @@
+"""`dextr-vos benchmark`: how good a teacher are click-made masks, per second of annotation."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from dextr_vos.benchmark.job import Job
+
+
+@click.command(short_help="Clicks against drawn masks, per second of annotation.")
+@click.option(
+    "--config",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Settings of the benchmark, see configs/benchmark/.",
+)
+@click.option("--davis-root", type=click.Path(path_type=Path), help="Folder of the data set.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the benchmark; what is finished there is not run again.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster, like tcp://127.0.0.1:8786.")
+@click.option("--gpu", is_flag=True, help="With --scheduler: jobs ask for the resource GPU=1.")
+@click.option(
+    "--click-times",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Take seconds of clicking from this annotations.json, or all in a folder; may be repeated.",
+)
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+def command(
+    config: Path,
+    davis_root: Path | None,
+    out: Path,
+    scheduler: str | None,
+    gpu: bool,
+    click_times: tuple[Path, ...],
+    settings: tuple[str, ...],
+) -> None:
+    """Propagate masks of every supervision on every clip, score them, and draw DIR/report.html.
+
+    KEY=VALUE takes the place of what FILE says: 'clips=[dog]' 'supervision=[gt,dextr]' 'keyframes=[1,3]'.
+
+    After Ctrl-C, or when it was killed, the same command goes on where it was. What fails is tried again
+    once, then reported, and the others go on.
+    """
+    from dextr_vos.benchmark import run
+    from dextr_vos.benchmark.page import write_report
+    from dextr_vos.benchmark.settings import BenchmarkSettings
+    from dextr_vos.benchmark.time_model import TimeModel, measured_times
+    from dextr_vos.config import load_settings
+    from dextr_vos.errors import ConfigError
+    from dextr_vos.interrupt import interruptible
+
+    if gpu and scheduler is None:
+        raise ConfigError("--gpu goes with --scheduler ADDRESS; this machine's GPUs are taken anyhow")
+    base = {} if davis_root is None else {"davis_root": str(davis_root)}
+    given = [f"davis_root={davis_root}"] if davis_root is not None else []
+    loaded = load_settings(BenchmarkSettings, config, [*given, *settings], base)
+    times = TimeModel(click_s=loaded.click_s, draw_s=loaded.draw_s)
+    if click_times:
+        times = measured_times(click_times, loaded.draw_s)
+    jobs = run.plan(loaded, out)
+    if scheduler is None:
+        workers, words = run.local_workers(loaded)
+    else:
+        workers, words = run.cluster_workers(loaded, scheduler, out, gpu)
+    click.echo(
+        f"{len(jobs)} cells, {sum(job.folder.read() is not None for job in jobs)} of them finished; {words}"
+    )
+    try:
+        with interruptible() as stop_asked, _progress(jobs) as report:
+            done = run.run_benchmark(loaded, out, jobs, workers, words, times, report, stop_asked)
+    finally:
+        if (out / "table.csv").exists():
+            write_report(out)
+    failed = [entry for entry in done.cells if entry.fault]
+    for entry in failed:
+        click.echo(f"failed twice: {entry.cell}: {entry.fault}", err=True)
+    click.echo(f"wrote {out / 'table.csv'} and {out / 'report.html'}")
+    if failed:
+        click.echo(f"{len(failed)} of {len(jobs)} cells failed; the same command tries them again", err=True)
+        raise SystemExit(1)
+
+
+@contextmanager
+def _progress(jobs: "Sequence[Job]") -> Iterator[Callable[["Sequence[Job]", int, int], None]]:
+    """Reports to a bar whose unit is a cell; what runs counts by how far it is."""
+    from dextr_vos.benchmark.stopwatch import share_done
+    from dextr_vos.cli.progress import progress_of_cells
+
+    before = len({job.key for job in jobs if job.folder.read() is not None})
+    total = len({job.key for job in jobs})
+    with progress_of_cells(total, before) as show:
+
+        def report(running: "Sequence[Job]", finished: int, failed: int) -> None:
+            part = sum(share_done(job.folder.state) for job in running)
+            show(before + finished, failed, part, [str(job.cell) for job in running])
+
+        yield report

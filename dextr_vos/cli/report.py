@@ -1,0 +1,28 @@
+"""`dextr-vos report`: the page of a benchmark drawn again."""
+
+from pathlib import Path
+
+import rich_click as click
+
+
+@click.command(short_help="Draw the page of a benchmark again.")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--click-times",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Take seconds of clicking from this annotations.json, or all in a folder; may be repeated.",
+)
+def command(folder: Path, click_times: tuple[Path, ...]) -> None:
+    """Draw DIR/report.html and DIR/table.csv from the results in DIR, the --out folder of a benchmark.
+
+    It may be at work still: what is finished is shown.
+    """
+    from dextr_vos.benchmark.page import write_report
+    from dextr_vos.benchmark.time_model import load_times, measured_times
+
+    times = None
+    if click_times:
+        times = measured_times(click_times, load_times(folder / "times.json").draw_s)
+    click.echo(f"wrote {write_report(folder, times)}")

@@ -1,0 +1,125 @@
+import json
+
+import pytest
+from tiny_benchmark import run_inline, tiny_settings, write_davis
+from tiny_run import Squares, stop_after
+
+from dextr_vos.benchmark import run
+from dextr_vos.benchmark.keyframes import KeyframeMaker
+from dextr_vos.benchmark.table import read_table
+from dextr_vos.errors import ConfigError, InputError, Interrupted
+
+pytestmark = pytest.mark.usefixtures("narrow_lite", "one_thread")
+
+
+@pytest.fixture(autouse=True)
+def squares(monkeypatch):
+    """The shipped DEXTR does not fit a network made thin."""
+    monkeypatch.setattr(KeyframeMaker, "_segmenter", lambda self: Squares())
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_davis(tmp_path / "davis", {"bear": 4, "dog": 5})
+
+
+def thin(root, **changes):
+    return tiny_settings(root, parent={"lite": "none"}, **changes)
+
+
+def test_grid_is_run_and_finished_cells_never_again(root, out, monkeypatch):
+    settings = thin(root, supervision=("gt", "dextr", "grabcut"))
+    grid = run_inline(settings, out)
+    assert not any(entry.fault for entry in grid.cells)
+    rows = read_table(out)
+    assert len(rows) == (4 + 5) * 3 * 2
+    scored = [row for row in rows if row["scored"]]
+    assert len(scored) == (2 + 3) * 3 * 2
+    assert all(0 <= row["jf"] <= 1 for row in scored)
+    first = next(row for row in rows if row["supervision"] == "gt" and row["keyframes"] == 2)
+    assert (first["keyframe"], first["keyframe_iou"], first["people_s"]) == (1, 1.0, 158.0)
+    assert {row["people_s"] for row in rows if row["supervision"] == "dextr"} == {7.5, 15.0}
+    assert not list(out.glob("cells/*/work"))
+    assert not list(out.glob("cells/*/state.json"))
+    before = (out / "table.csv").read_bytes()
+    monkeypatch.setattr(run, "run_jobs", lambda jobs, *_: dict.fromkeys(jobs, "was run again"))
+    run_inline(settings, out)
+    assert (out / "table.csv").read_bytes() == before
+
+
+def test_more_cells_take_up_those_there(root, out):
+    few = run_inline(thin(root, clips=("bear",), supervision=("gt",), keyframes=(1,)), out)
+    path = out / "cells" / few.cells[0].key / "result.json"
+    stamp = path.stat().st_mtime_ns
+    more = run_inline(thin(root, clips=("bear",), supervision=("gt",)), out)
+    assert more.cells[0].key == few.cells[0].key
+    assert path.stat().st_mtime_ns == stamp
+
+
+def test_suggested_frames_are_annotated_one_after_the_other(root, out):
+    settings = thin(root, clips=("dog",), supervision=("gt",), keyframes=(1, 3), choose=("even", "suggest"))
+    grid = run_inline(settings, out)
+    results = run.results_of(out, grid)
+    assert [(one.cell.choose, len(one.keyframes)) for one in results] == [
+        ("even", 1),
+        ("suggest", 1),
+        ("even", 3),
+        ("suggest", 3),
+    ]
+    assert results[3].keyframes[0] == "00000"
+    assert results[0].key == results[1].key
+
+
+def test_a_cell_stopped_in_the_middle_ends_like_one_that_was_not(root, tmp_path):
+    settings = thin(root, clips=("dog",), supervision=("dextr",), keyframes=(3,), choose=("suggest",))
+    whole = run_inline(settings, tmp_path / "whole")
+    stops = 0
+    while True:
+        try:
+            run_inline(settings, tmp_path / "stopped", stop_after(3))
+            break
+        except Interrupted:
+            stops += 1
+    assert stops > 2
+    one, other = (run.results_of(tmp_path / name, whole)[0] for name in ("whole", "stopped"))
+    assert one.objects == other.objects
+    assert one.keyframes == other.keyframes
+
+
+def test_a_failing_cell_is_tried_again_then_told_and_the_others_go_on(root, out):
+    settings = thin(root, supervision=("gt",), keyframes=(1,))
+    jobs = run.plan(settings, out)
+    mask = root / "Annotations" / "480p" / "bear" / "00000.png"
+    content = mask.read_bytes()
+    mask.write_bytes(b"no picture")
+    grid = run_inline(settings, out, jobs=jobs)
+    assert [bool(entry.fault) for entry in grid.cells] == [True, False]
+    assert "cannot read the mask" in grid.cells[0].fault
+    assert (out / "cells" / grid.cells[0].key / "failure.txt").exists()
+    assert {row["clip"] for row in read_table(out)} == {"dog"}
+    mask.write_bytes(content)
+    assert not any(entry.fault for entry in run_inline(settings, out, jobs=jobs).cells)
+    assert not (out / "cells" / grid.cells[0].key / "failure.txt").exists()
+
+
+def test_clicks_of_people_are_read_from_files(root, out, tmp_path):
+    clicks = tmp_path / "clicks"
+    clicks.mkdir()
+    points = [[12, 20], [29, 20], [20, 14], [20, 33]]
+    (clicks / "dog.json").write_text(json.dumps({"00000": [points], "00003": [points], "00004": [points]}))
+    settings = thin(root, clips=("dog",), supervision=("clicks",), keyframes=(1, 2), clicks={"files": clicks})
+    results = run.results_of(out, run_inline(settings, out))
+    assert [one.keyframes for one in results] == [("00000",), ("00000", "00004")]
+    with pytest.raises(InputError, match="no clicks on the clip bear"):
+        run.plan(settings.model_copy(update={"clips": ()}), out)
+
+
+def test_what_cannot_be_run_is_told_before(root, out):
+    with pytest.raises(InputError, match="at least 5 frames"):
+        run.plan(thin(root, keyframes=(5,)), out)
+    with pytest.raises(ConfigError, match=r"recipe\.lite: .*max_step"):
+        run.plan(thin(root, recipe={"lite": {"max_step": 3}}), out)
+    with pytest.raises(ConfigError, match="--davis-root"):
+        run.plan(thin(None), out)
+    with pytest.raises(InputError, match="no clip 'cat'"):
+        run.plan(thin(root, clips=("cat",)), out)
