@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import Labels, voc_palette
@@ -107,17 +106,6 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-
-
-def require_layer(mask: BoolArray | None, where: str) -> BoolArray:
-    """The mask.
-
-    Raises:
-        InputError: there is none.
-    """
-    if mask is None:
-        raise InputError(f"{where}: the object's mask is gone from the workspace's history; click it anew")
-    return mask
 
 
 def _png(picture: Image.Image) -> bytes:
