@@ -21,6 +21,7 @@ from dextr_vos.annotation.document import (
 )
 from dextr_vos.annotation.segmenter import label_frame
 from dextr_vos.errors import InputError
+from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import object_ids
 from dextr_vos.web import edits
 from dextr_vos.web.brush import stroke_mask
@@ -165,7 +166,7 @@ class Session:
         erase: bool,
         active_ms: float = 0,
     ) -> None:
-        """Paint an object's mask in a frame, or erase of it.
+        """Paint an object's mask in a frame, or erase of it; paint shows, whatever lay over it.
 
         Raises:
             InputError: unknown frame or object, or a locked frame.
@@ -186,6 +187,8 @@ class Session:
             if not mask.any() and not clicked.points:
                 painted = None
             after = edits.with_clicked(before, name, number, painted)
+            if not erase:
+                after = self._uncovered(after, name, number, stroke)
             label = f"{'eraser' if erase else 'brush'} on {entry.name}, frame {name}"
             self._commit(after, label, index, before, (name, number, active_ms))
 
@@ -302,6 +305,19 @@ class Session:
             self.changed()
             index: int | None = getattr(change, "index", None)
             return index
+
+    def _uncovered(self, document: Annotations, name: str, number: int, stroke: BoolArray) -> Annotations:
+        """The document without what objects above another one have under a stroke."""
+        numbers = [entry.id for entry in document.objects]
+        for above in numbers[numbers.index(number) + 1 :]:
+            clicked = document.keyframes[name].objects.get(above)
+            if clicked is None:
+                continue
+            mask = self._saved.layer(name, above, document)
+            if (mask & stroke).any():
+                changes = {"painted": True, "layer": self._saved.layers.put(mask & ~stroke)}
+                document = edits.with_clicked(document, name, above, clicked.model_copy(update=changes))
+        return document
 
     def _opened(self, index: int, taking_over: bool, locked_too: bool = False) -> Annotations:
         """The document ready for a change of a frame: unlocked, layers known, propagated masks taken over."""

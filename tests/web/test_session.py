@@ -328,3 +328,16 @@ def test_a_workspace_of_another_clip_is_refused(tiny_clip, work, tmp_path):
     open_page(tiny_clip, work)
     with pytest.raises(InputError, match=r"is on .*tiny"):
         open_page(other_clip(tmp_path / "other", count=3), work)
+
+
+def test_paint_shows_over_whatever_lay_above_and_goes_away_with_an_undo(tiny_clip, work):
+    page = open_page(tiny_clip, work, objects=2)
+    page.points(0, 1, POINTS)
+    page.points(0, 2, POINTS)
+    before = keyframe(work)
+    assert (before == 2).any()
+    page.do("/api/frames/0/objects/1/stroke", path=[[17.5, 24.5]], radius=2)
+    assert keyframe(work)[24, 17] == 1
+    assert (keyframe(work)[before == 2] > 0).all()
+    page.do("/api/undo")
+    assert (keyframe(work) == before).all()
