@@ -5,8 +5,8 @@ import { el, make } from "./dom.js";
 
 const KINDS = {
   masks: ["Masks", "Indexed PNGs in a zip"],
-  video: ["Overlay video", "MP4 with the masks over the frames"],
-  coco: ["COCO JSON", "Run-length masks for every frame"],
+  video: ["Overlay video", "MP4, masks over the frames"],
+  coco: ["COCO JSON", "Run-length masks, every frame"],
 };
 
 export function createExports(store, connection) {

@@ -1,6 +1,7 @@
 /** Thumbnails below the overview. Only those in view exist, so a thousand frames cost as much as twenty. */
 import { calm, el, make } from "./dom.js";
 import { SURE } from "./frame-card.js";
+import { keyframeAt } from "./state.js";
 
 const HEIGHT = 54;
 const GAP = 4;
@@ -74,7 +75,7 @@ export function createFilmstrip(store, navigation) {
   }
 
   function dress(cell, index, { server, frame, made, job }) {
-    const keyframe = server.keyframes[index];
+    const keyframe = keyframeAt(server, index);
     cell.toggleAttribute("data-current", index === frame);
     cell.toggleAttribute("data-key", Boolean(keyframe));
     cell.toggleAttribute("data-locked", Boolean(keyframe?.locked));

@@ -1,7 +1,7 @@
 /** What the frame shown is, and what can be done with it as a whole. */
 import { announce, toast } from "./announce.js";
 import { el, setAttribute, setIcon, setText } from "./dom.js";
-import { chosen, refusal } from "./state.js";
+import { chosen, keyframeAt, refusal } from "./state.js";
 
 /** Below this, a confidence is called unsure, here and on the timeline. */
 export const SURE = 0.75;
@@ -12,7 +12,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     const { server, frame } = values;
     if (!server) return;
     const folder = server.mode === "folder";
-    const keyframe = server.keyframes[frame];
+    const keyframe = keyframeAt(server, frame);
     setText(el("frame-title"), folder ? "Picture" : `Frame ${server.names[frame] ?? frame}`);
     drawTag(values, keyframe, folder);
     el("frame-buttons").hidden = false;
@@ -68,7 +68,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     async keyframe() {
       const { server, frame } = store.get();
       if (!may() || server.mode === "folder") return;
-      const was = Boolean(server.keyframes[frame]);
+      const was = Boolean(keyframeAt(server, frame));
       const answer = await edits.keyframe(frame, !was);
       if (answer) announce(was ? "No keyframe any more" : "Taken over as a keyframe");
     },

@@ -1,6 +1,6 @@
 /** The line below the stage: what to do next, where the pointer is, the zoom. */
 import { el, setText } from "./dom.js";
-import { chosen, pointsOf, refusal } from "./state.js";
+import { chosen, keyframeAt, pointsOf, refusal } from "./state.js";
 
 const SIDES = ["left", "top", "right", "bottom"];
 const NAMES = { left: "leftmost", top: "topmost", right: "rightmost", bottom: "lowest" };
@@ -52,7 +52,7 @@ export function createHint(store, view) {
     if (point !== null) return ["Arrow keys move the point", "Shift for ten pixels, Delete removes it, Esc lets go"];
     if (points.length >= 4) return ["Wrong somewhere?", "Drag a point, click on the part that is missing, or repair with the brush (B)"];
     if (points.length > 0) return [`Click the ${NAMES[freeSides(points)[0]]} point`, `${4 - points.length} more, in any order`];
-    const made = server.masks.done && !server.keyframes[frame];
+    const made = server.masks.done && !keyframeAt(server, frame);
     if (made) return [`Right as it is? Go on.`, `Otherwise click the four ends of ${name}, or repair it with the brush (B)`];
     if (server.keyframes[frame]?.objects[values.object]?.mask) {
       return [`${name} has a mask here`, "Repair it with the brush (B), or click its four ends anew"];

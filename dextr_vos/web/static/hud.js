@@ -38,7 +38,9 @@ export function createHud(store, view, cache) {
 
   /** Lines through the middle of the pixel, open around it, dark below light so that they show on any picture. */
   function drawCross([x, y]) {
-    const [cx, cy] = view.toStage(x + 0.5, y + 0.5);
+    const ratio = devicePixelRatio;
+    // On the middle of a screen pixel, or a line one pixel wide is smeared over two.
+    const [cx, cy] = view.toStage(x + 0.5, y + 0.5).map((at) => (Math.floor(at * ratio) + 0.5) / ratio);
     const gap = Math.max(7, view.scale * 0.5 + 3);
     const line = () => {
       context.beginPath();

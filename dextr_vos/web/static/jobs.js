@@ -2,6 +2,7 @@
 import { announce, toast } from "./announce.js";
 import { post } from "./api.js";
 import { el, make, setAttribute, setText } from "./dom.js";
+import { SURE } from "./frame-card.js";
 import { keyframesOf } from "./state.js";
 
 const PHASES = {
@@ -44,6 +45,7 @@ export function createJobs(store, connection, navigation) {
     if (box.hidden) return;
     const sure = server.confidence?.[index];
     const text = sure === null || sure === undefined ? "" : `confidence ${sure.toFixed(2)}`;
+    box.toggleAttribute("data-sure", (sure ?? 0) >= SURE);
     const here = index === store.get().frame;
     const lead = here ? "This frame would help most" : `Look at frame ${server.names[index] ?? index} next`;
     box.replaceChildren(

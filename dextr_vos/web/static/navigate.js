@@ -1,7 +1,7 @@
 /** Going from frame to frame: by steps, by keyframes, to the midpoint, to the suggested one. */
 import { announce } from "./announce.js";
 import { clamp } from "./dom.js";
-import { keyframesOf } from "./state.js";
+import { keyframeAt, keyframesOf } from "./state.js";
 
 export function createNavigation(store, cache, activity) {
   let direction = 1;
@@ -21,7 +21,7 @@ export function createNavigation(store, cache, activity) {
 
   function describe(index) {
     const { server } = store.get();
-    const keyframe = server.keyframes[index];
+    const keyframe = keyframeAt(server, index);
     const sure = server.confidence?.[index];
     const what = keyframe ? (keyframe.locked ? ", locked keyframe" : ", keyframe")
       : sure !== null && sure !== undefined ? `, confidence ${sure.toFixed(2)}` : "";

@@ -69,32 +69,32 @@ export function outlines(labels, width, height, box = boxOf(labels, width, heigh
       line.lineTo(x1, y1);
     }
   };
-  const at = (x, y) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : labels[y * width + x]);
   const { left, top, right, bottom } = box;
-  const count = right - left + 1;
-  const open = new Uint16Array(count), since = new Int32Array(count);
+  const open = new Uint16Array(right - left + 1), since = new Int32Array(right - left + 1);
   for (let y = top; y <= bottom; y++) {
-    let run = 0, start = left;
+    const row = y * width, rowAbove = row - width;
+    let run = 0, start = left, before = 0;
     for (let x = left; x <= right; x++) {
-      const here = y < bottom ? at(x, y) : 0;
-      const above = y > top ? at(x, y - 1) : 0;
-      const flat = x < right && here !== above ? (above << 8) | here : 0;
+      const inside = x < right;
+      const here = inside && y < bottom ? labels[row + x] : 0;
+      const above = inside && y > top ? labels[rowAbove + x] : 0;
+      const column = x - left;
+      // Most pixels lie within an object or the ground, and no line begins or ends there.
+      if (here === above && here === before && run === 0 && open[column] === 0) continue;
+      const flat = here !== above ? (above << 8) | here : 0;
       if (flat !== run) {
         if (run) draw(run, start, y, x, y);
         run = flat;
         start = x;
       }
-      const before = x > left && y < bottom ? at(x - 1, y) : 0;
-      const inside = x < right ? here : 0;
-      const upright = before !== inside ? (before << 8) | inside : 0;
-      const column = x - left;
+      const upright = before !== here ? (before << 8) | here : 0;
       if (upright !== open[column]) {
         if (open[column]) draw(open[column], x, since[column], x, y);
         open[column] = upright;
         since[column] = y;
       }
+      before = here;
     }
-    if (run) draw(run, start, y, right, y);
   }
   return paths;
 }

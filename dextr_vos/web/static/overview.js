@@ -4,7 +4,7 @@
  */
 import { clamp, el, setAttribute } from "./dom.js";
 import { SURE } from "./frame-card.js";
-import { keyframesOf } from "./state.js";
+import { keyframeAt, keyframesOf } from "./state.js";
 
 const MARKS = 14;
 
@@ -54,7 +54,7 @@ export function createOverview(store, navigation) {
         const value = server.confidence?.[index];
         if (value !== null && value !== undefined) least = Math.min(least ?? 1, value);
         if (made.has(index)) fresh = has = true;
-        if (server.keyframes[index]) has = true;
+        if (keyframeAt(server, index)) has = true;
       }
       const x = (column * width) / columns, w = Math.max(1, width / columns - gap);
       context.globalAlpha = running && !fresh ? 0.35 : server.masks.stale && !fresh ? 0.7 : 1;
@@ -89,7 +89,7 @@ export function createOverview(store, navigation) {
       }
     }
     const next = server.suggested;
-    if (next === null || next === undefined || server.keyframes[next]) return;
+    if (next === null || next === undefined || keyframeAt(server, next)) return;
     const x = (next + 0.5) * step;
     context.strokeStyle = colour("--attention");
     context.lineWidth = 1.5;

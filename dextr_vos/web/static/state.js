@@ -3,7 +3,7 @@
  *
  * @typedef {[number, number]} Point  x, y in picture pixels
  * @typedef {{points: Point[], painted: boolean, mask: boolean, seconds: number}} Entry  one object in one keyframe
- * @typedef {{locked: boolean, objects: Record<string, Entry>}} Keyframe
+ * @typedef {{locked: boolean, draft: boolean, objects: Record<string, Entry>}} Keyframe  draft: points, no mask yet
  * @typedef {{id: number, name: string, colour: string, visible: boolean}} AnnotatedObject
  * @typedef {{kind: string, phase: string, done: number, total: number, loss: number|null,
  *   seconds_left: number|null, note: string|null}} Job
@@ -97,7 +97,14 @@ export function chosen(values) {
 
 /** @returns {number[]} keyframes in order */
 export function keyframesOf(values) {
-  return Object.keys(values.server?.keyframes ?? {}).map(Number).sort((a, b) => a - b);
+  const { server } = values;
+  return Object.keys(server?.keyframes ?? {}).map(Number).filter((index) => keyframeAt(server, index)).sort((a, b) => a - b);
+}
+
+/** @returns {Keyframe|null} the keyframe there; points that make no mask yet are none */
+export function keyframeAt(server, index) {
+  const found = server.keyframes[index];
+  return found && !found.draft ? found : null;
 }
 
 /** @returns {string|null} why the frame shown cannot be edited, or null */
