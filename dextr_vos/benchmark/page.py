@@ -118,16 +118,15 @@ def _differences(results: Sequence[CellResult], times: TimeModel) -> list[str]:
     for one in sorted(found, key=lambda each: each.series.supervision == "grabcut"):
         label = f"{SHORT[one.series.supervision]}{_which(one.series, results)}, {one.keyframes}"
         rows.append((label, str(one.series.supervision), one.gap))
-    head = ["", "keyframes", "J&amp;F, clicks", "J&amp;F, drawn", "difference", "95 % interval", "clips"]
+    head = ["", "key-<br>frames", "J&amp;F,<br>clicks", "J&amp;F,<br>drawn", "difference", "95 % interval"]
     lines = [
         [
-            style.tagged(one.series.supervision, _name(one.series, results)),
+            style.tagged(one.series.supervision, SHORT[one.series.supervision] + _which(one.series, results)),
             str(one.keyframes),
             f"{one.value:.1f}",
             f"{one.drawn_value:.1f}",
             f"<strong>{signed(one.gap.mean)}</strong>",
             f"{signed(one.gap.low)} … {signed(one.gap.high)}",
-            str(one.clips),
         ]
         for one in found
     ]
@@ -136,7 +135,7 @@ def _differences(results: Sequence[CellResult], times: TimeModel) -> list[str]:
         "<h2>Click-made against drawn masks</h2>",
         '<p class="soft">The same clips, the same keyframes, the same network; the masks it is taught with '
         "alone differ. Intervals: clips drawn anew with replacement, 10,000 times.</p>",
-        f'<div class="pair"><figure>{chart}</figure>{style.table(head, lines)}</div>',
+        f'<div class="pair"><figure>{chart}</figure><div>{style.table(head, lines)}</div></div>',
     ]
 
 

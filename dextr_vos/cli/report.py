@@ -19,9 +19,13 @@ def command(folder: Path, click_times: tuple[Path, ...]) -> None:
 
     It may be at work still: what is finished is shown.
     """
+    from dextr_vos.benchmark.clicks_page import write_clicks_report
     from dextr_vos.benchmark.page import write_report
     from dextr_vos.benchmark.time_model import load_times, measured_times
 
+    if (folder / "clicks.json").exists():
+        click.echo(f"wrote {write_clicks_report(folder)}")
+        return
     times = None
     if click_times:
         times = measured_times(click_times, load_times(folder / "times.json").draw_s)
