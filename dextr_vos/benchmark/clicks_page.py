@@ -76,7 +76,8 @@ def _data_set(name: str, rows: Sequence[_Row], colours: Mapping[str, str]) -> li
         f"<h2>{html.escape(name)}</h2>",
         f'<p class="answer">Four simulated clicks give {winner} masks with a mean '
         f"IoU of <strong>{figures.mean:.1f}</strong> (95 % interval over "
-        f"{len(best.summary['groups'])} {many} {figures.low:.1f} to {figures.high:.1f}; {overall['objects']} objects).</p>",
+        f"{len(best.summary['groups'])} {many} {figures.low:.1f} to {figures.high:.1f}; "
+        f"{overall['objects']} objects).</p>",
         _figures(rows, many, colours),
     ]
     groups = list(rows[0].summary["groups"])

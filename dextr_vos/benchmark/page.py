@@ -102,7 +102,7 @@ def _curves(results: Sequence[CellResult], times: TimeModel) -> list[str]:
         "<h2>Quality over a person's time</h2>",
         f'<div class="legend">{legend}</div>',
         f'<div class="pair">{"".join(charts)}</div>',
-        '<p class="soft">Numbers in the dots count keyframes; thin lines are 95 % bootstrap intervals over '
+        '<p class="soft below">Numbers in the dots count keyframes; thin lines are 95 % bootstrap intervals over '
         "clips. "
         "Dotted: J as published, on all twenty clips of the split and with another network. "
         f"{html.escape(published().source)}.</p>",

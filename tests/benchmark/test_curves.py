@@ -57,7 +57,7 @@ def test_sentences_say_the_gap_with_its_interval_and_the_time():
     told = sentence(same)
     assert "within 8.0 points" in told
     assert "over 2 clips −10.0 to −6.0" in told
-    assert "8 s of a person's time in place of 79 s" in told
+    assert "7.5 s of a person's time in place of 79 s" in told
     (by_time,) = within_the_time(results, TimeModel())
     assert (by_time.keyframes, by_time.drawn_keyframes) == (3, 1)
     assert "5.0 points above" in sentence(by_time)

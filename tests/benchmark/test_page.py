@@ -45,7 +45,7 @@ def test_published_curves_are_drawn_with_their_source(folder):
 
 
 def test_other_times_move_the_curves_and_are_kept(folder):
-    assert "8 s of a person" in write_report(folder).read_text()
+    assert "7.5 s of a person" in write_report(folder).read_text()
     write_report(folder, TimeModel(click_s=20, measured=4, median_s=19))
     text = write_report(folder).read_text()
     assert "20 s of a person" in text
