@@ -76,6 +76,24 @@ def test_a_run_that_has_only_begun_has_a_page_too(tmp_path):
     assert "1 of 1 cells finished" in write_report(out).read_text()
 
 
+def test_cells_of_earlier_grids_are_shown_when_asked_for(tmp_path):
+    out = tmp_path / "out"
+    write_results(out, [result("bear", "gt", 1, 0.9), result("bear", "dextr", 1, 0.8)])
+    suggested = result("bear", "gt", 3, 0.95)
+    cell = suggested.cell.model_copy(update={"choose": "suggest"})
+    write_results(out, [suggested.model_copy(update={"cell": cell})])
+    assert "1 of 1 cells" in write_report(out).read_text()
+    assert "different" not in write_report(out).read_text()
+    text = write_report(out, everything=True).read_text()
+    assert "4 of 4 cells" in text  # one keyframe is both even and as suggested
+    assert "drawn masks (suggested)" in text
+
+
+def test_points_that_stand_on_different_clips_are_warned_of(tmp_path):
+    results = [result("bear", "gt", 1, 0.9), result("dog", "gt", 1, 0.8), result("bear", "gt", 3, 0.9)]
+    assert "Not every point stands" in write_report(write_results(tmp_path / "out", results)).read_text()
+
+
 def test_a_folder_without_benchmark_is_told(tmp_path):
     with pytest.raises(InputError, match="holds no benchmark"):
         write_report(tmp_path)
