@@ -78,6 +78,15 @@ def load_settings(
     return settings
 
 
+def top_level_value(path: Path, key: str) -> object:
+    """What a YAML file says for a key, to tell which model its settings are of; None where it says nothing.
+
+    Raises:
+        ConfigError: the file is missing or no YAML.
+    """
+    return _parse(_read_text(path), str(path))[0].get(key)
+
+
 def as_yaml(settings: Settings) -> str:
     """Settings as YAML text that `load_settings` reads back to an equal value."""
     stream = io.StringIO()

@@ -78,13 +78,18 @@ def sentence(one: Comparison) -> str:
         lead = f"At {count}, {subject} come <strong>within {abs(gap.mean):.1f} points</strong> of drawn masks"
         if gap.mean >= 0:
             lead = f"At {count}, {subject} are <strong>{gap.mean:.1f} points above</strong> drawn masks"
-        cost = f"{one.seconds:.0f} s of a person's time in place of {one.drawn_seconds:.0f} s"
+        cost = f"{plain(one.seconds)} s of a person's time in place of {plain(one.drawn_seconds)} s"
         return f"{lead} ({numbers}), for {cost}."
     return (
-        f"{subject} of {count}, {one.seconds:.0f} s of clicking, end "
+        f"{subject} of {count}, {plain(one.seconds)} s of clicking, end "
         f"<strong>{abs(gap.mean):.1f} points {side}</strong> "
-        f"{_frames(one.drawn_keyframes, 'drawn')} of {one.drawn_seconds:.0f} s ({numbers})."
+        f"{_frames(one.drawn_keyframes, 'drawn')} of {plain(one.drawn_seconds)} s ({numbers})."
     )
+
+
+def plain(seconds: float) -> str:
+    """Seconds to a tenth, without a zero behind the point."""
+    return f"{seconds:.1f}".removesuffix(".0")
 
 
 def signed(value: float) -> str:

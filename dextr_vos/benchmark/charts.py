@@ -187,7 +187,7 @@ def _line(line: Line, x_of: Callable[[float], float], y_of: Callable[[float], fl
             f'stroke="{colour}"/>'
         )
     for (x, y), point in zip(places, line.points, strict=True):
-        told = f"{line.label}, {point.keyframes}: {point.seconds:.0f} s, {point.value.mean:.1f}"
+        told = f"{line.label}, {point.keyframes}: {point.seconds:.1f} s, {point.value.mean:.1f}"
         parts.append(
             f'<g><title>{html.escape(told)}</title><circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="8.5" '
             f'fill="{colour}"/><text class="count" x="{x:.1f}" y="{y + 3.7:.1f}" text-anchor="middle">'

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dextr_vos.benchmark.result import CellResult
-from dextr_vos.benchmark.settings import Choice, Network, Supervision
+from dextr_vos.benchmark.settings import SUPERVISIONS, Choice, Network, Supervision
 from dextr_vos.benchmark.time_model import TimeModel
 
 RESAMPLES = 10_000
@@ -67,9 +67,9 @@ def clip_value(result: CellResult, measure: Measure, unaided: bool = False) -> f
 
 
 def series_in(results: Sequence[CellResult]) -> list[Series]:
-    """The curves there are, in the order of the grid."""
-    found = dict.fromkeys(Series(one.cell.supervision, one.cell.choose, one.cell.network) for one in results)
-    return list(found)
+    """The curves there are: drawn masks first."""
+    found = {Series(one.cell.supervision, one.cell.choose, one.cell.network) for one in results}
+    return sorted(found, key=lambda one: (one.network, one.choose, SUPERVISIONS.index(one.supervision)))
 
 
 def by_clip(

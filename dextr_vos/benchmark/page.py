@@ -7,13 +7,13 @@ from pathlib import Path
 from dextr_vos.benchmark import style
 from dextr_vos.benchmark.answers import NAMES, SHORT, comparisons, sentence, signed, within_the_time
 from dextr_vos.benchmark.charts import DottedLine, Line, dot_chart, interval_chart, line_chart
-from dextr_vos.benchmark.curves import Series, curve, series_in
+from dextr_vos.benchmark.curves import Series, by_clip, curve, series_in
 from dextr_vos.benchmark.page_clips import clip_cards, keyframe_iou
 from dextr_vos.benchmark.page_cost import cost_table, means_table
 from dextr_vos.benchmark.page_origin import origin
 from dextr_vos.benchmark.published import published
 from dextr_vos.benchmark.result import CellResult
-from dextr_vos.benchmark.run import read_grid, results_of
+from dextr_vos.benchmark.run import every_cell, read_grid, results_of
 from dextr_vos.benchmark.table import write_table
 from dextr_vos.benchmark.time_model import TimeModel, load_times, save_times
 from dextr_vos.files import write_text
@@ -21,12 +21,13 @@ from dextr_vos.files import write_text
 _DASHES = ("", "7 4", "2 3", "10 3 2 3")
 
 
-def write_report(out: Path, times: TimeModel | None = None) -> Path:
+def write_report(out: Path, times: TimeModel | None = None, everything: bool = False) -> Path:
     """Draw the report of a benchmark's folder, and its table, from the results that are there.
 
     Args:
         out: the folder.
         times: what annotation costs; as before when not given.
+        everything: show all that is finished there, not the grid that was asked for last alone.
 
     Returns:
         The page.
@@ -34,7 +35,7 @@ def write_report(out: Path, times: TimeModel | None = None) -> Path:
     Raises:
         InputError: the folder holds no benchmark.
     """
-    done = read_grid(out)
+    done = every_cell(out) if everything else read_grid(out)
     if times is not None:
         save_times(out / "times.json", times)
     times = load_times(out / "times.json")
@@ -46,6 +47,7 @@ def write_report(out: Path, times: TimeModel | None = None) -> Path:
     title = "Clicks against drawn masks"
     body = [f"<h1>{title}</h1>", f'<p class="lead">{lead} · {html.escape(str(times))}</p>']
     if results:
+        body += _uneven(results)
         body += _answers(results, times)
         body += _curves(results, times)
         body += _differences(results, times)
@@ -58,6 +60,21 @@ def write_report(out: Path, times: TimeModel | None = None) -> Path:
     path = out / "report.html"
     write_text(path, style.page(title, body))
     return path
+
+
+def _uneven(results: Sequence[CellResult]) -> list[str]:
+    """A word of warning where points of the curves stand on different clips."""
+    clips = {
+        frozenset(by_clip(results, series, count, "jf"))
+        for series in series_in(results)
+        for count in {one.cell.keyframes for one in results}
+    } - {frozenset()}
+    if len(clips) == 1:
+        return []
+    return [
+        '<p class="fault">Not every point stands on the same clips yet: compare means with care, and see how '
+        "many clips each has. Differences are always between the same clips.</p>"
+    ]
 
 
 def _answers(results: Sequence[CellResult], times: TimeModel) -> list[str]:
@@ -102,8 +119,8 @@ def _curves(results: Sequence[CellResult], times: TimeModel) -> list[str]:
         "<h2>Quality over a person's time</h2>",
         f'<div class="legend">{legend}</div>',
         f'<div class="pair">{"".join(charts)}</div>',
-        '<p class="soft">Numbers in the dots count keyframes; thin lines are 95 % bootstrap intervals over '
-        "clips. "
+        '<p class="soft below">Numbers in the dots count keyframes; thin lines are 95 % bootstrap intervals '
+        "over clips. "
         "Dotted: J as published, on all twenty clips of the split and with another network. "
         f"{html.escape(published().source)}.</p>",
         means_table(results, times, lambda one: _name(one, results)),
@@ -118,16 +135,15 @@ def _differences(results: Sequence[CellResult], times: TimeModel) -> list[str]:
     for one in sorted(found, key=lambda each: each.series.supervision == "grabcut"):
         label = f"{SHORT[one.series.supervision]}{_which(one.series, results)}, {one.keyframes}"
         rows.append((label, str(one.series.supervision), one.gap))
-    head = ["", "keyframes", "J&amp;F, clicks", "J&amp;F, drawn", "difference", "95 % interval", "clips"]
+    head = ["", "key-<br>frames", "J&amp;F,<br>clicks", "J&amp;F,<br>drawn", "difference", "95 % interval"]
     lines = [
         [
-            style.tagged(one.series.supervision, _name(one.series, results)),
+            style.tagged(one.series.supervision, SHORT[one.series.supervision] + _which(one.series, results)),
             str(one.keyframes),
             f"{one.value:.1f}",
             f"{one.drawn_value:.1f}",
             f"<strong>{signed(one.gap.mean)}</strong>",
             f"{signed(one.gap.low)} … {signed(one.gap.high)}",
-            str(one.clips),
         ]
         for one in found
     ]
@@ -136,7 +152,7 @@ def _differences(results: Sequence[CellResult], times: TimeModel) -> list[str]:
         "<h2>Click-made against drawn masks</h2>",
         '<p class="soft">The same clips, the same keyframes, the same network; the masks it is taught with '
         "alone differ. Intervals: clips drawn anew with replacement, 10,000 times.</p>",
-        f'<div class="pair"><figure>{chart}</figure>{style.table(head, lines)}</div>',
+        f'<div class="pair"><figure>{chart}</figure><div>{style.table(head, lines)}</div></div>',
     ]
 
 

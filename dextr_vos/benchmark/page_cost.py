@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dextr_vos.benchmark import style
-from dextr_vos.benchmark.answers import NAMES
+from dextr_vos.benchmark.answers import NAMES, plain
 from dextr_vos.benchmark.curves import Interval, Series, bootstrap, by_clip, cells_at, curve, series_in
 from dextr_vos.benchmark.result import CellResult
 from dextr_vos.benchmark.time_model import TimeModel
@@ -35,7 +35,7 @@ def means_table(results: Sequence[CellResult], times: TimeModel, name: Callable[
                 [
                     style.tagged(series.supervision, name(series)),
                     str(point.keyframes),
-                    f"{point.seconds:.0f}",
+                    plain(point.seconds),
                     f"<strong>{point.value.mean:.1f}</strong>",
                     _told(point.value),
                     f"{np.mean(list(j.values())):.1f}",
@@ -72,7 +72,9 @@ def cost_table(results: Sequence[CellResult], times: TimeModel) -> str:
                 [
                     style.tagged(series.supervision, NAMES[series.supervision]),
                     str(count),
-                    f"{np.mean([times.seconds(series.supervision, one.annotated) for one in cells]):.0f}",
+                    plain(
+                        float(np.mean([times.seconds(series.supervision, one.annotated) for one in cells]))
+                    ),
                     *(
                         f"{np.mean([getattr(one.seconds, phase) for one in cells]):.1f}"
                         for phase in ("annotate", "finetune", "segment")

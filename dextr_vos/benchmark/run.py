@@ -218,6 +218,31 @@ def read_grid(out: Path) -> Grid:
         raise InputError(f"{out / 'grid.json'} is damaged; run dextr-vos benchmark again") from None
 
 
+def every_cell(out: Path) -> Grid:
+    """A grid of all cells that are finished in a folder, whatever the settings asked for last.
+
+    Raises:
+        InputError: the folder holds no benchmark.
+    """
+    before = read_grid(out)
+    found = [CellFolder(out, path.name).read() for path in sorted((out / "cells").glob("[!.]*"))]
+    cells = {one.cell: one.key for one in found if one is not None}
+    ways = {(cell.supervision, cell.network, cell.seed, cell.choose) for cell in cells}
+    for cell, key in list(cells.items()):
+        for *same, choose in ways:
+            # one keyframe is the first frame, whoever chooses
+            if cell.keyframes == 1 and same == [cell.supervision, cell.network, cell.seed]:
+                cells.setdefault(cell.model_copy(update={"choose": choose}), key)
+    ordered = sorted(
+        cells, key=lambda cell: (cell.seed, cell.network, cell.clip, cell.keyframes, cell.choose)
+    )
+    return Grid(
+        cells=tuple(GridCell(key=cells[cell], cell=cell) for cell in ordered),
+        hours=before.hours,
+        workers=before.workers,
+    )
+
+
 def results_of(out: Path, cells: Grid) -> list[CellResult]:
     """Results of the cells that are finished, in the order of the grid, each under its own cell."""
     results = []

@@ -25,6 +25,8 @@ h2 { font-size: 1.2rem; margin: 3rem 0 .4rem; }
 h3 { font-size: 1rem; margin: 0 0 .5rem; }
 p { margin: .3rem 0 .8rem; max-width: 52rem; }
 .soft, figcaption, small { color: var(--soft); }
+p.fault { font-weight: 500; }
+.below { margin-top: .8rem; }
 .lead { color: var(--soft); margin-bottom: 1.4rem; }
 .answer { background: var(--card); border: 1px solid var(--line); border-left: .3rem solid var(--dextr);
   border-radius: .5rem; padding: .9rem 1.2rem; margin: .6rem 0; max-width: none; font-size: 1.05rem; }

@@ -4,7 +4,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Protocol
@@ -112,7 +113,8 @@ class _Worker:
             context = multiprocessing.get_context("spawn")
             self.pipe, other = context.Pipe()
             self._process = context.Process(target=_serve, args=(other, self._device, os.getpid()))
-            self._process.start()
+            with _deaf_to_ctrl_c():
+                self._process.start()
             other.close()
         self.job = job
         self.pipe.send(job)
@@ -150,10 +152,23 @@ class _Worker:
                 self._process.join()
 
 
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """What is started while the block runs never hears Ctrl-C, which reaches every process of a terminal."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(pipe: Connection, device: str, parent: int) -> None:
     """What a worker's process does: jobs, until the pipe is closed or it is asked to stop."""
     asked = threading.Event()
-    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means
+    # the parent alone decides what Ctrl-C means
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 if TYPE_CHECKING:
+    from dextr_vos.benchmark.clicks_settings import ClicksBenchmarkSettings
     from dextr_vos.benchmark.job import Job
 
 
@@ -54,15 +55,22 @@ def command(
     once, then reported, and the others go on.
     """
     from dextr_vos.benchmark import run
+    from dextr_vos.benchmark.clicks_settings import ClicksBenchmarkSettings
     from dextr_vos.benchmark.page import write_report
     from dextr_vos.benchmark.settings import BenchmarkSettings
     from dextr_vos.benchmark.time_model import TimeModel, measured_times
-    from dextr_vos.config import load_settings
+    from dextr_vos.config import load_settings, top_level_value
     from dextr_vos.errors import ConfigError
     from dextr_vos.interrupt import interruptible
 
     if gpu and scheduler is None:
         raise ConfigError("--gpu goes with --scheduler ADDRESS; this machine's GPUs are taken anyhow")
+    if top_level_value(config, "kind") == "clicks":
+        if scheduler is not None or click_times:
+            raise ConfigError("a benchmark of clicks takes no --scheduler and no --click-times")
+        wanted = load_settings(ClicksBenchmarkSettings, config, settings)
+        _clicks(wanted if davis_root is None else wanted.at(davis_root), config.parent, out)
+        return
     base = {} if davis_root is None else {"davis_root": str(davis_root)}
     given = [f"davis_root={davis_root}"] if davis_root is not None else []
     loaded = load_settings(BenchmarkSettings, config, [*given, *settings], base)
@@ -89,6 +97,25 @@ def command(
     click.echo(f"wrote {out / 'table.csv'} and {out / 'report.html'}")
     if failed:
         click.echo(f"{len(failed)} of {len(jobs)} cells failed; the same command tries them again", err=True)
+        raise SystemExit(1)
+
+
+def _clicks(settings: "ClicksBenchmarkSettings", beside: Path, out: Path) -> None:
+    """A benchmark of masks from clicks alone."""
+    from dextr_vos.benchmark.clicks_page import write_clicks_report
+    from dextr_vos.benchmark.clicks_run import plan_clicks, run_clicks
+    from dextr_vos.cli.progress import progress_bars
+    from dextr_vos.interrupt import interruptible
+
+    cells = plan_clicks(settings, beside)
+    with interruptible() as stop_asked, progress_bars() as bar:
+        failed = run_clicks(settings, cells, out, bar, stop_asked)
+    write_clicks_report(out)
+    for cell in cells:
+        if cell.key in failed:
+            click.echo(f"failed twice: {cell}: {failed[cell.key]}", err=True)
+    click.echo(f"wrote {out / 'table.csv'} and {out / 'report.html'}")
+    if failed:
         raise SystemExit(1)
 
 

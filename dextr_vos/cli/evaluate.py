@@ -35,6 +35,9 @@ import rich_click as click
     help="2016 scores one object a clip, 2017 each object on its own; auto tells by the masks.",
 )
 @click.option(
+    "--official", is_flag=True, help="Score with the package davis2017, too; tells the largest difference."
+)
+@click.option(
     "--json",
     "json_path",
     type=click.Path(path_type=Path),
@@ -47,6 +50,7 @@ def command(
     split: str,
     keyframes: str | None,
     year: str,
+    official: bool,
     json_path: Path | None,
 ) -> None:
     """Score a folder of results on DAVIS: region similarity J and boundary accuracy F.
@@ -61,7 +65,10 @@ def command(
     from dextr_vos.errors import InputError
     from dextr_vos.evaluation import davis as scorer
     from dextr_vos.evaluation import tables
+    from dextr_vos.evaluation.official import largest_difference, official_functions, official_scores
 
+    if official:
+        official_functions()  # told before anything is scored
     data = Davis(davis_root)
     wanted_year = None if year == "auto" else int(year)
     if clips is None:
@@ -86,6 +93,13 @@ def command(
         raise InputError(f"cannot write the scores: {fault}; choose a folder you may write to") from None
     for path in written:
         click.echo(f"wrote {path}")
+    if official:
+        theirs = official_scores(data, results, scores.objects, scores.year)
+        frames = sum(len(one.frames) for one in scores.objects)
+        difference = largest_difference(scores.objects, theirs)
+        click.echo(
+            f"largest difference from the official scores: {difference:.1e}, J and F of {frames} frames"
+        )
 
 
 def _parts(text: str) -> list[str]:

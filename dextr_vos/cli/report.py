@@ -14,15 +14,22 @@ import rich_click as click
     metavar="PATH",
     help="Take seconds of clicking from this annotations.json, or all in a folder; may be repeated.",
 )
-def command(folder: Path, click_times: tuple[Path, ...]) -> None:
+@click.option(
+    "--all", "everything", is_flag=True, help="Show every cell in DIR, not those asked for last alone."
+)
+def command(folder: Path, click_times: tuple[Path, ...], everything: bool) -> None:
     """Draw DIR/report.html and DIR/table.csv from the results in DIR, the --out folder of a benchmark.
 
     It may be at work still: what is finished is shown.
     """
+    from dextr_vos.benchmark.clicks_page import write_clicks_report
     from dextr_vos.benchmark.page import write_report
     from dextr_vos.benchmark.time_model import load_times, measured_times
 
+    if (folder / "clicks.json").exists():
+        click.echo(f"wrote {write_clicks_report(folder)}")
+        return
     times = None
     if click_times:
         times = measured_times(click_times, load_times(folder / "times.json").draw_s)
-    click.echo(f"wrote {write_report(folder, times)}")
+    click.echo(f"wrote {write_report(folder, times, everything)}")

@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import official_package
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -82,3 +83,17 @@ def test_what_a_user_can_mend_is_one_sentence(folders, options, words):
 @pytest.mark.parametrize("options", [["--year", "2015"], ["--clip", "dog"], ["dog"]])
 def test_unknown_options_are_refused_by_click(folders, options):
     assert call(*folders, *options).exit_code == 2
+
+
+def test_official_scores_are_held_against_ours(folders, monkeypatch):
+    official_package.install(monkeypatch, wrong_by=0.25)
+    result = call(*folders, "--official")
+    assert result.exit_code == 0, result.output
+    assert "largest difference from the official scores: 2.5e-01, J and F of 3 frames" in result.stdout
+
+
+def test_a_missing_official_package_is_told_before_anything_is_scored(folders, monkeypatch, tmp_path):
+    official_package.remove(monkeypatch)
+    with pytest.raises(InputError, match="needs the package davis2017"):
+        CliRunner().invoke(command, [*folders, "--official"], catch_exceptions=False)
+    assert not list((tmp_path / "results").glob("*.csv"))

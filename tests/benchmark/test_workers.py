@@ -1,0 +1,153 @@
+"""Real processes: the whole command killed twice, a worker killed, Ctrl-C, a cluster that loses a worker."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_benchmark import run_inline, tiny_settings, write_davis
+
+from dextr_vos.benchmark.compare import compare
+from dextr_vos.benchmark.run import plan, read_grid, run_benchmark
+from dextr_vos.benchmark.table import read_table
+from dextr_vos.benchmark.workers import LocalWorkers
+from dextr_vos.config import as_yaml
+from dextr_vos.errors import Interrupted
+
+pytestmark = pytest.mark.slow
+_PATIENCE_S = 300
+
+
+@pytest.fixture
+def settings(tmp_path):
+    root = write_davis(tmp_path / "davis", {"bear": 5, "dog": 6})
+    return tiny_settings(root, keyframes=(1,), workers=2)
+
+
+@pytest.fixture
+def whole(settings, tmp_path):
+    """The table of a run that nothing happened to, in one process."""
+    run_inline(settings, tmp_path / "whole")
+    return scores_of(tmp_path / "whole")
+
+
+def scores_of(out: Path) -> list:
+    times = ("annotate_s", "finetune_s", "segment_s")
+    return [{name: value for name, value in row.items() if name not in times} for row in read_table(out)]
+
+
+def wait_until(condition) -> None:
+    end = time.monotonic() + _PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, "waited for long in vain"
+        time.sleep(0.05)
+
+
+def command(settings, out: Path, *more: str) -> subprocess.Popen:
+    config = out.parent / "settings.yaml"
+    config.write_text(as_yaml(settings))
+    arguments = [sys.executable, "-m", "dextr_vos", "benchmark", "--config", str(config), "--out", str(out)]
+    return subprocess.Popen([*arguments, *more], stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def finished(out: Path) -> int:
+    return len(list(out.glob("cells/*/result.json")))
+
+
+def test_a_run_killed_twice_ends_with_the_same_table(settings, whole, tmp_path):
+    out = tmp_path / "killed"
+    running = command(settings, out)
+    wait_until(lambda: list(out.glob("cells/*/work")))  # within the first cell
+    running.kill()
+    running.communicate()
+    running = command(settings, out)
+    wait_until(lambda: finished(out) >= 1)
+    running.kill()
+    running.communicate()
+    stamps = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/result.json")}
+    running = command(settings, out)
+    _, told = running.communicate(timeout=_PATIENCE_S)
+    assert running.returncode == 0, told
+    assert scores_of(out) == whole
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    assert (out / "report.html").exists()
+    assert compare(read_table(tmp_path / "whole"), read_table(out)).same == 4
+
+
+def test_ctrl_c_is_told_and_the_same_command_goes_on(settings, whole, tmp_path):
+    out = tmp_path / "stopped"
+    running = command(settings, out)
+    wait_until(lambda: list(out.glob("cells/*/work")))
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+    _, told = running.communicate(timeout=_PATIENCE_S)
+    assert running.returncode == 130, told
+    assert "the same command goes on from there" in told
+    assert "Traceback" not in told
+    assert finished(out) < 4
+    running = command(settings, out)
+    running.communicate(timeout=_PATIENCE_S)
+    assert scores_of(out) == whole
+
+
+def test_a_worker_that_dies_is_replaced_and_its_cell_tried_again(settings, whole, tmp_path):
+    out = tmp_path / "died"
+    workers, killed = LocalWorkers(["cpu", "cpu"]), []
+
+    def kill_one(running, done, failed):
+        if running and not killed and any(job.folder.work.exists() for job in running):
+            process = workers._workers[0]._process
+            if process is not None and process.pid is not None:
+                killed.append(process.pid)
+                os.kill(process.pid, signal.SIGKILL)
+
+    grid = run_benchmark(settings, out, plan(settings, out), workers, on_change=kill_one)
+    assert killed
+    assert not any(entry.fault for entry in grid.cells)
+    assert scores_of(out) == whole
+
+
+def test_a_stop_lets_workers_come_to_a_safe_moment(settings, tmp_path):
+    out = tmp_path / "stop"
+    workers = LocalWorkers(["cpu"])
+    with pytest.raises(Interrupted, match="of 4 cells finished"):
+        run_benchmark(
+            settings, out, plan(settings, out), workers, stop_asked=lambda: any(out.glob("cells/*/work"))
+        )
+    assert read_grid(out).cells
+    assert read_table(out) == []
+
+
+def test_a_cluster_that_loses_a_worker_gives_the_same_table(settings, whole, tmp_path):
+    pytest.importorskip("distributed")
+    out, log = tmp_path / "cluster", tmp_path / "dask.log"
+    address = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny"]
+    worker += ["--no-dashboard", "--scheduler-file", str(address), "--local-directory", str(tmp_path)]
+    processes = []
+    try:
+        with log.open("w") as file:
+
+            def begin(arguments):
+                processes.append(subprocess.Popen(arguments, stdout=file, stderr=file))
+                return processes[-1]
+
+            begin([*dask, "--no-dashboard", "--scheduler-file", str(address)])
+            wait_until(address.exists)
+            first, _ = begin(worker), begin(worker)
+            import json
+
+            running = command(settings, out, "--scheduler", json.loads(address.read_text())["address"])
+            wait_until(lambda: list(out.glob("cells/*/work")) and log.read_text().count("Registered to") >= 2)
+            first.kill()
+            _, told = running.communicate(timeout=_PATIENCE_S)
+        assert running.returncode == 0, told + log.read_text()
+        assert scores_of(out) == whole
+        assert "Dask cluster" in read_grid(out).workers
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
