@@ -1,9 +1,9 @@
 """How quick the annotation page is: python scripts/measure_page.py CLIP [RUNS].
 
-CLIP should be long, 1,000 frames, say. Needs playwright and Chromium, as scripts/test.sh installs them. Prints
-medians: page opened until frame and mask are drawn (a new browser profile each time), a frame step among frames
-seen before, the fourth click until the mask is painted, and the memory of the server's processes. Leave the
-machine alone meanwhile.
+CLIP should be long, 1,000 frames, say. Needs playwright and Chromium, as scripts/test.sh installs them.
+Prints medians: page opened until frame and mask are drawn (a new browser profile each time), a frame step
+among frames seen before, the fourth click until the mask is painted, and the memory of the server's
+processes. Leave the machine alone meanwhile.
 """
 
 import os
