@@ -19,7 +19,7 @@ from dextr_vos.benchmark.machine import this_machine
 from dextr_vos.click_evaluation import evaluate_clicks, spread, with_human_clicks
 from dextr_vos.config import as_yaml
 from dextr_vos.datasets.objects import ChosenObjects, ObjectSet
-from dextr_vos.errors import DextrVosError, InputError, Interrupted
+from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.evaluation.interactive import CLICK_TARGETS, ObjectResult, summarize
 from dextr_vos.evaluation.interactive_tables import write_objects, write_summary
 from dextr_vos.evaluation.worst_sheet import WORST, WorstSheet
@@ -77,10 +77,12 @@ def plan_clicks(settings: ClicksBenchmarkSettings, beside: Path) -> list[ClicksC
     for data in settings.sets:
         objects, human = _opened(data, beside)
         refs = [(ref.picture, ref.number, ref.category, ref.area) for ref in objects.refs]
+        root = str((beside / data.root).resolve())
         for engine in settings.engines:
             for jitter_px in settings.jitter_px:
                 parts = {
                     "algorithm": ALGORITHM,
+                    "set": (data.kind, root),
                     "objects": refs,
                     "engine": _engine_digest(engine),
                     "jitter_px": jitter_px,
@@ -125,7 +127,9 @@ def run_clicks(
                 try:
                     _run_cell(settings, cell, out, bar(f"{number} of {len(cells)}: {cell}"), stop_asked)
                     break
-                except (DextrVosError, OSError, RuntimeError, ValueError) as fault:
+                except Interrupted:
+                    raise
+                except Exception as fault:  # whatever it is, the other cells go on
                     log.warning("%s: %s%s", cell, fault, "; it is tried again" if tries_left else "")
                     failed |= {} if tries_left else {cell.key: str(fault)}
     entries: list[dict[str, Any]] = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dextr_vos.annotation.annotate import annotate
 from dextr_vos.annotation.clicks import check_annotations, read_clicks
-from dextr_vos.annotation.document import Annotations
+from dextr_vos.annotation.document import Annotations, load_annotations
 from dextr_vos.annotation.engines import make_segmenter
 from dextr_vos.annotation.segmenter import Segmenter
 from dextr_vos.annotation.simulate import simulate_clicks
@@ -67,8 +67,13 @@ class KeyframeMaker:
         return [0] if self._cell.choose == "suggest" else even_frames(len(self._clip), self._cell.keyframes)
 
     def there(self) -> list[int]:
-        """Indices of the frames that have their masks."""
-        return sorted(self._clip.index_of(path.stem) for path in self._workspace.keyframes.glob("[!.]*.png"))
+        """Indices of the frames that have their masks, and the clicks of which they were made."""
+        names = {path.stem for path in self._workspace.keyframes.glob("[!.]*.png")}
+        if self._cell.supervision != "gt":
+            # the document is written last: without it a run was killed in between, and they are made again
+            file = self._workspace.annotations
+            names &= set(load_annotations(file).keyframes) if file.exists() else set()
+        return sorted(self._clip.index_of(name) for name in names)
 
     def make(self, indices: Sequence[int]) -> None:
         """Make the masks of some frames, beside those that are there."""

@@ -83,9 +83,11 @@ def _answers(results: Sequence[CellResult], times: TimeModel) -> list[str]:
     ours = [one for one in found if one.series.supervision != "grabcut"]
     if not ours:
         return []
-    nearest = max(ours, key=lambda one: one.gap.mean)
-    top = [nearest, *(one for one in by_time if one.series.supervision != "grabcut")]
-    rest = [one for one in found if one is not nearest]
+    # all of them, the good and the bad, but for those that stand on fewer clips
+    most = max(one.clips for one in ours)
+    shown = [one for one in ours if one.clips == most]
+    top = [*shown, *(one for one in by_time if one.series.supervision != "grabcut")]
+    rest = [one for one in found if one not in shown]
     parts = [
         f'<p class="answer {one.series.supervision}">{sentence(one)}{_which(one.series, results)}</p>'
         for one in top

@@ -141,7 +141,8 @@ class _Worker:
         if self._process is None:
             return
         if self._process.pid is not None:
-            os.kill(self._process.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGTERM)
         self.pipe.close()
 
     def end(self) -> None:
