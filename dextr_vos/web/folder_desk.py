@@ -7,7 +7,6 @@ SOURCE/.anno_prog                  which pictures are done or skipped
 ```
 """
 
-import io
 import logging
 import threading
 from collections import Counter
@@ -15,21 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from dextr_vos.errors import InputError
-from dextr_vos.files import atomic_path
 from dextr_vos.frames import picture_files
 from dextr_vos.masks import Labels
+from dextr_vos.web import edits
 from dextr_vos.web.desk import only_for_clips
 from dextr_vos.web.engine import Engine
+from dextr_vos.web.folder_session import FolderSession
 from dextr_vos.web.folder_settings import FolderSettings
 from dextr_vos.web.pictures import PictureFiles
 from dextr_vos.web.progress_file import ProgressFile, Status
-from dextr_vos.web.run_masks import RunMasks
+from dextr_vos.web.saved import SavedDocument
 from dextr_vos.web.session import ReadOnlyError, Session
 from dextr_vos.web.shown_masks import ShownMasks
 from dextr_vos.web.state import annotated
+from dextr_vos.web.written_masks import WrittenMasks
 from dextr_vos.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -53,12 +53,16 @@ class FolderDesk:
         self._settings = settings
         self._progress = ProgressFile(progress_path(settings))
         self._files = PictureFiles([])
-        self._changing = threading.Lock()
+        self._written = WrittenMasks(settings)
+        self._changing = threading.Lock()  # taken within the lock of edits, never around it
         if readonly is None and self._progress.is_new:
             self._begin()
         self._look_for_new(readonly is None)
         workspace = Workspace(settings.required.destination / WORK)
-        self.session = Session(workspace, self._files, engine, RunMasks(None, ()), readonly)
+        self._pictures = FolderSession(
+            workspace, self._files, engine, self._finished, self._open_again, readonly
+        )
+        self.session: Session = self._pictures
         self.masks = ShownMasks(self.session)
 
     def state(self) -> dict[str, Any]:
@@ -81,32 +85,30 @@ class FolderDesk:
         }
 
     def set_status(self, index: int, status: str) -> None:
-        """See `Desk`; a picture that is done has its mask written."""
+        """See `Desk`; a picture that is done has its mask written, one that is opened again gets it back."""
         self._writable()
         name = self._files.names[index]
-        with self._changing:
+        if status == "open":
+            self._pictures.take_up(index)
+
+        def set_it(saved: SavedDocument) -> None:
             if status == "done":
-                labels = self.masks.labels(index)
-                if labels is None:
-                    labels = np.zeros(self._files.size_hw(index), dtype=np.uint8)
-                waiting = self.session.document.drafts.get(name, {})
-                if waiting:
-                    number = next(iter(waiting))
-                    raise InputError(
-                        f"object {number} of {name} has {len(waiting[number])} of at least four points; "
-                        "click the others, or take these back, before the picture is done"
-                    )
-                write_mask(self._target(name), labels)
-            self._progress.set({name: _status(status)})
-        self.session.changed()
+                self._finish(saved, index)
+            with self._changing:
+                self._progress.set({name: _status(status)})
+
+        self.session.exclusively(set_it)
 
     def reset(self) -> None:
         """See `Desk`; masks that were written stay, clicks are kept aside."""
         self._writable()
-        with self._changing:
-            self.session.exclusively(lambda saved: saved.start_anew())
-            self._progress.reset()
-        self.session.changed()
+
+        def begin_anew(saved: SavedDocument) -> None:
+            saved.start_anew()
+            with self._changing:
+                self._progress.reset()
+
+        self.session.exclusively(begin_anew)
 
     def look_around(self) -> None:
         """See `Desk`; pictures that were put into the folder are taken up."""
@@ -144,18 +146,57 @@ class FolderDesk:
         self.session.events.close()
         self.session.engine.close()
 
+    def _finish(self, saved: SavedDocument, index: int) -> None:
+        """Write the mask of a picture; one without annotations keeps the mask that is there."""
+        name, document = self._files.names[index], saved.document
+        waiting = document.drafts.get(name, {})
+        if waiting:
+            number = next(iter(waiting))
+            raise InputError(
+                f"object {number} of {name} has {len(waiting[number])} of at least four points; "
+                "click the others, or take these back, before the picture is done"
+            )
+        keyframe = document.keyframes.get(name)
+        if keyframe is None:
+            if not self._written.exists(name):
+                self._written.write(name, np.zeros(self._files.size_hw(index), dtype=np.uint8))
+            return
+        labels = self.masks.labels(index)
+        if labels is None:
+            raise InputError(
+                f"the mask of {name} in {saved.workspace.keyframes} is gone or broken; start dextr-vos again"
+            )
+        self._written.write(name, labels)
+        if not keyframe.settled:  # so that with all points taken back, its mask becomes an empty one
+            settled = keyframe.model_copy(update={"settled": True})
+            saved.note(edits.with_keyframe(document, name, settled))
+
+    def _finished(self, index: int) -> Labels | None:
+        """The written mask of a picture that is done or skipped, or None; see `FolderSession`."""
+        name = self._files.names[index]
+        if self._progress.status(name) == "open":
+            return None
+        return self._written.read(name, self._files.size_hw(index))
+
+    def _open_again(self, names: set[str]) -> None:
+        """Pictures whose annotations are not those of their written masks any more are not done."""
+        with self._changing:
+            opened: dict[str, Status] = {n: "open" for n in names if self._progress.status(n) == "done"}
+            if opened:
+                self._progress.set(opened)
+
     def _begin(self) -> None:
         """The first session: pictures whose masks are there already are done."""
         files = picture_files(self._settings.required.source)
         done: Status = "done"
         fresh: Status = "open"
-        self._progress.set({f.name: done if self._target(f.name).exists() else fresh for f in files})
+        self._progress.set({f.name: done if self._written.exists(f.name) else fresh for f in files})
 
     def _look_for_new(self, noting: bool) -> None:
         """The pictures of the folder; new ones come last, so that none changes its number."""
         settings = self._settings
         files = {file.name: file for file in picture_files(settings.required.source)}
-        masks = {self._target(name).name for name in files}
+        masks = {self._written.path(name).name for name in files}
         if settings.required.destination.resolve() == settings.required.source.resolve():
             files = {name: file for name, file in files.items() if name not in masks}
         if not settings.optional.update:
@@ -167,12 +208,6 @@ class FolderDesk:
         if noting and unknown:
             self._progress.set(dict.fromkeys(unknown, "open"))
 
-    def _target(self, name: str) -> Path:
-        """Where the mask of a picture goes."""
-        optional = self._settings.optional
-        stem = Path(name).stem  # all but the last part, of a name with several dots, too
-        return self._settings.required.destination / f"{stem}{optional.mask_suffix}.{optional.save_format}"
-
     def _writable(self) -> None:
         if self.session.readonly is not None:
             raise ReadOnlyError(self.session.readonly)
@@ -181,17 +216,6 @@ class FolderDesk:
 def progress_path(settings: FolderSettings) -> Path:
     """Where progress is kept: in the source folder, unless the setting is an absolute path."""
     return settings.required.source / settings.admin.progress_file.expanduser()
-
-
-def write_mask(path: Path, labels: Labels) -> None:
-    """Write object numbers as 8-bit grey PNG or as an array of uint8, by the suffix, atomically."""
-    buffer = io.BytesIO()
-    if path.suffix == ".npy":
-        np.save(buffer, labels)
-    else:
-        Image.fromarray(np.ascontiguousarray(labels)).save(buffer, format="PNG")
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
 
 
 def _refuse_same_masks(names: list[str], settings: FolderSettings) -> None:

@@ -3,6 +3,7 @@
 Plain ASGI, so that streams pass through it piece by piece.
 """
 
+import html
 import ipaddress
 import json
 import logging
@@ -10,13 +11,16 @@ import secrets
 import socket
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "dextr_vos_token"
+TOKEN = "token"
 TOKEN_HEADER = "x-dextr-vos-token"
 MOST_BODY_BYTES = 1_000_000
+_HERE = "here"  # in the address once it was sent on, so that this happens once
 _MOST_TOKENS = 8  # of servers on other ports: a browser sends its cookies to all ports of a host
 
 POLICY = (
@@ -80,6 +84,9 @@ class Guard:
         if refused is not None:
             await _answer(send, *refused)
             return
+        if self._comes_from_elsewhere(scope, headers):
+            await _send_on(send, f"/?{TOKEN}={self._token}&{_HERE}")
+            return
         body, sent = _Body(receive), False
 
         async def guarded_send(message: Message) -> None:
@@ -120,6 +127,13 @@ class Guard:
         if not length.isdigit() or int(length) > MOST_BODY_BYTES:
             return _TOO_LARGE
         return None
+
+    def _comes_from_elsewhere(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a file or another site opened the page: the browser keeps strict cookies back then."""
+        if scope["path"] != "/" or headers.get("sec-fetch-site") != "cross-site":
+            return False
+        asked = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        return same(asked.get(TOKEN, [""])[0], self._token) and _HERE not in asked
 
 
 _TOO_LARGE = (413, f"the request is too large; expected at most {MOST_BODY_BYTES // 1000} kB")
@@ -172,9 +186,26 @@ def cookie_with(header: str, token: str) -> str:
 
 async def _answer(send: Send, status: int, sentence: str) -> None:
     body = json.dumps({"error": sentence}, ensure_ascii=False).encode()
+    await _send(send, status, "application/json", body)
+
+
+async def _send_on(send: Send, address: str) -> None:
+    """Have the page opened once more, by a page of this server."""
+    await _send(send, 200, "text/html; charset=utf-8", leading_to(address).encode())
+
+
+def leading_to(address: str) -> str:
+    """An HTML page that opens an address of this server at once."""
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>dextr-vos</title>'
+        f'<meta http-equiv="refresh" content="0; url={html.escape(address)}"></html>'
+    )
+
+
+async def _send(send: Send, status: int, kind: str, body: bytes) -> None:
     headers: dict[str, Any] = {
         **SAFE_HEADERS,
-        "content-type": "application/json",
+        "content-type": kind,
         "content-length": str(len(body)),
         "cache-control": "no-store",
     }

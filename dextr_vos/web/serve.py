@@ -4,9 +4,11 @@ import logging
 import secrets
 import signal
 import socket
+import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -14,6 +16,7 @@ import uvicorn
 from dextr_vos.errors import InputError
 from dextr_vos.web.app import make_app
 from dextr_vos.web.desk import Desk
+from dextr_vos.web.guard import leading_to
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +71,18 @@ def serve(
     shown = host if host not in ("0.0.0.0", "::", "") else "127.0.0.1"
     shown = f"[{shown}]" if ":" in shown else shown
     address = f"http://{shown}:{listening.getsockname()[1]}/?token={token}"
+    private = tempfile.TemporaryDirectory(prefix="dextr-vos-", ignore_cleanup_errors=True)
 
     def started() -> None:
         tell(address)
         desk.session.engine.start()
         if open_browser:
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            try:
+                way = _way_to(address, Path(private.name)).as_uri()
+            except OSError as fault:
+                log.warning("cannot open a browser: %s; open the address yourself", fault)
+                return
+            threading.Thread(target=webbrowser.open, args=(way,), daemon=True).start()
 
     config = uvicorn.Config(
         make_app(desk, token, host),
@@ -97,6 +106,18 @@ def serve(
         signal.signal(signal.SIGTERM, before)
         desk.close()
         listening.close()
+        private.cleanup()
+
+
+def _way_to(address: str, folder: Path) -> Path:
+    """A file that only this user can read and that leads to the page.
+
+    Everybody on the machine can read a browser's command line, so the token must not be on it.
+    """
+    path = folder / "dextr-vos.html"
+    path.touch(0o600)
+    path.write_text(leading_to(address), encoding="utf-8")
+    return path
 
 
 def _look_around(desk: Desk, ended: threading.Event) -> None:

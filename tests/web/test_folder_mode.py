@@ -158,6 +158,122 @@ def test_the_old_tools_progress_is_left_alone_and_its_masks_count(source):
     assert json.loads((source / ".anno_prog.json").read_text())["pictures"]["1.grey.png"] == "skipped"
 
 
+def written(source, name="1.grey_mask.png") -> np.ndarray:
+    with Image.open(source.parent / "masks" / name) as picture:
+        return np.array(picture)
+
+
+def old_mask(source, labels, name="1.grey_mask.png") -> None:
+    (source.parent / "masks").mkdir(exist_ok=True)
+    Image.fromarray(labels.astype(np.uint8)).save(source.parent / "masks" / name)
+
+
+def test_a_mask_that_was_there_before_is_not_replaced_by_an_empty_one(source):
+    old = 255 * box(POINTS).astype(np.uint8)
+    old_mask(source, old)
+    path = source.parent / "masks" / "1.grey_mask.png"
+    content = path.read_bytes()
+    page = open_folder(config(source))
+    page.do("/api/frames/0/status", status="done")
+    assert path.read_bytes() == content
+    page.do("/api/reset", confirm=True)
+    assert page.do("/api/frames/0/status", status="done")["state"]["status"][0] == "done"
+    assert path.read_bytes() == content
+    page.do("/api/frames/1/status", status="done")
+    assert not written(source, "2.rgba_mask.png").any()
+
+
+def test_an_old_mask_comes_back_with_its_picture_and_can_be_gone_on_with(source):
+    labels = np.where(box(POINTS), 1, np.where(box(OTHER), 3, 0))
+    old_mask(source, labels)
+    page = open_folder(config(source))
+    page.do("/api/frames/0/status", status="open")
+    assert (page.mask(0) == labels).all()
+    assert [each["id"] for each in page.state()["objects"]] == [1, 2, 3]
+    page.do("/api/undo")
+    assert page.mask(0) is None
+    page.do("/api/frames/0/status", status="done")
+    assert (written(source) == labels).all()
+    page.do("/api/frames/0/status", status="open")
+    page.points(0, 2, [[2, 2], [5, 2], [3, 1], [3, 5]])
+    page.do("/api/frames/0/status", status="done")
+    assert set(np.unique(written(source))) == {0, 1, 2, 3}
+    page.do("/api/frames/0/objects/1/clear")
+    page.do("/api/frames/0/status", status="done")
+    assert set(np.unique(written(source))) == {0, 2, 3}
+
+
+def test_an_old_mask_is_gone_on_with_though_nobody_opened_its_picture_again(source):
+    old_mask(source, np.where(box(OTHER), 1, 0))
+    page = open_folder(config(source))
+    state = page.points(0, 2, POINTS)["state"]
+    assert state["status"][0] == "open"
+    page.do("/api/frames/0/status", status="done")
+    assert ((written(source) == 1) == box(OTHER)).all()
+    assert ((written(source) == 2) == box(POINTS)).all()
+
+
+def test_old_arrays_are_gone_on_with_and_what_is_no_mask_is_kept_and_told(source):
+    path = source.parent / "masks" / "1.grey_mask.npy"
+    path.parent.mkdir()
+    np.save(path, box(POINTS))
+    np.save(path.with_name("2.rgba_mask.npy"), np.zeros((3, 3), dtype=np.uint8))
+    page = open_folder(config(source, "optional: {save_format: npy}\n"))
+    page.do("/api/frames/0/status", status="open")
+    assert (page.mask(0) == box(POINTS)).all()
+    told = page.refused("/api/frames/1/status", status="open")
+    assert "move it elsewhere to begin 2.rgba.png anew" in told
+    assert page.refused("/api/frames/1/objects/1/points", points=POINTS) == told
+    assert page.state()["status"][1] == "done"
+    path.with_name("2.rgba_mask.npy").unlink()
+    page.points(1, 1, POINTS)
+
+
+def test_a_finished_picture_that_changes_is_open_until_it_is_finished_again(source):
+    page = open_folder(config(source))
+    page.points(0, 1, POINTS)
+    finish = "/api/frames/0/status"
+    changes = (
+        ("/api/undo", {}),
+        ("/api/redo", {}),
+        ("/api/frames/0/objects/1/points", {"points": [*POINTS, [30, 40]]}),
+        ("/api/frames/0/objects/2/points", {"points": OTHER}),
+        ("/api/frames/0/objects/1/stroke", {"path": [[50, 40]], "radius": 3}),
+        ("/api/frames/0/objects/1/clear", {}),
+        ("/api/objects/2/delete", {}),
+    )
+    for path, body in changes:
+        assert page.do(finish, status="done")["state"]["status"][0] == "done"
+        assert page.do(path, **body)["state"]["status"][0] == "open", path
+    page.do(finish, status="done")
+    assert not written(source).any()
+    page.points(0, 1, POINTS[:2])
+    assert open_folder(config(source)).state()["status"][0] == "open"
+
+
+def test_other_pictures_and_looks_of_objects_leave_a_picture_done(source):
+    page = open_folder(config(source))
+    page.points(0, 1, POINTS)
+    page.points(0, 2, OTHER)
+    page.do("/api/frames/0/status", status="done")
+    page.points(1, 1, POINTS)
+    page.do("/api/objects/1", name="left", colour="#112233")
+    page.do("/api/objects/order", ids=[2, 1])
+    page.do("/api/objects")
+    page.do("/api/undo")
+    assert page.state()["status"] == ["done", "open", "open", "open", "open"]
+
+
+def test_taking_all_points_of_a_finished_picture_back_makes_its_mask_empty(source):
+    page = open_folder(config(source))
+    page.points(0, 1, POINTS)
+    page.do("/api/frames/0/status", status="done")
+    assert written(source).any()
+    page.points(0, 1, [])
+    page.do("/api/frames/0/status", status="done")
+    assert not written(source).any()
+
+
 def test_masks_may_lie_among_the_pictures(source):
     path = source.parent / "anno_cfg.yml"
     path.write_text(f"required: {{source: {source}, destination: {source}}}\n")

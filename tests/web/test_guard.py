@@ -1,5 +1,8 @@
 """Closed by default: who is let in, and what everybody gets with an answer."""
 
+import html
+import re
+
 import pytest
 from starlette.testclient import TestClient
 from tiny_page import BASE, POINTS, TOKEN, Page, make_desk
@@ -172,3 +175,18 @@ def test_a_bug_is_told_without_its_insides(tiny_clip, tmp_path, caplog):
     assert "secret" not in answer.text
     assert "/secret/path" in caplog.text
     assert page.get("/api/state").status_code == 200
+
+
+def test_opened_from_a_file_the_page_is_sent_on_once(client):
+    elsewhere = {"Sec-Fetch-Site": "cross-site"}
+    answer = client.get(f"/?token={TOKEN}", headers=elsewhere)
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers, "those of other servers are not known here"
+    address = html.unescape(re.search(r"url=([^\"]+)", answer.text)[1])
+    assert address.startswith(f"/?token={TOKEN}")
+    for headers in (elsewhere, {"Sec-Fetch-Site": "same-origin"}):
+        assert client.get(address, headers=headers).status_code == 303
+    client.cookies.clear()
+    answer = client.get("/?token=wrong", headers=elsewhere)
+    assert answer.status_code == 403
+    assert TOKEN not in answer.text

@@ -8,17 +8,20 @@ import socket
 import subprocess
 import sys
 import time
+import webbrowser
 from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
 from click.testing import CliRunner
-from tiny_page import OTHER, POINTS
+from tiny_page import OTHER, POINTS, make_desk
 
 from dextr_vos.annotation.document import load_annotations
 from dextr_vos.cli.main import main
 from dextr_vos.errors import InputError
-from dextr_vos.web.serve import listen
+from dextr_vos.web.serve import listen, serve
 
 pytestmark = pytest.mark.slow
 
@@ -165,3 +168,23 @@ def test_ports(tiny_clip, tmp_path):
     taken.close()
     with serving(tiny_clip, tmp_path / "w", "--port", str(port)) as server:
         assert server.base == f"http://127.0.0.1:{port}"
+
+
+def test_the_browser_is_told_of_the_token_by_a_private_file_that_goes_away(tiny_clip, tmp_path, monkeypatch):
+    told, opened = [], []
+
+    def browse(url):
+        path = Path(unquote(urlsplit(url).path))
+        modes = [each.stat().st_mode & 0o777 for each in (path, path.parent)]
+        opened.append((url, path, modes, path.read_text(encoding="utf-8")))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(webbrowser, "open", browse)
+    serve(make_desk(tiny_clip, tmp_path / "w"), port=0, tell=told.append)
+    [(url, path, modes, text)] = opened
+    token = told[0].split("token=")[1]
+    assert url.startswith("file://")
+    assert token not in url
+    assert modes == [0o600, 0o700]
+    assert f"url={told[0]}" in text
+    assert not path.parent.exists()

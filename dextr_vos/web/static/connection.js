@@ -18,10 +18,10 @@ export function createConnection(store, cache) {
   let busy = () => false;
   let wanted = 0;
 
-  /** Take over a state; `own`: the page's own edit made it, so masks in the cache are known. */
+  /** Take over a state, unless a newer one is here; `own`: the page's own edit made it, so cached masks are known. */
   function take(server, own = false) {
     const before = store.get().server;
-    if (before && own && server.version < before.version) return;
+    if (before && server.version < before.version) return;
     if (before && !own && server.version !== before.version) cache.spoilAll();
     const patch = { server, job: server.job };
     const { object, frame } = store.get();
@@ -94,8 +94,11 @@ export function createConnection(store, cache) {
   function lost(error) {
     // A server that was started anew knows this page no more. Once its new address is open in this browser, it does.
     const shutOut = error instanceof Refused && error.status === 403;
-    if (error instanceof Refused && !shutOut) return void toast(error.message, "error");
-    if (!shutOut && !(error instanceof Offline)) throw error;
+    if (store.get().online) {
+      if (error instanceof Refused && !shutOut) return void toast(error.message, "error");
+      if (!shutOut && !(error instanceof Offline)) throw error;
+    } else if (!(error instanceof Refused || error instanceof Offline)) console.error(error);
+    // Whatever goes wrong while the page is offline, it goes on trying.
     events?.close();
     events = null;
     if (store.get().online) announce("The server does not answer. Trying again.");

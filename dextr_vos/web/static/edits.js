@@ -73,7 +73,7 @@ export function createEdits(store, cache, connection, activity) {
   }
 
   async function drop(edit, error) {
-    queue.shift();
+    if (queue[0] === edit) queue.shift(); // not where its answer came and could not be taken
     forgetDraft(edit);
     if (edit.frame !== undefined) cache.spoil(edit.frame);
     toast(error instanceof Refused ? error.message : "The page could not take the server's answer.", "error");

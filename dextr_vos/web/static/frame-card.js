@@ -92,6 +92,9 @@ export function createFrameCard(store, cache, edits, navigation) {
     async status(status) {
       const { server, frame } = store.get();
       if (!may() || server.mode !== "folder") return;
+      const now = server.status?.[frame] ?? "open";
+      // An edit on its way may be about to open it; the server knows.
+      if (status === "done" && now !== "open" && !edits.waiting()) return announce(`It is ${now} already. R opens it again.`);
       const answer = await edits.status(frame, status);
       if (!answer) return;
       announce(status === "done" ? "Written" : status === "skipped" ? "Skipped" : "Open again");

@@ -122,7 +122,7 @@ document.addEventListener("click", (event) => {
   if (event.detail > 0 && target.closest("button") && !target.closest("dialog, .popover, .object")) el("hud").focus({ preventScroll: true });
 });
 window.addEventListener("beforeunload", (event) => {
-  if (edits.waiting() && !store.get().online) event.preventDefault();
+  if (edits.waiting()) event.preventDefault();
 });
 
 // Where the person was is kept in the address, so that a reload comes back to it.
