@@ -113,10 +113,17 @@ def _data_set(name: str, rows: Sequence[_Row], colours: Mapping[str, str]) -> li
 def _figures(rows: Sequence[_Row], many: str, colours: Mapping[str, str]) -> str:
     targets = list(rows[0].summary["overall"]["clicks"])
     human = any(row.summary["overall"]["human_iou"] is not None for row in rows)
-    head = ["", "clicks off, px", "objects", f"IoU, mean of {many}", "95 % interval", "IoU, mean of objects"]
-    head += ["IoU, people's clicks"] * human
+    head = [
+        "",
+        "clicks<br>off, px",
+        "objects",
+        f"IoU, mean<br>of {many}",
+        "95 % interval",
+        "IoU, mean<br>of objects",
+    ]
+    head += ["IoU, people's<br>clicks"] * human
     for target in targets:
-        head += [f"clicks to {float(target):.0%}", f"never {float(target):.0%}"]
+        head += [f"clicks<br>to {float(target):.0%}", f"never<br>{float(target):.0%}"]
     lines = []
     for row in rows:
         overall, groups = row.summary["overall"], row.summary["group_mean"]
@@ -155,8 +162,9 @@ def _human(row: _Row) -> str:
 
 def _origin(out: Path, rows: Sequence[_Row], cells: Sequence[Mapping[str, Any]]) -> str:
     facts = []
-    for told in dict.fromkeys(json.dumps(row.summary["machine"]) for row in rows):
-        machine = json.loads(told)
+    # the code's digest alone makes no other machine
+    told = {json.dumps(row.summary["machine"] | {"code": ""}): row.summary["machine"] for row in rows}
+    for machine in told.values():
         versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
         facts.append(
             (

@@ -9,7 +9,7 @@ import numpy as np
 
 from dextr_vos.benchmark import style
 from dextr_vos.benchmark.answers import SHORT
-from dextr_vos.benchmark.curves import Series, clip_value
+from dextr_vos.benchmark.curves import Series, clip_value, series_in
 from dextr_vos.benchmark.result import CellFolder, CellResult
 from dextr_vos.benchmark.settings import SUPERVISIONS, Supervision
 
@@ -48,7 +48,7 @@ def keyframe_iou(results: Sequence[CellResult]) -> dict[Supervision, dict[str, f
 def _card(out: Path, clip: str, results: Sequence[CellResult]) -> str:
     counts = sorted({one.cell.keyframes for one in results})
     rows, shots = [], []
-    for series in dict.fromkeys(_series(one) for one in results):
+    for series in series_in(results):
         cells = [one for one in results if _series(one) == series]
         values = {
             count: [clip_value(one, "jf") for one in cells if one.cell.keyframes == count] for count in counts

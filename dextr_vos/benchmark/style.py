@@ -72,7 +72,7 @@ tr.first td { border-top: 2px solid var(--line); }
 .clips { display: grid; grid-template-columns: repeat(auto-fit, minmax(34rem, 1fr)); gap: 1rem; }
 .clip { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: 1rem;
   min-width: 0; }
-.clip table { margin-bottom: .8rem; }
+.clip .wide { margin-bottom: .8rem; }
 .shots { display: grid; grid-template-columns: 6.5rem 1fr 1fr; gap: .5rem; align-items: center;
   font-size: .85rem; }
 .shots img { display: block; width: 100%; border-radius: .3rem; }

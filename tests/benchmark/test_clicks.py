@@ -41,7 +41,7 @@ def test_every_set_engine_and_jitter_is_a_row_of_the_report(settings, tmp_path):
     assert (len(cells), len({cell.key for cell in cells}), failed) == (4, 4, {})
     page = write_clicks_report(out).read_text()
     assert "4 of 4 cells finished" in page
-    assert "clicks to 85%" in page
+    assert "clicks<br>to 85%" in page
     assert "data:image/jpeg" in page
     table = (out / "table.csv").read_text().splitlines()
     assert table[0].startswith("set,engine,jitter_px,picture,object")
