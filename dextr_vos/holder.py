@@ -85,7 +85,7 @@ def held_if_there(folder: Path, since: str) -> Iterator[None]:
     Raises:
         InputError: somebody else holds it.
     """
-    if not (folder / _LOCK).exists():
+    if not folder.is_dir():
         yield
         return
     claimed = require_claim(folder, since)

@@ -16,6 +16,9 @@ from dextr_vos.networks.dextr import Dextr
 from dextr_vos.pipeline import train_propagation
 from dextr_vos.propagation.apply import segment
 from dextr_vos.propagation.run import load_network
+from dextr_vos.speed.plain import against_plain
+from dextr_vos.speed.stages import Footage, stage_things
+from dextr_vos.speed.timing import timed
 
 pytestmark = pytest.mark.gpu
 
@@ -57,3 +60,11 @@ def test_a_correction_goes_on_on_the_gpu(cuda: torch.device, tiny_clip: Path, tm
     second = train_propagation(clip, keyframes, tmp_path / "run", TINY_LITE, device=cuda)
     assert second.went_on_from == first.fingerprint
     assert (tmp_path / "run" / "masks" / "00001.png").read_bytes() == before
+
+
+def test_both_tiers_are_timed_and_the_paper_one_held_against_itself(cuda: torch.device) -> None:
+    footage = Footage.rendered((480, 854))
+    things = [*stage_things("lite", footage, cuda), *stage_things("paper", footage, cuda)]
+    assert all(timing.median_s > 0 for timing in timed(things, 2, cuda))
+    for one in against_plain(footage, cuda, 3, batch=4):
+        assert one.ratio > 0.5

@@ -1,5 +1,6 @@
 """`dextr-vos lock`: a mask of a run is good as it is."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import rich_click as click
@@ -20,8 +21,13 @@ def command(run: Path, frames: str, keyframes: Path) -> None:
     The next train-propagation learns from them, too, and masks beside them follow from them. To unlock a
     frame, delete its mask among the keyframes.
     """
+    from dextr_vos.annotation.document import timestamp
+    from dextr_vos.holder import held_if_there
     from dextr_vos.propagation.lock import lock_frames
+    from dextr_vos.workspace import Workspace
 
     names = [name.strip() for name in frames.split(",") if name.strip()]
-    for path in lock_frames(run, names, keyframes):
+    with held_if_there(keyframes, timestamp()) if Workspace(keyframes).keyframes.is_dir() else nullcontext():
+        locked = lock_frames(run, names, keyframes)
+    for path in locked:
         click.echo(path)

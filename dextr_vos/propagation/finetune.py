@@ -86,7 +86,7 @@ def finetune(
         Interrupted: a stop was asked for; the checkpoint holds everything.
         InputError: the loss is no longer a number.
     """
-    network.to(device).to(memory_format=torch.channels_last).train()
+    network.to(device).to(memory_format=tier.layout(device)).train()
     lessons.begin(network, device, stop_asked)
     optimizer = tier.optimizer(network)
     rates = [group["lr"] for group in optimizer.param_groups]

@@ -123,7 +123,7 @@ def _train(
             network.freeze_norm()
     started = time.monotonic()
     lessons = _lessons(plan, recipe)
-    lessons.begin(network.to(device).to(memory_format=torch.channels_last), device, stop_asked)
+    lessons.begin(network.to(device).to(memory_format=plan.tier.layout(device)), device, stop_asked)
     if on_plan is not None or plan.budget_s is not None:
         estimate = _estimate(plan, recipe, network, lessons, device)
         if plan.budget_s is not None:

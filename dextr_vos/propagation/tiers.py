@@ -27,6 +27,7 @@ from dextr_vos.networks.losses import Average
 from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.networks.weights import load_into, read_state_dict, repeat_objects
 from dextr_vos.propagation.following import Following
+from dextr_vos.runtime import computes_faster_in_half
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ class Tier:
         optimizer: of a network, for online fine-tuning.
         recipe: how it is fine-tuned.
         half: computes in bf16 where that is faster.
+        plain_on_cpu: is trained with PyTorch's default layout on a CPU that computes in fp32.
         follows: the network is a `LiteTracker`, which goes from frame to frame; the others see frames alone.
         shipped: its parent inside the package, see `networks.shipped`; None where there is none.
     """
@@ -117,8 +119,14 @@ class Tier:
     optimizer: Callable[[Any], torch.optim.Optimizer]
     recipe: Recipe
     half: bool = False
+    plain_on_cpu: bool = False
     follows: bool = False
     shipped: str | None = None
+
+    def layout(self, device: torch.device) -> torch.memory_format:
+        """How the network's weights lie in memory while it is trained."""
+        plain = self.plain_on_cpu and device.type == "cpu" and not computes_faster_in_half(device)
+        return torch.contiguous_format if plain else torch.channels_last
 
     def parent(self, asked: str | None) -> Path | None:
         """The checkpoint to start from: what was asked for, the shipped one, or none for "none"."""
@@ -195,6 +203,8 @@ OSVOS = Tier(
         following=Following(islands=0.0),
     ),
     half=True,
+    # on AVX2 a pass takes 27 s so, and 43 s with channels last, whose backward convolutions are slow there
+    plain_on_cpu=True,
 )
 
 TIERS = {tier.name: tier for tier in (LITE, OSVOS)}

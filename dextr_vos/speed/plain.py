@@ -1,4 +1,4 @@
-"""The paper tier against the same networks run plainly: float32, default layout; alternating in one run."""
+"""The paper tier against the same networks run plainly: float32, default layout; in turn, in one run."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -117,7 +117,7 @@ def _osvos(footage: Footage, device: torch.device) -> _Pair:
     recipe = replace(OSVOS.recipe.limited_to(1), passes=1)
     lessons = lessons_of(OSVOS, recipe, [Sample(footage.image_rgb, footage.labels)], [1], 0)
     batch = lessons.draw(0)
-    network = osvos_network(device).train()
+    network = osvos_network(device).to(memory_format=OSVOS.layout(device)).train()
     plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
     logits: dict[bool, list[Tensor]] = {True: [], False: []}
 

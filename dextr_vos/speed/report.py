@@ -99,6 +99,6 @@ def print_report(report: SpeedReport) -> None:
     for one in report.against:
         console.print(
             f"{one.name}: {one.plain_s:.2f} s plainly (fp32, default layout), {one.ours_s:.2f} s as it is "
-            f"run ({one.precision}, channels last): {one.ratio:.2f} times as fast; "
+            f"run ({one.precision}): {one.ratio:.2f} times as fast; "
             f"IoU of the masks {one.iou:.4f}"
         )

@@ -124,7 +124,7 @@ def _add_looking(app: FastAPI, desk: Desk) -> None:
     def picture(request: Request, index: int, make: Callable[[int], bytes]) -> Response:
         _check(desk, index)
         tag = f'"{pictures.mark(index)}"'
-        headers = {"cache-control": "private, max-age=3600", "etag": tag}
+        headers = {"cache-control": "private, no-cache", "etag": tag}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         return Response(make(index), media_type="image/jpeg", headers=headers)

@@ -104,10 +104,11 @@ class ClipDesk:
             raise ReadOnlyError(session.readonly)
         if not any(keyframe.objects for keyframe in session.document.keyframes.values()):
             raise InputError("there is nothing to propagate yet; click on an object in at least one frame")
-        snapshot = session.exclusively(lambda saved: _snapshot(saved.workspace))
-        session.run.forget_made()
-        self.jobs.start(
-            {
+
+        def work() -> dict[str, Any]:
+            snapshot = session.exclusively(lambda saved: _snapshot(saved.workspace))
+            session.run.forget_made()
+            return {
                 "kind": "propagate",
                 "clip": str(self.clip.path.resolve()),
                 "workspace": str(snapshot.resolve()),
@@ -115,7 +116,8 @@ class ClipDesk:
                 "budget_s": budget_s,
                 **asdict(self.propagation),
             }
-        )
+
+        self.jobs.start(work)
 
     def cancel(self) -> None:
         """See `Desk`."""
@@ -130,14 +132,13 @@ class ClipDesk:
         if not self.session.document.keyframes and not self._finished.done:
             raise InputError("there is no mask yet; click on an object first")
         workspace = self.session.workspace
-        self.jobs.start(
-            {
-                "kind": "export",
-                "export": kind,
-                "clip": str(self.clip.path.resolve()),
-                "workspace": str(workspace.path.resolve()),
-            }
-        )
+        work = {
+            "kind": "export",
+            "export": kind,
+            "clip": str(self.clip.path.resolve()),
+            "workspace": str(workspace.path.resolve()),
+        }
+        self.jobs.start(lambda: work)
 
     def exported(self, kind: str) -> Path:
         """See `Desk`."""
@@ -177,7 +178,7 @@ class ClipDesk:
         self.session.events.frame(self.clip.index_of(name))
 
     def _ended(self, kind: str, outcome: str) -> None:
-        if kind == "propagate" and outcome != "cancelled":
+        if kind == "propagate":  # of one that was cancelled no export would have the masks either
             self.session.run.forget_made()
         self.session.changed()
 

@@ -32,7 +32,10 @@ class Engine:
         self.start()
         self._ready.wait()
         if self._fault is not None:
-            raise self._fault
+            fault, self._fault = self._fault, None
+            self._ready.clear()
+            self._started.release()  # the next one tries again
+            raise fault
         assert self._segmenter is not None
         return self._segmenter
 

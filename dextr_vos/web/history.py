@@ -8,7 +8,9 @@ the document since (neither is there; the history begins anew).
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,8 +112,14 @@ class History:
     def append(self, line: Line) -> None:
         """Write a line, and take it up."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as journal:
-            journal.write(line.as_json() + "\n")
+        before = self.path.stat().st_size if self.path.exists() else 0
+        try:
+            with self.path.open("a", encoding="utf-8") as journal:
+                journal.write(line.as_json() + "\n")
+        except OSError:
+            with suppress(OSError):
+                os.truncate(self.path, before)  # half a line would spoil the next one
+            raise
         self._take(line)
 
     def tidy(self) -> None:
@@ -154,7 +162,7 @@ class History:
             # the process was killed within the line; its change was not accepted
             with self.path.open("r+b") as journal:
                 journal.truncate(len(whole))
-        for text in whole.decode("utf-8", errors="replace").splitlines():
+        for text in whole.decode("utf-8", errors="replace").split("\n")[:-1]:
             try:
                 self._take(Line.of(text))
             except (ValueError, KeyError, TypeError, IndexError):

@@ -108,11 +108,11 @@ class Jobs:
         """How the one before ended."""
         return self._last
 
-    def start(self, work: dict[str, Any]) -> None:
+    def start(self, prepare: Callable[[], dict[str, Any]]) -> None:
         """Begin.
 
         Args:
-            work: what `worker` takes.
+            prepare: called once nothing else is under way; gives what `worker` takes.
 
         Raises:
             ConflictError: something is under way already.
@@ -120,8 +120,10 @@ class Jobs:
         with self._lock:
             if self._running is not None:
                 raise ConflictError(f"a job is under way ({self._running.kind}); wait for it or cancel it")
+            work = prepare()
             process = subprocess.Popen(
-                [sys.executable, "-m", "dextr_vos.web.worker"],
+                # -P: what lies in the folder where the server was started is no module of ours
+                [sys.executable, "-P", "-m", "dextr_vos.web.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -42,6 +42,7 @@ class ProcessSegmenter:
                 self._begin()
             # pictures are never changed in place, so the one that was sent last need not be sent again
             image = None if image_rgb is self._sent else image_rgb
+            self._sent = None  # the child has the picture even where no mask comes of it
             parts: list[tuple[FloatArray, int, int]] = self._ask((image, list(objects_xy)))
             self._sent = image_rgb
         return [_whole(part, image_rgb.shape[:2]) for part in parts]
@@ -62,7 +63,7 @@ class ProcessSegmenter:
     def _begin(self) -> tuple[str, float]:
         self._sent = None
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "dextr_vos.web.segmenter_process"],
+            [sys.executable, "-P", "-m", "dextr_vos.web.segmenter_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the server

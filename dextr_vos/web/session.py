@@ -6,7 +6,8 @@ Whoever looks takes values that never change, so that looking never waits for a 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -27,29 +28,19 @@ from dextr_vos.web import edits
 from dextr_vos.web.brush import stroke_mask
 from dextr_vos.web.engine import Engine
 from dextr_vos.web.events import Events
+from dextr_vos.web.move import Move, moved, what_happened
 from dextr_vos.web.pictures import Pictures
 from dextr_vos.web.run_masks import RunMasks
 from dextr_vos.web.saved import SavedDocument
 from dextr_vos.workspace import Workspace
 
 MOST_POINTS = 1000
-_SECONDS_OF_ONE_MOVE = 1.0
 
 T = TypeVar("T")
 
 
 class ReadOnlyError(Exception):
     """The workspace cannot be changed by this server; the text is one sentence."""
-
-
-@dataclass
-class _Move:
-    """The point that was moved last, so that a drag is one change and not one for every place on its way."""
-
-    frame: int
-    number: int
-    point: int
-    at: float
 
 
 class Session:
@@ -79,7 +70,7 @@ class Session:
         self._seen = self._stamp()
         # later than that of any server before it, so that a page that was open then knows it is behind
         self._version = int(time.time() * 1000)
-        self._move: _Move | None = None
+        self._move: Move | None = None
 
     @property
     def version(self) -> int:
@@ -151,9 +142,10 @@ class Session:
                 elif clicked is not None:
                     kept = clicked.model_copy(update={"points": ()})
                     after = edits.with_clicked(after, name, number, kept)
-            label = f"{_what_points(earlier, stamped)} on {entry.name}, frame {name}"
-            move = _moved((index, number), points_xy(earlier).tolist(), array.tolist(), arrived)
-            self._commit(after, label, index, before, (name, number, active_ms), amends=self._goes_on(move))
+            label = f"{what_happened(earlier, stamped)} on {entry.name}, frame {name}"
+            move = moved((index, number), points_xy(earlier).tolist(), array.tolist(), arrived)
+            goes_on = move is not None and move.goes_on(self._move)
+            self._commit(after, label, index, before, (name, number, active_ms), amends=goes_on)
             # from its end on, so that only the person's own pause counts, however long the mask took
             self._move = None if move is None else replace(move, at=time.monotonic())
 
@@ -298,7 +290,7 @@ class Session:
     def _moved_through_history(self, move: Callable[[], object], what: str) -> int | None:
         self._writable()
         with self._editing:
-            change = move()
+            change = self._on_disk(move)
             self._move = None
             if change is None:
                 raise InputError(f"there is nothing to {what}")
@@ -352,8 +344,20 @@ class Session:
             return
         seconds = None if spent is None or spent[2] <= 0 else (spent[0], spent[1], spent[2] / 1000)
         self._move = None
-        self._saved.commit(after, label, index, before=before, seconds=seconds, amends=amends)
+        self._on_disk(
+            lambda: self._saved.commit(after, label, index, before=before, seconds=seconds, amends=amends)
+        )
         self.changed()
+
+    def _on_disk(self, change: Callable[[], T]) -> T:
+        """Make a change; where the disk refuses a part of it, what is there counts from then on."""
+        try:
+            return change()
+        except OSError:
+            with suppress(OSError, InputError):
+                self._saved = SavedDocument(self.workspace, self.pictures)
+            self.changed()
+            raise
 
     def _name(self, index: int) -> str:
         names = self.pictures.names
@@ -371,28 +375,3 @@ class Session:
         except OSError:
             return None
         return told.st_mtime_ns, told.st_size
-
-    def _goes_on(self, move: _Move | None) -> bool:
-        last = self._move
-        if move is None or last is None:
-            return False
-        same = (move.frame, move.number, move.point) == (last.frame, last.number, last.point)
-        return same and move.at - last.at < _SECONDS_OF_ONE_MOVE
-
-
-def _moved(
-    where: tuple[int, int], earlier: list[list[int]], now: list[list[int]], arrived: float
-) -> _Move | None:
-    """The one point of a frame and object that another place was given to, if that is all that happened."""
-    if len(earlier) != len(now):
-        return None
-    other = [place for place, pair in enumerate(zip(earlier, now, strict=True)) if pair[0] != pair[1]]
-    return _Move(*where, other[0], arrived) if len(other) == 1 else None
-
-
-def _what_points(earlier: Sequence[object], now: Sequence[object]) -> str:
-    if len(now) > len(earlier):
-        return "point"
-    if len(now) < len(earlier):
-        return "point taken back" if now else "points taken back"
-    return "point moved"

@@ -170,3 +170,37 @@ def test_a_workspace_without_its_history_is_whole(tiny_clip, tmp_path):
     assert (page.mask(0) == mask).all()
     page.do("/api/frames/0/objects/2/stroke", path=[[2, 2]], radius=1)
     assert ((page.mask(0) == 1) == (mask == 1)).all()
+
+
+def test_names_with_any_sign_leave_the_history_whole(tiny_clip, tmp_path):
+    work = tmp_path / "w"
+    page = open_page(tiny_clip, work)
+    page.do("/api/objects/1", name="left\u2028right\x85end")
+    page.points(0, 1, POINTS)
+    page = open_page(tiny_clip, work)
+    assert page.state()["history"]["undo"].startswith("point")
+    page.do("/api/undo")
+    page.do("/api/undo")
+    assert page.state()["objects"][0]["name"] == "object 1"
+
+
+def test_a_full_disk_takes_nothing_of_what_was_there(tiny_clip, tmp_path, monkeypatch):
+    work = tmp_path / "w"
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    before = tree(work)
+
+    def full(line):
+        with page.desk.session._saved.history.path.open("a") as journal:
+            journal.write("{half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Line, "as_json", full)
+        sentence = page.refused("/api/frames/3/objects/1/points", expected=500, points=OTHER)
+        assert "No space left on device" in sentence
+    assert tree(work) == before
+    page.points(4, 1, OTHER)
+    page = open_page(tiny_clip, work)
+    page.do("/api/undo")
+    assert tree(work) == before

@@ -83,7 +83,7 @@ def test_there_must_be_something_to_propagate(tiny_clip, tmp_path):
 def test_a_child_that_dies_is_told_in_one_sentence():
     ended = []
     jobs = Jobs(lambda job: None, lambda name, folder: None, lambda kind, outcome: ended.append(outcome))
-    jobs.start({"kind": "unknown"})
+    jobs.start(lambda: {"kind": "unknown"})
     while jobs.current is not None:
         time.sleep(0.02)
     assert ended == ["failed"]
@@ -131,3 +131,13 @@ def test_work_that_is_cancelled_leaves_no_half_export(page, tmp_path):
     assert not folder.exists() or not [path for path in folder.iterdir() if path.name.startswith(".")]
     assert decoded(page.get("/api/masks/0").content).any()
     assert read_labels(tmp_path / "w" / "keyframes" / "00000.png").any()
+
+
+def test_a_second_propagate_leaves_the_keyframes_of_the_first_alone(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        page.desk.jobs, "_running", type("Busy", (), {"kind": "propagate", "as_dict": dict})()
+    )
+    snapshot = tmp_path / "w" / "history" / "propagated"
+    assert "under way" in page.refused("/api/propagate", expected=409)
+    assert not snapshot.exists()
+    monkeypatch.setattr(page.desk.jobs, "_running", None)

@@ -1,0 +1,113 @@
+"""The automatic choice of precision leaves masks as float32 has them: IoU of at least 0.995."""
+
+import numpy as np
+import pytest
+import torch
+from golden_weights import set_golden_weights
+
+from dextr_vos import runtime
+from dextr_vos.annotation.click_crop import ClickCrop
+from dextr_vos.annotation.dextr import DextrSegmenter
+from dextr_vos.annotation.engines import make_segmenter
+from dextr_vos.datasets.davis import Davis
+from dextr_vos.evaluation.metrics import region_similarity
+from dextr_vos.geometry import extreme_points
+from dextr_vos.networks.dextr import Dextr, upsample_logits
+from dextr_vos.pictures import read_picture
+from dextr_vos.propagation import tiers
+from dextr_vos.propagation.segment import object_probs
+from dextr_vos.propagation.tiers import OSVOS
+from dextr_vos.speed.stages import Footage, stage_things
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CPU = torch.device("cpu")
+LEAST_IOU = 0.995
+
+
+@pytest.fixture
+def footage():
+    return Footage.rendered((480, 854))
+
+
+def both(monkeypatch, result):
+    """What a function gives in float32, and where bf16 is faster; this machine may not have it."""
+    found = []
+    for faster in (False, True):
+        monkeypatch.setattr(runtime, "computes_faster_in_half", lambda _, faster=faster: faster)
+        found.append(np.asarray(result()))
+    return found
+
+
+def test_lite_dextr_stays_in_float32(monkeypatch, footage):
+    segmenter = make_segmenter("lite", device="cpu")
+    one, other = both(monkeypatch, lambda: segmenter.segment(footage.image_rgb, [footage.points_xy])[0])
+    assert (one == other).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clip", ["blackswan", "bmx-trees", "dog", "libby"])
+def test_lite_follows_alike(monkeypatch, davis_root, clip):
+    davis = Davis(davis_root)
+    first, second = (read_picture(path) for path in davis.frame_paths(clip)[:2])
+    labels = davis.read_annotation(davis.annotation_paths(clip)[0])
+    footage = Footage(first, second, labels, extreme_points(labels == 1))
+    thing = next(one for one in stage_things("lite", footage, CPU) if one.part == "segmenting a frame")
+    one, other = both(monkeypatch, thing.run)
+    assert (one != other).any()
+    assert region_similarity(one[0] > 0.5, other[0] > 0.5) >= LEAST_IOU
+
+
+@pytest.mark.slow
+def test_the_published_dextr_gives_the_same_masks(monkeypatch, footage):
+    network = Dextr(blocks=(1, 1, 2, 1))
+    set_golden_weights(network)
+    crop = ClickCrop(size_px=256)
+    inputs = crop.inputs(footage.image_rgb, footage.points_xy)[None]
+    segmenter = DextrSegmenter(network, CPU, crop, half=True)
+    # random weights know no threshold: their own mean in the place of one, as in tests/golden
+    monkeypatch.setattr(segmenter, "_probs", lambda tensor: _standardised(segmenter, tensor))
+    one, other = both(monkeypatch, lambda: segmenter._forward(inputs)[0])
+    assert (one != other).any()
+    assert_alike(one - 0.5, other - 0.5, 0.02)
+
+
+def assert_alike(one, other, band):
+    """Masks of values above 0 agree, values within `band` of it left out.
+
+    A network with random weights is unsure everywhere, where a trained one is unsure at outlines.
+    """
+    sure = np.abs(one) > band
+    assert sure.mean() > 0.9
+    assert region_similarity((one > 0) & sure, (other > 0) & sure) >= LEAST_IOU
+
+
+def _standardised(segmenter, tensor):
+    with runtime.autocast(CPU, segmenter._half):
+        logits = segmenter.network(tensor).float()
+    return torch.sigmoid((upsample_logits(logits, (256, 256)) - logits.mean()) / logits.std())
+
+
+@pytest.mark.slow
+def test_osvos_gives_the_same_masks(monkeypatch):
+    footage = Footage.rendered((120, 214))
+    network = OSVOS.build(1).eval()
+    set_golden_weights(network)
+
+    def logits():
+        probs = object_probs(network, OSVOS, None, footage.image_rgb, CPU)[0].astype(np.float64)
+        values = np.log(np.clip(probs, 1e-30, 1)) - np.log1p(-np.clip(probs, 0, 1 - 1e-7))
+        return (values - np.median(values)) / values.std()
+
+    one, other = both(monkeypatch, logits)
+    assert (one != other).any()
+    assert_alike(one, other, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("faster", "layout"), [(True, torch.channels_last), (False, torch.contiguous_format)]
+)
+def test_osvos_is_trained_in_the_layout_that_is_quicker(monkeypatch, faster, layout):
+    monkeypatch.setattr(tiers, "computes_faster_in_half", lambda _: faster)
+    assert OSVOS.layout(CPU) == layout
+    assert tiers.LITE.layout(CPU) == torch.channels_last
