@@ -48,8 +48,17 @@ def test_a_folder_of_pictures_is_worked_through(folder, open_screen):
             _row(screen, "a.first").click()
             screen.settle()
             assert np.array_equal(screen.labels(), labels)
+            screen.press("d")
+            assert screen.shown()["frame"] == 0, "what is done is not finished once more"
             screen.press("r")
             assert screen.state()["status"][0] == "open"
+            screen.press("d")
+            screen.until("() => dextrVos.shown().frame === 2")
+            screen.press("Control+z")
+            assert screen.shown()["frame"] == 0
+            assert screen.state()["status"][0] == "open", "the written mask is not this one any more"
+            assert screen.test_id("picture-done").is_visible()
+            screen.press("Control+Shift+z")
         server.kill()
         server = Server("--config", folder / "anno_cfg.yml")
         with open_screen(server.address) as screen:

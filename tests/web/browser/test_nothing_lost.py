@@ -3,6 +3,8 @@
 import numpy as np
 from web.browser.conftest import Server
 
+from dextr_vos.web.guard import leading_to
+
 SHOWS_OFFLINE = "() => !document.querySelector('[data-test=banner-offline]').hidden"
 ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
 
@@ -52,6 +54,74 @@ def test_the_page_comes_back_by_itself(annotating, open_screen):
         screen.until("() => document.querySelector('[data-test=banner-offline]').hidden", 20)
         screen.settle()
         assert (screen.server_mask(10)[50, 200:261] == 1).all()
+
+
+def test_a_fault_of_the_server_while_the_page_comes_back_is_not_the_end(annotating, open_screen):
+    with open_screen(annotating.address) as screen:
+        faults = []
+
+        def fail_once(route):
+            if faults:
+                return route.continue_()
+            faults.append(route.request.url)
+            return route.fulfill(status=500, json={"error": "something went wrong"})
+
+        screen.page.context.set_offline(True)
+        screen.press("b", settle=False)
+        screen.drag((200, 80), (260, 80), settle=False)
+        screen.until(SHOWS_OFFLINE, 20)
+        screen.page.route("**/api/state", fail_once)
+        screen.page.context.set_offline(False)
+        screen.until("() => document.querySelector('[data-test=banner-offline]').hidden", 20)
+        assert faults
+        screen.settle()
+
+
+def test_an_older_state_that_comes_late_is_not_taken(annotating, open_screen):
+    with open_screen(annotating.address) as screen:
+        old = screen.page.context.request.get(f"{annotating.address.split('/?')[0]}/api/state").json()
+        screen.press("n")
+        newer = screen.shown()["version"]
+        assert newer > old["version"]
+        asked = []
+
+        def answer_late(route):
+            asked.append(route.request.url)
+            return route.fulfill(json=old)
+
+        screen.page.route("**/api/state", answer_late)
+        screen.page.route("**/api/objects", lambda route: route.fulfill(status=400, json={"error": "no"}))
+        screen.press("n")  # refused, upon which the page fetches the state
+        assert asked
+        assert screen.shown()["version"] == newer
+        screen.page.unroute_all()
+        screen.press("Control+z")
+
+
+def test_the_file_that_opens_the_browser_leads_to_the_page(annotating, browser, tmp_path):
+    way = tmp_path / "way.html"
+    way.write_text(leading_to(annotating.address), encoding="utf-8")
+    page = browser.new_page()
+    try:
+        page.goto(way.as_uri(), wait_until="commit")
+        page.wait_for_selector("#app[data-ready]", timeout=60_000)
+        assert "token" not in page.url
+    finally:
+        page.close()
+
+
+def test_closing_the_page_while_a_change_is_on_its_way_is_asked_about(annotating, open_screen):
+    with open_screen(annotating.address) as screen:
+        held, asked = [], []
+        screen.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+        screen.page.route("**/stroke", lambda route: held.append(route))
+        screen.press("b", settle=False)
+        screen.drag((200, 80), (260, 80), settle=False)
+        screen.page.close(run_before_unload=True)
+        screen.page.wait_for_timeout(500)
+        assert asked == ["beforeunload"]
+        held[0].continue_()
+        screen.settle()
 
 
 def test_a_second_server_shows_everything_and_changes_nothing(annotating, real_clip, open_screen):
