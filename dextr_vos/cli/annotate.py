@@ -148,6 +148,7 @@ def _make_masks(
 
     opened = open_clip(clip)
     workspace = Workspace(out)
+    workspace.check_clip(opened)  # before anything is written, a lock included
     if clicks is not None:
         annotations = read_clicks(clicks, opened)
     else:
