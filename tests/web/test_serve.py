@@ -8,20 +8,18 @@ import socket
 import subprocess
 import sys
 import time
-import webbrowser
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
 from click.testing import CliRunner
-from tiny_page import OTHER, POINTS, make_desk
+from tiny_page import OTHER, POINTS
 
 from dextr_vos.annotation.document import load_annotations
 from dextr_vos.cli.main import main
 from dextr_vos.errors import InputError
-from dextr_vos.web.serve import listen, serve
+from dextr_vos.web.serve import listen
 
 pytestmark = pytest.mark.slow
 
@@ -170,21 +168,33 @@ def test_ports(tiny_clip, tmp_path):
         assert server.base == f"http://127.0.0.1:{port}"
 
 
-def test_the_browser_is_told_of_the_token_by_a_private_file_that_goes_away(tiny_clip, tmp_path, monkeypatch):
-    told, opened = [], []
+SERVE_AND_BROWSE = """
+import json, os, signal, sys, webbrowser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from tiny_page import make_desk
+from dextr_vos.web.serve import serve
 
-    def browse(url):
-        path = Path(unquote(urlsplit(url).path))
-        modes = [each.stat().st_mode & 0o777 for each in (path, path.parent)]
-        opened.append((url, path, modes, path.read_text(encoding="utf-8")))
-        os.kill(os.getpid(), signal.SIGINT)
+def browse(url):
+    path = Path(unquote(urlsplit(url).path))
+    modes = [each.stat().st_mode & 0o777 for each in (path, path.parent)]
+    print(json.dumps([url, str(path), modes, path.read_text(encoding="utf-8")]), flush=True)
+    os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(webbrowser, "open", browse)
-    serve(make_desk(tiny_clip, tmp_path / "w"), port=0, tell=told.append)
-    [(url, path, modes, text)] = opened
-    token = told[0].split("token=")[1]
+webbrowser.open = browse
+serve(make_desk(Path(sys.argv[1]), Path(sys.argv[2])), port=0, tell=lambda text: print(text, flush=True))
+"""
+
+
+def test_the_browser_is_told_of_the_token_by_a_private_file_that_goes_away(tiny_clip, tmp_path):
+    tests = str(Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-c", SERVE_AND_BROWSE, str(tiny_clip), str(tmp_path / "w")]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    address, opened = ended.stdout.splitlines()
+    url, path, modes, text = json.loads(opened)
     assert url.startswith("file://")
-    assert token not in url
+    assert address.split("token=")[1] not in url
     assert modes == [0o600, 0o700]
-    assert f"url={told[0]}" in text
-    assert not path.parent.exists()
+    assert f"url={address}" in text
+    assert not Path(path).parent.exists()

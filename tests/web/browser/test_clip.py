@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def _export(screen, folder, masks):
         names = sorted(name for name in archive.namelist() if name.endswith(".png"))
         assert len(names) == FRAMES
         for name, mask in zip(names, masks, strict=True):
-            assert np.array_equal(read_labels(archive.extract(name, folder)), mask)
+            assert np.array_equal(read_labels(Path(archive.extract(name, folder))), mask)
 
     import av
 
