@@ -37,7 +37,7 @@ STEP = """async () => {
   }
   return spent;
 }"""
-PAINTED = "() => performance.getEntriesByName('dextr-vos:painted').at(-1).duration"
+PAINTED = "() => performance.getEntriesByName('dextr-vos:painted').at(-1)?.duration ?? null"
 
 
 @contextmanager
@@ -95,7 +95,10 @@ def click_to_mask(page: Any) -> float:
     for x, y in ((0.4, 0.5), (0.6, 0.5), (0.5, 0.3), (0.5, 0.7)):
         place = page.evaluate("([x, y]) => dextrVos.clientOf(x, y)", [int(x * width), int(y * height)])
         page.mouse.move(*place)
+        page.evaluate("() => performance.clearMeasures('dextr-vos:painted')")
         page.mouse.click(*place)
+        while page.evaluate(PAINTED) is None:
+            page.wait_for_timeout(10)
         settle(page)
     return float(page.evaluate(PAINTED))
 
