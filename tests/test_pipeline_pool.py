@@ -72,6 +72,7 @@ def test_clicks_alone_do_not_teach_the_encoder(tiny_clip, out, tmp_path, drawn, 
     annotate(clip, annotations_from({"00000": {1: corners}}, "file"), Squares(), workspace)
     if drawn is not None:
         write_keyframes(workspace.keyframes, drawn)
-    train(tiny_clip, workspace.path, out, parent=parent)
+    recipe = replace(TINY_LITE.recipe, encoder_learns_from="drawn")
+    train(tiny_clip, workspace.path, out, replace(TINY_LITE, recipe=recipe), parent=parent)
     before, after = read_state_dict(parent), encoder_of(out)
     assert any(not torch.equal(tensor, before[key]) for key, tensor in after.items()) == learns

@@ -152,10 +152,9 @@ def _differences(results: Sequence[CellResult], times: TimeModel) -> list[str]:
     chart = interval_chart("Click-made minus drawn, by number of keyframes", rows)
     return [
         "<h2>Click-made against drawn masks</h2>",
-        '<p class="soft">The same clips, the same keyframes, the same network, taught with other masks. By '
-        "its recipe the encoder of the lite network learns of drawn masks only, as the toolkit does it "
-        "(encoder_learns_from=all teaches it of all). Intervals: clips drawn anew with replacement, 10,000 "
-        "times.</p>",
+        '<p class="soft">The same clips, the same keyframes, the same network; only the masks that teach '
+        "it differ, unless a recipe says otherwise (encoder_learns_from). Intervals: clips drawn anew "
+        "with replacement, 10,000 times.</p>",
         f'<div class="pair"><figure>{chart}</figure><div>{style.table(head, lines)}</div></div>',
     ]
 

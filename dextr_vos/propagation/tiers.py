@@ -175,7 +175,6 @@ LITE = Tier(
         scene=_LUCID,
         wear=Wear(),
         again_pool=20,
-        encoder_learns_from="drawn",
     ),
     half=True,
     follows=True,
