@@ -17,4 +17,4 @@ train() { # COMMAND NAME [key=value …]
 
 train train-dextr lite-dextr
 train train-dextr lite-dextr-fine "start=$out/lite-dextr/half.safetensors"
-train train-parent lite-parent "start=$out/lite-dextr-fine/last.safetensors"
+train train-parent lite-parent "start=$out/lite-dextr-fine/half.safetensors"

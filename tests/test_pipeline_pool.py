@@ -57,6 +57,16 @@ def test_with_a_parent_and_a_pool_the_road_is_the_same(tiny_clip, keyframes, out
     assert sorted(path.name for path in (out / "masks").glob("*.png")) == NAMES
 
 
+def annotated(clip, path, drawn=None):
+    """A workspace with a mask of clicks in frame 0, and perhaps a drawn one in another frame."""
+    corners = np.array([(8, 20), (25, 20), (15, 14), (15, 33)])
+    workspace = Workspace(path)
+    annotate(clip, annotations_from({"00000": {1: corners}}, "file"), Squares(), workspace)
+    if drawn is not None:
+        write_keyframes(workspace.keyframes, drawn)
+    return workspace
+
+
 def encoder_of(path):
     state = load_network(path).network.state_dict()
     return {key: tensor for key, tensor in state.items() if key.startswith("encoder.")}
@@ -67,12 +77,48 @@ def test_clicks_alone_do_not_teach_the_encoder(tiny_clip, out, tmp_path, drawn, 
     """Masks of clicks have faults; what the encoder knows of the world stays, unless a mask was drawn."""
     parent, clip = tmp_path / "parent.safetensors", open_clip(tiny_clip)
     save(parent, build_network(TINY_LITE, 1, 3).state_dict(), {})
-    corners = np.array([(8, 20), (25, 20), (15, 14), (15, 33)])
-    workspace = Workspace(tmp_path / "work")
-    annotate(clip, annotations_from({"00000": {1: corners}}, "file"), Squares(), workspace)
-    if drawn is not None:
-        write_keyframes(workspace.keyframes, drawn)
+    workspace = annotated(clip, tmp_path / "work", drawn)
     recipe = replace(TINY_LITE.recipe, encoder_learns_from="drawn")
     train(tiny_clip, workspace.path, out, replace(TINY_LITE, recipe=recipe), parent=parent)
     before, after = read_state_dict(parent), encoder_of(out)
     assert any(not torch.equal(tensor, before[key]) for key, tensor in after.items()) == learns
+
+
+@pytest.mark.parametrize(("drawn", "share"), [(None, 0.25), (3, 0.5)])
+def test_of_what_is_learned_a_share_is_kept(tiny_clip, out, tmp_path, drawn, share):
+    """And of what clicks have taught, another one."""
+    parent, clip = tmp_path / "parent.safetensors", open_clip(tiny_clip)
+    save(parent, build_network(TINY_LITE, 1, 3).state_dict(), {})
+    workspace = annotated(clip, tmp_path / "work", drawn)
+
+    def change(name, **kept):
+        tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, **kept))
+        train(tiny_clip, workspace.path, out / name, tier, parent=parent)
+        before, after = read_state_dict(parent), load_network(out / name).network.state_dict()
+        return {key: after[key] - before[key] for key in before if before[key].is_floating_point()}
+
+    whole = change("whole", kept=1.0, kept_of_clicks=1.0)
+    part = change("part", kept=0.5, kept_of_clicks=0.25)
+    assert any(each.abs().max() > 1e-4 for each in whole.values())
+    assert all(torch.allclose(part[key], share * whole[key], atol=1e-6) for key in whole)
+
+
+def test_where_nothing_is_kept_nothing_is_learned(tiny_clip, out, tmp_path):
+    parent, clip = tmp_path / "parent.safetensors", open_clip(tiny_clip)
+    save(parent, build_network(TINY_LITE, 1, 3).state_dict(), {})
+    tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, kept_of_clicks=0.0))
+    record = train(tiny_clip, annotated(clip, tmp_path / "work").path, out, tier, parent=parent)
+    assert record.training.steps == 0
+    before, after = read_state_dict(parent), load_network(out).network.state_dict()
+    assert all(torch.equal(after[key], before[key]) for key in before)
+    assert sorted(path.name for path in (out / "masks").glob("*.png")) == NAMES
+
+
+def test_without_a_parent_all_that_is_learned_is_kept(tiny_clip, keyframes, out):
+    def learned(name, kept):
+        tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, kept=kept))
+        train(tiny_clip, keyframes, out / name, tier)
+        return load_network(out / name).network.state_dict()
+
+    one, other = learned("one", 1.0), learned("other", 0.1)
+    assert all(torch.equal(tensor, other[key]) for key, tensor in one.items())

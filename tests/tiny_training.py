@@ -97,8 +97,9 @@ class TinyTask:
         if not self.validated:
             return {}
         network.eval()
+        device = next(network.parameters()).device
         samples = [self.samples[position] for position in range(1000, 1010)]
-        masks = network(torch.stack([sample["image"] for sample in samples])) > 0
+        masks = network(torch.stack([sample["image"] for sample in samples]).to(device)).cpu() > 0
         truth = torch.stack([sample["target"] for sample in samples]) > 0
         return {"iou": float((masks & truth).sum() / (masks | truth).sum())}
 

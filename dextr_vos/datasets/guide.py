@@ -21,6 +21,7 @@ class Wear:
         loss: chance of a missing part.
         gain: chance of a part too much, most often of another object.
         blur: largest standard deviation of the softness, as a share of the object's longer side.
+        known: chance that the mask of the known frame has faults, too, those of a mask made by clicks.
     """
 
     absent: float = 0.12
@@ -30,6 +31,7 @@ class Wear:
     loss: float = 0.3
     gain: float = 0.35
     blur: float = 0.03
+    known: float = 0.0
 
 
 def worn_guide(frame: Frame, wear: Wear, rng: np.random.Generator) -> FloatArray:
@@ -63,6 +65,35 @@ def worn_guide(frame: Frame, wear: Wear, rng: np.random.Generator) -> FloatArray
     blur = 0.5 + wear.blur * reach * rng.random() ** 2
     guide: FloatArray = 2 * cv2.GaussianBlur(guess.astype(np.float32), (0, 0), blur) - 1
     return guide
+
+
+def worn_mask(mask: BoolArray, wear: Wear, rng: np.random.Generator) -> BoolArray:
+    """A mask with the faults of one that was made by clicks.
+
+    Holes are filled, or what is thin is lost; the outline is bent, a part may be lost or gained.
+
+    Args:
+        mask: H×W bool, the truth.
+        wear: how far the outline is bent.
+        rng: the only source of chance.
+
+    Returns:
+        H×W bool, never empty where the truth is not.
+    """
+    guess = mask.astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(guess)
+    reach = float(max(width, height, 16))
+    size = 3 + 2 * int(rng.integers(0, 1 + int(0.03 * reach)))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    kind = cv2.MORPH_CLOSE if rng.random() < 0.5 else cv2.MORPH_OPEN
+    guess = cv2.morphologyEx(guess, kind, kernel)
+    pose = Pose.draw(0.0, 0.0, 0.0, wear.bend / 2 * reach, rng)
+    guess = warp(guess, pose, (x + width / 2, y + height / 2), cv2.INTER_NEAREST)
+    if rng.random() < wear.loss:
+        guess[_ellipse(guess.view(np.bool_), reach, rng)] = 0
+    if rng.random() < wear.gain:
+        guess[_ellipse(guess.view(np.bool_), reach, rng)] = 1
+    return guess.view(np.bool_) if guess.any() else mask
 
 
 def _ellipse(mask: BoolArray, reach: float, rng: np.random.Generator) -> BoolArray:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dextr_vos.datasets.guide import Wear, worn_guide
+from dextr_vos.datasets.guide import Wear, worn_guide, worn_mask
 from dextr_vos.datasets.motion import Frame
 
 
@@ -31,9 +31,12 @@ def known_and_target(first: Frame, second: Frame, rng: np.random.Generator) -> t
 def pair_masks(known: Frame, target: Frame, wear: Wear, rng: np.random.Generator) -> dict[str, Tensor]:
     """All of `pair_sample` but the pictures."""
     guide = worn_guide(target, wear, rng)
+    known_mask = known.mask
+    if wear.known and rng.random() < wear.known:
+        known_mask = worn_mask(known_mask, wear, rng)
     return {
         "guide": torch.from_numpy(guide)[None],
         "target": torch.from_numpy(np.ascontiguousarray(target.mask))[None],
         "void": torch.from_numpy(np.ascontiguousarray(target.void))[None],
-        "known_mask": torch.from_numpy(np.ascontiguousarray(known.mask))[None],
+        "known_mask": torch.from_numpy(np.ascontiguousarray(known_mask))[None],
     }

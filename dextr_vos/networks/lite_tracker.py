@@ -200,6 +200,14 @@ def lite_input(images_rgb: npt.NDArray[np.uint8]) -> Tensor:
     Returns:
         N×3×H×W float32 on the CPU, each channel about zero mean and unit deviation.
     """
-    rgb = torch.from_numpy(np.ascontiguousarray(images_rgb.transpose(0, 3, 1, 2))).float()
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (lite_unet.MEAN_RGB, lite_unet.STD_RGB))
+    return normalised(torch.from_numpy(np.ascontiguousarray(images_rgb)))
+
+
+def normalised(images_rgb: Tensor) -> Tensor:
+    """As `lite_input`, for a tensor N×H×W×3 uint8, on whose device the result is."""
+    rgb = images_rgb.permute(0, 3, 1, 2).float().contiguous()
+    mean, std = (
+        torch.tensor(values, device=rgb.device).view(1, 3, 1, 1)
+        for values in (lite_unet.MEAN_RGB, lite_unet.STD_RGB)
+    )
     return (rgb - mean) / std

@@ -14,7 +14,7 @@ from dextr_vos.networks.weights import read_metadata, read_state_dict, save
 # SHA-256 of the files in dextr_vos/weights
 CHECKSUMS = {
     "lite-dextr": "6246ecf91e0527ac32ff0bd4c633f198dc79eebed96699f6e75ebe102b8f6317",
-    "lite-parent": "8cede8f9b38ffee9fb64a7b1e2cc378f5ea7a0a03d42d6892c11abc61cec20c4",
+    "lite-parent": "ec389a27d7b80193502b8bd427686d4562380ae10588a81f082776c97173cebd",
 }
 
 

@@ -87,14 +87,15 @@ class _Following:
         self._longest_side = trained.following.longest_side
         self._objects = len(trained.numbers)
         self._tracker = tracker_of(trained, device)
-        self._memory = Memory(trained.memory.keys.to(device), trained.memory.masks.to(device))
+        memory = Memory(trained.memory.keys.to(device), trained.memory.masks.to(device))
+        self._memories = (memory,) * len(trained.following.zoom.margins)
         self._before: Seen | None = None
 
     def __call__(self, image_rgb: ImageRgb) -> FloatArray:
         size_hw = network_size((image_rgb.shape[0], image_rgb.shape[1]), self._longest_side)
         small = small_frame(image_rgb, size_hw)
         view = self._tracker.view(self._before, small, self._objects)
-        probs = self._tracker.segment(view, [self._memory])
+        probs = self._tracker.segment(view, [self._memories])
         self._before = Seen(small, probs)
         return probs
 

@@ -19,7 +19,7 @@ from dextr_vos.runtime import autocast
 _LEAST_TRAINING = 0.4
 _SMALLER_SIDES = (384, 320, 256)
 _LEAST_SECONDS = 3.0  # of training; less than that changes nothing
-_MEMORIES = 4  # that a frame is matched with, more or less
+_MEMORIES = 7  # that a frame is matched with, more or less
 _SLACK = 1.1  # reading frames, writing masks
 
 

@@ -4,13 +4,13 @@ import io
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import atomic_path
@@ -119,6 +119,20 @@ def finetune(
             saved = time.monotonic()
     state.stop = state.stop or ("step limit" if recipe.seconds is None else "time limit")
     return state
+
+
+@torch.no_grad()
+def keep(network: nn.Module, before: Mapping[str, Tensor], share: float) -> None:
+    """Take back what was learned but for a share of it, see `Recipe.kept`.
+
+    Args:
+        network: changed in place.
+        before: its state when training began.
+        share: in [0, 1]; 1 leaves the network as it is.
+    """
+    for key, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(before[key].to(tensor).lerp(tensor, share))
 
 
 def _decide(state: TrainingState, recipe: Recipe) -> None:

@@ -9,12 +9,11 @@ import numpy as np
 
 from dextr_vos.frames import Clip
 from dextr_vos.geometry import FloatArray
-from dextr_vos.networks.lite_tracker import Memory
 from dextr_vos.pictures import ImageRgb
 from dextr_vos.propagation.following import Following
 from dextr_vos.propagation.soft_masks import SoftMasks
 from dextr_vos.propagation.spans import Span
-from dextr_vos.propagation.tracker import Seen, Tracker, View, small_frame
+from dextr_vos.propagation.tracker import Memories, Seen, Tracker, View, small_frame
 
 _FRAMES_AT_ONCE = 32
 
@@ -128,11 +127,11 @@ class Follower:
     def _view(self, before: Seen, image: ImageRgb) -> View:
         return self._tracker.view(before, image, self._count)
 
-    def _remember_keyframe(self, index: int) -> Memory:
+    def _remember_keyframe(self, index: int) -> Memories:
         seen = self._keyframe(index)
         return self._tracker.remember(self._tracker.known_view(seen), seen.probs)
 
-    def _near(self, span: Span) -> Sequence[Memory]:
+    def _near(self, span: Span) -> Sequence[Memories]:
         """What is remembered in a span: the keyframes nearest to it."""
         middle = (span.first + span.last) / 2
         nearest = sorted(self._keyframes, key=lambda index: abs(index - middle))
@@ -157,7 +156,7 @@ class _Pass:
 
     def __init__(self, start: Seen) -> None:
         self.seen = start
-        self.recent: list[Memory] = []
+        self.recent: list[Memories] = []
         self.steps = 0
 
 

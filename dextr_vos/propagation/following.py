@@ -28,5 +28,5 @@ class Following:
     recent: Annotated[int, Field(ge=0)] = 3
     every: Annotated[int, Field(ge=1)] = 2
     both_ways: bool = True
-    zoom: Zoom = field(default_factory=lambda: Zoom(margin=2.0))
+    zoom: Zoom = field(default_factory=Zoom)
     islands: Annotated[float, Field(ge=0, le=1)] = 0.2

@@ -51,6 +51,13 @@ class Plan:
         return self.parent is None or teachers == "all" or (teachers == "drawn" and not self.clicked)
 
     @property
+    def kept(self) -> float:
+        """The share of what is learned that is kept, see `Recipe.kept`."""
+        if self.parent is None:
+            return 1.0
+        return self.recipe.kept_of_clicks if self.clicked else self.recipe.kept
+
+    @property
     def numbers(self) -> list[int]:
         """Object numbers, one a score channel."""
         return object_numbers(self.keyframes)
@@ -62,6 +69,7 @@ class Plan:
             "frames": _pixel_digest(self.clip, self.keyframes),
             "basis": self.basis(),
             "encoder learns": self.encoder_learns,
+            "kept": self.kept,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -14,7 +14,7 @@ from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.propagation.estimate import Estimate, seconds_a_frame, seconds_a_step, within_budget
 from dextr_vos.propagation.fill import MaskFiller, OnFrame, frames_to_segment
-from dextr_vos.propagation.finetune import Checkpoint, OnStep, finetune
+from dextr_vos.propagation.finetune import Checkpoint, OnStep, finetune, keep
 from dextr_vos.propagation.keyframes import digests
 from dextr_vos.propagation.lessons import Lessons, lessons_of
 from dextr_vos.propagation.plan import Plan
@@ -121,6 +121,9 @@ def _train(
         network, recipe = load_network(run.network).network, plan.recipe.again()
         if isinstance(network, LiteTracker):
             network.freeze_norm()
+    if plan.kept == 0:
+        recipe = recipe.limited_to(0)
+    before = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
     started = time.monotonic()
     lessons = _lessons(plan, recipe)
     lessons.begin(network.to(device).to(memory_format=plan.tier.layout(device)), device, stop_asked)
@@ -142,6 +145,7 @@ def _train(
         on_step=on_step,
         stop_asked=stop_asked,
     )
+    keep(network, before, plan.kept)
     trained = replace(plan, recipe=recipe)
     record = plan.record(recipe, state, keyframe_iou(trained, network.eval(), device), went_on_from)
     save_network(attempt.network, network, record, remembered(trained, network, device))

@@ -25,7 +25,8 @@ def remembered(plan: Plan, network: nn.Module, device: torch.device) -> Memory |
     every = -(-len(plan.keyframes) // plan.recipe.following.memories)
     tracker = _tracker(plan, network, device)
     seen = [seen_small(plan, keyframe) for keyframe in plan.keyframes[::every]]
-    memory = join_memories([tracker.remember(tracker.known_view(one), one.probs) for one in seen])
+    memories = [tracker.remember(tracker.known_view(one), one.probs) for one in seen]
+    memory = join_memories([look for looks in memories for look in looks])
     return Memory(memory.keys.cpu(), memory.masks.cpu())
 
 

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ class Recipe:
         again_pool: the pool after a correction.
         encoder_learns_from: which keyframes teach the encoder of a network that follows: "all", "none", or
             "drawn", all unless each mask is made of clicks alone, whose faults would be learned, too.
+        kept: share of what was learned that is kept: the weights end that far from those they began with to
+            those that were learned, which holds against learning one frame by heart (Wortsman et al.,
+            "Robust Fine-Tuning of Zero-Shot Models", CVPR 2022). Without a parent all is kept.
+        kept_of_clicks: in place of `kept` where every mask is made of clicks alone.
     """
 
     longest_side: Annotated[int, Field(ge=32)] | None
@@ -82,6 +87,8 @@ class Recipe:
     pool: NotNegative = 0
     again_pool: NotNegative = 0
     encoder_learns_from: Literal["all", "drawn", "none"] = "all"
+    kept: Share = 1.0
+    kept_of_clicks: Share = 1.0
 
     def limited_to(self, max_steps: int) -> "Recipe":
         """The recipe with another step limit; a cool-down longer than half of it is shortened."""
@@ -165,8 +172,8 @@ LITE = Tier(
         longest_side=480,
         batch=2,
         passes=1,
-        max_steps=60,
-        again_steps=20,
+        max_steps=20,
+        again_steps=16,
         window=20,
         tolerance=0.02,
         cooldown=20,
@@ -175,6 +182,8 @@ LITE = Tier(
         scene=_LUCID,
         wear=Wear(),
         again_pool=20,
+        kept=0.5,
+        kept_of_clicks=0.2,
     ),
     half=True,
     follows=True,

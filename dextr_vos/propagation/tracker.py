@@ -12,7 +12,7 @@ from dextr_vos.geometry import FloatArray
 from dextr_vos.networks.lite_tracker import Features, LiteTracker, Memory, join_memories, lite_input
 from dextr_vos.pictures import ImageRgb
 from dextr_vos.propagation.flow import Flow
-from dextr_vos.propagation.window import Window, Zoom, input_pixels, window_around
+from dextr_vos.propagation.window import Window, Zoom, input_pixels, windows_around
 from dextr_vos.runtime import autocast
 
 _LOST = 1e-4  # share of the frame; of an object with less than that nothing is known
@@ -32,20 +32,34 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class View:
-    """What the network sees of a frame.
+class Look:
+    """What the network sees of one window.
 
     Attributes:
-        window: which part.
+        window: which part of the frame.
         features: of that part.
         guides: 1×K×h×w, see `LiteTracker.decode`.
-        size_hw: of the whole frame.
     """
 
     window: Window
     features: Features
     guides: Tensor
+
+
+@dataclass(frozen=True)
+class View:
+    """What the network sees of a frame: the object and its surroundings, narrow and wide.
+
+    Attributes:
+        looks: one a margin, see `Zoom`.
+        size_hw: of the whole frame.
+    """
+
+    looks: tuple[Look, ...]
     size_hw: tuple[int, int]
+
+
+Memories = tuple[Memory, ...]  # of one frame, for each of its looks
 
 
 class Tracker:
@@ -91,30 +105,44 @@ class Tracker:
         return self._view(seen.probs, seen.image_rgb, seen.probs)
 
     @torch.inference_mode()
-    def remember(self, view: View, probs: FloatArray) -> Memory:
+    def remember(self, view: View, probs: FloatArray) -> Memories:
         """A view as memory, given the masks K×H×W of its frame."""
-        return view.features.remember(self._tensor(view.window.cut(probs)))
+        return tuple(look.features.remember(self._tensor(look.window.cut(probs))) for look in view.looks)
 
     @torch.inference_mode()
-    def segment(self, view: View, memories: Sequence[Memory]) -> FloatArray:
-        """Soft masks of a frame, K×H×W float32 in [0, 1]; 0 outside the view's window.
+    def segment(self, view: View, memories: Sequence[Memories]) -> FloatArray:
+        """Soft masks of a frame, K×H×W float32 in [0, 1]: the mean of the looks', each 0 outside its window.
 
         Args:
             view: see `view`.
             memories: frames whose masks are known, at least one.
         """
+        masks = [
+            self._looked(look, join_memories(of_look), view.size_hw)
+            for look, of_look in zip(view.looks, zip(*memories, strict=True), strict=True)
+        ]
+        mean: FloatArray = np.mean(masks, axis=0, dtype=np.float32)
+        return mean
+
+    def _looked(self, look: Look, memory: Memory, size_hw: tuple[int, int]) -> FloatArray:
         with autocast(self._device, self._half):
-            logits = self._network.decode(view.features, join_memories(memories), view.guides)[-1].float()
-        return view.window.paste(_one_a_pixel(logits[0]).cpu().numpy(), view.size_hw)
+            logits = self._network.decode(look.features, memory, look.guides)[-1].float()
+        return look.window.paste(_one_a_pixel(logits[0]).cpu().numpy(), size_hw)
 
     @torch.inference_mode()
     def _view(self, probs: FloatArray, image_rgb: ImageRgb, look_at: FloatArray) -> View:
-        window = window_around(look_at, self._zoom, self._pixels)
+        looks: list[Look] = []
+        for window in windows_around(look_at, self._zoom, self._pixels):
+            # windows of a large object, or of a lost one, are the same: the whole frame
+            same = next((look for look in looks if look.window == window), None)
+            looks.append(same or self._look(window, probs, image_rgb))
+        return View(tuple(looks), (image_rgb.shape[0], image_rgb.shape[1]))
+
+    def _look(self, window: Window, probs: FloatArray, image_rgb: ImageRgb) -> Look:
         frames = lite_input(window.cut_image(image_rgb)[None]).to(self._device)
         with autocast(self._device, self._half):
             features = self._network.encode(frames.contiguous(memory_format=torch.channels_last))
-        guides = 2 * self._tensor(window.cut(probs)) - 1
-        return View(window, features, guides, (image_rgb.shape[0], image_rgb.shape[1]))
+        return Look(window, features, 2 * self._tensor(window.cut(probs)) - 1)
 
     def _tensor(self, probs: FloatArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(probs))[None].to(self._device)

@@ -17,15 +17,15 @@ _SHORTEST = 32  # pixels a side, for the network
 
 @dataclass(frozen=True)
 class Zoom:
-    """How a window is cut out.
+    """How windows are cut out.
 
     Attributes:
-        margin: sides of the window as a multiple of those of the objects' box.
+        margins: a window each, its sides as a multiple of those of the objects' box.
         least: shortest side, as a share of the frame's.
         enlarge: largest factor by which pixels of the frame are enlarged.
     """
 
-    margin: Annotated[float, Field(ge=1)] = 1.8
+    margins: Annotated[tuple[Annotated[float, Field(ge=1)], ...], Field(min_length=1)] = (1.6, 2.6)
     least: Annotated[float, Field(gt=0, le=1)] = 0.25
     enlarge: Annotated[float, Field(gt=0)] = 1.2
 
@@ -71,21 +71,25 @@ class Window:
         )
 
 
-def window_around(probs: FloatArray, zoom: Zoom, pixels: int) -> Window:
-    """The window around all objects; the whole frame where none is to be seen.
+def windows_around(probs: FloatArray, zoom: Zoom, pixels: int) -> list[Window]:
+    """The windows around all objects, one a margin; the whole frame where none is to be seen.
 
     Args:
         probs: K×H×W soft masks.
         zoom: how it is cut out.
         pixels: of the network's input, about.
     """
+    return [_window(probs, margin, zoom, pixels) for margin in zoom.margins]
+
+
+def _window(probs: FloatArray, margin: float, zoom: Zoom, pixels: int) -> Window:
     height, width = probs.shape[1:]
     rows, columns = (np.flatnonzero((probs > 0.5).any(axis)) for axis in ((0, 2), (0, 1)))
     if np.count_nonzero(probs > 0.5) < _LEAST_PIXELS:
         box_h, box_w, middle = float(height), float(width), (height / 2, width / 2)
     else:
-        box_h = max(zoom.margin * (rows[-1] + 1 - rows[0]), zoom.least * height)
-        box_w = max(zoom.margin * (columns[-1] + 1 - columns[0]), zoom.least * width)
+        box_h = max(margin * (rows[-1] + 1 - rows[0]), zoom.least * height)
+        box_w = max(margin * (columns[-1] + 1 - columns[0]), zoom.least * width)
         box_w = max(box_w, _STEEPEST * box_h)
         box_h = max(box_h, box_w / _FLATTEST)
         middle = (rows[0] + rows[-1] + 1) / 2, (columns[0] + columns[-1] + 1) / 2

@@ -11,7 +11,7 @@ from dextr_vos.datasets.guide import Wear
 from dextr_vos.datasets.objects import JoinedObjects
 from dextr_vos.datasets.scene import Scene
 from dextr_vos.evaluation.metrics import region_similarity
-from dextr_vos.networks.lite_tracker import lite_input
+from dextr_vos.networks.lite_tracker import normalised
 from dextr_vos.networks.losses import plain_bce, soft_iou_loss
 from dextr_vos.propagation.tiers import LITE, build_network
 from dextr_vos.training.loop import Batch
@@ -78,8 +78,7 @@ class TrackerTask:
 
 def _inputs(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What `LiteTracker.forward` takes."""
-    device = batch["image"].device
-    frames, known = (lite_input(batch[key].cpu().numpy()).to(device) for key in ("image", "known"))
+    frames, known = (normalised(batch[key]) for key in ("image", "known"))
     return frames, batch["guide"], known, batch["known_mask"].float()
 
 

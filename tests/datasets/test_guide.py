@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dextr_vos.datasets.guide import Wear, worn_guide
+from dextr_vos.datasets.guide import Wear, worn_guide, worn_mask
 from dextr_vos.datasets.motion import Frame
 
 NONE = Wear(absent=0.0, astray=0.0, shift=0.0, bend=0.0, loss=0.0, gain=0.0, blur=0.0)
@@ -113,3 +113,24 @@ def test_a_target_that_is_gone_has_a_guide_that_denies_it_or_mistakes_something_
     mistaken = [guide > 0 for guide in guides(replace(NONE, gain=1.0), made)]
     assert np.mean([guess.any() for guess in mistaken]) > 0.7
     assert np.mean([bool(guess[made.others].any()) for guess in mistaken]) > 0.5
+
+
+def test_a_worn_mask_is_near_the_truth_and_never_empty():
+    mask = frame().mask
+    worn = [worn_mask(mask, Wear(), np.random.default_rng(seed)) for seed in range(40)]
+    overlaps = [overlap(each, mask) for each in worn]
+    assert min(overlaps) > 0.4
+    assert 0.75 < np.mean(overlaps) < 0.99
+    assert len({each.tobytes() for each in worn}) > 30
+    dot = np.zeros(SIZE_HW, bool)
+    dot[30, 40] = True
+    assert all(worn_mask(dot, Wear(), np.random.default_rng(seed)).any() for seed in range(40))
+
+
+def test_a_worn_mask_fills_holes_or_loses_what_is_thin():
+    ring = disk(45, 30, 20) & ~disk(45, 30, 2)
+    ring[30, 65:85] = True
+    calm = replace(NONE, known=1.0)
+    worn = [worn_mask(ring, calm, np.random.default_rng(seed)) for seed in range(40)]
+    assert 5 < sum(each[30, 45] for each in worn) < 35
+    assert 5 < sum(not each[30, 78] for each in worn) < 35

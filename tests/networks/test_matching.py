@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dextr_vos.networks.matching import CUES, read_memory
+from dextr_vos.networks.matching import CUES, _cues_of_frames, _cues_of_object, read_memory
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -45,6 +45,21 @@ def test_the_cues_are_those_of_a_search_through_all_pixels(objects):
                     off = [cosine for cosine, s in zip(cosines, shares, strict=True) if s < 0.5]
                     expected = [2 * share - 1, max(on, default=-1.0), max(off, default=-1.0)]
                     assert cues[n, k, :, y, x].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_all_frames_at_once_give_what_one_after_the_other_gives(monkeypatch):
+    monkeypatch.setattr("dextr_vos.networks.matching._COSINES_AT_ONCE", 50)
+    keys, memory_keys, masks = made_up(2, frames=3, size_hw=(4, 5), pixels=11)
+    masks[1, 0] = 1  # a memory that shows nothing but the object
+    rows = keys.flatten(2).transpose(1, 2).requires_grad_()
+    for mask in masks.unbind(1):
+        at_once = _cues_of_frames(rows, memory_keys, mask, SHARP)
+        one_by_one = torch.stack(
+            [_cues_of_object(rows[n], memory_keys[n], mask[n], SHARP) for n in range(len(mask))]
+        )
+        assert torch.allclose(at_once, one_by_one)
+        grads = [torch.autograd.grad(cues.square().sum(), rows)[0] for cues in (at_once, one_by_one)]
+        assert torch.allclose(*grads)
 
 
 def test_pixels_find_the_object_they_look_like():

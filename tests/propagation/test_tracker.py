@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
 @pytest.fixture
 def tracker():
     # a window as large as the frame, so that everything is in it
-    return Tracker(build_network(TINY_LITE, 1, 0).eval(), CPU, False, Zoom(margin=9, enlarge=1.0), 480)
+    return Tracker(build_network(TINY_LITE, 1, 0).eval(), CPU, False, Zoom(margins=(9,), enlarge=1.0), 480)
 
 
 def remember(tracker, seen):
@@ -23,7 +23,7 @@ def remember(tracker, seen):
 
 
 def follow(tracker, before, image_rgb, memories):
-    objects = memories[0].masks.shape[1]
+    objects = memories[0][0].masks.shape[1]
     return tracker.segment(tracker.view(before, image_rgb, objects), memories)
 
 
@@ -82,8 +82,8 @@ def test_all_that_is_remembered_can_be_read(tracker):
     memories = [remember(tracker, keyframe(index)) for index in (0, 3, 5)]
     follow(tracker, keyframe(0), tiny_frame(1), memories)
     (joined,) = given
-    assert torch.equal(joined.keys, torch.cat([each.keys for each in memories], dim=2))
-    assert torch.equal(joined.masks, torch.cat([each.masks for each in memories], dim=2))
+    assert torch.equal(joined.keys, torch.cat([each.keys for (each,) in memories], dim=2))
+    assert torch.equal(joined.masks, torch.cat([each.masks for (each,) in memories], dim=2))
 
 
 @pytest.mark.parametrize("level", [-80.0, 80.0, 0.0])
@@ -101,38 +101,60 @@ def test_extreme_scores_stay_numbers(tracker, level, objects):
 
 
 def test_outside_its_window_there_is_nothing():
-    zoom = Zoom(margin=1.5, least=0.1)
+    zoom = Zoom(margins=(1.5,), least=0.1)
     tracker = Tracker(build_network(TINY_LITE, 1, 0).eval(), CPU, False, zoom, 480)
     tracker._network.decode = lambda features, memory, guide: [torch.full_like(guide, 9.0)]
     view = tracker.view(keyframe(0), tiny_frame(1), 1)
     (probs,) = tracker.segment(view, [remember(tracker, keyframe(0))])
     inside = np.zeros((48, 64), bool)
-    inside[view.window.rows, view.window.columns] = True
+    (look,) = view.looks
+    inside[look.window.rows, look.window.columns] = True
     assert 0.1 < inside.mean() < 0.9
     assert probs[inside].min() > 0.99
     assert not probs[~inside].any()
 
 
+def test_a_narrow_and_a_wide_look_are_averaged():
+    def answer(*margins):
+        zoom = Zoom(margins=margins, least=0.1)
+        tracker = Tracker(build_network(TINY_LITE, 1, 0).eval(), CPU, False, zoom, 480)
+        return follow(tracker, keyframe(0), tiny_frame(1), [remember(tracker, keyframe(0))])
+
+    both = answer(1.2, 3.0)
+    assert np.allclose(both, (answer(1.2) + answer(3.0)) / 2, atol=1e-6)
+    assert not np.allclose(both, answer(3.0), atol=1e-3)
+
+
+def test_windows_that_are_the_same_are_looked_at_once(tracker):
+    several = Tracker(tracker._network, CPU, False, Zoom(margins=(8, 9), enlarge=1.0), 480)
+    narrow, wide = several.view(keyframe(0), tiny_frame(1), 1).looks
+    assert narrow is wide
+    assert np.allclose(
+        follow(several, keyframe(0), tiny_frame(1), [remember(several, keyframe(0))]),
+        follow(tracker, keyframe(0), tiny_frame(1), [remember(tracker, keyframe(0))]),
+    )
+
+
 def test_nothing_is_known_of_what_was_not_there_before(tracker):
     """Minus one would say that it is surely not there, and it could hardly come back."""
     gone = Seen(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
-    guides = tracker.view(gone, tiny_frame(1), 2).guides[0]
+    guides = tracker.view(gone, tiny_frame(1), 2).looks[0].guides[0]
     assert (guides[1] == 0).all()
     assert guides[0].min() < -0.9
-    assert (tracker.view(None, tiny_frame(1), 2).guides == 0).all()
+    assert (tracker.view(None, tiny_frame(1), 2).looks[0].guides == 0).all()
 
 
 # BUG, reported: the window is around the other object, and outside it nothing is ever found
 def test_an_object_that_is_gone_may_come_back_far_from_the_others():
-    tracker = Tracker(build_network(TINY_LITE, 1, 0).eval(), CPU, False, Zoom(margin=1.5, least=0.1), 480)
+    tracker = Tracker(build_network(TINY_LITE, 1, 0).eval(), CPU, False, Zoom(margins=(1.5,), least=0.1), 480)
     gone = Seen(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
-    window = tracker.view(gone, tiny_frame(1), 2).window
+    window = tracker.view(gone, tiny_frame(1), 2).looks[0].window
     assert (window.rows, window.columns) == (slice(0, 48), slice(0, 64))
 
 
 def test_no_gradients_are_kept(tracker):
-    memory = remember(tracker, keyframe(0))
-    follow(tracker, keyframe(0), tiny_frame(1), [memory])
+    (memory,) = remember(tracker, keyframe(0))
+    follow(tracker, keyframe(0), tiny_frame(1), [(memory,)])
     assert not memory.keys.requires_grad
     assert all(parameter.grad is None for parameter in tracker._network.parameters())
 

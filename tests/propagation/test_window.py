@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dextr_vos.propagation.window import Window, Zoom, input_pixels, window_around
+from dextr_vos.propagation.window import Window, Zoom, input_pixels, windows_around
 
 SIZE_HW = (120, 200)
 PIXELS = 60 * 100
@@ -37,8 +37,8 @@ def test_a_window_holds_all_objects_and_lies_in_the_frame(data):
         height, width = data.draw(st.integers(5, 119 - top)), data.draw(st.integers(5, 199 - left))
         boxes.append((top, left, top + height, left + width))
     probs = probs_with(*boxes)
-    zoom = Zoom(margin=data.draw(st.sampled_from([1.0, 1.8, 4.0])))
-    window = window_around(probs, zoom, PIXELS)
+    zoom = Zoom(margins=(data.draw(st.sampled_from([1.0, 1.8, 4.0])),))
+    (window,) = windows_around(probs, zoom, PIXELS)
     assert 0 <= window.rows.start < window.rows.stop <= SIZE_HW[0]
     assert 0 <= window.columns.start < window.columns.stop <= SIZE_HW[1]
     assert not ((probs > 0.5).any(0) & ~inside(window)).any()
@@ -47,7 +47,7 @@ def test_a_window_holds_all_objects_and_lies_in_the_frame(data):
 
 def test_a_larger_margin_shows_more_around_the_object():
     probs = probs_with((50, 90, 70, 110))
-    windows = [window_around(probs, Zoom(margin=margin, least=0.05), PIXELS) for margin in (1.2, 2.0, 3.0)]
+    windows = windows_around(probs, Zoom(margins=(1.2, 2.0, 3.0), least=0.05), PIXELS)
     heights = [sides(window)[0] for window in windows]
     assert heights == sorted(heights)
     assert heights[0] == pytest.approx(24, abs=2)
@@ -55,7 +55,7 @@ def test_a_larger_margin_shows_more_around_the_object():
 
 
 def test_a_small_object_still_has_surroundings():
-    window = window_around(probs_with((58, 98, 63, 103)), Zoom(margin=1.5, least=0.5), PIXELS)
+    (window,) = windows_around(probs_with((58, 98, 63, 103)), Zoom(margins=(1.5,), least=0.5), PIXELS)
     height, width = sides(window)
     assert height >= 59
     assert width >= 99
@@ -71,18 +71,19 @@ def test_a_small_object_still_has_surroundings():
     ],
 )
 def test_where_nothing_is_to_be_seen_the_window_is_the_whole_frame(probs):
-    assert inside(window_around(probs, Zoom(), PIXELS)).all()
+    assert all(inside(window).all() for window in windows_around(probs, Zoom(), PIXELS))
 
 
 def test_windows_are_never_very_steep_or_very_flat():
     for box in ((10, 100, 110, 104), (60, 5, 64, 195)):
-        height, width = sides(window_around(probs_with(box), Zoom(margin=1.0, least=0.01), PIXELS))
+        (window,) = windows_around(probs_with(box), Zoom(margins=(1.0,), least=0.01), PIXELS)
+        height, width = sides(window)
         assert 0.75 < width / height < 2.1
 
 
 @pytest.mark.parametrize("box", [(50, 90, 70, 110), (5, 5, 115, 195), (40, 60, 80, 140)])
 def test_the_network_sees_about_as_many_pixels_whatever_the_window(box):
-    window = window_around(probs_with(box), Zoom(enlarge=100.0, least=0.01), PIXELS)
+    (window,) = windows_around(probs_with(box), Zoom(margins=(1.8,), enlarge=100.0, least=0.01), PIXELS)
     assert window.size_hw[0] * window.size_hw[1] == pytest.approx(PIXELS, rel=0.1)
     assert window.size_hw[0] / window.size_hw[1] == pytest.approx(
         sides(window)[0] / sides(window)[1], rel=0.1
@@ -90,7 +91,9 @@ def test_the_network_sees_about_as_many_pixels_whatever_the_window(box):
 
 
 def test_pixels_are_enlarged_no_more_than_allowed():
-    window = window_around(probs_with((50, 80, 80, 120)), Zoom(enlarge=1.2, least=0.01), 10**6)
+    (window,) = windows_around(
+        probs_with((50, 80, 80, 120)), Zoom(margins=(1.8,), enlarge=1.2, least=0.01), 10**6
+    )
     assert window.size_hw[0] == pytest.approx(1.2 * sides(window)[0], abs=1)
 
 
