@@ -1,6 +1,7 @@
 """The machine a run takes place on: device and seeds."""
 
 import random
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -66,6 +67,11 @@ def autocast(device: torch.device, wanted: bool = True) -> torch.autocast:
     return torch.autocast(
         device.type, dtype=torch.bfloat16, enabled=wanted and computes_faster_in_half(device)
     )
+
+
+def true_float32() -> AbstractContextManager[None]:
+    """A block in which a GPU does not round what goes into convolutions (TF32); a CPU never does."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def seed_everything(seed: int, deterministic: bool = False) -> None:

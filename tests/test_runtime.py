@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dextr_vos.errors import InputError
-from dextr_vos.runtime import pick_device, seed_everything
+from dextr_vos.runtime import pick_device, seed_everything, true_float32
 
 
 @pytest.fixture
@@ -83,3 +83,10 @@ def test_deterministic_holds_cudnn(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_seed_out_of_range_is_refused(seed: int) -> None:
     with pytest.raises(InputError, match="from 0 to 4294967295"):
         seed_everything(seed)
+
+
+def test_true_float32_holds_for_its_block_alone():
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled
+    with true_float32():
+        assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled) == (False, True)
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled) == before

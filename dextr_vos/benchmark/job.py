@@ -4,7 +4,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from dextr_vos.propagation.confidence import read_confidence
 from dextr_vos.propagation.run import RunFolder
 from dextr_vos.propagation.suggest import suggest
 from dextr_vos.record import RunRecord
-from dextr_vos.runtime import computes_faster_in_half, pick_device
+from dextr_vos.runtime import computes_faster_in_half, pick_device, true_float32
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,9 @@ def run_job(job: Job, device: str = "auto", stop_asked: StopAsked = never) -> Ce
     with FileLock(folder.lock), _one_at_a_time, _threads(job.settings.threads):
         result = folder.read()
         if result is None:
-            result = _CellRun(job, pick_device(device), stop_asked).run()
+            exact = job.settings.precision == "float32"
+            with true_float32() if exact else nullcontext():
+                result = _CellRun(job, pick_device(device), stop_asked).run()
             folder.write(result)
         folder.failure.unlink(missing_ok=True)
         folder.state.unlink(missing_ok=True)

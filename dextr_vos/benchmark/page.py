@@ -153,8 +153,9 @@ def _differences(results: Sequence[CellResult], times: TimeModel) -> list[str]:
     return [
         "<h2>Click-made against drawn masks</h2>",
         '<p class="soft">The same clips, the same keyframes, the same network; only the masks that teach '
-        "it differ, unless a recipe says otherwise (encoder_learns_from). Intervals: clips drawn anew "
-        "with replacement, 10,000 times.</p>",
+        "it differ, and how much of what they teach is kept: less of masks of clicks, whose faults would "
+        "be learned, too (kept_of_clicks of the recipe). Intervals: clips drawn anew with replacement, "
+        "10,000 times.</p>",
         f'<div class="pair"><figure>{chart}</figure><div>{style.table(head, lines)}</div></div>',
     ]
 

@@ -4,7 +4,7 @@ Plainly means true float32: left alone, PyTorch rounds what goes into convolutio
 """
 
 import copy
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from dextr_vos.annotation.click_crop import ClickCrop
 from dextr_vos.evaluation.metrics import region_similarity
 from dextr_vos.propagation.samples import Sample
 from dextr_vos.propagation.tiers import OSVOS
-from dextr_vos.runtime import autocast
+from dextr_vos.runtime import autocast, true_float32
 from dextr_vos.speed.stages import Footage, osvos_network, precision_of, random_dextr
 from dextr_vos.speed.timing import OnRun, Thing, timed
 
@@ -104,7 +104,7 @@ def _dextr(footage: Footage, device: torch.device, batch: int) -> _Pair:
 
     @torch.inference_mode()
     def plainly() -> None:
-        with _true_float32():
+        with true_float32():
             plain_logits[:] = [plain(contiguous)]
 
     name = f"ResNet-101 DEXTR, {batch} {'object' if batch == 1 else 'objects'}"
@@ -128,7 +128,7 @@ def _osvos(footage: Footage, device: torch.device) -> _Pair:
 
     def one_pass(which: nn.Module, half: bool) -> None:
         which.zero_grad(set_to_none=True)
-        with nullcontext() if half else _true_float32():
+        with nullcontext() if half else true_float32():
             with autocast(device, half):
                 scores = lessons.scores(which, batch, device)
             lessons.loss(scores, batch).backward()  # type: ignore[no-untyped-call]
@@ -140,12 +140,6 @@ def _osvos(footage: Footage, device: torch.device) -> _Pair:
         Thing("against plain", name, "fp32", lambda: one_pass(plain, False)),
     )
     return _Pair(things, logits[True], logits[False])
-
-
-def _true_float32() -> AbstractContextManager[None]:
-    """A block in which cuDNN rounds nothing to TF32; on a CPU it changes nothing."""
-    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-    return flags
 
 
 def _iou(ours: Tensor, plain: Tensor) -> float:

@@ -1,0 +1,119 @@
+"""How long the whole road takes on the page: python scripts/measure_road.py CLIP MASKS.
+
+CLIP is a folder of frames, MASKS one with a true mask for each, as DAVIS has them: they say where the
+object ends, and how good the masks are. As a person would, it clicks the object in the first, middle and
+last frame, a click every 1.8 s; propagates; clicks it in the frame that the page suggests; propagates
+again; exports masks and video. Prints the seconds of each and the mean J. Needs playwright and Chromium,
+as scripts/test.sh installs them.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure_page import opened, server, settle
+from playwright.sync_api import sync_playwright
+
+from dextr_vos.evaluation.metrics import region_similarity
+from dextr_vos.geometry import extreme_points
+from dextr_vos.masks import read_labels
+
+BETWEEN_CLICKS_S = 1.8
+STATE = "() => fetch('/api/state').then((answer) => answer.json())"
+
+
+class Road:
+    """A page on a clip, and the true masks of its frames."""
+
+    def __init__(self, page: Any, masks: list[Path]) -> None:
+        self.page, self.masks = page, masks
+        self.began = time.perf_counter()
+
+    def tell(self, what: str) -> None:
+        """Print the seconds since the last line."""
+        now = time.perf_counter()
+        print(f"{what}: {now - self.began:.1f} s", flush=True)
+        self.began = now
+
+    def annotate(self, index: int) -> None:
+        """Go to a frame and click the ends of its object."""
+        field = self.page.locator("[data-test=frame-number]")
+        field.fill(str(index + 1))
+        field.press("Enter")
+        self.until(f"() => dextrVos.shown().frame === {index}")
+        settle(self.page)
+        for x, y in extreme_points(read_labels(self.masks[index]) > 0).tolist():
+            time.sleep(BETWEEN_CLICKS_S)
+            self.page.mouse.click(*self.page.evaluate("([x, y]) => dextrVos.clientOf(x, y)", [x, y]))
+            settle(self.page)
+
+    def propagate(self) -> None:
+        """Ask for all masks and wait for them."""
+        self.page.keyboard.press("Control+Enter")
+        self.until("() => !document.querySelector('[data-test=job]').hidden")
+        self.until("() => document.querySelector('[data-test=job]').hidden")
+        settle(self.page)
+        told = self.page.evaluate(STATE)["last_job"]
+        if told["outcome"] != "done":
+            sys.exit(f"the propagation ended so: {json.dumps(told)}")
+
+    def export(self, kind: str, folder: Path) -> None:
+        """Make and download masks or video."""
+        self.page.locator(f"[data-test=make-{kind}]").click()
+        self.page.locator(f"[data-test=download-{kind}]").wait_for()
+        with self.page.expect_download() as waited:
+            self.page.locator(f"[data-test=download-{kind}]").click()
+        waited.value.save_as(folder / waited.value.suggested_filename)
+
+    def until(self, ask: str) -> None:
+        """Wait until JavaScript gives something true; the page forbids eval, so it is asked from here."""
+        while not self.page.evaluate(ask):
+            self.page.wait_for_timeout(40)
+
+
+def mean_j(work: Path, masks: list[Path]) -> float:
+    """Mean J of the finished masks, first and last frame left out as DAVIS does."""
+    made = sorted(next(path for path in work.rglob("masks") if path.is_dir()).glob("*.png"))
+    pairs = list(zip(made, masks, strict=True))[1:-1]
+    return float(np.mean([region_similarity(read_labels(b) > 0, read_labels(a) > 0) for a, b in pairs]))
+
+
+def main(clip: str, mask_folder: str) -> None:
+    """Go the road once and print how long each part took."""
+    masks = sorted(Path(mask_folder).glob("*.png"))
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        server(clip, Path(scratch) / "work") as (address, _),
+        sync_playwright() as playwright,
+        opened(playwright, address) as page,
+    ):
+        settle(page)
+        road = Road(page, masks)
+        begin = time.perf_counter()
+        for index in (0, len(masks) // 2, len(masks) - 1):
+            road.annotate(index)
+        road.tell("three keyframes clicked")
+        road.propagate()
+        road.tell("propagated")
+        print(f"mean J {mean_j(Path(scratch), masks):.3f}")
+        road.began = time.perf_counter()
+        suggested = page.evaluate(STATE)["suggested"]
+        road.annotate(suggested)
+        road.tell(f"frame {suggested} corrected")
+        road.propagate()
+        road.tell("propagated again")
+        print(f"mean J {mean_j(Path(scratch), masks):.3f}")
+        road.began = time.perf_counter()
+        page.keyboard.press("x")
+        for kind in ("masks", "video"):
+            road.export(kind, Path(scratch))
+        road.tell("masks and video exported")
+        print(f"all of it: {time.perf_counter() - begin:.1f} s, {len(masks)} frames")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])
