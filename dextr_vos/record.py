@@ -44,8 +44,9 @@ class RunTraining(BaseModel):
 
     Attributes:
         steps: done.
-        stop: "settled" or "step limit".
-        loss: mean of the last steps.
+        stop: "settled", "step limit" or "time limit".
+        loss: mean of the last steps, before a share of what was learned was taken back.
+        kept: that share, from 0 to 1, see `Recipe.kept`.
         seconds: spent.
         keyframe_iou: per object, how well the network repeats the masks it was taught with.
     """
@@ -55,6 +56,7 @@ class RunTraining(BaseModel):
     stop: str
     loss: float
     seconds: float
+    kept: float = 1.0
     keyframe_iou: dict[int, float] = {}
 
 

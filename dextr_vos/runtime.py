@@ -71,7 +71,8 @@ def autocast(device: torch.device, wanted: bool = True) -> torch.autocast:
 
 def true_float32() -> AbstractContextManager[None]:
     """A block in which a GPU does not round what goes into convolutions (TF32); a CPU never does."""
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(True, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False)
 
 
 def seed_everything(seed: int, deterministic: bool = False) -> None:

@@ -11,6 +11,8 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,8 @@ from measure_page import opened, server, settle
 from playwright.sync_api import sync_playwright
 
 from dextr_vos.evaluation.metrics import region_similarity
-from dextr_vos.geometry import extreme_points
-from dextr_vos.masks import read_labels
+from dextr_vos.geometry import BoolArray, extreme_points
+from dextr_vos.masks import VOID, read_labels
 
 BETWEEN_CLICKS_S = 1.8
 STATE = "() => fetch('/api/state').then((answer) => answer.json())"
@@ -31,13 +33,16 @@ class Road:
 
     def __init__(self, page: Any, masks: list[Path]) -> None:
         self.page, self.masks = page, masks
-        self.began = time.perf_counter()
+        self.seconds = 0.0
 
-    def tell(self, what: str) -> None:
-        """Print the seconds since the last line."""
-        now = time.perf_counter()
-        print(f"{what}: {now - self.began:.1f} s", flush=True)
-        self.began = now
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Print the seconds that a part takes."""
+        began = time.perf_counter()
+        yield
+        took = time.perf_counter() - began
+        self.seconds += took
+        print(f"{what}: {took:.1f} s", flush=True)
 
     def annotate(self, index: int) -> None:
         """Go to a frame and click the ends of its object."""
@@ -46,7 +51,7 @@ class Road:
         field.press("Enter")
         self.until(f"() => dextrVos.shown().frame === {index}")
         settle(self.page)
-        for x, y in extreme_points(read_labels(self.masks[index]) > 0).tolist():
+        for x, y in extreme_points(drawn(self.masks[index])).tolist():
             time.sleep(BETWEEN_CLICKS_S)
             self.page.mouse.click(*self.page.evaluate("([x, y]) => dextrVos.clientOf(x, y)", [x, y]))
             settle(self.page)
@@ -75,11 +80,18 @@ class Road:
             self.page.wait_for_timeout(40)
 
 
+def drawn(path: Path) -> BoolArray:
+    """Where a mask shows an object."""
+    labels = read_labels(path)
+    found: BoolArray = (labels > 0) & (labels != VOID)
+    return found
+
+
 def mean_j(work: Path, masks: list[Path]) -> float:
     """Mean J of the finished masks, first and last frame left out as DAVIS does."""
     made = sorted(next(path for path in work.rglob("masks") if path.is_dir()).glob("*.png"))
     pairs = list(zip(made, masks, strict=True))[1:-1]
-    return float(np.mean([region_similarity(read_labels(b) > 0, read_labels(a) > 0) for a, b in pairs]))
+    return float(np.mean([region_similarity(drawn(true), drawn(found)) for found, true in pairs]))
 
 
 def main(clip: str, mask_folder: str) -> None:
@@ -93,26 +105,23 @@ def main(clip: str, mask_folder: str) -> None:
     ):
         settle(page)
         road = Road(page, masks)
-        begin = time.perf_counter()
-        for index in (0, len(masks) // 2, len(masks) - 1):
-            road.annotate(index)
-        road.tell("three keyframes clicked")
-        road.propagate()
-        road.tell("propagated")
+        with road.timed("three keyframes clicked"):
+            for index in (0, len(masks) // 2, len(masks) - 1):
+                road.annotate(index)
+        with road.timed("propagated"):
+            road.propagate()
         print(f"mean J {mean_j(Path(scratch), masks):.3f}")
-        road.began = time.perf_counter()
         suggested = page.evaluate(STATE)["suggested"]
-        road.annotate(suggested)
-        road.tell(f"frame {suggested} corrected")
-        road.propagate()
-        road.tell("propagated again")
+        with road.timed(f"frame {suggested}, the suggested one, corrected"):
+            road.annotate(suggested)
+        with road.timed("propagated again"):
+            road.propagate()
         print(f"mean J {mean_j(Path(scratch), masks):.3f}")
-        road.began = time.perf_counter()
         page.keyboard.press("x")
-        for kind in ("masks", "video"):
-            road.export(kind, Path(scratch))
-        road.tell("masks and video exported")
-        print(f"all of it: {time.perf_counter() - begin:.1f} s, {len(masks)} frames")
+        with road.timed("masks and video exported"):
+            for kind in ("masks", "video"):
+                road.export(kind, Path(scratch))
+        print(f"all of it: {road.seconds:.1f} s, {len(masks)} frames")
 
 
 if __name__ == "__main__":

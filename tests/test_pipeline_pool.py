@@ -13,6 +13,7 @@ from dextr_vos.errors import Interrupted
 from dextr_vos.frames import open_clip
 from dextr_vos.masks import read_labels
 from dextr_vos.networks.weights import read_state_dict, save
+from dextr_vos.propagation import propagate
 from dextr_vos.propagation.run import load_network
 from dextr_vos.propagation.tiers import build_network
 from dextr_vos.propagation.tracker import Tracker
@@ -100,6 +101,7 @@ def test_of_what_is_learned_a_share_is_kept(tiny_clip, out, tmp_path, drawn, sha
     whole = change("whole", kept=1.0, kept_of_clicks=1.0)
     part = change("part", kept=0.5, kept_of_clicks=0.25)
     assert any(each.abs().max() > 1e-4 for each in whole.values())
+    assert load_network(out / "part").record.training.kept == share
     assert all(torch.allclose(part[key], share * whole[key], atol=1e-6) for key in whole)
 
 
@@ -122,3 +124,36 @@ def test_without_a_parent_all_that_is_learned_is_kept(tiny_clip, keyframes, out)
 
     one, other = learned("one", 1.0), learned("other", 0.1)
     assert all(torch.equal(tensor, other[key]) for key, tensor in one.items())
+
+
+def test_a_stop_changes_nothing_in_what_is_kept(tiny_clip, keyframes, out, tmp_path):
+    parent = tmp_path / "parent.safetensors"
+    save(parent, build_network(TINY_LITE, 1, 3).state_dict(), {})
+    train(tiny_clip, keyframes, out / "whole", parent=parent)
+    with pytest.raises(Interrupted):
+        train(tiny_clip, keyframes, out / "parts", parent=parent, stop_asked=stop_after(4))
+    train(tiny_clip, keyframes, out / "parts", parent=parent)
+    whole, parts = (load_network(out / name).network.state_dict() for name in ("whole", "parts"))
+    assert all(torch.equal(tensor, parts[key]) for key, tensor in whole.items())
+
+
+def test_a_correction_is_taken_back_towards_the_run_before(tiny_clip, keyframes, out, tmp_path, monkeypatch):
+    """Not towards the parent."""
+    parent = tmp_path / "parent.safetensors"
+    save(parent, build_network(TINY_LITE, 1, 3).state_dict(), {})
+    train(tiny_clip, keyframes, out, parent=parent)
+    first = load_network(out).network.state_dict()
+    given = []
+    monkeypatch.setattr(propagate, "keep", lambda network, before, share: given.append((before, share)))
+    write_keyframes(keyframes, 5)
+    assert train(tiny_clip, keyframes, out, parent=parent).went_on_from is not None
+    ((before, share),) = given
+    assert share == TINY_LITE.recipe.kept
+    assert all(torch.equal(tensor, before[key]) for key, tensor in first.items())
+
+
+def test_of_a_lite_dextr_as_parent_all_that_is_learned_is_kept(tiny_clip, keyframes, out, tmp_path):
+    """Half of its layers are random: they must learn."""
+    parent = tmp_path / "dextr.safetensors"
+    save(parent, build_network(TINY_LITE, 1, 3).state_dict(), {"network": "lite-dextr"})
+    assert train(tiny_clip, keyframes, out, parent=parent).training.kept == 1

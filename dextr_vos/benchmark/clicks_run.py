@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from dextr_vos.evaluation.worst_sheet import WORST, WorstSheet
 from dextr_vos.files import write_text
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.shipped import shipped_weights
-from dextr_vos.runtime import pick_device
+from dextr_vos.runtime import pick_device, true_float32
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,8 @@ def run_clicks(
         if not (cell.folder(out) / "summary.json").exists():
             for tries_left in (1, 0):
                 try:
-                    _run_cell(settings, cell, out, bar(f"{number} of {len(cells)}: {cell}"), stop_asked)
+                    with true_float32() if settings.precision == "float32" else nullcontext():
+                        _run_cell(settings, cell, out, bar(f"{number} of {len(cells)}: {cell}"), stop_asked)
                     break
                 except Interrupted:
                     raise

@@ -74,7 +74,7 @@ def worn_mask(mask: BoolArray, wear: Wear, rng: np.random.Generator) -> BoolArra
 
     Args:
         mask: H×W bool, the truth.
-        wear: how far the outline is bent.
+        wear: how far the outline is bent, and how often a part is lost or gained.
         rng: the only source of chance.
 
     Returns:
@@ -91,9 +91,11 @@ def worn_mask(mask: BoolArray, wear: Wear, rng: np.random.Generator) -> BoolArra
     guess = warp(guess, pose, (x + width / 2, y + height / 2), cv2.INTER_NEAREST)
     if rng.random() < wear.loss:
         guess[_ellipse(guess.view(np.bool_), reach, rng)] = 0
+    if not guess.any():
+        return mask
     if rng.random() < wear.gain:
         guess[_ellipse(guess.view(np.bool_), reach, rng)] = 1
-    return guess.view(np.bool_) if guess.any() else mask
+    return guess.view(np.bool_)
 
 
 def _ellipse(mask: BoolArray, reach: float, rng: np.random.Generator) -> BoolArray:

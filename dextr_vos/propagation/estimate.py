@@ -12,14 +12,12 @@ from dextr_vos.propagation.lessons import Lessons
 from dextr_vos.propagation.segment import object_probs
 from dextr_vos.propagation.tiers import Recipe, Tier
 from dextr_vos.propagation.tracker import Seen, Tracker
-from dextr_vos.propagation.window import Zoom
 from dextr_vos.runtime import autocast
 
 # a budget leaves at least this share to fine-tuning, where a smaller input makes that possible
 _LEAST_TRAINING = 0.4
 _SMALLER_SIDES = (384, 320, 256)
 _LEAST_SECONDS = 3.0  # of training; less than that changes nothing
-_MEMORIES = 7  # that a frame is matched with, more or less
 _SLACK = 1.1  # reading frames, writing masks
 
 
@@ -51,15 +49,15 @@ class Estimate:
 
 
 def seconds_a_frame(
-    network: nn.Module, tier: Tier, seen: Seen, longest_side: int | None, device: torch.device
+    network: nn.Module, tier: Tier, recipe: Recipe, seen: Seen, device: torch.device
 ) -> float:
     """Seconds to segment one frame, measured.
 
     Args:
         network: changed to evaluation mode and to `device`.
         tier: its kind.
+        recipe: how frames are looked at.
         seen: a keyframe at the network's size.
-        longest_side: of the network's input.
         device: where to compute.
     """
     network.to(device).eval()
@@ -67,14 +65,15 @@ def seconds_a_frame(
     for _ in range(3):
         start = time.perf_counter()
         if isinstance(network, LiteTracker):
-            assert longest_side is not None
-            tracker = Tracker(network, device, tier.half, Zoom(), longest_side)
+            assert recipe.longest_side is not None
+            following = recipe.following
+            tracker = Tracker(network, device, tier.half, following.zoom, recipe.longest_side)
             memory = tracker.remember(tracker.known_view(seen), seen.probs)
             start = time.perf_counter()
             view = tracker.view(seen, seen.image_rgb, len(seen.probs))
-            tracker.segment(view, [memory] * _MEMORIES)
+            tracker.segment(view, [memory] * (1 + following.recent))
         else:
-            object_probs(network, tier, longest_side, seen.image_rgb, device)
+            object_probs(network, tier, recipe.longest_side, seen.image_rgb, device)
         times.append(time.perf_counter() - start)
     return min(times)
 
@@ -117,7 +116,7 @@ def within_budget(recipe: Recipe, estimate: Estimate, budget_s: float) -> tuple[
     for side in _SMALLER_SIDES:
         if recipe.longest_side is None or side >= recipe.longest_side:
             continue
-        if estimate.segmenting_s <= (1 - _LEAST_TRAINING) * budget_s:
+        if estimate.segmenting_s + min(estimate.training_s, _LEAST_TRAINING * budget_s) <= budget_s:
             break
         frame_s = estimate.frame_s * (side / recipe.longest_side) ** 2
         recipe, estimate = replace(recipe, longest_side=side), replace(estimate, frame_s=frame_s)

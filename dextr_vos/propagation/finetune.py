@@ -117,6 +117,10 @@ def finetune(
         if checkpoint is not None and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
             _save(checkpoint, network, optimizer, state)
             saved = time.monotonic()
+        if recipe.seconds is not None and state.stop != "time limit" and state.seconds >= recipe.seconds:
+            # in a cool-down that began for another reason, and so was not made to fit
+            state.stop = "time limit"
+            break
     state.stop = state.stop or ("step limit" if recipe.seconds is None else "time limit")
     return state
 

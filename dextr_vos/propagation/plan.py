@@ -9,6 +9,7 @@ from typing import Any
 
 from dextr_vos.errors import InputError
 from dextr_vos.frames import Clip
+from dextr_vos.networks.weights import read_metadata
 from dextr_vos.propagation.finetune import TrainingState
 from dextr_vos.propagation.islands import supported_share
 from dextr_vos.propagation.keyframes import Keyframe, digests, fingerprint, object_numbers
@@ -53,7 +54,7 @@ class Plan:
     @property
     def kept(self) -> float:
         """The share of what is learned that is kept, see `Recipe.kept`."""
-        if self.parent is None:
+        if self.parent is None or not _can_follow(self.parent):
             return 1.0
         return self.recipe.kept_of_clicks if self.clicked else self.recipe.kept
 
@@ -111,6 +112,7 @@ class Plan:
                 stop=state.stop,
                 loss=sum(tail) / max(1, len(tail)),
                 seconds=state.seconds,
+                kept=self.kept,
                 keyframe_iou=keyframe_iou,
             ),
             fingerprint=self.fingerprint(),
@@ -131,6 +133,11 @@ def _pixel_digest(clip: Clip, keyframes: Sequence[Keyframe]) -> str:
     for keyframe in keyframes:
         digest.update(clip.read(keyframe.index).tobytes())
     return digest.hexdigest()
+
+
+def _can_follow(parent: Path) -> bool:
+    """Whether a parent has all its layers; a lite DEXTR lends some of them, and the others must learn."""
+    return not (parent.suffix == ".safetensors" and read_metadata(parent).get("network") == "lite-dextr")
 
 
 def _file_digest(path: Path) -> str:

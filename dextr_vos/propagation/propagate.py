@@ -168,7 +168,7 @@ def _estimate(
         recipe.max_steps,
         seconds_a_step(network, plan.tier, recipe, lessons, device),
         sum(frames_to_segment(span, passes) for span in spans),
-        seconds_a_frame(network, plan.tier, seen, recipe.longest_side, device),
+        seconds_a_frame(network, plan.tier, recipe, seen, device),
     )
 
 

@@ -264,7 +264,10 @@ class TrainedNetwork:
     @property
     def following(self) -> Following:
         """How it follows objects, if it does."""
-        return TypeAdapter(Following).validate_python(self.record.settings["following"])
+        told = self.record.settings["following"]
+        if "margin" in told.get("zoom", {}):  # a run of before, with one look
+            told = told | {"zoom": told["zoom"] | {"margins": (told["zoom"]["margin"],)}}
+        return TypeAdapter(Following).validate_python(told)
 
     @property
     def numbers(self) -> list[int]:

@@ -92,6 +92,8 @@ class Recipe:
 
     def limited_to(self, max_steps: int) -> "Recipe":
         """The recipe with another step limit; a cool-down longer than half of it is shortened."""
+        if max_steps == self.max_steps:
+            return self
         return replace(self, max_steps=max_steps, cooldown=min(self.cooldown, max_steps // 2))
 
     def again(self) -> "Recipe":

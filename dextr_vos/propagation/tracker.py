@@ -107,11 +107,17 @@ class Tracker:
     @torch.inference_mode()
     def remember(self, view: View, probs: FloatArray) -> Memories:
         """A view as memory, given the masks K×H×W of its frame."""
-        return tuple(look.features.remember(self._tensor(look.window.cut(probs))) for look in view.looks)
+        made: dict[int, Memory] = {}
+        for look in view.looks:
+            if id(look) not in made:
+                made[id(look)] = look.features.remember(self._tensor(look.window.cut(probs)))
+        return tuple(made[id(look)] for look in view.looks)
 
     @torch.inference_mode()
     def segment(self, view: View, memories: Sequence[Memories]) -> FloatArray:
         """Soft masks of a frame, K×H×W float32 in [0, 1]: the mean of the looks', each 0 outside its window.
+
+        So nothing is found outside the narrowest window.
 
         Args:
             view: see `view`.

@@ -45,6 +45,12 @@ def test_a_budget_goes_to_segmenting_first_and_the_rest_to_training(budget_s, lo
     assert recipe == replace(LITE.recipe, longest_side=longest_side, seconds=recipe.seconds)
 
 
+def test_a_short_training_leaves_more_to_segmenting():
+    short = replace(ESTIMATE, steps=4)  # 2 s
+    assert within_budget(LITE.recipe, short, 14.0)[0].longest_side == 480
+    assert within_budget(LITE.recipe, ESTIMATE, 14.0)[0].longest_side == 384
+
+
 @pytest.mark.parametrize("budget_s", [6.0, 3.0, 0.1])
 def test_a_budget_too_small_for_training_leaves_it_out(budget_s):
     recipe, _ = within_budget(LITE.recipe, ESTIMATE, budget_s)
@@ -93,7 +99,7 @@ def measured_step(tier, network):
 
 def measured_frame(tier, network):
     seen = seen_keyframe(tiny_frame(0), tiny_mask(0), [1], (48, 64))
-    return seconds_a_frame(network, tier, seen, tier.recipe.longest_side, CPU)
+    return seconds_a_frame(network, tier, tier.recipe, seen, CPU)
 
 
 @BOTH

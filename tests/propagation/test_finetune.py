@@ -79,6 +79,16 @@ def test_it_ends_when_the_loss_has_settled_or_at_the_limit_and_says_which(
     assert totals[-1] == steps
 
 
+def test_a_time_limit_ends_a_cool_down_too(monkeypatch):
+    """One as long as the training begins with its first step."""
+    clock = iter(range(10_000))
+    monkeypatch.setattr(finetuning.time, "monotonic", lambda: float(next(clock)))
+    recipe = replace(RECIPE, max_steps=40, cooldown=40, seconds=12.0)
+    _, state = teach(recipe)
+    assert state.stop == "time limit"
+    assert 1 < state.step < 15
+
+
 def test_rate_falls_over_the_last_steps(monkeypatch):
     rates = []
     tier = replace(TINY_LITE, optimizer=lambda network: Watched(network.parameters(), rates))

@@ -50,6 +50,15 @@ def test_network_comes_back_ready_to_use(run):
         assert all(torch.equal(value, expected[key]) for key, value in trained.network.state_dict().items())
 
 
+def test_a_run_of_before_is_followed_as_it_was(tmp_path):
+    """Its frames had one look, of one margin."""
+    zoom = {"margin": 2.0, "least": 0.25, "enlarge": 1.2}
+    settings = RECORD.settings | {"following": RECORD.settings["following"] | {"zoom": zoom}}
+    path = tmp_path / "network.safetensors"
+    save_network(path, build_network(LITE, 2, 0), RECORD.model_copy(update={"settings": settings}))
+    assert load_network(path).following.zoom.margins == (2.0,)
+
+
 def test_a_path_without_network_is_told(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InputError, match=r"there is no trained network .*train-propagation"):

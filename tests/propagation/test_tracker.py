@@ -144,7 +144,6 @@ def test_nothing_is_known_of_what_was_not_there_before(tracker):
     assert (tracker.view(None, tiny_frame(1), 2).looks[0].guides == 0).all()
 
 
-# BUG, reported: the window is around the other object, and outside it nothing is ever found
 def test_an_object_that_is_gone_may_come_back_far_from_the_others():
     tracker = Tracker(build_network(TINY_LITE, 1, 0).eval(), CPU, False, Zoom(margins=(1.5,), least=0.1), 480)
     gone = Seen(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
