@@ -16,14 +16,18 @@ def lock_frames(run: Path, names: Sequence[str], keyframes: Path) -> list[Path]:
     Args:
         run: its folder.
         names: of the frames.
-        keyframes: a workspace or a folder of masks; made where it is not there.
+        keyframes: the workspace or folder of masks that the run was taught with.
 
     Returns:
         The new keyframes.
 
     Raises:
-        InputError: a frame has no mask, or is a keyframe already.
+        InputError: a frame has no mask, or is a keyframe already; there is no such folder.
     """
+    if not keyframes.is_dir():
+        raise InputError(
+            f"there is no workspace or folder of masks {keyframes}; give the one that {run} was taught with"
+        )
     masks, folder = RunFolder(run).masks, keyframe_folder(keyframes)
     pairs = [(masks / f"{name}.png", folder / f"{name}.png") for name in dict.fromkeys(names)]
     for source, target in pairs:

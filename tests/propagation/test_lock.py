@@ -31,3 +31,9 @@ def test_keyframes_are_never_overwritten_and_nothing_is_done_by_halves(run, tmp_
         lock_frames(run, ["00001", "00009"], folder)
     assert [path.name for path in folder.iterdir()] == ["00002.png"]
     assert (folder / "00002.png").read_bytes() == before
+
+
+def test_a_folder_that_is_not_there_is_told_and_not_made(run, tmp_path):
+    with pytest.raises(InputError, match=r"there is no workspace or folder of masks .*nowhere; give the one"):
+        lock_frames(run, ["00001"], tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
