@@ -27,6 +27,7 @@ _FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP evil.example 127.0.0.1",
 ]
 _SECONDS_TO_START = 90
 # What keeps a run short where it matters that it is made, not how well.

@@ -1,5 +1,8 @@
 """A server that is killed or away, a second one on the same workspace, an address without its token."""
 
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
 import numpy as np
 from web.browser.conftest import Server
 
@@ -155,3 +158,54 @@ def test_without_the_token_there_is_no_page(annotating, browser):
     assert answer.status == 403
     assert "dextr-vos annotate printed" in page.inner_text("body")
     context.close()
+
+
+def test_under_another_host_there_is_no_page(annotating, browser):
+    """As after DNS rebinding: the name is another, the address this machine's, the token right."""
+    context = browser.new_context()
+    page = context.new_page()
+    answer = page.goto(annotating.address.replace("127.0.0.1", "evil.example"))
+    assert answer.status == 400
+    assert "does not answer to the host" in page.inner_text("body")
+    context.close()
+
+
+class _Elsewhere(BaseHTTPRequestHandler):
+    """An empty page of another origin."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+
+    def log_message(self, *_) -> None:
+        """Say nothing."""
+
+
+_ASK = """([address, mode]) => fetch(address, {method: 'POST', mode, credentials: 'include', body: '{}'})
+  .then((answer) => answer.type, () => 'refused')"""
+
+
+def test_a_page_of_another_origin_changes_nothing_and_reads_nothing(small_clip, open_screen, tmp_path):
+    """It runs on another port, to which the browser sends the same cookies."""
+    server = Server(small_clip, out=tmp_path / "work")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Elsewhere) as elsewhere:
+        Thread(target=elsewhere.serve_forever, daemon=True).start()
+        with open_screen(server.address) as screen:
+            before = screen.state()
+            root = screen.page.evaluate("() => location.origin")
+            other = screen.page.context.new_page()
+            other.goto(f"http://127.0.0.1:{elsewhere.server_port}/")
+            assert other.evaluate(_ASK, [f"{root}/api/objects", "no-cors"]) in ("opaque", "refused")
+            assert other.evaluate(_ASK, [f"{root}/api/objects", "cors"]) == "refused"
+            read = other.evaluate(
+                "(url) => fetch(url, {credentials: 'include'}).then(() => 'read', () => 'refused')",
+                f"{root}/api/state",
+            )
+            assert read == "refused"
+            after = screen.state()
+            assert (after["version"], after["objects"]) == (before["version"], before["objects"])
+            # its own page may do the same
+            assert screen.page.evaluate(_ASK, [f"{root}/api/objects", "cors"]) == "basic"
+        elsewhere.shutdown()
+    server.stop()
