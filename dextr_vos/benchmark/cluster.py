@@ -23,7 +23,7 @@ class DaskWorkers:
         device: where networks compute.
 
     Raises:
-        InputError: Dask is not installed, or there is no scheduler.
+        InputError: Dask is not installed, there is no scheduler, or there are workers and none with a GPU.
     """
 
     def __init__(self, address: str, out: Path, gpu: bool, device: str) -> None:
@@ -37,6 +37,13 @@ class DaskWorkers:
             raise InputError(
                 f"there is no Dask scheduler at {address} ({fault}); start dask scheduler"
             ) from None
+        told = self._client.scheduler_info()["workers"].values()
+        if gpu and told and not any(worker.get("resources", {}).get("GPU") for worker in told):
+            self._client.close()
+            raise InputError(
+                f"no worker of {address} offers the resource GPU; start them with --resources GPU=1, or "
+                "leave --gpu out"
+            )
         self._stop_file = out / f".stop-{os.getpid()}-{time.time_ns()}"
         self._resources = {"GPU": 1} if gpu else {}
         self._device = device

@@ -221,11 +221,16 @@ def read_grid(out: Path) -> Grid:
 def every_cell(out: Path) -> Grid:
     """A grid of all cells that are finished in a folder, whatever the settings asked for last.
 
+    Of several results of one cell, by other recipes or weights, say, the newest counts.
+
     Raises:
         InputError: the folder holds no benchmark.
     """
     before = read_grid(out)
-    found = [CellFolder(out, path.name).read() for path in sorted((out / "cells").glob("[!.]*"))]
+    folders = [CellFolder(out, path.name) for path in (out / "cells").glob("[!.]*")]
+    finished = [folder for folder in folders if folder.result.exists()]
+    finished.sort(key=lambda folder: (folder.result.stat().st_mtime_ns, folder.key))
+    found = [folder.read() for folder in finished]
     cells = {one.cell: one.key for one in found if one is not None}
     ways = {(cell.supervision, cell.network, cell.seed, cell.choose) for cell in cells}
     for cell, key in list(cells.items()):

@@ -15,7 +15,10 @@ import rich_click as click
     help="Take seconds of clicking from this annotations.json, or all in a folder; may be repeated.",
 )
 @click.option(
-    "--all", "everything", is_flag=True, help="Show every cell in DIR, not those asked for last alone."
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Show every cell in DIR, its newest result, not those asked for last alone.",
 )
 def command(folder: Path, click_times: tuple[Path, ...], everything: bool) -> None:
     """Draw DIR/report.html and DIR/table.csv from the results in DIR, the --out folder of a benchmark.

@@ -6,6 +6,7 @@ from made_results import result, write_results
 from dextr_vos.benchmark.cells import Cell
 from dextr_vos.benchmark.page import write_report
 from dextr_vos.benchmark.published import published
+from dextr_vos.benchmark.run import every_cell
 from dextr_vos.benchmark.table import COLUMNS, read_table
 from dextr_vos.benchmark.time_model import TimeModel
 from dextr_vos.errors import InputError
@@ -87,6 +88,16 @@ def test_cells_of_earlier_grids_are_shown_when_asked_for(tmp_path):
     text = write_report(out, everything=True).read_text()
     assert "4 of 4 cells" in text  # one keyframe is both even and as suggested
     assert "drawn masks (suggested)" in text
+
+
+def test_of_several_results_of_a_cell_the_newest_is_shown(tmp_path):
+    out = tmp_path / "out"
+    write_results(out, [result("bear", "gt", 1, 0.5)])
+    newer = result("bear", "gt", 1, 0.9)
+    for key in ("0" * 24, "f" * 24):  # whatever the keys
+        write_results(out, [newer.model_copy(update={"key": key})])
+        grid = every_cell(out)
+        assert [entry.key for entry in grid.cells] == [key]
 
 
 def test_points_that_stand_on_different_clips_are_warned_of(tmp_path):

@@ -140,7 +140,12 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_table(settings, whole, tmp
             first, _ = begin(worker), begin(worker)
             import json
 
-            running = command(settings, out, "--scheduler", json.loads(address.read_text())["address"])
+            where = ["--scheduler", json.loads(address.read_text())["address"]]
+            wait_until(lambda: "Registered to" in log.read_text())
+            refused = command(settings, tmp_path / "gpu", *where, "--gpu")
+            assert "resource GPU" in refused.communicate(timeout=_PATIENCE_S)[1]
+            assert refused.returncode == 2
+            running = command(settings, out, *where)
             wait_until(lambda: list(out.glob("cells/*/work")) and log.read_text().count("Registered to") >= 2)
             first.kill()
             _, told = running.communicate(timeout=_PATIENCE_S)
