@@ -37,8 +37,8 @@ POOR_IOU = 0.6
 @click.option(
     "--parent",
     metavar="FILE",
-    help="Checkpoint to start from, see docs/checkpoints.md; none: random weights, which want --max-steps 60 or "
-    "more. lite ships its own.",
+    help="Checkpoint to start from, see docs/checkpoints.md; none: random weights, which want --max-steps 60 "
+    "or more. lite ships its own.",
 )
 @click.option(
     "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, mps."
