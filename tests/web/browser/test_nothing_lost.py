@@ -4,6 +4,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import numpy as np
+import pytest
 from web.browser.conftest import Server
 
 from dextr_vos.web.guard import leading_to
@@ -151,22 +152,20 @@ def test_a_second_server_shows_everything_and_changes_nothing(annotating, real_c
         second.stop()
 
 
-def test_without_the_token_there_is_no_page(annotating, browser):
+@pytest.mark.parametrize(
+    ("right", "wrong", "status", "told"),
+    [
+        pytest.param("token=", "token=x", 403, "dextr-vos annotate printed", id="another token"),
+        # as after DNS rebinding: the name is another, the address this machine's, the token right
+        pytest.param("127.0.0.1", "evil.example", 400, "does not answer to the host", id="another host"),
+    ],
+)
+def test_under_another_address_there_is_no_page(annotating, browser, right, wrong, status, told):
     context = browser.new_context()
     page = context.new_page()
-    answer = page.goto(annotating.address.replace("token=", "token=x"))
-    assert answer.status == 403
-    assert "dextr-vos annotate printed" in page.inner_text("body")
-    context.close()
-
-
-def test_under_another_host_there_is_no_page(annotating, browser):
-    """As after DNS rebinding: the name is another, the address this machine's, the token right."""
-    context = browser.new_context()
-    page = context.new_page()
-    answer = page.goto(annotating.address.replace("127.0.0.1", "evil.example"))
-    assert answer.status == 400
-    assert "does not answer to the host" in page.inner_text("body")
+    answer = page.goto(annotating.address.replace(right, wrong))
+    assert answer.status == status
+    assert told in page.inner_text("body")
     context.close()
 
 
