@@ -34,13 +34,38 @@ def make_desk(clip: Path, work: Path, readonly: str | None = None) -> ClipDesk:
     return ClipDesk(open_clip(clip), Workspace(work), squares(), TINY, readonly)
 
 
+class KilledError(BaseException):
+    """In the place of kill -9: nothing of the server's own code catches it."""
+
+
+class ServerDiedError(Exception):
+    """What the client sees of `KilledError`."""
+
+
+def outlived(app):
+    """The app in a test client whose event loop outlives the app's death."""
+
+    async def outermost(scope, receive, send):
+        try:
+            await app(scope, receive, send)
+        except (
+            KilledError
+        ) as killed:  # past this point a BaseException ends the loop that the client waits on
+            raise ServerDiedError from killed
+
+    return outermost
+
+
 class Page:
     """A client that does what the page does."""
 
     def __init__(self, desk) -> None:
         self.desk = desk
         self.client = TestClient(
-            make_app(desk, TOKEN), base_url=BASE, headers={"X-Dextr-Vos-Token": TOKEN}, follow_redirects=False
+            outlived(make_app(desk, TOKEN)),
+            base_url=BASE,
+            headers={"X-Dextr-Vos-Token": TOKEN},
+            follow_redirects=False,
         )
 
     def get(self, path: str):

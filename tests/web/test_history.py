@@ -4,17 +4,13 @@ import json
 import shutil
 
 import pytest
-from tiny_page import OTHER, POINTS, open_page
+from tiny_page import OTHER, POINTS, KilledError, ServerDiedError, open_page
 
 from dextr_vos.annotation.document import as_text, load_annotations
 from dextr_vos.web import history as history_module
 from dextr_vos.web import saved as saved_module
 from dextr_vos.web.finished_run import file_digest
 from dextr_vos.web.history import MOST_CHANGES, Change, History, Line
-
-
-class KilledError(BaseException):
-    """In the place of kill -9: nothing after it is done."""
 
 
 def change(number: int) -> Line:
@@ -66,7 +62,7 @@ def test_killed_within_a_change(tiny_clip, tmp_path, monkeypatch, place, act):
     owner = history_module.History if place == "append" else saved_module
     with monkeypatch.context() as patch:
         patch.setattr(owner, place, killed)
-        with pytest.raises(KilledError):
+        with pytest.raises(ServerDiedError):
             acts[act](page)
     opened = open_page(tiny_clip, work)
     # what came to the journal is made whole, what did not never was
