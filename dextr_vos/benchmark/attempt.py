@@ -4,7 +4,7 @@ import shutil
 import traceback
 from dataclasses import dataclass
 
-from dextr_vos.benchmark.job import Job, run_job
+from dextr_vos.benchmark.job import Job, check_worker, run_job
 from dextr_vos.errors import DextrVosError, Interrupted
 from dextr_vos.files import write_text
 from dextr_vos.interrupt import StopAsked
@@ -29,8 +29,12 @@ def attempt(job: Job, device: str, stop_asked: StopAsked) -> Outcome:
     """Run a job once.
 
     After a fault, what was made so far is removed, since it may be at fault; the reason is kept in the
-    cell's `failure.txt`.
+    cell's `failure.txt`. A process that cannot give the result that the key stands for touches nothing.
     """
+    try:
+        check_worker(job)
+    except DextrVosError as fault:
+        return Outcome(job.key, str(fault))
     try:
         run_job(job, device, stop_asked)
     except Interrupted:

@@ -3,19 +3,20 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from dextr_vos.annotation.engines import make_segmenter
 from dextr_vos.annotation.human_clicks import HumanClicks, read_human_clicks
 from dextr_vos.annotation.segmenter import Segmenter
 from dextr_vos.benchmark.clicks_settings import ClicksBenchmarkSettings, EngineSettings, SetSettings
-from dextr_vos.benchmark.key import ALGORITHM, code_digest, file_digest
+from dextr_vos.benchmark.key import ALGORITHM, CODE, file_digest
 from dextr_vos.benchmark.machine import this_machine
 from dextr_vos.click_evaluation import evaluate_clicks, spread, with_human_clicks
 from dextr_vos.config import as_yaml
@@ -126,7 +127,8 @@ def run_clicks(
         if not (cell.folder(out) / "summary.json").exists():
             for tries_left in (1, 0):
                 try:
-                    with true_float32() if settings.precision == "float32" else nullcontext():
+                    exact = true_float32() if settings.precision == "float32" else nullcontext()
+                    with exact, _claimed(cell.folder(out)):
                         _run_cell(settings, cell, out, bar(f"{number} of {len(cells)}: {cell}"), stop_asked)
                     break
                 except Interrupted:
@@ -149,11 +151,20 @@ def run_clicks(
     return failed
 
 
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Make the folder and keep it to this process while the block runs; another one waits."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        yield
+
+
 def _run_cell(
     settings: ClicksBenchmarkSettings, cell: ClicksCell, out: Path, report: OnObject, stop_asked: StopAsked
 ) -> None:
     folder = cell.folder(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "summary.json").exists():  # by another process, while this one waited
+        return
     progress = folder / "progress.jsonl"
     results = _done(progress)
     known = {(one.picture, one.number) for one in results}
@@ -183,7 +194,7 @@ def _run_cell(
     write_objects(folder / "objects.csv", results)
     _write_worst(folder / "worst.jpg", cell, results, segmenter, settings.seed)
     device = pick_device(settings.device)
-    machine = this_machine(device, 0, settings.precision, code_digest())
+    machine = this_machine(device, 0, settings.precision, CODE)
     about = {"set": cell.data.name, "engine": cell.engine.name, "machine": machine.model_dump()}
     write_summary(folder / "summary.json", summarize(results, settings.clicks_limit), about)
     progress.unlink()

@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 
 from dextr_vos.benchmark.cells import Cell
-from dextr_vos.benchmark.key import code_digest
+from dextr_vos.benchmark.key import CODE, key_of
 from dextr_vos.benchmark.keyframes import KeyframeMaker
 from dextr_vos.benchmark.machine import this_machine
 from dextr_vos.benchmark.result import CellFolder, CellResult, ObjectSeries, Seconds
@@ -23,6 +23,7 @@ from dextr_vos.benchmark.stopwatch import Stopwatch
 from dextr_vos.benchmark.thumbnails import write_thumbnail
 from dextr_vos.benchmark.tier import tier_of
 from dextr_vos.datasets.davis import Davis
+from dextr_vos.errors import InputError
 from dextr_vos.evaluation.davis import ObjectScores, Scores, evaluate
 from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.evaluation.official import largest_difference, official_scores
@@ -53,17 +54,38 @@ class Job:
         key: see `key_of`.
         settings: how; `davis_root` is given.
         out: the benchmark's folder.
+        code: see `key.CODE`, of the process that planned it.
     """
 
     cell: Cell
     key: str
     settings: BenchmarkSettings
     out: Path
+    code: str = CODE
 
     @property
     def folder(self) -> CellFolder:
         """Where it is run."""
         return CellFolder(self.out, self.key)
+
+
+def check_worker(job: Job) -> None:
+    """Refuse to run a job whose result would not be what its key says.
+
+    Raises:
+        InputError: this process runs other code, or finds other frames, masks, clicks or weights.
+    """
+    if job.code != CODE:
+        raise InputError(
+            f"a worker runs the code {CODE} of dextr-vos, the benchmark was started by {job.code}; "
+            "install the same everywhere, and start the workers and the benchmark again"
+        )
+    assert job.settings.davis_root is not None
+    if key_of(job.cell, job.settings, Davis(job.settings.davis_root)) != job.key:
+        raise InputError(
+            f"a worker finds other frames, masks, clicks or weights for {job.cell} than the benchmark did "
+            f"when it was started; look at {job.settings.davis_root}, and start it again"
+        )
 
 
 def run_job(job: Job, device: str = "auto", stop_asked: StopAsked = never) -> CellResult:
@@ -226,7 +248,7 @@ class _CellRun:
             best=best,
             worst=worst,
             official_difference=official,
-            machine=this_machine(self._device, settings.threads, precision, code_digest()),
+            machine=this_machine(self._device, settings.threads, precision, CODE),
         )
 
     def _extremes(self, record: RunRecord, scores: list[ObjectScores]) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +85,6 @@ def _read_digest(path: Path, changed_ns: int, size: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@cache
-def code_digest() -> str:
-    """A digest of this package's code: results say by which code they were made."""
-    package = Path(dextr_vos.__file__).parent
-    return _digest_of(sorted(package.rglob("*.py")))[:16]
-
-
 def _digest_of(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
@@ -113,3 +106,8 @@ def _supervision(cell: Cell, clicks: ClickSettings) -> dict[str, Any]:
         assert clicks.files is not None
         parts["clicks"] = file_digest(clicks_file(clicks.files, cell.clip))
     return parts
+
+
+# A digest of this package's code: results say by which code they were made. It is taken on import, since a
+# process goes on with the code that it has loaded, whatever lies on the disk later.
+CODE = _digest_of(sorted(Path(dextr_vos.__file__).parent.rglob("*.py")))[:16]

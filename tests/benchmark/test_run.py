@@ -1,13 +1,17 @@
 import json
+from dataclasses import replace
 
 import pytest
 from tiny_benchmark import run_inline, tiny_settings, write_davis
 from tiny_run import Squares, stop_after
 
+from dextr_vos.benchmark import job as job_module
 from dextr_vos.benchmark import run
+from dextr_vos.benchmark.key import CODE
 from dextr_vos.benchmark.keyframes import KeyframeMaker
 from dextr_vos.benchmark.table import read_table
 from dextr_vos.errors import ConfigError, InputError, Interrupted
+from dextr_vos.pipeline import train_propagation
 
 pytestmark = pytest.mark.usefixtures("narrow_lite", "one_thread")
 
@@ -86,18 +90,25 @@ def test_a_cell_stopped_in_the_middle_ends_like_one_that_was_not(root, tmp_path)
     assert one.keyframes == other.keyframes
 
 
-def test_a_failing_cell_is_tried_again_then_told_and_the_others_go_on(root, out):
+def test_a_failing_cell_is_tried_again_then_told_and_the_others_go_on(root, out, monkeypatch):
     settings = thin(root, supervision=("gt",), keyframes=(1,))
     jobs = run.plan(settings, out)
-    mask = root / "Annotations" / "480p" / "bear" / "00000.png"
-    content = mask.read_bytes()
-    mask.write_bytes(b"no picture")
-    grid = run_inline(settings, out, jobs=jobs)
+    tries = []
+
+    def train(clip, *arguments, **more):
+        if clip.path.name == "bear":
+            tries.append(clip)
+            raise InputError("the disk is full")
+        return train_propagation(clip, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job_module, "train_propagation", train)
+        grid = run_inline(settings, out, jobs=jobs)
     assert [bool(entry.fault) for entry in grid.cells] == [True, False]
-    assert "cannot read the mask" in grid.cells[0].fault
+    assert grid.cells[0].fault == "the disk is full"
+    assert len(tries) == 2
     assert (out / "cells" / grid.cells[0].key / "failure.txt").exists()
     assert {row["clip"] for row in read_table(out)} == {"dog"}
-    mask.write_bytes(content)
     assert not any(entry.fault for entry in run_inline(settings, out, jobs=jobs).cells)
     assert not (out / "cells" / grid.cells[0].key / "failure.txt").exists()
 
@@ -123,3 +134,19 @@ def test_what_cannot_be_run_is_told_before(root, out):
         run.plan(thin(None), out)
     with pytest.raises(InputError, match="no clip 'cat'"):
         run.plan(thin(root, clips=("cat",)), out)
+
+
+@pytest.mark.parametrize("other", ["code", "frames"])
+def test_a_worker_that_would_make_something_else_is_refused(root, out, other):
+    settings = thin(root, clips=("bear",), supervision=("gt",), keyframes=(1,))
+    (job,) = run.plan(settings, out)
+    if other == "code":
+        job = replace(job, code="0123")
+    else:
+        path = root / "JPEGImages" / "480p" / "bear" / "00001.jpg"
+        path.write_bytes((root / "JPEGImages" / "480p" / "bear" / "00002.jpg").read_bytes())
+    job.folder.work.mkdir(parents=True)
+    grid = run_inline(settings, out, jobs=[job])
+    assert f"other {other}" in grid.cells[0].fault or f"code {CODE}" in grid.cells[0].fault
+    assert job.folder.work.exists()  # nothing that another worker made is lost
+    assert job.folder.read() is None
