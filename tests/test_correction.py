@@ -33,8 +33,8 @@ from dextr_vos.errors import Interrupted
 from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.networks import weights
 from dextr_vos.propagation.confidence import read_confidence
-from dextr_vos.propagation.run import load_network
 from dextr_vos.propagation.tiers import LITE, build_network
+from dextr_vos.propagation.trained import load_network
 from dextr_vos.record import read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")

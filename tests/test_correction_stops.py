@@ -19,8 +19,9 @@ from tiny_run import TINY_LITE, TINY_OSVOS, bytes_of, stop_after, train, write_k
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.propagation import run as runs
-from dextr_vos.propagation.run import RunFolder, load_network
+from dextr_vos.propagation.run import RunFolder
 from dextr_vos.propagation.tracker import Tracker
+from dextr_vos.propagation.trained import load_network
 from dextr_vos.record import read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")

@@ -15,7 +15,7 @@ from dextr_vos.masks import read_labels
 from dextr_vos.networks.dextr import Dextr
 from dextr_vos.pipeline import train_propagation
 from dextr_vos.propagation.apply import segment
-from dextr_vos.propagation.run import load_network
+from dextr_vos.propagation.trained import load_network
 from dextr_vos.speed.plain import against_plain
 from dextr_vos.speed.stages import Footage, stage_things
 from dextr_vos.speed.timing import timed

@@ -28,8 +28,9 @@ from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.networks import weights
 from dextr_vos.propagation import follow as stage
 from dextr_vos.propagation.apply import segment
-from dextr_vos.propagation.run import RunFolder, load_network
+from dextr_vos.propagation.run import RunFolder
 from dextr_vos.propagation.tiers import LITE
+from dextr_vos.propagation.trained import load_network
 from dextr_vos.record import read_record
 from dextr_vos.workspace import Workspace
 

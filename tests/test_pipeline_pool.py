@@ -14,9 +14,9 @@ from dextr_vos.frames import open_clip
 from dextr_vos.masks import read_labels
 from dextr_vos.networks.weights import read_state_dict, save
 from dextr_vos.propagation import propagate
-from dextr_vos.propagation.run import load_network
 from dextr_vos.propagation.tiers import build_network
 from dextr_vos.propagation.tracker import Tracker
+from dextr_vos.propagation.trained import load_network
 from dextr_vos.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")

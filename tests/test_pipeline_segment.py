@@ -18,8 +18,8 @@ from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.frames import open_clip
 from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.propagation.apply import segment
-from dextr_vos.propagation.run import load_network
 from dextr_vos.propagation.tracker import Tracker
+from dextr_vos.propagation.trained import load_network
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 NAMES = [f"{index:05d}.png" for index in range(6)]

@@ -7,7 +7,8 @@ from typing import Any
 
 from dextr_vos.benchmark.settings import BenchmarkSettings, Network
 from dextr_vos.errors import ConfigError
-from dextr_vos.propagation.tiers import Tier, changed, tier_named
+from dextr_vos.propagation.recipe import changed
+from dextr_vos.propagation.tiers import Tier, tier_named
 
 
 def tier_of(network: Network, settings: BenchmarkSettings) -> Tier:

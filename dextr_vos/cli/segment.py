@@ -30,7 +30,7 @@ def command(clip: Path, network: Path, out: Path, device: str) -> None:
     from dextr_vos.frames import open_clip
     from dextr_vos.interrupt import interruptible
     from dextr_vos.propagation.apply import segment
-    from dextr_vos.propagation.run import load_network
+    from dextr_vos.propagation.trained import load_network
     from dextr_vos.runtime import pick_device
 
     opened = open_clip(clip)

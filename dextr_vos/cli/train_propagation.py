@@ -82,7 +82,8 @@ def command(
     from dextr_vos.frames import open_clip
     from dextr_vos.interrupt import interruptible
     from dextr_vos.pipeline import train_propagation
-    from dextr_vos.propagation.tiers import changed, tier_named
+    from dextr_vos.propagation.recipe import changed
+    from dextr_vos.propagation.tiers import tier_named
     from dextr_vos.runtime import pick_device
 
     if not 0 <= seed < 2**32:

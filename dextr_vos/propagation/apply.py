@@ -15,10 +15,10 @@ from dextr_vos.pictures import ImageRgb
 from dextr_vos.propagation.fill import OnFrame, tracker_of
 from dextr_vos.propagation.finish import finished_labels
 from dextr_vos.propagation.follow import Followed
-from dextr_vos.propagation.run import TrainedNetwork
 from dextr_vos.propagation.samples import network_size
 from dextr_vos.propagation.segment import object_probs
 from dextr_vos.propagation.tracker import Seen, small_frame
+from dextr_vos.propagation.trained import TrainedNetwork
 
 _MARK = ".dextr-vos-segment"  # masks beside it may be made anew
 

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from dextr_vos.networks.lite_tracker import LiteTracker
+from dextr_vos.propagation.accompanied import companion
 from dextr_vos.propagation.lessons import Lessons
+from dextr_vos.propagation.recipe import Recipe
 from dextr_vos.propagation.segment import object_probs
-from dextr_vos.propagation.tiers import Recipe, Tier
+from dextr_vos.propagation.tiers import LITE, Tier
 from dextr_vos.propagation.tracker import Seen, Tracker
 from dextr_vos.runtime import autocast
 
@@ -65,17 +67,29 @@ def seconds_a_frame(
     for _ in range(3):
         start = time.perf_counter()
         if isinstance(network, LiteTracker):
-            assert recipe.longest_side is not None
-            following = recipe.following
-            tracker = Tracker(network, device, tier.half, following.zoom, recipe.longest_side)
-            memory = tracker.remember(tracker.known_view(seen), seen.probs)
-            start = time.perf_counter()
-            view = tracker.view(seen, seen.image_rgb, len(seen.probs))
-            tracker.segment(view, [memory] * (1 + following.recent))
+            times.append(_seconds_to_follow(network, tier, recipe, seen, device))
         else:
             object_probs(network, tier, recipe.longest_side, seen.image_rgb, device)
-        times.append(time.perf_counter() - start)
-    return min(times)
+            times.append(time.perf_counter() - start)
+    if isinstance(network, LiteTracker) or recipe.following.own_share is None:
+        return min(times)
+    beside = seconds_a_frame(
+        companion(device), LITE, replace(LITE.recipe, following=recipe.following), seen, device
+    )
+    return beside + min(times) / (2 if recipe.following.both_ways else 1)  # it sees each frame once
+
+
+def _seconds_to_follow(
+    network: LiteTracker, tier: Tier, recipe: Recipe, seen: Seen, device: torch.device
+) -> float:
+    assert recipe.longest_side is not None
+    following = recipe.following
+    tracker = Tracker(network, device, tier.half, following.zoom, recipe.longest_side)
+    memory = tracker.remember(tracker.known_view(seen), seen.probs)
+    start = time.perf_counter()
+    view = tracker.view(seen, seen.image_rgb, len(seen.probs))
+    tracker.segment(view, [memory] * (1 + following.recent))
+    return time.perf_counter() - start
 
 
 def seconds_a_step(

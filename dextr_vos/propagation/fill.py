@@ -9,19 +9,22 @@ import torch
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.frames import Clip
+from dextr_vos.geometry import FloatArray
 from dextr_vos.interrupt import StopAsked
 from dextr_vos.masks import Labels
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.pictures import ImageRgb
+from dextr_vos.propagation.accompanied import Accompanied
 from dextr_vos.propagation.finish import confidence, finished_labels
 from dextr_vos.propagation.follow import Followed, Follower
 from dextr_vos.propagation.keyframes import Keyframe
 from dextr_vos.propagation.masks_folder import UnfinishedMasks
-from dextr_vos.propagation.run import TrainedNetwork
 from dextr_vos.propagation.samples import network_size
 from dextr_vos.propagation.segment import object_probs
+from dextr_vos.propagation.soft_masks import SoftMasks
 from dextr_vos.propagation.spans import Span, spans_between
 from dextr_vos.propagation.tracker import Seen, Tracker, small_frame
+from dextr_vos.propagation.trained import TrainedNetwork
 
 OnFrame = Callable[[int, int], None]
 PASSES = ".passes"
@@ -74,14 +77,14 @@ class MaskFiller:
                     masks.copy(names[index], *kept[index])
             if any(index not in kept for index in missing):
                 todo.append((span, next(index for index in missing if index not in kept)))
-        passes = 2 if self._trained.tier.follows and self._trained.following.both_ways else 1
+        passes = 2 if self._trained.follows and self._trained.following.both_ways else 1
         total = sum(frames_to_segment(span, passes, begin) for span, begin in todo)
         self._total = len(self._keyframes) + total
         for index, keyframe in self._keyframes.items():
             if names[index] not in masks:
                 masks.copy(names[index], keyframe.path, dict.fromkeys(self._trained.numbers, 1.0))
             self._count()
-        follower = self._follower(masks.folder / PASSES) if self._trained.tier.follows and todo else None
+        follower = self._follower(masks.folder / PASSES) if self._trained.follows and todo else None
         for span, begin in todo:
             frames = (
                 self._alone(span, begin)
@@ -119,7 +122,11 @@ class MaskFiller:
             self._step()
 
     def _follower(self, folder: Path) -> Follower:
-        tracker, following = tracker_of(self._trained, self._device), self._trained.following
+        following = self._trained.following
+        if self._trained.tier.follows:
+            tracker = tracker_of(self._trained, self._device)
+        else:
+            tracker = self._accompanied(folder)
         size_hw = network_size(self._clip.size_hw, following.longest_side)
 
         def read_keyframe(index: int) -> Seen:
@@ -127,6 +134,17 @@ class MaskFiller:
             return seen_keyframe(self._clip.read(index), labels, self._trained.numbers, size_hw)
 
         return Follower(self._clip, size_hw, tracker, following, list(self._keyframes), read_keyframe, folder)
+
+    def _accompanied(self, folder: Path) -> Tracker:
+        trained, following = self._trained, self._trained.following
+        assert following.own_share is not None
+
+        def own(image_rgb: ImageRgb) -> FloatArray:
+            side = trained.record.longest_side
+            return object_probs(trained.network, trained.tier, side, image_rgb, self._device)
+
+        kept = SoftMasks(folder / "own", len(trained.numbers))
+        return Accompanied(own, following.own_share, kept, self._device, following.zoom)
 
 
 def tracker_of(trained: TrainedNetwork, device: torch.device) -> Tracker:

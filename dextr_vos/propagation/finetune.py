@@ -16,8 +16,9 @@ from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import atomic_path
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.propagation.lessons import Lessons
+from dextr_vos.propagation.recipe import Recipe
 from dextr_vos.propagation.stop import has_settled, rate_factor
-from dextr_vos.propagation.tiers import Recipe, Tier
+from dextr_vos.propagation.tiers import Tier
 from dextr_vos.runtime import autocast
 
 log = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ import numpy as np
 from dextr_vos.masks import Labels, labels_from_probs
 from dextr_vos.propagation.follow import Followed
 from dextr_vos.propagation.islands import islands
+from dextr_vos.propagation.overlap import expected_overlap
 
 
 def finished_labels(
@@ -42,8 +43,5 @@ def confidence(followed: Followed) -> list[float]:
     It is the overlap that the soft mask expects of its own hard mask, times how far the passes from both
     sides agree.
     """
-    probs = followed.probs
-    sure = np.where(probs > 0.5, probs, 0).sum((1, 2))
-    possible = np.maximum(probs, probs > 0.5).sum((1, 2))
-    expected = np.where(possible < 1, 1, sure / np.maximum(possible, 1))
-    return [round(float(value), 4) for value in expected * followed.agreement]
+    sure = expected_overlap(followed.probs) * followed.agreement
+    return [round(float(value), 4) for value in sure]

@@ -1,4 +1,4 @@
-"""Soft masks of a span's frames: a pass from each keyframe beside it, blended by the distance in time."""
+"""Soft masks of a span's frames: a pass from each keyframe beside it, blended by time and by confidence."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from dextr_vos.frames import Clip
 from dextr_vos.geometry import FloatArray
 from dextr_vos.pictures import ImageRgb
 from dextr_vos.propagation.following import Following
+from dextr_vos.propagation.overlap import expected_overlap, soft_overlap
 from dextr_vos.propagation.soft_masks import SoftMasks
 from dextr_vos.propagation.spans import Span
 from dextr_vos.propagation.tracker import Memories, Seen, Tracker, View, small_frame
@@ -101,8 +102,7 @@ class Follower:
                 if span.after is not None and both_ways:
                     other = back.read(index)
                     agreement = soft_overlap(probs, other)
-                    share = np.float32(span.share_after(index))
-                    probs = (1 - share) * probs + share * other
+                    probs = _blended(probs, other, span.share_after(index), self._following.trust)
             yield Followed(index, image, probs, agreement)
             if here is not None:  # else it was told on the way back
                 on_step()
@@ -151,6 +151,18 @@ class Follower:
         return small_frame(image_rgb, self._size_hw)
 
 
+def _blended(forth: FloatArray, back: FloatArray, share: float, trust: float) -> FloatArray:
+    """The mean of two passes; `share` belongs to the one back where both are as sure."""
+    sure = np.stack([expected_overlap(probs) ** trust for probs in (forth, back)])
+    # a pass that has nothing of the object is not sure: it has left, or was lost
+    seen = [(probs > 0.5).any((1, 2)) for probs in (forth, back)]
+    sure[:, ~(seen[0] & seen[1])] = 1
+    from_forth, from_back = (1 - share) * sure[0], share * sure[1]
+    shares = (from_back / np.maximum(from_forth + from_back, 1e-12))[:, None, None]
+    blended: FloatArray = ((1 - shares) * forth + shares * back).astype(np.float32)
+    return blended
+
+
 class _Pass:
     """Where a pass is: the last frame, and what it remembers of those before."""
 
@@ -158,10 +170,3 @@ class _Pass:
         self.seen = start
         self.recent: list[Memories] = []
         self.steps = 0
-
-
-def soft_overlap(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Soft intersection over union of each of K soft masks; 1 where both are empty."""
-    both, either = (extreme(one, other).sum((1, 2)) for extreme in (np.minimum, np.maximum))
-    overlap: FloatArray = np.where(either < 1, 1, both / np.maximum(either, 1)).astype(np.float32)
-    return overlap

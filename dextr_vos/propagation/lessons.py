@@ -17,8 +17,9 @@ from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.losses import class_balanced_bce, plain_bce, soft_iou_loss
 from dextr_vos.propagation.lucid import Dreams, stack
+from dextr_vos.propagation.recipe import Recipe
 from dextr_vos.propagation.samples import Batch, Sample, draw_batch
-from dextr_vos.propagation.tiers import Recipe, Tier
+from dextr_vos.propagation.tiers import Tier
 from dextr_vos.runtime import autocast
 
 _PAIRS_BETWEEN_STOPS = 8  # about a second on a slow machine

@@ -9,11 +9,13 @@ from typing import Any
 
 from dextr_vos.errors import InputError
 from dextr_vos.frames import Clip
+from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.networks.weights import read_metadata
 from dextr_vos.propagation.finetune import TrainingState
 from dextr_vos.propagation.islands import supported_share
 from dextr_vos.propagation.keyframes import Keyframe, digests, fingerprint, object_numbers
-from dextr_vos.propagation.tiers import Recipe, Tier
+from dextr_vos.propagation.recipe import Recipe
+from dextr_vos.propagation.tiers import Tier
 from dextr_vos.record import RunClip, RunObject, RunRecord, RunTraining
 
 
@@ -84,6 +86,8 @@ class Plan:
             "clip": self.clip.identity,
             "budget": self.budget_s,
         }
+        if not self.tier.follows and self.recipe.following.own_share is not None:
+            parts["companion"] = _file_digest(shipped_weights("lite-parent"))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def record(

@@ -18,11 +18,13 @@ from dextr_vos.propagation.finetune import Checkpoint, OnStep, finetune, keep
 from dextr_vos.propagation.keyframes import digests
 from dextr_vos.propagation.lessons import Lessons, lessons_of
 from dextr_vos.propagation.plan import Plan
+from dextr_vos.propagation.recipe import Recipe
 from dextr_vos.propagation.repeat import keyframe_iou, remembered, seen_small
-from dextr_vos.propagation.run import Attempt, RunFolder, load_network, save_network
+from dextr_vos.propagation.run import Attempt, RunFolder
 from dextr_vos.propagation.samples import SHORTEST_SIDE, read_samples
 from dextr_vos.propagation.spans import spans_between
-from dextr_vos.propagation.tiers import Recipe, build_network
+from dextr_vos.propagation.tiers import build_network
+from dextr_vos.propagation.trained import load_network, save_network
 from dextr_vos.record import RunRecord
 
 log = logging.getLogger(__name__)
@@ -162,7 +164,8 @@ def _estimate(
     plan: Plan, recipe: Recipe, network: nn.Module, lessons: Lessons, device: torch.device
 ) -> Estimate:
     seen = seen_small(plan, plan.keyframes[0])
-    passes = 2 if plan.tier.follows and recipe.following.both_ways else 1
+    follows = plan.tier.follows or recipe.following.own_share is not None
+    passes = 2 if follows and recipe.following.both_ways else 1
     spans = spans_between([keyframe.index for keyframe in plan.keyframes], len(plan.clip))
     return Estimate(
         recipe.max_steps,

@@ -14,7 +14,8 @@ from dextr_vos.geometry import fit_longest_side
 from dextr_vos.masks import VOID, Labels
 from dextr_vos.pictures import ImageRgb
 from dextr_vos.propagation.keyframes import Keyframe
-from dextr_vos.propagation.tiers import Recipe, Tier
+from dextr_vos.propagation.recipe import Recipe
+from dextr_vos.propagation.tiers import Tier
 
 # Below this there is nothing to learn, and OpenCV's mirrored borders never end on a single row.
 SHORTEST_SIDE = 16

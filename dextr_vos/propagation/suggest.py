@@ -6,12 +6,15 @@ import numpy as np
 
 from dextr_vos.geometry import FloatArray
 
+_DRIFT = 1.0  # doubt of a frame that is as far from every keyframe as the clip is long
+
 
 def suggest(doubts: Sequence[float], keyframes: Collection[int], count: int = 1) -> list[int]:
     """The frames whose annotation would help most.
 
-    Doubt is taken to fade in proportion to the distance from the nearest keyframe; the frame that takes most
-    doubt away, its own and its neighbours', comes first.
+    A pass that has gone astray is as sure as another, so doubt also grows with the distance from the nearest
+    keyframe, by 1 over a whole clip. It is taken to fade in proportion to that distance; the frame that takes
+    most doubt away, its own and its neighbours', comes first.
 
     Args:
         doubts: of every frame, from 0, sure, to 1.
@@ -23,7 +26,7 @@ def suggest(doubts: Sequence[float], keyframes: Collection[int], count: int = 1)
     """
     places = np.arange(len(doubts))
     known = list(keyframes)
-    left = np.asarray(doubts, dtype=np.float32).copy()
+    left = np.asarray(doubts, dtype=np.float32) + _DRIFT * _distance(places, known) / len(doubts)
     chosen: list[int] = []
     while len(chosen) < count and len(known) < len(doubts):
         distance = _distance(places, known)

@@ -1,108 +1,33 @@
 """The two tiers of propagation networks behind one interface, each with the recipe that fine-tunes it."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from dextr_vos.config import Settings, load_settings
 from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.datasets.compose import Composition
 from dextr_vos.datasets.guide import Wear
 from dextr_vos.datasets.motion import Motion
 from dextr_vos.datasets.photometry import Photometry
 from dextr_vos.datasets.scene import Scene
-from dextr_vos.errors import ConfigError, InputError
+from dextr_vos.errors import InputError
 from dextr_vos.networks import lite_tracker, osvos
 from dextr_vos.networks.lite_dextr import is_lite_dextr
 from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, from_lite_dextr
-from dextr_vos.networks.losses import Average
 from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.networks.weights import load_into, read_state_dict, repeat_objects
 from dextr_vos.propagation.following import Following
+from dextr_vos.propagation.recipe import Recipe
 from dextr_vos.runtime import computes_faster_in_half
 
 log = logging.getLogger(__name__)
-
-AtLeastOne = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is fine-tuned on one clip.
-
-    Attributes:
-        longest_side: frames are made smaller to this before they enter the network; None leaves them. A
-            network that follows sees a window with as many pixels as a wide frame of this size.
-        batch: samples a pass.
-        passes: passes whose gradients are averaged into one step.
-        max_steps: the step limit.
-        again_steps: the step limit after a correction, when training goes on from the network there is.
-        window: steps over which the loss is averaged to see whether it still falls.
-        tolerance: the loss has settled when it fell by less than this share from one window to the next.
-        cooldown: last steps, over which the rate falls to zero.
-        average: how the loss is averaged, see `class_balanced_bce`.
-        side_weight: weight of each side loss beside the fused one.
-        augmentation: random changes of each sample, for networks that see frames alone.
-        scene: how pairs of frames are made, for those that follow.
-        wear: how wrong their guides are.
-        following: how they follow objects.
-        seconds: the time limit of the training.
-        pool: pairs of frames drawn once, for a network that follows and whose encoder learns no more: it sees
-            them once, and its decoder learns from them with ever new guides. 0 draws new pairs for every
-            step, and the encoder learns, too.
-        again_pool: the pool after a correction.
-        encoder_learns_from: which keyframes teach the encoder of a network that follows: "all", "none", or
-            "drawn", all unless each mask is made of clicks alone, whose faults would be learned, too.
-        kept: share of what was learned that is kept: the weights end that far from those they began with to
-            those that were learned, which holds against learning one frame by heart (Wortsman et al.,
-            "Robust Fine-Tuning of Zero-Shot Models", CVPR 2022). Without a parent all is kept.
-        kept_of_clicks: in place of `kept` where every mask is made of clicks alone.
-    """
-
-    longest_side: Annotated[int, Field(ge=32)] | None
-    batch: AtLeastOne
-    passes: AtLeastOne
-    max_steps: NotNegative
-    again_steps: NotNegative
-    window: AtLeastOne
-    tolerance: float
-    cooldown: NotNegative
-    average: Average
-    side_weight: Annotated[float, Field(ge=0)]
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    scene: Scene | None = None
-    wear: Wear | None = None
-    following: Following = field(default_factory=Following)
-    seconds: Annotated[float, Field(ge=0)] | None = None
-    pool: NotNegative = 0
-    again_pool: NotNegative = 0
-    encoder_learns_from: Literal["all", "drawn", "none"] = "all"
-    kept: Share = 1.0
-    kept_of_clicks: Share = 1.0
-
-    def limited_to(self, max_steps: int) -> "Recipe":
-        """The recipe with another step limit; a cool-down longer than half of it is shortened."""
-        if max_steps == self.max_steps:
-            return self
-        return replace(self, max_steps=max_steps, cooldown=min(self.cooldown, max_steps // 2))
-
-    def again(self) -> "Recipe":
-        """The recipe after a correction."""
-        return replace(self.limited_to(min(self.again_steps, self.max_steps)), pool=self.again_pool)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for files."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -270,22 +195,3 @@ def build_network(
         return network
     load_into(network, repeat_objects(state, num_objects), parent)
     return network
-
-
-class _Changed(Settings):
-    recipe: Recipe
-
-
-def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
-    """A recipe with `key=value` in place of what it says, groups as `group.key=value`.
-
-    Raises:
-        ConfigError: an unknown key or a value of the wrong kind.
-    """
-    base = {"recipe": recipe.as_dict()}
-    given = [f"recipe.{setting}" for setting in settings]
-    try:
-        return load_settings(_Changed, None, given, base).recipe
-    except ConfigError as fault:
-        # nobody typed the name of the group
-        raise ConfigError(str(fault).replace("recipe.", "")) from None

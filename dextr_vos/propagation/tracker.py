@@ -52,11 +52,11 @@ class View:
 
     Attributes:
         looks: one a margin, see `Zoom`.
-        size_hw: of the whole frame.
+        image_rgb: the whole frame, H×W×3 uint8.
     """
 
     looks: tuple[Look, ...]
-    size_hw: tuple[int, int]
+    image_rgb: ImageRgb
 
 
 Memories = tuple[Memory, ...]  # of one frame, for each of its looks
@@ -123,8 +123,9 @@ class Tracker:
             view: see `view`.
             memories: frames whose masks are known, at least one.
         """
+        size_hw = view.image_rgb.shape[0], view.image_rgb.shape[1]
         masks = [
-            self._looked(look, join_memories(of_look), view.size_hw)
+            self._looked(look, join_memories(of_look), size_hw)
             for look, of_look in zip(view.looks, zip(*memories, strict=True), strict=True)
         ]
         mean: FloatArray = np.mean(masks, axis=0, dtype=np.float32)
@@ -142,7 +143,7 @@ class Tracker:
             # windows of a large object, or of a lost one, are the same: the whole frame
             same = next((look for look in looks if look.window == window), None)
             looks.append(same or self._look(window, probs, image_rgb))
-        return View(tuple(looks), (image_rgb.shape[0], image_rgb.shape[1]))
+        return View(tuple(looks), image_rgb)
 
     def _look(self, window: Window, probs: FloatArray, image_rgb: ImageRgb) -> Look:
         frames = lite_input(window.cut_image(image_rgb)[None]).to(self._device)

@@ -18,9 +18,10 @@ from dextr_vos.pictures import ImageRgb
 from dextr_vos.propagation.fill import seen_keyframe
 from dextr_vos.propagation.finetune import finetune
 from dextr_vos.propagation.lessons import lessons_of
+from dextr_vos.propagation.recipe import Recipe
 from dextr_vos.propagation.samples import Sample, network_size
 from dextr_vos.propagation.segment import object_probs
-from dextr_vos.propagation.tiers import LITE, OSVOS, Recipe, Tier, build_network
+from dextr_vos.propagation.tiers import LITE, OSVOS, Tier, build_network
 from dextr_vos.propagation.tracker import Tracker
 from dextr_vos.runtime import computes_faster_in_half
 from dextr_vos.speed.timing import Thing

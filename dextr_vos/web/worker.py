@@ -69,7 +69,8 @@ def _propagate(work: dict[str, Any], tell: Tell, stop_asked: Callable[[], bool])
     from dextr_vos.frames import open_clip
     from dextr_vos.pipeline import train_propagation
     from dextr_vos.propagation.estimate import Estimate
-    from dextr_vos.propagation.tiers import changed, tier_named
+    from dextr_vos.propagation.recipe import changed
+    from dextr_vos.propagation.tiers import tier_named
     from dextr_vos.runtime import pick_device
 
     out = Path(work["out"])

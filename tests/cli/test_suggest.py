@@ -10,11 +10,12 @@ from dextr_vos.propagation.confidence import write_confidence
 
 @pytest.fixture
 def run(tmp_path):
-    """What a run says of itself: 21 frames, the first and the last are keyframes, the 15th is doubtful."""
+    """What a run says of itself: 21 frames, the first and the last are keyframes, those about the 15th doubtful."""
     folder = tmp_path / "run"
     folder.mkdir()
     scores = {f"{index:05d}": {1: 0.9, 2: 0.95} for index in range(21)}
-    scores |= {"00000": {1: 1.0, 2: 1.0}, "00020": {1: 1.0, 2: 1.0}, "00015": {1: 0.99, 2: 0.1}}
+    scores |= {name: {1: 1.0, 2: 1.0} for name in ("00000", "00020")}
+    scores |= {f"{index:05d}": {1: 0.99, 2: 0.1} for index in (14, 15, 16)}
     write_confidence(folder / "confidence.json", scores)
     (folder / "run.json").write_text(json.dumps({"keyframes": ["00000", "00020"]}))
     return folder

@@ -17,7 +17,7 @@ from conftest import tiny_frame
 from PIL import Image
 from tiny_run import bytes_of, write_keyframes
 
-from dextr_vos.propagation.run import load_network
+from dextr_vos.propagation.trained import load_network
 from dextr_vos.record import read_record
 
 pytestmark = pytest.mark.usefixtures("narrow_lite")

@@ -1,7 +1,8 @@
 import pytest
 
 from dextr_vos.errors import ConfigError
-from dextr_vos.propagation.tiers import LITE, OSVOS, changed
+from dextr_vos.propagation.recipe import changed
+from dextr_vos.propagation.tiers import LITE, OSVOS
 
 
 def test_values_take_the_place_of_the_recipes():

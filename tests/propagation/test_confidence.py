@@ -6,7 +6,8 @@ import pytest
 from dextr_vos.errors import InputError
 from dextr_vos.propagation.confidence import read_confidence, write_confidence
 from dextr_vos.propagation.finish import confidence, finished_labels
-from dextr_vos.propagation.follow import Followed, soft_overlap
+from dextr_vos.propagation.follow import Followed
+from dextr_vos.propagation.overlap import soft_overlap
 
 SCORES = {"00000": {1: 1.0, 3: 0.25}, "00001": {1: 0.5}, "frame ü": {}, "00010": {254: 0.0}}
 

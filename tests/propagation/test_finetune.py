@@ -13,8 +13,9 @@ from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.propagation import finetune as finetuning
 from dextr_vos.propagation.finetune import Checkpoint, TrainingState, finetune
 from dextr_vos.propagation.lessons import lessons_of
+from dextr_vos.propagation.recipe import Recipe
 from dextr_vos.propagation.samples import Sample
-from dextr_vos.propagation.tiers import Recipe, build_network
+from dextr_vos.propagation.tiers import build_network
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 

@@ -14,7 +14,7 @@ from dextr_vos.propagation.tracker import Seen
 SIZE_HW = (16, 24)
 FRAMES = 12
 FORTH, BACK = 204 / 255, 51 / 255
-KEYFRAMES_ALONE = Following(recent=0)
+KEYFRAMES_ALONE = Following(recent=0, trust=0.0)
 
 
 def number_of(image: np.ndarray) -> int:
@@ -96,6 +96,38 @@ def test_passes_are_blended_by_the_distance_in_time(make):
     for each, one, other, share in zip(found, forths, backs, (0.25, 0.5, 0.75), strict=True):
         assert each.probs == pytest.approx((1 - share) * one + share * other, abs=0.01)
         assert each.agreement == pytest.approx(min(one, other) / max(one, other), abs=0.01)
+
+
+class TwoMinds(Recorder):
+    """Of two objects the pass forth is sure of the first, the pass back of the second."""
+
+    def __init__(self, sure, unsure):
+        super().__init__()
+        self.sure, self.unsure = sure, unsure
+
+    def segment(self, view, memories):
+        before, image_rgb = view
+        values = self.sure, self.unsure
+        if number_of(before.image_rgb) > number_of(image_rgb):
+            values = values[::-1]
+        return np.stack([np.full(SIZE_HW, value, np.float32) for value in values])
+
+
+@pytest.mark.parametrize(("unsure", "more"), [(0.6, True), (0.3, False)])
+def test_the_surer_pass_gives_more_but_none_where_the_other_has_lost_the_object(clip, tmp_path, unsure, more):
+    def read(index):
+        return Seen(clip.read(index), np.full((2, *SIZE_HW), 1.0, np.float32))
+
+    def middle(trust):
+        how = Following(recent=0, trust=trust)
+        follower = Follower(clip, SIZE_HW, TwoMinds(0.9, unsure), how, (2, 6), read, tmp_path / str(trust))
+        return list(follower.follow(Span(3, 5, 2, 6), 3, ignore))[1].probs[:, 0, 0]
+
+    plain, trusting = middle(0.0), middle(4.0)
+    assert plain == pytest.approx([(0.9 + unsure) / 2] * 2, abs=0.01)
+    ratio = (0.6 / 0.9) ** 4  # of a mask of one value, that is what it expects of itself
+    expected = (0.9 + ratio * unsure) / (1 + ratio) if more else (0.9 + unsure) / 2
+    assert trusting == pytest.approx([expected] * 2, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from dextr_vos.masks import write_labels
 from dextr_vos.networks import weights
 from dextr_vos.networks.lite_tracker import Memory
 from dextr_vos.propagation.confidence import read_confidence, write_confidence
-from dextr_vos.propagation.run import RunFolder, load_network, network_record, save_network
+from dextr_vos.propagation.run import RunFolder
 from dextr_vos.propagation.tiers import LITE, OSVOS, build_network
+from dextr_vos.propagation.trained import load_network, network_record, save_network
 from dextr_vos.record import RunClip, RunObject, RunRecord, RunTraining, read_record, write_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")

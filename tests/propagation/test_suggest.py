@@ -7,14 +7,14 @@ from dextr_vos.propagation.suggest import suggest
 
 
 def brute_force(doubts, keyframes):
-    """The frame that leaves least doubt, reckoned frame by frame."""
+    """The doubt that each frame leaves, reckoned frame by frame."""
 
     def left(known):
         total = 0.0
         for place, doubt in enumerate(doubts):
             before = min(abs(place - each) for each in keyframes)
             now = min(abs(place - each) for each in known)
-            total += doubt * now / before if before else 0.0
+            total += (doubt + before / len(doubts)) * now / before if before else 0.0
         return total
 
     candidates = [index for index in range(len(doubts)) if index not in keyframes]

@@ -1,0 +1,91 @@
+"""OSVOS accompanied by the shipped lite network, which follows what it segments."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import tiny_mask
+from tiny_run import TINY_OSVOS, bytes_of, stop_after, train, write_keyframes
+
+from dextr_vos.errors import Interrupted
+from dextr_vos.evaluation.metrics import region_similarity
+from dextr_vos.masks import read_labels
+from dextr_vos.propagation import fill
+
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow_osvos")
+
+FRAMES = range(6)
+
+
+def accompanied(share):
+    following = replace(TINY_OSVOS.recipe.following, own_share=share)
+    return replace(TINY_OSVOS, recipe=replace(TINY_OSVOS.recipe, following=following))
+
+
+def mask_of(run, index):
+    return run / "masks" / f"{index:05d}.png"
+
+
+@pytest.fixture
+def keyframes(tmp_path):
+    return write_keyframes(tmp_path / "keyframes", 0, 5)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Frames on which OSVOS was asked."""
+    frames = []
+    ask = fill.object_probs
+
+    def noted(network, tier, longest_side, image_rgb, device):
+        frames.append(image_rgb.tobytes())
+        return ask(network, tier, longest_side, image_rgb, device)
+
+    monkeypatch.setattr(fill, "object_probs", noted)
+    return frames
+
+
+def test_what_osvos_has_not_learned_is_followed(tiny_clip, keyframes, tmp_path, asked):
+    train(tiny_clip, keyframes, tmp_path / "alone", TINY_OSVOS)
+    asked.clear()
+    record = train(tiny_clip, keyframes, tmp_path / "both", accompanied(0.3))
+    assert (record.network, record.training.steps) == ("osvos", 2)
+    assert len(asked) == len(set(asked)) == 4  # two passes, each frame once
+    scores = {
+        name: [
+            region_similarity(tiny_mask(index) == 1, read_labels(mask_of(tmp_path / name, index)) == 1)
+            for index in FRAMES
+        ]
+        for name in ("alone", "both")
+    }
+    assert min(scores["both"]) > 0.8
+    assert np.mean(scores["alone"][1:5]) < 0.5
+    assert not (tmp_path / "both" / "masks" / fill.PASSES).exists()
+
+
+def test_a_share_of_one_is_osvos_alone(tiny_clip, keyframes, tmp_path):
+    train(tiny_clip, keyframes, tmp_path / "alone", TINY_OSVOS)
+    train(tiny_clip, keyframes, tmp_path / "whole", accompanied(1.0))
+    for index in FRAMES:
+        alone, whole = (read_labels(mask_of(tmp_path / out, index)) for out in ("alone", "whole"))
+        assert np.mean(alone != whole) < 0.02  # of 256 levels
+
+
+def test_it_goes_on_where_it_was_stopped(tiny_clip, keyframes, tmp_path, asked):
+    train(tiny_clip, keyframes, tmp_path / "whole", accompanied(0.3))
+    asked.clear()
+    for calls in (4, 3):
+        with pytest.raises(Interrupted):
+            train(tiny_clip, keyframes, tmp_path / "stopped", accompanied(0.3), stop_asked=stop_after(calls))
+    train(tiny_clip, keyframes, tmp_path / "stopped", accompanied(0.3))
+    assert len(asked) == len(set(asked)) == 4
+    assert bytes_of(tmp_path / "whole" / "masks") == bytes_of(tmp_path / "stopped" / "masks")
+
+
+def test_a_correction_starts_from_the_network_there_is(tiny_clip, keyframes, tmp_path):
+    first = train(tiny_clip, keyframes, tmp_path / "out", accompanied(0.3))
+    write_keyframes(keyframes, 2)
+    record = train(tiny_clip, keyframes, tmp_path / "out", accompanied(0.3))
+    assert record.went_on_from == first.fingerprint
+    exact = read_labels(tmp_path / "out" / "masks" / "00002.png")
+    assert np.array_equal(exact, tiny_mask(2))
