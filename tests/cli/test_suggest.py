@@ -10,7 +10,7 @@ from dextr_vos.propagation.confidence import write_confidence
 
 @pytest.fixture
 def run(tmp_path):
-    """What a run says of itself: 21 frames, the first and the last are keyframes, those about the 15th doubtful."""
+    """What a run says of itself: 21 frames, the first and last are keyframes, about the 15th it doubts."""
     folder = tmp_path / "run"
     folder.mkdir()
     scores = {f"{index:05d}": {1: 0.9, 2: 0.95} for index in range(21)}
