@@ -16,7 +16,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.networks.shipped import shipped_weights
 
 # Raise it with every change of the code that changes masks or scores: finished cells are then run again.
-ALGORITHM = 2
+ALGORITHM = 3
 
 
 def key_of(cell: Cell, settings: BenchmarkSettings, davis: Davis) -> str:
