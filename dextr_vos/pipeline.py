@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from dextr_vos.annotation.document import Annotations, load_annotations
+from dextr_vos.errors import ConfigError
 from dextr_vos.frames import Clip
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.masks import object_ids
@@ -60,10 +61,16 @@ def train_propagation(
         The record of the run.
 
     Raises:
+        ConfigError: `own_share` was given to a network that follows.
         InputError: keyframes do not fit, workspace or run are on another clip.
         WeightsError: the parent does not fit.
         Interrupted: a stop was asked for; the same call goes on from there.
     """
+    if tier.follows and tier.recipe.following.own_share is not None:
+        raise ConfigError(
+            "following.own_share is for a network that sees frames alone, and "
+            f"{tier.name} follows objects itself; leave it out, or take --network osvos"
+        )
     workspace = Workspace(source)
     is_workspace = workspace.keyframes.is_dir()
     if is_workspace:

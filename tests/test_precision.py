@@ -1,9 +1,12 @@
 """The automatic choice of precision leaves masks as float32 has them: IoU of at least 0.995."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from golden_weights import set_golden_weights
+from tiny_run import TINY_LITE, TINY_OSVOS, train, write_keyframes
 
 from dextr_vos import runtime
 from dextr_vos.annotation.click_crop import ClickCrop
@@ -111,3 +114,27 @@ def test_osvos_is_trained_in_the_layout_that_is_quicker(monkeypatch, faster, lay
     monkeypatch.setattr(tiers, "computes_faster_in_half", lambda _: faster)
     assert OSVOS.layout(CPU) == layout
     assert tiers.LITE.layout(CPU) == torch.channels_last
+
+
+@pytest.mark.parametrize("tier", [TINY_LITE, TINY_OSVOS], ids=lambda tier: tier.name)
+@pytest.mark.parametrize("half", [False, True])
+def test_a_run_computes_in_the_precision_that_was_asked_for_to_the_end(
+    tiny_clip, tmp_path, monkeypatch, narrow_osvos, tier, half
+):
+    wanted = []
+    monkeypatch.setattr(runtime, "computes_faster_in_half", lambda _: True)
+    plain = torch.autocast
+
+    def noted(*arguments, enabled, **more):
+        wanted.append(enabled)
+        return plain(*arguments, enabled=False, **more)
+
+    monkeypatch.setattr(torch, "autocast", noted)
+    keyframes = write_keyframes(tmp_path / "keyframes", 0, 5)
+    recipe = tier.recipe
+    for share in (None, 0.3) if tier.name == "osvos" else (None,):
+        following = replace(recipe.following, own_share=share)
+        asked = replace(tier, half=half, recipe=replace(recipe, following=following))
+        train(tiny_clip, keyframes, tmp_path / str(share), asked)
+    assert len(wanted) > 10
+    assert set(wanted) == {half}

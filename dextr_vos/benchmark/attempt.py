@@ -18,11 +18,13 @@ class Outcome:
         key: of the cell.
         fault: one line that says what went wrong; empty when it is finished or stopped.
         stopped: a stop was asked for before it was finished.
+        refused: the fault is the worker's, which would not do for any other job either.
     """
 
     key: str
     fault: str = ""
     stopped: bool = False
+    refused: bool = False
 
 
 def attempt(job: Job, device: str, stop_asked: StopAsked) -> Outcome:
@@ -33,8 +35,8 @@ def attempt(job: Job, device: str, stop_asked: StopAsked) -> Outcome:
     """
     try:
         check_worker(job)
-    except DextrVosError as fault:
-        return Outcome(job.key, str(fault))
+    except Exception as fault:
+        return Outcome(job.key, _told(fault), refused=isinstance(fault, DextrVosError))
     try:
         run_job(job, device, stop_asked)
     except Interrupted:
@@ -42,6 +44,9 @@ def attempt(job: Job, device: str, stop_asked: StopAsked) -> Outcome:
     except Exception as fault:  # whatever it is, the other cells go on
         write_text(job.folder.failure, traceback.format_exc())
         shutil.rmtree(job.folder.work, ignore_errors=True)
-        known = isinstance(fault, DextrVosError)
-        return Outcome(job.key, str(fault) if known else f"{type(fault).__name__}: {fault}")
+        return Outcome(job.key, _told(fault))
     return Outcome(job.key)
+
+
+def _told(fault: Exception) -> str:
+    return str(fault) if isinstance(fault, DextrVosError) else f"{type(fault).__name__}: {fault}"

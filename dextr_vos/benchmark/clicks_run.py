@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from dextr_vos.annotation.engines import make_segmenter
 from dextr_vos.annotation.human_clicks import HumanClicks, read_human_clicks
 from dextr_vos.annotation.segmenter import Segmenter
 from dextr_vos.benchmark.clicks_settings import ClicksBenchmarkSettings, EngineSettings, SetSettings
-from dextr_vos.benchmark.key import ALGORITHM, CODE, file_digest
+from dextr_vos.benchmark.key import code_digest, file_digest
 from dextr_vos.benchmark.machine import this_machine
 from dextr_vos.click_evaluation import evaluate_clicks, spread, with_human_clicks
 from dextr_vos.config import as_yaml
@@ -33,6 +33,10 @@ from dextr_vos.runtime import pick_device, true_float32
 log = logging.getLogger(__name__)
 
 _RESULTS = TypeAdapter(list[ObjectResult])
+
+# raised with every change of the code that changes masks from clicks, or their scores
+_ALGORITHM = 2
+_BETWEEN_LOOKS_S = 1.0
 
 OnObject = Callable[[int, int], None]
 
@@ -83,7 +87,7 @@ def plan_clicks(settings: ClicksBenchmarkSettings, beside: Path) -> list[ClicksC
         for engine in settings.engines:
             for jitter_px in settings.jitter_px:
                 parts = {
-                    "algorithm": ALGORITHM,
+                    "algorithm": _ALGORITHM,
                     "set": (data.kind, root),
                     "objects": refs,
                     "engine": _engine_digest(engine),
@@ -128,7 +132,7 @@ def run_clicks(
             for tries_left in (1, 0):
                 try:
                     exact = true_float32() if settings.precision == "float32" else nullcontext()
-                    with exact, _claimed(cell.folder(out)):
+                    with exact, _claimed(cell.folder(out), stop_asked):
                         _run_cell(settings, cell, out, bar(f"{number} of {len(cells)}: {cell}"), stop_asked)
                     break
                 except Interrupted:
@@ -152,11 +156,28 @@ def run_clicks(
 
 
 @contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Make the folder and keep it to this process while the block runs; another one waits."""
+def _claimed(folder: Path, stop_asked: StopAsked) -> Iterator[None]:
+    """Make the folder and keep it to this process while the block runs, when another one has done with it.
+
+    Raises:
+        Interrupted: a stop was asked for before that.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    lock, told = FileLock(folder / ".lock"), False
+    while True:
+        try:
+            lock.acquire(timeout=_BETWEEN_LOOKS_S)
+            break
+        except Timeout:
+            if stop_asked():
+                raise Interrupted("stopped; the same command goes on from there") from None
+            if not told:
+                log.info("another process is at work on this cell; waiting for it")
+                told = True
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _run_cell(
@@ -194,7 +215,7 @@ def _run_cell(
     write_objects(folder / "objects.csv", results)
     _write_worst(folder / "worst.jpg", cell, results, segmenter, settings.seed)
     device = pick_device(settings.device)
-    machine = this_machine(device, 0, settings.precision, CODE)
+    machine = this_machine(device, 0, settings.precision, code_digest())
     about = {"set": cell.data.name, "engine": cell.engine.name, "machine": machine.model_dump()}
     write_summary(folder / "summary.json", summarize(results, settings.clicks_limit), about)
     progress.unlink()

@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 
 from dextr_vos.benchmark.cells import Cell
-from dextr_vos.benchmark.key import CODE, key_of
+from dextr_vos.benchmark.key import code_digest, key_of
 from dextr_vos.benchmark.keyframes import KeyframeMaker
 from dextr_vos.benchmark.machine import this_machine
 from dextr_vos.benchmark.result import CellFolder, CellResult, ObjectSeries, Seconds
@@ -54,14 +54,14 @@ class Job:
         key: see `key_of`.
         settings: how; `davis_root` is given.
         out: the benchmark's folder.
-        code: see `key.CODE`, of the process that planned it.
+        code: see `code_digest`, of the process that planned it.
     """
 
     cell: Cell
     key: str
     settings: BenchmarkSettings
     out: Path
-    code: str = CODE
+    code: str
 
     @property
     def folder(self) -> CellFolder:
@@ -75,9 +75,9 @@ def check_worker(job: Job) -> None:
     Raises:
         InputError: this process runs other code, or finds other frames, masks, clicks or weights.
     """
-    if job.code != CODE:
+    if job.code != code_digest():
         raise InputError(
-            f"a worker runs the code {CODE} of dextr-vos, the benchmark was started by {job.code}; "
+            f"a worker runs other code of dextr-vos ({code_digest()}) than the benchmark ({job.code}); "
             "install the same everywhere, and start the workers and the benchmark again"
         )
     assert job.settings.davis_root is not None
@@ -248,7 +248,7 @@ class _CellRun:
             best=best,
             worst=worst,
             official_difference=official,
-            machine=this_machine(self._device, settings.threads, precision, CODE),
+            machine=this_machine(self._device, settings.threads, precision, code_digest()),
         )
 
     def _extremes(self, record: RunRecord, scores: list[ObjectScores]) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from dextr_vos.benchmark.tier import tier_of
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
 from dextr_vos.networks.shipped import shipped_weights
+from dextr_vos.propagation.tiers import COMPANION, accompanied
 
 # Raise it with every change of the code that changes masks or scores: finished cells are then run again.
 ALGORITHM = 3
@@ -40,6 +41,9 @@ def key_of(cell: Cell, settings: BenchmarkSettings, davis: Davis) -> str:
         "supervision": _supervision(cell, settings.clicks),
         "recipe": tier.recipe.as_dict(),
         "parent": None if parent is None else file_digest(parent),
+        "companion": file_digest(shipped_weights(COMPANION))
+        if accompanied(tier, tier.recipe.following)
+        else None,
         "precision": settings.precision,
         "threads": settings.threads,
         "year": settings.year,
@@ -85,6 +89,16 @@ def _read_digest(path: Path, changed_ns: int, size: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@cache
+def code_digest() -> str:
+    """A digest of this package's code, as it was when this process first asked.
+
+    Results say by which code they were made.
+    """
+    package = Path(dextr_vos.__file__).parent
+    return _digest_of(sorted(package.rglob("*.py")))[:16]
+
+
 def _digest_of(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
@@ -106,8 +120,3 @@ def _supervision(cell: Cell, clicks: ClickSettings) -> dict[str, Any]:
         assert clicks.files is not None
         parts["clicks"] = file_digest(clicks_file(clicks.files, cell.clip))
     return parts
-
-
-# A digest of this package's code: results say by which code they were made. It is taken on import, since a
-# process goes on with the code that it has loaded, whatever lies on the disk later.
-CODE = _digest_of(sorted(Path(dextr_vos.__file__).parent.rglob("*.py")))[:16]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dextr_vos.benchmark.cells import Cell, grid
 from dextr_vos.benchmark.cluster import DaskWorkers
 from dextr_vos.benchmark.job import Job, clip_of
-from dextr_vos.benchmark.key import clicks_file, key_of
+from dextr_vos.benchmark.key import clicks_file, code_digest, key_of
 from dextr_vos.benchmark.keyframes import even_frames
 from dextr_vos.benchmark.machine import jobs_that_fit
 from dextr_vos.benchmark.result import CellFolder, CellResult
@@ -80,7 +80,8 @@ def plan(settings: BenchmarkSettings, out: Path) -> list[Job]:
     for clip in clips:
         _check_clip(davis, clip_of(davis, clip), clip, absolute)
     cells = grid(absolute, clips)
-    return [Job(cell, key_of(cell, absolute, davis), absolute, out.resolve()) for cell in cells]
+    out, code = out.resolve(), code_digest()
+    return [Job(cell, key_of(cell, absolute, davis), absolute, out, code) for cell in cells]
 
 
 def _absolute(settings: BenchmarkSettings, root: Path) -> BenchmarkSettings:

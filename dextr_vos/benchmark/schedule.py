@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from dextr_vos.benchmark.job import Job
 from dextr_vos.benchmark.workers import Workers
-from dextr_vos.errors import Interrupted
+from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.interrupt import StopAsked, never
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ def run_jobs(
         By key, why a job failed the second time.
 
     Raises:
+        InputError: a worker cannot give the results that the jobs ask for.
         Interrupted: a stop was asked for; the same call goes on with what was not finished.
     """
     waiting, running = deque(jobs), dict[str, Job]()
@@ -50,6 +51,8 @@ def run_jobs(
             workers.start(job)
         for outcome in workers.wait(_BETWEEN_LOOKS_S):
             job = running.pop(outcome.key)
+            if outcome.refused:  # it would have the next one, and refuse that, too
+                raise InputError(f"{outcome.fault}; {finished} of {len(jobs)} cells are finished")
             tries[job.key] += 1
             if outcome.stopped:
                 tries[job.key] -= 1

@@ -15,10 +15,11 @@ import rich_click as click
     help="How many frames, the most useful first.",
 )
 def command(run: Path, count: int) -> None:
-    """Name the frame whose annotation would help the masks of RUN most, by how far they can be trusted.
+    """Name the frame whose annotation would help the masks of RUN most.
 
-    Names go to standard output, one a line, the most useful first. Click on the object in these frames,
-    write the points into a file, and give it to dextr-vos annotate --clicks.
+    It goes by how far each mask can be trusted, and how far it is from the keyframes. Names go to standard
+    output, one a line, the most useful first. Click on the object in these frames, write the points into a
+    file, and give it to dextr-vos annotate --clicks.
     """
     from dextr_vos.errors import InputError
     from dextr_vos.propagation.confidence import read_confidence

@@ -5,10 +5,12 @@ After Ghiasi et al., "Simple Copy-Paste", CVPR 2021, for one target object with 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from dextr_vos.datasets.drawn import drawn_openings, drawn_structure
 from dextr_vos.datasets.objects import Example
@@ -29,7 +31,7 @@ _LEAST_DRAWN_PX = 16
 
 @dataclass(frozen=True)
 class Composition:
-    """How samples are composed; every chance is a share of all samples.
+    """How samples are composed; every chance is a share of all samples, if nothing else is said.
 
     Attributes:
         paste: the object is put on another picture.
@@ -51,8 +53,8 @@ class Composition:
     retexture: float = 0.15
     occlude: float = 0.15
     unite: float = 0.15
-    holes: float = 0.0
-    drawn: float = 0.0
+    holes: Annotated[float, Field(ge=0, le=1)] = 0.0
+    drawn: Annotated[float, Field(ge=0, le=1)] = 0.0
     rotation_deg: float = 15.0
     shear: float = 0.1
     aspect: float = 0.15

@@ -17,7 +17,7 @@ _FENCE_GAP = (2.0, 6.0)  # in widths of its bars
 
 
 def drawn_structure(size_px: int, rng: np.random.Generator) -> BoolArray:
-    """One to three wheels, rings, bars and fences that touch, like the parts of a bicycle or a railing.
+    """One to three wheels, rings, bars and fences beside one another, like parts of a bicycle or a railing.
 
     Args:
         size_px: side of the square that they are drawn in, at least 8.
@@ -46,8 +46,6 @@ def drawn_structure(size_px: int, rng: np.random.Generator) -> BoolArray:
             _fence(canvas, joint, radius, width, rng)
         joint = np.clip(centre, 0, size_px - 1)
     structure: BoolArray = canvas.view(np.bool_)
-    if not structure.any():
-        structure[size_px // 2, :] = True
     return structure
 
 

@@ -34,6 +34,8 @@ def segment(
 ) -> None:
     """Apply a trained network to every frame of a clip.
 
+    One that was accompanied by the lite network is applied alone, since no keyframe of this clip is known.
+
     Args:
         clip: any clip; its frames need not have the size the network was trained at.
         trained: see `load_network`.
@@ -86,7 +88,7 @@ class _Following:
         assert trained.memory is not None
         self._longest_side = trained.following.longest_side
         self._objects = len(trained.numbers)
-        self._tracker = tracker_of(trained, device)
+        self._tracker = tracker_of(trained, device, trained.tier.half)
         memory = Memory(trained.memory.keys.to(device), trained.memory.masks.to(device))
         self._memories = (memory,) * len(trained.following.zoom.margins)
         self._before: Seen | None = None

@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from dextr_vos.networks.lite_tracker import LiteTracker
-from dextr_vos.propagation.accompanied import companion
 from dextr_vos.propagation.lessons import Lessons
 from dextr_vos.propagation.recipe import Recipe
 from dextr_vos.propagation.segment import object_probs
-from dextr_vos.propagation.tiers import LITE, Tier
+from dextr_vos.propagation.tiers import Tier
 from dextr_vos.propagation.tracker import Seen, Tracker
 from dextr_vos.runtime import autocast
 
@@ -32,12 +31,16 @@ class Estimate:
         step_s: seconds of each.
         frames: to segment; a frame that two passes go through counts twice.
         frame_s: seconds of each.
+        alone: frames that a network which sees frames alone segments beside those.
+        alone_s: seconds of each.
     """
 
     steps: int
     step_s: float
     frames: int
     frame_s: float
+    alone: int = 0
+    alone_s: float = 0.0
 
     @property
     def training_s(self) -> float:
@@ -47,7 +50,7 @@ class Estimate:
     @property
     def segmenting_s(self) -> float:
         """Seconds of segmenting."""
-        return _SLACK * self.frames * self.frame_s
+        return _SLACK * (self.frames * self.frame_s + self.alone * self.alone_s)
 
 
 def seconds_a_frame(
@@ -59,7 +62,7 @@ def seconds_a_frame(
         network: changed to evaluation mode and to `device`.
         tier: its kind.
         recipe: how frames are looked at.
-        seen: a keyframe at the network's size.
+        seen: a keyframe at the size at which the network gets frames.
         device: where to compute.
     """
     network.to(device).eval()
@@ -67,29 +70,17 @@ def seconds_a_frame(
     for _ in range(3):
         start = time.perf_counter()
         if isinstance(network, LiteTracker):
-            times.append(_seconds_to_follow(network, tier, recipe, seen, device))
+            assert recipe.longest_side is not None
+            following = recipe.following
+            tracker = Tracker(network, device, tier.half, following.zoom, recipe.longest_side)
+            memory = tracker.remember(tracker.known_view(seen), seen.probs)
+            start = time.perf_counter()
+            view = tracker.view(seen, seen.image_rgb, len(seen.probs))
+            tracker.segment(view, [memory] * (1 + following.recent))
         else:
             object_probs(network, tier, recipe.longest_side, seen.image_rgb, device)
-            times.append(time.perf_counter() - start)
-    if isinstance(network, LiteTracker) or recipe.following.own_share is None:
-        return min(times)
-    beside = seconds_a_frame(
-        companion(device), LITE, replace(LITE.recipe, following=recipe.following), seen, device
-    )
-    return beside + min(times) / (2 if recipe.following.both_ways else 1)  # it sees each frame once
-
-
-def _seconds_to_follow(
-    network: LiteTracker, tier: Tier, recipe: Recipe, seen: Seen, device: torch.device
-) -> float:
-    assert recipe.longest_side is not None
-    following = recipe.following
-    tracker = Tracker(network, device, tier.half, following.zoom, recipe.longest_side)
-    memory = tracker.remember(tracker.known_view(seen), seen.probs)
-    start = time.perf_counter()
-    view = tracker.view(seen, seen.image_rgb, len(seen.probs))
-    tracker.segment(view, [memory] * (1 + following.recent))
-    return time.perf_counter() - start
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def seconds_a_step(
@@ -132,8 +123,12 @@ def within_budget(recipe: Recipe, estimate: Estimate, budget_s: float) -> tuple[
             continue
         if estimate.segmenting_s + min(estimate.training_s, _LEAST_TRAINING * budget_s) <= budget_s:
             break
-        frame_s = estimate.frame_s * (side / recipe.longest_side) ** 2
-        recipe, estimate = replace(recipe, longest_side=side), replace(estimate, frame_s=frame_s)
+        smaller = (side / recipe.longest_side) ** 2
+        if estimate.alone:  # the network beside it sees what it saw
+            estimate = replace(estimate, alone_s=estimate.alone_s * smaller)
+        else:
+            estimate = replace(estimate, frame_s=estimate.frame_s * smaller)
+        recipe = replace(recipe, longest_side=side)
     training_s = budget_s - estimate.segmenting_s
     if training_s < _LEAST_SECONDS:
         return replace(recipe.limited_to(0), seconds=0.0), replace(estimate, steps=0)

@@ -14,15 +14,15 @@ from dextr_vos.interrupt import StopAsked
 from dextr_vos.masks import Labels
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.pictures import ImageRgb
-from dextr_vos.propagation.accompanied import Accompanied
 from dextr_vos.propagation.finish import confidence, finished_labels
 from dextr_vos.propagation.follow import Followed, Follower
 from dextr_vos.propagation.keyframes import Keyframe
 from dextr_vos.propagation.masks_folder import UnfinishedMasks
+from dextr_vos.propagation.own_masks import OwnMasks, companion
 from dextr_vos.propagation.samples import network_size
 from dextr_vos.propagation.segment import object_probs
-from dextr_vos.propagation.soft_masks import SoftMasks
 from dextr_vos.propagation.spans import Span, spans_between
+from dextr_vos.propagation.tiers import LITE, Tier
 from dextr_vos.propagation.tracker import Seen, Tracker, small_frame
 from dextr_vos.propagation.trained import TrainedNetwork
 
@@ -37,6 +37,7 @@ class MaskFiller:
         clip: its frames.
         keyframes: whose masks are known.
         trained: the network.
+        tier: its kind, in the precision that was asked for.
         device: where to compute.
         on_frame: called with frames done and in all; a frame that two passes go through counts as each.
         stop_asked: asked between frames.
@@ -47,11 +48,12 @@ class MaskFiller:
         clip: Clip,
         keyframes: Sequence[Keyframe],
         trained: TrainedNetwork,
+        tier: Tier,
         device: torch.device,
         on_frame: OnFrame | None,
         stop_asked: StopAsked,
     ) -> None:
-        self._clip, self._trained, self._device = clip, trained, device
+        self._clip, self._trained, self._tier, self._device = clip, trained, tier, device
         self._keyframes = {keyframe.index: keyframe for keyframe in keyframes}
         self._on_frame, self._stop_asked = on_frame, stop_asked
         self._done = 0
@@ -79,6 +81,8 @@ class MaskFiller:
                 todo.append((span, next(index for index in missing if index not in kept)))
         passes = 2 if self._trained.follows and self._trained.following.both_ways else 1
         total = sum(frames_to_segment(span, passes, begin) for span, begin in todo)
+        if self._trained.accompanied:
+            total += sum(span.last + 1 - begin for span, begin in todo)
         self._total = len(self._keyframes) + total
         for index, keyframe in self._keyframes.items():
             if names[index] not in masks:
@@ -116,43 +120,50 @@ class MaskFiller:
         for index in range(begin, span.last + 1):
             image = self._clip.read(index)
             probs = object_probs(
-                trained.network, trained.tier, trained.record.longest_side, image, self._device
+                trained.network, self._tier, trained.record.longest_side, image, self._device
             )
             yield Followed(index, image, probs, sure)
             self._step()
 
     def _follower(self, folder: Path) -> Follower:
         following = self._trained.following
-        if self._trained.tier.follows:
-            tracker = tracker_of(self._trained, self._device)
-        else:
-            tracker = self._accompanied(folder)
         size_hw = network_size(self._clip.size_hw, following.longest_side)
+        own = self._own(size_hw, folder) if self._trained.accompanied else None
+        tracker = tracker_of(self._trained, self._device, self._tier.half)
 
         def read_keyframe(index: int) -> Seen:
             labels = self._keyframes[index].labels
             return seen_keyframe(self._clip.read(index), labels, self._trained.numbers, size_hw)
 
-        return Follower(self._clip, size_hw, tracker, following, list(self._keyframes), read_keyframe, folder)
+        keyframes = list(self._keyframes)
+        return Follower(self._clip, size_hw, tracker, following, keyframes, read_keyframe, folder, own)
 
-    def _accompanied(self, folder: Path) -> Tracker:
-        trained, following = self._trained, self._trained.following
-        assert following.own_share is not None
+    def _own(self, size_hw: tuple[int, int], folder: Path) -> OwnMasks:
+        trained, share = self._trained, self._trained.following.own_share
+        assert share is not None
 
-        def own(image_rgb: ImageRgb) -> FloatArray:
+        def segment(image_rgb: ImageRgb) -> FloatArray:
             side = trained.record.longest_side
-            return object_probs(trained.network, trained.tier, side, image_rgb, self._device)
+            return object_probs(trained.network, self._tier, side, image_rgb, self._device)
 
-        kept = SoftMasks(folder / "own", len(trained.numbers))
-        return Accompanied(own, following.own_share, kept, self._device, following.zoom)
+        return OwnMasks(self._clip, size_hw, segment, share, folder / "own", len(trained.numbers))
 
 
-def tracker_of(trained: TrainedNetwork, device: torch.device) -> Tracker:
-    """What follows objects with a trained network, which must be one that can."""
-    assert isinstance(trained.network, LiteTracker)
+def tracker_of(trained: TrainedNetwork, device: torch.device, half: bool) -> Tracker:
+    """What follows objects with a trained network, or beside it.
+
+    Args:
+        trained: a network that follows, or is accompanied.
+        device: where to compute.
+        half: compute in bf16 where that is faster.
+    """
+    zoom = trained.following.zoom
+    if not isinstance(trained.network, LiteTracker):
+        assert LITE.recipe.longest_side is not None
+        return Tracker(companion(device), device, half, zoom, LITE.recipe.longest_side)
     longest_side = trained.record.longest_side
     assert longest_side is not None
-    return Tracker(trained.network, device, trained.tier.half, trained.following.zoom, longest_side)
+    return Tracker(trained.network, device, half, zoom, longest_side)
 
 
 def frames_to_segment(span: Span, passes: int, begin: int | None = None) -> int:

@@ -12,6 +12,7 @@ from dextr_vos.geometry import FloatArray
 from dextr_vos.pictures import ImageRgb
 from dextr_vos.propagation.following import Following
 from dextr_vos.propagation.overlap import expected_overlap, soft_overlap
+from dextr_vos.propagation.own_masks import OwnMasks
 from dextr_vos.propagation.soft_masks import SoftMasks
 from dextr_vos.propagation.spans import Span
 from dextr_vos.propagation.tracker import Memories, Seen, Tracker, View, small_frame
@@ -49,6 +50,7 @@ class Follower:
         keyframes: indices of the frames whose masks are known.
         read_keyframe: one of them at that size, by its index.
         folder: for soft masks under way.
+        own: masks of a network that sees frames alone, a share of which is mixed into those of every pass.
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class Follower:
         keyframes: Sequence[int],
         read_keyframe: Callable[[int], Seen],
         folder: Path,
+        own: OwnMasks | None = None,
     ) -> None:
+        self._own = own
         self._clip, self._size_hw, self._tracker, self._folder = clip, size_hw, tracker, folder
         self._following, self._keyframes = following, sorted(keyframes)
         # a clip may have more keyframes than fit into memory
@@ -76,9 +80,15 @@ class Follower:
         Args:
             span: which.
             begin: index of the first frame that is asked for; what an earlier call has found is used.
-            on_step: called after every frame of every pass; may raise to stop.
-            on_known: called in its place for frames of the pass back that an earlier call has found.
+            on_step: called after every frame of every pass, and of the own masks; may raise to stop.
+            on_known: called in its place for own masks, and frames of the pass back, that an earlier call has
+                found.
         """
+        if self._own is not None:  # forward, as a video is read best, whichever way the passes go
+            for index in range(begin, span.last + 1):
+                known = index in self._own
+                self._own.make(index)
+                (on_known if known else on_step)()
         back, forth = self._kept(span, "back"), self._kept(span, "forth")
         both_ways = self._following.both_ways
         if span.after is not None and (both_ways or span.before is None):
@@ -117,6 +127,8 @@ class Follower:
         else:
             view = self._view(state.seen, image)
             probs = self._tracker.segment(view, [*self._near(span), *state.recent])
+            if self._own is not None:
+                probs = self._own.mixed(index, probs, view.looked_at)
             probs = kept.write(index, probs)
         if remembered:
             view = view or self._view(state.seen, image)
@@ -153,12 +165,12 @@ class Follower:
 
 def _blended(forth: FloatArray, back: FloatArray, share: float, trust: float) -> FloatArray:
     """The mean of two passes; `share` belongs to the one back where both are as sure."""
-    sure = np.stack([expected_overlap(probs) ** trust for probs in (forth, back)])
-    # a pass that has nothing of the object is not sure: it has left, or was lost
-    seen = [(probs > 0.5).any((1, 2)) for probs in (forth, back)]
-    sure[:, ~(seen[0] & seen[1])] = 1
-    from_forth, from_back = (1 - share) * sure[0], share * sure[1]
-    shares = (from_back / np.maximum(from_forth + from_back, 1e-12))[:, None, None]
+    sure = np.stack([expected_overlap(probs, extra_px=1) for probs in (forth, back)])
+    # that nothing is there may be known, or the object was lost: it counts no more than by its time
+    nothing = np.stack([(probs <= 0.5).all((1, 2)) for probs in (forth, back)])
+    sure = np.where(nothing, np.minimum(sure, sure[::-1]), sure)
+    weights = (sure / sure.max(0)) ** trust * np.array([[1 - share], [share]])
+    shares = (weights[1] / weights.sum(0))[:, None, None]
     blended: FloatArray = ((1 - shares) * forth + shares * back).astype(np.float32)
     return blended
 

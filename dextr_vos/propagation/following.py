@@ -1,4 +1,4 @@
-"""How objects are followed; each value is a switch of the ablation in docs/benchmarks.md."""
+"""How objects are followed; docs/benchmarks.md tells what most of these values bring."""
 
 from dataclasses import dataclass, field
 from typing import Annotated

@@ -15,7 +15,7 @@ from dextr_vos.propagation.finetune import TrainingState
 from dextr_vos.propagation.islands import supported_share
 from dextr_vos.propagation.keyframes import Keyframe, digests, fingerprint, object_numbers
 from dextr_vos.propagation.recipe import Recipe
-from dextr_vos.propagation.tiers import Tier
+from dextr_vos.propagation.tiers import COMPANION, Tier, accompanied
 from dextr_vos.record import RunClip, RunObject, RunRecord, RunTraining
 
 
@@ -61,6 +61,11 @@ class Plan:
         return self.recipe.kept_of_clicks if self.clicked else self.recipe.kept
 
     @property
+    def accompanied(self) -> bool:
+        """See `tiers.accompanied`."""
+        return accompanied(self.tier, self.recipe.following)
+
+    @property
     def numbers(self) -> list[int]:
         """Object numbers, one a score channel."""
         return object_numbers(self.keyframes)
@@ -86,8 +91,8 @@ class Plan:
             "clip": self.clip.identity,
             "budget": self.budget_s,
         }
-        if not self.tier.follows and self.recipe.following.own_share is not None:
-            parts["companion"] = _file_digest(shipped_weights("lite-parent"))
+        if self.accompanied:
+            parts["companion"] = _file_digest(shipped_weights(COMPANION))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def record(

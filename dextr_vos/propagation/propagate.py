@@ -17,13 +17,15 @@ from dextr_vos.propagation.fill import MaskFiller, OnFrame, frames_to_segment
 from dextr_vos.propagation.finetune import Checkpoint, OnStep, finetune, keep
 from dextr_vos.propagation.keyframes import digests
 from dextr_vos.propagation.lessons import Lessons, lessons_of
+from dextr_vos.propagation.own_masks import companion
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.recipe import Recipe
 from dextr_vos.propagation.repeat import keyframe_iou, remembered, seen_small
 from dextr_vos.propagation.run import Attempt, RunFolder
 from dextr_vos.propagation.samples import SHORTEST_SIDE, read_samples
 from dextr_vos.propagation.spans import spans_between
-from dextr_vos.propagation.tiers import build_network
+from dextr_vos.propagation.tiers import LITE, build_network
+from dextr_vos.propagation.tracker import Seen
 from dextr_vos.propagation.trained import load_network, save_network
 from dextr_vos.record import RunRecord
 
@@ -96,7 +98,8 @@ def propagate(
             _train(plan, run, attempt, earlier, device, on_plan, on_step, stop_asked)
         trained = load_network(run.network if done else attempt.network)
         kept = {} if earlier is None else run.kept_masks(earlier, trained.record, plan.clip)
-        MaskFiller(plan.clip, plan.keyframes, trained, device, on_frame, stop_asked).fill(attempt.masks, kept)
+        filler = MaskFiller(plan.clip, plan.keyframes, trained, plan.tier, device, on_frame, stop_asked)
+        filler.fill(attempt.masks, kept)
         run.finish(attempt, trained.record, plan.clip.names)
         return trained.record
 
@@ -163,16 +166,22 @@ def _lessons(plan: Plan, recipe: Recipe) -> Lessons:
 def _estimate(
     plan: Plan, recipe: Recipe, network: nn.Module, lessons: Lessons, device: torch.device
 ) -> Estimate:
-    seen = seen_small(plan, plan.keyframes[0])
-    follows = plan.tier.follows or recipe.following.own_share is not None
-    passes = 2 if follows and recipe.following.both_ways else 1
+    step_s = seconds_a_step(network, plan.tier, recipe, lessons, device)
     spans = spans_between([keyframe.index for keyframe in plan.keyframes], len(plan.clip))
-    return Estimate(
-        recipe.max_steps,
-        seconds_a_step(network, plan.tier, recipe, lessons, device),
-        sum(frames_to_segment(span, passes) for span in spans),
-        seconds_a_frame(network, plan.tier, recipe, seen, device),
-    )
+    follows, small = plan.tier.follows or plan.accompanied, seen_small(plan, plan.keyframes[0])
+    passes = 2 if follows and recipe.following.both_ways else 1
+    frames = sum(frames_to_segment(span, passes) for span in spans)
+    if plan.tier.follows:
+        frame_s = seconds_a_frame(network, plan.tier, recipe, small, device)
+        return Estimate(recipe.max_steps, step_s, frames, frame_s)
+    whole = Seen(plan.clip.read(plan.keyframes[0].index), small.probs)
+    frame_s = seconds_a_frame(network, plan.tier, recipe, whole, device)
+    if not plan.accompanied:
+        return Estimate(recipe.max_steps, step_s, frames, frame_s)
+    beside, how = replace(LITE, half=plan.tier.half), replace(LITE.recipe, following=recipe.following)
+    beside_s = seconds_a_frame(companion(device), beside, how, small, device)
+    alone = sum(frames_to_segment(span, 1) for span in spans)
+    return Estimate(recipe.max_steps, step_s, frames, beside_s, alone, frame_s)
 
 
 def _can_go_on(plan: Plan, earlier: RunRecord) -> bool:

@@ -142,6 +142,8 @@ OSVOS = Tier(
     plain_on_cpu=True,
 )
 
+COMPANION = "lite-parent"  # follows beside a network that cannot; of `networks.shipped`
+
 TIERS = {tier.name: tier for tier in (LITE, OSVOS)}
 
 
@@ -154,6 +156,11 @@ def tier_named(name: str) -> Tier:
     if name not in TIERS:
         raise InputError(f"unknown network '{name}'; expected one of {', '.join(TIERS)}")
     return TIERS[name]
+
+
+def accompanied(tier: Tier, following: Following) -> bool:
+    """Whether the shipped lite network follows the objects beside one that cannot."""
+    return not tier.follows and following.own_share is not None
 
 
 def build_network(

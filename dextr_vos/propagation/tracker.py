@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dextr_vos.geometry import FloatArray
+from dextr_vos.geometry import BoolArray, FloatArray
 from dextr_vos.networks.lite_tracker import Features, LiteTracker, Memory, join_memories, lite_input
 from dextr_vos.pictures import ImageRgb
 from dextr_vos.propagation.flow import Flow
@@ -52,11 +52,19 @@ class View:
 
     Attributes:
         looks: one a margin, see `Zoom`.
-        image_rgb: the whole frame, H×W×3 uint8.
+        size_hw: of the whole frame.
     """
 
     looks: tuple[Look, ...]
-    image_rgb: ImageRgb
+    size_hw: tuple[int, int]
+
+    @property
+    def looked_at(self) -> BoolArray:
+        """H×W, what is in any of the windows."""
+        inside: BoolArray = np.zeros(self.size_hw, dtype=bool)
+        for look in self.looks:
+            inside[look.window.rows, look.window.columns] = True
+        return inside
 
 
 Memories = tuple[Memory, ...]  # of one frame, for each of its looks
@@ -123,9 +131,8 @@ class Tracker:
             view: see `view`.
             memories: frames whose masks are known, at least one.
         """
-        size_hw = view.image_rgb.shape[0], view.image_rgb.shape[1]
         masks = [
-            self._looked(look, join_memories(of_look), size_hw)
+            self._looked(look, join_memories(of_look), view.size_hw)
             for look, of_look in zip(view.looks, zip(*memories, strict=True), strict=True)
         ]
         mean: FloatArray = np.mean(masks, axis=0, dtype=np.float32)
@@ -143,7 +150,7 @@ class Tracker:
             # windows of a large object, or of a lost one, are the same: the whole frame
             same = next((look for look in looks if look.window == window), None)
             looks.append(same or self._look(window, probs, image_rgb))
-        return View(tuple(looks), image_rgb)
+        return View(tuple(looks), (image_rgb.shape[0], image_rgb.shape[1]))
 
     def _look(self, window: Window, probs: FloatArray, image_rgb: ImageRgb) -> Look:
         frames = lite_input(window.cut_image(image_rgb)[None]).to(self._device)

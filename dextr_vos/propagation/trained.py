@@ -10,7 +10,7 @@ from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.networks import weights
 from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, Memory
 from dextr_vos.propagation.following import Following
-from dextr_vos.propagation.tiers import Tier, tier_named
+from dextr_vos.propagation.tiers import Tier, accompanied, tier_named
 from dextr_vos.record import RunRecord
 
 NETWORK = "network.safetensors"  # its file in the folder of a run
@@ -44,9 +44,14 @@ class TrainedNetwork:
         return TypeAdapter(Following).validate_python(told)
 
     @property
+    def accompanied(self) -> bool:
+        """Whether the shipped lite network follows the objects beside this one, which cannot."""
+        return accompanied(self.tier, self.following)
+
+    @property
     def follows(self) -> bool:
-        """Whether objects are followed from frame to frame, by this network or by one that accompanies it."""
-        return self.tier.follows or self.following.own_share is not None
+        """Whether objects are followed from frame to frame, by this network or beside it."""
+        return self.tier.follows or self.accompanied
 
     @property
     def numbers(self) -> list[int]:

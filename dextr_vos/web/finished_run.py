@@ -61,7 +61,7 @@ class FinishedRun:
         key = (self._read, tuple(sorted(keyframes)))
         if self._suggested[0] != key:
             doubts = [0.0 if score is None else 1 - score for score in scores]
-            best = suggest(doubts, keyframes) if any(doubts) else []
+            best = suggest(doubts, keyframes)
             self._suggested = (key, best[0] if best else None)
         return self._suggested[1]
 

@@ -1,6 +1,8 @@
 import json
+from contextlib import contextmanager
 
 import pytest
+from filelock import FileLock
 from tiny_benchmark import write_davis
 from tiny_run import Squares, stop_after
 
@@ -96,3 +98,45 @@ def test_people_stand_beside_simulated_clicks(settings, tmp_path):
     cells, _ = run(settings.model_copy(update={"sets": (one,)}), tmp_path / "out")
     assert [len(cell.objects.refs) for cell in cells] == [1] * 4
     assert "people's clicks end" in write_clicks_report(tmp_path / "out").read_text()
+
+
+def test_a_cell_that_another_process_works_on_is_waited_for(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(clicks_run, "_BETWEEN_LOOKS_S", 0.01)
+    out = tmp_path / "out"
+    first = plan_clicks(settings, tmp_path)[0].folder(out)
+    first.mkdir(parents=True)
+    lock = FileLock(first / ".lock")
+    lock.acquire()
+    with pytest.raises(Interrupted, match="goes on from there"):
+        run(settings, out, stop_after(3))
+    assert not list(out.glob("cells/*/progress.jsonl"))
+    looks = []
+
+    def other_ends():
+        looks.append(1)
+        if len(looks) == 3:
+            lock.release()
+        return False
+
+    cells, failed = run(settings, out, other_ends)
+    assert not failed
+    assert all((cell.folder(out) / "summary.json").exists() for cell in cells)
+    assert len(looks) > 3
+
+
+def test_what_another_process_has_finished_is_taken(settings, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    cells = plan_clicks(settings, tmp_path)
+    claimed = clicks_run._claimed
+
+    @contextmanager
+    def just_finished(folder, stop_asked):
+        with claimed(folder, stop_asked):
+            (folder / "summary.json").write_text("{}")
+            yield
+
+    monkeypatch.setattr(clicks_run, "_claimed", just_finished)
+    _, failed = run(settings, out)
+    assert not failed
+    assert not list(out.glob("cells/*/progress.jsonl"))
+    assert all((cell.folder(out) / "summary.json").read_text() == "{}" for cell in cells)

@@ -191,8 +191,13 @@ def test_through_an_opening_the_other_picture_is_seen():
 
 
 def test_a_drawn_structure_joins_the_target():
-    how = replace(ALONE, unite=1.0)
+    how, joined = replace(ALONE, unite=1.0), 0
     for seed in range(20):
         layer = compose(example(void=False), draw, replace(how, drawn=1.0), 64, np.random.default_rng(seed))
         alone = compose(example(void=False), draw, replace(how, unite=0.0), 64, np.random.default_rng(seed))
         assert not (alone.mask & ~layer.mask).any()
+        added = (layer.mask & ~alone.mask).astype(np.uint8)
+        joined += added.any()
+        # the ellipses of `draw` are thicker than any stroke
+        assert cv2.distanceTransform(added, cv2.DIST_L2, 3).max() < 8
+    assert joined > 10

@@ -7,7 +7,6 @@ from dextr_vos.errors import InputError
 from dextr_vos.propagation.confidence import read_confidence, write_confidence
 from dextr_vos.propagation.finish import confidence, finished_labels
 from dextr_vos.propagation.follow import Followed
-from dextr_vos.propagation.overlap import soft_overlap
 
 SCORES = {"00000": {1: 1.0, 3: 0.25}, "00001": {1: 0.5}, "frame ü": {}, "00010": {254: 0.0}}
 
@@ -98,14 +97,6 @@ def test_passes_that_disagree_are_trusted_less():
 
 def test_an_object_that_both_passes_miss_is_surely_gone():
     assert confidence(followed(flat(0.0))) == [1.0]
-
-
-def test_overlap_of_soft_masks():
-    left, right, none = np.zeros((3, 8, 10), np.float32)
-    left[:, :6], right[:, 4:] = 1, 1
-    one, other = np.stack([left, left, none, left]), np.stack([left, right, none, none])
-    assert soft_overlap(one, other).tolist() == pytest.approx([1.0, 0.2, 1.0, 0.0])
-    assert soft_overlap(other, one).tolist() == pytest.approx([1.0, 0.2, 1.0, 0.0])
 
 
 def test_labels_have_the_size_of_the_frame_and_the_numbers_of_the_objects():

@@ -99,35 +99,74 @@ def test_passes_are_blended_by_the_distance_in_time(make):
 
 
 class TwoMinds(Recorder):
-    """Of two objects the pass forth is sure of the first, the pass back of the second."""
+    """The pass forth finds two objects as `one` and `other`, the pass back as `other` and `one`."""
 
-    def __init__(self, sure, unsure):
+    def __init__(self, one, other):
         super().__init__()
-        self.sure, self.unsure = sure, unsure
+        self.masks = np.stack([one, other]).astype(np.float32)
 
     def segment(self, view, memories):
         before, image_rgb = view
-        values = self.sure, self.unsure
-        if number_of(before.image_rgb) > number_of(image_rgb):
-            values = values[::-1]
-        return np.stack([np.full(SIZE_HW, value, np.float32) for value in values])
+        forth = number_of(before.image_rgb) < number_of(image_rgb)
+        return self.masks if forth else self.masks[::-1]
 
 
-@pytest.mark.parametrize(("unsure", "more"), [(0.6, True), (0.3, False)])
-def test_the_surer_pass_gives_more_but_none_where_the_other_has_lost_the_object(clip, tmp_path, unsure, more):
+def blended(clip, folder, one, other, trust, index):
+    """Soft masks of a frame between the keyframes 2 and 6, by two minds."""
+
     def read(index):
         return Seen(clip.read(index), np.full((2, *SIZE_HW), 1.0, np.float32))
 
-    def middle(trust):
-        how = Following(recent=0, trust=trust)
-        follower = Follower(clip, SIZE_HW, TwoMinds(0.9, unsure), how, (2, 6), read, tmp_path / str(trust))
-        return list(follower.follow(Span(3, 5, 2, 6), 3, ignore))[1].probs[:, 0, 0]
+    follower = Follower(
+        clip, SIZE_HW, TwoMinds(one, other), Following(recent=0, trust=trust), (2, 6), read, folder
+    )
+    return list(follower.follow(Span(3, 5, 2, 6), 3, ignore))[index - 3].probs
 
-    plain, trusting = middle(0.0), middle(4.0)
-    assert plain == pytest.approx([(0.9 + unsure) / 2] * 2, abs=0.01)
-    ratio = (0.6 / 0.9) ** 4  # of a mask of one value, that is what it expects of itself
-    expected = (0.9 + ratio * unsure) / (1 + ratio) if more else (0.9 + unsure) / 2
-    assert trusting == pytest.approx([expected] * 2, abs=0.01)
+
+@pytest.mark.parametrize(("index", "share"), [(3, 0.25), (4, 0.5), (5, 0.75)])
+def test_the_surer_pass_gives_more(clip, tmp_path, index, share):
+    sure, unsure = np.full(SIZE_HW, 0.9), np.full(SIZE_HW, 0.6)
+    plain = blended(clip, tmp_path / "plain", sure, unsure, 0.0, index)[:, 0, 0]
+    trusting = blended(clip, tmp_path / "trusting", sure, unsure, 4.0, index)[:, 0, 0]
+    assert plain == pytest.approx(
+        [(1 - share) * 0.9 + share * 0.6, (1 - share) * 0.6 + share * 0.9], abs=0.01
+    )
+    # of a mask of one value, that is what it expects of itself, but for one pixel
+    ratio = ((0.6 * sure.size + 1) / (0.9 * sure.size + 1)) ** 4
+    first, second = (share * ratio / (1 - share + share * ratio), share / ((1 - share) * ratio + share))
+    expected = [(1 - first) * 0.9 + first * 0.6, (1 - second) * 0.6 + second * 0.9]
+    assert trusting == pytest.approx(expected, abs=0.01)
+
+
+def test_a_pass_that_lost_an_object_has_no_more_than_its_time(clip, tmp_path):
+    there = np.zeros(SIZE_HW)
+    there[2:12, 2:12] = 0.95
+    gone = np.zeros(SIZE_HW)
+    found = blended(clip, tmp_path, there, gone, 8.0, 5)
+    assert found[:, 5, 5] == pytest.approx([0.25 * 0.95, 0.75 * 0.95], abs=0.01)
+
+
+def test_a_pass_that_fades_away_does_not_make_the_object_flicker(clip, tmp_path):
+    there = np.zeros(SIZE_HW)
+    there[2:12, 2:12] = 0.95
+    before = None
+    for number, level in enumerate(np.linspace(0.3, 0.7, 21)):
+        fading = np.zeros(SIZE_HW)
+        fading[3:5, 3:5] = level
+        now = blended(clip, tmp_path / str(number), there, fading, 8.0, 4)[:, 8, 8]
+        assert before is None or np.abs(now - before).max() < 0.25
+        before = now
+
+
+def test_passes_of_which_neither_is_sure_are_blended_by_time(clip, tmp_path):
+    haze = np.full(SIZE_HW, 0.4)
+    haze[8, 8] = 0.51
+    found = blended(clip, tmp_path, haze, haze, 40.0, 5)
+    assert found[:, 8, 8] == pytest.approx([0.51, 0.51], abs=0.01)
+    other = haze.copy()
+    other[8, 8] = 0.6
+    found = blended(clip, tmp_path / "other", haze, other, 1.0, 5)
+    assert 0.51 < found[0, 8, 8] < 0.6
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""What a network that sees frames alone says of each, beside the lite network that follows the objects."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from dextr_vos.frames import Clip
+from dextr_vos.geometry import BoolArray, FloatArray
+from dextr_vos.networks.lite_tracker import LiteTracker
+from dextr_vos.networks.shipped import shipped_weights
+from dextr_vos.pictures import ImageRgb
+from dextr_vos.propagation.soft_masks import SoftMasks
+from dextr_vos.propagation.tiers import COMPANION, LITE, build_network
+
+Segment = Callable[[ImageRgb], FloatArray]
+
+
+class OwnMasks:
+    """Soft masks of frames by their index, made once however many passes ask for them.
+
+    Args:
+        clip: its frames.
+        size_hw: at which masks are carried along.
+        segment: from a frame H×W×3 uint8, at full size, to soft masks K×H×W.
+        share: of these masks in a frame's.
+        folder: where they are kept.
+        count: objects K.
+    """
+
+    def __init__(
+        self, clip: Clip, size_hw: tuple[int, int], segment: Segment, share: float, folder: Path, count: int
+    ) -> None:
+        self._clip, self._size_hw, self._segment = clip, size_hw, segment
+        self._share, self._kept = share, SoftMasks(folder, count)
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._kept
+
+    def make(self, index: int) -> FloatArray:
+        """Segment a frame, K×h×w float32; one that is there already is not segmented again."""
+        if index in self._kept:
+            return self._kept.read(index)
+        size = self._size_hw[1], self._size_hw[0]
+        probs = self._segment(self._clip.read(index))
+        small = [cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in probs]
+        return self._kept.write(index, np.stack(small))
+
+    def mixed(self, index: int, followed: FloatArray, looked_at: BoolArray) -> FloatArray:
+        """The mean with the masks of a pass; these lose nothing by what looks alike elsewhere.
+
+        Args:
+            index: of the frame.
+            followed: K×h×w in [0, 1].
+            looked_at: h×w, where the pass has looked; elsewhere no object is found.
+        """
+        own = self.make(index) * looked_at
+        mean: FloatArray = ((1 - self._share) * followed + self._share * own).astype(np.float32)
+        return mean
+
+
+def companion(device: torch.device) -> LiteTracker:
+    """The shipped lite network, ready to follow."""
+    network = build_network(LITE, 1, seed=0, parent=shipped_weights(COMPANION))
+    assert isinstance(network, LiteTracker)
+    return network.eval().to(device).to(memory_format=torch.channels_last)

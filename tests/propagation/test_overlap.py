@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from dextr_vos.propagation.overlap import expected_overlap, soft_overlap
+
+
+def test_overlap_of_soft_masks():
+    left, right, none = np.zeros((3, 8, 10), np.float32)
+    left[:, :6], right[:, 4:] = 1, 1
+    one, other = np.stack([left, left, none, left]), np.stack([left, right, none, none])
+    assert soft_overlap(one, other).tolist() == pytest.approx([1.0, 0.2, 1.0, 0.0])
+    assert soft_overlap(other, one).tolist() == pytest.approx([1.0, 0.2, 1.0, 0.0])
+
+
+def test_a_sure_mask_expects_more_of_itself_than_a_hazy_one():
+    sure, hazy, wide = np.zeros((3, 20, 30))
+    sure[5:15, 5:15] = 1.0
+    hazy[5:15, 5:15] = 0.6
+    wide[5:15, 5:15] = 0.6
+    wide[15:, :] = 0.4
+    first, second, third = expected_overlap(np.stack([sure, hazy, wide]))
+    assert first == 1.0
+    assert second == pytest.approx(0.6)
+    assert third == pytest.approx(60 / (100 + 0.4 * 150))
+    assert expected_overlap(hazy[None], extra_px=1) == pytest.approx(61 / 101)
+
+
+def test_what_fades_away_comes_to_one_without_a_jump_of_more_than_a_pixel():
+    values = []
+    for level in np.linspace(0, 0.49, 50):
+        mask = np.zeros((1, 9, 9))
+        mask[0, 4, 4] = level
+        values.append(float(expected_overlap(mask, extra_px=1)[0]))
+    assert values[0] == 1.0
+    assert values == sorted(values, reverse=True)
+    assert np.abs(np.diff(values)).max() < 0.02
