@@ -5,14 +5,11 @@ After Ghiasi et al., "Simple Copy-Paste", CVPR 2021, for one target object with 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from dextr_vos.datasets.drawn import drawn_openings, drawn_structure
 from dextr_vos.datasets.objects import Example
 from dextr_vos.datasets.photometry import Photometry, change_colours, change_sharpness
 from dextr_vos.geometry import BoolArray, crop
@@ -25,13 +22,11 @@ _LEAST_LEFT = 0.5
 _LEAST_PIXELS = 64
 _MARGIN = 0.25
 _SOFT_PX = 6
-_DRAWN_SCALE = 0.8
-_LEAST_DRAWN_PX = 16
 
 
 @dataclass(frozen=True)
 class Composition:
-    """How samples are composed; every chance is a share of all samples, if nothing else is said.
+    """How samples are composed; every chance is a share of all samples.
 
     Attributes:
         paste: the object is put on another picture.
@@ -39,8 +34,6 @@ class Composition:
         retexture: of those pasted, its pixels come from another picture, so that its outline alone tells.
         occlude: another object hides part of it.
         unite: another object overlaps it and both are the target, like a rider and a horse.
-        holes: of those pasted, openings are cut out of it.
-        drawn: of the other objects, a drawn structure in the texture of a picture stands in their place.
         rotation_deg: standard deviation of the rotation.
         shear: standard deviation of the shear.
         aspect: standard deviation of the logarithm of the aspect's change.
@@ -53,8 +46,6 @@ class Composition:
     retexture: float = 0.15
     occlude: float = 0.15
     unite: float = 0.15
-    holes: Annotated[float, Field(ge=0, le=1)] = 0.0
-    drawn: Annotated[float, Field(ge=0, le=1)] = 0.0
     rotation_deg: float = 15.0
     shear: float = 0.1
     aspect: float = 0.15
@@ -134,20 +125,12 @@ def _random_linear(how: Composition, rng: np.random.Generator) -> npt.NDArray[np
 
 
 def _other(draw: Draw, how: Composition, longest: int, rng: np.random.Generator) -> Layer:
-    if how.drawn and rng.random() < how.drawn:
-        structure = drawn_structure(
-            int(longest * rng.uniform(*how.size) * _DRAWN_SCALE) + _LEAST_DRAWN_PX, rng
-        )
-        skin = change_colours(_filling(draw(rng).image_rgb, structure.shape, rng), how.photometry, rng)
-        return Layer(skin, structure, np.zeros_like(structure))
     layer = moved(draw(rng), how, longest * rng.uniform(0.3, 1.0), rng)
     return replace(layer, image_rgb=change_colours(layer.image_rgb, how.photometry, rng))
 
 
 def _pasted(target: Layer, draw: Draw, how: Composition, longest: int, rng: np.random.Generator) -> Layer:
     """The target on another picture, perhaps with another object behind it."""
-    if how.holes and rng.random() < how.holes:
-        target = _opened(target, rng)
     shape = target.mask.shape
     skin = _filling(draw(rng).image_rgb, shape, rng) if rng.random() < how.retexture else target.image_rgb
     ground = change_colours(_filling(draw(rng).image_rgb, shape, rng), how.photometry, rng)
@@ -156,14 +139,6 @@ def _pasted(target: Layer, draw: Draw, how: Composition, longest: int, rng: np.r
         ground = blend(ground, other, rng)
     image = blend(ground, replace(target, image_rgb=skin), rng)
     return Layer(image, target.mask, np.zeros_like(target.mask))
-
-
-def _opened(target: Layer, rng: np.random.Generator) -> Layer:
-    """The target with openings; unchanged where too little of it would be left."""
-    left = target.mask & ~drawn_openings(target.mask, rng)
-    if np.count_nonzero(left) < max(_LEAST_LEFT * np.count_nonzero(target.mask), _LEAST_PIXELS):
-        return target
-    return replace(target, mask=left)
 
 
 def _occluded(target: Layer, other: Layer, rng: np.random.Generator) -> Layer:
