@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 
 from dextr_vos.annotation.document import Annotations, load_annotations
-from dextr_vos.errors import ConfigError
 from dextr_vos.frames import Clip
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.masks import object_ids
@@ -15,7 +14,7 @@ from dextr_vos.propagation.finetune import OnStep
 from dextr_vos.propagation.keyframes import Keyframe, read_keyframes
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.propagate import OnPlan, propagate
-from dextr_vos.propagation.tiers import Tier
+from dextr_vos.propagation.tiers import Tier, check_following
 from dextr_vos.record import RunRecord
 from dextr_vos.workspace import Workspace
 
@@ -66,11 +65,7 @@ def train_propagation(
         WeightsError: the parent does not fit.
         Interrupted: a stop was asked for; the same call goes on from there.
     """
-    if tier.follows and tier.recipe.following.own_share is not None:
-        raise ConfigError(
-            "following.own_share is for a network that sees frames alone, and "
-            f"{tier.name} follows objects itself; leave it out, or take --network osvos"
-        )
+    check_following(tier)
     workspace = Workspace(source)
     is_workspace = workspace.keyframes.is_dir()
     if is_workspace:

@@ -123,7 +123,7 @@ def test_what_it_takes_is_told_in_two_parts(tiny_clip, keyframes, tmp_path):
     (estimate,) = told
     assert (estimate.frames, estimate.alone) == (8, 4)
     assert estimate.alone_s > 0
-    assert estimate.segmenting_s > 8 * estimate.frame_s
+    assert estimate.segmenting_s == pytest.approx(1.1 * (8 * estimate.frame_s + 4 * estimate.alone_s))
 
 
 def test_a_network_that_follows_needs_no_company(tiny_clip, keyframes, tmp_path):

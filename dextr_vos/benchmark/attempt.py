@@ -1,6 +1,8 @@
 """One try at a job, wherever it runs: faults come back as values, so that the others go on."""
 
+import os
 import shutil
+import socket
 import traceback
 from dataclasses import dataclass
 
@@ -35,8 +37,12 @@ def attempt(job: Job, device: str, stop_asked: StopAsked) -> Outcome:
     """
     try:
         check_worker(job)
+    except DextrVosError as fault:
+        here = f"the worker {os.getpid()} on {socket.gethostname()}"
+        return Outcome(job.key, f"{here}: {fault}", refused=True)
     except Exception as fault:
-        return Outcome(job.key, _told(fault), refused=isinstance(fault, DextrVosError))
+        write_text(job.folder.failure, traceback.format_exc())
+        return Outcome(job.key, _told(fault))
     try:
         run_job(job, device, stop_asked)
     except Interrupted:

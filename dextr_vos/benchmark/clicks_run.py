@@ -79,6 +79,7 @@ def plan_clicks(settings: ClicksBenchmarkSettings, beside: Path) -> list[ClicksC
     Raises:
         InputError: a data set, a checkpoint or a file of clicks is missing.
     """
+    code_digest()  # of the code that runs, taken before anything is run
     cells = []
     for data in settings.sets:
         objects, human = _opened(data, beside)

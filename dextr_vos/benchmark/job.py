@@ -77,14 +77,14 @@ def check_worker(job: Job) -> None:
     """
     if job.code != code_digest():
         raise InputError(
-            f"a worker runs other code of dextr-vos ({code_digest()}) than the benchmark ({job.code}); "
+            f"it runs other code of dextr-vos ({code_digest()}) than the benchmark ({job.code}); "
             "install the same everywhere, and start the workers and the benchmark again"
         )
     assert job.settings.davis_root is not None
     if key_of(job.cell, job.settings, Davis(job.settings.davis_root)) != job.key:
         raise InputError(
-            f"a worker finds other frames, masks, clicks or weights for {job.cell} than the benchmark did "
-            f"when it was started; look at {job.settings.davis_root}, and start it again"
+            f"it finds other frames, masks, clicks or weights for {job.cell} than the benchmark did when it "
+            f"was started; look at {job.settings.davis_root}, and start it again"
         )
 
 

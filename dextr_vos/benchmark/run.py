@@ -148,6 +148,7 @@ def run_benchmark(
         The grid, with the reasons of what failed.
 
     Raises:
+        InputError: a worker would give other results than the jobs ask for.
         Interrupted: a stop was asked for; the table holds what is finished.
     """
     times = times or TimeModel(click_s=settings.click_s, draw_s=settings.draw_s)
@@ -168,7 +169,7 @@ def run_benchmark(
     failed: dict[str, str] = {}
     record.write(failed)
     try:
-        failed = run_jobs(list(todo.values()), workers, note, stop_asked)
+        run_jobs(list(todo.values()), workers, note, stop_asked, failed)
     finally:
         workers.stop()
         done = record.write(failed)

@@ -22,6 +22,7 @@ def run_jobs(
     workers: Workers,
     on_change: OnChange | None = None,
     stop_asked: StopAsked = never,
+    failed: dict[str, str] | None = None,
 ) -> dict[str, str]:
     """Run jobs until each is finished or has failed twice.
 
@@ -30,16 +31,18 @@ def run_jobs(
         workers: what runs them.
         on_change: called now and then with the jobs that run, and the numbers of finished and failed ones.
         stop_asked: asked about once a second.
+        failed: where it is told, by key, why a job failed the second time; a new one where not given.
 
     Returns:
-        By key, why a job failed the second time.
+        That.
 
     Raises:
         InputError: a worker cannot give the results that the jobs ask for.
         Interrupted: a stop was asked for; the same call goes on with what was not finished.
     """
     waiting, running = deque(jobs), dict[str, Job]()
-    tries, failed, finished = Counter[str](), dict[str, str](), 0
+    tries, finished, refused = Counter[str](), 0, ""
+    failed = {} if failed is None else failed
     while waiting or running:
         if stop_asked():
             raise Interrupted(
@@ -51,10 +54,10 @@ def run_jobs(
             workers.start(job)
         for outcome in workers.wait(_BETWEEN_LOOKS_S):
             job = running.pop(outcome.key)
-            if outcome.refused:  # it would have the next one, and refuse that, too
-                raise InputError(f"{outcome.fault}; {finished} of {len(jobs)} cells are finished")
             tries[job.key] += 1
-            if outcome.stopped:
+            if outcome.refused:
+                refused = outcome.fault
+            elif outcome.stopped:
                 tries[job.key] -= 1
                 waiting.appendleft(job)
             elif not outcome.fault:
@@ -65,6 +68,8 @@ def run_jobs(
             else:
                 log.warning("%s: failed again: %s", job.cell, outcome.fault)
                 failed[job.key] = outcome.fault
+        if refused:  # that worker would have the next one, and refuse it, too
+            raise InputError(f"{refused}; {finished} of {len(jobs)} cells are finished")
         if on_change is not None:
             on_change(list(running.values()), finished, len(failed))
     return failed

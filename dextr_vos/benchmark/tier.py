@@ -8,21 +8,23 @@ from typing import Any
 from dextr_vos.benchmark.settings import BenchmarkSettings, Network
 from dextr_vos.errors import ConfigError
 from dextr_vos.propagation.recipe import changed
-from dextr_vos.propagation.tiers import Tier, tier_named
+from dextr_vos.propagation.tiers import Tier, check_following, tier_named
 
 
 def tier_of(network: Network, settings: BenchmarkSettings) -> Tier:
     """A tier with its recipe changed and its precision chosen.
 
     Raises:
-        ConfigError: the recipe has an unknown key or a value of the wrong kind.
+        ConfigError: the recipe has an unknown key, a value of the wrong kind, or one not for this network.
     """
     tier = tier_named(network)
     try:
         recipe = changed(tier.recipe, list(_dotted(settings.recipe.get(network, {}))))
+        tier = replace(tier, recipe=recipe, half=tier.half and settings.precision == "auto")
+        check_following(tier)
     except ConfigError as fault:
         raise ConfigError(f"recipe.{network}: {fault}") from None
-    return replace(tier, recipe=recipe, half=tier.half and settings.precision == "auto")
+    return tier
 
 
 def _dotted(values: Mapping[str, Any], before: str = "") -> Iterator[str]:

@@ -39,7 +39,8 @@ class MaskFiller:
         trained: the network.
         tier: its kind, in the precision that was asked for.
         device: where to compute.
-        on_frame: called with frames done and in all; a frame that two passes go through counts as each.
+        on_frame: called with frames done and in all; a frame that two passes go through counts as each,
+            and once more where a network beside the one that follows says something of it.
         stop_asked: asked between frames.
     """
 

@@ -18,6 +18,8 @@ from dextr_vos.propagation.spans import Span
 from dextr_vos.propagation.tracker import Memories, Seen, Tracker, View, small_frame
 
 _FRAMES_AT_ONCE = 32
+_REMNANT = 0.1  # of the area that the other pass finds
+_LEAST_SURE = 1e-6
 
 OnStep = Callable[[], None]
 
@@ -165,10 +167,11 @@ class Follower:
 
 def _blended(forth: FloatArray, back: FloatArray, share: float, trust: float) -> FloatArray:
     """The mean of two passes; `share` belongs to the one back where both are as sure."""
-    sure = np.stack([expected_overlap(probs, extra_px=1) for probs in (forth, back)])
-    # that nothing is there may be known, or the object was lost: it counts no more than by its time
-    nothing = np.stack([(probs <= 0.5).all((1, 2)) for probs in (forth, back)])
-    sure = np.where(nothing, np.minimum(sure, sure[::-1]), sure)
+    sure = np.stack([expected_overlap(probs) for probs in (forth, back)])
+    # a pass that has lost the object, or all but a remnant of it, cannot say whether it is gone: time decides
+    area = np.stack([(probs > 0.5).sum((1, 2)) for probs in (forth, back)])
+    present = np.minimum(1, area / np.maximum(_REMNANT * area.max(0), 1))
+    sure = np.maximum(present * sure + (1 - present) * sure[::-1], _LEAST_SURE)
     weights = (sure / sure.max(0)) ** trust * np.array([[1 - share], [share]])
     shares = (weights[1] / weights.sum(0))[:, None, None]
     blended: FloatArray = ((1 - shares) * forth + shares * back).astype(np.float32)

@@ -15,16 +15,15 @@ def soft_overlap(one: FloatArray, other: FloatArray) -> FloatArray:
     return _ratio(*(extreme(one, other).sum((1, 2)) for extreme in (np.minimum, np.maximum)))
 
 
-def expected_overlap(probs: FloatArray, extra_px: float = 0.0) -> FloatArray:
+def expected_overlap(probs: FloatArray) -> FloatArray:
     """The overlap with the truth that each soft mask expects of its own hard mask; 1 where it is empty.
 
     Args:
         probs: K×H×W in [0, 1].
-        extra_px: pixels added to both areas: with one, a mask that fades away comes to 1 by and by.
     """
     hard = probs > 0.5
     both, either = np.where(hard, probs, 0).sum((1, 2)), np.maximum(probs, hard).sum((1, 2))
-    return _ratio(both + extra_px, either + extra_px)
+    return _ratio(both, either)
 
 
 def _ratio(both: FloatArray, either: FloatArray) -> FloatArray:

@@ -17,7 +17,7 @@ from dextr_vos.datasets.guide import Wear
 from dextr_vos.datasets.motion import Motion
 from dextr_vos.datasets.photometry import Photometry
 from dextr_vos.datasets.scene import Scene
-from dextr_vos.errors import InputError
+from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.networks import lite_tracker, osvos
 from dextr_vos.networks.lite_dextr import is_lite_dextr
 from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, from_lite_dextr
@@ -161,6 +161,19 @@ def tier_named(name: str) -> Tier:
 def accompanied(tier: Tier, following: Following) -> bool:
     """Whether the shipped lite network follows the objects beside one that cannot."""
     return not tier.follows and following.own_share is not None
+
+
+def check_following(tier: Tier) -> None:
+    """Refuse company for a network that follows objects itself.
+
+    Raises:
+        ConfigError: `following.own_share` was given to it.
+    """
+    if tier.follows and tier.recipe.following.own_share is not None:
+        raise ConfigError(
+            "following.own_share is for a network that sees frames alone, and "
+            f"{tier.name} follows objects itself; leave it out, or take osvos"
+        )
 
 
 def build_network(

@@ -145,7 +145,22 @@ def test_a_worker_that_would_make_something_else_is_refused(root, out, other):
         path = root / "JPEGImages" / "480p" / "bear" / "00001.jpg"
         path.write_bytes((root / "JPEGImages" / "480p" / "bear" / "00002.jpg").read_bytes())
     job.folder.work.mkdir(parents=True)
-    with pytest.raises(InputError, match=f"a worker (runs|finds) other {other}"):
+    with pytest.raises(InputError, match=f"the worker .*: it (runs|finds) other {other}"):
         run_inline(settings, out, jobs=[job])
     assert job.folder.work.exists()  # nothing that another worker made is lost
     assert job.folder.read() is None
+
+
+def test_what_was_finished_stays_where_a_worker_is_refused(root, out):
+    settings = thin(root, supervision=("gt",), keyframes=(1,))
+    good, wrong = run.plan(settings, out)
+    with pytest.raises(InputError, match="1 of 2 cells are finished"):
+        run_inline(settings, out, jobs=[good, replace(wrong, code="0123")])
+    assert {row["clip"] for row in read_table(out)} == {"bear"}
+    assert not any(entry.fault for entry in run_inline(settings, out).cells)
+    assert {row["clip"] for row in read_table(out)} == {"bear", "dog"}
+
+
+def test_company_for_a_network_that_follows_is_told_before(root, out):
+    with pytest.raises(ConfigError, match=r"recipe\.lite: .*lite follows objects itself"):
+        run.plan(thin(root, recipe={"lite": {"following": {"own_share": 0.3}}}), out)

@@ -4,7 +4,7 @@ import pytest
 
 from dextr_vos.benchmark.attempt import Outcome
 from dextr_vos.benchmark.schedule import run_jobs
-from dextr_vos.errors import Interrupted
+from dextr_vos.errors import InputError, Interrupted
 
 
 class Scripted:
@@ -56,3 +56,15 @@ def test_a_stop_says_how_far_it_came():
     answers = iter([False, True])
     with pytest.raises(Interrupted, match="1 of 3 cells finished"):
         run_jobs(jobs("a", "b", "c"), Scripted({}, room=1), stop_asked=lambda: next(answers))
+
+
+def test_a_worker_that_refuses_ends_it_and_faults_told_before_stay():
+    endings = {
+        "a": [{"fault": "first"}, {"fault": "second"}],
+        "c": [{"fault": "once"}, {"fault": "wrong code", "refused": True}],
+    }
+    workers, failed = Scripted(endings, room=1), {}
+    with pytest.raises(InputError, match="wrong code; 1 of 3 cells are finished"):
+        run_jobs(jobs("a", "b", "c"), workers, failed=failed)
+    assert failed == {"a": "second"}
+    assert workers.started == ["a", "b", "c", "a", "c"]

@@ -45,6 +45,14 @@ def test_a_budget_goes_to_segmenting_first_and_the_rest_to_training(budget_s, lo
     assert recipe == replace(LITE.recipe, longest_side=longest_side, seconds=recipe.seconds)
 
 
+def test_of_two_networks_only_the_own_one_sees_smaller_frames():
+    both = replace(ESTIMATE, steps=4, alone=50, alone_s=0.4)  # 2 s, and 22 s more
+    recipe, estimate = within_budget(replace(OSVOS.recipe, longest_side=480), both, 27.0)
+    assert recipe.longest_side == 384
+    assert (estimate.frame_s, estimate.alone_s) == (0.1, pytest.approx(0.4 * 0.64))
+    assert estimate.segmenting_s == pytest.approx(11 + 22 * 0.64)
+
+
 def test_a_short_training_leaves_more_to_segmenting():
     short = replace(ESTIMATE, steps=4)  # 2 s
     assert within_budget(LITE.recipe, short, 14.0)[0].longest_side == 480

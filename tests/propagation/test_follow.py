@@ -138,23 +138,48 @@ def test_the_surer_pass_gives_more(clip, tmp_path, index, share):
     assert trusting == pytest.approx(expected, abs=0.01)
 
 
-def test_a_pass_that_lost_an_object_has_no_more_than_its_time(clip, tmp_path):
-    there = np.zeros(SIZE_HW)
-    there[2:12, 2:12] = 0.95
-    gone = np.zeros(SIZE_HW)
-    found = blended(clip, tmp_path, there, gone, 8.0, 5)
-    assert found[:, 5, 5] == pytest.approx([0.25 * 0.95, 0.75 * 0.95], abs=0.01)
+def there():
+    mask = np.zeros(SIZE_HW)
+    mask[2:12, 2:12] = 0.95
+    return mask
 
 
-def test_a_pass_that_fades_away_does_not_make_the_object_flicker(clip, tmp_path):
-    there = np.zeros(SIZE_HW)
-    there[2:12, 2:12] = 0.95
+@pytest.mark.parametrize("residue", [0.0, 1 / 255, 0.05, 0.3])
+def test_a_pass_that_lost_an_object_has_no_more_and_no_less_than_its_time(clip, tmp_path, residue):
+    lost = np.full(SIZE_HW, residue)
+    found = blended(clip, tmp_path, there(), lost, 8.0, 5)[:, 5, 5]
+    expected = [0.25 * 0.95 + 0.75 * residue, 0.75 * 0.95 + 0.25 * residue]
+    assert found == pytest.approx(expected, abs=0.01)
+
+
+def test_one_object_may_be_lost_while_the_other_is_not(clip, tmp_path):
+    """The pass forth has both, the pass back a haze of one; by its confidence alone it would not count."""
+    haze = np.full(SIZE_HW, 0.4)
+
+    class Halves(Recorder):
+        def segment(self, view, memories):
+            before, image_rgb = view
+            forth = number_of(before.image_rgb) < number_of(image_rgb)
+            return np.stack([there() if forth else haze, there()]).astype(np.float32)
+
+    def read(index):
+        return Seen(clip.read(index), np.full((2, *SIZE_HW), 1.0, np.float32))
+
+    follower = Follower(clip, SIZE_HW, Halves(), Following(recent=0), (2, 6), read, tmp_path)
+    middle = list(follower.follow(Span(3, 5, 2, 6), 3, ignore))[1].probs[:, 5, 5]
+    assert middle == pytest.approx([(0.95 + 0.4) / 2, 0.95], abs=0.01)
+
+
+def test_an_object_that_fades_away_does_not_flicker(clip, tmp_path):
+    """A pass that finds less and less of it, step by step, down to nothing."""
     before = None
-    for number, level in enumerate(np.linspace(0.3, 0.7, 21)):
+    for number, pixels in enumerate(range(100)):
         fading = np.zeros(SIZE_HW)
-        fading[3:5, 3:5] = level
-        now = blended(clip, tmp_path / str(number), there, fading, 8.0, 4)[:, 8, 8]
-        assert before is None or np.abs(now - before).max() < 0.25
+        rest = np.zeros((10, 10))
+        rest.flat[:pixels] = 0.6
+        fading[2:12, 2:12] = rest
+        now = blended(clip, tmp_path / str(number), there(), fading, 8.0, 4)[:, 11, 11]
+        assert before is None or np.abs(now - before).max() < 0.1
         before = now
 
 

