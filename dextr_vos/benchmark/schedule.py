@@ -31,10 +31,10 @@ def run_jobs(
         workers: what runs them.
         on_change: called now and then with the jobs that run, and the numbers of finished and failed ones.
         stop_asked: asked about once a second.
-        failed: where it is told, by key, why a job failed the second time; a new one where not given.
+        failed: where the reasons are told, so that they are known after an exception, too.
 
     Returns:
-        That.
+        By key, why a job failed the second time; `failed`, where it was given.
 
     Raises:
         InputError: a worker cannot give the results that the jobs ask for.

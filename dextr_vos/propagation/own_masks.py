@@ -40,7 +40,17 @@ class OwnMasks:
         return index in self._kept
 
     def make(self, index: int) -> FloatArray:
-        """Segment a frame, K×h×w float32; one that is there already is not segmented again."""
+        """Soft masks of a frame; one that is there already is not segmented again.
+
+        Args:
+            index: of the frame.
+
+        Returns:
+            K×h×w float32 in [0, 1], at the size at which masks are carried along.
+
+        Raises:
+            InputError: the frame cannot be read.
+        """
         if index in self._kept:
             return self._kept.read(index)
         size = self._size_hw[1], self._size_hw[0]
@@ -49,12 +59,18 @@ class OwnMasks:
         return self._kept.write(index, np.stack(small))
 
     def mixed(self, index: int, followed: FloatArray, looked_at: BoolArray) -> FloatArray:
-        """The mean with the masks of a pass; these lose nothing by what looks alike elsewhere.
+        """The mean of these masks and those of a pass, weighted by the share.
 
         Args:
             index: of the frame.
             followed: K×h×w in [0, 1].
-            looked_at: h×w, where the pass has looked; elsewhere no object is found.
+            looked_at: h×w, where the pass has looked; elsewhere these masks count as empty.
+
+        Returns:
+            K×h×w float32 in [0, 1].
+
+        Raises:
+            InputError: the frame cannot be read.
         """
         own = self.make(index) * looked_at
         mean: FloatArray = ((1 - self._share) * followed + self._share * own).astype(np.float32)
