@@ -25,7 +25,9 @@ setup(
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],
     packages=find_packages(include=["dextr_vos", "dextr_vos.*"]),
-    package_data={"dextr_vos": ["py.typed", "weights/*.safetensors", "benchmark/*.yaml", "web/static/*"]},
+    package_data={
+        "dextr_vos": ["py.typed", "weights/*.safetensors", "benchmark/report/*.yaml", "web/static/*"]
+    },
     python_requires=">=3.11",
     install_requires=[
         "torch>=2.6",

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path
 from dextr_vos.geometry import FloatArray
-from dextr_vos.png import read_8_bits
+from dextr_vos.images import read_8_bits
 
 Labels = npt.NDArray[np.uint8]
 

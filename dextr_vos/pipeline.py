@@ -5,25 +5,24 @@ from pathlib import Path
 
 import torch
 
-from dextr_vos.annotation.document import Annotations, load_annotations
-from dextr_vos.frames import Clip
+from dextr_vos.annotation.annotations import Annotations, load_annotations
+from dextr_vos.clip import Clip
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.masks import object_ids
-from dextr_vos.propagation.fill import OnFrame
+from dextr_vos.propagation.clip_segmenter import OnFrame
 from dextr_vos.propagation.finetune import OnStep
 from dextr_vos.propagation.keyframes import Keyframe, read_keyframes
+from dextr_vos.propagation.models import Model, check_following
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.propagate import OnPlan, propagate
-from dextr_vos.propagation.tiers import Tier, check_following
-from dextr_vos.record import RunRecord
-from dextr_vos.workspace import Workspace
+from dextr_vos.workspace import RunRecord, Workspace
 
 
 def train_propagation(
     clip: Clip,
     source: Path,
     out: Path,
-    tier: Tier,
+    model: Model,
     *,
     device: torch.device,
     parent: Path | None = None,
@@ -44,7 +43,7 @@ def train_propagation(
         clip: the clip.
         source: a workspace or a folder of masks.
         out: the run's folder.
-        tier: kind of network.
+        model: kind of network.
         device: where to compute.
         parent: checkpoint to start from.
         seed: of initial weights and random changes.
@@ -65,7 +64,7 @@ def train_propagation(
         WeightsError: the parent does not fit.
         Interrupted: a stop was asked for; the same call goes on from there.
     """
-    check_following(tier)
+    check_following(model)
     workspace = Workspace(source)
     is_workspace = workspace.keyframes.is_dir()
     if is_workspace:
@@ -78,8 +77,8 @@ def train_propagation(
         clip=clip,
         keyframes=keyframes,
         names={} if document is None else {entry.id: entry.name for entry in document.objects},
-        tier=tier,
-        recipe=tier.recipe if max_steps is None else tier.recipe.limited_to(max_steps),
+        model=model,
+        recipe=model.recipe if max_steps is None else model.recipe.limited_to(max_steps),
         parent=parent,
         seed=seed,
         fresh=fresh,

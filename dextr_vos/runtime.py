@@ -48,7 +48,7 @@ def _require_cuda(device: torch.device) -> None:
         raise InputError(f"the device {device} was asked for, there are {count}: cuda:0 to cuda:{count - 1}")
 
 
-def computes_faster_in_half(device: torch.device) -> bool:
+def bf16_is_faster(device: torch.device) -> bool:
     """Whether a device multiplies faster in bf16: CUDA from Ampere on, CPUs with instructions for it."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
@@ -64,9 +64,7 @@ def autocast(device: torch.device, wanted: bool = True) -> torch.autocast:
         device: where they compute.
         wanted: False leaves everything in fp32.
     """
-    return torch.autocast(
-        device.type, dtype=torch.bfloat16, enabled=wanted and computes_faster_in_half(device)
-    )
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted and bf16_is_faster(device))
 
 
 def true_float32() -> AbstractContextManager[None]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import av
 import numpy as np
 
+from dextr_vos.clip import DEFAULT_FPS, Clip
 from dextr_vos.errors import InputError
-from dextr_vos.frames import DEFAULT_FPS, Clip
-from dextr_vos.pictures import ImageRgb
+from dextr_vos.images import ImageRgb
 
 # Containers that number pictures as they are stored, not as they are shown.
 _TIMELESS_CONTAINERS = ("avi", "h264", "hevc", "m4v", "mpegvideo")

@@ -70,11 +70,11 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def narrow_lite(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lite network made thin, for tests in which it matters that it is trained, not how well."""
-    from dextr_vos.networks import lite_unet
+    from dextr_vos.networks import lite_encoder
 
-    monkeypatch.setattr(lite_unet, "WIDTHS", (8, 8, 16, 16, 16))
-    monkeypatch.setattr(lite_unet, "DEPTHS", (1, 1, 1, 1))
-    monkeypatch.setattr(lite_unet, "DECODER_WIDTHS", (16, 8, 8, 8))
+    monkeypatch.setattr(lite_encoder, "WIDTHS", (8, 8, 16, 16, 16))
+    monkeypatch.setattr(lite_encoder, "DEPTHS", (1, 1, 1, 1))
+    monkeypatch.setattr(lite_encoder, "DECODER_WIDTHS", (16, 8, 8, 8))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dextr_vos.benchmark.cells import Cell
+from dextr_vos.benchmark.grid import Cell
 from dextr_vos.benchmark.machine import Machine
 from dextr_vos.benchmark.result import CellFolder, CellResult, ObjectSeries, Seconds
 from dextr_vos.benchmark.run import Grid, GridCell
@@ -12,7 +12,7 @@ from dextr_vos.files import write_text
 
 FRAMES = tuple(f"{index:05d}" for index in range(6))
 MACHINE = Machine(
-    host="desk",
+    host="service",
     processor="a processor",
     cores=2,
     device="cpu",

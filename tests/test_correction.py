@@ -31,15 +31,14 @@ from tiny_run import TINY_LITE, TINY_OSVOS, bytes_of, stop_after, train, write_k
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.masks import read_labels, write_labels
-from dextr_vos.networks import weights
-from dextr_vos.propagation.confidence import read_confidence
-from dextr_vos.propagation.tiers import LITE, build_network
-from dextr_vos.propagation.trained import load_network
-from dextr_vos.record import read_record
+from dextr_vos.networks import checkpoints as weights
+from dextr_vos.propagation.models import LITE, build_network
+from dextr_vos.propagation.trained_network import load_network
+from dextr_vos.workspace import read_confidence, read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
-BOTH = pytest.mark.parametrize("tier", [TINY_LITE, TINY_OSVOS], ids=lambda tier: tier.name)
+BOTH = pytest.mark.parametrize("model", [TINY_LITE, TINY_OSVOS], ids=lambda model: model.name)
 
 
 @pytest.fixture
@@ -78,7 +77,7 @@ def test_masks_beside_a_correction_are_made_anew_and_all_others_stay(tiny_clip, 
     control = out.with_name("control")
     shutil.copytree(out, control)
     record = train(tiny_clip, keyframes, out)
-    assert record.went_on_from is not None
+    assert record.continued_from is not None
     assert painted(out) == (kept, kept)
     after = bytes_of(out / "masks")
     assert sorted(after) == NAMES
@@ -109,16 +108,16 @@ def test_a_correction_changes_masks(tiny_clip, keyframes, out):
 
 
 @BOTH
-def test_training_goes_on_from_the_network_there_in_fewer_steps(tiny_clip, keyframes, tmp_path, tier):
-    run = tmp_path / "of tier"
-    first = train(tiny_clip, keyframes, run, tier)
+def test_training_goes_on_from_the_network_there_in_fewer_steps(tiny_clip, keyframes, tmp_path, model):
+    run = tmp_path / "of model"
+    first = train(tiny_clip, keyframes, run, model)
     before = tensors(run)
     change(keyframes, 0)
-    standing = replace(tier, optimizer=lambda network: torch.optim.SGD(network.parameters(), lr=0.0))
+    standing = replace(model, optimizer=lambda network: torch.optim.SGD(network.parameters(), lr=0.0))
     steps, record = steps_of(tiny_clip, keyframes, run, standing)
-    assert steps == list(range(1, tier.recipe.again_steps + 1))
+    assert steps == list(range(1, model.recipe.correction_steps + 1))
     assert len(steps) < first.training.steps
-    assert (record.went_on_from, record.training.steps) == (first.fingerprint, len(steps))
+    assert (record.continued_from, record.training.steps) == (first.fingerprint, len(steps))
     assert record.fingerprint != first.fingerprint
     assert read_record(run / "run.json") == load_network(run).record == record
     # an optimiser that stands still shows where it began
@@ -157,7 +156,10 @@ def test_corrections_may_follow_one_another(tiny_clip, keyframes, out):
     for index in (5, 1, 0):
         change(keyframes, index)
         records.append(train(tiny_clip, keyframes, out))
-    assert [record.went_on_from for record in records] == [None, *(each.fingerprint for each in records[:3])]
+    assert [record.continued_from for record in records] == [
+        None,
+        *(each.fingerprint for each in records[:3]),
+    ]
     assert records[-1].keyframes == ("00000", "00001", "00003", "00005")
     given = bytes_of(keyframes)
     assert {name: bytes_of(out / "masks")[name] for name in given} == given
@@ -170,7 +172,7 @@ def test_a_correction_taken_back_is_a_correction(tiny_clip, keyframes, out):
     (keyframes / NAMES[0]).write_bytes(given[NAMES[0]])
     paint(out, *range(6))
     third = train(tiny_clip, keyframes, out)
-    assert (third.fingerprint, third.went_on_from) == (first.fingerprint, second.fingerprint)
+    assert (third.fingerprint, third.continued_from) == (first.fingerprint, second.fingerprint)
     assert painted(out) == ([4, 5], [4, 5])
     assert bytes_of(out / "masks")[NAMES[0]] == given[NAMES[0]]
     assert read_record(out / "run.json") == load_network(out).record == third
@@ -199,7 +201,7 @@ def test_a_new_object_may_come_with_a_correction(tiny_clip, keyframes, out):
     labels[38:46, 10:50] = 2
     write_labels(keyframes / NAMES[5], labels)
     record = train(tiny_clip, keyframes, out)
-    assert record.went_on_from is not None
+    assert record.continued_from is not None
     assert [entry.id for entry in record.objects] == [1, 2]
     assert painted(out)[0] == [1, 2]
     assert sorted(read_confidence(out / "confidence.json")["00004"]) == [1, 2]
@@ -213,13 +215,13 @@ def two_objects(keyframes, *indices):
 
 
 @BOTH
-def test_several_objects_can_be_corrected(tiny_clip, keyframes, tmp_path, tier):
+def test_several_objects_can_be_corrected(tiny_clip, keyframes, tmp_path, model):
     two_objects(keyframes, 0, 3)
-    run = tmp_path / "of tier"
-    first = train(tiny_clip, keyframes, run, tier)
+    run = tmp_path / "of model"
+    first = train(tiny_clip, keyframes, run, model)
     two_objects(keyframes, 5)
-    record = train(tiny_clip, keyframes, run, tier)
-    assert record.went_on_from == first.fingerprint
+    record = train(tiny_clip, keyframes, run, model)
+    assert record.continued_from == first.fingerprint
     assert [entry.id for entry in record.objects] == [1, 2]
     assert sorted(bytes_of(run / "masks")) == NAMES
 
@@ -228,7 +230,7 @@ def test_osvos_with_another_number_of_objects_begins_anew(tiny_clip, keyframes, 
     train(tiny_clip, keyframes, tmp_path / "osvos", TINY_OSVOS)
     two_objects(keyframes, 5)
     record = train(tiny_clip, keyframes, tmp_path / "osvos", TINY_OSVOS)
-    assert (record.went_on_from, record.training.steps) == (None, TINY_OSVOS.recipe.max_steps)
+    assert (record.continued_from, record.training.steps) == (None, TINY_OSVOS.recipe.max_steps)
 
 
 def test_without_a_keyframe_in_common_it_begins_anew(tiny_clip, keyframes, out):
@@ -236,25 +238,25 @@ def test_without_a_keyframe_in_common_it_begins_anew(tiny_clip, keyframes, out):
     delete(keyframes, 0, 3)
     write_keyframes(keyframes, 1, 4)
     steps, record = steps_of(tiny_clip, keyframes, out)
-    assert (len(steps), record.went_on_from) == (8, None)
+    assert (len(steps), record.continued_from) == (8, None)
     assert painted(out) == ([], [])
 
 
 @pytest.mark.parametrize("change_keyframe", [True, False])
-@pytest.mark.parametrize("setting", ["seed", "parent", "max_steps", "tier"])
+@pytest.mark.parametrize("setting", ["seed", "parent", "max_steps", "model"])
 def test_other_settings_begin_anew(tiny_clip, keyframes, out, tmp_path, setting, change_keyframe):
     weights.save(tmp_path / "parent.safetensors", build_network(LITE, 1, 7).state_dict())
     options = {
         "seed": {"seed": 1},
         "parent": {"parent": tmp_path / "parent.safetensors"},
         "max_steps": {"max_steps": 6},
-        "tier": {"tier": TINY_OSVOS},
+        "model": {"model": TINY_OSVOS},
     }[setting]
     paint(out, *range(6))
     if change_keyframe:
         change(keyframes, 5)
     record = train(tiny_clip, keyframes, out, **options)
-    assert record.went_on_from is None
+    assert record.continued_from is None
     train(tiny_clip, keyframes, tmp_path / "new", **options)
     assert same_results(out, tmp_path / "new")
 
@@ -262,7 +264,7 @@ def test_other_settings_begin_anew(tiny_clip, keyframes, out, tmp_path, setting,
 def test_a_network_that_is_broken_is_not_gone_on_from(tiny_clip, keyframes, out, tmp_path):
     (out / "network.safetensors").write_bytes((out / "network.safetensors").read_bytes()[:400])
     change(keyframes, 0)
-    assert train(tiny_clip, keyframes, out).went_on_from is None
+    assert train(tiny_clip, keyframes, out).continued_from is None
     train(tiny_clip, keyframes, tmp_path / "new")
     assert same_results(out, tmp_path / "new")
 
@@ -274,7 +276,7 @@ def test_fresh_begins_anew_as_in_a_new_folder(tiny_clip, keyframes, out, tmp_pat
     paint(out, *range(6))
     change(keyframes, 0)
     steps, record = steps_of(tiny_clip, keyframes, out, fresh=True)
-    assert (len(steps), record.went_on_from) == (8, None)
+    assert (len(steps), record.continued_from) == (8, None)
     train(tiny_clip, keyframes, tmp_path / "new")
     assert same_results(out, tmp_path / "new")
 
@@ -282,8 +284,8 @@ def test_fresh_begins_anew_as_in_a_new_folder(tiny_clip, keyframes, out, tmp_pat
 def test_fresh_after_a_finished_correction_begins_anew_too(tiny_clip, keyframes, out, tmp_path):
     """Nothing has changed since, and still it was asked for what the whole training gives."""
     change(keyframes, 0)
-    assert train(tiny_clip, keyframes, out).went_on_from is not None
-    assert train(tiny_clip, keyframes, out, fresh=True).went_on_from is None
+    assert train(tiny_clip, keyframes, out).continued_from is not None
+    assert train(tiny_clip, keyframes, out, fresh=True).continued_from is None
     train(tiny_clip, keyframes, tmp_path / "new")
     assert same_results(out, tmp_path / "new")
 
@@ -300,6 +302,6 @@ def test_fresh_goes_on_after_a_stop(tiny_clip, keyframes, out, tmp_path, stop_at
     assert bytes_of(out / "masks") == before
     steps, record = steps_of(tiny_clip, keyframes, out, fresh=True)
     assert steps == list(range(stop_at + 1, 9))  # what was done is not done again
-    assert record.went_on_from is None
+    assert record.continued_from is None
     train(tiny_clip, keyframes, tmp_path / "new")
     assert same_results(out, tmp_path / "new")

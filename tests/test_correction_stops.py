@@ -21,8 +21,8 @@ from dextr_vos.errors import Interrupted
 from dextr_vos.propagation import run as runs
 from dextr_vos.propagation.run import RunFolder
 from dextr_vos.propagation.tracker import Tracker
-from dextr_vos.propagation.trained import load_network
-from dextr_vos.record import read_record
+from dextr_vos.propagation.trained_network import load_network
+from dextr_vos.workspace import read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
@@ -69,7 +69,7 @@ def test_stopped_anywhere_it_ends_with_the_same_masks(tiny_clip, keyframes, out,
         assert same_results(stopped, corrected)
         assert files_of(stopped) == FILES
         stops += 1
-    assert stops >= TINY_LITE.recipe.again_steps + 4  # steps, frames of both passes
+    assert stops >= TINY_LITE.recipe.correction_steps + 4  # steps, frames of both passes
 
 
 def test_stopped_again_and_again_it_ends_with_the_same_masks(tiny_clip, keyframes, out, corrected):
@@ -167,7 +167,7 @@ def test_what_is_gone_on_from_is_what_is_there(tiny_clip, keyframes, out):
     paint(out, *range(6))
     change(keyframes, 5)
     record = train(tiny_clip, keyframes, out)
-    assert record.went_on_from == first.fingerprint
+    assert record.continued_from == first.fingerprint
     # 0 and 5 have changed since the masks that are there were made
     assert painted(out) == ([], [])
 
@@ -181,7 +181,7 @@ def test_other_settings_that_were_stopped_leave_no_trace(tiny_clip, keyframes, o
     train(tiny_clip, untouched, tmp_path / "new")
     for folder, run in ((keyframes, out), (untouched, tmp_path / "new")):
         change(folder, 5)
-        assert train(tiny_clip, folder, run).went_on_from is not None
+        assert train(tiny_clip, folder, run).continued_from is not None
     assert same_network(out, tmp_path / "new")
 
 

@@ -9,16 +9,15 @@ from conftest import tiny_frame, tiny_mask
 from tiny_run import TINY_LITE, write_keyframes
 
 from dextr_vos.annotation.dextr import DextrSegmenter
-from dextr_vos.frames import open_clip
+from dextr_vos.benchmark.speed.stages import Footage, against_plain, stage_things
+from dextr_vos.benchmark.speed.timing import timed
+from dextr_vos.clip import open_clip
 from dextr_vos.geometry import extreme_points
 from dextr_vos.masks import read_labels
 from dextr_vos.networks.dextr import Dextr
 from dextr_vos.pipeline import train_propagation
-from dextr_vos.propagation.apply import segment
-from dextr_vos.propagation.trained import load_network
-from dextr_vos.speed.plain import against_plain
-from dextr_vos.speed.stages import Footage, stage_things
-from dextr_vos.speed.timing import timed
+from dextr_vos.propagation.segment import segment
+from dextr_vos.propagation.trained_network import load_network
 
 pytestmark = pytest.mark.gpu
 
@@ -58,7 +57,7 @@ def test_a_correction_goes_on_on_the_gpu(cuda: torch.device, tiny_clip: Path, tm
     before = (tmp_path / "run" / "masks" / "00001.png").read_bytes()
     write_keyframes(keyframes, 5)
     second = train_propagation(clip, keyframes, tmp_path / "run", TINY_LITE, device=cuda)
-    assert second.went_on_from == first.fingerprint
+    assert second.continued_from == first.fingerprint
     assert (tmp_path / "run" / "masks" / "00001.png").read_bytes() == before
 
 

@@ -11,27 +11,25 @@ PACKAGE = Path(dextr_vos.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("files", "interrupt"),
-    ("config",),
-    ("geometry", "png"),
-    ("masks", "pictures"),
-    ("frames",),
+    ("config", "folder_lock", "geometry", "images", "runtime"),
+    ("masks",),
+    ("clip",),
     ("video",),
-    ("runtime",),
-    ("workspace", "record", "holder"),
+    ("workspace",),
     ("networks",),
     ("datasets",),
-    ("annotation", "propagation", "evaluation"),
+    ("annotation", "propagation"),
+    ("evaluation",),
     ("training",),
-    ("pipeline", "export", "coco", "click_evaluation", "speed"),
+    ("export", "pipeline"),
     ("benchmark",),
-    ("report",),
     ("web",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
-# open_clip is the one place that knows both kinds of clips; video.py builds on frames.py
-ALLOWED = {("frames", "video")}
+# open_clip is the one place that knows both kinds of clips; video.py builds on clip.py
+ALLOWED = {("clip", "video")}
 
 
 def room_of(path: Path) -> str:

@@ -21,18 +21,17 @@ from tiny_run import (
 )
 
 from dextr_vos.annotation.annotate import annotate
-from dextr_vos.annotation.document import annotations_from
+from dextr_vos.annotation.annotations import annotations_from
+from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError, Interrupted, WeightsError
-from dextr_vos.frames import open_clip
 from dextr_vos.masks import read_labels, write_labels
-from dextr_vos.networks import weights
-from dextr_vos.propagation import follow as stage
-from dextr_vos.propagation.apply import segment
+from dextr_vos.networks import checkpoints as weights
+from dextr_vos.propagation import bidirectional as stage
+from dextr_vos.propagation.models import LITE
 from dextr_vos.propagation.run import RunFolder
-from dextr_vos.propagation.tiers import LITE
-from dextr_vos.propagation.trained import load_network
-from dextr_vos.record import read_record
-from dextr_vos.workspace import Workspace
+from dextr_vos.propagation.segment import segment
+from dextr_vos.propagation.trained_network import load_network
+from dextr_vos.workspace import Workspace, read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 FILES = ["confidence.json", "masks", "network.safetensors", "run.json"]
@@ -72,8 +71,8 @@ def test_a_run_has_every_mask_and_copies_its_keyframes(tiny_clip, keyframes, out
 
 
 def test_it_learns_the_object(tiny_clip, keyframes, out):
-    tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, max_steps=40, cooldown=10))
-    train(tiny_clip, keyframes, out, tier)
+    model = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, max_steps=40, cooldown=10))
+    train(tiny_clip, keyframes, out, model)
     for index in (1, 5):
         found, truth = read_labels(out / "masks" / NAMES[index]) == 1, tiny_mask(index) == 1
         assert (found & truth).sum() / (found | truth).sum() > 0.6
@@ -145,7 +144,7 @@ def test_keyframes_changed_back_and_forth_never_mix_masks(tiny_clip, keyframes, 
     assert files_of(out) == FILES
 
 
-@pytest.mark.parametrize("change", ["seed", "max_steps", "parent", "tier"])
+@pytest.mark.parametrize("change", ["seed", "max_steps", "parent", "model"])
 def test_whatever_determines_the_network_trains_anew(tiny_clip, keyframes, out, tmp_path, change):
     old = train(tiny_clip, keyframes, out)
     weights.save(tmp_path / "parent.safetensors", LITE.build(1).state_dict())
@@ -153,7 +152,7 @@ def test_whatever_determines_the_network_trains_anew(tiny_clip, keyframes, out, 
         "seed": {"seed": 1},
         "max_steps": {"max_steps": 6},
         "parent": {"parent": tmp_path / "parent.safetensors"},
-        "tier": {"tier": TINY_OSVOS},
+        "model": {"model": TINY_OSVOS},
     }
     steps = []
     new = train(tiny_clip, keyframes, out, on_step=lambda step, *_: steps.append(step), **options[change])

@@ -10,9 +10,9 @@ from tiny_run import TINY_OSVOS, bytes_of, stop_after, train, write_keyframes
 from dextr_vos.errors import ConfigError, Interrupted
 from dextr_vos.evaluation.metrics import region_similarity
 from dextr_vos.masks import read_labels, write_labels
-from dextr_vos.propagation import fill
-from dextr_vos.propagation.recipe import changed
-from dextr_vos.propagation.tiers import LITE
+from dextr_vos.propagation import clip_segmenter as fill
+from dextr_vos.propagation.models import LITE
+from dextr_vos.propagation.settings import changed
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_osvos")
 
@@ -39,9 +39,9 @@ def asked(monkeypatch):
     frames = []
     ask = fill.object_probs
 
-    def noted(network, tier, longest_side, image_rgb, device):
+    def noted(network, model, longest_side, image_rgb, device):
         frames.append(image_rgb.tobytes())
-        return ask(network, tier, longest_side, image_rgb, device)
+        return ask(network, model, longest_side, image_rgb, device)
 
     monkeypatch.setattr(fill, "object_probs", noted)
     return frames
@@ -92,7 +92,7 @@ def test_a_correction_starts_from_the_network_there_is(tiny_clip, keyframes, tmp
     first = train(tiny_clip, keyframes, tmp_path / "out", accompanied(0.3))
     write_keyframes(keyframes, 2)
     record = train(tiny_clip, keyframes, tmp_path / "out", accompanied(0.3))
-    assert record.went_on_from == first.fingerprint
+    assert record.continued_from == first.fingerprint
     for index in FRAMES:
         found = read_labels(mask_of(tmp_path / "out", index))
         assert region_similarity(tiny_mask(index) == 1, found == 1) > (0.8 if index != 2 else 0.999)
@@ -127,7 +127,7 @@ def test_what_it_takes_is_told_in_two_parts(tiny_clip, keyframes, tmp_path):
 
 
 def test_a_network_that_follows_needs_no_company(tiny_clip, keyframes, tmp_path):
-    tier = replace(LITE, recipe=changed(LITE.recipe, ["following.own_share=0.3"]))
+    model = replace(LITE, recipe=changed(LITE.recipe, ["following.own_share=0.3"]))
     with pytest.raises(ConfigError, match="lite follows objects itself"):
-        train(tiny_clip, keyframes, tmp_path / "out", tier)
+        train(tiny_clip, keyframes, tmp_path / "out", model)
     assert not (tmp_path / "out").exists()

@@ -58,10 +58,10 @@ def test_a_large_budget_changes_nothing_but_the_record(tiny_clip, keyframes, out
     assert bytes_of(out / "masks") == bytes_of(tmp_path / "without" / "masks")
 
 
-@pytest.mark.parametrize("tier", [TINY_LITE, TINY_OSVOS], ids=lambda tier: tier.name)
-def test_a_budget_too_small_for_training_still_gives_masks(tiny_clip, keyframes, out, monkeypatch, tier):
+@pytest.mark.parametrize("model", [TINY_LITE, TINY_OSVOS], ids=lambda model: model.name)
+def test_a_budget_too_small_for_training_still_gives_masks(tiny_clip, keyframes, out, monkeypatch, model):
     Machine(monkeypatch, frame_s=100.0)
-    record = train(tiny_clip, keyframes, out, tier, budget_s=5, on_step=refuse)
+    record = train(tiny_clip, keyframes, out, model, budget_s=5, on_step=refuse)
     assert record.training.steps == 0
     masks = bytes_of(out / "masks")
     assert sorted(masks) == NAMES
@@ -87,7 +87,7 @@ def test_another_budget_trains_anew(tiny_clip, keyframes, out, monkeypatch):
     machine = Machine(monkeypatch)
     train(tiny_clip, keyframes, out, budget_s=6.05, stop_asked=machine.step)
     record = train(tiny_clip, keyframes, out, stop_asked=machine.step)
-    assert (record.training.steps, record.went_on_from) == (8, None)
+    assert (record.training.steps, record.continued_from) == (8, None)
 
 
 def told(estimates):
@@ -118,7 +118,7 @@ def test_a_correction_is_told_to_take_fewer_steps(tiny_clip, keyframes, out, mon
     write_keyframes(keyframes, 5)
     estimates = []
     train(tiny_clip, keyframes, out, on_plan=estimates.append)
-    assert told(estimates).steps == TINY_LITE.recipe.again_steps
+    assert told(estimates).steps == TINY_LITE.recipe.correction_steps
 
 
 @pytest.mark.parametrize("budget_s", [5.0, 20.0])
@@ -147,12 +147,12 @@ def test_being_told_changes_nothing(tiny_clip, keyframes, tmp_path):
     assert bytes_of(tmp_path / "told" / "masks") == bytes_of(tmp_path / "untold" / "masks")
 
 
-@pytest.mark.parametrize("tier", [TINY_LITE, TINY_OSVOS], ids=lambda tier: tier.name)
+@pytest.mark.parametrize("model", [TINY_LITE, TINY_OSVOS], ids=lambda model: model.name)
 @pytest.mark.parametrize("indices", [(0, 3), (3,), (5,), (1, 4), (0, 1, 2, 3, 4, 5)])
-def test_progress_goes_up_by_one_to_what_was_announced(tiny_clip, tmp_path, out, tier, indices):
+def test_progress_goes_up_by_one_to_what_was_announced(tiny_clip, tmp_path, out, model, indices):
     frames = []
     folder = write_keyframes(tmp_path / "k", *indices)
-    train(tiny_clip, folder, out, tier, max_steps=1, on_frame=lambda *frame: frames.append(frame))
+    train(tiny_clip, folder, out, model, max_steps=1, on_frame=lambda *frame: frames.append(frame))
     (total,) = {total for _, total in frames}
     assert [done for done, _ in frames] == list(range(1, total + 1))
 

@@ -37,8 +37,8 @@ def test_objects_never_overlap_and_keep_their_numbers(tiny_clip, tmp_path, out):
         labels[24:] *= 3
         labels[:4] = 255
         write_labels(folder / NAMES[index], labels)
-    tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, max_steps=30))
-    record = train(tiny_clip, folder, out, tier)
+    model = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, max_steps=30))
+    record = train(tiny_clip, folder, out, model)
     assert [entry.id for entry in record.objects] == [1, 3]
     seen = set()
     for index in (1, 2, 4, 5):
@@ -73,8 +73,8 @@ def test_an_object_leaves_and_comes_back(tmp_path, out):
         Image.fromarray(frame).save(clip / f"{index:05d}.png")
         if index in (0, 4, 8):
             write_labels(folder / f"{index:05d}.png", labels)
-    tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, batch=2, max_steps=40, cooldown=10))
-    train(clip, folder, out, tier)
+    model = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, batch=2, max_steps=40, cooldown=10))
+    train(clip, folder, out, model)
     for index, left in enumerate(lefts):
         found = read_labels(out / "masks" / f"{index:05d}.png") == 1
         truth = np.zeros((48, 64), bool)
@@ -111,13 +111,13 @@ def tiny_objects(folder, *, also_large):
 
 def test_an_object_too_small_to_be_seen_does_not_stop_the_others(tmp_path, out):
     clip = other_clip(tmp_path / "large", 3, (640, 480))
-    tier = tiny_objects(tmp_path / "masks", also_large=True)
-    train(clip, tmp_path / "masks", out, tier)
+    model = tiny_objects(tmp_path / "masks", also_large=True)
+    train(clip, tmp_path / "masks", out, model)
     assert sorted(bytes_of(out / "masks")) == NAMES[:3]
 
 
 def test_only_objects_too_small_to_be_seen_are_told_or_passed_over(tmp_path, out):
     clip = other_clip(tmp_path / "large", 3, (640, 480))
-    tier = tiny_objects(tmp_path / "masks", also_large=False)
+    model = tiny_objects(tmp_path / "masks", also_large=False)
     with suppress(InputError):  # one sentence would do; anything else is a crash
-        train(clip, tmp_path / "masks", out, tier)
+        train(clip, tmp_path / "masks", out, model)

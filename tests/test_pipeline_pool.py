@@ -8,15 +8,15 @@ import torch
 from tiny_run import TINY_LITE, TINY_POOL, Squares, stop_after, train, write_keyframes
 
 from dextr_vos.annotation.annotate import annotate
-from dextr_vos.annotation.document import annotations_from
+from dextr_vos.annotation.annotations import annotations_from
+from dextr_vos.clip import open_clip
 from dextr_vos.errors import Interrupted
-from dextr_vos.frames import open_clip
 from dextr_vos.masks import read_labels
-from dextr_vos.networks.weights import read_state_dict, save
+from dextr_vos.networks.checkpoints import read_state_dict, save
 from dextr_vos.propagation import propagate
-from dextr_vos.propagation.tiers import build_network
+from dextr_vos.propagation.models import build_network
 from dextr_vos.propagation.tracker import Tracker
-from dextr_vos.propagation.trained import load_network
+from dextr_vos.propagation.trained_network import load_network
 from dextr_vos.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
@@ -34,8 +34,8 @@ def test_islands_that_no_keyframe_shows_are_dropped(tiny_clip, keyframes, out, m
     found[0, 10:30, 10:30], found[0, 40:43, 50:53] = 0.9, 0.9
     monkeypatch.setattr(Tracker, "segment", lambda *_: found)
     following = replace(TINY_LITE.recipe.following, islands=share)
-    tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, following=following))
-    record = train(tiny_clip, keyframes, out, tier)
+    model = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, following=following))
+    record = train(tiny_clip, keyframes, out, model)
     assert record.smallest_part == {1: share}
     labels = read_labels(out / "masks" / NAMES[1])
     assert (labels[41, 51] == 1) == kept
@@ -54,7 +54,7 @@ def test_with_a_parent_and_a_pool_the_road_is_the_same(tiny_clip, keyframes, out
     assert all(torch.equal(tensor, read_state_dict(parent)[key]) for key, tensor in encoder.items())
     write_keyframes(keyframes, 5)
     again = train(tiny_clip, keyframes, out, TINY_POOL, parent=parent)
-    assert (again.went_on_from, again.settings["pool"]) == (first.fingerprint, 3)
+    assert (again.continued_from, again.settings["pool"]) == (first.fingerprint, 3)
     assert sorted(path.name for path in (out / "masks").glob("*.png")) == NAMES
 
 
@@ -93,8 +93,8 @@ def test_of_what_is_learned_a_share_is_kept(tiny_clip, out, tmp_path, drawn, sha
     workspace = annotated(clip, tmp_path / "work", drawn)
 
     def change(name, **kept):
-        tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, **kept))
-        train(tiny_clip, workspace.path, out / name, tier, parent=parent)
+        model = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, **kept))
+        train(tiny_clip, workspace.path, out / name, model, parent=parent)
         before, after = read_state_dict(parent), load_network(out / name).network.state_dict()
         return {key: after[key] - before[key] for key in before if before[key].is_floating_point()}
 
@@ -108,8 +108,8 @@ def test_of_what_is_learned_a_share_is_kept(tiny_clip, out, tmp_path, drawn, sha
 def test_where_nothing_is_kept_nothing_is_learned(tiny_clip, out, tmp_path):
     parent, clip = tmp_path / "parent.safetensors", open_clip(tiny_clip)
     save(parent, build_network(TINY_LITE, 1, 3).state_dict(), {})
-    tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, kept_of_clicks=0.0))
-    record = train(tiny_clip, annotated(clip, tmp_path / "work").path, out, tier, parent=parent)
+    model = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, kept_of_clicks=0.0))
+    record = train(tiny_clip, annotated(clip, tmp_path / "work").path, out, model, parent=parent)
     assert record.training.steps == 0
     before, after = read_state_dict(parent), load_network(out).network.state_dict()
     assert all(torch.equal(after[key], before[key]) for key in before)
@@ -118,8 +118,8 @@ def test_where_nothing_is_kept_nothing_is_learned(tiny_clip, out, tmp_path):
 
 def test_without_a_parent_all_that_is_learned_is_kept(tiny_clip, keyframes, out):
     def learned(name, kept):
-        tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, kept=kept))
-        train(tiny_clip, keyframes, out / name, tier)
+        model = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, kept=kept))
+        train(tiny_clip, keyframes, out / name, model)
         return load_network(out / name).network.state_dict()
 
     one, other = learned("one", 1.0), learned("other", 0.1)
@@ -146,7 +146,7 @@ def test_a_correction_is_taken_back_towards_the_run_before(tiny_clip, keyframes,
     given = []
     monkeypatch.setattr(propagate, "keep", lambda network, before, share: given.append((before, share)))
     write_keyframes(keyframes, 5)
-    assert train(tiny_clip, keyframes, out, parent=parent).went_on_from is not None
+    assert train(tiny_clip, keyframes, out, parent=parent).continued_from is not None
     ((before, share),) = given
     assert share == TINY_LITE.recipe.kept
     assert all(torch.equal(tensor, before[key]) for key, tensor in first.items())

@@ -14,12 +14,12 @@ from tiny_run import (
     write_keyframes,
 )
 
+from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError, Interrupted
-from dextr_vos.frames import open_clip
 from dextr_vos.masks import read_labels, write_labels
-from dextr_vos.propagation.apply import segment
+from dextr_vos.propagation.segment import segment
 from dextr_vos.propagation.tracker import Tracker
-from dextr_vos.propagation.trained import load_network
+from dextr_vos.propagation.trained_network import load_network
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 NAMES = [f"{index:05d}.png" for index in range(6)]
@@ -49,8 +49,8 @@ def test_osvos_gives_what_the_run_gave(tiny_clip, keyframes, out, tmp_path):
 
 def test_lite_finds_the_object_by_what_it_remembers(tiny_clip, keyframes, out, tmp_path):
     """No keyframe is given: neither where the object is in the first frame nor where it goes."""
-    tier = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, batch=2, max_steps=40, cooldown=10))
-    train(tiny_clip, keyframes, out, tier)
+    model = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, batch=2, max_steps=40, cooldown=10))
+    train(tiny_clip, keyframes, out, model)
     segment(open_clip(tiny_clip), load_network(out), tmp_path / "applied", device=CPU)
     for index in range(6):
         found, truth = read_labels(tmp_path / "applied" / NAMES[index]) == 1, tiny_mask(index) == 1
@@ -78,9 +78,11 @@ def test_lite_goes_from_frame_to_frame(tiny_clip, keyframes, out, tmp_path, monk
     assert all(np.array_equal(before, found) for before, found in zip(befores[1:], results, strict=False))
 
 
-@pytest.mark.parametrize("tier", [TINY_LITE, TINY_OSVOS], ids=lambda tier: tier.name)
-def test_segment_takes_frames_of_any_size_and_gives_the_same_again(tiny_clip, keyframes, out, tmp_path, tier):
-    train(tiny_clip, keyframes, out, tier)
+@pytest.mark.parametrize("model", [TINY_LITE, TINY_OSVOS], ids=lambda model: model.name)
+def test_segment_takes_frames_of_any_size_and_gives_the_same_again(
+    tiny_clip, keyframes, out, tmp_path, model
+):
+    train(tiny_clip, keyframes, out, model)
     larger = open_clip(other_clip(tmp_path / "larger", 3, (97, 71)))
     for name in ("first", "again"):
         segment(larger, load_network(out), tmp_path / name, device=CPU)

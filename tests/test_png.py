@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from dextr_vos.errors import InputError
+from dextr_vos.images import read_8_bits
 from dextr_vos.masks import read_labels, voc_palette, write_labels
-from dextr_vos.png import read_8_bits
 
 
 @pytest.fixture

@@ -9,18 +9,17 @@ from golden_weights import set_golden_weights
 from tiny_run import TINY_LITE, TINY_OSVOS, train, write_keyframes
 
 from dextr_vos import runtime
-from dextr_vos.annotation.click_crop import ClickCrop
 from dextr_vos.annotation.dextr import DextrSegmenter
-from dextr_vos.annotation.engines import make_segmenter
+from dextr_vos.annotation.dextr_input import ClickCrop
+from dextr_vos.annotation.segmenter import make_segmenter
+from dextr_vos.benchmark.speed.stages import Footage, stage_things
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.evaluation.metrics import region_similarity
 from dextr_vos.geometry import extreme_points
+from dextr_vos.images import read_image
 from dextr_vos.networks.dextr import Dextr, upsample_logits
-from dextr_vos.pictures import read_picture
-from dextr_vos.propagation import tiers
-from dextr_vos.propagation.segment import object_probs
-from dextr_vos.propagation.tiers import OSVOS
-from dextr_vos.speed.stages import Footage, stage_things
+from dextr_vos.propagation import models as models
+from dextr_vos.propagation.models import OSVOS, object_probs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -37,7 +36,7 @@ def both(monkeypatch, result):
     """What a function gives in float32, and where bf16 is faster; this machine may not have it."""
     found = []
     for faster in (False, True):
-        monkeypatch.setattr(runtime, "computes_faster_in_half", lambda _, faster=faster: faster)
+        monkeypatch.setattr(runtime, "bf16_is_faster", lambda _, faster=faster: faster)
         found.append(np.asarray(result()))
     return found
 
@@ -52,7 +51,7 @@ def test_lite_dextr_stays_in_float32(monkeypatch, footage):
 @pytest.mark.parametrize("clip", ["blackswan", "bmx-trees", "dog", "libby"])
 def test_lite_follows_alike(monkeypatch, davis_root, clip):
     davis = Davis(davis_root)
-    first, second = (read_picture(path) for path in davis.frame_paths(clip)[:2])
+    first, second = (read_image(path) for path in davis.frame_paths(clip)[:2])
     labels = davis.read_annotation(davis.annotation_paths(clip)[0])
     footage = Footage(first, second, labels, extreme_points(labels == 1))
     thing = next(one for one in stage_things("lite", footage, CPU) if one.part == "segmenting a frame")
@@ -67,7 +66,7 @@ def test_the_published_dextr_gives_the_same_masks(monkeypatch, footage):
     set_golden_weights(network)
     crop = ClickCrop(size_px=256)
     inputs = crop.inputs(footage.image_rgb, footage.points_xy)[None]
-    segmenter = DextrSegmenter(network, CPU, crop, half=True)
+    segmenter = DextrSegmenter(network, CPU, crop, bf16=True)
     # random weights know no threshold: their own mean in the place of one, as in tests/golden
     monkeypatch.setattr(segmenter, "_probs", lambda tensor: _standardised(segmenter, tensor))
     one, other = both(monkeypatch, lambda: segmenter._forward(inputs)[0])
@@ -86,7 +85,7 @@ def assert_alike(one, other, band):
 
 
 def _standardised(segmenter, tensor):
-    with runtime.autocast(CPU, segmenter._half):
+    with runtime.autocast(CPU, segmenter._bf16):
         logits = segmenter.network(tensor).float()
     return torch.sigmoid((upsample_logits(logits, (256, 256)) - logits.mean()) / logits.std())
 
@@ -111,18 +110,18 @@ def test_osvos_gives_the_same_masks(monkeypatch):
     ("faster", "layout"), [(True, torch.channels_last), (False, torch.contiguous_format)]
 )
 def test_osvos_is_trained_in_the_layout_that_is_quicker(monkeypatch, faster, layout):
-    monkeypatch.setattr(tiers, "computes_faster_in_half", lambda _: faster)
+    monkeypatch.setattr(models, "bf16_is_faster", lambda _: faster)
     assert OSVOS.layout(CPU) == layout
-    assert tiers.LITE.layout(CPU) == torch.channels_last
+    assert models.LITE.layout(CPU) == torch.channels_last
 
 
-@pytest.mark.parametrize("tier", [TINY_LITE, TINY_OSVOS], ids=lambda tier: tier.name)
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("model", [TINY_LITE, TINY_OSVOS], ids=lambda model: model.name)
+@pytest.mark.parametrize("bf16", [False, True])
 def test_a_run_computes_in_the_precision_that_was_asked_for_to_the_end(
-    tiny_clip, tmp_path, monkeypatch, narrow_osvos, tier, half
+    tiny_clip, tmp_path, monkeypatch, narrow_osvos, model, bf16
 ):
     wanted = []
-    monkeypatch.setattr(runtime, "computes_faster_in_half", lambda _: True)
+    monkeypatch.setattr(runtime, "bf16_is_faster", lambda _: True)
     plain = torch.autocast
 
     def noted(*arguments, enabled, **more):
@@ -131,10 +130,10 @@ def test_a_run_computes_in_the_precision_that_was_asked_for_to_the_end(
 
     monkeypatch.setattr(torch, "autocast", noted)
     keyframes = write_keyframes(tmp_path / "keyframes", 0, 5)
-    recipe = tier.recipe
-    for share in (None, 0.3) if tier.name == "osvos" else (None,):
+    recipe = model.recipe
+    for share in (None, 0.3) if model.name == "osvos" else (None,):
         following = replace(recipe.following, own_share=share)
-        asked = replace(tier, half=half, recipe=replace(recipe, following=following))
+        asked = replace(model, bf16=bf16, recipe=replace(recipe, following=following))
         train(tiny_clip, keyframes, tmp_path / str(share), asked)
     assert len(wanted) > 10
-    assert set(wanted) == {half}
+    assert set(wanted) == {bf16}

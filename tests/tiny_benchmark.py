@@ -12,11 +12,11 @@ from dextr_vos.interrupt import never
 
 RECIPE = {
     "max_steps": 2,
-    "again_steps": 1,
+    "correction_steps": 1,
     "batch": 1,
     "cooldown": 0,
     "longest_side": 64,
-    "again_pool": 2,
+    "correction_pool": 2,
     "scene": {"size_hw": [48, 64]},
 }
 

@@ -1,6 +1,6 @@
 """Data sets of a few small pictures in the exact layouts of the published ones.
 
-Each maker writes below `root` and tells the folder to hand over. Pictures show coloured shapes, side by side,
+Each maker writes below `root` and tells the folder to hand over. Images show coloured shapes, side by side,
 on a textured ground.
 """
 

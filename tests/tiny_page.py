@@ -9,10 +9,10 @@ from PIL import Image
 from starlette.testclient import TestClient
 from tiny_run import Squares
 
-from dextr_vos.frames import open_clip
+from dextr_vos.clip import open_clip
 from dextr_vos.web.app import make_app
-from dextr_vos.web.clip_desk import ClipDesk, Propagation
-from dextr_vos.web.engine import Engine
+from dextr_vos.web.clip_service import ClipService, Propagation
+from dextr_vos.web.segmenter_process import Engine
 from dextr_vos.workspace import Workspace
 
 TOKEN = "the-token"
@@ -20,7 +20,14 @@ BASE = "http://127.0.0.1:8710"
 POINTS = [[8, 20], [25, 22], [16, 14], [17, 33]]
 OTHER = [[40, 6], [52, 6], [46, 2], [46, 11]]
 TINY = Propagation(
-    settings=("batch=1", "scene.size_hw=[48, 64]", "window=3", "again_steps=2", "pool=2", "again_pool=2"),
+    settings=(
+        "batch=1",
+        "scene.size_hw=[48, 64]",
+        "window=3",
+        "correction_steps=2",
+        "pool=2",
+        "correction_pool=2",
+    ),
     max_steps=2,
     device="cpu",
 )
@@ -30,8 +37,8 @@ def squares() -> Engine:
     return Engine("squares", Squares)
 
 
-def make_desk(clip: Path, work: Path, readonly: str | None = None) -> ClipDesk:
-    return ClipDesk(open_clip(clip), Workspace(work), squares(), TINY, readonly)
+def make_desk(clip: Path, work: Path, readonly: str | None = None) -> ClipService:
+    return ClipService(open_clip(clip), Workspace(work), squares(), TINY, readonly)
 
 
 class KilledError(BaseException):
@@ -59,10 +66,10 @@ def outlived(app):
 class Page:
     """A client that does what the page does."""
 
-    def __init__(self, desk) -> None:
-        self.desk = desk
+    def __init__(self, service) -> None:
+        self.service = service
         self.client = TestClient(
-            outlived(make_app(desk, TOKEN)),
+            outlived(make_app(service, TOKEN)),
             base_url=BASE,
             headers={"X-Dextr-Vos-Token": TOKEN},
             follow_redirects=False,

@@ -1,4 +1,4 @@
-"""A run of stage 2 in a second: the tiny clip, keyframe masks, and tiers that train a few steps."""
+"""A run of stage 2 in a second: the tiny clip, keyframe masks, and models that train a few steps."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,29 +8,29 @@ import torch
 from conftest import tiny_frame, tiny_mask
 from PIL import Image
 
-from dextr_vos.frames import open_clip
+from dextr_vos.clip import open_clip
 from dextr_vos.masks import write_labels
 from dextr_vos.pipeline import train_propagation
-from dextr_vos.propagation.tiers import LITE, OSVOS, Tier
-from dextr_vos.record import RunRecord
+from dextr_vos.propagation.models import LITE, OSVOS, Model
+from dextr_vos.workspace import RunRecord
 
 CPU = torch.device("cpu")
 TINY_LITE = replace(
     LITE,
-    half=False,
+    bf16=False,
     recipe=replace(
         LITE.recipe,
         batch=1,
         max_steps=8,
-        again_steps=3,
+        correction_steps=3,
         window=3,
         tolerance=-9.0,
         cooldown=2,
         scene=replace(LITE.recipe.scene, size_hw=(48, 64)),
     ),
 )
-TINY_POOL = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, pool=4, again_pool=3))
-TINY_OSVOS = replace(OSVOS, recipe=replace(OSVOS.recipe, max_steps=2, again_steps=1, passes=2))
+TINY_POOL = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, pool=4, correction_pool=3))
+TINY_OSVOS = replace(OSVOS, recipe=replace(OSVOS.recipe, max_steps=2, correction_steps=1, passes=2))
 
 
 def write_keyframes(folder: Path, *indices: int, white: bool = False) -> Path:
@@ -45,8 +45,8 @@ def write_keyframes(folder: Path, *indices: int, white: bool = False) -> Path:
     return folder
 
 
-def train(clip: Path, keyframes: Path, out: Path, tier: Tier = TINY_LITE, **options) -> RunRecord:
-    return train_propagation(open_clip(clip), keyframes, out, tier, device=CPU, **options)
+def train(clip: Path, keyframes: Path, out: Path, model: Model = TINY_LITE, **options) -> RunRecord:
+    return train_propagation(open_clip(clip), keyframes, out, model, device=CPU, **options)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

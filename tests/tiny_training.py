@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from dextr_vos.errors import InputError
-from dextr_vos.networks.weights import read_metadata, read_state_dict
-from dextr_vos.training.folder import TrainingFolder
+from dextr_vos.networks.checkpoints import read_metadata, read_state_dict
+from dextr_vos.training.checkpoint_folder import TrainingFolder
 from dextr_vos.training.loop import LoopSettings, Outcome, train
 
 CPU = torch.device("cpu")

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from dextr_vos.annotation.document import Annotations, load_annotations, save_annotations
+from dextr_vos.annotation.annotations import Annotations, load_annotations, save_annotations
 from dextr_vos.annotation.segmenter import Segmenter, label_frame
+from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.frames import Clip
 from dextr_vos.geometry import IntArray
 from dextr_vos.masks import Labels, object_ids, read_labels, write_labels
 from dextr_vos.workspace import Workspace

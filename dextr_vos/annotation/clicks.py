@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dextr_vos.annotation.document import (
+from dextr_vos.annotation.annotations import (
     FEWEST_POINTS,
     FORMAT,
     Annotations,
@@ -17,8 +17,8 @@ from dextr_vos.annotation.document import (
     parse_annotations,
     read_json,
 )
+from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.frames import Clip
 from dextr_vos.geometry import IntArray, box_around, box_size_hw
 from dextr_vos.masks import MAX_OBJECTS
 

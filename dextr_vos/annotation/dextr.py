@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dextr_vos.annotation.click_crop import ClickCrop
-from dextr_vos.annotation.refine import refine_by_colour
+from dextr_vos.annotation.dextr_input import ClickCrop
+from dextr_vos.annotation.grabcut import refine_by_colour
 from dextr_vos.geometry import FloatArray, IntArray
+from dextr_vos.images import ImageRgb
 from dextr_vos.networks.dextr import upsample_logits
-from dextr_vos.pictures import ImageRgb
 from dextr_vos.runtime import autocast
 
 PAPER_THRESHOLD = 0.8
@@ -25,7 +25,7 @@ class DextrSegmenter:
         crop: what the network sees.
         threshold: a pixel belongs to the object above this.
         name: of the engine.
-        half: compute in bf16 where that is faster, see `runtime.autocast`.
+        bf16: compute in bf16 where that is faster, see `runtime.autocast`.
         refine: let colours decide where the network is unsure, see `refine_by_colour`.
         batch_size: objects that go through the network together.
     """
@@ -38,7 +38,7 @@ class DextrSegmenter:
         threshold: float = PAPER_THRESHOLD,
         name: str = "dextr",
         refine: bool = False,
-        half: bool = False,
+        bf16: bool = False,
         batch_size: int = 4,
     ) -> None:
         self.name = name
@@ -49,7 +49,7 @@ class DextrSegmenter:
         self._device = device
         self._crop = crop or ClickCrop()
         self._refine = refine
-        self._half = half
+        self._bf16 = bf16
         self._batch_size = batch_size
 
     @property
@@ -83,6 +83,6 @@ class DextrSegmenter:
         return masks
 
     def _probs(self, inputs: Tensor) -> Tensor:
-        with autocast(self._device, self._half):
+        with autocast(self._device, self._bf16):
             logits = self._network(inputs)
         return torch.sigmoid(upsample_logits(logits.float(), (self._crop.size_px, self._crop.size_px)))

@@ -9,8 +9,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
-from dextr_vos.annotation.document import FORMAT, parse_annotations, read_json
-from dextr_vos.datasets.objects import ObjectRef
+from dextr_vos.annotation.annotations import FORMAT, parse_annotations, read_json
+from dextr_vos.datasets.instances import ObjectRef
 from dextr_vos.errors import InputError
 from dextr_vos.geometry import IntArray
 
@@ -67,7 +67,7 @@ def read_human_clicks(path: Path, refs: Sequence[ObjectRef]) -> HumanClicks:
 
 
 def _names_of_pictures(refs: Sequence[ObjectRef]) -> dict[str, str | None]:
-    """Pictures by their full names and by the last parts of them; None where several share it."""
+    """Images by their full names and by the last parts of them; None where several share it."""
     pictures = list(dict.fromkeys(ref.picture for ref in refs))
     names: dict[str, str | None] = {}
     for picture in pictures:

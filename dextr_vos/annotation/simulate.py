@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dextr_vos.annotation.document import Annotations, annotations_from
+from dextr_vos.annotation.annotations import Annotations, annotations_from
+from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.frames import Clip
 from dextr_vos.geometry import IntArray, extreme_points
 from dextr_vos.masks import Labels, object_ids, read_labels
 

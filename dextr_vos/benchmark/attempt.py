@@ -6,7 +6,7 @@ import socket
 import traceback
 from dataclasses import dataclass
 
-from dextr_vos.benchmark.job import Job, check_worker, run_job
+from dextr_vos.benchmark.cell import Job, check_worker, run_job
 from dextr_vos.errors import DextrVosError, Interrupted
 from dextr_vos.files import write_text
 from dextr_vos.interrupt import StopAsked

@@ -12,19 +12,23 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from dextr_vos.annotation.engines import make_segmenter
 from dextr_vos.annotation.human_clicks import HumanClicks, read_human_clicks
-from dextr_vos.annotation.segmenter import Segmenter
+from dextr_vos.annotation.segmenter import Segmenter, make_segmenter
 from dextr_vos.benchmark.clicks_settings import ClicksBenchmarkSettings, EngineSettings, SetSettings
-from dextr_vos.benchmark.key import code_digest, file_digest
+from dextr_vos.benchmark.grid import code_digest, file_digest
 from dextr_vos.benchmark.machine import this_machine
-from dextr_vos.click_evaluation import evaluate_clicks, spread, with_human_clicks
 from dextr_vos.config import as_yaml
-from dextr_vos.datasets.objects import ChosenObjects, ObjectSet
+from dextr_vos.datasets.instances import ObjectSet, Subset
 from dextr_vos.errors import InputError, Interrupted
-from dextr_vos.evaluation.interactive import CLICK_TARGETS, ObjectResult, summarize
-from dextr_vos.evaluation.interactive_tables import write_objects, write_summary
-from dextr_vos.evaluation.worst_sheet import WORST, WorstSheet
+from dextr_vos.evaluation.click_evaluation import evaluate_clicks, spread, with_human_clicks
+from dextr_vos.evaluation.failure_sheet import WORST, FailureSheet
+from dextr_vos.evaluation.interactive import (
+    CLICK_TARGETS,
+    ObjectResult,
+    summarize,
+    write_objects,
+    write_summary,
+)
 from dextr_vos.files import write_text
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.shipped import shipped_weights
@@ -190,7 +194,7 @@ def _run_cell(
     progress = folder / "progress.jsonl"
     results = _done(progress)
     known = {(one.picture, one.number) for one in results}
-    todo = ChosenObjects(cell.objects, lambda ref, _: (ref.picture, ref.number) not in known)
+    todo = Subset(cell.objects, lambda ref, _: (ref.picture, ref.number) not in known)
     segmenter = make_segmenter(
         cell.engine.engine, cell.engine.weights, settings.device, settings.precision == "auto"
     )
@@ -242,8 +246,8 @@ def _write_worst(
 ) -> None:
     """The worst objects are looked at once more; a cell that was stopped has not kept their pictures."""
     worst = {(one.picture, one.number) for one in sorted(results, key=lambda one: one.iou)[:WORST]}
-    sheet = WorstSheet()
-    chosen = ChosenObjects(cell.objects, lambda ref, _: (ref.picture, ref.number) in worst)
+    sheet = FailureSheet()
+    chosen = Subset(cell.objects, lambda ref, _: (ref.picture, ref.number) in worst)
     for one in evaluate_clicks(chosen, segmenter, cell.jitter_px, seed):
         sheet.add(one.result, one.example, one.mask, one.points_xy)
     sheet.write(path)

@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from dextr_vos.config import Settings
-from dextr_vos.datasets.catalogue import DataSettings, open_objects
-from dextr_vos.datasets.objects import ObjectSet
+from dextr_vos.datasets.instances import ObjectSet
+from dextr_vos.datasets.registry import DataSettings, open_objects
 from dextr_vos.evaluation.interactive import CLICKS_LIMIT
 
 

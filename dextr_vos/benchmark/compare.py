@@ -7,7 +7,7 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from dextr_vos.benchmark.curves import Interval, bootstrap
+from dextr_vos.benchmark.statistics import Interval, bootstrap
 from dextr_vos.benchmark.table import CELL_COLUMNS, Row
 from dextr_vos.errors import InputError
 

@@ -6,24 +6,22 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dextr_vos.benchmark.cells import Cell, grid
-from dextr_vos.benchmark.cluster import DaskWorkers
-from dextr_vos.benchmark.job import Job, clip_of
-from dextr_vos.benchmark.key import clicks_file, code_digest, key_of
-from dextr_vos.benchmark.keyframes import even_frames
+from dextr_vos.benchmark.cell import Job, clip_of
+from dextr_vos.benchmark.dask_cluster import DaskWorkers
+from dextr_vos.benchmark.grid import Cell, clicks_file, code_digest, grid, key_of
+from dextr_vos.benchmark.keyframe_masks import even_frames
 from dextr_vos.benchmark.machine import jobs_that_fit
 from dextr_vos.benchmark.result import CellFolder, CellResult
-from dextr_vos.benchmark.schedule import OnChange, run_jobs
 from dextr_vos.benchmark.settings import BenchmarkSettings
 from dextr_vos.benchmark.table import write_table
 from dextr_vos.benchmark.time_model import TimeModel, save_times
-from dextr_vos.benchmark.workers import LocalWorkers, Workers
+from dextr_vos.benchmark.workers import LocalWorkers, OnChange, Workers, run_jobs
+from dextr_vos.clip import Clip
 from dextr_vos.config import as_yaml
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.evaluation.official import official_functions
 from dextr_vos.files import write_text
-from dextr_vos.frames import Clip
 from dextr_vos.interrupt import StopAsked, never
 
 _BETWEEN_RECORDS_S = 30.0

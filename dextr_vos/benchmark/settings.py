@@ -1,11 +1,17 @@
 """The settings of a benchmark, as a YAML in `configs/benchmark/` gives them."""
 
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from dextr_vos.config import Settings
+from dextr_vos.errors import ConfigError
+from dextr_vos.propagation.models import Model, check_following, model_named
+from dextr_vos.propagation.settings import changed
 
 Supervision = Literal["gt", "dextr", "clicks", "grabcut"]
 Network = Literal["lite", "osvos"]
@@ -109,3 +115,28 @@ class BenchmarkSettings(Settings):
         if "osvos" in self.networks and "osvos" not in self.parent:
             raise ValueError("expected parent.osvos with the network osvos; none starts from random weights")
         return self
+
+
+def model_of(network: Network, settings: BenchmarkSettings) -> Model:
+    """A model with its recipe changed and its precision chosen.
+
+    Raises:
+        ConfigError: the recipe has an unknown key, a value of the wrong kind, or one not for this network.
+    """
+    model = model_named(network)
+    try:
+        recipe = changed(model.recipe, list(_dotted(settings.recipe.get(network, {}))))
+        model = replace(model, recipe=recipe, bf16=model.bf16 and settings.precision == "auto")
+        check_following(model)
+    except ConfigError as fault:
+        raise ConfigError(f"recipe.{network}: {fault}") from None
+    return model
+
+
+def _dotted(values: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    """`key=value` of each value, groups as `group.key=value`."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}={json.dumps(value)}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dextr_vos.annotation.document import FORMAT, read_json
+from dextr_vos.annotation.annotations import FORMAT, read_json
 from dextr_vos.benchmark.settings import CLICK_S, DRAW_S, Supervision
 from dextr_vos.errors import InputError
 from dextr_vos.files import write_text

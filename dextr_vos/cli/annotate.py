@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 if TYPE_CHECKING:
-    from dextr_vos.web.engine import Engine
-    from dextr_vos.web.folder_desk import FolderDesk
+    from dextr_vos.web.image_folder.service import FolderService
+    from dextr_vos.web.segmenter_process import Engine
 
 _OF_SIMULATE = ("frames", "jitter", "seed")
 _OF_PAGE = ("host", "port", "no_open", "max_steps")
@@ -135,15 +135,15 @@ def _make_masks(
 ) -> None:
     """Masks of clicks from a file, or simulated."""
     from dextr_vos.annotation.annotate import annotate
+    from dextr_vos.annotation.annotations import timestamp
     from dextr_vos.annotation.clicks import check_annotations, read_clicks
-    from dextr_vos.annotation.document import timestamp
-    from dextr_vos.annotation.engines import make_segmenter
+    from dextr_vos.annotation.segmenter import make_segmenter
     from dextr_vos.annotation.simulate import simulate_clicks
     from dextr_vos.cli.progress import progress_bars
+    from dextr_vos.clip import open_clip, parse_frames
     from dextr_vos.errors import InputError
-    from dextr_vos.export import write_preview
-    from dextr_vos.frames import open_clip, parse_frames
-    from dextr_vos.holder import held_if_there
+    from dextr_vos.export.overlay import write_preview
+    from dextr_vos.folder_lock import held_if_there
     from dextr_vos.workspace import Workspace
 
     opened = open_clip(clip)
@@ -173,9 +173,8 @@ def _make_masks(
 
 def _engine(engine: str | None, weights: Path | None, device: str) -> "Engine":
     """The segmenter, in a process of its own, to be loaded while the page opens."""
-    from dextr_vos.annotation.engines import ENGINES, make_segmenter
-    from dextr_vos.web.engine import Engine
-    from dextr_vos.web.segmenter_process import ProcessSegmenter
+    from dextr_vos.annotation.segmenter import ENGINES, make_segmenter
+    from dextr_vos.web.segmenter_process import Engine, ProcessSegmenter
 
     if engine == "grabcut":
         made = make_segmenter(engine, weights, device)
@@ -195,10 +194,10 @@ def _serve_clip(
     device: str,
 ) -> None:
     """The page on a clip."""
-    from dextr_vos.annotation.document import timestamp
-    from dextr_vos.frames import open_clip
-    from dextr_vos.holder import claim
-    from dextr_vos.web.clip_desk import ClipDesk, Propagation
+    from dextr_vos.annotation.annotations import timestamp
+    from dextr_vos.clip import open_clip
+    from dextr_vos.folder_lock import claim
+    from dextr_vos.web.clip_service import ClipService, Propagation
     from dextr_vos.web.serve import serve
     from dextr_vos.workspace import Workspace
 
@@ -208,47 +207,47 @@ def _serve_clip(
     try:
         readonly = None if claimed.lock else f"{claimed.held_by}; here it can be looked at only"
         propagation = Propagation(max_steps=max_steps, device=device)
-        desk = ClipDesk(opened, Workspace(out), engine, propagation, readonly)
+        service = ClipService(opened, Workspace(out), engine, propagation, readonly)
         if readonly is not None:
             click.echo(readonly, err=True)
         host, port, no_open = served
-        serve(desk, host=host, port=port, open_browser=not no_open, tell=_tell)
+        serve(service, host=host, port=port, open_browser=not no_open, tell=_tell)
     finally:
         claimed.release()
 
 
 def _serve_folder(config: Path, engine: "Engine", host: str, port: int | None, no_open: bool) -> None:
     """The page on separate pictures."""
-    from dextr_vos.annotation.document import timestamp
-    from dextr_vos.holder import claim
-    from dextr_vos.web.folder_desk import WORK, FolderDesk
-    from dextr_vos.web.folder_settings import read_folder_settings
+    from dextr_vos.annotation.annotations import timestamp
+    from dextr_vos.folder_lock import claim
+    from dextr_vos.web.image_folder.service import WORK, FolderService
+    from dextr_vos.web.image_folder.settings import read_folder_settings
     from dextr_vos.web.serve import serve
 
     settings = read_folder_settings(config)
     claimed = claim(settings.required.destination / WORK, timestamp())
     try:
         readonly = None if claimed.lock else f"{claimed.held_by}; here it can be looked at only"
-        desk = FolderDesk(settings, engine, readonly)
+        service = FolderService(settings, engine, readonly)
         if readonly is not None:
             click.echo(readonly, err=True)
         elif settings.admin.reset_progress:
-            _reset(desk, settings.required.source)
-        serve(desk, host=host, port=port, open_browser=not no_open, tell=_tell)
+            _reset(service, settings.required.source)
+        serve(service, host=host, port=port, open_browser=not no_open, tell=_tell)
     finally:
         claimed.release()
 
 
-def _reset(desk: "FolderDesk", source: Path) -> None:
+def _reset(service: "FolderService", source: Path) -> None:
     """Forget all progress, if that is meant."""
-    count = len(desk.session.pictures.names)
-    question = f"{source}: forget the progress of all {count} pictures, clicks and half-done masks included?"
+    count = len(service.session.pictures.names)
+    question = f"{source}: forget the progress of all {count} pictures, clicks and bf16-done masks included?"
     try:
         meant = click.confirm(question, default=False, err=True)
     except click.Abort:  # nobody is there to be asked
         meant = False
     if meant:
-        desk.reset()
+        service.reset()
         click.echo("All pictures are open again; masks that were written stay.")
 
 

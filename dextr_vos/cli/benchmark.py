@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 if TYPE_CHECKING:
+    from dextr_vos.benchmark.cell import Job
     from dextr_vos.benchmark.clicks_settings import ClicksBenchmarkSettings
-    from dextr_vos.benchmark.job import Job
 
 
 @click.command(short_help="Clicks against drawn masks, per second of annotation.")
@@ -56,7 +56,7 @@ def command(
     """
     from dextr_vos.benchmark import run
     from dextr_vos.benchmark.clicks_settings import ClicksBenchmarkSettings
-    from dextr_vos.benchmark.page import write_report
+    from dextr_vos.benchmark.report.page import write_report
     from dextr_vos.benchmark.settings import BenchmarkSettings
     from dextr_vos.benchmark.time_model import TimeModel, measured_times
     from dextr_vos.config import load_settings, top_level_value
@@ -102,8 +102,8 @@ def command(
 
 def _clicks(settings: "ClicksBenchmarkSettings", beside: Path, out: Path) -> None:
     """A benchmark of masks from clicks alone."""
-    from dextr_vos.benchmark.clicks_page import write_clicks_report
     from dextr_vos.benchmark.clicks_run import plan_clicks, run_clicks
+    from dextr_vos.benchmark.report.clicks import write_clicks_report
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.interrupt import interruptible
 
@@ -122,7 +122,7 @@ def _clicks(settings: "ClicksBenchmarkSettings", beside: Path, out: Path) -> Non
 @contextmanager
 def _progress(jobs: "Sequence[Job]") -> Iterator[Callable[["Sequence[Job]", int, int], None]]:
     """Reports to a bar whose unit is a cell; what runs counts by how far it is."""
-    from dextr_vos.benchmark.stopwatch import share_done
+    from dextr_vos.benchmark.result import share_done
     from dextr_vos.cli.progress import progress_of_cells
 
     before = len({job.key for job in jobs if job.folder.read() is not None})

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 if TYPE_CHECKING:
-    from dextr_vos.datasets.objects import ObjectSet
+    from dextr_vos.datasets.instances import ObjectSet
+    from dextr_vos.evaluation.failure_sheet import FailureSheet
     from dextr_vos.evaluation.interactive import ObjectResult
-    from dextr_vos.evaluation.worst_sheet import WorstSheet
 
 DATASETS = ("voc", "coco", "davis", "grabcut", "folder")
 # the data sets an option is for; all others take any
@@ -105,13 +105,13 @@ def command(
     Prints IoU and shares of objects above an IoU, per category (with davis, per clip) and on the whole.
     Ctrl-C keeps the figures of what is done.
     """
-    from dextr_vos.annotation.engines import make_segmenter
     from dextr_vos.annotation.human_clicks import read_human_clicks
+    from dextr_vos.annotation.segmenter import make_segmenter
     from dextr_vos.cli.progress import progress_bars
-    from dextr_vos.click_evaluation import evaluate_clicks, narrowed, spread, with_human_clicks
     from dextr_vos.errors import InputError, Interrupted
+    from dextr_vos.evaluation.click_evaluation import evaluate_clicks, narrowed, spread, with_human_clicks
+    from dextr_vos.evaluation.failure_sheet import FailureSheet
     from dextr_vos.evaluation.interactive import CLICK_TARGETS
-    from dextr_vos.evaluation.worst_sheet import WorstSheet
     from dextr_vos.interrupt import interruptible
 
     _refuse_idle_options(dataset)
@@ -128,7 +128,7 @@ def command(
     segmenter = make_segmenter(engine, weights, device)
     targets = CLICK_TARGETS if extra_clicks else ()
     results: list[ObjectResult] = []
-    sheet, total, stopped = WorstSheet(), len(objects.refs), False
+    sheet, total, stopped = FailureSheet(), len(objects.refs), False
     try:
         with interruptible() as stop_asked, progress_bars() as bar:
             report = bar("evaluating")
@@ -174,17 +174,17 @@ def _refuse_idle_options(dataset: str) -> None:
 def _opened(
     dataset: str, root: Path | None, split: str | None, year: str, every: int, descriptions: Sequence[Path]
 ) -> "ObjectSet":
-    from dextr_vos.datasets.catalogue import DataSettings, open_objects
+    from dextr_vos.datasets.registry import DataSettings, open_objects
     from dextr_vos.errors import InputError
 
     if dataset == "folder":
         from dextr_vos.datasets.folder import FolderObjects
-        from dextr_vos.datasets.objects import JoinedObjects
+        from dextr_vos.datasets.instances import Concat
 
         if not descriptions:
             raise InputError("--dataset folder needs --description FILE, a YAML as docs/formats.md has it")
         # every picture is looked at once: nothing is gained by keeping it
-        return JoinedObjects([FolderObjects(path, root, cache=False) for path in descriptions])
+        return Concat([FolderObjects(path, root, cache=False) for path in descriptions])
     if root is None:
         raise InputError(f"--dataset {dataset} needs --root, the folder of the data set")
     if dataset == "grabcut":
@@ -197,13 +197,12 @@ def _opened(
 
 
 def _tell(
-    results: "Sequence[ObjectResult]", total: int, engine: str, sheet: "WorstSheet", out: Path | None
+    results: "Sequence[ObjectResult]", total: int, engine: str, sheet: "FailureSheet", out: Path | None
 ) -> None:
     """Print the table; write the files where they are asked for."""
     from rich.console import Console
 
-    from dextr_vos.evaluation.interactive import summarize
-    from dextr_vos.evaluation.interactive_tables import terminal_table, write_objects, write_summary
+    from dextr_vos.evaluation.interactive import summarize, terminal_table, write_objects, write_summary
 
     context = click.get_current_context()
     assert context is not None

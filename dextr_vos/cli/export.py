@@ -35,11 +35,16 @@ def command(
     import tempfile
 
     from dextr_vos.cli.progress import progress_bars
-    from dextr_vos.coco import write_coco
+    from dextr_vos.clip import open_clip
     from dextr_vos.errors import InputError
-    from dextr_vos.export import MaskFolder, refuse_overwriting, write_contact_sheet, write_overlay_video
-    from dextr_vos.frames import open_clip
-    from dextr_vos.report import read_scores, write_page
+    from dextr_vos.export.coco import write_coco
+    from dextr_vos.export.overlay import (
+        MaskFolder,
+        refuse_overwriting,
+        write_contact_sheet,
+        write_overlay_video,
+    )
+    from dextr_vos.export.page import read_scores, write_page
 
     targets = {"video": video, "contact sheet": sheet, "COCO file": coco, "page": page}
     if not any(targets.values()):
@@ -74,7 +79,7 @@ def command(
 
 def _names(masks: Path) -> dict[int, str]:
     """Names of the objects, as far as a run gives any."""
-    from dextr_vos.record import read_record
+    from dextr_vos.workspace import read_record
 
     record = masks / "run.json"
     return {entry.id: entry.name for entry in read_record(record).objects} if record.is_file() else {}

@@ -25,8 +25,8 @@ def command(folder: Path, click_times: tuple[Path, ...], everything: bool) -> No
 
     It may be at work still: what is finished is shown.
     """
-    from dextr_vos.benchmark.clicks_page import write_clicks_report
-    from dextr_vos.benchmark.page import write_report
+    from dextr_vos.benchmark.report.clicks import write_clicks_report
+    from dextr_vos.benchmark.report.page import write_report
     from dextr_vos.benchmark.time_model import load_times, measured_times
 
     if (folder / "clicks.json").exists():

@@ -27,10 +27,10 @@ def command(clip: Path, network: Path, out: Path, device: str) -> None:
     call left in DIR are overwritten, others never.
     """
     from dextr_vos.cli.progress import progress_bars
-    from dextr_vos.frames import open_clip
+    from dextr_vos.clip import open_clip
     from dextr_vos.interrupt import interruptible
-    from dextr_vos.propagation.apply import segment
-    from dextr_vos.propagation.trained import load_network
+    from dextr_vos.propagation.segment import segment
+    from dextr_vos.propagation.trained_network import load_network
     from dextr_vos.runtime import pick_device
 
     opened = open_clip(clip)

@@ -20,11 +20,11 @@ PARTS = ("stages", "scoring", "plain")
     default=("stages",),
     show_default=True,
     help="stages: clicks to masks, fine-tuning, segmenting. scoring: J and F of a frame. plain: the paper "
-    "tier against the same networks in float32 and the default layout. May be repeated.",
+    "model against the same networks in float32 and the default layout. May be repeated.",
 )
 @click.option(
-    "--tier",
-    "tiers",
+    "--model",
+    "models",
     type=click.Choice(["lite", "paper"]),
     multiple=True,
     default=("lite",),
@@ -48,7 +48,7 @@ def command(
     device: str,
     runs: int,
     parts: tuple[str, ...],
-    tiers: tuple[str, ...],
+    models: tuple[str, ...],
     threads: int | None,
     batch: int,
     davis_root: Path | None,
@@ -64,11 +64,11 @@ def command(
 
     import torch
 
+    from dextr_vos.benchmark.speed.report import measure, print_report
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.errors import ConfigError
     from dextr_vos.files import write_text
     from dextr_vos.runtime import pick_device
-    from dextr_vos.speed.report import measure, print_report
 
     if (davis_root is None) != (results is None):
         raise ConfigError("--davis-root and --results go together: true masks, and masks to score")
@@ -78,7 +78,7 @@ def command(
     if threads is not None:
         torch.set_num_threads(threads)
     with progress_bars() as bar:
-        report = measure(chosen, runs, parts, tiers, batch, davis_root, results, bar)
+        report = measure(chosen, runs, parts, models, batch, davis_root, results, bar)
     print_report(report)
     if json_path is not None:
         write_text(json_path, json.dumps(report.as_json(), indent=1) + "\n")

@@ -22,10 +22,9 @@ def command(run: Path, count: int) -> None:
     file, and give it to dextr-vos annotate --clicks.
     """
     from dextr_vos.errors import InputError
-    from dextr_vos.propagation.confidence import read_confidence
     from dextr_vos.propagation.run import RunFolder
     from dextr_vos.propagation.suggest import suggest
-    from dextr_vos.record import keyframe_names
+    from dextr_vos.workspace import keyframe_names, read_confidence
 
     folder = RunFolder(run)
     scores = read_confidence(folder.confidence)

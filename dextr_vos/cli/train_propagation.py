@@ -78,19 +78,19 @@ def command(
     from dataclasses import replace
 
     from dextr_vos.cli.progress import progress_bars
+    from dextr_vos.clip import open_clip
     from dextr_vos.errors import InputError
-    from dextr_vos.frames import open_clip
     from dextr_vos.interrupt import interruptible
     from dextr_vos.pipeline import train_propagation
-    from dextr_vos.propagation.recipe import changed
-    from dextr_vos.propagation.tiers import tier_named
+    from dextr_vos.propagation.models import model_named
+    from dextr_vos.propagation.settings import changed
     from dextr_vos.runtime import pick_device
 
     if not 0 <= seed < 2**32:
         raise InputError(f"--seed is a whole number from 0 to {2**32 - 1}, got {seed}")
     opened = open_clip(clip)
-    tier = tier_named(network)
-    tier = replace(tier, recipe=changed(tier.recipe, settings))
+    model = model_named(network)
+    model = replace(model, recipe=changed(model.recipe, settings))
     with (
         interruptible() as stop_asked,
         progress_bars() as bar,
@@ -99,9 +99,9 @@ def command(
             opened,
             keyframes,
             out,
-            tier,
+            model,
             device=pick_device(device),
-            parent=tier.parent(parent),
+            parent=model.parent(parent),
             seed=seed,
             max_steps=max_steps,
             budget_s=budget,

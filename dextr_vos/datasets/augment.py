@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dextr_vos.geometry import IntArray
+from dextr_vos.images import ImageRgb
 from dextr_vos.masks import VOID, Labels
-from dextr_vos.pictures import ImageRgb
 
 
 @dataclass(frozen=True)

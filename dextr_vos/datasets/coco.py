@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.layout import find_root
-from dextr_vos.datasets.objects import Example, ObjectRef
 from dextr_vos.errors import InputError
 from dextr_vos.geometry import BoolArray
-from dextr_vos.pictures import read_picture
+from dextr_vos.images import read_image
 
 GET_COCO = (
     "get COCO from cocodataset.org (pictures and “train/val annotations”) and give the folder with "
@@ -99,7 +99,7 @@ class CocoObjects:
         """See `ObjectSet.read`."""
         ref, outline = self.refs[index], self._outlines[index]
         path = self._pictures / self._files[ref.picture]
-        image_rgb = read_picture(path)
+        image_rgb = read_image(path)
         if image_rgb.shape[:2] != outline.size_hw:
             (height, width), (told_height, told_width) = image_rgb.shape[:2], outline.size_hw
             raise InputError(

@@ -7,20 +7,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
+import cv2
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from dextr_vos.config import Settings, load_settings
-from dextr_vos.datasets.cutout import Cutout, connected_parts
+from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.layout import Indices, read_indices
-from dextr_vos.datasets.objects import Example, ObjectRef
-from dextr_vos.datasets.polygons import fill_polygon, read_polygons
+from dextr_vos.datasets.packed_mask import PackedMask, connected_parts
 from dextr_vos.errors import InputError
-from dextr_vos.geometry import BoolArray
-from dextr_vos.pictures import SUFFIXES, ImageRgb, picture_size, read_picture
+from dextr_vos.geometry import BoolArray, FloatArray
+from dextr_vos.images import SUFFIXES, ImageRgb, image_size, read_image
 
 # an object's category, and its mask
-Found = tuple[str, Cutout]
+Found = tuple[str, PackedMask]
 
 
 def _expand(values: object) -> tuple[int, ...]:
@@ -122,8 +122,8 @@ class FolderObjects:
         self._root = description.parent if root is None else root
         self._pictures: dict[str, ImageRgb] | None = {} if cache else None
         self._paths: dict[str, Path] = {}
-        self._voids: dict[str, Cutout] = {}
-        self._cutouts: list[Cutout] = []
+        self._voids: dict[str, PackedMask] = {}
+        self._cutouts: list[PackedMask] = []
         self.refs: list[ObjectRef] = []
         for path, label in self._pairs():
             self._scan(path, label)
@@ -147,9 +147,9 @@ class FolderObjects:
 
     def _picture(self, name: str) -> ImageRgb:
         if self._pictures is None:
-            return read_picture(self._paths[name])
+            return read_image(self._paths[name])
         if name not in self._pictures:
-            image_rgb = read_picture(self._paths[name])
+            image_rgb = read_image(self._paths[name])
             image_rgb.flags.writeable = False
             self._pictures[name] = image_rgb
         return self._pictures[name]
@@ -168,7 +168,7 @@ class FolderObjects:
         return folder
 
     def _pairs(self) -> Iterator[tuple[Path, Path]]:
-        """Pictures with their label files, by name; label files without a picture are left alone."""
+        """Images with their label files, by name; label files without a picture are left alone."""
         images, labels = self._folder("images"), self._folder("labels")
         suffix = ".png" if self.description.format == "indexed" else ".txt"
         paths = sorted(
@@ -188,7 +188,7 @@ class FolderObjects:
                 )
 
     def _scan(self, path: Path, label: Path) -> None:
-        size_hw = picture_size(path)
+        size_hw = image_size(path)
         indexed = self.description.format == "indexed"
         found = self._regions(path, label, size_hw) if indexed else self._polygons(label, size_hw)
         name = self._name(path)
@@ -206,7 +206,7 @@ class FolderObjects:
                 f"{path.name} is {size_hw[1]}×{size_hw[0]}; labels must have the size of their pictures"
             )
         if self.description.void:
-            self._voids[self._name(path)] = Cutout.of(_region(indices, self.description.void))
+            self._voids[self._name(path)] = PackedMask.of(_region(indices, self.description.void))
         present = set(np.unique(indices).tolist())
         for rule in self.description.objects:
             values = [value for value in rule.values if value in present]
@@ -219,7 +219,7 @@ class FolderObjects:
     def _polygons(self, label: Path, size_hw: tuple[int, int]) -> Iterator[Found]:
         """Objects of a file of polygons; a line is an object."""
         for value, polygon_xy in read_polygons(label):
-            cutout = Cutout.of(fill_polygon(polygon_xy, size_hw))
+            cutout = PackedMask.of(fill_polygon(polygon_xy, size_hw))
             for rule in self.description.objects:
                 if value in rule.values and cutout.area >= rule.min_area:
                     yield self.description.names.get(value, rule.name), cutout
@@ -231,12 +231,68 @@ def _region(indices: Indices, values: Sequence[int]) -> BoolArray:
     return indices == values[0] if len(values) == 1 else chosen[indices]
 
 
-def _objects_in(region: BoolArray, rule: ObjectRule) -> Iterable[Cutout]:
+def _objects_in(region: BoolArray, rule: ObjectRule) -> Iterable[PackedMask]:
     if rule.parts:
         return connected_parts(region, max(rule.min_area, rule.min_part))
     if rule.min_part > 1:
         kept = np.zeros_like(region)
         for part in connected_parts(region, rule.min_part):
             kept |= part.mask()
-        return [Cutout.of(kept)]
-    return [Cutout.of(region)]
+        return [PackedMask.of(kept)]
+    return [PackedMask.of(region)]
+
+
+_OVERSHOOT = 0.05  # polygons may leave the picture by this share; they are cut off at its edge
+_SUBPIXEL_BITS = 4
+_FINER = 5  # odd, so that a pixel has a middle
+
+
+def read_polygons(path: Path) -> Iterator[tuple[int, FloatArray]]:
+    """Class and N×2 corners, as shares of width and height in [0, 1], of every line of a file.
+
+    Raises:
+        InputError: the file cannot be read, or a line is no polygon; it names the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise InputError(f"cannot read the polygons {path}: {fault}") from None
+    for number, line in enumerate(lines, start=1):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            value, shares = int(words[0]), np.array([float(word) for word in words[1:]], np.float32)
+        except ValueError:
+            value, shares = -1, np.zeros(0, np.float32)
+        inside = np.abs(shares - 0.5) <= 0.5 + _OVERSHOOT  # false for nan
+        if value < 0 or len(shares) < 6 or len(shares) % 2 or not inside.all():
+            raise InputError(
+                f"{path} line {number}: expected a class number and three or more x y pairs as shares of "
+                f"width and height from 0 to 1, got {line[:40]!r}"
+            )
+        yield value, np.clip(shares, 0, 1).reshape(-1, 2)
+
+
+def fill_polygon(shares_xy: FloatArray, size_hw: tuple[int, int]) -> BoolArray:
+    """The pixels whose centres lie in a polygon, by the even-odd rule.
+
+    Args:
+        shares_xy: N×2 corners as shares of width and height in [0, 1], 0 being the outer edge of pixel 0.
+        size_hw: of the picture.
+
+    Returns:
+        H×W bool.
+    """
+    polygon_xy = shares_xy * (size_hw[1], size_hw[0])
+    mask = np.zeros(size_hw, dtype=bool)
+    x0, y0 = np.floor(polygon_xy.min(axis=0)).astype(int)
+    x1, y1 = np.minimum(np.ceil(polygon_xy.max(axis=0)).astype(int) + 1, size_hw[::-1])
+    if x0 >= x1 or y0 >= y1:
+        return mask  # nothing but the picture's last edge
+    # OpenCV fills every pixel that an outline touches: fill a finer grid and look at the pixels' centres
+    fine = np.zeros(((y1 - y0) * _FINER, (x1 - x0) * _FINER), dtype=np.uint8)
+    corners = ((polygon_xy - (x0, y0)) * _FINER - 0.5) * (1 << _SUBPIXEL_BITS)
+    cv2.fillPoly(fine, [np.rint(corners).astype(np.int32)], 1, shift=_SUBPIXEL_BITS)
+    mask[y0:y1, x0:x1] = fine[_FINER // 2 :: _FINER, _FINER // 2 :: _FINER]
+    return mask

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.layout import find_root
-from dextr_vos.datasets.objects import Example, ObjectRef
 from dextr_vos.errors import InputError
+from dextr_vos.images import SUFFIXES, read_image
 from dextr_vos.masks import Labels
-from dextr_vos.pictures import SUFFIXES, read_picture
 
 GET_GRABCUT = (
     "get the GrabCut data set of Microsoft Research, 50 pictures with ground truth, from "
@@ -49,7 +49,7 @@ class GrabCutObjects:
     def read(self, index: int) -> Example:
         """See `ObjectSet.read`."""
         ref = self.refs[index]
-        image_rgb = read_picture(self._pictures[ref.picture])
+        image_rgb = read_image(self._pictures[ref.picture])
         truth = self._truth(ref.picture)
         if truth.shape != image_rgb.shape[:2]:
             raise InputError(f"the ground truth {self._truths[ref.picture]} has not its picture's size")
@@ -58,7 +58,7 @@ class GrabCutObjects:
 
     def _truth(self, name: str) -> Labels:
         # BMP files of several modes; grey, whichever it is
-        return read_picture(self._truths[name])[..., 0]
+        return read_image(self._truths[name])[..., 0]
 
     def _ref(self, name: str) -> ObjectRef:
         area = int(np.count_nonzero(self._truth(name) == _OBJECT))

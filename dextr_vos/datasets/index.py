@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from dextr_vos.datasets.objects import ObjectRef
+from dextr_vos.datasets.instances import ObjectRef
 from dextr_vos.errors import InputError
 from dextr_vos.files import write_text
 

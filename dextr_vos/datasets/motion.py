@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from dextr_vos.datasets.compose import Layer, blend
-from dextr_vos.datasets.photometry import Photometry, change_colours, change_sharpness
+from dextr_vos.datasets.copy_paste import Layer, blend
+from dextr_vos.datasets.photometric import PhotometricAugmentation, change_colours, change_sharpness
 from dextr_vos.geometry import BoolArray, FloatArray
-from dextr_vos.pictures import ImageRgb
+from dextr_vos.images import ImageRgb
 
 _BEND_GRID = (4, 5)
 
@@ -42,7 +42,7 @@ class Motion:
     camera_deg: float = 3.0
     camera_scale: float = 0.06
     light: float = 0.08
-    photometry: Photometry = field(default_factory=Photometry)
+    photometry: PhotometricAugmentation = field(default_factory=PhotometricAugmentation)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dextr_vos.datasets.index import indexed_refs
+from dextr_vos.datasets.instances import Concat, Example, ObjectRef, Subset
 from dextr_vos.datasets.layout import find_root, read_list
-from dextr_vos.datasets.objects import ChosenObjects, Example, JoinedObjects, ObjectRef
 from dextr_vos.datasets.voc import VocObjects, voc_category
 from dextr_vos.errors import InputError
+from dextr_vos.images import read_image
 from dextr_vos.masks import VOID, Labels
-from dextr_vos.pictures import read_picture
 
 GET_SBD = (
     "get the Semantic Boundaries Dataset (benchmark.tgz) from home.bharathh.info/pubs/codes/SBD and give the "
@@ -60,7 +60,7 @@ class SbdObjects:
     def read(self, index: int) -> Example:
         """See `ObjectSet.read`."""
         ref = self.refs[index]
-        image_rgb = read_picture(self._root / "img" / f"{ref.picture}.jpg")
+        image_rgb = read_image(self._root / "img" / f"{ref.picture}.jpg")
         path = self._path(ref.picture)
         numbers, _ = read_instances(path)
         mask = numbers == ref.number + 1
@@ -104,7 +104,7 @@ def read_instances(path: Path) -> tuple[Labels, npt.NDArray[np.int64]]:
 
 def voc_and_sbd(
     voc_root: Path, sbd_root: Path, *, min_area: int = 0, index_folder: Path | None = None
-) -> JoinedObjects:
+) -> Concat:
     """VOC train and SBD train and val as one set, without any picture of VOC val.
 
     This is what the published DEXTR of PASCAL and SBD learned from (Maninis et al., CVPR 2018). A picture in
@@ -123,4 +123,4 @@ def voc_and_sbd(
     held_out = VocObjects(voc_root, "val", index_folder=index_folder)
     sbd = SbdObjects(sbd_root, "trainval", min_area=min_area, index_folder=index_folder)
     taken = {*voc.pictures, *held_out.pictures}
-    return JoinedObjects([voc, ChosenObjects(sbd, lambda ref, _: ref.picture not in taken)])
+    return Concat([voc, Subset(sbd, lambda ref, _: ref.picture not in taken)])

@@ -15,8 +15,8 @@ import numpy as np
 from dextr_vos.errors import InputError
 from dextr_vos.files import write_text
 from dextr_vos.geometry import BoolArray, FloatArray, extreme_points
+from dextr_vos.images import ImageRgb, write_image
 from dextr_vos.masks import write_labels
-from dextr_vos.pictures import ImageRgb, write_picture
 
 _TEXTURE_PX = 512
 _HARMONICS = (2, 3, 5)  # of the outline
@@ -126,7 +126,7 @@ def write_clip(
     write_text(_clicks_path(root, name), json.dumps(_clicks(scene), indent=1) + "\n")
     for index in range(length):
         image_rgb, mask = scene.render(index)
-        write_picture(root / "JPEGImages" / "480p" / name / f"{index:05d}.jpg", image_rgb)
+        write_image(root / "JPEGImages" / "480p" / name / f"{index:05d}.jpg", image_rgb)
         write_labels(root / "Annotations" / "480p" / name / f"{index:05d}.png", mask.astype(np.uint8))
         if on_frame is not None:
             on_frame(index + 1, length)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from dextr_vos.datasets.index import indexed_refs
+from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.layout import find_root, read_indices, read_list
-from dextr_vos.datasets.objects import Example, ObjectRef
 from dextr_vos.errors import InputError
+from dextr_vos.images import read_image
 from dextr_vos.masks import VOID
-from dextr_vos.pictures import read_picture
 
 # class 1 first
 VOC_CATEGORIES = (
@@ -89,7 +89,7 @@ class VocObjects:
     def read(self, index: int) -> Example:
         """See `ObjectSet.read`."""
         ref = self.refs[index]
-        image_rgb = read_picture(self._root / "JPEGImages" / f"{ref.picture}.jpg")
+        image_rgb = read_image(self._root / "JPEGImages" / f"{ref.picture}.jpg")
         path = self._root / "SegmentationObject" / f"{ref.picture}.png"
         numbers = read_indices(path)
         mask = numbers == ref.number + 1

@@ -233,7 +233,7 @@ def _near(places: npt.NDArray[np.intp], edge: BoolArray, radius: int) -> int:
 
 @lru_cache(maxsize=8)
 def _boxes(radius: int) -> tuple[tuple[int, int], ...]:
-    """Half widths and half heights of boxes whose union is a disk, the largest box first."""
+    """Half widths and bf16 heights of boxes whose union is a disk, the largest box first."""
     widest: dict[int, int] = {}
     for half_h in range(radius + 1):
         widest[math.isqrt(radius**2 - half_h**2)] = half_h  # the highest of each width comes last

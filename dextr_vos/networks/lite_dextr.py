@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dextr_vos.networks import lite_unet
+from dextr_vos.networks import lite_encoder
 
 INPUT_CHANNELS = 4
 
@@ -22,10 +22,10 @@ class LiteDextr(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = lite_unet.LiteEncoder(INPUT_CHANNELS)
-        self.decoder = lite_unet.LiteDecoder()
-        self.score = nn.Conv2d(lite_unet.DECODER_WIDTHS[-1], 1, 1)
-        mean, std = (*lite_unet.MEAN_RGB, _HEAT_MEAN), (*lite_unet.STD_RGB, _HEAT_STD)
+        self.encoder = lite_encoder.LiteEncoder(INPUT_CHANNELS)
+        self.decoder = lite_encoder.LiteDecoder()
+        self.score = nn.Conv2d(lite_encoder.DECODER_WIDTHS[-1], 1, 1)
+        mean, std = (*lite_encoder.MEAN_RGB, _HEAT_MEAN), (*lite_encoder.STD_RGB, _HEAT_STD)
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 

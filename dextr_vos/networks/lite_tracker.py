@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dextr_vos.networks import lite_unet
+from dextr_vos.networks import lite_encoder
 from dextr_vos.networks.matching import CUES, read_memory
 
 HINTS = 1 + CUES
@@ -66,11 +66,11 @@ class LiteTracker(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = lite_unet.LiteEncoder(input_channels=3)
-        self.key = nn.Conv2d(lite_unet.WIDTHS[2] + lite_unet.WIDTHS[3], KEY_WIDTH, 1)
+        self.encoder = lite_encoder.LiteEncoder(input_channels=3)
+        self.key = nn.Conv2d(lite_encoder.WIDTHS[2] + lite_encoder.WIDTHS[3], KEY_WIDTH, 1)
         self.sharpness = nn.Parameter(torch.tensor(12.0))
-        self.decoder = lite_unet.LiteDecoder(HINTS, blocks=2)
-        self.scores = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in lite_unet.DECODER_WIDTHS)
+        self.decoder = lite_encoder.LiteDecoder(HINTS, blocks=2)
+        self.scores = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in lite_encoder.DECODER_WIDTHS)
         self.norm_frozen = False
 
     def encode(self, frames: Tensor) -> Features:
@@ -208,6 +208,6 @@ def normalised(images_rgb: Tensor) -> Tensor:
     rgb = images_rgb.permute(0, 3, 1, 2).float().contiguous()
     mean, std = (
         torch.tensor(values, device=rgb.device).view(1, 3, 1, 1)
-        for values in (lite_unet.MEAN_RGB, lite_unet.STD_RGB)
+        for values in (lite_encoder.MEAN_RGB, lite_encoder.STD_RGB)
     )
     return (rgb - mean) / std

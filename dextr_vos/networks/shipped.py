@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from dextr_vos.errors import WeightsError
-from dextr_vos.networks.weights import read_metadata, read_state_dict, save
+from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
 
 # SHA-256 of the files in dextr_vos/weights
 CHECKSUMS = {

@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from dextr_vos.networks.lite_tracker import LiteTracker
-from dextr_vos.propagation.lessons import Lessons
-from dextr_vos.propagation.recipe import Recipe
-from dextr_vos.propagation.segment import object_probs
-from dextr_vos.propagation.tiers import Tier
-from dextr_vos.propagation.tracker import Seen, Tracker
+from dextr_vos.propagation.batch_source import BatchSource
+from dextr_vos.propagation.models import Model, object_probs
+from dextr_vos.propagation.settings import Recipe
+from dextr_vos.propagation.tracker import MaskedFrame, Tracker
 from dextr_vos.runtime import autocast
 
 # a budget leaves at least this share to fine-tuning, where a smaller input makes that possible
@@ -54,13 +53,13 @@ class Estimate:
 
 
 def seconds_a_frame(
-    network: nn.Module, tier: Tier, recipe: Recipe, seen: Seen, device: torch.device
+    network: nn.Module, model: Model, recipe: Recipe, seen: MaskedFrame, device: torch.device
 ) -> float:
     """Seconds to segment one frame, measured.
 
     Args:
         network: changed to evaluation mode and to `device`.
-        tier: its kind.
+        model: its kind.
         recipe: how frames are looked at.
         seen: a keyframe at the size at which the network gets frames.
         device: where to compute.
@@ -72,25 +71,25 @@ def seconds_a_frame(
         if isinstance(network, LiteTracker):
             assert recipe.longest_side is not None
             following = recipe.following
-            tracker = Tracker(network, device, tier.half, following.zoom, recipe.longest_side)
+            tracker = Tracker(network, device, model.bf16, following.zoom, recipe.longest_side)
             memory = tracker.remember(tracker.known_view(seen), seen.probs)
             start = time.perf_counter()
             view = tracker.view(seen, seen.image_rgb, len(seen.probs))
             tracker.segment(view, [memory] * (1 + following.recent))
         else:
-            object_probs(network, tier, recipe.longest_side, seen.image_rgb, device)
+            object_probs(network, model, recipe.longest_side, seen.image_rgb, device)
         times.append(time.perf_counter() - start)
     return min(times)
 
 
 def seconds_a_step(
-    network: nn.Module, tier: Tier, recipe: Recipe, lessons: Lessons, device: torch.device
+    network: nn.Module, model: Model, recipe: Recipe, lessons: BatchSource, device: torch.device
 ) -> float:
     """Seconds of one step of fine-tuning, measured on one pass; the network learns nothing from it.
 
     Args:
         network: what is going to be trained.
-        tier: its kind.
+        model: its kind.
         recipe: how it is trained.
         lessons: which have begun.
         device: where to compute.
@@ -101,7 +100,7 @@ def seconds_a_step(
     for _ in range(2):
         start = time.perf_counter()
         batch = lessons.draw(0)
-        with autocast(device, tier.half):
+        with autocast(device, model.bf16):
             scores = lessons.scores(network, batch, device)
         lessons.loss(scores, batch).backward()  # type: ignore[no-untyped-call]
         times.append(time.perf_counter() - start)

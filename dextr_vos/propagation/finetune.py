@@ -4,21 +4,21 @@ import io
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import atomic_path
 from dextr_vos.interrupt import StopAsked, never
-from dextr_vos.propagation.lessons import Lessons
-from dextr_vos.propagation.recipe import Recipe
-from dextr_vos.propagation.stop import has_settled, rate_factor
-from dextr_vos.propagation.tiers import Tier
+from dextr_vos.propagation.batch_source import BatchSource
+from dextr_vos.propagation.models import Model
+from dextr_vos.propagation.settings import Recipe
 from dextr_vos.runtime import autocast
 
 log = logging.getLogger(__name__)
@@ -59,9 +59,9 @@ class Checkpoint:
 
 def finetune(
     network: nn.Module,
-    tier: Tier,
+    model: Model,
     recipe: Recipe,
-    lessons: Lessons,
+    lessons: BatchSource,
     *,
     device: torch.device,
     checkpoint: Checkpoint | None = None,
@@ -72,7 +72,7 @@ def finetune(
 
     Args:
         network: changed in place.
-        tier: its kind.
+        model: its kind.
         recipe: how to train.
         lessons: what it is taught.
         device: where to compute.
@@ -87,9 +87,9 @@ def finetune(
         Interrupted: a stop was asked for; the checkpoint holds everything.
         InputError: the loss is no longer a number.
     """
-    network.to(device).to(memory_format=tier.layout(device)).train()
+    network.to(device).to(memory_format=model.layout(device)).train()
     lessons.begin(network, device, stop_asked)
-    optimizer = tier.optimizer(network)
+    optimizer = model.optimizer(network)
     rates = [group["lr"] for group in optimizer.param_groups]
     state = TrainingState()
     if checkpoint is not None:
@@ -104,7 +104,7 @@ def finetune(
             )
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * rate_factor(state.step, state.cooling_from, state.cooldown)
-        state.losses.append(_step(network, optimizer, tier, recipe, lessons, state.step, device))
+        state.losses.append(_step(network, optimizer, model, recipe, lessons, state.step, device))
         if not math.isfinite(state.losses[-1]):
             raise InputError(
                 f"training broke down, the loss of step {state.step + 1} is {state.losses[-1]}; "
@@ -144,7 +144,7 @@ def _decide(state: TrainingState, recipe: Recipe) -> None:
     """Begin the cool-down when the loss has settled, or when a limit leaves just room for it."""
     if state.cooling_from is not None:
         return
-    if has_settled(state.losses, recipe.window, recipe.tolerance):
+    if has_converged(state.losses, recipe.window, recipe.tolerance):
         state.stop, state.cooldown = "settled", recipe.cooldown
     elif state.step >= recipe.max_steps - recipe.cooldown:
         state.stop, state.cooldown = "step limit", recipe.cooldown
@@ -165,9 +165,9 @@ def _last_step(state: TrainingState, recipe: Recipe) -> int:
 def _step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    tier: Tier,
+    model: Model,
     recipe: Recipe,
-    lessons: Lessons,
+    lessons: BatchSource,
     step: int,
     device: torch.device,
 ) -> float:
@@ -176,7 +176,7 @@ def _step(
     total = 0.0
     for number in range(step * recipe.passes, (step + 1) * recipe.passes):
         batch = lessons.draw(number)
-        with autocast(device, tier.half):
+        with autocast(device, model.bf16):
             scores = lessons.scores(network, batch, device)
         loss = lessons.loss(scores, batch) / recipe.passes
         loss.backward()  # type: ignore[no-untyped-call]
@@ -220,3 +220,35 @@ def _resume(
     state = TrainingState(**content["state"])
     log.info("going on from step %d", state.step)
     return state
+
+
+def has_converged(losses: Sequence[float], window: int, tolerance: float) -> bool:
+    """Whether the loss has stopped falling.
+
+    Args:
+        losses: of every step so far.
+        window: steps in each of the two stretches that are compared.
+        tolerance: least share by which the mean of the last stretch must lie below that of the one before,
+            for the loss to count as still falling.
+
+    Returns:
+        False as long as there are fewer than two windows.
+    """
+    if len(losses) < 2 * window:
+        return False
+    before = float(np.mean(losses[-2 * window : -window]))
+    now = float(np.mean(losses[-window:]))
+    return now >= (1 - tolerance) * before
+
+
+def rate_factor(step: int, cooling_from: int | None, cooldown: int) -> float:
+    """Factor on the learning rate at a step: 1, then linearly down over `cooldown` steps.
+
+    Args:
+        step: 0-based.
+        cooling_from: first step of the cool-down, None while it has not begun.
+        cooldown: its length in steps.
+    """
+    if cooling_from is None or cooldown == 0:
+        return 1.0
+    return max(0.0, 1 - (step - cooling_from + 1) / (cooldown + 1))

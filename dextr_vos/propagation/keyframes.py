@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dextr_vos.clip import Clip, natural_key
 from dextr_vos.errors import InputError
-from dextr_vos.frames import Clip, natural_key
 from dextr_vos.masks import Labels, object_ids, read_labels
 
 

@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import torch
 
-from dextr_vos.frames import Clip
+from dextr_vos.clip import Clip
 from dextr_vos.geometry import BoolArray, FloatArray
+from dextr_vos.images import ImageRgb
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.shipped import shipped_weights
-from dextr_vos.pictures import ImageRgb
+from dextr_vos.propagation.models import COMPANION, LITE, build_network
 from dextr_vos.propagation.soft_masks import SoftMasks
-from dextr_vos.propagation.tiers import COMPANION, LITE, build_network
 
 Segment = Callable[[ImageRgb], FloatArray]
 
@@ -58,13 +58,13 @@ class OwnMasks:
         small = [cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in probs]
         return self._kept.write(index, np.stack(small))
 
-    def mixed(self, index: int, followed: FloatArray, looked_at: BoolArray) -> FloatArray:
+    def mixed(self, index: int, followed: FloatArray, crop_coverage: BoolArray) -> FloatArray:
         """The mean of these masks and those of a pass, weighted by the share.
 
         Args:
             index: of the frame.
             followed: K×h×w in [0, 1].
-            looked_at: h×w, where the pass has looked; elsewhere these masks count as empty.
+            crop_coverage: h×w, where the pass has looked; elsewhere these masks count as empty.
 
         Returns:
             K×h×w float32 in [0, 1].
@@ -72,7 +72,7 @@ class OwnMasks:
         Raises:
             InputError: the frame cannot be read.
         """
-        own = self.make(index) * looked_at
+        own = self.make(index) * crop_coverage
         mean: FloatArray = ((1 - self._share) * followed + self._share * own).astype(np.float32)
         return mean
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.frames import Clip
+from dextr_vos.networks.checkpoints import read_metadata
 from dextr_vos.networks.shipped import shipped_weights
-from dextr_vos.networks.weights import read_metadata
 from dextr_vos.propagation.finetune import TrainingState
-from dextr_vos.propagation.islands import supported_share
 from dextr_vos.propagation.keyframes import Keyframe, digests, fingerprint, object_numbers
-from dextr_vos.propagation.recipe import Recipe
-from dextr_vos.propagation.tiers import COMPANION, Tier, accompanied
-from dextr_vos.record import RunClip, RunObject, RunRecord, RunTraining
+from dextr_vos.propagation.models import COMPANION, Model, accompanied
+from dextr_vos.propagation.postprocess import supported_share
+from dextr_vos.propagation.settings import Recipe
+from dextr_vos.workspace import RunClip, RunObject, RunRecord, RunTraining
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Plan:
         clip: its frames.
         keyframes: what it is taught with, at least one.
         names: names of objects by their numbers; the others are called by their number.
-        tier: kind of network.
+        model: kind of network.
         recipe: how it is trained.
         parent: checkpoint it starts from.
         seed: of initial weights and random changes.
@@ -39,7 +39,7 @@ class Plan:
     clip: Clip
     keyframes: Sequence[Keyframe]
     names: Mapping[int, str]
-    tier: Tier
+    model: Model
     recipe: Recipe
     parent: Path | None
     seed: int
@@ -62,8 +62,8 @@ class Plan:
 
     @property
     def accompanied(self) -> bool:
-        """See `tiers.accompanied`."""
-        return accompanied(self.tier, self.recipe.following)
+        """See `models.accompanied`."""
+        return accompanied(self.model, self.recipe.following)
 
     @property
     def numbers(self) -> list[int]:
@@ -84,7 +84,7 @@ class Plan:
     def basis(self) -> str:
         """A digest of all of that but the keyframes."""
         parts: dict[str, Any] = {
-            "network": self.tier.name,
+            "network": self.model.name,
             "recipe": self.recipe.as_dict(),
             "parent": None if self.parent is None else _file_digest(self.parent),
             "seed": self.seed,
@@ -100,12 +100,12 @@ class Plan:
         recipe: Recipe,
         state: TrainingState,
         keyframe_iou: dict[int, float],
-        went_on_from: str | None,
+        continued_from: str | None,
     ) -> RunRecord:
         """The record of the run, once training by `recipe` has ended in `state`."""
         tail = state.losses[-recipe.window :]
         return RunRecord(
-            network=self.tier.name,
+            network=self.model.name,
             clip=RunClip.of(self.clip),
             objects=tuple(
                 RunObject(id=number, name=self.names.get(number, f"object {number}"))
@@ -127,7 +127,7 @@ class Plan:
             fingerprint=self.fingerprint(),
             basis=self.basis(),
             keyframe_digests=digests(self.keyframes, self.clip),
-            went_on_from=went_on_from,
+            continued_from=continued_from,
             smallest_part={
                 number: supported_share(
                     [keyframe.labels == number for keyframe in self.keyframes], recipe.following.islands

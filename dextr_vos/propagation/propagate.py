@@ -12,22 +12,22 @@ from torch import nn
 from dextr_vos.errors import InputError
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.lite_tracker import LiteTracker
+from dextr_vos.propagation.batch_source import BatchSource, batch_source
+from dextr_vos.propagation.bidirectional import spans_between
+from dextr_vos.propagation.clip_segmenter import ClipSegmenter, OnFrame, frames_to_segment
 from dextr_vos.propagation.estimate import Estimate, seconds_a_frame, seconds_a_step, within_budget
-from dextr_vos.propagation.fill import MaskFiller, OnFrame, frames_to_segment
 from dextr_vos.propagation.finetune import Checkpoint, OnStep, finetune, keep
+from dextr_vos.propagation.keyframe_check import keyframe_iou, remembered, seen_small
 from dextr_vos.propagation.keyframes import digests
-from dextr_vos.propagation.lessons import Lessons, lessons_of
+from dextr_vos.propagation.models import LITE, SHORTEST_SIDE, build_network
 from dextr_vos.propagation.own_masks import companion
 from dextr_vos.propagation.plan import Plan
-from dextr_vos.propagation.recipe import Recipe
-from dextr_vos.propagation.repeat import keyframe_iou, remembered, seen_small
-from dextr_vos.propagation.run import Attempt, RunFolder
-from dextr_vos.propagation.samples import SHORTEST_SIDE, read_samples
-from dextr_vos.propagation.spans import spans_between
-from dextr_vos.propagation.tiers import LITE, build_network
-from dextr_vos.propagation.tracker import Seen
-from dextr_vos.propagation.trained import load_network, save_network
-from dextr_vos.record import RunRecord
+from dextr_vos.propagation.run import PendingRun, RunFolder
+from dextr_vos.propagation.settings import Recipe
+from dextr_vos.propagation.tracker import MaskedFrame
+from dextr_vos.propagation.trained_network import load_network, save_network
+from dextr_vos.propagation.training_data import read_samples
+from dextr_vos.workspace import RunRecord
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def propagate(
     run, mark = RunFolder(out), plan.fingerprint()
     log.debug(
         "%s on %s: %d keyframes, objects %s, fingerprint %s",
-        plan.tier.name,
+        plan.model.name,
         device,
         len(plan.keyframes),
         plan.numbers,
@@ -76,12 +76,14 @@ def propagate(
             f"expected at least {SHORTEST_SIDE} a side"
         )
     if not run.path.exists():
-        build_network(plan.tier, len(plan.numbers), plan.seed, plan.parent)  # told before anything is written
+        build_network(
+            plan.model, len(plan.numbers), plan.seed, plan.parent
+        )  # told before anything is written
     with run.claimed():
         run.recover()
         finished = run.finished()
         done = finished is not None and finished.fingerprint == mark
-        if done and plan.fresh and finished is not None and finished.went_on_from is not None:
+        if done and plan.fresh and finished is not None and finished.continued_from is not None:
             done = False
         if finished is not None and done and run.is_segmented(plan.clip):
             log.info("all masks are there already")
@@ -89,8 +91,8 @@ def propagate(
             return finished
         can_go_on = finished is not None and not plan.fresh and not done and _can_go_on(plan, finished)
         earlier = finished if can_go_on else None
-        went_on_from = finished.went_on_from if finished is not None and done else None
-        attempt = run.attempt(mark, went_on_from if earlier is None else earlier.fingerprint)
+        continued_from = finished.continued_from if finished is not None and done else None
+        attempt = run.attempt(mark, continued_from if earlier is None else earlier.fingerprint)
         if done or attempt.is_trained():
             log.info("the network is trained already")
         else:
@@ -98,7 +100,7 @@ def propagate(
             _train(plan, run, attempt, earlier, device, on_plan, on_step, stop_asked)
         trained = load_network(run.network if done else attempt.network)
         kept = {} if earlier is None else run.kept_masks(earlier, trained.record, plan.clip)
-        filler = MaskFiller(plan.clip, plan.keyframes, trained, plan.tier, device, on_frame, stop_asked)
+        filler = ClipSegmenter(plan.clip, plan.keyframes, trained, plan.model, device, on_frame, stop_asked)
         filler.fill(attempt.masks, kept)
         run.finish(attempt, trained.record, plan.clip.names)
         return trained.record
@@ -107,7 +109,7 @@ def propagate(
 def _train(
     plan: Plan,
     run: RunFolder,
-    attempt: Attempt,
+    attempt: PendingRun,
     earlier: RunRecord | None,
     device: torch.device,
     on_plan: OnPlan | None,
@@ -116,7 +118,7 @@ def _train(
 ) -> None:
     """Fine-tune a network and save it, beginning with that of the earlier run where there is one."""
     if earlier is None:
-        network, recipe = build_network(plan.tier, len(plan.numbers), plan.seed, plan.parent), plan.recipe
+        network, recipe = build_network(plan.model, len(plan.numbers), plan.seed, plan.parent), plan.recipe
         if plan.parent is None:
             recipe = replace(recipe, pool=0)  # an encoder that has learned nothing must learn, too
         if isinstance(network, LiteTracker) and not plan.encoder_learns:
@@ -131,7 +133,7 @@ def _train(
     before = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
     started = time.monotonic()
     lessons = _lessons(plan, recipe)
-    lessons.begin(network.to(device).to(memory_format=plan.tier.layout(device)), device, stop_asked)
+    lessons.begin(network.to(device).to(memory_format=plan.model.layout(device)), device, stop_asked)
     if on_plan is not None or plan.budget_s is not None:
         estimate = _estimate(plan, recipe, network, lessons, device)
         if plan.budget_s is not None:
@@ -139,46 +141,46 @@ def _train(
             recipe, estimate = within_budget(recipe, estimate, left_s)
         if on_plan is not None:
             on_plan(estimate)
-    went_on_from = None if earlier is None else earlier.fingerprint
+    continued_from = None if earlier is None else earlier.fingerprint
     state = finetune(
         network,
-        plan.tier,
+        plan.model,
         recipe,
         lessons,
         device=device,
-        checkpoint=Checkpoint(run.checkpoint, f"{plan.fingerprint()} {went_on_from}"),
+        checkpoint=Checkpoint(run.checkpoint, f"{plan.fingerprint()} {continued_from}"),
         on_step=on_step,
         stop_asked=stop_asked,
     )
     keep(network, before, plan.kept)
     trained = replace(plan, recipe=recipe)
-    record = plan.record(recipe, state, keyframe_iou(trained, network.eval(), device), went_on_from)
+    record = plan.record(recipe, state, keyframe_iou(trained, network.eval(), device), continued_from)
     save_network(attempt.network, network, record, remembered(trained, network, device))
     run.checkpoint.unlink(missing_ok=True)
 
 
-def _lessons(plan: Plan, recipe: Recipe) -> Lessons:
-    side = recipe.following.longest_side if plan.tier.follows else recipe.longest_side
+def _lessons(plan: Plan, recipe: Recipe) -> BatchSource:
+    side = recipe.following.longest_side if plan.model.follows else recipe.longest_side
     samples = read_samples(plan.clip, plan.keyframes, side)
-    return lessons_of(plan.tier, recipe, samples, plan.numbers, plan.seed)
+    return batch_source(plan.model, recipe, samples, plan.numbers, plan.seed)
 
 
 def _estimate(
-    plan: Plan, recipe: Recipe, network: nn.Module, lessons: Lessons, device: torch.device
+    plan: Plan, recipe: Recipe, network: nn.Module, lessons: BatchSource, device: torch.device
 ) -> Estimate:
-    step_s = seconds_a_step(network, plan.tier, recipe, lessons, device)
+    step_s = seconds_a_step(network, plan.model, recipe, lessons, device)
     spans = spans_between([keyframe.index for keyframe in plan.keyframes], len(plan.clip))
-    follows, small = plan.tier.follows or plan.accompanied, seen_small(plan, plan.keyframes[0])
+    follows, small = plan.model.follows or plan.accompanied, seen_small(plan, plan.keyframes[0])
     passes = 2 if follows and recipe.following.both_ways else 1
     frames = sum(frames_to_segment(span, passes) for span in spans)
-    if plan.tier.follows:
-        frame_s = seconds_a_frame(network, plan.tier, recipe, small, device)
+    if plan.model.follows:
+        frame_s = seconds_a_frame(network, plan.model, recipe, small, device)
         return Estimate(recipe.max_steps, step_s, frames, frame_s)
-    whole = Seen(plan.clip.read(plan.keyframes[0].index), small.probs)
-    frame_s = seconds_a_frame(network, plan.tier, recipe, whole, device)
+    whole = MaskedFrame(plan.clip.read(plan.keyframes[0].index), small.probs)
+    frame_s = seconds_a_frame(network, plan.model, recipe, whole, device)
     if not plan.accompanied:
         return Estimate(recipe.max_steps, step_s, frames, frame_s)
-    beside, how = replace(LITE, half=plan.tier.half), replace(LITE.recipe, following=recipe.following)
+    beside, how = replace(LITE, bf16=plan.model.bf16), replace(LITE.recipe, following=recipe.following)
     beside_s = seconds_a_frame(companion(device), beside, how, small, device)
     alone = sum(frames_to_segment(span, 1) for span in spans)
     return Estimate(recipe.max_steps, step_s, frames, beside_s, alone, frame_s)
@@ -187,5 +189,5 @@ def _estimate(
 def _can_go_on(plan: Plan, earlier: RunRecord) -> bool:
     """Whether a correction is all that happened since an earlier run."""
     common = digests(plan.keyframes, plan.clip).items() & earlier.keyframe_digests.items()
-    same_objects = plan.tier.follows or [entry.id for entry in earlier.objects] == plan.numbers
+    same_objects = plan.model.follows or [entry.id for entry in earlier.objects] == plan.numbers
     return earlier.basis == plan.basis() and bool(common) and same_objects

@@ -1,16 +1,7 @@
-"""The folder of a run: the network it learned, what it was learned from, and the masks of every frame.
-
-```
-RUN/run.json              what made it: network, keyframes, objects, settings, why training stopped
-RUN/network.safetensors   the fine-tuned network; its metadata say the same
-RUN/masks/00000.png       one mask a frame; keyframes are copies
-RUN/confidence.json       how far each of them can be trusted, object by object
-RUN/training.pt           an unfinished training, to go on from; gone once it is finished
-RUN/.next-…/              the run that will take the place of this one, once it is whole
-```
-"""
+"""Masks and confidences on their way into a run: whole or not there, and taken up again after a stop."""
 
 import hashlib
+import json
 import logging
 import shutil
 import tempfile
@@ -22,13 +13,74 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError, WeightsError
-from dextr_vos.frames import Clip
-from dextr_vos.propagation.confidence import read_confidence, write_confidence
-from dextr_vos.propagation.masks_folder import UnfinishedMasks
-from dextr_vos.propagation.spans import Span, spans_between
-from dextr_vos.propagation.trained import NETWORK, network_record
-from dextr_vos.record import RunClip, RunRecord, read_record, write_record
+from dextr_vos.files import atomic_path
+from dextr_vos.masks import Labels, write_labels
+from dextr_vos.propagation.bidirectional import Span, spans_between
+from dextr_vos.propagation.keyframes import keyframe_folder
+from dextr_vos.propagation.trained_network import NETWORK, network_record
+from dextr_vos.workspace import (
+    Confidence,
+    RunClip,
+    RunRecord,
+    read_confidence,
+    read_record,
+    write_confidence,
+    write_record,
+)
+
+
+class UnfinishedMasks:
+    """The folder of masks that are not all there yet.
+
+    Args:
+        folder: `<frame>.png` in it, and the confidences line by line.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._log = folder / ".confidence.jsonl"
+        self.confidence: Confidence = {}
+        if self._log.exists():
+            text = self._log.read_text(encoding="utf-8")
+            if text and not text.endswith("\n"):
+                with self._log.open("a", encoding="utf-8") as log:
+                    log.write("\n")
+            for line in text.splitlines():
+                try:
+                    name, scores = json.loads(line)
+                except ValueError:
+                    continue  # the process was killed within the line
+                self.confidence[name] = {int(number): score for number, score in scores.items()}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.confidence and (self.folder / f"{name}.png").exists()
+
+    def write(self, name: str, labels: Labels, scores: dict[int, float]) -> None:
+        """Put a mask and its confidences in."""
+        write_labels(self.folder / f"{name}.png", labels)
+        self._note(name, scores)
+
+    def copy(self, name: str, mask: Path, scores: dict[int, float]) -> None:
+        """Put a mask file in as it is."""
+        with atomic_path(self.folder / f"{name}.png") as temporary:
+            shutil.copyfile(mask, temporary)
+        self._note(name, scores)
+
+    def sweep(self) -> None:
+        """Remove everything but the masks: what was under way, and what killed writers left."""
+        for leftover in self.folder.glob(".*"):
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
+
+    def _note(self, name: str, scores: dict[int, float]) -> None:
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(json.dumps([name, scores]) + "\n")
+        self.confidence[name] = scores
+
 
 log = logging.getLogger(__name__)
 
@@ -128,10 +180,10 @@ class RunFolder:
         """Whether every mask is there, and how far it can be trusted."""
         return self.confidence.exists() and all((self.masks / f"{name}.png").exists() for name in clip.names)
 
-    def attempt(self, fingerprint: str, went_on_from: str | None) -> "Attempt":
+    def attempt(self, fingerprint: str, continued_from: str | None) -> "PendingRun":
         """Where a run is made until it is whole."""
-        mark = hashlib.sha256(f"{fingerprint} {went_on_from}".encode()).hexdigest()[:16]
-        return Attempt(self.path / f"{_NEXT}{mark}")
+        mark = hashlib.sha256(f"{fingerprint} {continued_from}".encode()).hexdigest()[:16]
+        return PendingRun(self.path / f"{_NEXT}{mark}")
 
     def kept_masks(
         self, earlier: RunRecord, now: RunRecord, clip: Clip
@@ -169,7 +221,7 @@ class RunFolder:
                         kept[index] = (mask, scores[name])
         return kept
 
-    def finish(self, attempt: "Attempt", record: RunRecord, names: Sequence[str]) -> None:
+    def finish(self, attempt: "PendingRun", record: RunRecord, names: Sequence[str]) -> None:
         """Put a whole run in the place of the one that is here; killed at any point, `recover` goes on."""
         scores = attempt.masks.confidence
         write_confidence(attempt.folder / self.confidence.name, {name: scores[name] for name in names})
@@ -180,8 +232,8 @@ class RunFolder:
     def recover(self) -> None:
         """Finish what was killed while it was put in place."""
         for folder in self.path.glob(f"{_NEXT}*"):
-            if Attempt(folder).ready.exists():
-                self._take(Attempt(folder))
+            if PendingRun(folder).ready.exists():
+                self._take(PendingRun(folder))
 
     def sweep(self) -> None:
         """Remove what unfinished runs and killed writers left."""
@@ -192,7 +244,7 @@ class RunFolder:
         for leftover in self.path.glob(f"{_NEXT}*"):
             shutil.rmtree(leftover)
 
-    def _take(self, attempt: "Attempt") -> None:
+    def _take(self, attempt: "PendingRun") -> None:
         """Each part that is still there takes the place of the older one.
 
         The network comes first: masks beside none would pass for somebody else's. The record comes last.
@@ -207,7 +259,7 @@ class RunFolder:
         self.sweep()
 
 
-class Attempt:
+class PendingRun:
     """A run on its way: its network once it is trained, its masks as far as they are made.
 
     Args:
@@ -235,3 +287,36 @@ class Attempt:
             return self.network.exists() and bool(network_record(self.network))
         except WeightsError:
             return False
+
+
+def lock_frames(run: Path, names: Sequence[str], keyframes: Path) -> list[Path]:
+    """Copy masks of a run to its keyframes, all or none.
+
+    Args:
+        run: its folder.
+        names: of the frames.
+        keyframes: the workspace or folder of masks that the run was taught with.
+
+    Returns:
+        The new keyframes.
+
+    Raises:
+        InputError: a frame has no mask, or is a keyframe already; there is no such folder.
+    """
+    if not keyframes.is_dir():
+        raise InputError(
+            f"there is no workspace or folder of masks {keyframes}; give the one that {run} was taught with"
+        )
+    masks, folder = RunFolder(run).masks, keyframe_folder(keyframes)
+    pairs = [(masks / f"{name}.png", folder / f"{name}.png") for name in dict.fromkeys(names)]
+    for source, target in pairs:
+        if not source.is_file():
+            raise InputError(
+                f"there is no mask {source}; give names of frames, like 00040, of a finished run"
+            )
+        if target.exists():
+            raise InputError(f"{target} is a keyframe already, and stays as it is")
+    for source, target in pairs:
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+    return [target for _, target in pairs]

@@ -1,56 +1,123 @@
-"""A fine-tuned network applied to frames: soft masks at full size, labels by soft arg-max."""
+"""A trained network applied to any clip: `dextr-vos segment`."""
 
-from collections.abc import Sequence
+from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from torch import nn
 
+from dextr_vos.clip import Clip
+from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.geometry import FloatArray
-from dextr_vos.masks import Labels, labels_from_probs
-from dextr_vos.pictures import ImageRgb
-from dextr_vos.propagation.samples import network_size
-from dextr_vos.propagation.tiers import Tier
-from dextr_vos.runtime import autocast
+from dextr_vos.images import ImageRgb
+from dextr_vos.interrupt import StopAsked, never
+from dextr_vos.masks import write_labels
+from dextr_vos.networks.lite_tracker import Memory
+from dextr_vos.propagation.bidirectional import FramePrediction
+from dextr_vos.propagation.clip_segmenter import OnFrame, tracker_of
+from dextr_vos.propagation.models import network_size, object_probs
+from dextr_vos.propagation.postprocess import finished_labels
+from dextr_vos.propagation.tracker import MaskedFrame, small_frame
+from dextr_vos.propagation.trained_network import TrainedNetwork
+
+_MARK = ".dextr-vos-segment"  # masks beside it may be made anew
 
 
-@torch.inference_mode()
-def object_probs(
-    network: nn.Module, tier: Tier, longest_side: int | None, image_rgb: ImageRgb, device: torch.device
-) -> FloatArray:
-    """Soft masks of one frame.
+def segment(
+    clip: Clip,
+    trained: TrainedNetwork,
+    out: Path,
+    *,
+    device: torch.device,
+    on_frame: OnFrame | None = None,
+    stop_asked: StopAsked = never,
+) -> None:
+    """Apply a trained network to every frame of a clip.
+
+    One that was accompanied by the lite network is applied alone, since no keyframe of this clip is known.
 
     Args:
-        network: in evaluation mode, on `device`.
-        tier: its kind.
-        longest_side: the frame is made smaller to this before it enters the network; None leaves it.
-        image_rgb: H×W×3 uint8.
+        clip: any clip; its frames need not have the size the network was trained at.
+        trained: see `load_network`.
+        out: folder for `<frame>.png`; those of an earlier call are overwritten, others never.
         device: where to compute.
+        on_frame: called with frames done and in all.
+        stop_asked: asked between frames.
 
-    Returns:
-        K×H×W float32 in [0, 1], one map an object, at full size.
+    Raises:
+        InputError: `out` holds the frames themselves or masks of another origin, or a frame cannot be read.
+        Interrupted: a stop was asked for; the masks made so far stay.
     """
-    size_hw = (image_rgb.shape[0], image_rgb.shape[1])
-    height, width = network_size(size_hw, longest_side)
-    small = cv2.resize(image_rgb, (width, height), interpolation=cv2.INTER_AREA)
-    with autocast(device, tier.half):
-        logits = network(tier.prepare(small[None]).to(device))[-1].float()
-    if (height, width) != size_hw:
-        logits = nn.functional.interpolate(logits, size=size_hw, mode="bilinear", align_corners=False)
-    probs: FloatArray = torch.sigmoid(logits[0]).float().cpu().numpy()
-    return probs
+    _check_segment_folder(out, clip)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARK).touch()
+    trained.network.to(device)
+    one_frame = _Following(trained, device) if trained.model.follows else _Alone(trained, device)
+    sure = np.ones(len(trained.numbers), np.float32)
+    for index, name in enumerate(clip.names):
+        if stop_asked():
+            raise Interrupted(
+                f"stopped after {index} of {len(clip)} frames, their masks are in {out}; "
+                "the same command starts over"
+            )
+        image = clip.read(index)
+        followed = FramePrediction(index, image, one_frame(image), sure)
+        write_labels(
+            out / f"{name}.png", finished_labels(followed, trained.numbers, trained.record.smallest_part)
+        )
+        if on_frame is not None:
+            on_frame(index + 1, len(clip))
 
 
-def frame_labels(
-    network: nn.Module,
-    tier: Tier,
-    longest_side: int | None,
-    numbers: Sequence[int],
-    image_rgb: ImageRgb,
-    device: torch.device,
-) -> Labels:
-    """Labels of one frame; `numbers[k]` is the object of channel k. See `object_probs`."""
-    probs = object_probs(network, tier, longest_side, image_rgb, device)
-    labels: Labels = np.array([0, *numbers], dtype=np.uint8)[labels_from_probs(probs)]
-    return labels
+class _Alone:
+    """Soft masks of frames by themselves."""
+
+    def __init__(self, trained: TrainedNetwork, device: torch.device) -> None:
+        self._trained, self._device = trained, device
+
+    def __call__(self, image_rgb: ImageRgb) -> FloatArray:
+        trained = self._trained
+        longest = trained.record.longest_side
+        return object_probs(trained.network, trained.model, longest, image_rgb, self._device)
+
+
+class _Following:
+    """Soft masks of frames in order; the first one is found by what the network remembers alone."""
+
+    def __init__(self, trained: TrainedNetwork, device: torch.device) -> None:
+        assert trained.memory is not None
+        self._longest_side = trained.following.longest_side
+        self._objects = len(trained.numbers)
+        self._tracker = tracker_of(trained, device, trained.model.bf16)
+        memory = Memory(trained.memory.keys.to(device), trained.memory.masks.to(device))
+        self._memories = (memory,) * len(trained.following.zoom.margins)
+        self._before: MaskedFrame | None = None
+
+    def __call__(self, image_rgb: ImageRgb) -> FloatArray:
+        size_hw = network_size((image_rgb.shape[0], image_rgb.shape[1]), self._longest_side)
+        small = small_frame(image_rgb, size_hw)
+        view = self._tracker.view(self._before, small, self._objects)
+        probs = self._tracker.segment(view, [self._memories])
+        self._before = MaskedFrame(small, probs)
+        return probs
+
+
+def _check_segment_folder(out: Path, clip: Clip) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; expected a folder")
+    if out.resolve() == clip.path.resolve():
+        raise InputError(
+            f"--out {out} is the folder of the frames, which masks would overwrite; give another"
+        )
+    folder = out.resolve()
+    if (folder.name == "masks" and (folder.parent / "run.json").exists()) or (
+        folder.name == "keyframes" and (folder.parent / "annotations.json").exists()
+    ):
+        raise InputError(
+            f"--out {out} holds masks that a person annotated, which would be lost; give another"
+        )
+    there = next((name for name in clip.names if (out / f"{name}.png").exists()), None)
+    if there is not None and not (out / _MARK).exists():
+        raise InputError(
+            f"--out {out} holds {there}.png, which dextr-vos segment did not make and would replace; "
+            "give another folder"
+        )

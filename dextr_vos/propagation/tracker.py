@@ -8,18 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dextr_vos.geometry import BoolArray, FloatArray
+from dextr_vos.geometry import BoolArray, FloatArray, fit_longest_side
+from dextr_vos.images import ImageRgb
 from dextr_vos.networks.lite_tracker import Features, LiteTracker, Memory, join_memories, lite_input
-from dextr_vos.pictures import ImageRgb
-from dextr_vos.propagation.flow import Flow
-from dextr_vos.propagation.window import Window, Zoom, input_pixels, windows_around
+from dextr_vos.propagation.object_crop import CropSettings, ObjectCrop, input_pixels, object_crops
 from dextr_vos.runtime import autocast
 
 _LOST = 1e-4  # share of the frame; of an object with less than that nothing is known
 
 
 @dataclass(frozen=True)
-class Seen:
+class MaskedFrame:
     """A frame with its soft masks, from which the next one is reached.
 
     Attributes:
@@ -32,7 +31,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Look:
+class CropFeatures:
     """What the network sees of one window.
 
     Attributes:
@@ -41,25 +40,25 @@ class Look:
         guides: 1×K×h×w, see `LiteTracker.decode`.
     """
 
-    window: Window
+    window: ObjectCrop
     features: Features
     guides: Tensor
 
 
 @dataclass(frozen=True)
-class View:
+class FrameFeatures:
     """What the network sees of a frame: the object and its surroundings, narrow and wide.
 
     Attributes:
-        looks: one a margin, see `Zoom`.
+        looks: one a margin, see `CropSettings`.
         size_hw: of the whole frame.
     """
 
-    looks: tuple[Look, ...]
+    looks: tuple[CropFeatures, ...]
     size_hw: tuple[int, int]
 
     @property
-    def looked_at(self) -> BoolArray:
+    def crop_coverage(self) -> BoolArray:
         """H×W, what is in any of the windows."""
         inside: BoolArray = np.zeros(self.size_hw, dtype=bool)
         for look in self.looks:
@@ -76,19 +75,19 @@ class Tracker:
     Args:
         network: in evaluation mode, on `device`.
         device: where to compute.
-        half: compute in bf16 where that is faster.
+        bf16: compute in bf16 where that is faster.
         zoom: how the network's windows are cut out.
         longest_side: of a wide frame with as many pixels as the network's input has.
     """
 
     def __init__(
-        self, network: LiteTracker, device: torch.device, half: bool, zoom: Zoom, longest_side: int
+        self, network: LiteTracker, device: torch.device, bf16: bool, zoom: CropSettings, longest_side: int
     ) -> None:
-        self._network, self._device, self._half = network, device, half
+        self._network, self._device, self._bf16 = network, device, bf16
         self._zoom, self._pixels = zoom, input_pixels(longest_side)
         self._flow = Flow()
 
-    def view(self, before: Seen | None, image_rgb: ImageRgb, objects: int) -> View:
+    def view(self, before: MaskedFrame | None, image_rgb: ImageRgb, objects: int) -> FrameFeatures:
         """A frame on which the masks of its neighbour are carried over.
 
         Args:
@@ -108,12 +107,12 @@ class Tracker:
                 return self._view(carried, image_rgb, np.zeros_like(carried))
         return self._view(carried, image_rgb, carried)
 
-    def known_view(self, seen: Seen) -> View:
+    def known_view(self, seen: MaskedFrame) -> FrameFeatures:
         """A frame whose masks are known."""
         return self._view(seen.probs, seen.image_rgb, seen.probs)
 
     @torch.inference_mode()
-    def remember(self, view: View, probs: FloatArray) -> Memories:
+    def remember(self, view: FrameFeatures, probs: FloatArray) -> Memories:
         """A view as memory, given the masks K×H×W of its frame."""
         made: dict[int, Memory] = {}
         for look in view.looks:
@@ -122,7 +121,7 @@ class Tracker:
         return tuple(made[id(look)] for look in view.looks)
 
     @torch.inference_mode()
-    def segment(self, view: View, memories: Sequence[Memories]) -> FloatArray:
+    def segment(self, view: FrameFeatures, memories: Sequence[Memories]) -> FloatArray:
         """Soft masks of a frame, K×H×W float32 in [0, 1]: the mean of the looks', each 0 outside its window.
 
         So nothing is found outside the narrowest window.
@@ -138,25 +137,25 @@ class Tracker:
         mean: FloatArray = np.mean(masks, axis=0, dtype=np.float32)
         return mean
 
-    def _looked(self, look: Look, memory: Memory, size_hw: tuple[int, int]) -> FloatArray:
-        with autocast(self._device, self._half):
+    def _looked(self, look: CropFeatures, memory: Memory, size_hw: tuple[int, int]) -> FloatArray:
+        with autocast(self._device, self._bf16):
             logits = self._network.decode(look.features, memory, look.guides)[-1].float()
         return look.window.paste(_one_a_pixel(logits[0]).cpu().numpy(), size_hw)
 
     @torch.inference_mode()
-    def _view(self, probs: FloatArray, image_rgb: ImageRgb, look_at: FloatArray) -> View:
-        looks: list[Look] = []
-        for window in windows_around(look_at, self._zoom, self._pixels):
+    def _view(self, probs: FloatArray, image_rgb: ImageRgb, look_at: FloatArray) -> FrameFeatures:
+        looks: list[CropFeatures] = []
+        for window in object_crops(look_at, self._zoom, self._pixels):
             # windows of a large object, or of a lost one, are the same: the whole frame
             same = next((look for look in looks if look.window == window), None)
             looks.append(same or self._look(window, probs, image_rgb))
-        return View(tuple(looks), (image_rgb.shape[0], image_rgb.shape[1]))
+        return FrameFeatures(tuple(looks), (image_rgb.shape[0], image_rgb.shape[1]))
 
-    def _look(self, window: Window, probs: FloatArray, image_rgb: ImageRgb) -> Look:
+    def _look(self, window: ObjectCrop, probs: FloatArray, image_rgb: ImageRgb) -> CropFeatures:
         frames = lite_input(window.cut_image(image_rgb)[None]).to(self._device)
-        with autocast(self._device, self._half):
+        with autocast(self._device, self._bf16):
             features = self._network.encode(frames.contiguous(memory_format=torch.channels_last))
-        return Look(window, features, 2 * self._tensor(window.cut(probs)) - 1)
+        return CropFeatures(window, features, 2 * self._tensor(window.cut(probs)) - 1)
 
     def _tensor(self, probs: FloatArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(probs))[None].to(self._device)
@@ -178,3 +177,41 @@ def _one_a_pixel(logits: Tensor) -> Tensor:
     nothing = torch.nn.functional.logsigmoid(-logits).sum(0, keepdim=True)
     none_odds = nothing - torch.log1p(-nothing.exp().clamp(max=1 - 1e-6))
     return torch.softmax(torch.cat([none_odds, logits]), dim=0)[1:]
+
+
+_LONGEST_SIDE = 480  # at which the flow is computed
+
+
+class Flow:
+    """Flow by inverse search (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016)."""
+
+    def __init__(self) -> None:
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+    def carried(self, probs: FloatArray, before_rgb: ImageRgb, now_rgb: ImageRgb) -> FloatArray:
+        """Soft masks of one frame where the flow carries them in its neighbour.
+
+        Args:
+            probs: K×H×W float32, of the frame before.
+            before_rgb: H×W×3 uint8.
+            now_rgb: H×W×3 uint8, the neighbour, later or earlier.
+
+        Returns:
+            K×H×W float32; 0 for what comes in from beyond the border.
+        """
+        height, width = now_rgb.shape[:2]
+        small_h, small_w = fit_longest_side((height, width), _LONGEST_SIDE)
+        before, now = (
+            cv2.resize(
+                cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (small_w, small_h), interpolation=cv2.INTER_AREA
+            )
+            for image in (before_rgb, now_rgb)
+        )
+        flow = cv2.resize(self._search.calc(now, before, None), (width, height))
+        map_x = flow[..., 0] * (width / small_w) + np.arange(width, dtype=np.float32)
+        map_y = flow[..., 1] * (height / small_h) + np.arange(height, dtype=np.float32)[:, None]
+        moved = [
+            cv2.remap(each, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_LINEAR)
+            for each in probs
+        ]
+        return np.stack(moved).astype(np.float32)

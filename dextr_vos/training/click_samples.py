@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dextr_vos.annotation.click_crop import ClickCrop
+from dextr_vos.annotation.dextr_input import ClickCrop
 from dextr_vos.datasets.augment import Augmentation, augment_with_points
-from dextr_vos.datasets.compose import Composition, Layer, compose
-from dextr_vos.datasets.objects import Example, ObjectSet
+from dextr_vos.datasets.copy_paste import CopyPaste, Layer, compose
+from dextr_vos.datasets.instances import Example, ObjectSet
 from dextr_vos.geometry import BoolArray, Box, IntArray, crop, extreme_points, points_into_crop
 from dextr_vos.masks import VOID
-from dextr_vos.training.order import SampleOrder
+from dextr_vos.training.schedule import SampleOrder
 
 _NO_POINTS: IntArray = np.zeros((0, 2), dtype=np.int64)
 
@@ -44,7 +44,7 @@ class ClickRecipe:
     jitter_px: int = 0
     extra_clicks: float = 0.0
     crop_from_mask: bool = False
-    composition: Composition | None = None
+    composition: CopyPaste | None = None
     augmentation: Augmentation | None = None
 
 

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from dextr_vos.annotation.dextr import DextrSegmenter
 from dextr_vos.config import as_yaml
-from dextr_vos.datasets.objects import JoinedObjects
+from dextr_vos.datasets.instances import Concat
 from dextr_vos.errors import WeightsError
 from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.geometry import extreme_points
 from dextr_vos.interrupt import StopAsked, never
+from dextr_vos.networks.checkpoints import load_into, read_state_dict
 from dextr_vos.networks.dextr import (
     Dextr,
     load_backbone,
@@ -27,7 +28,7 @@ from dextr_vos.networks.dextr import (
 )
 from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.losses import class_balanced_bce, plain_bce, soft_iou_loss
-from dextr_vos.networks.weights import load_into, read_state_dict
+from dextr_vos.training.checkpoint_folder import TrainingFolder
 from dextr_vos.training.click_samples import ClickRecipe, ClickSamples
 from dextr_vos.training.dextr_data import (
     HARD_EXAMPLES,
@@ -38,12 +39,10 @@ from dextr_vos.training.dextr_data import (
     with_hard_examples,
 )
 from dextr_vos.training.dextr_settings import DextrSettings
-from dextr_vos.training.folder import TrainingFolder
 from dextr_vos.training.hard_examples import OnObject
 from dextr_vos.training.loop import Batch, OnStep, Outcome, train
-from dextr_vos.training.optimizer import lite_optimizer
-from dextr_vos.training.order import SampleOrder
 from dextr_vos.training.processes import world_size
+from dextr_vos.training.schedule import SampleOrder, lite_optimizer
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +125,7 @@ class DextrTask:
             settings.augmentation,
         )
         self.samples = ClickSamples(
-            JoinedObjects(data.sets),
+            Concat(data.sets),
             order,
             recipe,
             step_samples,

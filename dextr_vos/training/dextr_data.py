@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dextr_vos.annotation.engines import make_segmenter
-from dextr_vos.annotation.segmenter import Segmenter
-from dextr_vos.datasets.catalogue import half_of, held_out, open_objects
-from dextr_vos.datasets.objects import ChosenObjects, JoinedObjects, ObjectSet
+from dextr_vos.annotation.segmenter import Segmenter, make_segmenter
+from dextr_vos.datasets.instances import Concat, ObjectSet, Subset
+from dextr_vos.datasets.registry import half_of, held_out, open_objects
 from dextr_vos.errors import ConfigError, InputError, Interrupted
 from dextr_vos.geometry import IntArray
 from dextr_vos.interrupt import StopAsked, never
-from dextr_vos.networks.weights import read_metadata
+from dextr_vos.networks.checkpoints import read_metadata
 from dextr_vos.training.dextr_settings import DextrSettings, HardSettings
 from dextr_vos.training.hard_examples import OnObject, find_hard_examples, read_hard_examples
 
@@ -64,16 +63,16 @@ def open_data(settings: DextrSettings, beside: Path) -> DextrData:
     """
     share, half = settings.hold_out, settings.half
     opened = [open_objects(data, settings.data_root, beside) for data in settings.data]
-    kept = [ChosenObjects(part, lambda ref, _: held_out(ref.picture, share)) for part in opened]
+    kept = [Subset(part, lambda ref, _: held_out(ref.picture, share)) for part in opened]
     sets = [
-        ChosenObjects(
+        Subset(
             part,
             lambda ref, _: not held_out(ref.picture, share) and half in (None, half_of(ref.picture)),
         )
         for part in opened
     ]
     named = [open_objects(data, settings.data_root, beside) for data in settings.validation]
-    validation = JoinedObjects(named or kept)
+    validation = Concat(named or kept)
     chosen = _spread(len(validation.refs), settings.validation_objects)
     if is_main_process():
         of_half = "" if half is None else f" of half {half}"
@@ -82,7 +81,7 @@ def open_data(settings: DextrSettings, beside: Path) -> DextrData:
             log.info("%s: %d objects%s to train on%s", data.told(), len(part.refs), of_half, rest)
         source = " and ".join(data.told() for data in settings.validation) or "what is held out"
         log.info("validation on %d of %d objects: %s", len(chosen), len(validation.refs), source)
-    return DextrData(sets, ChosenObjects(validation, lambda _, index: index in chosen))
+    return DextrData(sets, Subset(validation, lambda _, index: index in chosen))
 
 
 def check_networks(hard: HardSettings) -> None:
@@ -120,7 +119,7 @@ def with_hard_examples(
         WeightsError: a network's checkpoint is missing or broken.
         Interrupted: a stop was asked for.
     """
-    joined = JoinedObjects(data.sets)
+    joined = Concat(data.sets)
     for_training, for_validation = (settings.out / name for name in (HARD_EXAMPLES, HARD_VALIDATION))
     if is_main_process():
         unseeing = _networks(hard, device)
@@ -171,9 +170,9 @@ def _awaited(objects: ObjectSet, below: float, path: Path, stop_asked: StopAsked
     return found
 
 
-def _only(objects: ObjectSet, indices: Collection[int]) -> ChosenObjects:
+def _only(objects: ObjectSet, indices: Collection[int]) -> Subset:
     chosen = set(indices)
-    return ChosenObjects(objects, lambda _, index: index in chosen)
+    return Subset(objects, lambda _, index: index in chosen)
 
 
 def _counted(clicks_xy: Mapping[int, IntArray]) -> dict[int, IntArray]:

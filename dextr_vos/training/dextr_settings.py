@@ -5,11 +5,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dextr_vos.annotation.click_crop import ClickCrop
+from dextr_vos.annotation.dextr_input import ClickCrop
 from dextr_vos.config import Settings
 from dextr_vos.datasets.augment import Augmentation
-from dextr_vos.datasets.catalogue import DataSettings
-from dextr_vos.datasets.compose import Composition
+from dextr_vos.datasets.copy_paste import CopyPaste
+from dextr_vos.datasets.registry import DataSettings
 from dextr_vos.networks.dextr import RESNET101_BLOCKS, Head
 from dextr_vos.training.loop import LoopSettings
 
@@ -47,13 +47,13 @@ class DextrSettings(Settings):
 
     Attributes:
         out: folder of the training.
-        network: the tier.
-        head: of the paper tier's network.
+        network: the model.
+        head: of the paper model's network.
         blocks: residual blocks of its four layers.
-        start: checkpoint to begin with: of the same network or, for the paper tier, a ResNet-101 of
+        start: checkpoint to begin with: of the same network or, for the paper model, a ResNet-101 of
             ImageNet, Deeplab-v2 or PSPNet. None begins with random weights.
-        rate: of the optimiser; per sample and pixel for the paper tier, whose loss is a sum.
-        weight_decay: of the lite tier's optimiser; the paper tier has the paper's.
+        rate: of the optimiser; per sample and pixel for the paper model, whose loss is a sum.
+        weight_decay: of the lite model's optimiser; the paper model has the paper's.
         loss: class-balanced or plain cross-entropy, or plain with the soft overlap.
         threshold: what counts as object in validation, and in the weights' metadata.
         data_root: what the data sets' roots are relative to.
@@ -98,7 +98,7 @@ class DextrSettings(Settings):
     jitter_px: int = Field(default=0, ge=0)
     extra_clicks: float = Field(default=0.0, ge=0, le=1)
     crop_from_mask: bool = False
-    composition: Composition | None = None
+    composition: CopyPaste | None = None
     augmentation: Augmentation | None = None
     epochs: float | None = Field(default=None, gt=0)
     loop: DextrLoop

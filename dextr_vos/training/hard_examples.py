@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from dextr_vos.annotation.segmenter import Segmenter
-from dextr_vos.datasets.objects import Example, ObjectRef, ObjectSet
+from dextr_vos.datasets.instances import Example, ObjectRef, ObjectSet
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.evaluation.interactive import mask_iou
-from dextr_vos.evaluation.worst_click import worst_click
+from dextr_vos.evaluation.next_click import next_click
 from dextr_vos.files import write_text
 from dextr_vos.geometry import IntArray, extreme_points
 from dextr_vos.interrupt import StopAsked, never
@@ -91,7 +91,7 @@ def _looked_at(example: Example, segmenter: Segmenter, below: float) -> _Row:
     (prob,) = segmenter.segment(example.image_rgb, [points])
     mask = prob > segmenter.threshold
     iou = mask_iou(mask, example.mask, example.void)
-    fifth = worst_click(mask, example.mask, example.void, points) if iou < below else None
+    fifth = next_click(mask, example.mask, example.void, points) if iou < below else None
     return example.ref.picture, example.ref.number, round(iou, 4), None if fifth is None else list(fifth)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dextr_vos.errors import DextrVosError
-from dextr_vos.training.order import PositionBatches
+from dextr_vos.training.schedule import PositionBatches
 
 _AHEAD = 4  # batches a worker
 

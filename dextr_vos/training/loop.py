@@ -19,13 +19,11 @@ from torch import Tensor, nn
 
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.interrupt import StopAsked, never
-from dextr_vos.networks.weights import load_into
-from dextr_vos.training.average import WeightAverage
-from dextr_vos.training.folder import Checkpoint, TrainingFolder
+from dextr_vos.networks.checkpoints import load_into
+from dextr_vos.training.checkpoint_folder import Checkpoint, TrainingFolder
 from dextr_vos.training.loader import load_batches
-from dextr_vos.training.order import PositionBatches
 from dextr_vos.training.processes import Processes
-from dextr_vos.training.rate import rate_factor
+from dextr_vos.training.schedule import PositionBatches, rate_factor
 from dextr_vos.training.task import Batch, LoopSettings, Task
 
 __all__ = ["Batch", "LoopSettings", "OnStep", "Outcome", "Task", "train"]
@@ -311,3 +309,32 @@ class _HalfPrecision(nn.Module):
         with torch.autocast(self._kind, dtype=torch.bfloat16):
             outputs = self.network(*inputs)
         return convert_to_fp32(outputs)
+
+
+class WeightAverage:
+    """Follows a network, slowly.
+
+    Args:
+        network: starts from its weights.
+        decay: share that stays at each step; 0 follows at once. It grows to this over the first steps, so
+            that the first weights are forgotten.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self.state = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards the network's weights and running statistics after its step number `step`."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        for key, tensor in network.state_dict().items():
+            if tensor.is_floating_point():
+                self.state[key].lerp_(tensor, 1 - decay)
+            else:
+                self.state[key].copy_(tensor)
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a saved state."""
+        for key, tensor in state.items():
+            self.state[key].copy_(tensor)

@@ -1,7 +1,7 @@
 """Training the parent of the propagation networks: what an object is, before it is told which one.
 
-OSVOS (Caelles et al., CVPR 2017) for the paper tier: whole frames of DAVIS, all side losses, their weight
-falling to nothing. The lite tier learns to follow one object through two frames made of still pictures.
+OSVOS (Caelles et al., CVPR 2017) for the paper model: whole frames of DAVIS, all side losses, their weight
+falling to nothing. The lite model learns to follow one object through two frames made of still pictures.
 """
 
 from pathlib import Path
@@ -10,12 +10,12 @@ import torch
 
 from dextr_vos.config import as_yaml
 from dextr_vos.interrupt import StopAsked, never
-from dextr_vos.training.folder import TrainingFolder
+from dextr_vos.training.checkpoint_folder import TrainingFolder
 from dextr_vos.training.loop import OnStep, Outcome, train
-from dextr_vos.training.osvos_task import OsvosTask
+from dextr_vos.training.osvos_parent import OsvosTask
 from dextr_vos.training.parent_settings import ParentSettings
 from dextr_vos.training.task import Task
-from dextr_vos.training.tracker_task import TrackerTask
+from dextr_vos.training.tracker_parent import TrackerTask
 
 
 def train_parent(

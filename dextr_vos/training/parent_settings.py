@@ -7,9 +7,9 @@ from pydantic import Field, model_validator
 
 from dextr_vos.config import Settings
 from dextr_vos.datasets.augment import Augmentation
-from dextr_vos.datasets.catalogue import DataSettings
-from dextr_vos.datasets.guide import Wear
-from dextr_vos.datasets.scene import Scene
+from dextr_vos.datasets.frame_pairs import Scene
+from dextr_vos.datasets.mask_corruption import MaskCorruption
+from dextr_vos.datasets.registry import DataSettings
 from dextr_vos.training.loop import LoopSettings
 
 
@@ -18,11 +18,11 @@ class ParentSettings(Settings):
 
     Attributes:
         out: folder of the training.
-        network: the tier.
+        network: the model.
         start: checkpoint to begin with: of a parent; for lite also of a lite DEXTR; for osvos also
             torchvision's VGG-16 or `vgg_caffe.mat`. None begins with random weights.
         rate: of the optimiser; for osvos per sample and pixel, its loss being a sum.
-        weight_decay: of the lite tier's optimiser.
+        weight_decay: of the lite model's optimiser.
         side_weight: of the side losses at the beginning; it falls to nothing in a line.
         data_root: what the data sets' roots are relative to.
         data: the data sets.
@@ -48,7 +48,7 @@ class ParentSettings(Settings):
     validation: tuple[DataSettings, ...] = ()
     validation_samples: int = Field(default=100, ge=1)
     scene: Scene | None = None
-    wear: Wear | None = None
+    wear: MaskCorruption | None = None
     augmentation: Augmentation | None = None
     loop: LoopSettings
     seed: int = Field(default=0, ge=0)

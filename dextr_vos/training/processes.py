@@ -13,7 +13,7 @@ from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor, nn
 
 from dextr_vos.errors import DextrVosError, InputError
-from dextr_vos.networks.sync_norm import share_batch_norms
+from dextr_vos.training.sync_batch_norm import share_batch_norms
 
 _PATIENCE = timedelta(hours=6)  # all wait while the main process validates
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from dextr_vos.config import Settings
-from dextr_vos.training.rate import Decay
+from dextr_vos.training.schedule import Decay
 
 Batch = dict[str, Tensor]
 

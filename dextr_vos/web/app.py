@@ -1,7 +1,9 @@
-"""The routes, and nothing else: what is asked for is handed to the desk, its answer is handed back."""
+"""The page's own files, held in memory: opening the page asks for some fifty of them at once."""
 
 import base64
+import hashlib
 import logging
+import mimetypes
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +17,40 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from dextr_vos.errors import DextrVosError, InputError
-from dextr_vos.web import bodies
-from dextr_vos.web.desk import ConflictError, Desk
-from dextr_vos.web.guard import COOKIE, Guard, cookie_with, has_cookie, same
-from dextr_vos.web.page_files import PageFiles
+from dextr_vos.web import schemas as schemas
+from dextr_vos.web.auth import COOKIE, Auth, cookie_with, has_cookie, same
+from dextr_vos.web.service import ConflictError, Service
 from dextr_vos.web.session import ReadOnlyError
-from dextr_vos.web.timing import time_summary
+from dextr_vos.web.state import time_summary
+
+_TYPES = {".js": "text/javascript", ".svg": "image/svg+xml", ".css": "text/css", ".html": "text/html"}
+
+
+class PageFiles:
+    """All files of a folder as they are now.
+
+    Args:
+        folder: of the page.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        self._files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+        self._tags = {
+            name: f'"{hashlib.sha256(held).hexdigest()[:20]}"' for name, held in self._files.items()
+        }
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def answer(self, request: Request, name: str) -> Response:
+        """A file, or that the browser's own is as good. KeyError where there is none of this name."""
+        headers = {"cache-control": "no-cache", "etag": self._tags[name]}
+        if request.headers.get("if-none-match") == self._tags[name]:
+            return Response(status_code=304, headers=headers)
+        kind = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        return Response(self._files[name], media_type=kind, headers=headers)
+
 
 log = logging.getLogger(__name__)
 
@@ -34,24 +64,24 @@ _LOCKED_OUT = (
 )
 
 
-def make_app(desk: Desk, token: str, host: str = "127.0.0.1", static: Path = STATIC) -> FastAPI:
+def make_app(service: Service, token: str, host: str = "127.0.0.1", static: Path = STATIC) -> FastAPI:
     """The server's application.
 
     Args:
-        desk: what is worked on.
+        service: what is worked on.
         token: that opens it.
         host: that it will listen on.
         static: folder of the page's files.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, token=token, host=host)
+    app.add_middleware(Auth, token=token, host=host)
     _add_errors(app)
     _add_page(app, token, static)
-    _add_looking(app, desk)
-    _add_masks(app, desk)
-    _add_frame_edits(app, desk)
-    _add_object_edits(app, desk)
-    _add_work(app, desk)
+    _add_looking(app, service)
+    _add_masks(app, service)
+    _add_frame_edits(app, service)
+    _add_object_edits(app, service)
+    _add_work(app, service)
     return app
 
 
@@ -103,26 +133,28 @@ def _add_page(app: FastAPI, token: str, static: Path) -> None:
         return files.answer(request, name)
 
 
-def _add_looking(app: FastAPI, desk: Desk) -> None:
-    pictures = desk.session.pictures
+def _add_looking(app: FastAPI, service: Service) -> None:
+    pictures = service.session.pictures
 
     @app.get("/api/state")
     def state() -> Response:
-        desk.session.refresh()
-        return JSONResponse(desk.state(), headers={"cache-control": "no-store"})
+        service.session.refresh()
+        return JSONResponse(service.state(), headers={"cache-control": "no-store"})
 
     @app.get("/api/events")
     async def events() -> Response:
-        stream = desk.session.events.stream(lambda: desk.session.version)
+        stream = service.session.events.stream(lambda: service.session.version)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
     @app.get("/api/time")
     def spent() -> dict[str, Any]:
-        return time_summary(desk.session.document, {name: index for index, name in enumerate(pictures.names)})
+        return time_summary(
+            service.session.document, {name: index for index, name in enumerate(pictures.names)}
+        )
 
     def picture(request: Request, index: int, make: Callable[[int], bytes]) -> Response:
-        _check(desk, index)
+        _check(service, index)
         tag = f'"{pictures.mark(index)}"'
         headers = {"cache-control": "private, no-cache", "etag": tag}
         if request.headers.get("if-none-match") == tag:
@@ -138,7 +170,7 @@ def _add_looking(app: FastAPI, desk: Desk) -> None:
         return picture(request, index, pictures.thumb)
 
 
-def _add_masks(app: FastAPI, desk: Desk) -> None:
+def _add_masks(app: FastAPI, service: Service) -> None:
     def answer(found: tuple[str, bytes] | None) -> Response:
         if found is None:
             return Response(status_code=204, headers={"cache-control": "no-store"})
@@ -147,134 +179,134 @@ def _add_masks(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/api/masks/{index}")
     def mask(index: Index) -> Response:
-        _check(desk, index)
-        return answer(desk.masks.frame(index))
+        _check(service, index)
+        return answer(service.masks.frame(index))
 
     @app.get("/api/frames/{index}/objects/{number}/mask")
     def object_mask(index: Index, number: Number) -> Response:
-        _check(desk, index)
-        return answer(desk.masks.of_object(index, number))
+        _check(service, index)
+        return answer(service.masks.of_object(index, number))
 
 
-def _add_frame_edits(app: FastAPI, desk: Desk) -> None:
-    session = desk.session
+def _add_frame_edits(app: FastAPI, service: Service) -> None:
+    session = service.session
 
     def done(index: int, began: float) -> dict[str, Any]:
         return {
-            **_answer(desk),
-            "mask": _mask(desk, index),
+            **_answer(service),
+            "mask": _mask(service, index),
             "ms": round(1000 * (time.perf_counter() - began)),
         }
 
     @app.post("/api/frames/{index}/objects/{number}/points")
-    def points(index: Index, number: Number, body: bodies.Points) -> dict[str, Any]:
+    def points(index: Index, number: Number, body: schemas.Points) -> dict[str, Any]:
         began = time.perf_counter()
         session.set_points(index, number, body.rounded(), body.spent_ms())
         return done(index, began)
 
     @app.post("/api/frames/{index}/objects/{number}/stroke")
-    def stroke(index: Index, number: Number, body: bodies.Stroke) -> dict[str, Any]:
+    def stroke(index: Index, number: Number, body: schemas.Stroke) -> dict[str, Any]:
         began = time.perf_counter()
         session.stroke(index, number, body.path, body.radius, body.erase, body.spent_ms())
         return done(index, began)
 
     @app.post("/api/frames/{index}/objects/{number}/clear")
-    def clear(index: Index, number: Number, body: bodies.Clear | None = None) -> dict[str, Any]:
+    def clear(index: Index, number: Number, body: schemas.Clear | None = None) -> dict[str, Any]:
         began = time.perf_counter()
         session.clear(index, number, 0.0 if body is None else body.spent_ms())
         return done(index, began)
 
     @app.post("/api/frames/{index}/keyframe")
-    def keyframe(index: Index, body: bodies.KeyframeOrNot) -> dict[str, Any]:
+    def keyframe(index: Index, body: schemas.KeyframeOrNot) -> dict[str, Any]:
         session.set_keyframe(index, body.keyframe)
-        return _answer(desk)
+        return _answer(service)
 
     @app.post("/api/frames/{index}/lock")
-    def lock(index: Index, body: bodies.Lock) -> dict[str, Any]:
+    def lock(index: Index, body: schemas.Lock) -> dict[str, Any]:
         session.set_locked(index, body.locked)
-        return _answer(desk)
+        return _answer(service)
 
     @app.post("/api/frames/{index}/status")
-    def status(index: Index, body: bodies.Status) -> dict[str, Any]:
-        _check(desk, index)
-        desk.set_status(index, body.status)
-        return _answer(desk)
+    def status(index: Index, body: schemas.Status) -> dict[str, Any]:
+        _check(service, index)
+        service.set_status(index, body.status)
+        return _answer(service)
 
     @app.post("/api/undo")
-    def undo(body: bodies.Nothing | None = None) -> dict[str, Any]:
+    def undo(body: schemas.Nothing | None = None) -> dict[str, Any]:
         index = session.undo()
-        return {**_answer(desk), "index": index, "mask": _mask(desk, index)}
+        return {**_answer(service), "index": index, "mask": _mask(service, index)}
 
     @app.post("/api/redo")
-    def redo(body: bodies.Nothing | None = None) -> dict[str, Any]:
+    def redo(body: schemas.Nothing | None = None) -> dict[str, Any]:
         index = session.redo()
-        return {**_answer(desk), "index": index, "mask": _mask(desk, index)}
+        return {**_answer(service), "index": index, "mask": _mask(service, index)}
 
 
-def _add_object_edits(app: FastAPI, desk: Desk) -> None:
-    session = desk.session
+def _add_object_edits(app: FastAPI, service: Service) -> None:
+    session = service.session
 
     @app.post("/api/objects")
-    def new(body: bodies.NewObject) -> dict[str, Any]:
+    def new(body: schemas.NewObject) -> dict[str, Any]:
         number = session.add_object(body.name, body.colour and body.colour.lower())
-        return {**_answer(desk), "id": number}
+        return {**_answer(service), "id": number}
 
     @app.post("/api/objects/order")
-    def order(body: bodies.Order) -> dict[str, Any]:
+    def order(body: schemas.Order) -> dict[str, Any]:
         session.order_objects(body.ids)
-        return _answer(desk)
+        return _answer(service)
 
     @app.post("/api/objects/{number}")
-    def change(number: Number, body: bodies.ChangedObject) -> dict[str, Any]:
+    def change(number: Number, body: schemas.ChangedObject) -> dict[str, Any]:
         session.change_object(number, body.changes())
-        return _answer(desk)
+        return _answer(service)
 
     @app.post("/api/objects/{number}/delete")
-    def delete(number: Number, body: bodies.Nothing | None = None) -> dict[str, Any]:
+    def delete(number: Number, body: schemas.Nothing | None = None) -> dict[str, Any]:
         session.delete_object(number)
-        return _answer(desk)
+        return _answer(service)
 
 
-def _add_work(app: FastAPI, desk: Desk) -> None:
+def _add_work(app: FastAPI, service: Service) -> None:
     @app.post("/api/propagate")
-    def propagate(body: bodies.Propagate | None = None) -> dict[str, Any]:
-        desk.propagate(None if body is None else body.budget)
-        return _answer(desk)
+    def propagate(body: schemas.Propagate | None = None) -> dict[str, Any]:
+        service.propagate(None if body is None else body.budget)
+        return _answer(service)
 
     @app.post("/api/cancel")
-    def cancel(body: bodies.Nothing | None = None) -> dict[str, Any]:
-        desk.cancel()
-        return _answer(desk)
+    def cancel(body: schemas.Nothing | None = None) -> dict[str, Any]:
+        service.cancel()
+        return _answer(service)
 
     @app.post("/api/export")
-    def export(body: bodies.Export) -> dict[str, Any]:
-        desk.export(body.kind)
-        return _answer(desk)
+    def export(body: schemas.Export) -> dict[str, Any]:
+        service.export(body.kind)
+        return _answer(service)
 
     @app.get("/api/exports/{kind}")
     def exported(kind: str) -> Response:
-        path = desk.exported(kind)
+        path = service.exported(kind)
         return FileResponse(path, filename=path.name, headers={"cache-control": "no-store"})
 
     @app.post("/api/reset")
-    def reset(body: bodies.Reset) -> dict[str, Any]:
+    def reset(body: schemas.Reset) -> dict[str, Any]:
         if not body.confirm:
             raise InputError('resetting forgets all progress; send {"confirm": true} if that is meant')
-        desk.reset()
-        return _answer(desk)
+        service.reset()
+        return _answer(service)
 
 
-def _check(desk: Desk, index: int) -> None:
-    count = len(desk.session.pictures.names)
+def _check(service: Service, index: int) -> None:
+    count = len(service.session.pictures.names)
     if index >= count:
         raise InputError(f"there is no frame {index}; expected 0 to {count - 1}")
 
 
-def _answer(desk: Desk) -> dict[str, Any]:
-    state = desk.state()
+def _answer(service: Service) -> dict[str, Any]:
+    state = service.state()
     return {"version": state["version"], "state": state}
 
 
-def _mask(desk: Desk, index: int | None) -> str | None:
-    found = None if index is None else desk.masks.frame(index)
+def _mask(service: Service, index: int | None) -> str | None:
+    found = None if index is None else service.masks.frame(index)
     return None if found is None else base64.b64encode(found[1]).decode()

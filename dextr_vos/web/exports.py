@@ -1,7 +1,22 @@
 """Where exports lie in a workspace, and which of them are ready to download."""
 
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from dextr_vos.annotation.annotations import Annotations, load_annotations
+from dextr_vos.clip import Clip, open_clip
+from dextr_vos.errors import InputError
+from dextr_vos.export.coco import write_coco
+from dextr_vos.export.overlay import MaskFolder, write_overlay_video
+from dextr_vos.files import atomic_path
+from dextr_vos.masks import Labels, read_labels
+from dextr_vos.web.edits import colour_of
+from dextr_vos.web.layers import labels_png
 from dextr_vos.workspace import Workspace
 
 FILES = {"masks": "masks.zip", "video": "overlay.mp4", "coco": "coco.json"}
@@ -20,3 +35,89 @@ def is_ready(workspace: Workspace, kind: str) -> bool:
         return all(made >= source.stat().st_mtime_ns for source in sources if source.exists())
     except OSError:
         return False
+
+
+OnFrame = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class WorkspaceMasks(MaskFolder):
+    """The best mask of each frame: the keyframe's, else the run's, else none.
+
+    Attributes:
+        over: folder of the keyframes' masks.
+        numbers: of the objects; others, deleted since, are left out.
+    """
+
+    over: Path = Path()
+    numbers: frozenset[int] = field(default_factory=frozenset)
+
+    @staticmethod
+    def of(workspace: Workspace, document: Annotations) -> "WorkspaceMasks":
+        """Those of a workspace."""
+        return WorkspaceMasks(
+            workspace.path / "propagation" / "masks",
+            frozenset(document.keyframes),
+            workspace.keyframes,
+            frozenset(entry.id for entry in document.objects),
+        )
+
+    def find_mask(self, name: str) -> Path | None:
+        """The file of a frame's mask."""
+        over, run = self.over / f"{name}.png", self.path / f"{name}.png"
+        if name in (self.keyframes or ()) and over.exists():
+            return over
+        return run if run.exists() else None
+
+    def read(self, clip: Clip, index: int) -> Labels:
+        """See `MaskFolder`."""
+        path = self.find_mask(clip.names[index])
+        if path is None:
+            return np.zeros(clip.size_hw, dtype=np.uint8)
+        labels = read_labels(path, clip.size_hw)
+        labels[~np.isin(labels, list(self.numbers))] = 0
+        return labels
+
+
+def write_export(kind: str, clip_path: Path, workspace_path: Path, on_frame: OnFrame) -> None:
+    """Make one export.
+
+    Args:
+        kind: "masks", "video" or "coco".
+        clip_path: the frames.
+        workspace_path: their masks.
+        on_frame: called with frames done and in all; what it raises ends the work, and nothing is left.
+
+    Raises:
+        InputError: there is no mask yet.
+    """
+    clip, workspace = open_clip(clip_path), Workspace(workspace_path)
+    document = load_annotations(workspace.annotations)
+    masks = WorkspaceMasks.of(workspace, document)
+    if not any(masks.find_mask(name) for name in clip.names):
+        raise InputError("there is no mask yet; click on an object first")
+    target = export_file(workspace, kind)
+    began = workspace.annotations.stat()
+    if kind == "masks":
+        write_mask_zip(target, clip, masks, on_frame)
+    elif kind == "video":
+        colours = {entry.id: _rgb(colour_of(entry)) for entry in document.objects}
+        write_overlay_video(target, clip, masks, on_frame=on_frame, colours=colours)
+    else:
+        write_coco(target, clip, masks, {entry.id: entry.name for entry in document.objects}, on_frame)
+    if workspace.annotations.stat().st_mtime_ns != began.st_mtime_ns:  # changed meanwhile: it is of before
+        os.utime(target, ns=(began.st_mtime_ns, began.st_mtime_ns))
+
+
+def write_mask_zip(path: Path, clip: Clip, masks: WorkspaceMasks, on_frame: OnFrame) -> None:
+    """Write the masks there are as indexed PNGs, `<frame>.png`, into one ZIP file, atomically."""
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for index, name in enumerate(clip.names):
+            if masks.find_mask(name) is not None:
+                archive.writestr(f"{name}.png", labels_png(masks.read(clip, index)))
+            on_frame(index + 1, len(clip))
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return red, green, blue

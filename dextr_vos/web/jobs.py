@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dextr_vos.web.desk import ConflictError
+from dextr_vos.web.service import ConflictError
 
 log = logging.getLogger(__name__)
 

@@ -9,15 +9,16 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from dextr_vos.annotation.segmenter import Segmenter
 from dextr_vos.errors import DextrVosError, InputError
 from dextr_vos.geometry import FloatArray, IntArray
-from dextr_vos.pictures import ImageRgb
+from dextr_vos.images import ImageRgb
 
 
 class ProcessSegmenter:
@@ -109,7 +110,7 @@ def main() -> None:
             return
         try:
             if segmenter is None:
-                from dextr_vos.annotation.engines import make_segmenter
+                from dextr_vos.annotation.segmenter import make_segmenter
 
                 segmenter = make_segmenter(*request)
                 _answer(out, None, (segmenter.name, segmenter.threshold))
@@ -148,3 +149,50 @@ def _whole(part: tuple[FloatArray, int, int], size_hw: tuple[int, ...]) -> Float
 
 if __name__ == "__main__":
     main()
+
+
+class Engine:
+    """A segmenter on its way.
+
+    Args:
+        name: of the engine, known before it is loaded.
+        load: makes the segmenter.
+    """
+
+    def __init__(self, name: str, load: Callable[[], Segmenter]) -> None:
+        self.name = name
+        self._load = load
+        self._segmenter: Segmenter | None = None
+        self._fault: Exception | None = None
+        self._ready = threading.Event()
+        self._started = threading.Lock()
+
+    def start(self) -> None:
+        """Load it in the background, once."""
+        if self._started.acquire(blocking=False):
+            threading.Thread(target=self._run, name="engine", daemon=True).start()
+
+    def get(self) -> Segmenter:
+        """The segmenter; waits for it. Raises what loading raised."""
+        self.start()
+        self._ready.wait()
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            self._ready.clear()
+            self._started.release()  # the next one tries again
+            raise fault
+        assert self._segmenter is not None
+        return self._segmenter
+
+    def close(self) -> None:
+        """Let go of what the segmenter holds."""
+        close = getattr(self._segmenter, "close", None)
+        if close is not None:
+            close()
+
+    def _run(self) -> None:
+        try:
+            self._segmenter = self._load()
+        except Exception as fault:
+            self._fault = fault
+        self._ready.set()

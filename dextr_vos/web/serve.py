@@ -15,8 +15,8 @@ import uvicorn
 
 from dextr_vos.errors import InputError
 from dextr_vos.web.app import make_app
-from dextr_vos.web.desk import Desk
-from dextr_vos.web.guard import leading_to
+from dextr_vos.web.auth import leading_to
+from dextr_vos.web.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(
-    desk: Desk,
+    service: Service,
     *,
     host: str = "127.0.0.1",
     port: int | None = None,
@@ -57,7 +57,7 @@ def serve(
     """Serve the page until Ctrl-C or SIGTERM.
 
     Args:
-        desk: what is worked on.
+        service: what is worked on.
         host: address to listen on.
         port: None takes one that is free.
         open_browser: shows the page at once.
@@ -75,7 +75,7 @@ def serve(
 
     def started() -> None:
         tell(address)
-        desk.session.engine.start()
+        service.session.engine.start()
         if open_browser:
             try:
                 way = _way_to(address, Path(private.name)).as_uri()
@@ -85,7 +85,7 @@ def serve(
             threading.Thread(target=webbrowser.open, args=(way,), daemon=True).start()
 
     config = uvicorn.Config(
-        make_app(desk, token, host),
+        make_app(service, token, host),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -93,9 +93,9 @@ def serve(
         lifespan="off",
         ws="none",
     )
-    server = _Server(config, desk.session.events.close, started)
+    server = _Server(config, service.session.events.close, started)
     ended = threading.Event()
-    threading.Thread(target=_look_around, args=(desk, ended), daemon=True).start()
+    threading.Thread(target=_look_around, args=(service, ended), daemon=True).start()
     before = signal.signal(signal.SIGTERM, _as_ctrl_c)  # uvicorn raises it again once it has ended
     try:
         server.run(sockets=[listening])
@@ -104,7 +104,7 @@ def serve(
     finally:
         ended.set()
         signal.signal(signal.SIGTERM, before)
-        desk.close()
+        service.close()
         listening.close()
         private.cleanup()
 
@@ -120,10 +120,10 @@ def _way_to(address: str, folder: Path) -> Path:
     return path
 
 
-def _look_around(desk: Desk, ended: threading.Event) -> None:
+def _look_around(service: Service, ended: threading.Event) -> None:
     while not ended.wait(SECONDS_BETWEEN_LOOKS):
         try:
-            desk.look_around()
+            service.poll()
         except (InputError, OSError) as fault:
             log.warning("%s", fault)
 

@@ -12,26 +12,20 @@ from typing import TypeVar
 
 import numpy as np
 
+from dextr_vos.annotation.annotations import BRUSH, FEWEST_POINTS, Annotations, ObjectClicks, points_xy
 from dextr_vos.annotation.clicks import check_inside, check_points
-from dextr_vos.annotation.document import (
-    BRUSH,
-    FEWEST_POINTS,
-    Annotations,
-    ObjectClicks,
-    points_xy,
-)
 from dextr_vos.annotation.segmenter import label_frame
 from dextr_vos.errors import InputError
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import object_ids
 from dextr_vos.web import edits
-from dextr_vos.web.brush import stroke_mask
-from dextr_vos.web.engine import Engine
+from dextr_vos.web.edits import stroke_mask
 from dextr_vos.web.events import Events
-from dextr_vos.web.move import Move, moved, what_happened
-from dextr_vos.web.pictures import Pictures
-from dextr_vos.web.run_masks import RunMasks
-from dextr_vos.web.saved import SavedDocument
+from dextr_vos.web.images import Images
+from dextr_vos.web.journal import Move, moved, what_happened
+from dextr_vos.web.run_results import RunMasks
+from dextr_vos.web.segmenter_process import Engine
+from dextr_vos.web.store import SavedDocument
 from dextr_vos.workspace import Workspace
 
 MOST_POINTS = 1000
@@ -57,7 +51,7 @@ class Session:
     def __init__(
         self,
         workspace: Workspace,
-        pictures: Pictures,
+        pictures: Images,
         engine: Engine,
         run: RunMasks,
         readonly: str | None = None,

@@ -6,7 +6,7 @@ import numpy as np
 
 from dextr_vos.errors import InputError
 from dextr_vos.masks import Labels, read_labels
-from dextr_vos.web.cache import BoundedCache
+from dextr_vos.web.images import BoundedCache
 from dextr_vos.web.layers import grey_png
 from dextr_vos.web.session import Session
 

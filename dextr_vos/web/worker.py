@@ -66,11 +66,11 @@ def _propagate(work: dict[str, Any], tell: Tell, stop_asked: Callable[[], bool])
     """Fine-tune and segment; what `dextr-vos train-propagation` does."""
     from dataclasses import replace
 
-    from dextr_vos.frames import open_clip
+    from dextr_vos.clip import open_clip
     from dextr_vos.pipeline import train_propagation
     from dextr_vos.propagation.estimate import Estimate
-    from dextr_vos.propagation.recipe import changed
-    from dextr_vos.propagation.tiers import tier_named
+    from dextr_vos.propagation.models import model_named
+    from dextr_vos.propagation.settings import changed
     from dextr_vos.runtime import pick_device
 
     out = Path(work["out"])
@@ -88,15 +88,15 @@ def _propagate(work: dict[str, Any], tell: Tell, stop_asked: Callable[[], bool])
         tell({"phase": "segmenting", "done": done, "total": total})
 
     tell({"phase": "getting ready"})
-    tier = tier_named(work["network"])
-    tier = replace(tier, recipe=changed(tier.recipe, work["settings"]))
+    model = model_named(work["network"])
+    model = replace(model, recipe=changed(model.recipe, work["settings"]))
     record = train_propagation(
         open_clip(work["clip"]),
         Path(work["workspace"]),
         out,
-        tier,
+        model,
         device=pick_device(work["device"]),
-        parent=tier.parent(work["parent"]),
+        parent=model.parent(work["parent"]),
         max_steps=work["max_steps"],
         budget_s=work["budget_s"],
         on_plan=on_plan,
@@ -133,7 +133,7 @@ class _NewMasks:
 
 def _export(work: dict[str, Any], tell: Tell, stop_asked: Callable[[], bool]) -> str:
     """Write one kind of export."""
-    from dextr_vos.web.make_exports import write_export
+    from dextr_vos.web.exports import write_export
 
     def on_frame(done: int, total: int) -> None:
         tell({"phase": "writing", "done": done, "total": total})

@@ -4,9 +4,9 @@ from conftest import tiny_mask
 from tiny_run import Squares, other_clip, train
 
 from dextr_vos.annotation.annotate import annotate
-from dextr_vos.annotation.document import annotations_from, load_annotations
+from dextr_vos.annotation.annotations import annotations_from, load_annotations
+from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
-from dextr_vos.frames import open_clip
 from dextr_vos.masks import read_labels
 from dextr_vos.workspace import Workspace
 

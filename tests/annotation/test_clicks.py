@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dextr_vos.annotation.annotations import annotations_from, save_annotations
 from dextr_vos.annotation.clicks import check_points, read_clicks
-from dextr_vos.annotation.document import annotations_from, save_annotations
+from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
-from dextr_vos.frames import open_clip
 
 POINTS = [[8, 20], [25, 22], [16, 14], [17, 33]]
 

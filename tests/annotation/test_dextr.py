@@ -6,10 +6,10 @@ import torch
 from golden_weights import GOLDEN, assert_golden, read_golden, set_golden_weights
 from torch import Tensor, nn
 
-from dextr_vos.annotation.click_crop import ClickCrop, gaussian_heatmap
 from dextr_vos.annotation.dextr import DextrSegmenter
+from dextr_vos.annotation.dextr_input import ClickCrop, gaussian_heatmap
+from dextr_vos.images import read_image
 from dextr_vos.networks.dextr import Dextr
-from dextr_vos.pictures import read_picture
 
 CASES = ("inside", "touches_border", "tiny")
 
@@ -29,7 +29,7 @@ class Standardised(nn.Module):
 
 def golden_frame(davis_root: Path, case: str) -> np.ndarray:
     facts = read_golden("dextr_forward.json")[case]
-    return read_picture(davis_root / "JPEGImages" / "480p" / facts["sequence"] / f"{facts['frame']:05d}.jpg")
+    return read_image(davis_root / "JPEGImages" / "480p" / facts["sequence"] / f"{facts['frame']:05d}.jpg")
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -6,13 +6,12 @@ import pytest
 import torch
 from conftest import tiny_frame, tiny_mask
 
-from dextr_vos.annotation.engines import make_segmenter
-from dextr_vos.annotation.segmenter import label_frame
+from dextr_vos.annotation.segmenter import label_frame, make_segmenter
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.geometry import extreme_points
+from dextr_vos.networks.checkpoints import save
 from dextr_vos.networks.dextr import Dextr
 from dextr_vos.networks.lite_dextr import LiteDextr
-from dextr_vos.networks.weights import save
 
 
 @pytest.mark.parametrize(

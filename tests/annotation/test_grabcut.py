@@ -8,8 +8,8 @@ import pytest
 
 from dextr_vos.annotation.grabcut import grabcut
 from dextr_vos.geometry import box_around, extreme_points
+from dextr_vos.images import read_image
 from dextr_vos.masks import read_labels
-from dextr_vos.pictures import read_picture
 
 # Slightly under the measured mean IoU of the nine clips.
 REAL_BOUND = 0.70
@@ -124,9 +124,7 @@ def test_real_clips_stay_as_good_as_measured(davis_root):
         scores = []
         for index in (k * (len(files) // 4) for k in range(4)):
             mask = read_labels(files[index]) > 0
-            image = read_picture(
-                davis_root / "JPEGImages" / "480p" / folder.name / f"{files[index].stem}.jpg"
-            )
+            image = read_image(davis_root / "JPEGImages" / "480p" / folder.name / f"{files[index].stem}.jpg")
             if mask.any():
                 scores.append(iou(grabcut(image, extreme_points(mask)) > 0.5, mask))
         clip_means.append(np.mean(scores))

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from dextr_vos.annotation.document import annotations_from, save_annotations
+from dextr_vos.annotation.annotations import annotations_from, save_annotations
 from dextr_vos.annotation.human_clicks import read_human_clicks
-from dextr_vos.datasets.objects import ObjectRef
+from dextr_vos.datasets.instances import ObjectRef
 from dextr_vos.errors import InputError
 
 POINTS = [[8, 20], [25, 22], [16, 14], [17, 33]]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from dextr_vos.annotation.refine import refine_by_colour
+from dextr_vos.annotation.grabcut import refine_by_colour
 
 RED, GREEN = (200, 40, 40), (40, 160, 60)
 

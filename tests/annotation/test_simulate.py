@@ -5,8 +5,8 @@ import pytest
 from conftest import tiny_mask
 
 from dextr_vos.annotation.simulate import simulate_clicks
+from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
-from dextr_vos.frames import open_clip
 from dextr_vos.masks import write_labels
 
 

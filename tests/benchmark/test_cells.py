@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 from tiny_benchmark import tiny_settings
 
-from dextr_vos.benchmark.cells import grid
+from dextr_vos.benchmark.grid import grid
 
 
 def test_every_combination_is_a_cell_once(tmp_path):

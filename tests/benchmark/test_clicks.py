@@ -7,9 +7,9 @@ from tiny_benchmark import write_davis
 from tiny_run import Squares, stop_after
 
 from dextr_vos.benchmark import clicks_run
-from dextr_vos.benchmark.clicks_page import write_clicks_report
 from dextr_vos.benchmark.clicks_run import plan_clicks, run_clicks
 from dextr_vos.benchmark.clicks_settings import ClicksBenchmarkSettings
+from dextr_vos.benchmark.report.clicks import write_clicks_report
 from dextr_vos.errors import InputError, Interrupted
 
 

@@ -3,7 +3,7 @@ from click.testing import CliRunner
 from made_results import result, write_results
 
 from dextr_vos.benchmark.compare import compare
-from dextr_vos.benchmark.page import write_report
+from dextr_vos.benchmark.report.page import write_report
 from dextr_vos.benchmark.table import read_table
 from dextr_vos.cli.main import main
 from dextr_vos.errors import InputError

@@ -2,8 +2,17 @@ import numpy as np
 import pytest
 from made_results import result
 
-from dextr_vos.benchmark.answers import comparisons, sentence, within_the_time
-from dextr_vos.benchmark.curves import Series, bootstrap, by_clip, clip_value, curve, difference
+from dextr_vos.benchmark.statistics import (
+    Series,
+    bootstrap,
+    by_clip,
+    clip_value,
+    comparisons,
+    curve,
+    difference,
+    sentence,
+    within_the_time,
+)
 from dextr_vos.benchmark.time_model import TimeModel
 
 DEXTR = Series("dextr", "even", "lite")

@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 from tiny_benchmark import tiny_settings, write_davis
 
-from dextr_vos.benchmark import key
-from dextr_vos.benchmark.cells import grid
+from dextr_vos.benchmark import grid as key
+from dextr_vos.benchmark.grid import grid
 from dextr_vos.datasets.davis import Davis
 
 

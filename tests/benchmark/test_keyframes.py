@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from dextr_vos.benchmark.keyframes import even_frames
+from dextr_vos.benchmark.keyframe_masks import even_frames
 from dextr_vos.errors import InputError
 
 # the arithmetic of scripts/propagate_davis.sh, which must choose the same frames

@@ -3,9 +3,9 @@ import re
 import pytest
 from made_results import result, write_results
 
-from dextr_vos.benchmark.cells import Cell
-from dextr_vos.benchmark.page import write_report
-from dextr_vos.benchmark.published import published
+from dextr_vos.benchmark.grid import Cell
+from dextr_vos.benchmark.report.cost import published
+from dextr_vos.benchmark.report.page import write_report
 from dextr_vos.benchmark.run import every_cell
 from dextr_vos.benchmark.table import COLUMNS, read_table
 from dextr_vos.benchmark.time_model import TimeModel

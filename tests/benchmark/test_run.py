@@ -5,9 +5,9 @@ import pytest
 from tiny_benchmark import run_inline, tiny_settings, write_davis
 from tiny_run import Squares, stop_after
 
-from dextr_vos.benchmark import job as job_module
+from dextr_vos.benchmark import cell as job_module
 from dextr_vos.benchmark import run
-from dextr_vos.benchmark.keyframes import KeyframeMaker
+from dextr_vos.benchmark.keyframe_masks import KeyframeMaker
 from dextr_vos.benchmark.table import read_table
 from dextr_vos.errors import ConfigError, InputError, Interrupted
 from dextr_vos.pipeline import train_propagation

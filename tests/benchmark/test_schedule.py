@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from dextr_vos.benchmark.attempt import Outcome
-from dextr_vos.benchmark.schedule import run_jobs
+from dextr_vos.benchmark.workers import run_jobs
 from dextr_vos.errors import InputError, Interrupted
 
 

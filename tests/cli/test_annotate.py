@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from conftest import tiny_mask
 from PIL import Image
 
-from dextr_vos.annotation.document import load_annotations
+from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.cli.main import main
 from dextr_vos.masks import read_labels, write_labels
 

@@ -11,10 +11,10 @@ from conftest import tiny_frame, tiny_mask
 from PIL import Image
 from tiny_datasets import make_coco, make_davis, make_grabcut, make_voc
 
-from dextr_vos.annotation import engines
+from dextr_vos.annotation import segmenter as engines
 from dextr_vos.cli.main import main
+from dextr_vos.images import read_image
 from dextr_vos.masks import write_labels
-from dextr_vos.pictures import read_picture
 
 DESCRIPTION = """\
 images: images
@@ -98,7 +98,7 @@ def test_folder_by_category_with_grabcut(place):
     assert len(table) == 3
     mean = np.mean([float(row["iou"]) for row in table])
     assert content["overall"]["iou"] == pytest.approx(mean, abs=1e-6)
-    assert read_picture(place / "out/worst.jpg").ndim == 3
+    assert read_image(place / "out/worst.jpg").ndim == 3
 
 
 def test_perfect_engine_is_perfect_and_nothing_is_written_unasked(place, boxes):

@@ -9,7 +9,7 @@ import torch
 from tiny_datasets import make_voc
 
 from dextr_vos.cli.main import main
-from dextr_vos.networks.weights import read_state_dict
+from dextr_vos.networks.checkpoints import read_state_dict
 
 CONFIG = Path(__file__).parents[2] / "configs" / "dextr" / "extreme-points.yaml"
 SHORT = ["epochs=null", "loop.steps=4", "loop.batch=2", "loop.workers=0", "loop.log_every=2", "rate=2e-6"]

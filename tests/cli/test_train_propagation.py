@@ -17,16 +17,16 @@ from conftest import tiny_frame
 from PIL import Image
 from tiny_run import bytes_of, write_keyframes
 
-from dextr_vos.propagation.trained import load_network
-from dextr_vos.record import read_record
+from dextr_vos.propagation.trained_network import load_network
+from dextr_vos.workspace import read_record
 
 pytestmark = pytest.mark.usefixtures("narrow_lite")
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm", "COLUMNS": "120"}
 # the command as it is, but with the network of the fixture `narrow_lite`
 THIN = (
-    "from dextr_vos.networks import lite_unet; lite_unet.WIDTHS = (8, 8, 16, 16, 16); "
-    "lite_unet.DEPTHS = (1, 1, 1, 1); lite_unet.DECODER_WIDTHS = (16, 8, 8, 8); "
+    "from dextr_vos.networks import lite_encoder; lite_encoder.WIDTHS = (8, 8, 16, 16, 16); "
+    "lite_encoder.DEPTHS = (1, 1, 1, 1); lite_encoder.DECODER_WIDTHS = (16, 8, 8, 8); "
     "from dextr_vos.cli.main import main; main()"
 )
 # and with a checkpoint after every step: nobody wants to wait 20 s in a test
@@ -43,7 +43,7 @@ def arguments(clip, keyframes, out, steps=STEPS):
     return [
         *("train-propagation", str(clip), "--keyframes", str(keyframes), "--out", str(out)),
         *("--device", "cpu", "--seed", "5", "--max-steps", str(steps), "--parent", "none"),
-        *("batch=1", "again_steps=5", "scene.size_hw=[48,64]"),
+        *("batch=1", "correction_steps=5", "scene.size_hw=[48,64]"),
     ]
 
 
@@ -169,7 +169,9 @@ def test_a_correction_says_what_it_goes_on_from(project, tmp_path):
         assert (out / "masks" / f"{index:05d}.png").read_bytes() == (
             root / "whole" / "masks" / f"{index:05d}.png"
         ).read_bytes()
-    assert read_record(out / "run.json").went_on_from == read_record(root / "whole" / "run.json").fingerprint
+    assert (
+        read_record(out / "run.json").continued_from == read_record(root / "whole" / "run.json").fingerprint
+    )
 
 
 def invoke(*given):
@@ -188,7 +190,7 @@ def test_fresh_begins_anew(project, tmp_path):
     result = invoke(*arguments(root / "clip", masks, out, steps=3), "--fresh")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("fine-tuned in 3 steps")
-    assert read_record(out / "run.json").went_on_from is None
+    assert read_record(out / "run.json").continued_from is None
 
 
 @pytest.mark.usefixtures("one_thread")

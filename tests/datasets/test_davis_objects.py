@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tiny_datasets import make_davis, scene
 
-from dextr_vos.datasets.davis_objects import DavisObjects
+from dextr_vos.datasets.davis import DavisObjects
 from dextr_vos.errors import InputError
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from dextr_vos.config import load_settings
 from dextr_vos.datasets.folder import FolderDescription, FolderObjects
-from dextr_vos.datasets.objects import JoinedObjects
+from dextr_vos.datasets.instances import Concat
 from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.masks import write_labels
 
@@ -115,7 +115,7 @@ def test_root_may_lie_elsewhere(make, tmp_path):
 def test_sets_join(make):
     one = make("objects: [{name: one, values: [1]}]")
     two = make("objects: [{name: two, values: [2]}]")
-    joined = JoinedObjects([one, two])
+    joined = Concat([one, two])
     np.testing.assert_array_equal(joined.read(1).mask, LABELS == 2)
 
 

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from dextr_vos.datasets.compose import Layer
+from dextr_vos.datasets.copy_paste import Layer
 from dextr_vos.datasets.motion import Motion, Pose, Sprite, draw_frames, warp
-from dextr_vos.datasets.photometry import Photometry
+from dextr_vos.datasets.photometric import PhotometricAugmentation
 
-NO_LIGHT = Photometry(light=0.0, tint=0.0, grey=0.0, blur=0.0, noise=0.0, codec=0.0)
+NO_LIGHT = PhotometricAugmentation(light=0.0, tint=0.0, grey=0.0, blur=0.0, noise=0.0, codec=0.0)
 STILL = Motion(
     shift=0.0,
     rotation_deg=0.0,

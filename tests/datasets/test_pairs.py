@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from dextr_vos.datasets.guide import Wear
+from dextr_vos.datasets.frame_pairs import pair_sample
+from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.motion import Frame
-from dextr_vos.datasets.pairs import pair_sample
 
 SIZE_HW = (30, 50)
-NONE = Wear(absent=0.0, astray=0.0, shift=0.0, bend=0.0, loss=0.0, gain=0.0, blur=0.0)
+NONE = MaskCorruption(absent=0.0, astray=0.0, shift=0.0, bend=0.0, loss=0.0, gain=0.0, blur=0.0)
 
 
 def frame(grey, left, width=14):
@@ -25,7 +25,7 @@ def samples(first, second, wear=NONE, count=20):
     return [pair_sample(first, second, wear, np.random.default_rng(seed)) for seed in range(count)]
 
 
-@pytest.mark.parametrize("wear", [NONE, Wear()])
+@pytest.mark.parametrize("wear", [NONE, MaskCorruption()])
 def test_a_pair_is_a_frame_with_a_guide_and_another_with_its_mask(wear):
     for sample, same in zip(samples(FIRST, SECOND, wear), samples(FIRST, SECOND, wear), strict=True):
         assert {key: (tuple(tensor.shape), tensor.dtype) for key, tensor in sample.items()} == {

@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from dextr_vos.datasets.compose import Composition
-from dextr_vos.datasets.objects import Example, ObjectRef
-from dextr_vos.datasets.photometry import Photometry
-from dextr_vos.datasets.scene import Scene, draw_scene, seen
+from dextr_vos.datasets.copy_paste import CopyPaste
+from dextr_vos.datasets.frame_pairs import Scene, draw_scene, seen
+from dextr_vos.datasets.instances import Example, ObjectRef
+from dextr_vos.datasets.photometric import PhotometricAugmentation
 
-NO_LIGHT = Photometry(light=0.0, tint=0.0, grey=0.0, blur=0.0, noise=0.0, codec=0.0)
-STIFF = Composition(rotation_deg=0.0, shear=0.0, aspect=0.0, photometry=NO_LIGHT)
+NO_LIGHT = PhotometricAugmentation(light=0.0, tint=0.0, grey=0.0, blur=0.0, noise=0.0, codec=0.0)
+STIFF = CopyPaste(rotation_deg=0.0, shear=0.0, aspect=0.0, photometry=NO_LIGHT)
 # a target that is pasted in, and nothing else
 ALONE = Scene(size_hw=(48, 64), own=0.0, unite=0.0, others=0.0, twin=0.0, gone=0.0, sprite=STIFF)
 GREEN, RED, BLUE = (20, 220, 20), (220, 20, 20), (20, 20, 220)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from dextr_vos.annotation.clicks import read_clicks
+from dextr_vos.clip import open_clip
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.datasets.synthetic import Scene, write_clip
 from dextr_vos.errors import InputError
-from dextr_vos.frames import open_clip
 from dextr_vos.masks import read_labels
 
 SIZE = (90, 160)

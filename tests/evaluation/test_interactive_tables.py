@@ -5,8 +5,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dextr_vos.evaluation.interactive import ObjectResult, summarize
-from dextr_vos.evaluation.interactive_tables import terminal_table, write_objects, write_summary
+from dextr_vos.evaluation.interactive import (
+    ObjectResult,
+    summarize,
+    terminal_table,
+    write_objects,
+    write_summary,
+)
 
 PLAIN = [
     ObjectResult("a", 0, "cat", 50, 0.9, 0.01, 0.02),

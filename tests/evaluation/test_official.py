@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from dextr_vos.benchmark.speed.scoring import scoring_masks
 from dextr_vos.evaluation.davis import evaluate
 from dextr_vos.evaluation.official import largest_difference, official_clip_scores, official_scores
-from dextr_vos.speed.scoring import scoring_masks
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchvision.models import vgg16
 
 from dextr_vos.errors import InputError, WeightsError
+from dextr_vos.networks.checkpoints import repeat_objects
 from dextr_vos.networks.losses import class_balanced_bce
 from dextr_vos.networks.osvos import (
     MEAN_BGR,
@@ -21,7 +22,6 @@ from dextr_vos.networks.osvos import (
     osvos_input,
     parent_optimizer,
 )
-from dextr_vos.networks.weights import repeat_objects
 
 CONVOLUTIONS = 13
 

@@ -5,10 +5,10 @@ import torch
 
 from dextr_vos.errors import WeightsError
 from dextr_vos.networks import shipped
+from dextr_vos.networks.checkpoints import load_into, read_metadata, read_state_dict, save
 from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.shipped import CHECKSUMS, shipped_weights, write_half
-from dextr_vos.networks.weights import load_into, read_metadata, read_state_dict, save
 
 MEGABYTE = 1 << 20
 NETWORKS = {"lite-dextr": LiteDextr, "lite-parent": LiteTracker}

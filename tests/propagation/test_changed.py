@@ -1,8 +1,8 @@
 import pytest
 
 from dextr_vos.errors import ConfigError
-from dextr_vos.propagation.recipe import changed
-from dextr_vos.propagation.tiers import LITE, OSVOS
+from dextr_vos.propagation.models import LITE, OSVOS
+from dextr_vos.propagation.settings import changed
 
 
 def test_values_take_the_place_of_the_recipes():
@@ -13,10 +13,10 @@ def test_values_take_the_place_of_the_recipes():
     assert changed(OSVOS.recipe, ["augmentation.flip=false"]).augmentation.flip is False
 
 
-@pytest.mark.parametrize("tier", [LITE, OSVOS], ids=lambda tier: tier.name)
-def test_what_is_not_changed_stays(tier):
-    assert changed(tier.recipe, []) == tier.recipe
-    assert changed(tier.recipe, [f"max_steps={tier.recipe.max_steps}"]) == tier.recipe
+@pytest.mark.parametrize("model", [LITE, OSVOS], ids=lambda model: model.name)
+def test_what_is_not_changed_stays(model):
+    assert changed(model.recipe, []) == model.recipe
+    assert changed(model.recipe, [f"max_steps={model.recipe.max_steps}"]) == model.recipe
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dextr_vos.errors import InputError
-from dextr_vos.propagation.confidence import read_confidence, write_confidence
-from dextr_vos.propagation.finish import confidence, finished_labels
-from dextr_vos.propagation.follow import Followed
+from dextr_vos.propagation.bidirectional import FramePrediction
+from dextr_vos.propagation.postprocess import confidence, finished_labels
+from dextr_vos.workspace import read_confidence, write_confidence
 
 SCORES = {"00000": {1: 1.0, 3: 0.25}, "00001": {1: 0.5}, "frame ü": {}, "00010": {254: 0.0}}
 
@@ -65,7 +65,7 @@ def test_a_damaged_file_is_told(tmp_path, content):
 def followed(probs, agreement=None, size_hw=(20, 30)):
     probs = np.asarray(probs, np.float32)
     agreement = np.ones(len(probs), np.float32) if agreement is None else np.asarray(agreement, np.float32)
-    return Followed(0, np.zeros((*size_hw, 3), np.uint8), probs, agreement)
+    return FramePrediction(0, np.zeros((*size_hw, 3), np.uint8), probs, agreement)
 
 
 def flat(*levels):

@@ -7,16 +7,16 @@ from tiny_run import CPU, TINY_LITE, TINY_OSVOS
 
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.propagation import estimate as estimating
+from dextr_vos.propagation.batch_source import batch_source
+from dextr_vos.propagation.bidirectional import spans_between
+from dextr_vos.propagation.clip_segmenter import frames_to_segment, masked_keyframe
 from dextr_vos.propagation.estimate import Estimate, seconds_a_frame, seconds_a_step, within_budget
-from dextr_vos.propagation.fill import frames_to_segment, seen_keyframe
-from dextr_vos.propagation.lessons import lessons_of
-from dextr_vos.propagation.samples import Sample
-from dextr_vos.propagation.spans import spans_between
-from dextr_vos.propagation.tiers import LITE, OSVOS, build_network
+from dextr_vos.propagation.models import LITE, OSVOS, build_network
+from dextr_vos.propagation.training_data import Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
-BOTH = pytest.mark.parametrize("tier", [TINY_LITE, TINY_OSVOS], ids=lambda tier: tier.name)
+BOTH = pytest.mark.parametrize("model", [TINY_LITE, TINY_OSVOS], ids=lambda model: model.name)
 ESTIMATE = Estimate(steps=100, step_s=0.5, frames=100, frame_s=0.1)  # 50 s, and 11 s with slack
 SAMPLES = [Sample(tiny_frame(index), tiny_mask(index)) for index in (0, 3)]
 
@@ -75,9 +75,9 @@ def test_a_smaller_budget_never_gives_larger_frames_or_longer_training():
         assert times == sorted(times)
 
 
-@pytest.mark.parametrize(("tier", "side"), [(OSVOS, None), (LITE, 320), (LITE, 200)])
-def test_frames_are_never_made_larger_and_osvos_takes_them_whole(tier, side):
-    recipe, _ = within_budget(replace(tier.recipe, longest_side=side), ESTIMATE, 8.0)
+@pytest.mark.parametrize(("model", "side"), [(OSVOS, None), (LITE, 320), (LITE, 200)])
+def test_frames_are_never_made_larger_and_osvos_takes_them_whole(model, side):
+    recipe, _ = within_budget(replace(model.recipe, longest_side=side), ESTIMATE, 8.0)
     assert recipe.longest_side == (256 if side == 320 else side)
 
 
@@ -100,34 +100,34 @@ class Ticks:
         return self.now
 
 
-def measured_step(tier, network):
-    lessons = lessons_of(tier, tier.recipe, SAMPLES, [1], 0)
-    return seconds_a_step(network, tier, tier.recipe, lessons, CPU)
+def measured_step(model, network):
+    lessons = batch_source(model, model.recipe, SAMPLES, [1], 0)
+    return seconds_a_step(network, model, model.recipe, lessons, CPU)
 
 
-def measured_frame(tier, network):
-    seen = seen_keyframe(tiny_frame(0), tiny_mask(0), [1], (48, 64))
-    return seconds_a_frame(network, tier, tier.recipe, seen, CPU)
-
-
-@BOTH
-def test_a_step_has_as_many_passes_as_the_recipe_says(tier, monkeypatch):
-    Ticks(monkeypatch)
-    assert measured_step(tier, build_network(tier, 1, 0)) == tier.recipe.passes
+def measured_frame(model, network):
+    seen = masked_keyframe(tiny_frame(0), tiny_mask(0), [1], (48, 64))
+    return seconds_a_frame(network, model, model.recipe, seen, CPU)
 
 
 @BOTH
-def test_a_frame_is_measured_without_what_is_done_once_a_span(tier, monkeypatch):
+def test_a_step_has_as_many_passes_as_the_recipe_says(model, monkeypatch):
     Ticks(monkeypatch)
-    assert measured_frame(tier, build_network(tier, 1, 0)) == 1
+    assert measured_step(model, build_network(model, 1, 0)) == model.recipe.passes
+
+
+@BOTH
+def test_a_frame_is_measured_without_what_is_done_once_a_span(model, monkeypatch):
+    Ticks(monkeypatch)
+    assert measured_frame(model, build_network(model, 1, 0)) == 1
 
 
 @BOTH
 @pytest.mark.parametrize("measured", [measured_step, measured_frame])
-def test_measuring_teaches_the_network_nothing(tier, measured):
-    network = build_network(tier, 1, 0)
+def test_measuring_teaches_the_network_nothing(model, measured):
+    network = build_network(model, 1, 0)
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-    assert measured(tier, network) > 0
+    assert measured(model, network) > 0
     # running statistics of the norms, too: a run must not depend on whether somebody measured
     changed = [key for key, tensor in network.state_dict().items() if not torch.equal(tensor, before[key])]
     assert changed == []

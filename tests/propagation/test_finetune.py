@@ -11,11 +11,11 @@ from tiny_run import CPU, TINY_LITE, TINY_OSVOS, TINY_POOL, stop_after
 from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.propagation import finetune as finetuning
+from dextr_vos.propagation.batch_source import batch_source
 from dextr_vos.propagation.finetune import Checkpoint, TrainingState, finetune
-from dextr_vos.propagation.lessons import lessons_of
-from dextr_vos.propagation.recipe import Recipe
-from dextr_vos.propagation.samples import Sample
-from dextr_vos.propagation.tiers import build_network
+from dextr_vos.propagation.models import build_network
+from dextr_vos.propagation.settings import Recipe
+from dextr_vos.propagation.training_data import Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
@@ -23,10 +23,10 @@ SAMPLES = [Sample(tiny_frame(index), tiny_mask(index)) for index in (0, 3)]
 RECIPE = TINY_LITE.recipe
 
 
-def teach(recipe: Recipe = RECIPE, samples=SAMPLES, numbers=(1,), tier=TINY_LITE, seed=0, **options):
-    network = build_network(tier, len(numbers), seed)
-    lessons = lessons_of(tier, recipe, samples, numbers, seed)
-    state = finetune(network, tier, recipe, lessons, device=CPU, **options)
+def teach(recipe: Recipe = RECIPE, samples=SAMPLES, numbers=(1,), model=TINY_LITE, seed=0, **options):
+    network = build_network(model, len(numbers), seed)
+    lessons = batch_source(model, recipe, samples, numbers, seed)
+    state = finetune(network, model, recipe, lessons, device=CPU, **options)
     return network.state_dict(), state
 
 
@@ -92,8 +92,8 @@ def test_a_time_limit_ends_a_cool_down_too(monkeypatch):
 
 def test_rate_falls_over_the_last_steps(monkeypatch):
     rates = []
-    tier = replace(TINY_LITE, optimizer=lambda network: Watched(network.parameters(), rates))
-    teach(replace(RECIPE, max_steps=6, cooldown=3), tier=tier)
+    model = replace(TINY_LITE, optimizer=lambda network: Watched(network.parameters(), rates))
+    teach(replace(RECIPE, max_steps=6, cooldown=3), model=model)
     assert rates == pytest.approx([1e-3] * 3 + [0.75e-3, 0.5e-3, 0.25e-3])
 
 
@@ -117,8 +117,8 @@ def still(**changes) -> Recipe:
 
 @pytest.mark.parametrize("passes", [2, 5])
 def test_passes_are_averaged_into_one_step(passes):
-    one, state = teach(still(), SAMPLES[:1], tier=TINY_OSVOS)
-    several, state_several = teach(replace(still(), passes=passes), SAMPLES[:1], tier=TINY_OSVOS)
+    one, state = teach(still(), SAMPLES[:1], model=TINY_OSVOS)
+    several, state_several = teach(replace(still(), passes=passes), SAMPLES[:1], model=TINY_OSVOS)
     assert state_several.losses == pytest.approx(state.losses)
     start = build_network(TINY_OSVOS, 1, 0).state_dict()
     moved = [key for key in one if not torch.equal(one[key], start[key])]
@@ -128,13 +128,13 @@ def test_passes_are_averaged_into_one_step(passes):
         assert (several[key] - one[key]).abs().max() < 0.02 * step + 1e-9, key
 
 
-@pytest.mark.parametrize("tier", [TINY_LITE, TINY_OSVOS], ids=lambda tier: tier.name)
-def test_every_pass_is_another_lesson(tier):
+@pytest.mark.parametrize("model", [TINY_LITE, TINY_OSVOS], ids=lambda model: model.name)
+def test_every_pass_is_another_lesson(model):
     """Two steps of one pass see what one step of two passes sees."""
-    recipe = replace(tier.recipe, passes=1, max_steps=2, cooldown=0)
-    frozen = replace(tier, optimizer=lambda network: torch.optim.SGD(network.parameters(), lr=0.0))
-    _, apart = teach(recipe, tier=frozen)
-    _, together = teach(replace(recipe, passes=2, max_steps=1), tier=frozen)
+    recipe = replace(model.recipe, passes=1, max_steps=2, cooldown=0)
+    frozen = replace(model, optimizer=lambda network: torch.optim.SGD(network.parameters(), lr=0.0))
+    _, apart = teach(recipe, model=frozen)
+    _, together = teach(replace(recipe, passes=2, max_steps=1), model=frozen)
     assert apart.losses[0] != apart.losses[1]
     assert together.losses == pytest.approx([np.mean(apart.losses)])
 
@@ -146,12 +146,12 @@ def test_void_teaches_nothing():
         labels[40:] = value
         return [Sample(sample.image_rgb, labels)]
 
-    void, _ = teach(still(), with_rubbish(255), tier=TINY_OSVOS)
-    background, _ = teach(still(), with_rubbish(0), tier=TINY_OSVOS)
+    void, _ = teach(still(), with_rubbish(255), model=TINY_OSVOS)
+    background, _ = teach(still(), with_rubbish(0), model=TINY_OSVOS)
     assert not same(void, background)
     # a frame of nothing but void leaves the network where it began, but for the decay of its weights
     nothing = [Sample(SAMPLES[0].image_rgb, np.full((48, 64), 255, np.uint8))]
-    after, state = teach(replace(still(), max_steps=2), nothing, tier=TINY_OSVOS)
+    after, state = teach(replace(still(), max_steps=2), nothing, model=TINY_OSVOS)
     start = build_network(TINY_OSVOS, 1, 0).state_dict()
     assert state.losses == [0.0, 0.0]
     assert all(torch.allclose(after[key], start[key], rtol=1e-5, atol=1e-9) for key in start)
@@ -160,7 +160,7 @@ def test_void_teaches_nothing():
 def test_settles_when_there_is_nothing_to_learn():
     full = [Sample(SAMPLES[0].image_rgb, np.ones((48, 64), np.uint8))]
     recipe = replace(still(window=3), tolerance=0.05, max_steps=50)
-    _, state = teach(recipe, full, tier=TINY_OSVOS)
+    _, state = teach(recipe, full, model=TINY_OSVOS)
     assert (state.stop, state.step) == ("settled", 6)
 
 
@@ -242,11 +242,11 @@ def test_interrupted_training_ends_at_the_same_network(tmp_path, stop_at):
 
 
 def test_interrupted_osvos_ends_at_the_same_network(tmp_path):
-    whole, _ = teach(TINY_OSVOS.recipe, tier=TINY_OSVOS)
+    whole, _ = teach(TINY_OSVOS.recipe, model=TINY_OSVOS)
     checkpoint = Checkpoint(tmp_path / "training.pt", "mark")
     with pytest.raises(Interrupted):
-        teach(TINY_OSVOS.recipe, tier=TINY_OSVOS, checkpoint=checkpoint, stop_asked=stop_after(1))
-    resumed, _ = teach(TINY_OSVOS.recipe, tier=TINY_OSVOS, checkpoint=checkpoint)
+        teach(TINY_OSVOS.recipe, model=TINY_OSVOS, checkpoint=checkpoint, stop_asked=stop_after(1))
+    resumed, _ = teach(TINY_OSVOS.recipe, model=TINY_OSVOS, checkpoint=checkpoint)
     assert same(whole, resumed)
 
 
@@ -320,16 +320,16 @@ def test_a_checkpoint_runs_no_code(tmp_path, caplog):
 
 def test_a_loss_that_is_no_number_is_told_and_never_kept(tmp_path):
     checkpoint = Checkpoint(tmp_path / "training.pt", "mark")
-    tier = replace(TINY_LITE, prepare=lambda frames: TINY_LITE.prepare(frames) * float("nan"))
+    model = replace(TINY_LITE, prepare=lambda frames: TINY_LITE.prepare(frames) * float("nan"))
     with pytest.raises(InputError, match=r"the loss of step 1 is nan; give another --seed"):
-        teach(tier=tier, checkpoint=checkpoint)
+        teach(model=model, checkpoint=checkpoint)
     assert not checkpoint.path.exists()
 
 
 def test_with_a_pool_the_encoder_stays_as_it_is_and_the_rest_learns():
     before = build_network(TINY_POOL, 1, 0).state_dict()
     recipe = replace(TINY_POOL.recipe, batch=2, max_steps=40)
-    after, state = teach(recipe, tier=TINY_POOL)
+    after, state = teach(recipe, model=TINY_POOL)
     # the running statistics of norms belong to the encoder as it sees, which is once
     learned = {key for key in before if "running_" not in key and "num_batches" not in key}
     changed = {key for key in learned if not torch.equal(after[key], before[key])}
@@ -342,10 +342,10 @@ def test_with_a_pool_the_encoder_stays_as_it_is_and_the_rest_learns():
 
 def test_with_a_pool_a_stopped_training_ends_the_same(tmp_path):
     recipe = TINY_POOL.recipe
-    whole, state = teach(recipe, tier=TINY_POOL)
+    whole, state = teach(recipe, model=TINY_POOL)
     kept = Checkpoint(tmp_path / "training.pt", "mark")
     with pytest.raises(Interrupted):
-        teach(recipe, tier=TINY_POOL, checkpoint=kept, stop_asked=stop_after(3))
-    again, state_again = teach(recipe, tier=TINY_POOL, checkpoint=kept)
+        teach(recipe, model=TINY_POOL, checkpoint=kept, stop_asked=stop_after(3))
+    again, state_again = teach(recipe, model=TINY_POOL, checkpoint=kept)
     assert state_again.losses == state.losses
     assert same(whole, again)

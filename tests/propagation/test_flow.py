@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dextr_vos.propagation.flow import Flow
+from dextr_vos.propagation.tracker import Flow
 
 SIZE_HW = (80, 112)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dextr_vos.propagation.islands import islands, supported_share
+from dextr_vos.propagation.postprocess import islands, supported_share
 
 
 def drawn(*boxes, size_hw=(60, 80)) -> np.ndarray:

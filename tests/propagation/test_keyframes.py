@@ -4,8 +4,8 @@ from conftest import tiny_mask
 from PIL import Image
 from tiny_run import write_keyframes
 
+from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
-from dextr_vos.frames import open_clip
 from dextr_vos.masks import write_labels
 from dextr_vos.propagation.keyframes import fingerprint, object_numbers, read_keyframes
 

@@ -2,7 +2,7 @@ import pytest
 from tiny_run import write_keyframes
 
 from dextr_vos.errors import InputError
-from dextr_vos.propagation.lock import lock_frames
+from dextr_vos.propagation.run import lock_frames
 
 
 @pytest.fixture

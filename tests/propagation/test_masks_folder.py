@@ -3,7 +3,7 @@ import pytest
 from conftest import tiny_mask
 
 from dextr_vos.masks import read_labels, write_labels
-from dextr_vos.propagation.masks_folder import UnfinishedMasks
+from dextr_vos.propagation.run import UnfinishedMasks
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dextr_vos.propagation.overlap import expected_overlap, soft_overlap
+from dextr_vos.propagation.bidirectional import expected_overlap, soft_overlap
 
 
 def test_overlap_of_soft_masks():

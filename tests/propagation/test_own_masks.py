@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dextr_vos.frames import open_clip
+from dextr_vos.clip import open_clip
 from dextr_vos.propagation.own_masks import OwnMasks
 
 FULL, SMALL = (120, 1200), (60, 600)
@@ -50,9 +50,9 @@ def test_frames_are_seen_at_full_size_and_once(own, asked):
 def test_a_share_is_mixed_in_where_the_pass_has_looked(own):
     followed = np.zeros((2, *SMALL), np.float32)
     followed[1] = 0.5
-    looked_at = np.zeros(SMALL, bool)
-    looked_at[:, 250:450] = True
-    mixed = own.mixed(1, followed, looked_at)
+    crop_coverage = np.zeros(SMALL, bool)
+    crop_coverage[:, 250:450] = True
+    mixed = own.mixed(1, followed, crop_coverage)
     assert mixed.dtype == np.float32
     level = 60 / 255
     assert mixed[0, 10, [100, 270, 400]] == pytest.approx([0, 0.3 * level, 0], abs=0.01)

@@ -2,16 +2,24 @@ import numpy as np
 import pytest
 import torch
 
+from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError, WeightsError
-from dextr_vos.frames import open_clip
 from dextr_vos.masks import write_labels
-from dextr_vos.networks import weights
+from dextr_vos.networks import checkpoints as weights
 from dextr_vos.networks.lite_tracker import Memory
-from dextr_vos.propagation.confidence import read_confidence, write_confidence
+from dextr_vos.propagation.models import LITE, OSVOS, build_network
 from dextr_vos.propagation.run import RunFolder
-from dextr_vos.propagation.tiers import LITE, OSVOS, build_network
-from dextr_vos.propagation.trained import load_network, network_record, save_network
-from dextr_vos.record import RunClip, RunObject, RunRecord, RunTraining, read_record, write_record
+from dextr_vos.propagation.trained_network import load_network, network_record, save_network
+from dextr_vos.workspace import (
+    RunClip,
+    RunObject,
+    RunRecord,
+    RunTraining,
+    read_confidence,
+    read_record,
+    write_confidence,
+    write_record,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
@@ -46,7 +54,7 @@ def test_network_comes_back_ready_to_use(run):
     for path in (run.path, run.network):
         trained = load_network(path)
         assert not trained.network.training
-        assert (trained.tier, trained.numbers) == (LITE, [1, 3])
+        assert (trained.model, trained.numbers) == (LITE, [1, 3])
         expected = build_network(LITE, 2, 0).state_dict()
         assert all(torch.equal(value, expected[key]) for key, value in trained.network.state_dict().items())
 

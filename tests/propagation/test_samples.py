@@ -7,10 +7,11 @@ import torch
 from conftest import tiny_mask
 from tiny_run import TINY_LITE, TINY_OSVOS, write_keyframes
 
+from dextr_vos.clip import open_clip
 from dextr_vos.datasets.augment import Augmentation
-from dextr_vos.frames import open_clip
 from dextr_vos.propagation.keyframes import read_keyframes
-from dextr_vos.propagation.samples import Sample, draw_batch, network_size, read_samples
+from dextr_vos.propagation.models import network_size
+from dextr_vos.propagation.training_data import Sample, draw_batch, read_samples
 
 STILL = Augmentation(flip=False, rotation_deg=0, scale=(1, 1))
 

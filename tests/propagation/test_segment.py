@@ -8,8 +8,7 @@ from tiny_run import CPU, TINY_OSVOS
 from torch import nn
 
 from dextr_vos.networks.lite_tracker import lite_input
-from dextr_vos.propagation.segment import frame_labels, object_probs
-from dextr_vos.propagation.tiers import build_network
+from dextr_vos.propagation.models import build_network, frame_labels, object_probs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

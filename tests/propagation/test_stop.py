@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dextr_vos.propagation.stop import has_settled, rate_factor
+from dextr_vos.propagation.finetune import has_converged, rate_factor
 
 
 @pytest.mark.parametrize(
@@ -19,13 +19,13 @@ from dextr_vos.propagation.stop import has_settled, rate_factor
     ],
 )
 def test_loss_has_settled_when_it_fell_by_less_than_the_tolerance(losses, settled):
-    assert has_settled(losses, window=4, tolerance=0.05) is settled
+    assert has_converged(losses, window=4, tolerance=0.05) is settled
 
 
 def test_one_outlier_does_not_matter_much():
     falling = np.geomspace(1, 0.1, 100)
     falling[95] *= 1.5
-    assert not has_settled(falling.tolist(), window=20, tolerance=0.05)
+    assert not has_converged(falling.tolist(), window=20, tolerance=0.05)
 
 
 def test_rate_is_full_then_falls_in_equal_steps_and_never_to_zero():

@@ -4,10 +4,10 @@ import torch
 from conftest import tiny_frame, tiny_mask
 from tiny_run import CPU, TINY_LITE
 
-from dextr_vos.propagation.fill import seen_keyframe
-from dextr_vos.propagation.tiers import build_network
-from dextr_vos.propagation.tracker import Seen, Tracker
-from dextr_vos.propagation.window import Zoom
+from dextr_vos.propagation.clip_segmenter import masked_keyframe
+from dextr_vos.propagation.models import build_network
+from dextr_vos.propagation.object_crop import CropSettings
+from dextr_vos.propagation.tracker import MaskedFrame, Tracker
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
 
@@ -15,7 +15,9 @@ pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
 @pytest.fixture
 def tracker():
     # a window as large as the frame, so that everything is in it
-    return Tracker(build_network(TINY_LITE, 1, 0).eval(), CPU, False, Zoom(margins=(9,), enlarge=1.0), 480)
+    return Tracker(
+        build_network(TINY_LITE, 1, 0).eval(), CPU, False, CropSettings(margins=(9,), enlarge=1.0), 480
+    )
 
 
 def remember(tracker, seen):
@@ -33,8 +35,8 @@ def two_labels(index: int) -> np.ndarray:
     return labels
 
 
-def keyframe(index: int, numbers=(1,), size_hw=(48, 64)) -> Seen:
-    return seen_keyframe(tiny_frame(index), two_labels(index), numbers, size_hw)
+def keyframe(index: int, numbers=(1,), size_hw=(48, 64)) -> MaskedFrame:
+    return masked_keyframe(tiny_frame(index), two_labels(index), numbers, size_hw)
 
 
 @pytest.mark.parametrize("numbers", [(1,), (1, 2), (2, 1, 7)])
@@ -58,7 +60,7 @@ def test_objects_are_told_apart_by_their_place_alone(tracker):
 
 def test_guide_and_memory_both_matter(tracker):
     here, there = keyframe(0), keyframe(3)
-    nothing = Seen(here.image_rgb, np.zeros_like(here.probs))
+    nothing = MaskedFrame(here.image_rgb, np.zeros_like(here.probs))
     usual = follow(tracker, here, tiny_frame(1), [remember(tracker, here)])
     for before, memory in ((None, here), (nothing, here), (here, nothing), (here, there)):
         # the untrained network listens little, but it listens
@@ -101,7 +103,7 @@ def test_extreme_scores_stay_numbers(tracker, level, objects):
 
 
 def test_outside_its_window_there_is_nothing():
-    zoom = Zoom(margins=(1.5,), least=0.1)
+    zoom = CropSettings(margins=(1.5,), least=0.1)
     tracker = Tracker(build_network(TINY_LITE, 1, 0).eval(), CPU, False, zoom, 480)
     tracker._network.decode = lambda features, memory, guide: [torch.full_like(guide, 9.0)]
     view = tracker.view(keyframe(0), tiny_frame(1), 1)
@@ -116,7 +118,7 @@ def test_outside_its_window_there_is_nothing():
 
 def test_a_narrow_and_a_wide_look_are_averaged():
     def answer(*margins):
-        zoom = Zoom(margins=margins, least=0.1)
+        zoom = CropSettings(margins=margins, least=0.1)
         tracker = Tracker(build_network(TINY_LITE, 1, 0).eval(), CPU, False, zoom, 480)
         return follow(tracker, keyframe(0), tiny_frame(1), [remember(tracker, keyframe(0))])
 
@@ -126,7 +128,7 @@ def test_a_narrow_and_a_wide_look_are_averaged():
 
 
 def test_windows_that_are_the_same_are_looked_at_once(tracker):
-    several = Tracker(tracker._network, CPU, False, Zoom(margins=(8, 9), enlarge=1.0), 480)
+    several = Tracker(tracker._network, CPU, False, CropSettings(margins=(8, 9), enlarge=1.0), 480)
     narrow, wide = several.view(keyframe(0), tiny_frame(1), 1).looks
     assert narrow is wide
     assert np.allclose(
@@ -137,7 +139,7 @@ def test_windows_that_are_the_same_are_looked_at_once(tracker):
 
 def test_nothing_is_known_of_what_was_not_there_before(tracker):
     """Minus one would say that it is surely not there, and it could hardly come back."""
-    gone = Seen(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
+    gone = MaskedFrame(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
     guides = tracker.view(gone, tiny_frame(1), 2).looks[0].guides[0]
     assert (guides[1] == 0).all()
     assert guides[0].min() < -0.9
@@ -145,8 +147,10 @@ def test_nothing_is_known_of_what_was_not_there_before(tracker):
 
 
 def test_an_object_that_is_gone_may_come_back_far_from_the_others():
-    tracker = Tracker(build_network(TINY_LITE, 1, 0).eval(), CPU, False, Zoom(margins=(1.5,), least=0.1), 480)
-    gone = Seen(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
+    tracker = Tracker(
+        build_network(TINY_LITE, 1, 0).eval(), CPU, False, CropSettings(margins=(1.5,), least=0.1), 480
+    )
+    gone = MaskedFrame(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
     window = tracker.view(gone, tiny_frame(1), 2).looks[0].window
     assert (window.rows, window.columns) == (slice(0, 48), slice(0, 64))
 

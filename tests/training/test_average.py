@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from dextr_vos.training.average import WeightAverage
+from dextr_vos.training.loop import WeightAverage
 
 
 def network(value):

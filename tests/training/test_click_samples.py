@@ -5,16 +5,16 @@ import pytest
 import torch
 from tiny_datasets import SIZE_HW, make_voc
 
-from dextr_vos.annotation.click_crop import ClickCrop, gaussian_heatmap
+from dextr_vos.annotation.dextr_input import ClickCrop, gaussian_heatmap
 from dextr_vos.datasets.augment import Augmentation
-from dextr_vos.datasets.compose import Composition
-from dextr_vos.datasets.objects import Example, ObjectRef
+from dextr_vos.datasets.copy_paste import CopyPaste
+from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.voc import VocObjects
-from dextr_vos.evaluation.worst_click import outline
+from dextr_vos.evaluation.next_click import outline
 from dextr_vos.geometry import crop, extreme_points
 from dextr_vos.networks.losses import class_balanced_bce, plain_bce, soft_iou_loss
 from dextr_vos.training.click_samples import ClickRecipe, ClickSamples
-from dextr_vos.training.order import SampleOrder
+from dextr_vos.training.schedule import SampleOrder
 
 # points one pixel wide, so that they can be found again
 LOOK = ClickCrop(size_px=128, relax_px=10, fwhm_px=1)
@@ -60,7 +60,7 @@ RECIPES = {
     "whole": replace(RELEASE, crop=replace(LOOK, whole=True), augmentation=TURNED),
     "no clicks": replace(RELEASE, crop=replace(LOOK, points="none"), augmentation=TURNED),
     "distance": replace(RELEASE, crop=replace(LOOK, heat="distance")),
-    "lite": ClickRecipe(replace(LOOK, cubic=False), jitter=0.06, extra_clicks=0.3, composition=Composition()),
+    "lite": ClickRecipe(replace(LOOK, cubic=False), jitter=0.06, extra_clicks=0.3, composition=CopyPaste()),
 }
 
 
@@ -179,7 +179,7 @@ def test_a_mined_click_is_jittered_like_the_others():
     assert all(abs(x - 63) <= 5 and abs(y - 62) <= 5 for x, y in found)
 
 
-@pytest.mark.parametrize("changes", [{"augmentation": TURNED}, {"composition": Composition()}, {}])
+@pytest.mark.parametrize("changes", [{"augmentation": TURNED}, {"composition": CopyPaste()}, {}])
 def test_random_further_clicks_lie_on_the_outline_and_come_as_often_as_asked_for(changes):
     recipe = ClickRecipe(replace(LOOK, cubic=False), extra_clicks=0.5, **changes)
     more = 0

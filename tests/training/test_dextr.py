@@ -1,4 +1,4 @@
-"""Training DEXTR on small sets in the layouts of the real ones; the paper tier with a shallow backbone."""
+"""Training DEXTR on small sets in the layouts of the real ones; the paper model with a shallow backbone."""
 
 import json
 from pathlib import Path
@@ -10,15 +10,15 @@ from pydantic import ValidationError
 from tiny_datasets import make_coco, make_sbd, make_voc
 from tiny_run import Squares, stop_after
 
-from dextr_vos.annotation.engines import make_segmenter
+from dextr_vos.annotation.segmenter import make_segmenter
 from dextr_vos.config import load_settings
-from dextr_vos.datasets.catalogue import half_of
-from dextr_vos.datasets.objects import JoinedObjects
+from dextr_vos.datasets.instances import Concat
+from dextr_vos.datasets.registry import half_of
 from dextr_vos.errors import ConfigError, InputError, Interrupted, WeightsError
-from dextr_vos.evaluation.worst_click import outline
+from dextr_vos.evaluation.next_click import outline
 from dextr_vos.geometry import extreme_points
+from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
 from dextr_vos.networks.dextr import Dextr
-from dextr_vos.networks.weights import read_metadata, read_state_dict, save
 from dextr_vos.training import dextr, dextr_data
 from dextr_vos.training.dextr import train_dextr
 from dextr_vos.training.dextr_data import open_data, with_hard_examples
@@ -145,14 +145,14 @@ def test_hard_examples_of_several_sets_keep_their_clicks(
     data_root: Path, tmp_path: Path, monkeypatch
 ) -> None:
     """With an engine that fills boxes in place of the two networks."""
-    looked_at: list[str] = []
+    crop_coverage: list[str] = []
 
     class Half(Squares):
         def __init__(self, weights: Path, device: str) -> None:
             self.seen = weights.name
 
         def segment(self, image_rgb, objects_xy):
-            looked_at.append(self.seen)
+            crop_coverage.append(self.seen)
             return super().segment(image_rgb, objects_xy)
 
     monkeypatch.setattr(dextr_data, "make_segmenter", Half)
@@ -164,10 +164,10 @@ def test_hard_examples_of_several_sets_keep_their_clicks(
     mined = with_hard_examples(data, settings, settings.hard, CPU)
     refs = [ref for part in data.sets for ref in part.refs]
     expected = ["half1.pth" if half_of(ref.picture) == 0 else "half0.pth" for ref in refs]
-    assert looked_at == expected + ["half0.pth"] * 4  # and the validation
+    assert crop_coverage == expected + ["half0.pth"] * 4  # and the validation
     assert 0 < len(mined.sets[0].refs) < 12
     assert 0 < len(mined.sets[1].refs) < 6
-    joined = JoinedObjects(mined.sets)
+    joined = Concat(mined.sets)
     assert sorted(mined.sets_xy) == list(range(len(joined.refs)))
     for objects, clicks in ((joined, mined.sets_xy), (mined.validation, mined.validation_xy)):
         assert sorted(clicks) == list(range(len(objects.refs)))

@@ -8,7 +8,7 @@ from tiny_run import Squares, stop_after
 from dextr_vos.datasets.voc import VocObjects
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.evaluation.interactive import mask_iou
-from dextr_vos.evaluation.worst_click import outline
+from dextr_vos.evaluation.next_click import outline
 from dextr_vos.geometry import extreme_points
 from dextr_vos.training.hard_examples import find_hard_examples, read_hard_examples
 

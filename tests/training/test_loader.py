@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 
 from dextr_vos.errors import InputError
 from dextr_vos.training.loader import load_batches
-from dextr_vos.training.order import PositionBatches
+from dextr_vos.training.schedule import PositionBatches
 
 
 class Workers(Dataset):

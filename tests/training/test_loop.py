@@ -9,11 +9,11 @@ import torch
 from tiny_training import CPU, SHORT, TinyTask, hashes, log_lines, losses, train_tiny
 
 from dextr_vos.errors import InputError, Interrupted, WeightsError
-from dextr_vos.networks.weights import read_metadata, read_state_dict
-from dextr_vos.training.folder import TrainingFolder
+from dextr_vos.networks.checkpoints import read_metadata, read_state_dict
+from dextr_vos.training.checkpoint_folder import TrainingFolder
 from dextr_vos.training.loop import LoopSettings, train
 from dextr_vos.training.processes import Processes, world_size
-from dextr_vos.training.rate import rate_factor
+from dextr_vos.training.schedule import rate_factor
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

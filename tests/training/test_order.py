@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dextr_vos.errors import InputError
-from dextr_vos.training.order import PositionBatches, SampleOrder
+from dextr_vos.training.schedule import PositionBatches, SampleOrder
 
 counts_and_repeats = st.lists(
     st.tuples(st.integers(0, 30), st.sampled_from([0.25, 0.5, 1.0, 1.5, 2.0, 3.0])), min_size=1, max_size=4

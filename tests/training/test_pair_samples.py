@@ -3,29 +3,29 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from dextr_vos.datasets.compose import Composition
-from dextr_vos.datasets.guide import Wear
+from dextr_vos.datasets.copy_paste import CopyPaste
+from dextr_vos.datasets.frame_pairs import Scene
+from dextr_vos.datasets.instances import Example, ObjectRef
+from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.motion import Motion
-from dextr_vos.datasets.objects import Example, ObjectRef
-from dextr_vos.datasets.photometry import Photometry
-from dextr_vos.datasets.scene import Scene
-from dextr_vos.training.order import SampleOrder
-from dextr_vos.training.pair_samples import PairSamples
+from dextr_vos.datasets.photometric import PhotometricAugmentation
+from dextr_vos.training.schedule import SampleOrder
+from dextr_vos.training.tracker_parent import PairSamples
 
-NO_LIGHT = Photometry(light=0.0, tint=0.0, grey=0.0, blur=0.0, noise=0.0, codec=0.0)
+NO_LIGHT = PhotometricAugmentation(light=0.0, tint=0.0, grey=0.0, blur=0.0, noise=0.0, codec=0.0)
 # the picture itself, at a distance
 PLAIN = Scene(
     size_hw=(32, 48),
     own=1.0,
     others=0.0,
-    sprite=Composition(photometry=NO_LIGHT),
+    sprite=CopyPaste(photometry=NO_LIGHT),
     motion=Motion(light=0.0, photometry=NO_LIGHT),
 )
 SIZE_HW = PLAIN.size_hw
 
 
 class Squares:
-    """Pictures with one green square each; the ground's red tells which it is."""
+    """Images with one green square each; the ground's red tells which it is."""
 
     def __init__(self, count: int) -> None:
         self.refs = [ObjectRef(str(number), 0, "square", 400) for number in range(count)]
@@ -38,8 +38,12 @@ class Squares:
         return Example(self.refs[index], image, mask, np.zeros_like(mask))
 
 
-def samples_of(scene: Scene, seed: int = 3, count: int = 5, wear: Wear | None = None) -> PairSamples:
-    return PairSamples(Squares(count), SampleOrder([count], [1.0], seed), seed, scene, wear or Wear())
+def samples_of(
+    scene: Scene, seed: int = 3, count: int = 5, wear: MaskCorruption | None = None
+) -> PairSamples:
+    return PairSamples(
+        Squares(count), SampleOrder([count], [1.0], seed), seed, scene, wear or MaskCorruption()
+    )
 
 
 def test_a_sample_is_a_function_of_seed_and_position() -> None:
@@ -84,7 +88,7 @@ def test_backgrounds_come_from_all_objects() -> None:
 
 
 def test_guides_are_worn_as_asked_for() -> None:
-    blind, seeing = (samples_of(PLAIN, wear=Wear(absent=absent)) for absent in (1.0, 0.0))
+    blind, seeing = (samples_of(PLAIN, wear=MaskCorruption(absent=absent)) for absent in (1.0, 0.0))
     for position in range(5):
         assert not blind[position]["guide"].any()
         assert seeing[position]["guide"].any()

@@ -10,18 +10,19 @@ from tiny_datasets import make_davis, make_voc
 from torch import Tensor, nn
 
 from dextr_vos.config import load_settings
-from dextr_vos.datasets.catalogue import held_out, kept_part
-from dextr_vos.datasets.objects import Example, ObjectRef
+from dextr_vos.datasets.instances import Example, ObjectRef
+from dextr_vos.datasets.registry import held_out, kept_part
 from dextr_vos.errors import ConfigError, InputError, WeightsError
+from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
 from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.lite_tracker import LiteTracker
-from dextr_vos.networks.weights import read_metadata, read_state_dict, save
-from dextr_vos.propagation.tiers import LITE, build_network
-from dextr_vos.training import osvos_task, tracker_task
-from dextr_vos.training.osvos_task import OsvosTask
+from dextr_vos.propagation.models import LITE, build_network
+from dextr_vos.training import osvos_parent as osvos_task
+from dextr_vos.training import tracker_parent as tracker_task
+from dextr_vos.training.osvos_parent import OsvosTask
 from dextr_vos.training.parent import train_parent
 from dextr_vos.training.parent_settings import ParentSettings
-from dextr_vos.training.tracker_task import TrackerTask
+from dextr_vos.training.tracker_parent import TrackerTask
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from dextr_vos.datasets.augment import Augmentation
-from dextr_vos.datasets.objects import Example, ObjectRef
-from dextr_vos.training.order import SampleOrder
-from dextr_vos.training.picture_samples import Pictures, PictureSamples
+from dextr_vos.datasets.instances import Example, ObjectRef
+from dextr_vos.training.osvos_parent import Images, ImageSamples
+from dextr_vos.training.schedule import SampleOrder
 
 GREEN = (0, 200, 0)
 
@@ -29,7 +29,7 @@ class Squares:
 
 
 def test_a_picture_is_the_union_of_its_objects() -> None:
-    pictures = Pictures([Squares(["a", "b"]), Squares(["a"])])
+    pictures = Images([Squares(["a", "b"]), Squares(["a"])])
     assert len(pictures) == 3
     assert pictures.counts == [2, 1]
     for number in range(3):
@@ -46,16 +46,16 @@ def test_what_is_void_for_one_object_and_another_object_is_that_object() -> None
     first = squares.read(0)
     first.void[10:20, 35:45] = True
     squares.read = lambda index: first if index == 0 else Squares(["a"]).read(index)
-    layer = Pictures([squares]).read(0)
+    layer = Images([squares]).read(0)
     assert layer.mask.sum() == 200
     assert not (layer.mask & layer.void).any()
     assert layer.void[35].all()
 
 
 def test_samples_follow_from_seed_and_position() -> None:
-    pictures = Pictures([Squares(["a", "b", "c"])])
+    pictures = Images([Squares(["a", "b", "c"])])
     order = SampleOrder(pictures.counts, [1.0], seed=1)
-    first, again, other = (PictureSamples(pictures, order, seed, Augmentation()) for seed in (1, 1, 2))
+    first, again, other = (ImageSamples(pictures, order, seed, Augmentation()) for seed in (1, 1, 2))
     for position in (5, 0, 99):
         one, two = first[position], again[position]
         assert all(torch.equal(one[key], two[key]) for key in one)
@@ -64,22 +64,22 @@ def test_samples_follow_from_seed_and_position() -> None:
         assert one["image"].dtype == torch.uint8
         assert one["target"].shape == one["void"].shape == (1, 40, 60)
         assert one["target"].dtype == one["void"].dtype == torch.bool
-    greys = [int(PictureSamples(pictures, order, 1)[position]["image"][0, 0, 0]) for position in range(6)]
+    greys = [int(ImageSamples(pictures, order, 1)[position]["image"][0, 0, 0]) for position in range(6)]
     assert sorted(greys[:3]) == sorted(greys[3:]) == [100, 102, 104]
 
 
 def test_whole_pictures_stay_as_they_are() -> None:
-    pictures = Pictures([Squares(["a"])])
-    sample, layer = PictureSamples(pictures, SampleOrder([1], [1.0], 0), 0)[3], pictures.read(0)
+    pictures = Images([Squares(["a"])])
+    sample, layer = ImageSamples(pictures, SampleOrder([1], [1.0], 0), 0)[3], pictures.read(0)
     assert np.array_equal(sample["image"].numpy(), layer.image_rgb)
     assert np.array_equal(sample["target"][0].numpy(), layer.mask)
     assert np.array_equal(sample["void"][0].numpy(), layer.void)
 
 
 def test_target_void_and_picture_are_changed_together() -> None:
-    pictures = Pictures([Squares(["a"])])
+    pictures = Images([Squares(["a"])])
     turned = Augmentation(rotation_deg=20.0, scale=(1.0, 1.3), beyond="black")
-    samples = PictureSamples(pictures, SampleOrder([1], [1.0], 0), 0, turned)
+    samples = ImageSamples(pictures, SampleOrder([1], [1.0], 0), 0, turned)
     still = pictures.read(0)
     for position in range(8):
         sample = {key: tensor.numpy() for key, tensor in samples[position].items()}

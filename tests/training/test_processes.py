@@ -22,8 +22,8 @@ from tiny_training import (
 
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.interrupt import interruptible
-from dextr_vos.networks.weights import read_state_dict
-from dextr_vos.training.folder import TrainingFolder
+from dextr_vos.networks.checkpoints import read_state_dict
+from dextr_vos.training.checkpoint_folder import TrainingFolder
 from dextr_vos.training.loop import LoopSettings, train
 from dextr_vos.training.processes import Processes
 

@@ -1,6 +1,6 @@
 import pytest
 
-from dextr_vos.training.rate import rate_factor
+from dextr_vos.training.schedule import rate_factor
 
 
 def curve(decay, steps=10, warmup=0):

@@ -10,8 +10,8 @@ import torch
 from tiny_training import SHORT, ended, hashes, log_lines, start_process, train_tiny, wait_until
 
 from dextr_vos.errors import Interrupted
-from dextr_vos.training import folder as folder_module
-from dextr_vos.training.folder import TrainingFolder
+from dextr_vos.training import checkpoint_folder as folder_module
+from dextr_vos.training.checkpoint_folder import TrainingFolder
 
 SETTINGS = SHORT | {
     "steps": 30,

@@ -12,14 +12,14 @@ from tiny_datasets import make_davis
 from tiny_training import CPU, ended, hashes, log_lines, losses, start_process, start_world, wait_until
 
 from dextr_vos.config import load_settings
+from dextr_vos.networks.checkpoints import read_state_dict
 from dextr_vos.networks.dextr import upsample_logits
 from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.losses import plain_bce, soft_iou_loss
-from dextr_vos.networks.weights import read_state_dict
+from dextr_vos.training.checkpoint_folder import TrainingFolder
 from dextr_vos.training.dextr import DextrTask
 from dextr_vos.training.dextr_data import open_data
 from dextr_vos.training.dextr_settings import DextrSettings
-from dextr_vos.training.folder import TrainingFolder
 from dextr_vos.training.loop import train
 
 pytestmark = pytest.mark.slow

@@ -11,12 +11,12 @@ from conftest import tiny_mask
 from PIL import Image
 from tiny_page import OTHER, POINTS, Page, box, decoded, make_desk, open_page
 
-from dextr_vos.export import MaskFolder, write_overlay_video
-from dextr_vos.frames import open_clip
+from dextr_vos.clip import open_clip
+from dextr_vos.export.overlay import MaskFolder, write_overlay_video
 from dextr_vos.masks import write_labels
 from dextr_vos.video import VideoClip
 from dextr_vos.web.events import Events
-from dextr_vos.web.pictures import THUMB_HEIGHT, ClipPictures
+from dextr_vos.web.images import THUMB_HEIGHT, ClipImages
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_video_is_read_on_and_not_sought_anew(tmp_path, tiny_clip):
     asked = []
     read = video.read
     video.read = lambda index: asked.append(index) or read(index)
-    pictures = ClipPictures(video)
+    pictures = ClipImages(video)
     for index in (4, 2, 5, 0):
         assert (pictures.read(index) == expected[index]).all()
     assert asked == [0, 1, 2, 3, 4, 5]
@@ -171,7 +171,7 @@ def test_who_reads_only_changes_nothing_and_sees_what_the_other_does(page, tiny_
 def test_many_clients_do_not_block_one_another(page):
     """While a mask is being made, everybody else is served."""
     began, go_on = threading.Event(), threading.Event()
-    segmenter = page.desk.session.engine.get()
+    segmenter = page.service.session.engine.get()
     segment = segmenter.segment
 
     def slow(image_rgb, objects_xy):
@@ -184,7 +184,7 @@ def test_many_clients_do_not_block_one_another(page):
     clicking = threading.Thread(target=lambda: answers.append(page.points(0, 1, POINTS)))
     clicking.start()
     assert began.wait(60)
-    other = Page(page.desk)
+    other = Page(page.service)
     assert other.state()["frames"] == 6
     assert other.get("/api/frames/3").status_code == 200
     assert other.get("/api/masks/3").status_code == 204
@@ -194,7 +194,7 @@ def test_many_clients_do_not_block_one_another(page):
 
 
 def test_changes_from_many_threads_are_all_kept(page, tiny_clip, tmp_path):
-    pages = [Page(page.desk) for _ in range(4)]
+    pages = [Page(page.service) for _ in range(4)]
     threads = [
         threading.Thread(target=pages[index].points, args=(index, 1, OTHER if index % 2 else POINTS))
         for index in range(4)

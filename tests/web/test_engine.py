@@ -4,7 +4,7 @@ import pytest
 from tiny_run import Squares
 
 from dextr_vos.errors import WeightsError
-from dextr_vos.web.engine import Engine
+from dextr_vos.web.segmenter_process import Engine
 
 
 def test_loading_that_failed_is_tried_again():

@@ -13,8 +13,8 @@ from tiny_page import OTHER, POINTS, Page, box, decoded, squares
 
 from dextr_vos.cli.main import main
 from dextr_vos.errors import ConfigError, InputError
-from dextr_vos.web.folder_desk import FolderDesk
-from dextr_vos.web.folder_settings import read_folder_settings
+from dextr_vos.web.image_folder.service import FolderService
+from dextr_vos.web.image_folder.settings import read_folder_settings
 
 NAMES = ["1.grey.png", "2.rgba.png", "3.deep.png", "4.turned.jpg", "10.large.png"]
 
@@ -43,7 +43,7 @@ def config(source, text="") -> Path:
 
 
 def open_folder(path, readonly=None) -> Page:
-    page = Page(FolderDesk(read_folder_settings(path), squares(), readonly))
+    page = Page(FolderService(read_folder_settings(path), squares(), readonly))
     while len(page.state()["objects"]) < 2 and readonly is None:
         page.do("/api/objects")
     return page
@@ -110,7 +110,7 @@ def test_new_pictures_are_taken_up_while_it_runs_and_later(source):
     page = open_folder(path)
     page.points(0, 1, POINTS)
     Image.new("RGB", (64, 48)).save(source / "0.new.png")
-    page.desk.look_around()
+    page.service.poll()
     assert page.state()["names"] == [*NAMES, "0.new.png"]
     page.points(5, 1, POINTS)
     assert open_folder(path).state()["names"] == ["0.new.png", *NAMES]
@@ -139,7 +139,7 @@ def test_reset_asks_first(source, monkeypatch):
     page.do("/api/frames/1/status", status="skipped")
     path = config(source, "admin:\n  reset_progress: true\n")
     served = []
-    monkeypatch.setattr("dextr_vos.web.serve.serve", lambda desk, **options: served.append(desk))
+    monkeypatch.setattr("dextr_vos.web.serve.serve", lambda service, **options: served.append(service))
     for answer, expected in (("n\n", "skipped"), ("", "skipped"), ("y\n", "open")):
         result = CliRunner().invoke(main, ["annotate", "--config", str(path)], input=answer)
         assert result.exit_code == 0, result.output

@@ -20,7 +20,7 @@ def page(tiny_clip, tmp_path):
     page = open_page(tiny_clip, tmp_path / "w")
     page.points(0, 1, POINTS)
     yield page
-    page.desk.close()
+    page.service.close()
 
 
 def wait_for(page, *, until=lambda state: state["job"] is None, seconds=240):
@@ -36,9 +36,9 @@ def wait_for(page, *, until=lambda state: state["job"] is None, seconds=240):
 @pytest.mark.slow
 def test_propagate_correct_and_propagate_again(page, tmp_path):
     told, frames = [], []
-    events = page.desk.session.events
-    page.desk.jobs._on_progress = lambda job: told.append(job) or events.job(job)
-    page.desk.session.events.frame = frames.append
+    events = page.service.session.events
+    page.service.jobs._on_progress = lambda job: told.append(job) or events.job(job)
+    page.service.session.events.frame = frames.append
     state = page.do("/api/propagate", budget=None)["state"]
     assert state["job"]["kind"] == "propagate"
     assert "wait for it or cancel it" in page.refused("/api/propagate", expected=409)
@@ -57,7 +57,7 @@ def test_propagate_correct_and_propagate_again(page, tmp_path):
     assert wait_for(page)["last_job"]["outcome"] == "done"
     assert not page.state()["masks"]["stale"]
     run = tmp_path / "w" / "propagation"
-    assert json.loads((run / "run.json").read_text())["went_on_from"]
+    assert json.loads((run / "run.json").read_text())["continued_from"]
     assert (page.mask(5) != mask).any()
 
 
@@ -135,9 +135,9 @@ def test_work_that_is_cancelled_leaves_no_half_export(page, tmp_path):
 
 def test_a_second_propagate_leaves_the_keyframes_of_the_first_alone(page, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        page.desk.jobs, "_running", type("Busy", (), {"kind": "propagate", "as_dict": dict})()
+        page.service.jobs, "_running", type("Busy", (), {"kind": "propagate", "as_dict": dict})()
     )
     snapshot = tmp_path / "w" / "history" / "propagated"
     assert "under way" in page.refused("/api/propagate", expected=409)
     assert not snapshot.exists()
-    monkeypatch.setattr(page.desk.jobs, "_running", None)
+    monkeypatch.setattr(page.service.jobs, "_running", None)

@@ -8,7 +8,7 @@ import pytest
 from conftest import tiny_frame
 from tiny_page import OTHER, POINTS
 
-from dextr_vos.annotation.engines import make_segmenter
+from dextr_vos.annotation.segmenter import make_segmenter
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.web.segmenter_process import ProcessSegmenter
 

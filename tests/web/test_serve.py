@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from tiny_page import OTHER, POINTS
 
-from dextr_vos.annotation.document import load_annotations
+from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.cli.main import main
 from dextr_vos.errors import InputError
 from dextr_vos.web.serve import listen

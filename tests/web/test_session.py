@@ -7,11 +7,11 @@ import pytest
 from conftest import tiny_mask
 from tiny_page import OTHER, POINTS, box, decoded, open_page
 
-from dextr_vos.annotation.document import load_annotations
+from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.annotation.segmenter import label_frame
 from dextr_vos.cli.main import main
 from dextr_vos.masks import read_labels, write_labels
-from dextr_vos.web.finished_run import file_digest
+from dextr_vos.web.run_results import file_digest
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def test_four_clicks_make_the_mask_the_segmenter_makes(tiny_clip, work):
         assert answer["mask"] is None
         assert answer["state"]["keyframes"]["0"]["draft"]
     answer = page.points(0, 1, POINTS, active_ms=1500)
-    desk = page.desk
-    expected = label_frame(desk.session.engine.get(), desk.clip.read(0), {1: np.array(POINTS)})
+    service = page.service
+    expected = label_frame(service.session.engine.get(), service.clip.read(0), {1: np.array(POINTS)})
     assert (decoded(answer["mask"]) == expected).all()
     assert (keyframe(work) == expected).all()
     of_object = answer["state"]["keyframes"]["0"]["objects"]["1"]

@@ -186,9 +186,8 @@ def expected(real_clip: Path) -> Callable[..., np.ndarray]:
     """What the segmenter itself makes of points in a frame of the real clip."""
     import torch
 
-    from dextr_vos.annotation.engines import make_segmenter
-    from dextr_vos.annotation.segmenter import label_frame
-    from dextr_vos.frames import open_clip
+    from dextr_vos.annotation.segmenter import label_frame, make_segmenter
+    from dextr_vos.clip import open_clip
 
     torch.set_num_threads(1)
     clip, segmenter = open_clip(real_clip), make_segmenter(device="cpu")

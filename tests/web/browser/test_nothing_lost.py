@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from web.browser.conftest import Server
 
-from dextr_vos.web.guard import leading_to
+from dextr_vos.web.auth import leading_to
 
 SHOWS_OFFLINE = "() => !document.querySelector('[data-test=banner-offline]').hidden"
 ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]

@@ -1,0 +1,267 @@
+"""One cell, from the masks of its keyframes to its scores; killed at any point, it goes on where it was."""
+
+import logging
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from filelock import FileLock
+
+from dextr_vos.benchmark.grid import Cell, code_digest, key_of
+from dextr_vos.benchmark.keyframe_masks import KeyframeMaker
+from dextr_vos.benchmark.machine import this_machine
+from dextr_vos.benchmark.report.clips import write_thumbnail
+from dextr_vos.benchmark.result import CellFolder, CellResult, ObjectSeries, Seconds, Stopwatch
+from dextr_vos.benchmark.settings import BenchmarkSettings, model_of
+from dextr_vos.clip import Clip, open_clip
+from dextr_vos.datasets.davis import Davis
+from dextr_vos.errors import InputError
+from dextr_vos.evaluation.davis import ObjectScores, Scores, evaluate
+from dextr_vos.evaluation.interactive import mask_iou
+from dextr_vos.evaluation.official import largest_difference, official_scores
+from dextr_vos.interrupt import StopAsked, never
+from dextr_vos.masks import VOID, Labels, object_ids, read_labels
+from dextr_vos.pipeline import train_propagation
+from dextr_vos.propagation.run import RunFolder
+from dextr_vos.propagation.suggest import suggest
+from dextr_vos.runtime import bf16_is_faster, pick_device, true_float32
+from dextr_vos.workspace import RunRecord, read_confidence
+
+log = logging.getLogger(__name__)
+
+# PyTorch's generator and its number of threads belong to the whole process
+_one_at_a_time = threading.Lock()
+_FINETUNE_SHARE = 0.6  # of a cell's time, more or less
+_SCORE_FROM = 0.97
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell with all that a worker needs to run it.
+
+    Attributes:
+        cell: what to run.
+        key: see `key_of`.
+        settings: how; `davis_root` is given.
+        out: the benchmark's folder.
+        code: see `code_digest`, of the process that planned it.
+    """
+
+    cell: Cell
+    key: str
+    settings: BenchmarkSettings
+    out: Path
+    code: str
+
+    @property
+    def folder(self) -> CellFolder:
+        """Where it is run."""
+        return CellFolder(self.out, self.key)
+
+
+def check_worker(job: Job) -> None:
+    """Refuse to run a job whose result would not be what its key says.
+
+    Raises:
+        InputError: this process runs other code, or finds other frames, masks, clicks or weights.
+    """
+    if job.code != code_digest():
+        raise InputError(
+            f"it runs other code of dextr-vos ({code_digest()}) than the benchmark ({job.code}); "
+            "install the same everywhere, and start the workers and the benchmark again"
+        )
+    assert job.settings.davis_root is not None
+    if key_of(job.cell, job.settings, Davis(job.settings.davis_root)) != job.key:
+        raise InputError(
+            f"it finds other frames, masks, clicks or weights for {job.cell} than the benchmark did when it "
+            f"was started; look at {job.settings.davis_root}, and start it again"
+        )
+
+
+def run_job(job: Job, device: str = "auto", stop_asked: StopAsked = never) -> CellResult:
+    """Run a cell, or take its result where it is finished.
+
+    Args:
+        job: what to run.
+        device: where networks compute, see `pick_device`.
+        stop_asked: asked between steps and frames.
+
+    Returns:
+        The result; it is in the cell's folder, too.
+
+    Raises:
+        DextrVosError: the cell cannot be run as it is.
+        Interrupted: a stop was asked for; the same call goes on from there.
+    """
+    folder = job.folder
+    folder.lock.parent.mkdir(parents=True, exist_ok=True)
+    # a worker that its scheduler believes dead may still be at it
+    with FileLock(folder.lock), _one_at_a_time, _threads(job.settings.threads):
+        result = folder.read()
+        if result is None:
+            exact = job.settings.precision == "float32"
+            with true_float32() if exact else nullcontext():
+                result = _CellRun(job, pick_device(device), stop_asked).run()
+            folder.write(result)
+        folder.failure.unlink(missing_ok=True)
+        folder.state.unlink(missing_ok=True)
+        if not job.settings.keep_runs and folder.work.exists():
+            shutil.rmtree(folder.work)
+    folder.lock.unlink(missing_ok=True)
+    return result
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads for PyTorch and OpenCV while the block runs."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+
+
+class _CellRun:
+    """The steps of one cell."""
+
+    def __init__(self, job: Job, device: torch.device, stop_asked: StopAsked) -> None:
+        assert job.settings.davis_root is not None
+        self._job, self._device, self._stop_asked = job, device, stop_asked
+        self._davis = Davis(job.settings.davis_root)
+        frames = self._davis.frame_paths(job.cell.clip)
+        self._clip = open_clip(frames[0].parent)
+        self._results = job.folder.work / "results"
+        self._run = RunFolder(self._results / job.cell.clip)
+        self._maker = KeyframeMaker(
+            job.cell,
+            job.settings.clicks,
+            self._davis,
+            self._clip,
+            job.folder.work / "workspace",
+            str(device),
+            job.settings.precision == "auto",
+        )
+        self._watch = Stopwatch(job.folder.state)
+
+    def run(self) -> CellResult:
+        record = self._propagate()
+        scores = self._score()
+        official = None
+        if self._job.settings.official:
+            theirs = official_scores(self._davis, self._results, scores.objects, scores.year)
+            official = largest_difference(scores.objects, theirs)
+        self._watch.tick("score", 1.0)
+        return self._result(record, list(scores.objects), official)
+
+    def _propagate(self) -> RunRecord:
+        """Annotate and propagate, once or, where frames are suggested, again after each of them."""
+        missing = sorted(set(self._maker.first()) - set(self._maker.there()))
+        if missing:
+            self._maker.make(missing)
+            self._watch.tick("annotate", 0.0)
+        rounds = self._job.cell.keyframes if self._job.cell.choose == "suggest" else 1
+        while True:
+            done = len(self._maker.there()) - 1 if rounds > 1 else 0
+            record = self._train(_SCORE_FROM * done / rounds, _SCORE_FROM * (done + 1) / rounds)
+            if len(self._maker.there()) >= self._job.cell.keyframes:
+                return record
+            self._maker.make([self._suggested(record)])
+            self._watch.tick("annotate", _SCORE_FROM * (done + 1) / rounds)
+
+    def _train(self, start: float, end: float) -> RunRecord:
+        settings, cell = self._job.settings, self._job.cell
+        model = model_of(cell.network, settings)
+        middle = start + _FINETUNE_SHARE * (end - start)
+        record = train_propagation(
+            self._clip,
+            self._maker.folder,
+            self._run.path,
+            model,
+            device=self._device,
+            parent=model.parent(settings.parent.get(cell.network)),
+            seed=cell.seed,
+            on_step=self._watch.callback("finetune", start, middle),
+            on_frame=self._watch.callback("segment", middle, end),
+            stop_asked=self._stop_asked,
+        )
+        self._watch.tick("segment", end)
+        return record
+
+    def _suggested(self, record: RunRecord) -> int:
+        """The frame that the toolkit would have a person annotate next."""
+        scores = read_confidence(self._run.confidence)
+        doubts = [1 - min(scores[name].values(), default=1.0) for name in self._clip.names]
+        known = [self._clip.index_of(name) for name in record.keyframes]
+        (index,) = suggest(doubts, known)
+        return index
+
+    def _score(self) -> Scores:
+        settings = self._job.settings
+        return evaluate(
+            self._davis, self._results, [self._job.cell.clip], settings.year, workers=settings.threads
+        )
+
+    def _result(self, record: RunRecord, scores: list[ObjectScores], official: float | None) -> CellResult:
+        job, settings = self._job, self._job.settings
+        truths = {name: self._truth(name) for name in record.keyframes}
+        best, worst = self._extremes(record, scores)
+        for name, path in ((best, job.folder.best), (worst, job.folder.worst)):
+            write_thumbnail(path, self._clip, self._clip.index_of(name), self._mask(name), self._truth(name))
+        bf16 = settings.precision == "auto" and bf16_is_faster(self._device)
+        precision = "bfloat16" if bf16 and model_of(job.cell.network, settings).bf16 else "float32"
+        seconds = self._watch.seconds
+        if job.cell.supervision == "gt":
+            seconds = seconds | {"annotate": 0.0}  # copying is no annotation
+        return CellResult(
+            key=job.key,
+            cell=job.cell,
+            frames=self._clip.names,
+            scored=scores[0].frames,
+            keyframes=record.keyframes,
+            annotated=sum(len(object_ids(truth)) for truth in truths.values()),
+            objects=tuple(
+                ObjectSeries(object=one.object_id, j=tuple(one.j.tolist()), f=tuple(one.f.tolist()))
+                for one in scores
+            ),
+            keyframe_iou={
+                name: {
+                    number: mask_iou(self._mask(name) == number, truth == number, truth == VOID)
+                    for number in object_ids(truth)
+                }
+                for name, truth in truths.items()
+            },
+            seconds=Seconds(**{name: round(value, 3) for name, value in seconds.items()}),
+            steps=record.training.steps,
+            best=best,
+            worst=worst,
+            official_difference=official,
+            machine=this_machine(self._device, settings.threads, precision, code_digest()),
+        )
+
+    def _extremes(self, record: RunRecord, scores: list[ObjectScores]) -> tuple[str, str]:
+        """Names of the best and the worst scored frame, keyframes left out where others remain."""
+        frames = scores[0].frames
+        values = np.mean([(one.j + one.f) / 2 for one in scores], axis=0)
+        places = [place for place, name in enumerate(frames) if name not in record.keyframes]
+        ranked = sorted(places or range(len(frames)), key=lambda place: values[place])
+        return frames[ranked[-1]], frames[ranked[0]]
+
+    def _truth(self, name: str) -> Labels:
+        return self._davis.read_annotation(self._davis.annotations / self._job.cell.clip / f"{name}.png")
+
+    def _mask(self, name: str) -> Labels:
+        return read_labels(self._run.masks / f"{name}.png", self._clip.size_hw)
+
+
+def clip_of(davis: Davis, name: str) -> Clip:
+    """The frames of a clip of DAVIS."""
+    return open_clip(davis.frame_paths(name)[0].parent)

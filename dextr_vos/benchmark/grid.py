@@ -1,0 +1,174 @@
+"""The grid: each combination of clip, supervision, keyframes, network and seed is one cell, and one job."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+import dextr_vos
+from dextr_vos.benchmark.settings import (
+    BenchmarkSettings,
+    Choice,
+    ClickSettings,
+    Network,
+    Supervision,
+    model_of,
+)
+from dextr_vos.datasets.davis import Davis
+from dextr_vos.errors import InputError
+from dextr_vos.networks.shipped import shipped_weights
+from dextr_vos.propagation.models import COMPANION, accompanied
+
+
+class Cell(BaseModel):
+    """One combination.
+
+    Attributes:
+        clip: name of the clip.
+        supervision: where the masks of the keyframes come from.
+        keyframes: how many frames are annotated.
+        choose: which ones.
+        network: kind of propagation network.
+        seed: of fine-tuning and of the clicks' jitter.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    clip: str
+    supervision: Supervision
+    keyframes: int
+    choose: Choice
+    network: Network
+    seed: int
+
+    def __str__(self) -> str:
+        many = "keyframe" if self.keyframes == 1 else "keyframes"
+        how = ", as suggested" if self.choose == "suggest" else ""
+        return (
+            f"{self.clip}, {self.supervision}, {self.keyframes} {many}{how}, {self.network}, seed {self.seed}"
+        )
+
+
+def grid(settings: BenchmarkSettings, clips: Sequence[str]) -> list[Cell]:
+    """All cells, in the order in which they are best run: clip after clip, few keyframes first."""
+    return [
+        Cell(clip=clip, supervision=supervision, keyframes=count, choose=choose, network=network, seed=seed)
+        for seed, network, clip, count, choose, supervision in product(
+            settings.seeds,
+            settings.networks,
+            clips,
+            sorted(settings.keyframes),
+            settings.choose,
+            settings.supervision,
+        )
+    ]
+
+
+# Raise it with every change of the code that changes masks or scores: finished cells are then run again.
+ALGORITHM = 3
+
+
+def key_of(cell: Cell, settings: BenchmarkSettings, davis: Davis) -> str:
+    """The key of a cell.
+
+    Args:
+        cell: what is run.
+        settings: how.
+        davis: where its clip is.
+
+    Raises:
+        InputError: a file that determines the result is missing.
+    """
+    model = model_of(cell.network, settings)
+    parent = model.parent(settings.parent.get(cell.network))
+    parts = {
+        "algorithm": ALGORITHM,
+        # one keyframe is the first frame, whoever chooses
+        "cell": cell.model_dump() | ({"choose": "even"} if cell.keyframes == 1 else {}),
+        "clip": clip_digest(davis, cell.clip),
+        "supervision": _supervision(cell, settings.clicks),
+        "recipe": model.recipe.as_dict(),
+        "parent": None if parent is None else file_digest(parent),
+        "companion": file_digest(shipped_weights(COMPANION))
+        if accompanied(model, model.recipe.following)
+        else None,
+        "precision": settings.precision,
+        "threads": settings.threads,
+        "year": settings.year,
+        "official": settings.official,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def clicks_file(folder: Path, clip: str) -> Path:
+    """The file with the clicks on a clip.
+
+    Raises:
+        InputError: the folder has none.
+    """
+    tried = [folder / f"{clip}.json", folder / clip / "annotations.json"]
+    for path in tried:
+        if path.is_file():
+            return path
+    raise InputError(f"there are no clicks on the clip {clip}; expected {tried[0]} or {tried[1]}")
+
+
+def clip_digest(davis: Davis, clip: str) -> str:
+    """A digest of every frame and every true mask of a clip."""
+    return _digest_of([*davis.frame_paths(clip), *davis.annotation_paths(clip)])
+
+
+def file_digest(path: Path) -> str:
+    """A digest of one file.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    status = path.stat()
+    return _read_digest(path, status.st_mtime_ns, status.st_size)
+
+
+# every cell of a clip asks for the same files
+@lru_cache(maxsize=100_000)
+def _read_digest(path: Path, changed_ns: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def code_digest() -> str:
+    """A digest of this package's code, as it was when this process first asked.
+
+    Results say by which code they were made.
+    """
+    package = Path(dextr_vos.__file__).parent
+    return _digest_of(sorted(package.rglob("*.py")))[:16]
+
+
+def _digest_of(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path.name};".encode())
+        digest.update(file_digest(path).encode())
+    return digest.hexdigest()
+
+
+def _supervision(cell: Cell, clicks: ClickSettings) -> dict[str, Any]:
+    """What determines the masks of the keyframes, the clip and the seed aside."""
+    if cell.supervision == "gt":
+        return {}
+    parts: dict[str, Any] = {}
+    if cell.supervision in ("dextr", "grabcut"):
+        parts["jitter_px"] = clicks.jitter_px
+    if cell.supervision in ("dextr", "clicks"):
+        parts["weights"] = file_digest(clicks.weights or shipped_weights("lite-dextr"))
+    if cell.supervision == "clicks":
+        assert clicks.files is not None
+        parts["clicks"] = file_digest(clicks_file(clicks.files, cell.clip))
+    return parts

@@ -1,0 +1,126 @@
+"""Which frames of a clip are annotated, and their masks, drawn or made of clicks."""
+
+import shutil
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from dextr_vos.annotation.annotate import annotate
+from dextr_vos.annotation.annotations import Annotations, load_annotations
+from dextr_vos.annotation.clicks import check_annotations, read_clicks
+from dextr_vos.annotation.segmenter import Segmenter, make_segmenter
+from dextr_vos.annotation.simulate import simulate_clicks
+from dextr_vos.benchmark.grid import Cell, clicks_file
+from dextr_vos.benchmark.settings import ClickSettings
+from dextr_vos.clip import Clip
+from dextr_vos.datasets.davis import Davis
+from dextr_vos.errors import InputError
+from dextr_vos.workspace import Workspace
+
+
+def even_frames(frames: int, count: int) -> list[int]:
+    """Indices of evenly spaced frames: the first, and the last when there are several.
+
+    Raises:
+        InputError: there are fewer frames than asked for.
+    """
+    if count > frames:
+        raise InputError(f"expected at least {count} frames for as many keyframes, got {frames}")
+    if count == 1:
+        return [0]
+    return [(place * (frames - 1) + (count - 1) // 2) // (count - 1) for place in range(count)]
+
+
+class KeyframeMaker:
+    """Makes the masks of a cell's keyframes.
+
+    Args:
+        cell: what is run.
+        clicks: how clicks become masks.
+        davis: true masks.
+        clip: the frames.
+        folder: where the workspace goes.
+        device: for DEXTR.
+        bf16: let it compute in bf16 where that is faster.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        clicks: ClickSettings,
+        davis: Davis,
+        clip: Clip,
+        folder: Path,
+        device: str,
+        bf16: bool,
+    ) -> None:
+        self._cell, self._clicks, self._davis, self._clip = cell, clicks, davis, clip
+        self._workspace, self._device, self._bf16 = Workspace(folder), device, bf16
+        self.folder = folder
+
+    def first(self) -> list[int]:
+        """Indices of the frames to begin with; all of them where they are evenly spaced."""
+        if self._cell.supervision == "clicks":
+            return _clicked_frames(self._read_clicks(), self._clip, self._cell.keyframes)
+        return [0] if self._cell.choose == "suggest" else even_frames(len(self._clip), self._cell.keyframes)
+
+    def there(self) -> list[int]:
+        """Indices of the frames that have their masks, and the clicks of which they were made."""
+        names = {path.stem for path in self._workspace.keyframes.glob("[!.]*.png")}
+        if self._cell.supervision != "gt":
+            # the document is written last: without it a run was killed in between, and they are made again
+            file = self._workspace.annotations
+            names &= set(load_annotations(file).keyframes) if file.exists() else set()
+        return sorted(self._clip.index_of(name) for name in names)
+
+    def make(self, indices: Sequence[int]) -> None:
+        """Make the masks of some frames, beside those that are there."""
+        names = [self._clip.names[index] for index in indices]
+        truths = self._davis.annotations / self._cell.clip
+        if self._cell.supervision == "gt":
+            self._workspace.keyframes.mkdir(parents=True, exist_ok=True)
+            for name in names:
+                # by way of a hidden file: a run that is killed leaves no half mask behind
+                part = self._workspace.keyframes / f".{name}.png"
+                shutil.copyfile(truths / f"{name}.png", part)
+                part.replace(self._workspace.keyframe(name))
+            return
+        if self._cell.supervision == "clicks":
+            annotations = self._read_clicks()
+            kept = {name: annotations.keyframes[name] for name in names}
+            annotations = annotations.model_copy(update={"keyframes": kept})
+        else:
+            annotations = simulate_clicks(
+                self._clip, truths, indices, self._clicks.jitter_px, self._cell.seed
+            )
+            check_annotations(annotations, self._clip, truths)
+        annotate(self._clip, annotations, self._segmenter(), self._workspace)
+
+    def _segmenter(self) -> Segmenter:
+        if self._cell.supervision == "grabcut":
+            return make_segmenter("grabcut")
+        return _dextr(self._clicks.engine, self._clicks.weights, self._device, self._bf16)
+
+    def _read_clicks(self) -> Annotations:
+        assert self._clicks.files is not None
+        return read_clicks(clicks_file(self._clicks.files, self._cell.clip), self._clip)
+
+
+def _clicked_frames(annotations: Annotations, clip: Clip, count: int) -> list[int]:
+    """So many of the frames that were clicked, each the nearest to where an even one would be."""
+    there = [clip.index_of(name) for name, keyframe in annotations.keyframes.items() if keyframe.objects]
+    if len(there) < count:
+        raise InputError(
+            f"the clicks on {clip.path.name} are of {len(there)} frames, expected at least {count}; "
+            "click on more, or ask for fewer keyframes"
+        )
+    chosen: list[int] = []
+    for place in even_frames(len(clip), count):
+        left = sorted(set(there) - set(chosen))
+        chosen.append(min(left, key=lambda index: abs(index - place)))
+    return sorted(chosen)
+
+
+@lru_cache(maxsize=1)
+def _dextr(engine: str | None, weights: Path | None, device: str, bf16: bool) -> Segmenter:
+    return make_segmenter(engine, weights, device, bf16)

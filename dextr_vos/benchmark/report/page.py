@@ -1,0 +1,248 @@
+"""`report.html` of a benchmark of propagation: one file that opens anywhere."""
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+from dextr_vos.benchmark.report import style
+from dextr_vos.benchmark.report.charts import DottedLine, Line, dot_chart, interval_chart, line_chart
+from dextr_vos.benchmark.report.clips import clip_cards, keyframe_iou
+from dextr_vos.benchmark.report.cost import cost_table, means_table, published
+from dextr_vos.benchmark.result import CellResult
+from dextr_vos.benchmark.run import Grid, every_cell, read_grid, results_of
+from dextr_vos.benchmark.statistics import (
+    NAMES,
+    SHORT,
+    Series,
+    by_clip,
+    comparisons,
+    curve,
+    sentence,
+    series_in,
+    signed,
+    within_the_time,
+)
+from dextr_vos.benchmark.table import write_table
+from dextr_vos.benchmark.time_model import TimeModel, load_times, save_times
+from dextr_vos.files import write_text
+
+_DASHES = ("", "7 4", "2 3", "10 3 2 3")
+
+
+def write_report(out: Path, times: TimeModel | None = None, everything: bool = False) -> Path:
+    """Draw the report of a benchmark's folder, and its table, from the results that are there.
+
+    Args:
+        out: the folder.
+        times: what annotation costs; as before when not given.
+        everything: show all that is finished there, not the grid that was asked for last alone.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: the folder holds no benchmark.
+    """
+    done = every_cell(out) if everything else read_grid(out)
+    if times is not None:
+        save_times(out / "times.json", times)
+    times = load_times(out / "times.json")
+    results = results_of(out, done)
+    write_table(out, results, times)
+    clips = list(dict.fromkeys(entry.cell.clip for entry in done.cells))
+    there = len(list(dict.fromkeys(one.cell.clip for one in results)))
+    lead = f"{len(results)} of {len(done.cells)} cells finished, {there} of {len(clips)} clips"
+    title = "Clicks against drawn masks"
+    body = [f"<h1>{title}</h1>", f'<p class="lead">{lead} · {html.escape(str(times))}</p>']
+    if results:
+        body += _uneven(results)
+        body += _answers(results, times)
+        body += _curves(results, times)
+        body += _differences(results, times)
+        body += _keyframes(results)
+        body += ["<h2>Clip by clip</h2>", clip_cards(out, results)]
+        body += ["<h2>What it costs</h2>", cost_table(results, times)]
+    else:
+        body.append("<p>No cell is finished yet.</p>")
+    body += ["<h2>How it was made</h2>", origin(out, done, results)]
+    path = out / "report.html"
+    write_text(path, style.page(title, body))
+    return path
+
+
+def _uneven(results: Sequence[CellResult]) -> list[str]:
+    """A word of warning where points of the curves stand on different clips."""
+    clips = {
+        frozenset(by_clip(results, series, count, "jf"))
+        for series in series_in(results)
+        for count in {one.cell.keyframes for one in results}
+    } - {frozenset()}
+    if len(clips) == 1:
+        return []
+    return [
+        '<p class="fault">Not every point stands on the same clips yet: compare means with care, and see how '
+        "many clips each has. Differences are always between the same clips.</p>"
+    ]
+
+
+def _answers(results: Sequence[CellResult], times: TimeModel) -> list[str]:
+    """The sentences to cite: those on DEXTR stand out, the others follow."""
+    found, by_time = comparisons(results, times), within_the_time(results, times)
+    ours = [one for one in found if one.series.supervision != "grabcut"]
+    if not ours:
+        return []
+    # all of them, the good and the bad, but for those that stand on fewer clips
+    most = max(one.clips for one in ours)
+    shown = [one for one in ours if one.clips == most]
+    top = [*shown, *(one for one in by_time if one.series.supervision != "grabcut")]
+    rest = [one for one in found if one not in shown]
+    parts = [
+        f'<p class="answer {one.series.supervision}">{sentence(one)}{_which(one.series, results)}</p>'
+        for one in top
+    ]
+    lines = "".join(f"<li>{sentence(one)}{_which(one.series, results)}</li>" for one in rest)
+    summary = "<summary>Every other pair in a sentence</summary>"
+    parts.append(f"<details>{summary}<ul class=sentences>{lines}</ul></details>")
+    return parts
+
+
+def _curves(results: Sequence[CellResult], times: TimeModel) -> list[str]:
+    theirs = [DottedLine(one.supervision, one.label, one.points) for one in published().curves]
+    charts = []
+    for measure, title in (("jf", "J&F"), ("j", "J, region similarity")):
+        lines = [
+            Line(
+                one.supervision, _name(one, results), curve(results, one, measure, times), _dash(one, results)
+            )
+            for one in series_in(results)
+        ]
+        charts.append(f"<figure>{line_chart(title, lines, theirs)}</figure>")
+    legend = "".join(
+        f'<span style="--c: var(--{one.supervision})">{html.escape(_name(one, results))}</span>'
+        for one in series_in(results)
+    )
+    legend += "".join(
+        f'<span class="dots" style="--c: var(--{one.colour})">{html.escape(one.label)} (J)</span>'
+        for one in theirs
+    )
+    return [
+        "<h2>Quality over a person's time</h2>",
+        f'<div class="legend">{legend}</div>',
+        f'<div class="pair">{"".join(charts)}</div>',
+        '<p class="soft below">Numbers in the dots count keyframes; thin lines are 95 % bootstrap intervals '
+        "over clips. "
+        "Dotted: J as published, on all twenty clips of the split and with another network. "
+        f"{html.escape(published().source)}.</p>",
+        means_table(results, times, lambda one: _name(one, results)),
+    ]
+
+
+def _differences(results: Sequence[CellResult], times: TimeModel) -> list[str]:
+    found = comparisons(results, times)
+    if not found:
+        return []
+    rows = []
+    for one in sorted(found, key=lambda each: each.series.supervision == "grabcut"):
+        label = f"{SHORT[one.series.supervision]}{_which(one.series, results)}, {one.keyframes}"
+        rows.append((label, str(one.series.supervision), one.gap))
+    head = ["", "key-<br>frames", "J&amp;F,<br>clicks", "J&amp;F,<br>drawn", "difference", "95 % interval"]
+    lines = [
+        [
+            style.tagged(one.series.supervision, SHORT[one.series.supervision] + _which(one.series, results)),
+            str(one.keyframes),
+            f"{one.value:.1f}",
+            f"{one.drawn_value:.1f}",
+            f"<strong>{signed(one.gap.mean)}</strong>",
+            f"{signed(one.gap.low)} … {signed(one.gap.high)}",
+        ]
+        for one in found
+    ]
+    chart = interval_chart("Click-made minus drawn, by number of keyframes", rows)
+    return [
+        "<h2>Click-made against drawn masks</h2>",
+        '<p class="soft">The same clips, the same keyframes, the same network; only the masks that teach '
+        "it differ, and how much of what they teach is kept: less of masks of clicks, whose faults would "
+        "be learned, too (kept_of_clicks of the recipe). Intervals: clips drawn anew with replacement, "
+        "10,000 times.</p>",
+        f'<div class="pair"><figure>{chart}</figure><div>{style.table(head, lines)}</div></div>',
+    ]
+
+
+def _keyframes(results: Sequence[CellResult]) -> list[str]:
+    ious = keyframe_iou(results)
+    if not ious:
+        return []
+    clips = list(dict.fromkeys(clip for values in ious.values() for clip in values))
+    groups = [
+        (clip, [(str(one), values[clip]) for one, values in ious.items() if clip in values]) for clip in clips
+    ]
+    means = {one: sum(values.values()) / len(values) for one, values in ious.items()}
+    groups.append(("mean", [(str(one), value) for one, value in means.items()]))
+    told = "; ".join(f"{NAMES[one]} <strong>{value:.3f}</strong>" for one, value in means.items())
+    return [
+        "<h2>Masks of the keyframes</h2>",
+        "<p>IoU of click-made masks with the true ones, over all keyframes of a clip. "
+        f"Mean of clips: {told}.</p>",
+        f'<figure style="max-width: 46rem">{dot_chart("IoU of keyframe masks", groups)}</figure>',
+    ]
+
+
+def _name(series: Series, results: Sequence[CellResult]) -> str:
+    return NAMES[series.supervision] + _which(series, results)
+
+
+def _which(series: Series, results: Sequence[CellResult]) -> str:
+    """What tells a curve from others of the same supervision, where there are any."""
+    told: list[str] = []
+    if len({one.cell.network for one in results}) > 1:
+        told.append(series.network)
+    if len({one.cell.choose for one in results}) > 1:
+        told.append("suggested" if series.choose == "suggest" else "even")
+    return f" ({', '.join(told)})" if told else ""
+
+
+def _dash(series: Series, results: Sequence[CellResult]) -> str:
+    kinds = list(dict.fromkeys((one.network, one.choose) for one in series_in(results)))
+    return _DASHES[kinds.index((series.network, series.choose)) % len(_DASHES)]
+
+
+def origin(out: Path, done: Grid, results: Sequence[CellResult]) -> str:
+    """A list of facts, the settings, and the cells that failed."""
+    machines = list(dict.fromkeys(one.machine.model_dump_json() for one in results))
+    told = {one.machine.model_dump_json(): one.machine for one in results}
+    facts = [("ran on", done.workers), ("hours, all times together", f"{done.hours:.2f}")]
+    for key in machines:
+        machine = told[key]
+        count = sum(one.machine.model_dump_json() == key for one in results)
+        facts.append(
+            (
+                f"{machine.host}, {count} cells",
+                f"{machine.processor}, {machine.cores} cores, {machine.device}, {machine.precision}, "
+                f"{machine.threads} threads a job; "
+                + ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+                + f"; code {machine.code}",
+            )
+        )
+    differences = [one.official_difference for one in results if one.official_difference is not None]
+    if differences:
+        facts.append(
+            (
+                "largest difference from the official scorer",
+                f"{max(differences):.1e} ({len(differences)} cells)",
+            )
+        )
+    if len({one.machine.code for one in results}) > 1:
+        facts.append(("mind", "cells were made by different versions of this package's code"))
+    parts = [style.definitions([(term, what) for term, what in facts if what])]
+    failed = [entry for entry in done.cells if entry.fault]
+    if failed:
+        lines = "".join(
+            f'<li class="fault">{html.escape(str(entry.cell))}: {html.escape(entry.fault)}</li>'
+            for entry in failed
+        )
+        parts.append(f"<h3>Failed twice</h3><ul>{lines}</ul>")
+    settings = out / "settings.yaml"
+    if settings.exists():
+        text = html.escape(settings.read_text(encoding="utf-8"))
+        parts.append(f"<details><summary>Settings</summary><pre>{text}</pre></details>")
+    return "".join(parts)

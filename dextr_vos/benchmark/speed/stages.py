@@ -1,0 +1,273 @@
+"""The stages of both models on a rendered clip: masks from clicks, fine-tuning, segmenting."""
+
+import copy
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dextr_vos.annotation.dextr import DextrSegmenter
+from dextr_vos.annotation.dextr_input import ClickCrop
+from dextr_vos.annotation.segmenter import make_segmenter
+from dextr_vos.benchmark.speed.timing import OnRun, Thing, timed
+from dextr_vos.datasets.synthetic import Scene
+from dextr_vos.evaluation.metrics import region_similarity
+from dextr_vos.geometry import IntArray, extreme_points
+from dextr_vos.images import ImageRgb
+from dextr_vos.masks import Labels
+from dextr_vos.networks.dextr import Dextr
+from dextr_vos.networks.lite_tracker import LiteTracker
+from dextr_vos.propagation.batch_source import batch_source
+from dextr_vos.propagation.clip_segmenter import masked_keyframe
+from dextr_vos.propagation.finetune import finetune
+from dextr_vos.propagation.models import LITE, OSVOS, Model, build_network, network_size, object_probs
+from dextr_vos.propagation.settings import Recipe
+from dextr_vos.propagation.tracker import Tracker
+from dextr_vos.propagation.training_data import Sample
+from dextr_vos.runtime import autocast, bf16_is_faster, true_float32
+
+SIZE_HW = (480, 854)
+
+TierName = Literal["lite", "paper"]
+
+
+@dataclass(frozen=True)
+class Footage:
+    """What is measured on.
+
+    Attributes:
+        image_rgb: a frame, H×W×3 uint8.
+        next_rgb: the one after it.
+        labels: H×W uint8, the true mask of the first.
+        points_xy: 4×2 clicks.
+    """
+
+    image_rgb: ImageRgb
+    next_rgb: ImageRgb
+    labels: Labels
+    points_xy: IntArray
+
+    @staticmethod
+    def rendered(size_hw: tuple[int, int]) -> "Footage":
+        """Two frames of a rendered scene."""
+        scene = Scene.make(size_hw, 2, 0)
+        (image, mask), (neighbour, _) = (scene.render(index) for index in (0, 1))
+        return Footage(image, neighbour, mask.astype("uint8"), extreme_points(mask))
+
+
+def stage_things(model: TierName, footage: Footage, device: torch.device) -> list[Thing]:
+    """What there is to time of a model; the paper model has random weights, which take as long as any."""
+    return _lite_things(footage, device) if model == "lite" else _paper_things(footage, device)
+
+
+def precision_of(device: torch.device, bf16: bool = True) -> str:
+    """What networks compute in that may compute in half precision."""
+    return "bf16" if bf16 and bf16_is_faster(device) else "fp32"
+
+
+def random_dextr(device: torch.device, bf16: bool = True) -> DextrSegmenter:
+    """The published DEXTR (ResNet-101, PSP head) with random weights."""
+    return DextrSegmenter(_seeded(Dextr), device, bf16=bf16)
+
+
+def _lite_things(footage: Footage, device: torch.device) -> list[Thing]:
+    lite, grabcut = make_segmenter(device=str(device)), make_segmenter("grabcut")
+    network = build_network(LITE, 1, 0, LITE.parent(None)).to(device).eval()
+    assert isinstance(network, LiteTracker)
+    recipe = LITE.recipe.limited_to(1)
+    following = recipe.following
+    small_hw = network_size(footage.labels.shape, following.longest_side)
+    before, after = (
+        masked_keyframe(each, footage.labels, [1], small_hw) for each in (footage.image_rgb, footage.next_rgb)
+    )
+    assert recipe.longest_side is not None
+    tracker = Tracker(network, device, LITE.bf16, following.zoom, recipe.longest_side)
+    memory = [tracker.remember(tracker.known_view(before), before.probs)] * (1 + following.recent)
+    sample = Sample(before.image_rgb, (before.probs[0] > 0.5).astype("uint8"))
+    points, image, bf16 = footage.points_xy, footage.image_rgb, precision_of(device)
+    return [
+        Thing("clicks to mask", "lite DEXTR", "fp32", lambda: lite.segment(image, [points])),
+        Thing("clicks to mask", "GrabCut", "", lambda: grabcut.segment(image, [points])),
+        Thing(
+            "segmenting a frame",
+            "lite",
+            bf16,
+            lambda: tracker.segment(tracker.view(before, after.image_rgb, 1), memory),
+        ),
+        Thing("fine-tuning step", "lite", bf16, _step(network, LITE, recipe, sample, device)),
+        Thing(
+            "fine-tuning step",
+            "lite, after a correction",
+            bf16,
+            _step(network, LITE, recipe.again(), sample, device),
+        ),
+    ]
+
+
+def _paper_things(footage: Footage, device: torch.device) -> list[Thing]:
+    dextr, bf16 = random_dextr(device), precision_of(device)
+    network = osvos_network(device)
+    # a step is five passes, all alike
+    recipe = replace(OSVOS.recipe.limited_to(1), passes=1)
+    sample = Sample(footage.image_rgb, footage.labels)
+    points, image = footage.points_xy, footage.image_rgb
+    return [
+        Thing("clicks to mask", "ResNet-101 DEXTR", bf16, lambda: dextr.segment(image, [points])),
+        Thing("segmenting a frame", "OSVOS", bf16, lambda: object_probs(network, OSVOS, None, image, device)),
+        Thing(
+            "fine-tuning pass", "OSVOS (a step has 5)", bf16, _step(network, OSVOS, recipe, sample, device)
+        ),
+    ]
+
+
+def osvos_network(device: torch.device) -> nn.Module:
+    """OSVOS with random weights, in the layout in which it is trained."""
+    network = _seeded(lambda: OSVOS.build(1)).eval()
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _step(
+    network: nn.Module, model: Model, recipe: Recipe, sample: Sample, device: torch.device
+) -> Callable[[], object]:
+    lessons = batch_source(model, recipe, [sample], [1], 0)
+    return lambda: finetune(network, model, recipe, lessons, device=device)
+
+
+def _seeded(build: Callable[[], nn.Module]) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return build()
+
+
+@dataclass(frozen=True)
+class Against:
+    """A network as this package runs it against the same run plainly.
+
+    Attributes:
+        name: what was run.
+        precision: of ours.
+        ours_s: median seconds.
+        plain_s: likewise, run plainly.
+        iou: between the masks of both; random weights have no threshold of their own, so it is the median
+            of the plain logits, about which more pixels lie than about any trained one's.
+    """
+
+    name: str
+    precision: str
+    ours_s: float
+    plain_s: float
+    iou: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast ours is."""
+        return self.plain_s / self.ours_s
+
+
+def against_plain(
+    footage: Footage, device: torch.device, runs: int, batch: int = 1, on_run: OnRun | None = None
+) -> list[Against]:
+    """ResNet-101 DEXTR on a batch of clicked objects, and a pass of OSVOS' online training.
+
+    Args:
+        footage: what is looked at.
+        device: where.
+        runs: how often each is timed.
+        batch: objects that DEXTR sees at a time.
+        on_run: called with runs done and in all.
+    """
+    pairs = [_dextr(footage, device, batch), _osvos(footage, device)]
+    things = [thing for pair in pairs for thing in pair.things]
+    timings = timed(things, runs, device, on_run)
+    return [
+        Against(
+            pair.things[0].name,
+            pair.things[0].precision,
+            timings[2 * place].median_s,
+            timings[2 * place + 1].median_s,
+            _iou(pair.ours(), pair.plain()),
+        )
+        for place, pair in enumerate(pairs)
+    ]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Ours and plain: both to time, and the logits of both."""
+
+    things: tuple[Thing, Thing]
+    ours_logits: list[Tensor]
+    plain_logits: list[Tensor]
+
+    def ours(self) -> Tensor:
+        return self.ours_logits[-1]
+
+    def plain(self) -> Tensor:
+        return self.plain_logits[-1]
+
+
+def _dextr(footage: Footage, device: torch.device, batch: int) -> _Pair:
+    segmenter = random_dextr(device)
+    network = segmenter.network
+    plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+    crop = ClickCrop().inputs(footage.image_rgb, footage.points_xy)
+    inputs = torch.from_numpy(np.stack([crop] * batch)).permute(0, 3, 1, 2).to(device)
+    contiguous = inputs.contiguous()
+    ours_logits: list[Tensor] = []
+    plain_logits: list[Tensor] = []
+
+    @torch.inference_mode()
+    def ours() -> None:
+        with autocast(device):
+            ours_logits[:] = [network(inputs)]
+
+    @torch.inference_mode()
+    def plainly() -> None:
+        with true_float32():
+            plain_logits[:] = [plain(contiguous)]
+
+    name = f"ResNet-101 DEXTR, {batch} {'object' if batch == 1 else 'objects'}"
+    things = (
+        Thing("against plain", name, precision_of(device), ours),
+        Thing("against plain", name, "fp32", plainly),
+    )
+    return _Pair(things, ours_logits, plain_logits)
+
+
+def _osvos(footage: Footage, device: torch.device) -> _Pair:
+    """Forward and backward pass on a whole frame, from the same weights every time."""
+    from dextr_vos.propagation.batch_source import batch_source
+
+    recipe = replace(OSVOS.recipe.limited_to(1), passes=1)
+    lessons = batch_source(OSVOS, recipe, [Sample(footage.image_rgb, footage.labels)], [1], 0)
+    batch = lessons.draw(0)
+    network = osvos_network(device).to(memory_format=OSVOS.layout(device)).train()
+    plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+    logits: dict[bool, list[Tensor]] = {True: [], False: []}
+
+    def one_pass(which: nn.Module, bf16: bool) -> None:
+        which.zero_grad(set_to_none=True)
+        with nullcontext() if bf16 else true_float32():
+            with autocast(device, bf16):
+                scores = lessons.scores(which, batch, device)
+            lessons.loss(scores, batch).backward()  # type: ignore[no-untyped-call]
+        logits[bf16][:] = [scores[-1].detach()]
+
+    name = "OSVOS, pass of a step"
+    things = (
+        Thing("against plain", name, precision_of(device), lambda: one_pass(network, True)),
+        Thing("against plain", name, "fp32", lambda: one_pass(plain, False)),
+    )
+    return _Pair(things, logits[True], logits[False])
+
+
+def _iou(ours: Tensor, plain: Tensor) -> float:
+    level = float(plain.float().median())
+    masks = [
+        np.asarray((each.float() > level).cpu().numpy()).reshape(-1, each.shape[-1]) for each in (plain, ours)
+    ]
+    return float(region_similarity(masks[0], masks[1]))

@@ -1,0 +1,257 @@
+"""What a benchmark comes to: means over clips, differences with bootstrap intervals, curves over time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dextr_vos.benchmark.result import CellResult
+from dextr_vos.benchmark.settings import SUPERVISIONS, Choice, Network, Supervision
+from dextr_vos.benchmark.time_model import TimeModel
+
+RESAMPLES = 10_000
+
+Measure = str  # "jf", "j" or "f"
+ByClip = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Series:
+    """What one curve is about."""
+
+    supervision: Supervision
+    choose: Choice
+    network: Network
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % bootstrap interval over clips."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One point of a curve.
+
+    Attributes:
+        keyframes: how many.
+        seconds: of people, mean over clips.
+        value: mean over clips, in points (0 to 100).
+        clips: values by clip.
+    """
+
+    keyframes: int
+    seconds: float
+    value: Interval
+    clips: ByClip
+
+
+def clip_value(result: CellResult, measure: Measure, unaided: bool = False) -> float:
+    """A cell's value in points: mean over frames, then over objects.
+
+    Args:
+        result: of the cell.
+        measure: "jf", "j" or "f".
+        unaided: leave out frames that were keyframes.
+    """
+    keep = np.array([not unaided or name not in result.keyframes for name in result.scored])
+    parts = {"j": [one.j for one in result.objects], "f": [one.f for one in result.objects]}
+    chosen = [parts[letter] for letter in measure]
+    values = np.asarray(chosen, dtype=np.float64)[..., keep]
+    return float(100 * values.mean()) if values.size else float("nan")
+
+
+def series_in(results: Sequence[CellResult]) -> list[Series]:
+    """The curves there are: drawn masks first."""
+    found = {Series(one.cell.supervision, one.cell.choose, one.cell.network) for one in results}
+    return sorted(found, key=lambda one: (one.network, one.choose, SUPERVISIONS.index(one.supervision)))
+
+
+def by_clip(
+    results: Sequence[CellResult], series: Series, keyframes: int, measure: Measure, unaided: bool = False
+) -> dict[str, float]:
+    """Values by clip at a number of keyframes; the mean over seeds."""
+    values: dict[str, list[float]] = {}
+    for one in cells_at(results, series, keyframes):
+        values.setdefault(one.cell.clip, []).append(clip_value(one, measure, unaided))
+    return {clip: float(np.mean(each)) for clip, each in values.items()}
+
+
+def cells_at(results: Sequence[CellResult], series: Series, keyframes: int) -> list[CellResult]:
+    """The cells of a curve at a number of keyframes."""
+    return [
+        one
+        for one in results
+        if one.cell.keyframes == keyframes
+        and Series(one.cell.supervision, one.cell.choose, one.cell.network) == series
+    ]
+
+
+def curve(
+    results: Sequence[CellResult], series: Series, measure: Measure, times: TimeModel
+) -> list[CurvePoint]:
+    """A curve over the seconds of people, by number of keyframes."""
+    points = []
+    for count in sorted({one.cell.keyframes for one in results}):
+        clips = by_clip(results, series, count, measure)
+        if clips:
+            cells = cells_at(results, series, count)
+            seconds = [times.seconds(series.supervision, one.annotated) for one in cells]
+            points.append(CurvePoint(count, float(np.mean(seconds)), bootstrap(list(clips.values())), clips))
+    return points
+
+
+def difference(one: ByClip, other: ByClip) -> Interval | None:
+    """Mean of `one` minus `other` over the clips that both have; None where they share none."""
+    common = [clip for clip in one if clip in other]
+    if not common:
+        return None
+    return bootstrap([one[clip] - other[clip] for clip in common])
+
+
+def bootstrap(values: Sequence[float], resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+    """Mean of values with its 95 % percentile interval over resamples with replacement.
+
+    Args:
+        values: one a clip, at least one; with a single one the interval is a point.
+        resamples: how many.
+        seed: of the draws, so that the same values always give the same interval.
+    """
+    series: npt.NDArray[np.float64] = np.asarray(values, dtype=np.float64)
+    draws = np.random.default_rng(seed).integers(0, len(series), (resamples, len(series)))
+    low, high = np.percentile(series[draws].mean(axis=1), [2.5, 97.5]).tolist()
+    return Interval(float(series.mean()), low, high)
+
+
+NAMES = {
+    "gt": "drawn masks",
+    "dextr": "DEXTR, simulated clicks",
+    "clicks": "DEXTR, people's clicks",
+    "grabcut": "GrabCut, simulated clicks",
+}
+SHORT = {"gt": "drawn", "dextr": "DEXTR", "clicks": "DEXTR, people", "grabcut": "GrabCut"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Click-made masks against drawn ones.
+
+    Attributes:
+        series: of the clicks.
+        keyframes: how many were clicked.
+        seconds: of people a clip, clicking.
+        value: J&F from clicks.
+        drawn_keyframes: how many were drawn.
+        drawn_seconds: of people a clip, drawing.
+        drawn_value: J&F from drawn masks.
+        gap: clicks minus drawn, over the clips that both have.
+        clips: how many these are.
+    """
+
+    series: Series
+    keyframes: int
+    seconds: float
+    value: float
+    drawn_keyframes: int
+    drawn_seconds: float
+    drawn_value: float
+    gap: Interval
+    clips: int
+
+
+def comparisons(results: Sequence[CellResult], times: TimeModel, measure: str = "jf") -> list[Comparison]:
+    """Every click-made curve against the drawn one of the same network, at equal numbers of keyframes."""
+    found = []
+    for series, drawn in _pairs(results):
+        there = {point.keyframes: point for point in curve(results, drawn, measure, times)}
+        for point in curve(results, series, measure, times):
+            if point.keyframes in there:
+                found += _compared(series, point, there[point.keyframes])
+    return found
+
+
+def within_the_time(results: Sequence[CellResult], times: TimeModel) -> list[Comparison]:
+    """Most clicked keyframes that were measured against the fewest drawn, where they take no longer."""
+    found = []
+    for series, drawn in _pairs(results):
+        clicked, drawings = curve(results, series, "jf", times), curve(results, drawn, "jf", times)
+        if clicked and drawings:
+            fitting = [point for point in clicked if point.seconds <= drawings[0].seconds]
+            if fitting:
+                found += _compared(series, fitting[-1], drawings[0])
+    return found
+
+
+def sentence(one: Comparison) -> str:
+    """A comparison in a sentence that can be cited, as HTML."""
+    who = {"dextr": "DEXTR masks of four simulated clicks", "clicks": "DEXTR masks of people's clicks"}
+    subject = who.get(one.series.supervision, "GrabCut masks of four simulated clicks")
+    gap, count = one.gap, _frames(one.keyframes)
+    side = "below" if gap.mean < 0 else "above"
+    interval = f"95 % interval over {one.clips} clips {signed(gap.low)} to {signed(gap.high)}"
+    numbers = f"J&amp;F {one.value:.1f} against {one.drawn_value:.1f}; {interval}"
+    if one.keyframes == one.drawn_keyframes:
+        lead = f"At {count}, {subject} come <strong>within {abs(gap.mean):.1f} points</strong> of drawn masks"
+        if gap.mean >= 0:
+            lead = f"At {count}, {subject} are <strong>{gap.mean:.1f} points above</strong> drawn masks"
+        cost = f"{plain(one.seconds)} s of a person's time in place of {plain(one.drawn_seconds)} s"
+        return f"{lead} ({numbers}), for {cost}."
+    return (
+        f"{subject} of {count}, {plain(one.seconds)} s of clicking, end "
+        f"<strong>{abs(gap.mean):.1f} points {side}</strong> "
+        f"{_frames(one.drawn_keyframes, 'drawn')} of {plain(one.drawn_seconds)} s ({numbers})."
+    )
+
+
+def plain(seconds: float) -> str:
+    """Seconds to a tenth, without a zero behind the point."""
+    return f"{seconds:.1f}".removesuffix(".0")
+
+
+def signed(value: float) -> str:
+    """A number with its sign, a true minus."""
+    return f"{value:+.1f}".replace("-", "−")
+
+
+def _frames(count: int, before: str = "") -> str:
+    words = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
+    noun = "keyframe" if count == 1 else "keyframes"
+    return " ".join(filter(None, [words.get(count, str(count)), before, noun]))
+
+
+def _pairs(results: Sequence[CellResult]) -> list[tuple[Series, Series]]:
+    there = series_in(results)
+    return [
+        (one, other)
+        for one in there
+        for other in there
+        if one.supervision != "gt"
+        and other.supervision == "gt"
+        and (one.network, one.choose) == (other.network, other.choose)
+    ]
+
+
+def _compared(series: Series, point: CurvePoint, drawn: CurvePoint) -> list[Comparison]:
+    gap = difference(point.clips, drawn.clips)
+    common = [clip for clip in point.clips if clip in drawn.clips]
+    if gap is None:
+        return []
+    value, drawn_value = (sum(each.clips[clip] for clip in common) / len(common) for each in (point, drawn))
+    return [
+        Comparison(
+            series,
+            point.keyframes,
+            point.seconds,
+            value,
+            drawn.keyframes,
+            drawn.seconds,
+            drawn_value,
+            gap,
+            len(common),
+        )
+    ]

@@ -1,0 +1,130 @@
+"""The data sets by name: from a few settings to a list of objects."""
+
+import zlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from dextr_vos.config import Settings
+from dextr_vos.datasets.instances import ObjectSet, Subset
+from dextr_vos.errors import ConfigError
+
+Kind = Literal["voc", "sbd", "voc+sbd", "coco", "davis", "folder"]
+
+_HOLD_OUT_BUCKETS = 1000
+# where the settings name none; other kinds have none
+_SPLITS = {"voc": "train", "sbd": "train", "coco": "train2017", "davis": "train"}
+# settings that would do nothing with other kinds
+_ONLY_FOR: dict[str, tuple[str, ...]] = {
+    "split": tuple(_SPLITS),
+    "sbd_root": ("voc+sbd",),
+    "description": ("folder",),
+    "categories": ("coco",),
+}
+
+
+class DataSettings(Settings):
+    """One data set to learn from.
+
+    Attributes:
+        kind: which layout it has.
+        root: its folder, below the `data_root` that is given for all; of VOC for voc+sbd.
+        sbd_root: of SBD, for voc+sbd.
+        description: the YAML of a folder data set, relative to the file it is named in.
+        split: its list; each kind has its own.
+        year: of DAVIS.
+        every: takes one frame of DAVIS in this many.
+        categories: of COCO; all where none is given.
+        min_area: smaller objects are left out, in pixels.
+        max_area: larger ones are.
+        repeat: how often an object comes in an epoch.
+    """
+
+    kind: Kind
+    root: Path = Path()
+    sbd_root: Path = Path()
+    description: Path | None = None
+    split: str | None = None
+    year: Literal[2016, 2017] = 2017
+    every: int = Field(default=1, ge=1)
+    categories: tuple[str, ...] = ()
+    min_area: int = Field(default=0, ge=0)
+    max_area: int | None = Field(default=None, ge=0)
+    repeat: float = Field(default=1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "DataSettings":
+        for name, kinds in _ONLY_FOR.items():
+            if getattr(self, name) != type(self).model_fields[name].default and self.kind not in kinds:
+                raise ValueError(f"expected {name} with the kind {' or '.join(kinds)}, got {self.kind}")
+        return self
+
+    def told(self) -> str:
+        """The data set in a few words, for a log."""
+        if self.description is not None:
+            return f"{self.kind} {self.description.stem}"
+        return " ".join(filter(None, [self.kind, self.split or _SPLITS.get(self.kind)]))
+
+
+def open_objects(data: DataSettings, data_root: Path, beside: Path) -> ObjectSet:
+    """The objects of a data set.
+
+    Args:
+        data: which.
+        data_root: what its roots are relative to.
+        beside: the folder that its description is relative to.
+
+    Raises:
+        ConfigError: a folder data set without a description.
+        InputError: it is not there, or not as it should be.
+    """
+    # the readers' libraries differ; only the one that is needed is imported
+    root = data_root / data.root
+    split = data.split or _SPLITS.get(data.kind, "")
+    objects: ObjectSet
+    if data.kind == "folder":
+        from dextr_vos.datasets.folder import FolderObjects
+
+        if data.description is None:
+            raise ConfigError("a data set of the kind folder needs its description: the YAML that tells it")
+        objects = FolderObjects(beside / data.description, root)
+    elif data.kind == "voc":
+        from dextr_vos.datasets.voc import VocObjects
+
+        objects = VocObjects(root, split)
+    elif data.kind == "sbd":
+        from dextr_vos.datasets.sbd import SbdObjects
+
+        objects = SbdObjects(root, split)
+    elif data.kind == "voc+sbd":
+        from dextr_vos.datasets.sbd import voc_and_sbd
+
+        objects = voc_and_sbd(root, data_root / data.sbd_root)
+    elif data.kind == "coco":
+        from dextr_vos.datasets.coco import CocoObjects
+
+        objects = CocoObjects(root, split, data.categories or None)
+    else:
+        from dextr_vos.datasets.davis import DavisObjects
+
+        objects = DavisObjects(root, split, data.year, data.every)
+    if data.min_area or data.max_area is not None:
+        most = float("inf") if data.max_area is None else data.max_area
+        objects = Subset(objects, lambda ref, _: data.min_area <= ref.area <= most)
+    return objects
+
+
+def held_out(picture: str, share: float) -> bool:
+    """Whether a picture is kept for validation; a pure function of its name."""
+    return zlib.crc32(picture.encode()) % _HOLD_OUT_BUCKETS < share * _HOLD_OUT_BUCKETS
+
+
+def half_of(picture: str) -> int:
+    """Which half of all pictures one is in, 0 or 1; a pure function of its name, apart from `held_out`."""
+    return zlib.crc32(picture.encode()) // _HOLD_OUT_BUCKETS % 2
+
+
+def kept_part(objects: ObjectSet, share: float, *, kept: bool) -> Subset:
+    """The objects in pictures that are kept for validation, or the others."""
+    return Subset(objects, lambda ref, _: held_out(ref.picture, share) == kept)

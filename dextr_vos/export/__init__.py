@@ -1,0 +1,1 @@
+"""Results to look at and to take elsewhere: one file a format."""

@@ -1,0 +1,225 @@
+"""What people look at: masks laid over frames, as an H.264 video and as a contact sheet."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from dextr_vos.clip import Clip
+from dextr_vos.errors import InputError
+from dextr_vos.files import atomic_path
+from dextr_vos.geometry import IntArray, fit_longest_side
+from dextr_vos.images import SUFFIXES, ImageRgb, write_image
+from dextr_vos.masks import Labels, object_ids, read_labels, voc_palette
+from dextr_vos.workspace import keyframe_names
+
+SHEET_COLUMNS = 4
+SHEET_ROWS = 4
+_TILE_PX = 420
+_GAP_PX = 8
+_WHITE = (255, 255, 255)
+_PAPER = 24  # grey level between the tiles
+# The VOC palette begins with dark red; on video, light colours carry further.
+_FIRST_COLOURS = np.array(
+    [(0, 0, 0), (255, 70, 60), (60, 170, 255), (255, 200, 40), (60, 210, 120), (190, 110, 255)],
+    dtype=np.uint8,
+)
+
+
+@dataclass(frozen=True)
+class MaskFolder:
+    """Masks of a clip on disk.
+
+    Attributes:
+        path: folder with `<frame>.png`.
+        keyframes: names of the frames that a person annotated, None when nobody knows.
+    """
+
+    path: Path
+    keyframes: frozenset[str] | None = None
+
+    @staticmethod
+    def find(path: Path, clip: Clip) -> "MaskFolder":
+        """The masks in a run's folder or in a plain folder, all of them there.
+
+        Raises:
+            InputError: a frame has no mask, or `run.json` is damaged.
+        """
+        folder = path / "masks" if (path / "masks").is_dir() else path
+        missing = [name for name in clip.names if not (folder / f"{name}.png").is_file()]
+        if missing:
+            raise InputError(
+                f"{folder} lacks the masks of {len(missing)} of {len(clip)} frames of {clip.path}, "
+                f"first {missing[0]}.png; give the --out folder of train-propagation or segment"
+            )
+        record = path / "run.json"
+        return MaskFolder(folder, frozenset(keyframe_names(record)) if record.is_file() else None)
+
+    def read(self, clip: Clip, index: int) -> Labels:
+        """The labels of one frame."""
+        return read_labels(self.path / f"{clip.names[index]}.png", clip.size_hw)
+
+
+def refuse_overwriting(target: Path, clip: Clip, masks: MaskFolder) -> None:
+    """Refuse to export onto the frames or the masks.
+
+    Raises:
+        InputError: `target` is the video itself, or lies in the folder of the frames or of the masks.
+    """
+    for source in (clip.path.resolve(), masks.path.resolve()):
+        if source == target.resolve() or source in target.resolve().parents:
+            raise InputError(f"{target} would be written over or among {source}; give another place")
+
+
+Rgb = tuple[int, int, int]
+
+
+def overlay(
+    image_rgb: ImageRgb, labels: Labels, opacity: float = 0.45, given: Mapping[int, Rgb] | None = None
+) -> ImageRgb:
+    """A frame with its objects tinted and outlined.
+
+    Args:
+        image_rgb: H×W×3 uint8.
+        labels: H×W uint8; background and void are left as they are.
+        opacity: of the tint, in [0, 1].
+        given: colours of objects by their numbers; the others have their own.
+    """
+    colours = voc_palette()
+    colours[: len(_FIRST_COLOURS)] = _FIRST_COLOURS
+    for number, colour in (given or {}).items():
+        colours[number] = colour
+    picture = image_rgb.copy()
+    thickness = max(1, round(min(labels.shape) / 240))
+    for number in object_ids(labels):
+        inside = labels == number
+        tint = opacity * colours[number].astype(np.float32)
+        picture[inside] = ((1 - opacity) * picture[inside] + tint).astype(np.uint8)
+        outlines, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, outlines, -1, colours[number].tolist(), thickness, cv2.LINE_AA)
+    return picture
+
+
+def write_preview(path: Path, clip: Clip, mask: Path, clicks: Mapping[int, IntArray]) -> None:
+    """Write a picture of one annotated frame: its objects tinted, every click a ring.
+
+    Args:
+        path: file to write, `.jpg`.
+        clip: the frames; the mask is called like one.
+        mask: the frame's mask.
+        clicks: per object number N×2 points.
+    """
+    picture = overlay(clip.read(clip.index_of(mask.stem)), read_labels(mask, clip.size_hw))
+    radius = max(3, round(min(clip.size_hw) / 90))
+    for points in clicks.values():
+        for point in points.tolist():
+            cv2.circle(picture, point, radius, _WHITE, max(1, radius // 3), cv2.LINE_AA)
+    write_image(path, picture)
+
+
+def write_overlay_video(
+    path: Path,
+    clip: Clip,
+    masks: MaskFolder,
+    opacity: float = 0.45,
+    on_frame: Callable[[int, int], None] | None = None,
+    colours: Mapping[int, Rgb] | None = None,
+) -> None:
+    """Write an MP4 that browsers play: H.264, 4:2:0, index in front.
+
+    Args:
+        path: file to write, `.mp4`.
+        clip: the frames.
+        masks: their masks.
+        opacity: of the tint.
+        on_frame: called with frames done and in all.
+        colours: of objects by their numbers; the others have their own.
+
+    Raises:
+        InputError: another suffix, or a mask of another size.
+    """
+    if path.suffix.lower() != ".mp4":
+        raise InputError(f"the video {path} must end in .mp4")
+    height, width = (side + side % 2 for side in clip.size_hw)  # 4:2:0 needs even sides
+    with (
+        atomic_path(path) as temporary,
+        av.open(str(temporary), "w", options={"movflags": "faststart"}) as out,
+    ):
+        stream = out.add_stream(
+            "libx264",
+            rate=Fraction(clip.fps).limit_denominator(1001),
+            options={"crf": "20", "preset": "veryfast"},
+        )
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for index, image_rgb in enumerate(clip):
+            picture = overlay(image_rgb, masks.read(clip, index), opacity, colours)
+            picture = _captioned(picture, _caption(clip, index, masks))
+            padded = cv2.copyMakeBorder(
+                picture, 0, height - picture.shape[0], 0, width - picture.shape[1], cv2.BORDER_REPLICATE
+            )
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(padded, format="rgb24")))
+            if on_frame is not None:
+                on_frame(index + 1, len(clip))
+        out.mux(stream.encode(None))
+
+
+def write_contact_sheet(path: Path, clip: Clip, masks: MaskFolder, opacity: float = 0.45) -> None:
+    """Write one picture of frames from the whole clip, evenly spaced, with names.
+
+    Args:
+        path: file to write, `.jpg` or `.png`.
+        clip: the frames.
+        masks: their masks.
+        opacity: of the tint.
+
+    Raises:
+        InputError: another suffix, or a mask of another size.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"the contact sheet {path} must end in .jpg, .png, .webp, .tif or .bmp")
+    count = min(len(clip), SHEET_COLUMNS * SHEET_ROWS)
+    columns = min(count, SHEET_COLUMNS)
+    rows = -(-count // columns)
+    tile_h, tile_w = fit_longest_side(clip.size_hw, _TILE_PX)
+    size = (rows * (tile_h + _GAP_PX) + _GAP_PX, columns * (tile_w + _GAP_PX) + _GAP_PX, 3)
+    sheet = np.full(size, _PAPER, dtype=np.uint8)
+    for place, index in enumerate(_sheet_frames(clip, masks, count)):
+        picture = overlay(clip.read(index), masks.read(clip, index), opacity)
+        tile = cv2.resize(picture, (tile_w, tile_h), interpolation=cv2.INTER_AREA)
+        top = _GAP_PX + place // columns * (tile_h + _GAP_PX)
+        left = _GAP_PX + place % columns * (tile_w + _GAP_PX)
+        sheet[top : top + tile_h, left : left + tile_w] = _captioned(tile, _caption(clip, index, masks))
+    write_image(path, sheet)
+
+
+def _sheet_frames(clip: Clip, masks: MaskFolder, count: int) -> list[int]:
+    """Evenly spaced frames; each keyframe takes the place of the nearest of them."""
+    indices: list[int] = np.linspace(0, len(clip) - 1, count).round().astype(int).tolist()
+    keyframes = [clip.index_of(name) for name in masks.keyframes or () if name in clip.names]
+    if len(keyframes) < count:
+        for keyframe in keyframes:
+            if keyframe not in indices:
+                others = [i for i in indices if i not in keyframes]
+                indices[indices.index(min(others, key=lambda i: abs(i - keyframe)))] = keyframe
+    return sorted(indices)
+
+
+def _caption(clip: Clip, index: int, masks: MaskFolder) -> str:
+    name = clip.names[index]
+    return f"{name}  keyframe" if name in (masks.keyframes or ()) else name
+
+
+def _captioned(picture: ImageRgb, text: str) -> ImageRgb:
+    """The picture with white text on a dark plate in its upper left corner, clear of a player's controls."""
+    scale = max(0.45, picture.shape[0] / 800)
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    margin = max(4, height // 2)
+    plate = picture[: height + below + 2 * margin, : width + 2 * margin]
+    plate[:] = plate // 3
+    origin = (margin, margin + height)
+    cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, _WHITE, 1, cv2.LINE_AA)
+    return picture

@@ -1,0 +1,172 @@
+"""Picture files: any mode and bit depth in, RGB uint8 out."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from dextr_vos.errors import InputError
+from dextr_vos.files import atomic_path
+
+ImageRgb = npt.NDArray[np.uint8]
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+_ORIENTATION_TAG = 0x0112
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+_SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
+
+
+def read_image(path: Path) -> ImageRgb:
+    """Read a picture as it is meant to be seen.
+
+    Grey becomes three equal channels, alpha is dropped, 16-bit values keep their upper byte, and EXIF
+    orientation is applied.
+
+    Args:
+        path: JPEG, PNG, WebP, TIFF or BMP file.
+
+    Returns:
+        H×W×3 uint8, RGB.
+
+    Raises:
+        InputError: the file is missing, broken, cut off, or of a kind with no fixed range (float TIFF).
+    """
+    with _opened(path) as picture:
+        picture.load()
+        return _as_rgb(ImageOps.exif_transpose(picture), path)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of a picture after EXIF rotation, from its header alone.
+
+    Raises:
+        InputError: the file is missing or is no picture.
+    """
+    with _opened(path) as picture:
+        width, height = picture.size
+        # a TIFF's size is turned already; a PNG's getexif() would decode the whole picture
+        asked = picture.format != "TIFF" and (picture.format != "PNG" or "exif" in picture.info)
+        orientation = picture.getexif().get(_ORIENTATION_TAG) if asked else None
+    return (width, height) if orientation in _SIDEWAYS else (height, width)
+
+
+def write_image(path: Path, image_rgb: ImageRgb) -> None:
+    """Write an RGB picture atomically; the suffix says the format.
+
+    Args:
+        path: file to write, `.jpg` or `.png`.
+        image_rgb: H×W×3 uint8.
+    """
+    with atomic_path(path) as temporary:
+        Image.fromarray(image_rgb).save(temporary, quality=92)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An open picture; whatever Pillow stumbles over becomes one sentence."""
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except FileNotFoundError:
+        raise InputError(f"there is no picture {path}") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
+        raise InputError(
+            f"cannot read the picture {path}: {_told(fault)}; replace or remove the file"
+        ) from None
+
+
+def _as_rgb(picture: Image.Image, path: Path) -> ImageRgb:
+    if picture.mode in _SIXTEEN_BIT_MODES or picture.mode == "I":
+        levels = np.asarray(picture).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 0xFFFF:
+            raise InputError(
+                f"the picture {path} has values from {levels.min()} to {levels.max()}, "
+                "expected 8 or 16 bits; save it with 8 bits a channel"
+            )
+        # a 32-bit file may well hold 8-bit levels
+        eight_bits = picture.mode == "I" and levels.max() <= 0xFF
+        return np.repeat((levels if eight_bits else levels >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    if picture.mode == "F":
+        raise InputError(
+            f"the picture {path} holds floating-point values, expected 8 or 16 bits; "
+            "save it with 8 bits a channel"
+        )
+    return np.array(picture.convert("RGB"), dtype=np.uint8)
+
+
+def _told(fault: Exception) -> str:
+    if isinstance(fault, UnidentifiedImageError):
+        return "it is not a picture, or its first bytes are broken"
+    return str(fault).rstrip(".") or type(fault).__name__
+
+
+Indices = npt.NDArray[np.uint8]
+Palette = npt.NDArray[np.uint8]
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _INDEXED = 0, 3
+_FIELDS = struct.Struct(">IIBBBBB")
+
+
+def read_8_bits(path: Path) -> tuple[Indices, Palette | None] | None:
+    """The values of an indexed or grey PNG as they stand in the file.
+
+    Args:
+        path: any file.
+
+    Returns:
+        H×W values, and the palette, N×3, of an indexed one. None when the file is anything else, is damaged,
+        or has transparency: another reader must look at it, or say what is wrong.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    chunks = _chunks(path.read_bytes())
+    if chunks is None or len(chunks.get(b"IHDR", b"")) != _FIELDS.size or b"tRNS" in chunks:
+        return None
+    width, height, bits, kind, compression, filters, interlaced = _FIELDS.unpack(chunks[b"IHDR"])
+    if bits != 8 or kind not in (_GREY, _INDEXED) or compression or filters or interlaced:
+        return None
+    colours = chunks.get(b"PLTE", b"")
+    if kind == _INDEXED and (not colours or len(colours) % 3):
+        return None
+    header = _FIELDS.pack(width, height, bits, _GREY, 0, 0, 0)
+    plain = _SIGNATURE + b"".join(
+        _chunk(name, content)
+        for name, content in ((b"IHDR", header), (b"IDAT", chunks.get(b"IDAT", b"")), (b"IEND", b""))
+    )
+    values = cv2.imdecode(np.frombuffer(plain, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
+    if values is None or values.shape != (height, width):
+        return None
+    palette = np.frombuffer(colours, dtype=np.uint8).reshape(-1, 3) if kind == _INDEXED else None
+    return values, palette
+
+
+def _chunks(content: bytes) -> dict[bytes, bytes] | None:
+    """The chunks by name, those of one name joined; None when they are not whole to the last one."""
+    if not content.startswith(_SIGNATURE):
+        return None
+    found: dict[bytes, bytes] = {}
+    place = len(_SIGNATURE)
+    while place + 12 <= len(content):
+        (size,) = struct.unpack_from(">I", content, place)
+        name, data = content[place + 4 : place + 8], content[place + 8 : place + 8 + size]
+        end = content[place + 8 + size : place + 12 + size]
+        if len(end) < 4 or zlib.crc32(data, zlib.crc32(name)) != int.from_bytes(end, "big"):
+            return None
+        if name == b"IEND":
+            return found
+        found[name] = found[name] + data if name in found else data
+        place += 12 + size
+    return None
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    size, check = len(content), zlib.crc32(content, zlib.crc32(name))
+    return size.to_bytes(4, "big") + name + content + check.to_bytes(4, "big")

@@ -1,0 +1,215 @@
+import tracemalloc
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from dextr_vos.clip import natural_key, open_clip, parse_frames
+from dextr_vos.errors import InputError
+from dextr_vos.images import image_size, read_image
+
+COLOURS = np.linspace(0, 255, 4 * 6 * 3).reshape(4, 6, 3).astype(np.uint8)
+
+
+def save(path: Path, picture: Image.Image, **options: object) -> Path:
+    picture.save(path, **options)
+    return path
+
+
+def write_video(path: Path, frames: int = 30, size_hw: tuple[int, int] = (48, 64), **options: str) -> Path:
+    """A clip whose frame number can be read off its brightness (8 levels a frame)."""
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream("libx264", rate=10, options={"crf": "1", "g": "8", "bf": "2"})
+        stream.height, stream.width, stream.pix_fmt = *size_hw, "yuv420p"
+        for index in range(frames):
+            image = np.full((*size_hw, 3), 8 * index % 256, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+class TestPictures:
+    @pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff", ".bmp"])
+    def test_lossless_formats_keep_every_value(self, tmp_path: Path, suffix: str) -> None:
+        options = {"lossless": True} if suffix == ".webp" else {}
+        path = save(tmp_path / f"a{suffix}", Image.fromarray(COLOURS), **options)
+        assert (read_image(path) == COLOURS).all()
+
+    def test_jpeg_is_close(self, tmp_path: Path) -> None:
+        smooth = np.full((16, 16, 3), (200, 90, 40), dtype=np.uint8)
+        path = save(tmp_path / "a.jpg", Image.fromarray(smooth), quality=95)
+        assert np.abs(read_image(path).astype(int) - smooth).max() <= 3
+
+    def test_grey_becomes_three_equal_channels(self, tmp_path: Path) -> None:
+        picture = read_image(save(tmp_path / "a.png", Image.fromarray(COLOURS[..., 0])))
+        assert picture.shape == (4, 6, 3)
+        assert (picture == COLOURS[..., :1]).all()
+
+    def test_alpha_is_dropped(self, tmp_path: Path) -> None:
+        rgba = np.dstack([COLOURS, np.full((4, 6), 7, dtype=np.uint8)])
+        assert (read_image(save(tmp_path / "a.png", Image.fromarray(rgba))) == COLOURS).all()
+
+    @pytest.mark.parametrize("suffix", [".png", ".tiff"])
+    def test_sixteen_bits_keep_the_upper_byte(self, tmp_path: Path, suffix: str) -> None:
+        deep = COLOURS[..., 0].astype(np.uint16) * 256 + 77
+        picture = read_image(save(tmp_path / f"a{suffix}", Image.fromarray(deep)))
+        assert picture.dtype == np.uint8
+        assert (picture == COLOURS[..., :1]).all()
+
+    def test_palette_becomes_colour(self, tmp_path: Path) -> None:
+        indexed = Image.fromarray(COLOURS).quantize(24)
+        assert (read_image(save(tmp_path / "a.png", indexed)) == np.array(indexed.convert("RGB"))).all()
+
+    @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tiff", ".webp"])
+    def test_exif_rotation_is_applied(self, tmp_path: Path, suffix: str) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6  # shown after a quarter turn clockwise
+        wide = np.zeros((16, 32, 3), dtype=np.uint8)
+        wide[:, :16] = 250
+        path = save(tmp_path / f"a{suffix}", Image.fromarray(wide), exif=exif)
+        picture = read_image(path)
+        assert picture.shape == (32, 16, 3)
+        assert picture[:8].mean() > 200
+        assert picture[-8:].mean() < 50
+        assert image_size(path) == (32, 16)
+
+    def test_float_tiff_is_refused(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "a.tiff", Image.fromarray(np.ones((4, 4), dtype=np.float32)))
+        with pytest.raises(InputError, match=r"a\.tiff holds floating-point"):
+            read_image(path)
+
+
+class TestFolderClip:
+    def test_natural_order_and_any_names(self, tmp_path: Path) -> None:
+        for name in ("shot 10.png", "shot 9.png", "shot 1.v2.png"):
+            save(tmp_path / name, Image.fromarray(COLOURS))
+        (tmp_path / "notes.txt").write_text("not a picture")
+        (tmp_path / ".hidden.png").write_text("not looked at")
+        clip = open_clip(tmp_path)
+        assert clip.names == ("shot 1.v2", "shot 9", "shot 10")
+        assert clip.size_hw == (4, 6)
+        assert clip.index_of("shot 9") == 1
+        assert len(list(clip)) == 3
+
+    def test_natural_key_orders_mixed_names(self) -> None:
+        names = ["b1", "a10", "a2", "10", "9", "a"]
+        assert sorted(names, key=natural_key) == ["9", "10", "a", "a2", "a10", "b1"]
+
+    def test_a_link_that_leads_nowhere_is_told(self, tmp_path: Path) -> None:
+        save(tmp_path / "a.png", Image.fromarray(COLOURS))
+        (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
+        with pytest.raises(InputError, match=r"there is no picture .*b\.png"):
+            open_clip(tmp_path)
+
+    def test_odd_digits_and_equal_numbers_have_an_order(self) -> None:
+        assert sorted(["1²3.png", "a01.png", "a1.png"], key=natural_key) == ["1²3.png", "a01.png", "a1.png"]
+
+    def test_faults_name_the_file(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="there is no clip"):
+            open_clip(tmp_path / "missing")
+        empty = tmp_path / "empty"
+        empty.mkdir()
+        with pytest.raises(InputError, match=r"no pictures in the folder .*empty: found nothing"):
+            open_clip(empty)
+        single = save(tmp_path / "x.png", Image.fromarray(COLOURS))
+        with pytest.raises(InputError, match="is a single picture"):
+            open_clip(single)
+
+    def test_mixed_sizes_name_the_odd_one(self, tmp_path: Path) -> None:
+        for name in "abd":
+            save(tmp_path / f"{name}.png", Image.fromarray(COLOURS))
+        save(tmp_path / "c.png", Image.fromarray(COLOURS[:2]))
+        with pytest.raises(InputError, match=r"c\.png is 6×2 pixels, .* are 6×4"):
+            open_clip(tmp_path)
+
+    def test_same_stem_twice_is_refused(self, tmp_path: Path) -> None:
+        for suffix in ("png", "bmp"):
+            save(tmp_path / f"a.{suffix}", Image.fromarray(COLOURS))
+        with pytest.raises(InputError, match=r"several pictures called 'a' \(a\.bmp, a\.png\)"):
+            open_clip(tmp_path)
+
+    def test_broken_header_and_broken_body(self, tmp_path: Path) -> None:
+        save(tmp_path / "a.png", Image.fromarray(COLOURS))
+        whole = save(tmp_path / "b.png", Image.fromarray(COLOURS)).read_bytes()
+        (tmp_path / "b.png").write_bytes(whole[: len(whole) * 2 // 3])
+        clip = open_clip(tmp_path)
+        assert clip.read(0).shape == (4, 6, 3)
+        with pytest.raises(InputError, match=r"cannot read the picture .*b\.png"):
+            clip.read(1)
+        (tmp_path / "b.png").write_bytes(b"hello")
+        with pytest.raises(InputError, match=r"cannot read the picture .*b\.png: it is not a picture"):
+            open_clip(tmp_path)
+
+    def test_memory_does_not_grow_with_the_clip(self, tmp_path: Path) -> None:
+        frame = np.zeros((200, 300, 3), dtype=np.uint8)
+        for index in range(60):
+            save(tmp_path / f"{index}.bmp", Image.fromarray(frame))
+        clip = open_clip(tmp_path)
+        tracemalloc.start()
+        for _ in clip:
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 8 * frame.nbytes
+
+
+class TestVideoClip:
+    @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".mov"])
+    def test_reads_in_any_order(self, tmp_path: Path, suffix: str) -> None:
+        clip = open_clip(write_video(tmp_path / f"a{suffix}"))
+        assert len(clip) == 30
+        assert clip.names[:2] == ("00000", "00001")
+        assert clip.size_hw == (48, 64)
+        assert clip.fps == 10
+        for index in (0, 1, 2, 17, 3, 29, 28, 0, 9):
+            assert abs(int(clip.read(index).mean()) - 8 * index) <= 3, index
+        assert [round(frame.mean() / 8) for frame in clip] == list(range(30))
+
+    def test_a_varying_rate_is_the_average(self, tmp_path: Path) -> None:
+        with av.open(str(tmp_path / "a.mkv"), "w") as container:
+            stream = container.add_stream("libx264", rate=1000)
+            stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+            stream.codec_context.time_base = Fraction(1, 1000)
+            for time in (0, 40, 200, 240, 1000):
+                frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), dtype=np.uint8), format="rgb24")
+                frame.pts, frame.time_base = time, Fraction(1, 1000)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        assert open_clip(tmp_path / "a.mkv").fps == pytest.approx(4)
+
+    @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi"])
+    def test_truncated_file_is_named(self, tmp_path: Path, suffix: str) -> None:
+        options = {"movflags": "faststart"} if suffix == ".mp4" else {}
+        path = write_video(tmp_path / f"cut{suffix}", frames=90, size_hw=(96, 128), **options)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(InputError, match=rf"the video .*cut{suffix}"):
+            list(open_clip(path))
+
+    def test_truncated_without_index(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "cut.mp4")
+        path.write_bytes(path.read_bytes()[:-200])
+        with pytest.raises(InputError, match=r"cannot read the video .*cut\.mp4"):
+            open_clip(path)
+
+    def test_other_files_are_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "notes.mp4"
+        path.write_text("this is text")
+        with pytest.raises(InputError, match=r"cannot read the video .*notes\.mp4"):
+            open_clip(path)
+
+
+class TestParseFrames:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [("0,3,5", [0, 3, 5]), ("first, last", [0, 5]), ("middle", [3]), ("-1", [5]), ("00004,1,1", [1, 4])],
+    )
+    def test_good(self, tiny_clip: Path, text: str, expected: list[int]) -> None:
+        assert parse_frames(text, open_clip(tiny_clip)) == expected
+
+    @pytest.mark.parametrize("text", ["6", "", "1,,2", "x", "1.5", "-7"])
+    def test_bad(self, tiny_clip: Path, text: str) -> None:
+        with pytest.raises(InputError, match="is no frame of"):
+            parse_frames(text, open_clip(tiny_clip))
