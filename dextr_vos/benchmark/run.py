@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dextr_vos.benchmark.annotation_time import AnnotationTime, save_annotation_time
 from dextr_vos.benchmark.cell import Job, clip_of
 from dextr_vos.benchmark.dask_cluster import DaskWorkers
 from dextr_vos.benchmark.grid import Cell, clicks_file, code_digest, grid, key_of
@@ -14,7 +15,6 @@ from dextr_vos.benchmark.machine import jobs_that_fit
 from dextr_vos.benchmark.result import CellFolder, CellResult
 from dextr_vos.benchmark.settings import BenchmarkSettings
 from dextr_vos.benchmark.table import write_table
-from dextr_vos.benchmark.time_model import TimeModel, save_times
 from dextr_vos.benchmark.workers import LocalWorkers, OnChange, Workers, run_jobs
 from dextr_vos.clip import Clip
 from dextr_vos.config import as_yaml
@@ -126,7 +126,7 @@ def run_benchmark(
     jobs: Sequence[Job],
     workers: Workers,
     words: str = "",
-    times: TimeModel | None = None,
+    times: AnnotationTime | None = None,
     on_change: OnChange | None = None,
     stop_asked: StopAsked = never,
 ) -> Grid:
@@ -149,10 +149,10 @@ def run_benchmark(
         InputError: a worker would give other results than the jobs ask for.
         Interrupted: a stop was asked for; the table holds what is finished.
     """
-    times = times or TimeModel(click_s=settings.click_s, draw_s=settings.draw_s)
+    times = times or AnnotationTime(click_s=settings.click_s, draw_s=settings.draw_s)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "settings.yaml", as_yaml(settings))
-    save_times(out / "times.json", times)
+    save_annotation_time(out / "times.json", times)
     for leftover in out.glob(".stop-*"):
         leftover.unlink()
     # cells that are the same have one key, and are run once

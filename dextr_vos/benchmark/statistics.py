@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dextr_vos.benchmark.annotation_time import AnnotationTime
 from dextr_vos.benchmark.result import CellResult
 from dextr_vos.benchmark.settings import SUPERVISIONS, Choice, Network, Supervision
-from dextr_vos.benchmark.time_model import TimeModel
 
 RESAMPLES = 10_000
 
@@ -93,7 +93,7 @@ def cells_at(results: Sequence[CellResult], series: Series, keyframes: int) -> l
 
 
 def curve(
-    results: Sequence[CellResult], series: Series, measure: Measure, times: TimeModel
+    results: Sequence[CellResult], series: Series, measure: Measure, times: AnnotationTime
 ) -> list[CurvePoint]:
     """A curve over the seconds of people, by number of keyframes."""
     points = []
@@ -164,7 +164,9 @@ class Comparison:
     clips: int
 
 
-def comparisons(results: Sequence[CellResult], times: TimeModel, measure: str = "jf") -> list[Comparison]:
+def comparisons(
+    results: Sequence[CellResult], times: AnnotationTime, measure: str = "jf"
+) -> list[Comparison]:
     """Every click-made curve against the drawn one of the same network, at equal numbers of keyframes."""
     found = []
     for series, drawn in _pairs(results):
@@ -175,7 +177,7 @@ def comparisons(results: Sequence[CellResult], times: TimeModel, measure: str = 
     return found
 
 
-def within_the_time(results: Sequence[CellResult], times: TimeModel) -> list[Comparison]:
+def within_the_time(results: Sequence[CellResult], times: AnnotationTime) -> list[Comparison]:
     """Most clicked keyframes that were measured against the fewest drawn, where they take no longer."""
     found = []
     for series, drawn in _pairs(results):

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from dextr_vos.benchmark.annotation_time import AnnotationTime
 from dextr_vos.benchmark.result import CellResult
-from dextr_vos.benchmark.time_model import TimeModel
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path, write_text
 
@@ -33,7 +33,7 @@ COLUMNS = (
 Row = dict[str, Any]
 
 
-def rows_of(result: CellResult, times: TimeModel) -> Iterator[Row]:
+def rows_of(result: CellResult, times: AnnotationTime) -> Iterator[Row]:
     """Rows of one cell; what a frame lacks (scores of the first and last, say) is None."""
     people_s = times.seconds(result.cell.supervision, result.annotated)
     places = {name: place for place, name in enumerate(result.scored)}
@@ -60,7 +60,7 @@ def rows_of(result: CellResult, times: TimeModel) -> Iterator[Row]:
             }
 
 
-def write_table(out: Path, results: Sequence[CellResult], times: TimeModel) -> list[Path]:
+def write_table(out: Path, results: Sequence[CellResult], times: AnnotationTime) -> list[Path]:
     """Write `table.csv`, and `table.parquet` where pyarrow is installed.
 
     Returns:

@@ -55,10 +55,10 @@ def command(
     once, then reported, and the others go on.
     """
     from dextr_vos.benchmark import run
+    from dextr_vos.benchmark.annotation_time import AnnotationTime, measured_annotation_time
     from dextr_vos.benchmark.clicks_settings import ClicksBenchmarkSettings
     from dextr_vos.benchmark.report.page import write_report
     from dextr_vos.benchmark.settings import BenchmarkSettings
-    from dextr_vos.benchmark.time_model import TimeModel, measured_times
     from dextr_vos.config import load_settings, top_level_value
     from dextr_vos.errors import ConfigError
     from dextr_vos.interrupt import interruptible
@@ -74,9 +74,9 @@ def command(
     base = {} if davis_root is None else {"davis_root": str(davis_root)}
     given = [f"davis_root={davis_root}"] if davis_root is not None else []
     loaded = load_settings(BenchmarkSettings, config, [*given, *settings], base)
-    times = TimeModel(click_s=loaded.click_s, draw_s=loaded.draw_s)
+    times = AnnotationTime(click_s=loaded.click_s, draw_s=loaded.draw_s)
     if click_times:
-        times = measured_times(click_times, loaded.draw_s)
+        times = measured_annotation_time(click_times, loaded.draw_s)
     jobs = run.plan(loaded, out)
     if scheduler is None:
         workers, words = run.local_workers(loaded)

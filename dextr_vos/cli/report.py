@@ -25,14 +25,14 @@ def command(folder: Path, click_times: tuple[Path, ...], everything: bool) -> No
 
     It may be at work still: what is finished is shown.
     """
+    from dextr_vos.benchmark.annotation_time import load_annotation_time, measured_annotation_time
     from dextr_vos.benchmark.report.clicks import write_clicks_report
     from dextr_vos.benchmark.report.page import write_report
-    from dextr_vos.benchmark.time_model import load_times, measured_times
 
     if (folder / "clicks.json").exists():
         click.echo(f"wrote {write_clicks_report(folder)}")
         return
     times = None
     if click_times:
-        times = measured_times(click_times, load_times(folder / "times.json").draw_s)
+        times = measured_annotation_time(click_times, load_annotation_time(folder / "times.json").draw_s)
     click.echo(f"wrote {write_report(folder, times, everything)}")

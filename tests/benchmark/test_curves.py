@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from made_results import result
 
+from dextr_vos.benchmark.annotation_time import AnnotationTime
 from dextr_vos.benchmark.statistics import (
     Series,
     bootstrap,
@@ -13,7 +14,6 @@ from dextr_vos.benchmark.statistics import (
     sentence,
     within_the_time,
 )
-from dextr_vos.benchmark.time_model import TimeModel
 
 DEXTR = Series("dextr", "even", "lite")
 
@@ -52,7 +52,7 @@ def test_seeds_of_a_clip_are_averaged_first():
 
 def test_a_curve_goes_over_seconds_of_people():
     results = [result(clip, "dextr", n, 0.5 + n / 10) for clip in ("bear", "dog") for n in (1, 3)]
-    points = curve(results, DEXTR, "jf", TimeModel(click_s=10))
+    points = curve(results, DEXTR, "jf", AnnotationTime(click_s=10))
     assert [(point.keyframes, point.seconds) for point in points] == [(1, 10), (3, 30)]
     assert [point.value.mean for point in points] == pytest.approx([60, 80])
 
@@ -61,12 +61,12 @@ def test_sentences_say_the_gap_with_its_interval_and_the_time():
     results = [result(clip, "gt", 1, 0.9) for clip in ("bear", "dog", "cat")]
     results += [result(clip, "dextr", 1, 0.8 + up) for clip, up in (("bear", 0), ("dog", 0.04))]
     results += [result(clip, "dextr", 3, 0.95) for clip in ("bear", "dog")]
-    (same,) = comparisons(results, TimeModel())
+    (same,) = comparisons(results, AnnotationTime())
     assert (same.clips, same.keyframes) == (2, 1)
     told = sentence(same)
     assert "within 8.0 points" in told
     assert "over 2 clips −10.0 to −6.0" in told
     assert "7.5 s of a person's time in place of 79 s" in told
-    (by_time,) = within_the_time(results, TimeModel())
+    (by_time,) = within_the_time(results, AnnotationTime())
     assert (by_time.keyframes, by_time.drawn_keyframes) == (3, 1)
     assert "5.0 points above" in sentence(by_time)

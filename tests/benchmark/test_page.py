@@ -3,12 +3,12 @@ import re
 import pytest
 from made_results import result, write_results
 
+from dextr_vos.benchmark.annotation_time import AnnotationTime
 from dextr_vos.benchmark.grid import Cell
 from dextr_vos.benchmark.report.cost import published
 from dextr_vos.benchmark.report.page import write_report
 from dextr_vos.benchmark.run import every_cell
 from dextr_vos.benchmark.table import COLUMNS, read_table
-from dextr_vos.benchmark.time_model import TimeModel
 from dextr_vos.errors import InputError
 
 
@@ -47,7 +47,7 @@ def test_published_curves_are_drawn_with_their_source(folder):
 
 def test_other_times_move_the_curves_and_are_kept(folder):
     assert "7.5 s of a person" in write_report(folder).read_text()
-    write_report(folder, TimeModel(click_s=20, measured=4, median_s=19))
+    write_report(folder, AnnotationTime(click_s=20, measured=4, median_s=19))
     text = write_report(folder).read_text()
     assert "20 s of a person" in text
     assert "mean of 4 measured" in text

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dextr_vos.benchmark.annotation_time import AnnotationTime
 from dextr_vos.benchmark.report import style
 from dextr_vos.benchmark.result import CellResult
 from dextr_vos.benchmark.settings import Supervision
@@ -20,11 +21,10 @@ from dextr_vos.benchmark.statistics import (
     plain,
     series_in,
 )
-from dextr_vos.benchmark.time_model import TimeModel
 from dextr_vos.config import Settings, load_settings
 
 
-def means_table(results: Sequence[CellResult], times: TimeModel, name: Callable[[Series], str]) -> str:
+def means_table(results: Sequence[CellResult], times: AnnotationTime, name: Callable[[Series], str]) -> str:
     """Mean J&F, J and F of each point of each curve."""
     head = [
         "",
@@ -61,7 +61,7 @@ def means_table(results: Sequence[CellResult], times: TimeModel, name: Callable[
     return style.table(head, rows, classes)
 
 
-def cost_table(results: Sequence[CellResult], times: TimeModel) -> str:
+def cost_table(results: Sequence[CellResult], times: AnnotationTime) -> str:
     """Seconds a clip, of people and of computing, as means over clips."""
     head = [
         "",

@@ -4,6 +4,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
+from dextr_vos.benchmark.annotation_time import AnnotationTime, load_annotation_time, save_annotation_time
 from dextr_vos.benchmark.report import style
 from dextr_vos.benchmark.report.charts import DottedLine, Line, dot_chart, interval_chart, line_chart
 from dextr_vos.benchmark.report.clips import clip_cards, keyframe_iou
@@ -23,13 +24,12 @@ from dextr_vos.benchmark.statistics import (
     within_the_time,
 )
 from dextr_vos.benchmark.table import write_table
-from dextr_vos.benchmark.time_model import TimeModel, load_times, save_times
 from dextr_vos.files import write_text
 
 _DASHES = ("", "7 4", "2 3", "10 3 2 3")
 
 
-def write_report(out: Path, times: TimeModel | None = None, everything: bool = False) -> Path:
+def write_report(out: Path, times: AnnotationTime | None = None, everything: bool = False) -> Path:
     """Draw the report of a benchmark's folder, and its table, from the results that are there.
 
     Args:
@@ -45,8 +45,8 @@ def write_report(out: Path, times: TimeModel | None = None, everything: bool = F
     """
     done = every_cell(out) if everything else read_grid(out)
     if times is not None:
-        save_times(out / "times.json", times)
-    times = load_times(out / "times.json")
+        save_annotation_time(out / "times.json", times)
+    times = load_annotation_time(out / "times.json")
     results = results_of(out, done)
     write_table(out, results, times)
     clips = list(dict.fromkeys(entry.cell.clip for entry in done.cells))
@@ -85,7 +85,7 @@ def _uneven(results: Sequence[CellResult]) -> list[str]:
     ]
 
 
-def _answers(results: Sequence[CellResult], times: TimeModel) -> list[str]:
+def _answers(results: Sequence[CellResult], times: AnnotationTime) -> list[str]:
     """The sentences to cite: those on DEXTR stand out, the others follow."""
     found, by_time = comparisons(results, times), within_the_time(results, times)
     ours = [one for one in found if one.series.supervision != "grabcut"]
@@ -106,7 +106,7 @@ def _answers(results: Sequence[CellResult], times: TimeModel) -> list[str]:
     return parts
 
 
-def _curves(results: Sequence[CellResult], times: TimeModel) -> list[str]:
+def _curves(results: Sequence[CellResult], times: AnnotationTime) -> list[str]:
     theirs = [DottedLine(one.supervision, one.label, one.points) for one in published().curves]
     charts = []
     for measure, title in (("jf", "J&F"), ("j", "J, region similarity")):
@@ -137,7 +137,7 @@ def _curves(results: Sequence[CellResult], times: TimeModel) -> list[str]:
     ]
 
 
-def _differences(results: Sequence[CellResult], times: TimeModel) -> list[str]:
+def _differences(results: Sequence[CellResult], times: AnnotationTime) -> list[str]:
     found = comparisons(results, times)
     if not found:
         return []
