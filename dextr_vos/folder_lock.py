@@ -1,95 +1,134 @@
-"""Who holds a folder: one process changes it, the others are told who, where and since when."""
+"""The lock of a folder: one process changes its files, and the others learn who, where and since when.
+
+The operating system holds the lock (`filelock`), so that it ends with its process, however that ends. What is
+known of the holder lies beside it in a file of its own and only serves messages.
+"""
 
 import json
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from filelock import FileLock, Timeout
 
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import write_text
-
-_LOCK = ".page.lock"
-_HOLDER = ".page.json"
+from dextr_vos.interrupt import StopAsked, never
 
 
-@dataclass(frozen=True)
 class FolderLock:
-    """A try to hold a folder.
+    """An exclusive lock on a folder, between processes and within one.
 
-    Attributes:
-        lock: held; None where somebody else holds it.
-        held_by: a sentence that says who.
-    """
-
-    lock: FileLock | None
-    held_by: str
-
-    def release(self) -> None:
-        """Let go of the folder."""
-        if self.lock is not None:
-            Path(self.lock.lock_file).with_name(_HOLDER).unlink(missing_ok=True)
-            self.lock.release()
-
-
-def claim(folder: Path, since: str) -> FolderLock:
-    """Hold a folder, which is made, until the process ends or lets go.
+    As a context manager it is acquired, unless it is held already, and released at the end of the block.
 
     Args:
-        folder: a workspace, or where progress is kept.
-        since: the present time, for the sentence that others are told.
+        folder: the folder; it is created when the lock is acquired.
 
-    Raises:
-        OSError: it cannot be written.
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with FolderLock(folder):
+        ...     FolderLock(folder).try_acquire()
+        False
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / _LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        return FolderLock(None, _told(folder))
-    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
-    write_text(folder / _HOLDER, json.dumps(holder) + "\n")
-    return FolderLock(lock, "")
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._holder = folder / ".lock.json"
+        self._lock = FileLock(folder / ".lock", thread_local=False)
 
-def require_claim(folder: Path, since: str) -> FolderLock:
-    """Hold a folder.
+    @property
+    def holder(self) -> str:
+        """Who has the lock, for a message: "process 71 on mars since 2026-05-04T09:30:00Z"."""
+        try:
+            holder = json.loads(self._holder.read_text(encoding="utf-8"))
+            return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
 
-    Raises:
-        InputError: somebody else does.
-    """
-    claimed = claim(folder, since)
-    if claimed.lock is None:
-        raise InputError(f"{claimed.held_by}; end it there first")
-    return claimed
+    def try_acquire(self, timeout_s: float = 0.0) -> bool:
+        """Acquire the lock unless another holder keeps it for longer than `timeout_s` seconds.
 
+        Raises:
+            InputError: the folder is a file.
+            OSError: the folder cannot be written.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InputError(f"{self.folder} is a file; expected a folder")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=timeout_s)
+        except Timeout:
+            return False
+        since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+        try:
+            write_text(self._holder, json.dumps(holder) + "\n")
+        except BaseException:
+            self._lock.release()
+            raise
+        return True
 
-def _told(folder: Path) -> str:
-    try:
-        holder = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
-        who = f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        who = "another process"
-    return f"{folder} is being worked on by {who}"
+    def acquire(self, timeout_s: float = 0.0) -> None:
+        """Acquire the lock.
+
+        Raises:
+            InputError: another holder has kept it for `timeout_s` seconds, or the folder is a file.
+            OSError: the folder cannot be written.
+        """
+        if not self.try_acquire(timeout_s):
+            raise InputError(f"{self.message}; wait for it to end, or use another folder")
+
+    def wait(self, stop_asked: StopAsked = never, poll_s: float = 0.5) -> None:
+        """Acquire the lock as soon as its holder releases it.
+
+        Args:
+            stop_asked: asked every `poll_s` seconds.
+            poll_s: how long to wait between two questions, in seconds.
+
+        Raises:
+            Interrupted: a stop was asked for before that.
+        """
+        while not self.try_acquire(poll_s):
+            if stop_asked():
+                raise Interrupted(f"stopped while waiting for {self.folder}; the same command resumes")
+
+    @property
+    def message(self) -> str:
+        """The sentence on a lock that another holder has, without what to do about it."""
+        return f"{self.folder} is in use by {self.holder}"
+
+    def release(self) -> None:
+        """Release the lock, if it is held."""
+        if self._lock.is_locked:
+            self._holder.unlink(missing_ok=True)
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        if not self._lock.is_locked:
+            self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
 
 
 @contextmanager
-def held_if_there(folder: Path, since: str) -> Iterator[None]:
-    """Hold a folder while the block runs, if it is there; one that is not there nobody works on.
+def locked_if_exists(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder while the block runs; a folder that is not there yet is not created for it.
 
     Raises:
-        InputError: somebody else holds it.
+        InputError: another holder has the lock.
     """
     if not folder.is_dir():
         yield
         return
-    claimed = require_claim(folder, since)
-    try:
+    with FolderLock(folder):
         yield
-    finally:
-        claimed.release()

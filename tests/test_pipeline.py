@@ -293,7 +293,10 @@ def test_faults_of_the_out_folder(tiny_clip, keyframes, tmp_path):
 
 
 def test_two_processes_cannot_work_in_one_run(tiny_clip, keyframes, out):
-    with RunFolder(out).claimed(), pytest.raises(InputError, match="another train-propagation is at work"):
+    with (
+        RunFolder(out).claimed(),
+        pytest.raises(InputError, match=r"is in use by process \d+ on "),
+    ):
         train(tiny_clip, keyframes, out)
     train(tiny_clip, keyframes, out)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from filelock import FileLock
 
 from dextr_vos.benchmark.grid import Cell, code_digest, key_of
 from dextr_vos.benchmark.keyframe_masks import KeyframeMaker
@@ -25,6 +24,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.evaluation.davis import ObjectScores, Scores, evaluate
 from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.evaluation.official import largest_difference, official_scores
+from dextr_vos.folder_lock import FolderLock
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
 from dextr_vos.pipeline import train_propagation
@@ -100,9 +100,9 @@ def run_job(job: Job, device: str = "auto", stop_asked: StopAsked = never) -> Ce
         Interrupted: a stop was asked for; the same call goes on from there.
     """
     folder = job.folder
-    folder.lock.parent.mkdir(parents=True, exist_ok=True)
-    # a worker that its scheduler believes dead may still be at it
-    with FileLock(folder.lock), _one_at_a_time, _threads(job.settings.threads):
+    lock = FolderLock(folder.path)
+    lock.wait(stop_asked)  # a worker that its scheduler believes dead may still be at it
+    with lock, _one_at_a_time, _threads(job.settings.threads):
         result = folder.read()
         if result is None:
             exact = job.settings.precision == "float32"
@@ -113,7 +113,6 @@ def run_job(job: Job, device: str = "auto", stop_asked: StopAsked = never) -> Ce
         folder.state.unlink(missing_ok=True)
         if not job.settings.keep_runs and folder.work.exists():
             shutil.rmtree(folder.work)
-    folder.lock.unlink(missing_ok=True)
     return result
 
 

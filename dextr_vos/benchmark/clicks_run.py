@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from dextr_vos.annotation.human_clicks import HumanClicks, read_human_clicks
@@ -30,6 +29,7 @@ from dextr_vos.evaluation.interactive import (
     write_summary,
 )
 from dextr_vos.files import write_text
+from dextr_vos.folder_lock import FolderLock
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.runtime import pick_device, true_float32
@@ -40,7 +40,7 @@ _RESULTS = TypeAdapter(list[ObjectResult])
 
 # raised with every change of the code that changes masks from clicks, or their scores
 _ALGORITHM = 2
-_BETWEEN_LOOKS_S = 1.0
+_POLL_S = 1.0
 
 OnObject = Callable[[int, int], None]
 
@@ -167,22 +167,12 @@ def _claimed(folder: Path, stop_asked: StopAsked) -> Iterator[None]:
     Raises:
         Interrupted: a stop was asked for before that.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock, told = FileLock(folder / ".lock"), False
-    while True:
-        try:
-            lock.acquire(timeout=_BETWEEN_LOOKS_S)
-            break
-        except Timeout:
-            if stop_asked():
-                raise Interrupted("stopped; the same command goes on from there") from None
-            if not told:
-                log.info("another process is at work on this cell; waiting for it")
-                told = True
-    try:
+    lock = FolderLock(folder)
+    if not lock.try_acquire():
+        log.info("%s; waiting for it", lock.message)
+        lock.wait(stop_asked, _POLL_S)
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def _run_cell(

@@ -107,7 +107,6 @@ class CellFolder:
         self.work = self.path / "work"
         self.best = self.path / "best.jpg"
         self.worst = self.path / "worst.jpg"
-        self.lock = root / "cells" / f".{key}.lock"
 
     def read(self) -> CellResult | None:
         """The result; None where there is none yet, or it is damaged."""

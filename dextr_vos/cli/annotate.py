@@ -135,7 +135,6 @@ def _make_masks(
 ) -> None:
     """Masks of clicks from a file, or simulated."""
     from dextr_vos.annotation.annotate import annotate
-    from dextr_vos.annotation.annotations import timestamp
     from dextr_vos.annotation.clicks import check_annotations, read_clicks
     from dextr_vos.annotation.segmenter import make_segmenter
     from dextr_vos.annotation.simulate import simulate_clicks
@@ -143,7 +142,7 @@ def _make_masks(
     from dextr_vos.clip import open_clip, parse_frames
     from dextr_vos.errors import InputError
     from dextr_vos.export.overlay import write_preview
-    from dextr_vos.folder_lock import held_if_there
+    from dextr_vos.folder_lock import locked_if_exists
     from dextr_vos.workspace import Workspace
 
     opened = open_clip(clip)
@@ -159,7 +158,7 @@ def _make_masks(
         annotations = simulate_clicks(opened, simulate, parse_frames(frames, opened), jitter, seed)
         check_annotations(annotations, opened, simulate)
     segmenter = make_segmenter(*engine)
-    with progress_bars() as bar, held_if_there(out, timestamp()):
+    with progress_bars() as bar, locked_if_exists(out):
         document = annotate(opened, annotations, segmenter, workspace, bar("annotating"))
     for name in annotations.keyframes:
         write_preview(workspace.preview(name), opened, workspace.keyframe(name), document.clicks_in(name))
@@ -194,18 +193,17 @@ def _serve_clip(
     device: str,
 ) -> None:
     """The page on a clip."""
-    from dextr_vos.annotation.annotations import timestamp
     from dextr_vos.clip import open_clip
-    from dextr_vos.folder_lock import claim
+    from dextr_vos.folder_lock import FolderLock
     from dextr_vos.web.clip_service import ClipService, Propagation
     from dextr_vos.web.serve import serve
     from dextr_vos.workspace import Workspace
 
     opened = open_clip(clip)
     Workspace(out).check_clip(opened)
-    claimed = claim(out, timestamp())
+    lock = FolderLock(out)
+    readonly = None if lock.try_acquire() else f"{lock.message}; here it can only be viewed"
     try:
-        readonly = None if claimed.lock else f"{claimed.held_by}; here it can be looked at only"
         propagation = Propagation(max_steps=max_steps, device=device)
         service = ClipService(opened, Workspace(out), engine, propagation, readonly)
         if readonly is not None:
@@ -213,21 +211,20 @@ def _serve_clip(
         host, port, no_open = served
         serve(service, host=host, port=port, open_browser=not no_open, tell=_tell)
     finally:
-        claimed.release()
+        lock.release()
 
 
 def _serve_folder(config: Path, engine: "Engine", host: str, port: int | None, no_open: bool) -> None:
     """The page on separate pictures."""
-    from dextr_vos.annotation.annotations import timestamp
-    from dextr_vos.folder_lock import claim
+    from dextr_vos.folder_lock import FolderLock
     from dextr_vos.web.image_folder.service import WORK, FolderService
     from dextr_vos.web.image_folder.settings import read_folder_settings
     from dextr_vos.web.serve import serve
 
     settings = read_folder_settings(config)
-    claimed = claim(settings.required.destination / WORK, timestamp())
+    lock = FolderLock(settings.required.destination / WORK)
+    readonly = None if lock.try_acquire() else f"{lock.message}; here it can only be viewed"
     try:
-        readonly = None if claimed.lock else f"{claimed.held_by}; here it can be looked at only"
         service = FolderService(settings, engine, readonly)
         if readonly is not None:
             click.echo(readonly, err=True)
@@ -235,7 +232,7 @@ def _serve_folder(config: Path, engine: "Engine", host: str, port: int | None, n
             _reset(service, settings.required.source)
         serve(service, host=host, port=port, open_browser=not no_open, tell=_tell)
     finally:
-        claimed.release()
+        lock.release()
 
 
 def _reset(service: "FolderService", source: Path) -> None:

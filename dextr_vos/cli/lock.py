@@ -21,13 +21,12 @@ def command(run: Path, frames: str, keyframes: Path) -> None:
     The next train-propagation learns from them, too, and masks beside them follow from them. To unlock a
     frame, delete its mask among the keyframes.
     """
-    from dextr_vos.annotation.annotations import timestamp
-    from dextr_vos.folder_lock import held_if_there
+    from dextr_vos.folder_lock import locked_if_exists
     from dextr_vos.propagation.run import lock_frames
     from dextr_vos.workspace import Workspace
 
     names = [name.strip() for name in frames.split(",") if name.strip()]
-    with held_if_there(keyframes, timestamp()) if Workspace(keyframes).keyframes.is_dir() else nullcontext():
+    with locked_if_exists(keyframes) if Workspace(keyframes).keyframes.is_dir() else nullcontext():
         locked = lock_frames(run, names, keyframes)
     for path in locked:
         click.echo(path)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.files import atomic_path
+from dextr_vos.folder_lock import FolderLock
 from dextr_vos.masks import Labels, write_labels
 from dextr_vos.propagation.bidirectional import Span, spans_between
 from dextr_vos.propagation.keyframes import keyframe_folder
@@ -131,14 +130,8 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=self.path):
             pass
-        try:
-            with FileLock(self.path / ".lock", timeout=0):
-                yield
-        except Timeout:
-            raise InputError(
-                f"another train-propagation is at work in {self.path}; wait for it, "
-                "or give another --out folder"
-            ) from None
+        with FolderLock(self.path):
+            yield
 
     def check(self, clip: Clip, keyframe_folder: Path) -> None:
         """Refuse a folder in which something would be lost.

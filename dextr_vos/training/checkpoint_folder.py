@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from torch import Tensor
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path, write_text
+from dextr_vos.folder_lock import FolderLock
 from dextr_vos.networks.checkpoints import save
 
 # a killed process's sample workers notice within five seconds, and hold the lock until then
@@ -71,7 +71,7 @@ class TrainingFolder:
         self.path = path
         self._settings = settings
         self._metadata = dict(metadata)
-        self._lock: FileLock | None = None
+        self._lock = FolderLock(path)
         self._board: Any = None
         self._first_step = 1
 
@@ -90,29 +90,19 @@ class TrainingFolder:
         written = self.path / "settings.yaml"
         if not written.exists() and self.path.is_dir() and any(_visible(self.path)):
             raise InputError(f"{self.path} is not empty and holds no training; give another out=FOLDER")
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock", timeout=_LOCK_SECONDS)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise InputError(
-                f"another process trains in {self.path}; wait for it, or give another out=FOLDER"
-            ) from None
+        self._lock.acquire(_LOCK_SECONDS)
         try:
             self._claim_settings(written)
         except BaseException:
-            lock.release()
+            self._lock.release()
             raise
-        self._lock = lock
 
     def release(self) -> None:
         """Close files and let other processes have the folder; claimed or not."""
         if self._board:
             self._board.close()
         self._board = None
-        if self._lock is not None:
-            self._lock.release()
-        self._lock = None
+        self._lock.release()
 
     def _claim_settings(self, written: Path) -> None:
         for pattern in (".settings.*.yaml", ".log.*.jsonl", ".checkpoint.*.pt", ".*.safetensors"):

@@ -2,7 +2,6 @@ import json
 from contextlib import contextmanager
 
 import pytest
-from filelock import FileLock
 from tiny_benchmark import write_davis
 from tiny_run import Squares, stop_after
 
@@ -11,6 +10,7 @@ from dextr_vos.benchmark.clicks_run import plan_clicks, run_clicks
 from dextr_vos.benchmark.clicks_settings import ClicksBenchmarkSettings
 from dextr_vos.benchmark.report.clicks import write_clicks_report
 from dextr_vos.errors import InputError, Interrupted
+from dextr_vos.folder_lock import FolderLock
 
 
 @pytest.fixture(autouse=True)
@@ -101,13 +101,13 @@ def test_people_stand_beside_simulated_clicks(settings, tmp_path):
 
 
 def test_a_cell_that_another_process_works_on_is_waited_for(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(clicks_run, "_BETWEEN_LOOKS_S", 0.01)
+    monkeypatch.setattr(clicks_run, "_POLL_S", 0.01)
     out = tmp_path / "out"
     first = plan_clicks(settings, tmp_path)[0].folder(out)
     first.mkdir(parents=True)
-    lock = FileLock(first / ".lock")
+    lock = FolderLock(first)
     lock.acquire()
-    with pytest.raises(Interrupted, match="goes on from there"):
+    with pytest.raises(Interrupted, match="the same command resumes"):
         run(settings, out, stop_after(3))
     assert not list(out.glob("cells/*/progress.jsonl"))
     looks = []

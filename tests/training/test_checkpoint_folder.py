@@ -104,7 +104,7 @@ def hold(path: Path) -> None:
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     process = start_process(hold, tmp_path / "out")
     wait_until(lambda: (tmp_path / "out/settings.yaml").exists())
-    with pytest.raises(InputError, match="another process trains in"):
+    with pytest.raises(InputError, match=r"is in use by process \d+ on "):
         claimed(tmp_path / "out")
     process.kill()
     ended(process)

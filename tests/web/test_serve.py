@@ -102,7 +102,7 @@ def test_it_ends_when_it_is_asked_to_even_with_pages_open(tiny_clip, tmp_path, k
             assert server.process.wait(30) == 0
             list(lines)
         assert "Traceback" not in server.process.stderr.read()
-    assert not (tmp_path / "w" / ".page.json").exists()
+    assert not (tmp_path / "w" / ".lock.json").exists()
 
 
 def test_a_second_server_reads_only_and_says_who_holds_the_workspace(tiny_clip, tmp_path):
@@ -135,7 +135,7 @@ def test_the_command_line_keeps_off_a_workspace_that_is_open(tiny_clip, tmp_path
     with serving(tiny_clip, tmp_path / "w"):
         refused = CliRunner().invoke(main, arguments)
         assert refused.exit_code == 2
-        assert "is being worked on by process" in refused.stderr
+        assert "is in use by process" in refused.stderr
     assert CliRunner().invoke(main, arguments).exit_code == 0
 
 

@@ -1,0 +1,81 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dextr_vos.errors import InputError, Interrupted
+from dextr_vos.folder_lock import FolderLock, locked_if_exists
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from dextr_vos.folder_lock import FolderLock
+with FolderLock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_killed_process_releases_its_lock(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        lock = FolderLock(folder)
+        assert not lock.try_acquire()
+        who = rf"{folder} is in use by process {other.pid} on {socket.gethostname()} since 20\S+Z; wait"
+        with pytest.raises(InputError, match=who):
+            lock.acquire()
+        other.kill()
+        other.wait()
+        with FolderLock(folder):
+            assert f"process {os.getpid()} " in lock.message
+
+
+def test_a_lock_is_exclusive_within_a_process_and_free_after_the_block(tmp_path: Path) -> None:
+    with FolderLock(tmp_path), pytest.raises(InputError, match="is in use by"), FolderLock(tmp_path):
+        pass
+    with FolderLock(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"pid": 1}', "\x00"])
+def test_a_damaged_note_on_the_holder_does_not_matter(tmp_path: Path, content: str) -> None:
+    with FolderLock(tmp_path) as lock:
+        (tmp_path / ".lock.json").write_text(content)
+        assert lock.message == f"{tmp_path} is in use by another process"
+
+
+def test_waiting_ends_with_the_holder_or_with_a_stop(tmp_path: Path) -> None:
+    first, second = FolderLock(tmp_path), FolderLock(tmp_path)
+    first.acquire()
+    with pytest.raises(Interrupted, match="the same command resumes"):
+        second.wait(lambda: True, poll_s=0.01)
+
+    def other_ends() -> bool:
+        first.release()
+        return False
+
+    second.wait(other_ends, poll_s=0.01)
+    with second:
+        assert not first.try_acquire()
+    assert first.try_acquire()
+    first.release()
+
+
+def test_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file is a file; expected a folder"):
+        FolderLock(tmp_path / "file").acquire()
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_that_is_not_there_is_not_created_for_a_lock(tmp_path: Path) -> None:
+    with locked_if_exists(tmp_path / "later"):
+        assert not (tmp_path / "later").exists()
+    with locked_if_exists(tmp_path):
+        assert not FolderLock(tmp_path).try_acquire()
