@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from dextr_vos.errors import InputError
 from dextr_vos.networks.checkpoints import read_metadata, read_state_dict
 from dextr_vos.training.checkpoint_folder import TrainingFolder
-from dextr_vos.training.loop import LoopSettings, Outcome, train
+from dextr_vos.training.loop import LoopSettings, TrainingResult, train
 
 CPU = torch.device("cpu")
 SHORT = {"steps": 12, "batch": 2, "log_every": 1, "validate_every": 5, "save_every": 4, "workers": 0}
@@ -104,7 +104,9 @@ class TinyTask:
         return {"iou": float((masks & truth).sum() / (masks | truth).sum())}
 
 
-def train_tiny(out: Path, settings: dict[str, Any], task: dict[str, Any] | None = None, **options) -> Outcome:
+def train_tiny(
+    out: Path, settings: dict[str, Any], task: dict[str, Any] | None = None, **options
+) -> TrainingResult:
     """Train or go on; the settings' file is JSON, which is YAML, too."""
     folder = TrainingFolder(out, json.dumps(settings), {"network": "tiny"})
     made = TinyTask(**(task or {}))

@@ -46,14 +46,14 @@ def read_human_clicks(path: Path, refs: Sequence[ObjectRef]) -> HumanClicks:
         InputError: not JSON, of another shape, without clicks, or of a picture or object the set lacks.
     """
     names = _names_of_pictures(refs)
-    known = {(ref.picture, ref.number) for ref in refs}
+    known = {(ref.image, ref.object_id) for ref in refs}
     points: dict[tuple[str, int], IntArray] = {}
     for name, objects in _clicks_in(path).items():
         picture = names.get(name)
         if picture is None:
             raise InputError(
                 f"{path} clicks on '{name}', which is not the name of one picture of the data set, "
-                f"like '{refs[0].picture}'"
+                f"like '{refs[0].image}'"
             )
         for number, points_xy in objects.items():
             if (picture, number - 1) not in known:
@@ -68,7 +68,7 @@ def read_human_clicks(path: Path, refs: Sequence[ObjectRef]) -> HumanClicks:
 
 def _names_of_pictures(refs: Sequence[ObjectRef]) -> dict[str, str | None]:
     """Images by their full names and by the last parts of them; None where several share it."""
-    pictures = list(dict.fromkeys(ref.picture for ref in refs))
+    pictures = list(dict.fromkeys(ref.image for ref in refs))
     names: dict[str, str | None] = {}
     for picture in pictures:
         last = picture.rsplit("/", 1)[-1]

@@ -87,7 +87,7 @@ def plan_clicks(settings: ClicksBenchmarkSettings, beside: Path) -> list[ClicksC
     cells = []
     for data in settings.sets:
         objects, human = _opened(data, beside)
-        refs = [(ref.picture, ref.number, ref.category, ref.area) for ref in objects.refs]
+        refs = [(ref.image, ref.object_id, ref.category, ref.area) for ref in objects.refs]
         root = str((beside / data.root).resolve())
         for engine in settings.engines:
             for jitter_px in settings.jitter_px:
@@ -184,7 +184,7 @@ def _run_cell(
     progress = folder / "progress.jsonl"
     results = _done(progress)
     known = {(one.picture, one.number) for one in results}
-    todo = Subset(cell.objects, lambda ref, _: (ref.picture, ref.number) not in known)
+    todo = Subset(cell.objects, lambda ref, _: (ref.image, ref.object_id) not in known)
     segmenter = make_segmenter(
         cell.engine.engine, cell.engine.weights, settings.device, settings.precision == "auto"
     )
@@ -205,7 +205,7 @@ def _run_cell(
                 )
     if not results:
         raise InputError(f"no object of {cell.data.name} has a pixel in its true mask")
-    order = {(ref.picture, ref.number): place for place, ref in enumerate(cell.objects.refs)}
+    order = {(ref.image, ref.object_id): place for place, ref in enumerate(cell.objects.refs)}
     results.sort(key=lambda one: order[one.picture, one.number])
     write_objects(folder / "objects.csv", results)
     _write_worst(folder / "worst.jpg", cell, results, segmenter, settings.seed)
@@ -237,7 +237,7 @@ def _write_worst(
     """The worst objects are looked at once more; a cell that was stopped has not kept their pictures."""
     worst = {(one.picture, one.number) for one in sorted(results, key=lambda one: one.iou)[:WORST]}
     sheet = FailureSheet()
-    chosen = Subset(cell.objects, lambda ref, _: (ref.picture, ref.number) in worst)
+    chosen = Subset(cell.objects, lambda ref, _: (ref.image, ref.object_id) in worst)
     for one in evaluate_clicks(chosen, segmenter, cell.jitter_px, seed):
         sheet.add(one.result, one.example, one.mask, one.points_xy)
     sheet.write(path)

@@ -98,7 +98,7 @@ class CocoObjects:
     def read(self, index: int) -> Example:
         """See `ObjectSet.read`."""
         ref, outline = self.refs[index], self._outlines[index]
-        path = self._pictures / self._files[ref.picture]
+        path = self._pictures / self._files[ref.image]
         image_rgb = read_image(path)
         if image_rgb.shape[:2] != outline.size_hw:
             (height, width), (told_height, told_width) = image_rgb.shape[:2], outline.size_hw

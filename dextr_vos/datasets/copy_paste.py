@@ -33,24 +33,24 @@ class CopyPaste:
         neighbour: of those pasted, another object stands behind it.
         retexture: of those pasted, its pixels come from another picture, so that its outline alone tells.
         occlude: another object hides part of it.
-        unite: another object overlaps it and both are the target, like a rider and a horse.
+        merge: another object overlaps it and both are the target, like a rider and a horse.
         rotation_deg: standard deviation of the rotation.
         shear: standard deviation of the shear.
         aspect: standard deviation of the logarithm of the aspect's change.
         size: least and largest longer side, as a share of the crop.
-        photometry: changes of colours and sharpness.
+        photometric: changes of colours and sharpness.
     """
 
     paste: float = 0.5
     neighbour: float = 0.3
     retexture: float = 0.15
     occlude: float = 0.15
-    unite: float = 0.15
+    merge: float = 0.15
     rotation_deg: float = 15.0
     shear: float = 0.1
     aspect: float = 0.15
     size: tuple[float, float] = (0.5, 1.2)
-    photometry: PhotometricAugmentation = field(default_factory=PhotometricAugmentation)
+    photometric: PhotometricAugmentation = field(default_factory=PhotometricAugmentation)
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,14 @@ def compose(example: Example, draw: Draw, how: CopyPaste, longest: int, rng: np.
         The surroundings of the target, not much more.
     """
     target = moved(example, how, longest, rng)
-    target = replace(target, image_rgb=change_colours(target.image_rgb, how.photometry, rng))
+    target = replace(target, image_rgb=change_colours(target.image_rgb, how.photometric, rng))
     if rng.random() < how.paste:
         target = _pasted(target, draw, how, longest, rng)
     chance = rng.random()
-    if chance < how.occlude + how.unite:
+    if chance < how.occlude + how.merge:
         other = _other(draw, how, longest, rng)
-        target = (_occluded if chance < how.occlude else _united)(target, other, rng)
-    return replace(target, image_rgb=change_sharpness(target.image_rgb, how.photometry, rng))
+        target = (_occluded if chance < how.occlude else _merged)(target, other, rng)
+    return replace(target, image_rgb=change_sharpness(target.image_rgb, how.photometric, rng))
 
 
 def moved(example: Example, how: CopyPaste, longest: float, rng: np.random.Generator) -> Layer:
@@ -126,14 +126,14 @@ def _random_linear(how: CopyPaste, rng: np.random.Generator) -> npt.NDArray[np.f
 
 def _other(draw: Draw, how: CopyPaste, longest: int, rng: np.random.Generator) -> Layer:
     layer = moved(draw(rng), how, longest * rng.uniform(0.3, 1.0), rng)
-    return replace(layer, image_rgb=change_colours(layer.image_rgb, how.photometry, rng))
+    return replace(layer, image_rgb=change_colours(layer.image_rgb, how.photometric, rng))
 
 
 def _pasted(target: Layer, draw: Draw, how: CopyPaste, longest: int, rng: np.random.Generator) -> Layer:
     """The target on another picture, perhaps with another object behind it."""
     shape = target.mask.shape
     skin = _filling(draw(rng).image_rgb, shape, rng) if rng.random() < how.retexture else target.image_rgb
-    ground = change_colours(_filling(draw(rng).image_rgb, shape, rng), how.photometry, rng)
+    ground = change_colours(_filling(draw(rng).image_rgb, shape, rng), how.photometric, rng)
     if rng.random() < how.neighbour:
         other = placed(_other(draw, how, longest, rng), target.mask, rng)
         ground = blend(ground, other, rng)
@@ -150,7 +150,7 @@ def _occluded(target: Layer, other: Layer, rng: np.random.Generator) -> Layer:
     return Layer(blend(target.image_rgb, other, rng), left, target.void & ~other.mask)
 
 
-def _united(target: Layer, other: Layer, rng: np.random.Generator) -> Layer:
+def _merged(target: Layer, other: Layer, rng: np.random.Generator) -> Layer:
     """The target with another object before it, both as one; unchanged where they do not touch."""
     other = placed(other, target.mask, rng)
     if not np.any(target.mask & other.mask):

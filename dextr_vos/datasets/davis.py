@@ -240,10 +240,10 @@ class DavisObjects:
     def read(self, index: int) -> Example:
         """See `ObjectSet.read`."""
         ref = self.refs[index]
-        image_rgb = read_image(self._frames[ref.picture])
-        path = self._masks[ref.picture]
+        image_rgb = read_image(self._frames[ref.image])
+        path = self._masks[ref.image]
         labels = self._davis.read_annotation(path)
-        mask = labels == ref.number + 1
+        mask = labels == ref.object_id + 1
         if labels.shape != image_rgb.shape[:2] or not mask.any():
             raise InputError(f"the mask {path} does not fit its frame or has changed; get it again")
         return Example(ref, image_rgb, mask, labels == VOID)

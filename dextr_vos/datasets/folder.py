@@ -135,13 +135,11 @@ class FolderObjects:
     def read(self, index: int) -> Example:
         """See `ObjectSet.read`."""
         ref = self.refs[index]
-        image_rgb = self._picture(ref.picture)
+        image_rgb = self._picture(ref.image)
         cutout = self._cutouts[index]
         if image_rgb.shape[:2] != cutout.size_hw:
-            raise InputError(
-                f"the picture {self._paths[ref.picture]} has changed since it was first looked at"
-            )
-        void = self._voids.get(ref.picture)
+            raise InputError(f"the picture {self._paths[ref.image]} has changed since it was first looked at")
+        void = self._voids.get(ref.image)
         mask = cutout.mask()
         return Example(ref, image_rgb, mask, np.zeros_like(mask) if void is None else void.mask())
 

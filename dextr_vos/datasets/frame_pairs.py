@@ -19,17 +19,17 @@ Chance = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
-class Scene:
+class SceneRecipe:
     """How a scene is made; every chance is a share of all scenes.
 
     Attributes:
         size_hw: of the frames, in pixels.
         size: least and largest longer side of the target, as a share of the frame's longer side.
         own: the target stays in its own picture.
-        unite: of the others, a second object moves along and belongs to the target, like a rider's horse.
+        merge: of the others, a second object moves along and belongs to the target, like a rider's horse.
         others: chance of another object, and of one more after it.
         twin: of these others, the target once more.
-        gone: the target has left in the second frame, where it does not stay in its picture.
+        absent: the target has left in the second frame, where it does not stay in its picture.
         sprite: how objects that are pasted in are turned and coloured.
         motion: from one frame to the other.
     """
@@ -37,16 +37,16 @@ class Scene:
     size_hw: tuple[int, int] = (224, 320)
     size: tuple[float, float] = (0.15, 0.85)
     own: Chance = 0.4
-    unite: Chance = 0.2
+    merge: Chance = 0.2
     others: Annotated[float, Field(ge=0, lt=1)] = 0.55
     twin: Chance = 0.15
-    gone: Chance = 0.04
+    absent: Chance = 0.04
     sprite: CopyPaste = field(default_factory=CopyPaste)
     motion: Motion = field(default_factory=Motion)
 
 
 def draw_scene(
-    example: Example, draw: Draw, how: Scene, rng: np.random.Generator, behind: Draw | None = None
+    example: Example, draw: Draw, how: SceneRecipe, rng: np.random.Generator, behind: Draw | None = None
 ) -> tuple[Layer, list[Sprite]]:
     """A scene with the example's object as its target.
 
@@ -62,12 +62,12 @@ def draw_scene(
         and the sprites from back to front.
     """
     if rng.random() < how.own:
-        ground, targets = seen(example, how, rng), []
+        ground, targets = crop_around_object(example, how, rng), []
     else:
-        ground = seen((behind or draw)(rng), how, rng)
+        ground = crop_around_object((behind or draw)(rng), how, rng)
         ground = replace(ground, mask=np.zeros_like(ground.mask), void=np.zeros_like(ground.void))
         targets = _targets(example, draw, how, rng)
-    ground = replace(ground, image_rgb=change_colours(ground.image_rgb, how.sprite.photometry, rng))
+    ground = replace(ground, image_rgb=change_colours(ground.image_rgb, how.sprite.photometric, rng))
     sprites = list(targets)
     while rng.random() < how.others:
         other = _other(example, draw, how, rng)
@@ -79,20 +79,20 @@ def draw_scene(
     return ground, sprites
 
 
-def _targets(example: Example, draw: Draw, how: Scene, rng: np.random.Generator) -> list[Sprite]:
+def _targets(example: Example, draw: Draw, how: SceneRecipe, rng: np.random.Generator) -> list[Sprite]:
     layer = _sprite_layer(example, how, how.size, rng)
     place = _somewhere(how, rng)
-    sprites = [Sprite(layer, place, target=True, gone=rng.random() < how.gone)]
-    if rng.random() < how.unite:
+    sprites = [Sprite(layer, place, target=True, absent=rng.random() < how.absent)]
+    if rng.random() < how.merge:
         _, _, width, height = cv2.boundingRect(layer.mask.view(np.uint8))
         share = max(width, height) / max(how.size_hw)
         second = _sprite_layer(draw(rng), how, (0.5 * share, 1.2 * share), rng)
         near = place[0] + rng.normal(0, 0.25) * width, place[1] + rng.normal(0, 0.35) * height
-        sprites.append(Sprite(second, near, target=True, leads=0, gone=sprites[0].gone))
+        sprites.append(Sprite(second, near, target=True, leads=0, absent=sprites[0].absent))
     return sprites
 
 
-def _other(example: Example, draw: Draw, how: Scene, rng: np.random.Generator) -> Sprite:
+def _other(example: Example, draw: Draw, how: SceneRecipe, rng: np.random.Generator) -> Sprite:
     twin = rng.random() < how.twin
     layer = _sprite_layer(example if twin else draw(rng), how, (0.1, 0.6), rng)
     return Sprite(layer, _somewhere(how, rng), target=False)
@@ -102,17 +102,19 @@ def _renumbered(sprite: Sprite) -> Sprite:
     return sprite if sprite.leads is None else replace(sprite, leads=sprite.leads + 1)
 
 
-def _sprite_layer(example: Example, how: Scene, size: tuple[float, float], rng: np.random.Generator) -> Layer:
+def _sprite_layer(
+    example: Example, how: SceneRecipe, size: tuple[float, float], rng: np.random.Generator
+) -> Layer:
     layer = moved(example, replace(how.sprite, size=size), max(how.size_hw), rng)
-    return replace(layer, image_rgb=change_colours(layer.image_rgb, how.sprite.photometry, rng))
+    return replace(layer, image_rgb=change_colours(layer.image_rgb, how.sprite.photometric, rng))
 
 
-def _somewhere(how: Scene, rng: np.random.Generator) -> tuple[float, float]:
+def _somewhere(how: SceneRecipe, rng: np.random.Generator) -> tuple[float, float]:
     height, width = how.size_hw
     return float(rng.uniform(0.1, 0.9) * width), float(rng.uniform(0.15, 0.9) * height)
 
 
-def seen(example: Example, how: Scene, rng: np.random.Generator) -> Layer:
+def crop_around_object(example: Example, how: SceneRecipe, rng: np.random.Generator) -> Layer:
     """A frame of the example's own picture with its object somewhere in it, in a size of `how.size`.
 
     Beyond the picture's border it is mirrored.
@@ -149,7 +151,7 @@ def seen(example: Example, how: Scene, rng: np.random.Generator) -> Layer:
 
 
 def pair_sample(
-    first: Frame, second: Frame, wear: MaskCorruption, rng: np.random.Generator
+    first: Frame, second: Frame, corruption: MaskCorruption, rng: np.random.Generator
 ) -> dict[str, Tensor]:
     """Two frames as the network takes them, in either order; the known one shows the target.
 
@@ -160,7 +162,7 @@ def pair_sample(
     return {
         "image": torch.from_numpy(np.ascontiguousarray(target.image_rgb)),
         "known": torch.from_numpy(np.ascontiguousarray(known.image_rgb)),
-        **pair_masks(known, target, wear, rng),
+        **pair_masks(known, target, corruption, rng),
     }
 
 
@@ -171,13 +173,13 @@ def known_and_target(first: Frame, second: Frame, rng: np.random.Generator) -> t
 
 
 def pair_masks(
-    known: Frame, target: Frame, wear: MaskCorruption, rng: np.random.Generator
+    known: Frame, target: Frame, corruption: MaskCorruption, rng: np.random.Generator
 ) -> dict[str, Tensor]:
     """All of `pair_sample` but the pictures."""
-    guide = corrupt_guide(target, wear, rng)
+    guide = corrupt_guide(target, corruption, rng)
     known_mask = known.mask
-    if wear.known and rng.random() < wear.known:
-        known_mask = corrupt_mask(known_mask, wear, rng)
+    if corruption.known and rng.random() < corruption.known:
+        known_mask = corrupt_mask(known_mask, corruption, rng)
     return {
         "guide": torch.from_numpy(guide)[None],
         "target": torch.from_numpy(np.ascontiguousarray(target.mask))[None],

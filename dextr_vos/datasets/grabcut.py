@@ -49,10 +49,10 @@ class GrabCutObjects:
     def read(self, index: int) -> Example:
         """See `ObjectSet.read`."""
         ref = self.refs[index]
-        image_rgb = read_image(self._pictures[ref.picture])
-        truth = self._truth(ref.picture)
+        image_rgb = read_image(self._pictures[ref.image])
+        truth = self._truth(ref.image)
         if truth.shape != image_rgb.shape[:2]:
-            raise InputError(f"the ground truth {self._truths[ref.picture]} has not its picture's size")
+            raise InputError(f"the ground truth {self._truths[ref.image]} has not its picture's size")
         mask = truth == _OBJECT
         return Example(ref, image_rgb, mask, ~mask & (truth != 0))
 

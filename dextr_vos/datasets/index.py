@@ -43,7 +43,7 @@ def indexed_refs(
     refs = _read(path)
     if refs is None:
         refs = list(count())
-        rows = [[ref.picture, ref.number, ref.category, ref.area] for ref in refs]
+        rows = [[ref.image, ref.object_id, ref.category, ref.area] for ref in refs]
         try:
             write_text(path, json.dumps({"format": _FORMAT, "objects": rows}))
         except OSError as fault:

@@ -15,14 +15,14 @@ class ObjectRef:
     """An object by name, known without reading its picture's pixels.
 
     Attributes:
-        picture: name of its picture, unique in the set.
-        number: which object of that picture.
+        image: name of its image, unique in the set.
+        object_id: which object of that image, from 0.
         category: what it is, as the set names it; "object" where the set has no categories.
         area: pixels of its mask.
     """
 
-    picture: str
-    number: int
+    image: str
+    object_id: int
     category: str
     area: int
 

@@ -34,47 +34,47 @@ class MaskCorruption:
     known: float = 0.0
 
 
-def corrupt_guide(frame: Frame, wear: MaskCorruption, rng: np.random.Generator) -> FloatArray:
+def corrupt_guide(frame: Frame, corruption: MaskCorruption, rng: np.random.Generator) -> FloatArray:
     """A guess where the target of a frame is.
 
     Args:
         frame: the truth.
-        wear: how wrong the guess is.
+        corruption: how wrong the guess is.
         rng: the only source of chance.
 
     Returns:
         H×W float32: 1 on the object, -1 off it, 0 everywhere where nothing is known.
     """
-    if rng.random() < wear.absent:
+    if rng.random() < corruption.absent:
         return np.zeros(frame.mask.shape, np.float32)
     guess = frame.mask.astype(np.uint8)
     x, y, width, height = cv2.boundingRect(guess)
     reach = float(max(width, height, 16))
-    far = 8.0 if rng.random() < wear.astray else 1.0
-    pose = Pose.draw(far * wear.shift * reach, 3.0 * far, 0.03 * far, wear.bend * reach, rng)
+    far = 8.0 if rng.random() < corruption.astray else 1.0
+    pose = Pose.draw(far * corruption.shift * reach, 3.0 * far, 0.03 * far, corruption.bend * reach, rng)
     guess = warp(guess, pose, (x + width / 2, y + height / 2), cv2.INTER_NEAREST)
-    if rng.random() < wear.loss:
+    if rng.random() < corruption.loss:
         guess[_ellipse(guess.view(np.bool_), reach, rng)] = 0
-    if rng.random() < wear.gain:
+    if rng.random() < corruption.gain:
         near = _ellipse(frame.others if frame.others.any() and rng.random() < 0.7 else guess > 0, reach, rng)
         guess[near & frame.others if (near & frame.others).any() else near] = 1
     if rng.random() < 0.4:
         size = 1 + 2 * int(rng.integers(1, 2 + int(0.02 * reach)))
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
         guess = cv2.dilate(guess, kernel) if rng.random() < 0.5 else cv2.erode(guess, kernel)
-    blur = 0.5 + wear.blur * reach * rng.random() ** 2
+    blur = 0.5 + corruption.blur * reach * rng.random() ** 2
     guide: FloatArray = 2 * cv2.GaussianBlur(guess.astype(np.float32), (0, 0), blur) - 1
     return guide
 
 
-def corrupt_mask(mask: BoolArray, wear: MaskCorruption, rng: np.random.Generator) -> BoolArray:
+def corrupt_mask(mask: BoolArray, corruption: MaskCorruption, rng: np.random.Generator) -> BoolArray:
     """A mask with the faults of one that was made by clicks.
 
     Holes are filled, or what is thin is lost; the outline is bent, a part may be lost or gained.
 
     Args:
         mask: H×W bool, the truth.
-        wear: how far the outline is bent, and how often a part is lost or gained.
+        corruption: how far the outline is bent, and how often a part is lost or gained.
         rng: the only source of chance.
 
     Returns:
@@ -87,13 +87,13 @@ def corrupt_mask(mask: BoolArray, wear: MaskCorruption, rng: np.random.Generator
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     kind = cv2.MORPH_CLOSE if rng.random() < 0.5 else cv2.MORPH_OPEN
     guess = cv2.morphologyEx(guess, kind, kernel)
-    pose = Pose.draw(0.0, 0.0, 0.0, wear.bend / 2 * reach, rng)
+    pose = Pose.draw(0.0, 0.0, 0.0, corruption.bend / 2 * reach, rng)
     guess = warp(guess, pose, (x + width / 2, y + height / 2), cv2.INTER_NEAREST)
-    if rng.random() < wear.loss:
+    if rng.random() < corruption.loss:
         guess[_ellipse(guess.view(np.bool_), reach, rng)] = 0
     if not guess.any():
         return mask
-    if rng.random() < wear.gain:
+    if rng.random() < corruption.gain:
         guess[_ellipse(guess.view(np.bool_), reach, rng)] = 1
     return guess.view(np.bool_)
 

@@ -31,7 +31,7 @@ class Motion:
         camera_deg: of its rotation.
         camera_scale: of the logarithm of its zoom.
         light: largest change of brightness, contrast and colour between the frames.
-        photometry: sharpness of each frame; its colours are those of the whole scene.
+        photometric: sharpness of each frame; its colours are those of the whole scene.
     """
 
     shift: float = 0.15
@@ -42,7 +42,7 @@ class Motion:
     camera_deg: float = 3.0
     camera_scale: float = 0.06
     light: float = 0.08
-    photometry: PhotometricAugmentation = field(default_factory=PhotometricAugmentation)
+    photometric: PhotometricAugmentation = field(default_factory=PhotometricAugmentation)
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class Sprite:
         place_xy: where its centre is in the first frame.
         target: whether it belongs to what is to be segmented.
         leads: number of the sprite it moves along with, None for one that moves freely.
-        gone: it is not there in the second frame.
+        absent: it is not there in the second frame.
     """
 
     layer: Layer
     place_xy: tuple[float, float]
     target: bool
     leads: int | None = None
-    gone: bool = False
+    absent: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,15 +137,15 @@ def draw_frames(
             shift = (led.shift_xy + pose.shift_xy / 8).astype(np.float32)
             pose = replace(pose, shift_xy=shift, linear=led.linear)
         poses.append(pose)
-    second_sprites = [sprite for sprite in sprites if not sprite.gone]
-    second_poses = [pose for pose, sprite in zip(poses, sprites, strict=True) if not sprite.gone]
+    second_sprites = [sprite for sprite in sprites if not sprite.absent]
+    second_poses = [pose for pose, sprite in zip(poses, sprites, strict=True) if not sprite.absent]
     still = [Pose.still()] * len(sprites)
     first = _drawn(ground, sprites, Pose.still(), still, rng, moves=False)
     second = _drawn(ground, second_sprites, camera, second_poses, rng, moves=True)
-    light = replace(motion.photometry, light=motion.light, tint=motion.light, grey=0.0)
+    light = replace(motion.photometric, light=motion.light, tint=motion.light, grey=0.0)
     second = replace(second, image_rgb=change_colours(second.image_rgb, light, rng))
     first, second = (
-        replace(frame, image_rgb=change_sharpness(frame.image_rgb, motion.photometry, rng))
+        replace(frame, image_rgb=change_sharpness(frame.image_rgb, motion.photometric, rng))
         for frame in (first, second)
     )
     return first, second

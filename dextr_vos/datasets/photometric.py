@@ -31,23 +31,23 @@ class PhotometricAugmentation:
 
 
 def change_colours(
-    image_rgb: ImageRgb, photometry: PhotometricAugmentation, rng: np.random.Generator
+    image_rgb: ImageRgb, photometric: PhotometricAugmentation, rng: np.random.Generator
 ) -> ImageRgb:
     """Change brightness, contrast, saturation, tint and gamma at random.
 
     Args:
         image_rgb: H×W×3 uint8.
-        photometry: how far.
+        photometric: how far.
         rng: the only source of chance.
 
     Returns:
         H×W×3 uint8, a new array.
     """
-    contrast, saturation = rng.uniform(1 - photometry.light, 1 + photometry.light, 2)
-    brightness = rng.uniform(-photometry.light, photometry.light) * 128
-    gamma = np.exp(rng.uniform(-photometry.light, photometry.light))
-    tint = rng.uniform(1 - photometry.tint, 1 + photometry.tint, 3)
-    if rng.random() < photometry.grey:
+    contrast, saturation = rng.uniform(1 - photometric.light, 1 + photometric.light, 2)
+    brightness = rng.uniform(-photometric.light, photometric.light) * 128
+    gamma = np.exp(rng.uniform(-photometric.light, photometric.light))
+    tint = rng.uniform(1 - photometric.tint, 1 + photometric.tint, 3)
+    if rng.random() < photometric.grey:
         saturation = 0.0
     # one look-up for gamma, contrast and brightness, one matrix for saturation and tint
     levels = 255 * (np.arange(256) / 255) ** gamma
@@ -59,22 +59,22 @@ def change_colours(
 
 
 def change_sharpness(
-    image_rgb: ImageRgb, photometry: PhotometricAugmentation, rng: np.random.Generator
+    image_rgb: ImageRgb, photometric: PhotometricAugmentation, rng: np.random.Generator
 ) -> ImageRgb:
     """Blur, move, add noise to or compress a picture at random. Arguments and result as `change_colours`."""
     image = image_rgb
-    if rng.random() < photometry.blur:
+    if rng.random() < photometric.blur:
         if rng.random() < 0.5:
             image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6))
         else:
             image = cv2.filter2D(image, -1, _motion_kernel(int(rng.integers(3, 10)), rng.uniform(0, np.pi)))
-    if rng.random() < photometry.noise:
+    if rng.random() < photometric.noise:
         deviation = rng.uniform(2, 12)
         noisy = rng.standard_normal(image.shape, dtype=np.float32)
         noisy *= deviation
         noisy += image
         image = np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
-    if rng.random() < photometry.codec:
+    if rng.random() < photometric.codec:
         quality = int(rng.integers(25, 85))
         coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), dtype=np.uint8)

@@ -60,7 +60,7 @@ class DataSettings(Settings):
                 raise ValueError(f"expected {name} with the kind {' or '.join(kinds)}, got {self.kind}")
         return self
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """The data set in a few words, for a log."""
         if self.description is not None:
             return f"{self.kind} {self.description.stem}"
@@ -115,16 +115,16 @@ def open_objects(data: DataSettings, data_root: Path, beside: Path) -> ObjectSet
     return objects
 
 
-def held_out(picture: str, share: float) -> bool:
+def is_held_out(picture: str, share: float) -> bool:
     """Whether a picture is kept for validation; a pure function of its name."""
     return zlib.crc32(picture.encode()) % _HOLD_OUT_BUCKETS < share * _HOLD_OUT_BUCKETS
 
 
-def half_of(picture: str) -> int:
+def fold_of(image: str) -> int:
     """Which half of all pictures one is in, 0 or 1; a pure function of its name, apart from `held_out`."""
-    return zlib.crc32(picture.encode()) // _HOLD_OUT_BUCKETS % 2
+    return zlib.crc32(image.encode()) // _HOLD_OUT_BUCKETS % 2
 
 
-def kept_part(objects: ObjectSet, share: float, *, kept: bool) -> Subset:
+def holdout_part(objects: ObjectSet, share: float, *, kept: bool) -> Subset:
     """The objects in pictures that are kept for validation, or the others."""
-    return Subset(objects, lambda ref, _: held_out(ref.picture, share) == kept)
+    return Subset(objects, lambda ref, _: is_held_out(ref.image, share) == kept)

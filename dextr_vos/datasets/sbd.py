@@ -60,10 +60,10 @@ class SbdObjects:
     def read(self, index: int) -> Example:
         """See `ObjectSet.read`."""
         ref = self.refs[index]
-        image_rgb = read_image(self._root / "img" / f"{ref.picture}.jpg")
-        path = self._path(ref.picture)
+        image_rgb = read_image(self._root / "img" / f"{ref.image}.jpg")
+        path = self._path(ref.image)
         numbers, _ = read_instances(path)
-        mask = numbers == ref.number + 1
+        mask = numbers == ref.object_id + 1
         if numbers.shape != image_rgb.shape[:2] or not mask.any():
             raise InputError(f"the labels {path} do not fit their picture or have changed; get them again")
         return Example(ref, image_rgb, mask, numbers == VOID)
@@ -123,4 +123,4 @@ def voc_and_sbd(
     held_out = VocObjects(voc_root, "val", index_folder=index_folder)
     sbd = SbdObjects(sbd_root, "trainval", min_area=min_area, index_folder=index_folder)
     taken = {*voc.pictures, *held_out.pictures}
-    return Concat([voc, Subset(sbd, lambda ref, _: ref.picture not in taken)])
+    return Concat([voc, Subset(sbd, lambda ref, _: ref.image not in taken)])

@@ -27,7 +27,7 @@ _POLE_COLOURS = ((70, 62, 58), (122, 112, 100))
 
 
 @dataclass(frozen=True)
-class Scene:
+class SyntheticClip:
     """Everything about a clip that does not change from frame to frame.
 
     Attributes:
@@ -47,11 +47,11 @@ class Scene:
     phases: FloatArray
 
     @staticmethod
-    def make(size_hw: tuple[int, int], length: int, seed: int) -> "Scene":
+    def make(size_hw: tuple[int, int], length: int, seed: int) -> "SyntheticClip":
         """A scene of `length` frames of `size_hw`, from a seed."""
         rng = np.random.default_rng(seed)
         height, width = size_hw
-        return Scene(
+        return SyntheticClip(
             size_hw,
             length,
             ground=_texture((height, 2 * width), _GROUND_COLOURS, rng, coarsest=6),
@@ -121,7 +121,7 @@ def write_clip(
         InputError: the folder holds another data set.
     """
     _make_room(root, name)
-    scene = Scene.make(size_hw, length, seed)
+    scene = SyntheticClip.make(size_hw, length, seed)
     # first of all, for the clicks file marks the clip as a rendered one
     write_text(_clicks_path(root, name), json.dumps(_clicks(scene), indent=1) + "\n")
     for index in range(length):
@@ -134,7 +134,7 @@ def write_clip(
     write_text(_list_path(root), "".join(f"{clip}\n" for clip in clips))
 
 
-def _clicks(scene: Scene) -> dict[str, list[list[list[int]]]]:
+def _clicks(scene: SyntheticClip) -> dict[str, list[list[list[int]]]]:
     """The object's extreme points on three frames that show it whole, in the short form of clicks files."""
     clicks = {}
     for index in sorted({0, scene.length // 4, scene.length - 1}):

@@ -89,10 +89,10 @@ class VocObjects:
     def read(self, index: int) -> Example:
         """See `ObjectSet.read`."""
         ref = self.refs[index]
-        image_rgb = read_image(self._root / "JPEGImages" / f"{ref.picture}.jpg")
-        path = self._root / "SegmentationObject" / f"{ref.picture}.png"
+        image_rgb = read_image(self._root / "JPEGImages" / f"{ref.image}.jpg")
+        path = self._root / "SegmentationObject" / f"{ref.image}.png"
         numbers = read_indices(path)
-        mask = numbers == ref.number + 1
+        mask = numbers == ref.object_id + 1
         if numbers.shape != image_rgb.shape[:2] or not mask.any():
             raise InputError(f"the labels {path} do not fit their picture or have changed; get them again")
         return Example(ref, image_rgb, mask, numbers == VOID)

@@ -71,14 +71,14 @@ def evaluate_clicks(
         ref, truth, void = example.ref, example.mask, example.void
         if not truth.any():
             # polygons of COCO may enclose no pixel
-            log.warning("object %d of %s has no pixels and is left out", ref.number + 1, ref.picture)
+            log.warning("object %d of %s has no pixels and is left out", ref.object_id + 1, ref.image)
             continue
         points = simulated_points(example, jitter_px, seed)
         mask = _segmented(segmenter, example, points)
         error, error_in_box = error_rates(mask, truth, void)
         result = ObjectResult(
-            picture=ref.picture,
-            number=ref.number,
+            picture=ref.image,
+            number=ref.object_id,
             category=ref.category,
             area=int(truth.sum()),
             iou=mask_iou(mask, truth, void),
@@ -92,8 +92,8 @@ def evaluate_clicks(
 
 def simulated_points(example: Example, jitter_px: int, seed: int) -> IntArray:
     """The four clicks on an object, 4×2: left, right, top, bottom."""
-    name = zlib.crc32(example.ref.picture.encode())
-    rng = np.random.default_rng((seed, name, example.ref.number))
+    name = zlib.crc32(example.ref.image.encode())
+    rng = np.random.default_rng((seed, name, example.ref.object_id))
     return extreme_points(example.mask, jitter_px, rng)
 
 
@@ -164,7 +164,7 @@ def narrowed(objects: ObjectSet, categories: Collection[str] = (), min_area: int
 
 def with_human_clicks(objects: ObjectSet, human: HumanClicks) -> Subset:
     """The objects that people have clicked on."""
-    return Subset(objects, lambda ref, _: (ref.picture, ref.number) in human.points_xy)
+    return Subset(objects, lambda ref, _: (ref.image, ref.object_id) in human.points_xy)
 
 
 def spread(objects: ObjectSet, most: int) -> Subset:
@@ -181,7 +181,7 @@ def _segmented(segmenter: Segmenter, example: Example, points_xy: IntArray) -> B
 
 
 def _human_iou(segmenter: Segmenter, example: Example, human: HumanClicks | None) -> float | None:
-    key = (example.ref.picture, example.ref.number)
+    key = (example.ref.image, example.ref.object_id)
     if human is None or key not in human.points_xy:
         return None
     points = human.points_xy[key]

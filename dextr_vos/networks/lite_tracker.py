@@ -40,7 +40,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Features:
+class EncodedFrames:
     """A frame as the encoder sees it.
 
     Attributes:
@@ -51,7 +51,7 @@ class Features:
     maps: list[Tensor]
     keys: Tensor
 
-    def remember(self, masks: Tensor) -> Memory:
+    def memorize(self, masks: Tensor) -> Memory:
         """The frames as memory, given their masks N×K×H×W in [0, 1]; each frame remembers for itself."""
         shares = F.adaptive_avg_pool2d(masks, (self.keys.shape[-2], self.keys.shape[-1]))
         return Memory(self.keys.flatten(2), shares.flatten(2))
@@ -73,17 +73,17 @@ class LiteTracker(nn.Module):
         self.scores = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in lite_encoder.DECODER_WIDTHS)
         self.norm_frozen = False
 
-    def encode(self, frames: Tensor) -> Features:
+    def encode(self, frames: Tensor) -> EncodedFrames:
         """Features of N×3×H×W float frames, normalised (`lite_input`); any size from 32 pixels up."""
         return self.features(self.encoder(frames))
 
-    def features(self, maps: list[Tensor]) -> Features:
+    def features(self, maps: list[Tensor]) -> EncodedFrames:
         """Features of frames that the encoder has seen, given its five maps, N×C×h×w each."""
         fine, coarse = maps[2], maps[3]
         coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
-        return Features(maps, F.normalize(self.key(torch.cat([fine, coarse], dim=1)).float(), dim=1))
+        return EncodedFrames(maps, F.normalize(self.key(torch.cat([fine, coarse], dim=1)).float(), dim=1))
 
-    def decode(self, features: Features, memory: Memory, guides: Tensor) -> list[Tensor]:
+    def decode(self, features: EncodedFrames, memory: Memory, guides: Tensor) -> list[Tensor]:
         """Logits of every object.
 
         Args:
@@ -132,7 +132,7 @@ class LiteTracker(nn.Module):
             known: the encoder's maps of the other frames.
             masks: N×K×H×W in [0, 1], their masks.
         """
-        return self.decode(self.features(maps), self.features(known).remember(masks), guides)
+        return self.decode(self.features(maps), self.features(known).memorize(masks), guides)
 
     def freeze_norm(self) -> None:
         """Keep the running statistics of the batch norms from now on, in training, too.
@@ -200,10 +200,10 @@ def lite_input(images_rgb: npt.NDArray[np.uint8]) -> Tensor:
     Returns:
         N×3×H×W float32 on the CPU, each channel about zero mean and unit deviation.
     """
-    return normalised(torch.from_numpy(np.ascontiguousarray(images_rgb)))
+    return normalize_frames(torch.from_numpy(np.ascontiguousarray(images_rgb)))
 
 
-def normalised(images_rgb: Tensor) -> Tensor:
+def normalize_frames(images_rgb: Tensor) -> Tensor:
     """As `lite_input`, for a tensor N×H×W×3 uint8, on whose device the result is."""
     rgb = images_rgb.permute(0, 3, 1, 2).float().contiguous()
     mean, std = (

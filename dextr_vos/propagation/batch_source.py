@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dextr_vos.datasets.frame_pairs import Scene, known_and_target, pair_masks
+from dextr_vos.datasets.frame_pairs import SceneRecipe, known_and_target, pair_masks
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.motion import Frame
 from dextr_vos.errors import Interrupted
@@ -110,8 +110,8 @@ class PairBatches(_Plain):
     def __init__(
         self, model: Model, recipe: Recipe, samples: Sequence[Sample], numbers: Sequence[int], seed: int
     ) -> None:
-        self._tier, self._recipe, self._wear = model, recipe, recipe.wear or MaskCorruption()
-        self._dreams = LucidPairs(samples, numbers, recipe.scene or Scene(), self._wear, seed)
+        self._tier, self._recipe, self._corruption = model, recipe, recipe.mask_corruption or MaskCorruption()
+        self._dreams = LucidPairs(samples, numbers, recipe.scene or SceneRecipe(), self._corruption, seed)
 
     def draw(self, pass_number: int) -> Batch:
         """Frames, guides, known frames and their masks; one object each."""
@@ -168,7 +168,7 @@ class PoolBatches(PairBatches):
             first, second = self._pairs[number]
             known, target = known_and_target(first, second, rng)
             places.append((number, int(target is second), int(known is second)))
-            drawn.append(pair_masks(known, target, self._wear, rng))
+            drawn.append(pair_masks(known, target, self._corruption, rng))
         batch = stack(drawn)
         inputs = batch["guide"], batch["known_mask"].float(), torch.tensor(places)
         return Batch(inputs, batch["target"].float(), batch["void"])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.datasets.copy_paste import CopyPaste
-from dextr_vos.datasets.frame_pairs import Scene
+from dextr_vos.datasets.frame_pairs import SceneRecipe
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.motion import Motion
 from dextr_vos.datasets.photometric import PhotometricAugmentation
@@ -83,20 +83,20 @@ def _lite_optimizer(network: nn.Module) -> torch.optim.Optimizer:
 
 
 # a clip's own frames differ less from one another than pictures do
-_LUCID = Scene(
+_LUCID = SceneRecipe(
     size_hw=(224, 320),
     size=(0.4, 0.85),
     own=0.6,
-    unite=0.0,
+    merge=0.0,
     others=0.0,
-    gone=0.03,
+    absent=0.03,
     sprite=CopyPaste(
         rotation_deg=8.0,
         shear=0.04,
         aspect=0.08,
-        photometry=PhotometricAugmentation(0.12, 0.05, 0.0, 0.15, 0.1, 0.15),
+        photometric=PhotometricAugmentation(0.12, 0.05, 0.0, 0.15, 0.1, 0.15),
     ),
-    motion=Motion(photometry=PhotometricAugmentation(0.1, 0.05, 0.0, 0.2, 0.1, 0.15)),
+    motion=Motion(photometric=PhotometricAugmentation(0.1, 0.05, 0.0, 0.2, 0.1, 0.15)),
 )
 
 LITE = Model(
@@ -116,7 +116,7 @@ LITE = Model(
         average="size",
         side_weight=0.2,
         scene=_LUCID,
-        wear=MaskCorruption(),
+        mask_corruption=MaskCorruption(),
         correction_pool=20,
         kept=0.5,
         kept_of_clicks=0.2,

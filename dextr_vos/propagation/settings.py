@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dextr_vos.config import Settings, load_settings
 from dextr_vos.datasets.augment import Augmentation
-from dextr_vos.datasets.frame_pairs import Scene
+from dextr_vos.datasets.frame_pairs import SceneRecipe
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.errors import ConfigError
 from dextr_vos.networks.losses import Average
@@ -70,7 +70,7 @@ class Recipe:
         side_weight: weight of each side loss beside the fused one.
         augmentation: random changes of each sample, for networks that see frames alone.
         scene: how pairs of frames are made, for those that follow.
-        wear: how wrong their guides are.
+        mask_corruption: how wrong their guides are.
         following: how they follow objects.
         seconds: the time limit of the training.
         pool: pairs of frames drawn once, for a network that follows and whose encoder learns no more: it sees
@@ -96,8 +96,8 @@ class Recipe:
     average: Average
     side_weight: Annotated[float, Field(ge=0)]
     augmentation: Augmentation = field(default_factory=Augmentation)
-    scene: Scene | None = None
-    wear: MaskCorruption | None = None
+    scene: SceneRecipe | None = None
+    mask_corruption: MaskCorruption | None = None
     following: TrackingSettings = field(default_factory=TrackingSettings)
     seconds: Annotated[float, Field(ge=0)] | None = None
     pool: NotNegative = 0

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dextr_vos.geometry import BoolArray, FloatArray, fit_longest_side
 from dextr_vos.images import ImageRgb
-from dextr_vos.networks.lite_tracker import Features, LiteTracker, Memory, join_memories, lite_input
+from dextr_vos.networks.lite_tracker import EncodedFrames, LiteTracker, Memory, join_memories, lite_input
 from dextr_vos.propagation.object_crop import CropSettings, ObjectCrop, input_pixels, object_crops
 from dextr_vos.runtime import autocast
 
@@ -41,7 +41,7 @@ class CropFeatures:
     """
 
     window: ObjectCrop
-    features: Features
+    features: EncodedFrames
     guides: Tensor
 
 
@@ -117,7 +117,7 @@ class Tracker:
         made: dict[int, Memory] = {}
         for look in view.looks:
             if id(look) not in made:
-                made[id(look)] = look.features.remember(self._tensor(look.window.cut(probs)))
+                made[id(look)] = look.features.memorize(self._tensor(look.window.cut(probs)))
         return tuple(made[id(look)] for look in view.looks)
 
     @torch.inference_mode()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dextr_vos.clip import Clip
 from dextr_vos.datasets.augment import augment
-from dextr_vos.datasets.frame_pairs import Scene, draw_scene, pair_sample, seen
+from dextr_vos.datasets.frame_pairs import SceneRecipe, crop_around_object, draw_scene, pair_sample
 from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.motion import Frame, draw_frames
@@ -106,7 +106,7 @@ class LucidPairs:
         samples: the keyframes at the network's size.
         numbers: object numbers.
         scene: how frames are made.
-        wear: how wrong guides are.
+        corruption: how wrong guides are.
         seed: of all that is random.
         real: share of the pairs that are two real keyframes, where there are several.
     """
@@ -115,12 +115,18 @@ class LucidPairs:
         self,
         samples: Sequence[Sample],
         numbers: Sequence[int],
-        scene: Scene,
-        wear: MaskCorruption,
+        scene: SceneRecipe,
+        corruption: MaskCorruption,
         seed: int,
         real: float = 0.5,
     ) -> None:
-        self._samples, self._scene, self._wear, self._seed, self._real = samples, scene, wear, seed, real
+        self._samples, self._scene, self._corruption, self._seed, self._real = (
+            samples,
+            scene,
+            corruption,
+            seed,
+            real,
+        )
         self._examples = {
             (place, number): example
             for place, sample in enumerate(samples)
@@ -144,7 +150,7 @@ class LucidPairs:
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         """See `pair_sample`."""
         rng = np.random.default_rng((self._seed, position))
-        return pair_sample(*self._frames(position, rng), self._wear, rng)
+        return pair_sample(*self._frames(position, rng), self._corruption, rng)
 
     def frames(self, position: int) -> tuple[Frame, Frame]:
         """The two frames of a pair, in no order."""
@@ -165,7 +171,7 @@ class LucidPairs:
         scene = replace(
             scene,
             others=0.3 if self._several else 0.0,
-            unite=scene.unite if self._several else 0.0,
+            merge=scene.merge if self._several else 0.0,
             twin=0.0,
         )
         ground, sprites = draw_scene(
@@ -181,7 +187,9 @@ class LucidPairs:
         rest = [key for key in self._examples if key[1] != number]
         return self._examples[rest[int(rng.integers(len(rest)))]]
 
-    def _still(self, example: Example | None, place: int, scene: Scene, rng: np.random.Generator) -> Frame:
+    def _still(
+        self, example: Example | None, place: int, scene: SceneRecipe, rng: np.random.Generator
+    ) -> Frame:
         """A keyframe from a little nearer or farther; whole, and without object, where `example` is None."""
         if example is None:
             height, width = scene.size_hw
@@ -191,7 +199,7 @@ class LucidPairs:
             )
             nothing = np.zeros((height, width), dtype=bool)
             return Frame(np.asarray(image, np.uint8), nothing, labels == VOID, nothing)
-        layer = seen(example, scene, rng)
+        layer = crop_around_object(example, scene, rng)
         return Frame(layer.image_rgb, layer.mask, layer.void, np.zeros_like(layer.mask))
 
 

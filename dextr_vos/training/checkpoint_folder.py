@@ -32,7 +32,7 @@ _DIFFERENCES_SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class TrainingCheckpoint:
     """Everything a training needs to go on.
 
     Attributes:
@@ -116,7 +116,7 @@ class TrainingFolder:
                 "give another out=FOLDER, or remove that one"
             )
 
-    def read_checkpoint(self) -> Checkpoint | None:
+    def read_checkpoint(self) -> TrainingCheckpoint | None:
         """The checkpoint, if there is one.
 
         Raises:
@@ -125,16 +125,16 @@ class TrainingFolder:
         if not self.checkpoint.exists():
             return None
         try:
-            return Checkpoint(**torch.load(self.checkpoint, map_location="cpu", weights_only=True))
+            return TrainingCheckpoint(**torch.load(self.checkpoint, map_location="cpu", weights_only=True))
         except Exception as fault:  # whatever the reader stumbles over is the file's fault
             why = (str(fault) or type(fault).__name__).splitlines()[0]
             raise InputError(
                 f"the checkpoint {self.checkpoint} is broken ({why}); remove it to begin anew"
             ) from fault
 
-    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+    def save_checkpoint(self, checkpoint: TrainingCheckpoint) -> None:
         """Write the checkpoint, whole or not at all."""
-        values = {field.name: getattr(checkpoint, field.name) for field in fields(Checkpoint)}
+        values = {field.name: getattr(checkpoint, field.name) for field in fields(TrainingCheckpoint)}
         with atomic_path(self.checkpoint) as temporary:
             torch.save(values, temporary)
 

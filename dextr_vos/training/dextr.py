@@ -40,7 +40,7 @@ from dextr_vos.training.dextr_data import (
 )
 from dextr_vos.training.dextr_settings import DextrSettings
 from dextr_vos.training.hard_examples import OnObject
-from dextr_vos.training.loop import Batch, OnStep, Outcome, train
+from dextr_vos.training.loop import NamedTensors, OnStep, TrainingResult, train
 from dextr_vos.training.processes import world_size
 from dextr_vos.training.schedule import SampleOrder, lite_optimizer
 
@@ -54,7 +54,7 @@ def train_dextr(
     on_step: OnStep | None = None,
     stop_asked: StopAsked = never,
     on_object: OnObject | None = None,
-) -> Outcome:
+) -> TrainingResult:
     """Train a DEXTR, or go on with a training that was stopped.
 
     Args:
@@ -134,7 +134,7 @@ class DextrTask:
             data.sets_xy,
         )
 
-    def loss(self, network: nn.Module, batch: Batch, done: float) -> Tensor:
+    def loss(self, network: nn.Module, batch: NamedTensors, done: float) -> Tensor:
         """See `loop.Task.loss`."""
         inputs = batch["inputs"].float().contiguous(memory_format=torch.channels_last)
         target, void = batch["target"].float(), batch["void"]

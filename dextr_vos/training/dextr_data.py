@@ -14,7 +14,7 @@ import torch
 
 from dextr_vos.annotation.segmenter import Segmenter, make_segmenter
 from dextr_vos.datasets.instances import Concat, ObjectSet, Subset
-from dextr_vos.datasets.registry import half_of, held_out, open_objects
+from dextr_vos.datasets.registry import fold_of, is_held_out, open_objects
 from dextr_vos.errors import ConfigError, InputError, Interrupted
 from dextr_vos.geometry import IntArray
 from dextr_vos.interrupt import StopAsked, never
@@ -63,11 +63,11 @@ def open_data(settings: DextrSettings, beside: Path) -> DextrData:
     """
     share, half = settings.hold_out, settings.half
     opened = [open_objects(data, settings.data_root, beside) for data in settings.data]
-    kept = [Subset(part, lambda ref, _: held_out(ref.picture, share)) for part in opened]
+    kept = [Subset(part, lambda ref, _: is_held_out(ref.image, share)) for part in opened]
     sets = [
         Subset(
             part,
-            lambda ref, _: not held_out(ref.picture, share) and half in (None, half_of(ref.picture)),
+            lambda ref, _: not is_held_out(ref.image, share) and half in (None, fold_of(ref.image)),
         )
         for part in opened
     ]
@@ -78,8 +78,8 @@ def open_data(settings: DextrSettings, beside: Path) -> DextrData:
         of_half = "" if half is None else f" of half {half}"
         for data, part, apart in zip(settings.data, sets, kept, strict=True):
             rest = f", {len(apart.refs)} held out" if share else ""
-            log.info("%s: %d objects%s to train on%s", data.told(), len(part.refs), of_half, rest)
-        source = " and ".join(data.told() for data in settings.validation) or "what is held out"
+            log.info("%s: %d objects%s to train on%s", data.describe(), len(part.refs), of_half, rest)
+        source = " and ".join(data.describe() for data in settings.validation) or "what is held out"
         log.info("validation on %d of %d objects: %s", len(chosen), len(validation.refs), source)
     return DextrData(sets, Subset(validation, lambda _, index: index in chosen))
 
@@ -125,7 +125,7 @@ def with_hard_examples(
         unseeing = _networks(hard, device)
         sets_xy = find_hard_examples(
             joined,
-            lambda ref: unseeing(half_of(ref.picture)),
+            lambda ref: unseeing(fold_of(ref.image)),
             hard.below,
             for_training,
             on_object,

@@ -92,7 +92,7 @@ def _looked_at(example: Example, segmenter: Segmenter, below: float) -> _Row:
     mask = prob > segmenter.threshold
     iou = mask_iou(mask, example.mask, example.void)
     fifth = next_click(mask, example.mask, example.void, points) if iou < below else None
-    return example.ref.picture, example.ref.number, round(iou, 4), None if fifth is None else list(fifth)
+    return example.ref.image, example.ref.object_id, round(iou, 4), None if fifth is None else list(fifth)
 
 
 def _tell(path: Path, rows: list[_Row], below: float) -> None:
@@ -119,7 +119,7 @@ def _read(path: Path, objects: ObjectSet, below: float) -> list[_Row]:
         found = told["format"], told["below"], [row[:2] for row in rows]
     except (ValueError, TypeError, KeyError, IndexError) as fault:
         raise InputError(f"{path} is broken ({fault}); remove it to look for hard examples again") from None
-    expected = _FORMAT, below, [(ref.picture, ref.number) for ref in objects.refs[: len(rows)]]
+    expected = _FORMAT, below, [(ref.image, ref.object_id) for ref in objects.refs[: len(rows)]]
     if found != expected:
         raise InputError(
             f"{path} is of other objects or another bound than {below:g}; "

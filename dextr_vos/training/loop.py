@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.checkpoints import load_into
-from dextr_vos.training.checkpoint_folder import Checkpoint, TrainingFolder
+from dextr_vos.training.checkpoint_folder import TrainingCheckpoint, TrainingFolder
 from dextr_vos.training.loader import load_batches
 from dextr_vos.training.processes import Processes
 from dextr_vos.training.schedule import PositionBatches, rate_factor
-from dextr_vos.training.task import Batch, LoopSettings, Task
+from dextr_vos.training.task import LoopSettings, NamedTensors, Task
 
-__all__ = ["Batch", "LoopSettings", "OnStep", "Outcome", "Task", "train"]
+__all__ = ["LoopSettings", "NamedTensors", "OnStep", "Task", "TrainingResult", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ OnStep = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """How a training ended.
 
     Attributes:
@@ -58,7 +58,7 @@ def train(
     device: torch.device | None = None,
     on_step: OnStep | None = None,
     stop_asked: StopAsked = never,
-) -> Outcome:
+) -> TrainingResult:
     """Train, from the folder's checkpoint if it has one; a training that is at its end stays as it is.
 
     Args:
@@ -118,7 +118,7 @@ class _Run:
         half = settings.precision == "bf16"
         self.model = _HalfPrecision(self.wrapped, processes.device) if half else self.wrapped
 
-    def to_the_end(self, on_step: OnStep | None, stop_asked: StopAsked) -> Outcome:
+    def to_the_end(self, on_step: OnStep | None, stop_asked: StopAsked) -> TrainingResult:
         settings, before, started = self.settings, self.seconds, time.monotonic()
         with closing(self._batches()) as batches:
             while self.step < settings.steps:
@@ -135,12 +135,12 @@ class _Run:
                         "the same command goes on from there"
                     )
         loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
-        return Outcome(self.step, loss, self.scores, self.seconds)
+        return TrainingResult(self.step, loss, self.scores, self.seconds)
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.settings.steps
 
-    def _one_step(self, batches: Iterator[Batch], stop_asked: StopAsked) -> bool:
+    def _one_step(self, batches: Iterator[NamedTensors], stop_asked: StopAsked) -> bool:
         """One optimiser step; whether a process was asked to stop."""
         settings, task, processes = self.settings, self.task, self.processes
         began = time.monotonic()
@@ -175,7 +175,7 @@ class _Run:
     def _reseed(self, number: int) -> None:
         torch.manual_seed((self.seed * 1_000_003 + number) * 1009 + self.processes.rank)
 
-    def _next(self, batches: Iterator[Batch]) -> Batch:
+    def _next(self, batches: Iterator[NamedTensors]) -> NamedTensors:
         began = time.monotonic()
         batch = next(batches)
         self.pace.waited += time.monotonic() - began
@@ -248,7 +248,7 @@ class _Run:
 
     def _write(self) -> None:
         self.folder.save_checkpoint(
-            Checkpoint(
+            TrainingCheckpoint(
                 step=self.step,
                 seconds=self.seconds,
                 best=self.best,
@@ -288,7 +288,7 @@ class _Run:
             done = self.step == self.settings.steps
             log.info("finished already: %d steps" if done else "going on from step %d", self.step)
 
-    def _read(self) -> Checkpoint | None:
+    def _read(self) -> TrainingCheckpoint | None:
         saved = self.folder.read_checkpoint()
         self.folder.forget_after(saved.step if saved else 0)
         if saved is not None:

@@ -12,13 +12,13 @@ from torch.utils.data import Dataset
 from dextr_vos.datasets.augment import Augmentation, augment
 from dextr_vos.datasets.copy_paste import Layer
 from dextr_vos.datasets.instances import Concat, ObjectSet
-from dextr_vos.datasets.registry import kept_part, open_objects
+from dextr_vos.datasets.registry import holdout_part, open_objects
 from dextr_vos.evaluation.metrics import region_similarity
 from dextr_vos.masks import VOID
 from dextr_vos.networks.losses import class_balanced_bce
 from dextr_vos.networks.osvos import Osvos, osvos_input, parent_optimizer
 from dextr_vos.propagation.models import OSVOS, build_network
-from dextr_vos.training.loop import Batch
+from dextr_vos.training.loop import NamedTensors
 from dextr_vos.training.parent_settings import ParentSettings
 from dextr_vos.training.schedule import SampleOrder
 
@@ -39,13 +39,13 @@ class OsvosTask:
         self.optimizer: torch.optim.Optimizer = parent_optimizer(network, settings.rate)
         sets = [open_objects(data, settings.data_root, beside) for data in settings.data]
         share = settings.hold_out
-        pictures = Images([kept_part(objects, share, kept=False) for objects in sets])
+        pictures = WholeImages([holdout_part(objects, share, kept=False) for objects in sets])
         order = SampleOrder(pictures.counts, [data.repeat for data in settings.data], settings.seed)
         self.samples = ImageSamples(pictures, order, settings.seed, settings.augmentation)
         validation = [open_objects(data, settings.data_root, beside) for data in settings.validation]
-        self._validation = Images(validation or [kept_part(part, share, kept=True) for part in sets])
+        self._validation = WholeImages(validation or [holdout_part(part, share, kept=True) for part in sets])
 
-    def loss(self, network: nn.Module, batch: Batch, done: float) -> Tensor:
+    def loss(self, network: nn.Module, batch: NamedTensors, done: float) -> Tensor:
         """See `loop.Task.loss`: the fused loss, and those of the sides with a falling weight."""
         frames = osvos_input(batch["image"].cpu().numpy()).to(batch["image"].device)
         *sides, fused = network(frames)
@@ -72,7 +72,7 @@ class OsvosTask:
         return {"iou": float(np.mean(ious))} if ious else {}
 
 
-class Images:
+class WholeImages:
     """The pictures of sets of objects, one set after the other, each with the union of its objects.
 
     Args:
@@ -82,7 +82,7 @@ class Images:
     def __init__(self, sets: Sequence[ObjectSet]) -> None:
         self._objects = Concat(sets)
         by_picture: dict[tuple[int, str], list[int]] = defaultdict(list)
-        places = [(number, ref.picture) for number, part in enumerate(sets) for ref in part.refs]
+        places = [(number, ref.image) for number, part in enumerate(sets) for ref in part.refs]
         for index, place in enumerate(places):
             by_picture[place].append(index)
         self._indices = list(by_picture.values())
@@ -110,7 +110,7 @@ class ImageSamples(Dataset[dict[str, Tensor]]):
 
     def __init__(
         self,
-        pictures: Images,
+        pictures: WholeImages,
         order: SampleOrder,
         seed: int,
         augmentation: Augmentation | None = None,

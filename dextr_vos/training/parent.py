@@ -11,7 +11,7 @@ import torch
 from dextr_vos.config import as_yaml
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.training.checkpoint_folder import TrainingFolder
-from dextr_vos.training.loop import OnStep, Outcome, train
+from dextr_vos.training.loop import OnStep, TrainingResult, train
 from dextr_vos.training.osvos_parent import OsvosTask
 from dextr_vos.training.parent_settings import ParentSettings
 from dextr_vos.training.task import Task
@@ -24,7 +24,7 @@ def train_parent(
     device: torch.device | None = None,
     on_step: OnStep | None = None,
     stop_asked: StopAsked = never,
-) -> Outcome:
+) -> TrainingResult:
     """Train a parent network, or go on with a training that was stopped.
 
     Args:

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from dextr_vos.config import Settings
 from dextr_vos.datasets.augment import Augmentation
-from dextr_vos.datasets.frame_pairs import Scene
+from dextr_vos.datasets.frame_pairs import SceneRecipe
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.registry import DataSettings
 from dextr_vos.training.loop import LoopSettings
@@ -30,7 +30,7 @@ class ParentSettings(Settings):
         validation: data sets to validate on.
         validation_samples: at most this many pictures, or pairs of frames, are validated on.
         scene: how frames are made of pictures; for lite.
-        wear: how wrong the guides are; for lite.
+        mask_corruption: how wrong the guides are; for lite.
         augmentation: random changes of whole pictures; for osvos.
         loop: how long and how fast.
         seed: of everything random.
@@ -47,8 +47,8 @@ class ParentSettings(Settings):
     hold_out: float = Field(default=0.0, ge=0, lt=1)
     validation: tuple[DataSettings, ...] = ()
     validation_samples: int = Field(default=100, ge=1)
-    scene: Scene | None = None
-    wear: MaskCorruption | None = None
+    scene: SceneRecipe | None = None
+    mask_corruption: MaskCorruption | None = None
     augmentation: Augmentation | None = None
     loop: LoopSettings
     seed: int = Field(default=0, ge=0)
@@ -59,9 +59,9 @@ class ParentSettings(Settings):
         if self.scene is not None and not 0 <= self.scene.others < 1:
             raise ValueError(f"expected scene.others from 0 to below 1, got {self.scene.others}")
         if self.network == "osvos":
-            if self.scene is not None or self.wear is not None:
+            if self.scene is not None or self.mask_corruption is not None:
                 raise ValueError(
-                    "expected scene and wear with network lite alone; osvos takes whole pictures"
+                    "expected scene and mask_corruption with network lite alone; osvos takes whole pictures"
                 )
             if self.loop.batch > 1:
                 raise ValueError("whole pictures differ in size: set loop.batch=1 and take more loop.passes")

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from dextr_vos.config import Settings
 from dextr_vos.training.schedule import Decay
 
-Batch = dict[str, Tensor]
+NamedTensors = dict[str, Tensor]
 
 
 class LoopSettings(Settings):
@@ -59,11 +59,11 @@ class Task(Protocol):
     optimizer: torch.optim.Optimizer
 
     @property
-    def samples(self) -> Dataset[Batch]:
+    def samples(self) -> Dataset[NamedTensors]:
         """A sample by its position in the run."""
         ...
 
-    def loss(self, network: nn.Module, batch: Batch, done: float) -> Tensor:
+    def loss(self, network: nn.Module, batch: NamedTensors, done: float) -> Tensor:
         """Scalar, averaged over the batch.
 
         Args:

@@ -7,16 +7,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from dextr_vos.datasets.frame_pairs import Scene, draw_scene, pair_sample
+from dextr_vos.datasets.frame_pairs import SceneRecipe, draw_scene, pair_sample
 from dextr_vos.datasets.instances import Concat, Example, ObjectSet
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.motion import draw_frames
-from dextr_vos.datasets.registry import kept_part, open_objects
+from dextr_vos.datasets.registry import holdout_part, open_objects
 from dextr_vos.evaluation.metrics import region_similarity
-from dextr_vos.networks.lite_tracker import normalised
+from dextr_vos.networks.lite_tracker import normalize_frames
 from dextr_vos.networks.losses import plain_bce, soft_iou_loss
 from dextr_vos.propagation.models import LITE, build_network
-from dextr_vos.training.loop import Batch
+from dextr_vos.training.loop import NamedTensors
 from dextr_vos.training.parent_settings import ParentSettings
 from dextr_vos.training.schedule import SampleOrder, lite_optimizer
 
@@ -35,22 +35,22 @@ class TrackerTask:
         self.optimizer: torch.optim.Optimizer = lite_optimizer(
             self.network, settings.rate, settings.weight_decay
         )
-        scene, wear = settings.scene or Scene(), settings.wear or MaskCorruption()
+        scene, corruption = settings.scene or SceneRecipe(), settings.mask_corruption or MaskCorruption()
         share = settings.hold_out
         opened = [open_objects(data, settings.data_root, beside) for data in settings.data]
-        sets = [kept_part(part, share, kept=False) for part in opened]
+        sets = [holdout_part(part, share, kept=False) for part in opened]
         order = SampleOrder(
             [len(part.refs) for part in sets], [data.repeat for data in settings.data], settings.seed
         )
-        self.samples = PairSamples(Concat(sets), order, settings.seed, scene, wear)
+        self.samples = PairSamples(Concat(sets), order, settings.seed, scene, corruption)
         named = [open_objects(data, settings.data_root, beside) for data in settings.validation]
-        unseen = Concat(named or [kept_part(part, share, kept=True) for part in opened])
+        unseen = Concat(named or [holdout_part(part, share, kept=True) for part in opened])
         self._validation: PairSamples | None = None
         if unseen.refs:
             order = SampleOrder([len(unseen.refs)], [1.0], settings.seed + 1)
-            self._validation = PairSamples(unseen, order, settings.seed + 1, scene, wear)
+            self._validation = PairSamples(unseen, order, settings.seed + 1, scene, corruption)
 
-    def loss(self, network: nn.Module, batch: Batch, done: float) -> Tensor:
+    def loss(self, network: nn.Module, batch: NamedTensors, done: float) -> Tensor:
         """See `loop.Task.loss`: the final loss, and those of the sides with a falling weight."""
         *sides, final = network(*_inputs(batch))
         target, void = batch["target"].float(), batch["void"]
@@ -76,9 +76,9 @@ class TrackerTask:
         return {"iou": float(np.mean(ious))}
 
 
-def _inputs(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _inputs(batch: NamedTensors) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What `LiteTracker.forward` takes."""
-    frames, known = (normalised(batch[key]) for key in ("image", "known"))
+    frames, known = (normalize_frames(batch[key]) for key in ("image", "known"))
     return frames, batch["guide"], known, batch["known_mask"].float()
 
 
@@ -95,21 +95,26 @@ class PairSamples(Dataset[dict[str, Tensor]]):
         order: which object comes where.
         seed: of all that is random.
         scene: how frames are made of pictures.
-        wear: how wrong guides are.
+        corruption: how wrong guides are.
     """
 
     def __init__(
-        self, objects: ObjectSet, order: SampleOrder, seed: int, scene: Scene, wear: MaskCorruption
+        self,
+        objects: ObjectSet,
+        order: SampleOrder,
+        seed: int,
+        scene: SceneRecipe,
+        corruption: MaskCorruption,
     ) -> None:
         self._objects, self._order, self._seed = objects, order, seed
-        self._scene, self._wear = scene, wear
+        self._scene, self._corruption = scene, corruption
 
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         """The sample at a position, see `pair_sample`."""
         rng = np.random.default_rng((self._seed, position))
         example = self._objects.read(self._order.at(position))
         ground, sprites = draw_scene(example, self._draw, self._scene, rng)
-        return pair_sample(*draw_frames(ground, sprites, self._scene.motion, rng), self._wear, rng)
+        return pair_sample(*draw_frames(ground, sprites, self._scene.motion, rng), self._corruption, rng)
 
     def _draw(self, rng: np.random.Generator) -> Example:
         return self._objects.read(self._order.at(int(rng.integers(self._order.epoch_length))))

@@ -24,7 +24,7 @@ def change(root, edit):
 
 def test_objects_in_the_order_of_pictures_without_crowds(coco):
     objects = CocoObjects(coco)
-    assert [(int(ref.picture), ref.number, ref.category) for ref in objects.refs] == [
+    assert [(int(ref.image), ref.object_id, ref.category) for ref in objects.refs] == [
         (picture, number, category) for picture in (1, 2, 3) for number, category in ((0, "dog"), (1, "cat"))
     ]
 
@@ -33,7 +33,7 @@ def test_polygons_and_run_lengths_give_the_mask(coco):
     objects = CocoObjects(coco)
     for index, ref in enumerate(objects.refs):
         example = objects.read(index)
-        _, labels = scene(int(ref.picture) - 1)
+        _, labels = scene(int(ref.image) - 1)
         truth = labels == {"cat": 1, "dog": 2}[ref.category]
         if ref.category == "dog":
             np.testing.assert_array_equal(example.mask, truth)

@@ -9,7 +9,7 @@ from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.photometric import PhotometricAugmentation
 
 NO_LIGHT = PhotometricAugmentation(light=0.0, tint=0.0, grey=0.0, blur=0.0, noise=0.0, codec=0.0)
-ALONE = CopyPaste(paste=0.0, occlude=0.0, unite=0.0, photometry=NO_LIGHT)
+ALONE = CopyPaste(paste=0.0, occlude=0.0, merge=0.0, photometric=NO_LIGHT)
 GREEN, RED = (20, 220, 20), (220, 20, 20)
 
 
@@ -105,7 +105,7 @@ def test_an_object_before_the_target_takes_pixels_from_it_but_never_most():
 
 def test_two_united_objects_are_one_target():
     layers = [
-        compose(example(), draw, replace(ALONE, unite=1.0), 64, np.random.default_rng(s)) for s in range(20)
+        compose(example(), draw, replace(ALONE, merge=1.0), 64, np.random.default_rng(s)) for s in range(20)
     ]
     united = [layer for layer in layers if (greenness(layer.image_rgb) < -60).sum() > 30]
     assert len(united) > 10

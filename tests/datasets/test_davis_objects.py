@@ -14,11 +14,11 @@ def test_every_object_of_every_frame(tmp_path):
     objects = opened(make_davis(tmp_path), "val", 2017)
     assert len(objects.refs) == 2 * 4 * 2
     for index, ref in enumerate(objects.refs):
-        clip, _, frame = ref.picture.partition("/")
+        clip, _, frame = ref.image.partition("/")
         _, labels = scene({"bear": 0, "dog": 100}[clip] + int(frame))
         example = objects.read(index)
         assert ref.category == clip
-        np.testing.assert_array_equal(example.mask, labels == ref.number + 1)
+        np.testing.assert_array_equal(example.mask, labels == ref.object_id + 1)
         assert ref.area == example.mask.sum()
 
 
@@ -31,7 +31,7 @@ def test_davis_2016_has_one_object_a_frame(tmp_path):
 @pytest.mark.parametrize(("every", "frames"), [(1, 4), (2, 2), (3, 2), (9, 1)])
 def test_every_nth_frame_of_each_clip(tmp_path, every, frames):
     objects = opened(make_davis(tmp_path, clips=["bear"]), "val", 2017, every)
-    assert sorted({ref.picture for ref in objects.refs}) == [
+    assert sorted({ref.image for ref in objects.refs}) == [
         f"bear/{index * every:05d}" for index in range(frames)
     ]
 

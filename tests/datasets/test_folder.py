@@ -47,7 +47,7 @@ def make(tmp_path):
 
 def told(objects):
     return [
-        (ref.picture.removeprefix("pictures/"), ref.number, ref.category, ref.area) for ref in objects.refs
+        (ref.image.removeprefix("pictures/"), ref.object_id, ref.category, ref.area) for ref in objects.refs
     ]
 
 
@@ -136,7 +136,7 @@ def test_a_polygon_is_an_object(polygons):
     # the left half, all of it, one without pixels, and one of a class that nobody asked for
     objects = polygons("3 0 0 0.5 0 0.5 1 0 1\n0 0 0 1.01 0 1 1 0 1\n\n0 1 0 1 1 1 0.5\n77 0 0 1 0 1 1\n")
     assert told(objects) == [("a", 0, "cup", 16), ("a", 1, "thing", 32)]
-    assert {ref.picture for ref in objects.refs} == {"pictures/a"}
+    assert {ref.image for ref in objects.refs} == {"pictures/a"}
     left = np.zeros(LABELS.shape, dtype=bool)
     left[:, :4] = True
     np.testing.assert_array_equal(objects.read(0).mask, left)

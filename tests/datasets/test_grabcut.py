@@ -11,7 +11,7 @@ from dextr_vos.errors import InputError
 def test_one_object_a_picture_with_its_void(tmp_path, below):
     make_grabcut(tmp_path / below)
     objects = GrabCutObjects(tmp_path)
-    assert [ref.picture for ref in objects.refs] == ["shape0", "shape1", "shape2"]
+    assert [ref.image for ref in objects.refs] == ["shape0", "shape1", "shape2"]
     for index, ref in enumerate(objects.refs):
         truth = outlined(scene(index, 1)[1])
         example = objects.read(index)

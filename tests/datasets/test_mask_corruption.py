@@ -15,19 +15,19 @@ def disk(x, y, radius):
     return (columns - x) ** 2 + (rows - y) ** 2 <= radius**2
 
 
-def frame(*, gone=False, alone=False):
+def frame(*, absent=False, alone=False):
     """A target to the left, another object to the right."""
     empty = np.zeros(SIZE_HW, bool)
-    parts = np.zeros((*SIZE_HW, 3), np.uint8), empty if gone else disk(28, 30, 16), empty
+    parts = np.zeros((*SIZE_HW, 3), np.uint8), empty if absent else disk(28, 30, 16), empty
     made = Frame(*parts, empty if alone else disk(70, 30, 12))
     for part in (made.image_rgb, made.mask, made.void, made.others):
         part.flags.writeable = False
     return made
 
 
-def guides(wear, made=None, count=30):
+def guides(corruption, made=None, count=30):
     made = made or frame()
-    return [corrupt_guide(made, wear, np.random.default_rng(seed)) for seed in range(count)]
+    return [corrupt_guide(made, corruption, np.random.default_rng(seed)) for seed in range(count)]
 
 
 def overlap(guide, mask):
@@ -36,11 +36,11 @@ def overlap(guide, mask):
 
 
 @pytest.mark.parametrize(
-    "wear", [MaskCorruption(), MaskCorruption(absent=0.0, astray=1.0, loss=1.0, gain=1.0), NONE]
+    "corruption", [MaskCorruption(), MaskCorruption(absent=0.0, astray=1.0, loss=1.0, gain=1.0), NONE]
 )
-def test_guides_follow_from_the_generator_and_lie_between_minus_one_and_one(wear):
-    made = guides(wear)
-    for guide, same in zip(made, guides(wear), strict=True):
+def test_guides_follow_from_the_generator_and_lie_between_minus_one_and_one(corruption):
+    made = guides(corruption)
+    for guide, same in zip(made, guides(corruption), strict=True):
         assert guide.shape == SIZE_HW
         assert guide.dtype == np.float32
         assert np.abs(guide).max() <= 1 + 1e-6
@@ -89,8 +89,8 @@ def test_where_there_is_no_other_object_the_part_too_much_is_near_the_target():
 def test_displacement_and_bend_make_guides_worse_and_going_astray_more_so():
     mask = frame().mask
     hits = [
-        np.mean([overlap(guide, mask) for guide in guides(wear)])
-        for wear in (
+        np.mean([overlap(guide, mask) for guide in guides(corruption)])
+        for corruption in (
             NONE,
             replace(NONE, shift=0.06),
             replace(NONE, shift=0.06, astray=1.0),
@@ -110,7 +110,7 @@ def test_blur_makes_guides_soft():
 
 
 def test_a_target_that_is_gone_has_a_guide_that_denies_it_or_mistakes_something_for_it():
-    made = frame(gone=True)
+    made = frame(absent=True)
     assert all((guide < -0.9).all() for guide in guides(NONE, made))
     mistaken = [guide > 0 for guide in guides(replace(NONE, gain=1.0), made)]
     assert np.mean([guess.any() for guess in mistaken]) > 0.7
@@ -119,11 +119,11 @@ def test_a_target_that_is_gone_has_a_guide_that_denies_it_or_mistakes_something_
 
 def test_a_worn_mask_is_near_the_truth_and_never_empty():
     mask = frame().mask
-    worn = [corrupt_mask(mask, MaskCorruption(), np.random.default_rng(seed)) for seed in range(40)]
-    overlaps = [overlap(each, mask) for each in worn]
+    corrupted = [corrupt_mask(mask, MaskCorruption(), np.random.default_rng(seed)) for seed in range(40)]
+    overlaps = [overlap(each, mask) for each in corrupted]
     assert min(overlaps) > 0.4
     assert 0.75 < np.mean(overlaps) < 0.99
-    assert len({each.tobytes() for each in worn}) > 30
+    assert len({each.tobytes() for each in corrupted}) > 30
     dot = np.zeros(SIZE_HW, bool)
     dot[30, 40] = True
     assert all(corrupt_mask(dot, MaskCorruption(), np.random.default_rng(seed))[30, 40] for seed in range(40))
@@ -133,6 +133,6 @@ def test_a_worn_mask_fills_holes_or_loses_what_is_thin():
     ring = disk(45, 30, 20) & ~disk(45, 30, 2)
     ring[30, 65:85] = True
     calm = replace(NONE, known=1.0)
-    worn = [corrupt_mask(ring, calm, np.random.default_rng(seed)) for seed in range(40)]
-    assert 5 < sum(each[30, 45] for each in worn) < 35
-    assert 5 < sum(not each[30, 78] for each in worn) < 35
+    corrupted = [corrupt_mask(ring, calm, np.random.default_rng(seed)) for seed in range(40)]
+    assert 5 < sum(each[30, 45] for each in corrupted) < 35
+    assert 5 < sum(not each[30, 78] for each in corrupted) < 35

@@ -18,7 +18,7 @@ STILL = Motion(
     camera_deg=0.0,
     camera_scale=0.0,
     light=0.0,
-    photometry=NO_LIGHT,
+    photometric=NO_LIGHT,
 )
 GREEN, RED = (20, 220, 20), (220, 20, 20)
 
@@ -88,7 +88,7 @@ def test_frames_follow_from_the_generator_and_leave_the_scene_alone():
 
 def test_the_first_frame_shows_the_scene_as_it_is_given():
     behind = ground(colour=GREEN)
-    moving = Motion(photometry=NO_LIGHT)
+    moving = Motion(photometric=NO_LIGHT)
     first, second = frames([], moving, behind=behind)
     for name in ("image_rgb", "mask", "void"):
         assert np.array_equal(getattr(first, name), getattr(behind, name))
@@ -121,7 +121,7 @@ SHAKEN = replace(STILL, camera_shift=0.1)
         ({"camera_shift": 0.1}, STILL),
         ({"camera_deg": 10.0}, SHAKEN),
         ({"camera_scale": 0.2}, SHAKEN),
-        ({"photometry": replace(NO_LIGHT, noise=1.0)}, STILL),
+        ({"photometric": replace(NO_LIGHT, noise=1.0)}, STILL),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -136,7 +136,7 @@ def test_every_amount_matters_by_itself(changes, base):
 @pytest.mark.parametrize("in_ground", [True, False])
 def test_mask_and_pixels_move_together(in_ground):
     scene = [] if in_ground else [bar(GREEN, (32, 22), True, 30, 20)]
-    motion = Motion(light=0.0, photometry=NO_LIGHT)
+    motion = Motion(light=0.0, photometric=NO_LIGHT)
     moved = 0
     for seed in range(10):
         first, second = frames(scene, motion, seed, ground(colour=GREEN if in_ground else None))
@@ -191,7 +191,7 @@ def test_target_void_and_others_have_no_pixel_in_common():
 
 def test_a_target_that_is_gone_leaves_no_pixel_and_uncovers_what_it_hid():
     other = bar(RED, (34, 20), False)
-    first, second = frames([other, bar(GREEN, (30, 20), True, gone=True)])
+    first, second = frames([other, bar(GREEN, (30, 20), True, absent=True)])
     assert first.mask.sum() == 21 * 11
     assert not second.mask.any()
     assert not is_of(GREEN, second.image_rgb).any()
@@ -202,7 +202,8 @@ def test_poses_stay_with_their_sprites_where_one_is_gone():
     """The one behind the sprite that has left moves as it would if all had stayed."""
     led = bar(RED, (40, 30), True, leads=1)
     stays, left = (
-        [bar(RED, (20, 10), False, gone=gone), bar(GREEN, (30, 30), True), led] for gone in (False, True)
+        [bar(RED, (20, 10), False, absent=absent), bar(GREEN, (30, 30), True), led]
+        for absent in (False, True)
     )
     motion = replace(STILL, shift=0.2)
     assert np.array_equal(frames(stays, motion, 3)[1].mask, frames(left, motion, 3)[1].mask)

@@ -21,13 +21,15 @@ def frame(grey, left, width=14):
 FIRST, SECOND, EMPTY = frame(10, 4), frame(200, 30), frame(200, 30, width=0)
 
 
-def samples(first, second, wear=NONE, count=20):
-    return [pair_sample(first, second, wear, np.random.default_rng(seed)) for seed in range(count)]
+def samples(first, second, corruption=NONE, count=20):
+    return [pair_sample(first, second, corruption, np.random.default_rng(seed)) for seed in range(count)]
 
 
-@pytest.mark.parametrize("wear", [NONE, MaskCorruption()])
-def test_a_pair_is_a_frame_with_a_guide_and_another_with_its_mask(wear):
-    for sample, same in zip(samples(FIRST, SECOND, wear), samples(FIRST, SECOND, wear), strict=True):
+@pytest.mark.parametrize("corruption", [NONE, MaskCorruption()])
+def test_a_pair_is_a_frame_with_a_guide_and_another_with_its_mask(corruption):
+    for sample, same in zip(
+        samples(FIRST, SECOND, corruption), samples(FIRST, SECOND, corruption), strict=True
+    ):
         assert {key: (tuple(tensor.shape), tensor.dtype) for key, tensor in sample.items()} == {
             "image": ((*SIZE_HW, 3), torch.uint8),
             "guide": ((1, *SIZE_HW), torch.float32),

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 from tiny_datasets import make_coco, make_davis, make_sbd, make_voc, save, scene
 
-from dextr_vos.datasets.registry import DataSettings, half_of, held_out, open_objects
+from dextr_vos.datasets.registry import DataSettings, fold_of, is_held_out, open_objects
 from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.masks import write_labels
 
@@ -55,7 +55,7 @@ def test_every_kind_opens_with_its_objects(root: Path, values, count, told):
     assert example.mask.any()
     assert example.image_rgb.shape[:2] == example.mask.shape == example.void.shape
     assert not (example.mask & example.void).any()
-    assert data.told() == told
+    assert data.describe() == told
 
 
 def test_objects_are_chosen_by_their_area(root: Path):
@@ -106,11 +106,11 @@ def test_settings_that_would_do_nothing_are_refused(values, words):
 
 def test_held_out_pictures_and_halves_follow_from_names_alone():
     names = [f"2007_{number:06d}" for number in range(4000)]
-    apart = [held_out(name, 0.1) for name in names]
-    halves = np.array([half_of(name) for name in names])
-    assert apart == [held_out(name, 0.1) for name in names]
+    apart = [is_held_out(name, 0.1) for name in names]
+    halves = np.array([fold_of(name) for name in names])
+    assert apart == [is_held_out(name, 0.1) for name in names]
     assert np.mean(apart) == pytest.approx(0.1, abs=0.02)
-    assert not any(held_out(name, 0.0) for name in names)
-    assert all(held_out(name, 0.2) for name, is_apart in zip(names, apart, strict=True) if is_apart)
+    assert not any(is_held_out(name, 0.0) for name in names)
+    assert all(is_held_out(name, 0.2) for name, is_apart in zip(names, apart, strict=True) if is_apart)
     assert halves.mean() == pytest.approx(0.5, abs=0.03)
     assert halves[np.array(apart)].mean() == pytest.approx(0.5, abs=0.1)

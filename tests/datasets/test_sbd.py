@@ -33,9 +33,9 @@ def test_an_object_has_its_mask_and_category(sbd):
     objects = opened(sbd)
     for index, ref in enumerate(objects.refs):
         example = objects.read(index)
-        _, labels = scene(int(ref.picture[-6:]))
-        np.testing.assert_array_equal(example.mask, labels == ref.number + 1)
-        assert ref.category == ("bicycle", "bird")[ref.number]
+        _, labels = scene(int(ref.image[-6:]))
+        np.testing.assert_array_equal(example.mask, labels == ref.object_id + 1)
+        assert ref.category == ("bicycle", "bird")[ref.object_id]
         assert ref.area == example.mask.sum()
         assert not example.void.any()
         assert example.image_rgb.shape == (*labels.shape, 3)
@@ -82,7 +82,7 @@ def test_voc_and_sbd_without_val_and_without_doubles(tmp_path):
     # a is in VOC train, c and d in VOC val, whichever list of SBD they are in
     make_sbd(tmp_path, train=[a, c, e], val=[d, f])
     joined = voc_and_sbd(tmp_path, tmp_path, index_folder=tmp_path / "index")
-    assert [ref.picture for ref in joined.refs] == [a, a, b, b, e, e, f, f]
+    assert [ref.image for ref in joined.refs] == [a, a, b, b, e, e, f, f]
     # VOC's outlines have a void, SBD's have none
     assert [bool(joined.read(index).void.any()) for index in range(8)] == [True] * 4 + [False] * 4
     assert joined.read(6).ref == joined.refs[6]

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from dextr_vos.datasets.copy_paste import CopyPaste
-from dextr_vos.datasets.frame_pairs import Scene, draw_scene, seen
+from dextr_vos.datasets.frame_pairs import SceneRecipe, crop_around_object, draw_scene
 from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.photometric import PhotometricAugmentation
 
 NO_LIGHT = PhotometricAugmentation(light=0.0, tint=0.0, grey=0.0, blur=0.0, noise=0.0, codec=0.0)
-STIFF = CopyPaste(rotation_deg=0.0, shear=0.0, aspect=0.0, photometry=NO_LIGHT)
+STIFF = CopyPaste(rotation_deg=0.0, shear=0.0, aspect=0.0, photometric=NO_LIGHT)
 # a target that is pasted in, and nothing else
-ALONE = Scene(size_hw=(48, 64), own=0.0, unite=0.0, others=0.0, twin=0.0, gone=0.0, sprite=STIFF)
+ALONE = SceneRecipe(size_hw=(48, 64), own=0.0, merge=0.0, others=0.0, twin=0.0, absent=0.0, sprite=STIFF)
 GREEN, RED, BLUE = (20, 220, 20), (220, 20, 20), (20, 20, 220)
 
 
@@ -55,7 +55,7 @@ def longest(mask):
 
 @pytest.mark.parametrize("size_hw", [(48, 64), (33, 97), (96, 32)])
 def test_a_scene_has_its_size_and_follows_from_the_generator(size_hw):
-    how = Scene(size_hw=size_hw, unite=0.5, gone=0.5)
+    how = SceneRecipe(size_hw=size_hw, merge=0.5, absent=0.5)
     grounds = []
     for seed in range(6):
         (ground, sprites), (same, again) = (drawn(how, seed) for _ in range(2))
@@ -67,11 +67,11 @@ def test_a_scene_has_its_size_and_follows_from_the_generator(size_hw):
         assert np.array_equal(ground.mask, same.mask)
         assert len(sprites) == len(again)
         for one, two in zip(sprites, again, strict=True):
-            assert (one.place_xy, one.target, one.leads, one.gone) == (
+            assert (one.place_xy, one.target, one.leads, one.absent) == (
                 two.place_xy,
                 two.target,
                 two.leads,
-                two.gone,
+                two.absent,
             )
             assert np.array_equal(one.layer.image_rgb, two.layer.image_rgb)
             assert np.array_equal(one.layer.mask, two.layer.mask)
@@ -83,7 +83,7 @@ def test_a_scene_has_its_size_and_follows_from_the_generator(size_hw):
 def test_mask_void_and_picture_move_together(scale):
     how = replace(ALONE, size=(scale, scale))
     for seed in range(12):
-        layer = seen(example(), how, np.random.default_rng(seed))
+        layer = crop_around_object(example(), how, np.random.default_rng(seed))
         green = layer.image_rgb[..., 1].astype(int) - layer.image_rgb[..., 0] > 60
         assert layer.mask.any()
         assert layer.void.any()
@@ -96,14 +96,14 @@ def test_mask_void_and_picture_move_together(scale):
 def test_an_object_in_its_own_picture_gets_the_size_asked_for():
     how = replace(ALONE, size=(0.5, 0.5))
     for seed in range(12):
-        assert 28 <= longest(seen(example(), how, np.random.default_rng(seed)).mask) <= 36
+        assert 28 <= longest(crop_around_object(example(), how, np.random.default_rng(seed)).mask) <= 36
 
 
 def test_a_frame_never_shows_much_beyond_its_picture():
     # as small as asked for, the picture would be a stamp and its mirror images would fill the frame
     how = replace(ALONE, size=(0.02, 0.02))
     for seed in range(12):
-        mask = seen(example(), how, np.random.default_rng(seed)).mask
+        mask = crop_around_object(example(), how, np.random.default_rng(seed)).mask
         _, _, parts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8))
         assert parts[1:, cv2.CC_STAT_WIDTH].max() > 20
 
@@ -115,7 +115,7 @@ def test_an_object_in_a_corner_of_its_picture_stays_in_sight(centre_xy):
         how = replace(ALONE, size=(share, share))
         expected = np.pi * 12 * 10 * (64 * share / 25) ** 2
         for seed in range(6):
-            assert seen(one, how, np.random.default_rng(seed)).mask.sum() > 0.6 * expected
+            assert crop_around_object(one, how, np.random.default_rng(seed)).mask.sum() > 0.6 * expected
 
 
 def test_the_target_is_in_the_ground_or_a_sprite():
@@ -149,14 +149,14 @@ def test_backgrounds_come_from_draw_or_from_behind_where_it_is_given():
 
 
 def test_other_objects_stand_before_and_behind_the_target_and_never_belong_to_it():
-    scenes = [drawn(replace(ALONE, others=0.6, gone=1.0), seed)[1] for seed in range(30)]
+    scenes = [drawn(replace(ALONE, others=0.6, absent=1.0), seed)[1] for seed in range(30)]
     places = []
     for sprites in scenes:
         (number,) = (index for index, sprite in enumerate(sprites) if sprite.target)
         places.append((number, len(sprites) - 1 - number))
         others = [sprite for sprite in sprites if not sprite.target]
         assert all(colour_of(other.layer) == RED for other in others)
-        assert not any(other.gone or other.leads is not None for other in others)
+        assert not any(other.absent or other.leads is not None for other in others)
     assert any(behind for behind, _ in places)
     assert any(before for _, before in places)
     assert (
@@ -181,7 +181,7 @@ def test_a_twin_is_the_target_once_more_and_no_target():
 def test_a_second_object_of_the_target_moves_along_with_the_first_wherever_others_stand():
     behind = 0
     for seed in range(20):
-        _, sprites = drawn(replace(ALONE, unite=1.0, others=0.5), seed)
+        _, sprites = drawn(replace(ALONE, merge=1.0, others=0.5), seed)
         first, second = (number for number, sprite in enumerate(sprites) if sprite.target)
         assert second == first + 1
         assert sprites[second].leads == first
@@ -192,8 +192,8 @@ def test_a_second_object_of_the_target_moves_along_with_the_first_wherever_other
     assert behind > 5
 
 
-@pytest.mark.parametrize("gone", [0.0, 1.0])
-def test_a_target_that_has_left_has_left_with_all_its_objects(gone):
+@pytest.mark.parametrize("absent", [0.0, 1.0])
+def test_a_target_that_has_left_has_left_with_all_its_objects(absent):
     for seed in range(6):
-        _, sprites = drawn(replace(ALONE, unite=1.0, gone=gone), seed)
-        assert [sprite.gone for sprite in sprites] == [bool(gone)] * 2
+        _, sprites = drawn(replace(ALONE, merge=1.0, absent=absent), seed)
+        assert [sprite.absent for sprite in sprites] == [bool(absent)] * 2

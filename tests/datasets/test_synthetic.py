@@ -6,7 +6,7 @@ import pytest
 from dextr_vos.annotation.clicks import read_clicks
 from dextr_vos.clip import open_clip
 from dextr_vos.datasets.davis import Davis
-from dextr_vos.datasets.synthetic import Scene, write_clip
+from dextr_vos.datasets.synthetic import SyntheticClip, write_clip
 from dextr_vos.errors import InputError
 from dextr_vos.masks import read_labels
 
@@ -16,7 +16,7 @@ LENGTH = 40
 
 @pytest.fixture(scope="module")
 def frames():
-    scene = Scene.make(SIZE, LENGTH, seed=0)
+    scene = SyntheticClip.make(SIZE, LENGTH, seed=0)
     return [scene.render(index) for index in range(LENGTH)]
 
 
@@ -31,7 +31,7 @@ def test_frames_and_masks_have_the_size_and_differ(frames):
 @pytest.mark.parametrize("seed", range(3))
 def test_masks_match_what_is_drawn(seed):
     """The object is violet to blue, the ground and the pole are not: colour alone finds nearly all of it."""
-    scene = Scene.make(SIZE, LENGTH, seed)
+    scene = SyntheticClip.make(SIZE, LENGTH, seed)
     for index in range(0, LENGTH, 3):
         image, mask = scene.render(index)
         red, green, blue = np.moveaxis(image.astype(float), 2, 0)

@@ -20,7 +20,7 @@ def opened(root, split="train", **options):
 @pytest.mark.parametrize("below", ["", "VOCdevkit", "VOCdevkit/VOC2012"])
 def test_the_root_may_be_any_of_three(voc, below):
     objects = VocObjects(voc / below, index_folder=voc / "index")
-    assert [ref.picture for ref in objects.refs] == [name for name in voc_names(4) for _ in range(2)]
+    assert [ref.image for ref in objects.refs] == [name for name in voc_names(4) for _ in range(2)]
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 4), ("val", 2), ("trainval", 6)])
@@ -34,14 +34,14 @@ def test_an_object_has_its_mask_void_and_category(voc):
     objects = opened(voc)
     for index, ref in enumerate(objects.refs):
         example = objects.read(index)
-        rgb, labels = scene(int(ref.picture[-6:]))
+        rgb, labels = scene(int(ref.image[-6:]))
         assert example.ref == ref
-        assert ref.category == ("aeroplane", "bicycle")[ref.number]
+        assert ref.category == ("aeroplane", "bicycle")[ref.object_id]
         assert ref.area == example.mask.sum() > 0
         assert not (example.mask & example.void).any()
         # within its outline, and whole but for the void
-        assert not (example.mask & (labels != ref.number + 1)).any()
-        assert not ((labels == ref.number + 1) & ~example.mask & ~example.void).any()
+        assert not (example.mask & (labels != ref.object_id + 1)).any()
+        assert not ((labels == ref.object_id + 1) & ~example.mask & ~example.void).any()
         assert np.abs(example.image_rgb.astype(int) - rgb).mean() < 10  # JPEG
 
 
@@ -104,7 +104,7 @@ def test_half_a_data_set_is_named(voc):
 
 def test_labels_that_changed_since_are_named(voc):
     objects = opened(voc)
-    path = voc / "VOCdevkit/VOC2012/SegmentationObject" / f"{objects.refs[0].picture}.png"
+    path = voc / "VOCdevkit/VOC2012/SegmentationObject" / f"{objects.refs[0].image}.png"
     write_labels(path, np.zeros_like(read_labels(path)))
     with pytest.raises(InputError, match="do not fit their picture or have changed"):
         objects.read(0)

@@ -83,7 +83,7 @@ def results(*given, **more):
 def test_perfect_masks_need_four_clicks():
     objects = Disks()
     for result, ref in zip(results(objects, Oracle(objects), targets=(0.85, 0.9)), objects.refs, strict=True):
-        assert (result.picture, result.number, result.category) == (ref.picture, ref.number, ref.category)
+        assert (result.picture, result.number, result.category) == (ref.image, ref.object_id, ref.category)
         assert (result.iou, result.error, result.error_in_box) == (1.0, 0.0, 0.0)
         assert result.area == ref.area
         assert result.clicks_to == {0.85: 4, 0.9: 4}
@@ -184,11 +184,11 @@ def test_grabcut_finds_the_disks_and_says_the_same_again():
 
 def test_people_are_judged_beside_the_simulation(tmp_path):
     objects = Disks(3)
-    key = (objects.refs[1].picture, objects.refs[1].number)
+    key = (objects.refs[1].image, objects.refs[1].object_id)
     loose = np.array([[40, 2], [5, 28], [70, 28], [40, 55]])  # in any order
     human = HumanClicks(tmp_path / "h.json", {key: loose})
     chosen = with_human_clicks(objects, human)
-    assert [(ref.picture, ref.number) for ref in chosen.refs] == [key]
+    assert [(ref.image, ref.object_id) for ref in chosen.refs] == [key]
     (result,) = results(chosen, Box(), human=human)
     assert result.human_iou < 0.5 < result.iou
 

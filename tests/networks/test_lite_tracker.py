@@ -92,7 +92,7 @@ def test_a_frame_remembers_where_its_objects_are():
     masks[:, 1, 40:, :4] = 1  # half of one
     with torch.inference_mode():
         features = network.encode(made_up()[0])
-        memory = features.remember(masks)
+        memory = features.memorize(masks)
     height, width = (side // KEY_STRIDE for side in SIZE_HW)
     assert features.keys.shape == (1, KEY_WIDTH, height, width)
     assert torch.allclose(features.keys.norm(dim=1), torch.ones(1, height, width), atol=1e-5)
@@ -108,7 +108,7 @@ def test_the_forward_pass_is_to_encode_to_remember_and_to_decode():
     network, (frames, guides, known, masks) = tracker(), made_up(2, 2)
     with torch.inference_mode():
         whole = network(frames, guides, known, masks)
-        memory = network.encode(known).remember(masks)
+        memory = network.encode(known).memorize(masks)
         parts = network.decode(network.encode(frames), memory, guides)
     assert all(torch.allclose(one, two, atol=1e-5) for one, two in zip(whole, parts, strict=True))
 
@@ -118,7 +118,7 @@ def test_the_order_of_memories_and_of_their_pixels_does_not_matter():
     network, (frames, guides, known, masks) = tracker(), made_up(1, 2)
     with torch.inference_mode():
         features = network.encode(frames)
-        first, second = network.encode(known).remember(masks), network.encode(-known).remember(1 - masks)
+        first, second = network.encode(known).memorize(masks), network.encode(-known).memorize(1 - masks)
         joined, swapped = join_memories([first, second]), join_memories([second, first])
         order = torch.randperm(joined.keys.shape[2], generator=torch.Generator().manual_seed(0))
         shuffled = Memory(joined.keys[..., order], joined.masks[..., order])

@@ -5,13 +5,13 @@ import pytest
 import torch
 from conftest import tiny_frame, tiny_mask
 
-from dextr_vos.datasets.frame_pairs import Scene
+from dextr_vos.datasets.frame_pairs import SceneRecipe
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.propagation.models import LITE
 from dextr_vos.propagation.training_data import LucidPairs, Sample, stack
 
-SCENE = replace(LITE.recipe.scene, size_hw=(48, 64), gone=0.0)
-NO_WEAR = MaskCorruption(absent=0.0, astray=0.0, shift=0.0, bend=0.0, loss=0.0, gain=0.0, blur=0.0)
+SCENE = replace(LITE.recipe.scene, size_hw=(48, 64), absent=0.0)
+NO_CORRUPTION = MaskCorruption(absent=0.0, astray=0.0, shift=0.0, bend=0.0, loss=0.0, gain=0.0, blur=0.0)
 
 
 def two_objects(index: int) -> Sample:
@@ -31,8 +31,8 @@ def nothing(index: int) -> Sample:
     return Sample(ground, np.zeros((48, 64), np.uint8))
 
 
-def dreams(*samples: Sample, numbers=(1,), scene: Scene = SCENE, seed=0, **options) -> LucidPairs:
-    return LucidPairs(samples, numbers, scene, options.pop("wear", NO_WEAR), seed, **options)
+def dreams(*samples: Sample, numbers=(1,), scene: SceneRecipe = SCENE, seed=0, **options) -> LucidPairs:
+    return LucidPairs(samples, numbers, scene, options.pop("corruption", NO_CORRUPTION), seed, **options)
 
 
 def same(one: dict, other: dict) -> bool:
@@ -51,7 +51,7 @@ def overlap(one, other) -> float:
 
 def test_a_pair_is_two_frames_with_the_object_in_each():
     for position in range(12):
-        sample = dreams(one_object(0), one_object(3), wear=MaskCorruption())[position]
+        sample = dreams(one_object(0), one_object(3), corruption=MaskCorruption())[position]
         assert {key: (tuple(tensor.shape), tensor.dtype) for key, tensor in sample.items()} == {
             "image": ((48, 64, 3), torch.uint8),
             "guide": ((1, 48, 64), torch.float32),

@@ -13,7 +13,7 @@ from tiny_run import Squares, stop_after
 from dextr_vos.annotation.segmenter import make_segmenter
 from dextr_vos.config import load_settings
 from dextr_vos.datasets.instances import Concat
-from dextr_vos.datasets.registry import half_of
+from dextr_vos.datasets.registry import fold_of
 from dextr_vos.errors import ConfigError, InputError, Interrupted, WeightsError
 from dextr_vos.evaluation.next_click import outline
 from dextr_vos.geometry import extreme_points
@@ -115,7 +115,7 @@ def test_the_fifth_click_is_learned_in_three_trainings(data_root: Path, tmp_path
     for half in (0, 1):
         settings = loaded(f"hard-half{half}", data_root, tmp_path / f"half{half}", *steps(2))
         data = open_data(settings, Path())
-        assert {half_of(ref.picture) for part in data.sets for ref in part.refs} == {half}
+        assert {fold_of(ref.image) for part in data.sets for ref in part.refs} == {half}
         train_dextr(settings, device=CPU)
         assert read_metadata(tmp_path / f"half{half}" / "last.safetensors")["half"] == str(half)
     first, second = (tmp_path / f"half{half}" / "last.safetensors" for half in (0, 1))
@@ -163,7 +163,7 @@ def test_hard_examples_of_several_sets_keep_their_clicks(
     assert settings.hard is not None
     mined = with_hard_examples(data, settings, settings.hard, CPU)
     refs = [ref for part in data.sets for ref in part.refs]
-    expected = ["half1.pth" if half_of(ref.picture) == 0 else "half0.pth" for ref in refs]
+    expected = ["half1.pth" if fold_of(ref.image) == 0 else "half0.pth" for ref in refs]
     assert crop_coverage == expected + ["half0.pth"] * 4  # and the validation
     assert 0 < len(mined.sets[0].refs) < 12
     assert 0 < len(mined.sets[1].refs) < 6
@@ -193,7 +193,7 @@ def test_a_process_beside_the_main_one_waits_for_its_hard_examples(
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(dextr_data, "make_segmenter", None)
     second = with_hard_examples(data, settings, settings.hard, CPU)
-    assert [ref.picture for ref in first.sets[0].refs] == [ref.picture for ref in second.sets[0].refs]
+    assert [ref.image for ref in first.sets[0].refs] == [ref.image for ref in second.sets[0].refs]
     assert all(np.array_equal(first.sets_xy[index], second.sets_xy[index]) for index in first.sets_xy)
 
 
@@ -260,8 +260,8 @@ def test_held_out_pictures_are_validated_on_and_never_trained_on(
     caplog.set_level("INFO")
     settings = loaded("psp", data_root, tmp_path, "validation=[]", "hold_out=0.4", "validation_objects=3")
     data = open_data(settings, Path())
-    trained = {ref.picture for part in data.sets for ref in part.refs}
-    validated = {ref.picture for ref in data.validation.refs}
+    trained = {ref.image for part in data.sets for ref in part.refs}
+    validated = {ref.image for ref in data.validation.refs}
     assert trained
     assert validated
     assert not trained & validated

@@ -53,7 +53,7 @@ def test_hard_objects_get_a_fifth_click_on_their_outline(voc, tmp_path, caplog):
     assert reports == [(number, 12) for number in range(1, 13)]
     assert f"{len(hard)} of 12 objects have an IoU below 0.9, {np.mean(hard):.3f} on the mean" in caplog.text
     told = json.loads((tmp_path / "hard.json").read_text())
-    assert [row[:2] for row in told["objects"]] == [[ref.picture, ref.number] for ref in voc.refs]
+    assert [row[:2] for row in told["objects"]] == [[ref.image, ref.object_id] for ref in voc.refs]
     assert all((row[2] < 0.9) == (row[3] is not None) for row in told["objects"])
 
 
@@ -83,11 +83,11 @@ def test_each_object_is_looked_at_by_the_network_it_is_given(voc, tmp_path):
     asked = []
 
     def segmenter_for(ref):
-        asked.append((ref.picture, ref.number))
+        asked.append((ref.image, ref.object_id))
         return Squares()
 
     find_hard_examples(voc, segmenter_for, 0.5, tmp_path / "hard.json")
-    assert asked == [(ref.picture, ref.number) for ref in voc.refs]
+    assert asked == [(ref.image, ref.object_id) for ref in voc.refs]
 
 
 @pytest.mark.parametrize(

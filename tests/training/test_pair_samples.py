@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from dextr_vos.datasets.copy_paste import CopyPaste
-from dextr_vos.datasets.frame_pairs import Scene
+from dextr_vos.datasets.frame_pairs import SceneRecipe
 from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.motion import Motion
@@ -14,12 +14,12 @@ from dextr_vos.training.tracker_parent import PairSamples
 
 NO_LIGHT = PhotometricAugmentation(light=0.0, tint=0.0, grey=0.0, blur=0.0, noise=0.0, codec=0.0)
 # the picture itself, at a distance
-PLAIN = Scene(
+PLAIN = SceneRecipe(
     size_hw=(32, 48),
     own=1.0,
     others=0.0,
-    sprite=CopyPaste(photometry=NO_LIGHT),
-    motion=Motion(light=0.0, photometry=NO_LIGHT),
+    sprite=CopyPaste(photometric=NO_LIGHT),
+    motion=Motion(light=0.0, photometric=NO_LIGHT),
 )
 SIZE_HW = PLAIN.size_hw
 
@@ -39,15 +39,15 @@ class Squares:
 
 
 def samples_of(
-    scene: Scene, seed: int = 3, count: int = 5, wear: MaskCorruption | None = None
+    scene: SceneRecipe, seed: int = 3, count: int = 5, corruption: MaskCorruption | None = None
 ) -> PairSamples:
     return PairSamples(
-        Squares(count), SampleOrder([count], [1.0], seed), seed, scene, wear or MaskCorruption()
+        Squares(count), SampleOrder([count], [1.0], seed), seed, scene, corruption or MaskCorruption()
     )
 
 
 def test_a_sample_is_a_function_of_seed_and_position() -> None:
-    scene = Scene(size_hw=SIZE_HW, own=0.5)
+    scene = SceneRecipe(size_hw=SIZE_HW, own=0.5)
     samples, again, other = (samples_of(scene, seed) for seed in (3, 3, 4))
     backwards = [again[position] for position in reversed(range(12))][::-1]
     for position in range(12):
@@ -79,7 +79,7 @@ def test_both_frames_show_the_object_that_is_its_turn() -> None:
 
 
 def test_backgrounds_come_from_all_objects() -> None:
-    samples = samples_of(replace(PLAIN, own=0.0, unite=0.0, gone=0.0), count=4)
+    samples = samples_of(replace(PLAIN, own=0.0, merge=0.0, absent=0.0), count=4)
     reds = []
     for position in range(25):
         image = samples[position]["image"].numpy().astype(int)
@@ -88,7 +88,7 @@ def test_backgrounds_come_from_all_objects() -> None:
 
 
 def test_guides_are_worn_as_asked_for() -> None:
-    blind, seeing = (samples_of(PLAIN, wear=MaskCorruption(absent=absent)) for absent in (1.0, 0.0))
+    blind, seeing = (samples_of(PLAIN, corruption=MaskCorruption(absent=absent)) for absent in (1.0, 0.0))
     for position in range(5):
         assert not blind[position]["guide"].any()
         assert seeing[position]["guide"].any()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dextr_vos.config import load_settings
 from dextr_vos.datasets.instances import Example, ObjectRef
-from dextr_vos.datasets.registry import held_out, kept_part
+from dextr_vos.datasets.registry import holdout_part, is_held_out
 from dextr_vos.errors import ConfigError, InputError, WeightsError
 from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
 from dextr_vos.networks.lite_dextr import LiteDextr
@@ -60,7 +60,7 @@ class Squares:
         self.read_pictures: set[str] = set()
 
     def read(self, index: int) -> Example:
-        self.read_pictures.add(self.refs[index].picture)
+        self.read_pictures.add(self.refs[index].image)
         image = np.full((48, 64, 3), 90, np.uint8)
         mask, void = np.zeros((48, 64), bool), np.zeros((48, 64), bool)
         mask[10:30, 20:40], void[40:44] = True, True
@@ -171,8 +171,8 @@ def test_what_is_held_out_is_validated_on_and_nothing_else(
 ) -> None:
     objects = Squares(16)
     task = task_on(module, objects, monkeypatch, hold_out=0.4, validation_samples=12, **changes)
-    names = {ref.picture for ref in objects.refs}
-    held = {name for name in names if held_out(name, 0.4)}
+    names = {ref.image for ref in objects.refs}
+    held = {name for name in names if is_held_out(name, 0.4)}
     assert held
     assert held != names
     for position in range(30):
@@ -195,11 +195,11 @@ def test_with_nothing_held_out_there_is_no_score(
 def test_a_tracker_is_validated_on_the_overlap_with_the_target_without_its_void(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    dull = {"photometry": dict.fromkeys(("light", "tint", "grey", "blur", "noise", "codec"), 0.0)}
+    dull = {"photometric": dict.fromkeys(("light", "tint", "grey", "blur", "noise", "codec"), 0.0)}
     still = {"size_hw": (48, 64), "size": (0.3, 0.3), "own": 1.0, "others": 0.0, "sprite": dull}
     still["motion"] = dull | {"light": 0.0}
-    worn = dict.fromkeys(("absent", "astray", "shift", "bend", "loss", "gain", "blur"), 0.0)
-    task = task_on(tracker_task, Squares(), monkeypatch, hold_out=0.5, scene=still, wear=worn)
+    corrupted = dict.fromkeys(("absent", "astray", "shift", "bend", "loss", "gain", "blur"), 0.0)
+    task = task_on(tracker_task, Squares(), monkeypatch, hold_out=0.5, scene=still, mask_corruption=corrupted)
     right, again, wrong, nothing, with_void = (
         task.validate(Knows(answer))["iou"]
         for answer in (
@@ -237,12 +237,12 @@ def test_at_most_so_many_samples_are_validated_on(monkeypatch: pytest.MonkeyPatc
 
 def test_a_set_falls_into_what_is_kept_for_validation_and_the_rest() -> None:
     objects = Squares(200)
-    kept, others = (kept_part(objects, 0.3, kept=kept) for kept in (True, False))
+    kept, others = (holdout_part(objects, 0.3, kept=kept) for kept in (True, False))
     assert 30 < len(kept.refs) < 90
     assert sorted([*kept.refs, *others.refs], key=objects.refs.index) == objects.refs
-    assert all(held_out(ref.picture, 0.3) for ref in kept.refs)
+    assert all(is_held_out(ref.image, 0.3) for ref in kept.refs)
     assert others.read(5).ref == others.refs[5]
-    assert not kept_part(objects, 0.0, kept=True).refs
+    assert not holdout_part(objects, 0.0, kept=True).refs
 
 
 def test_sets_in_which_everything_is_held_out_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,8 +278,11 @@ LITE_YAML = "out: o\ndata: [{kind: voc}]\nloop: {steps: 1, batch: 4}\n"
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["network=osvos", "loop.batch=1", "scene={}"], "scene and wear with network lite alone"),
-        (["network=osvos", "loop.batch=1", "wear={}"], "scene and wear with network lite alone"),
+        (["network=osvos", "loop.batch=1", "scene={}"], "scene and mask_corruption with network lite alone"),
+        (
+            ["network=osvos", "loop.batch=1", "mask_corruption={}"],
+            "scene and mask_corruption with network lite alone",
+        ),
         (["network=osvos"], r"whole pictures differ in size: set loop\.batch=1"),
         (["augmentation={}"], "augmentation with network osvos alone; lite takes scene"),
         (["data=[]"], "at least 1 items"),
@@ -287,7 +290,7 @@ LITE_YAML = "out: o\ndata: [{kind: voc}]\nloop: {steps: 1, batch: 4}\n"
         (["validation_samples=0"], "of at least 1"),
         (["loss=balanced"], "loss: unknown setting"),
         (["scene={zoom: 1}"], r"scene\.zoom"),
-        (["wear={absent: much}"], r"wear\.absent: expected a number"),
+        (["mask_corruption={absent: much}"], r"mask_corruption\.absent: expected a number"),
     ],
 )
 def test_settings_that_contradict_are_refused(tmp_path: Path, overrides: list[str], told: str) -> None:
@@ -301,9 +304,9 @@ def test_settings_that_contradict_are_refused(tmp_path: Path, overrides: list[st
 def test_settings_of_both_networks_are_taken(tmp_path: Path) -> None:
     path = tmp_path / "parent.yaml"
     path.write_text(LITE_YAML)
-    lite = load_settings(ParentSettings, path, ["scene={size_hw: [32, 48]}", "wear={absent: 0.5}"])
+    lite = load_settings(ParentSettings, path, ["scene={size_hw: [32, 48]}", "mask_corruption={absent: 0.5}"])
     assert lite.scene.size_hw == (32, 48)
-    assert lite.wear.absent == 0.5
+    assert lite.mask_corruption.absent == 0.5
     paper = load_settings(ParentSettings, path, ["network=osvos", "loop.batch=1", "augmentation={}"])
     assert paper.augmentation is not None
 

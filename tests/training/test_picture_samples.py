@@ -5,7 +5,7 @@ import torch
 
 from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.datasets.instances import Example, ObjectRef
-from dextr_vos.training.osvos_parent import Images, ImageSamples
+from dextr_vos.training.osvos_parent import ImageSamples, WholeImages
 from dextr_vos.training.schedule import SampleOrder
 
 GREEN = (0, 200, 0)
@@ -29,7 +29,7 @@ class Squares:
 
 
 def test_a_picture_is_the_union_of_its_objects() -> None:
-    pictures = Images([Squares(["a", "b"]), Squares(["a"])])
+    pictures = WholeImages([Squares(["a", "b"]), Squares(["a"])])
     assert len(pictures) == 3
     assert pictures.counts == [2, 1]
     for number in range(3):
@@ -46,14 +46,14 @@ def test_what_is_void_for_one_object_and_another_object_is_that_object() -> None
     first = squares.read(0)
     first.void[10:20, 35:45] = True
     squares.read = lambda index: first if index == 0 else Squares(["a"]).read(index)
-    layer = Images([squares]).read(0)
+    layer = WholeImages([squares]).read(0)
     assert layer.mask.sum() == 200
     assert not (layer.mask & layer.void).any()
     assert layer.void[35].all()
 
 
 def test_samples_follow_from_seed_and_position() -> None:
-    pictures = Images([Squares(["a", "b", "c"])])
+    pictures = WholeImages([Squares(["a", "b", "c"])])
     order = SampleOrder(pictures.counts, [1.0], seed=1)
     first, again, other = (ImageSamples(pictures, order, seed, Augmentation()) for seed in (1, 1, 2))
     for position in (5, 0, 99):
@@ -69,7 +69,7 @@ def test_samples_follow_from_seed_and_position() -> None:
 
 
 def test_whole_pictures_stay_as_they_are() -> None:
-    pictures = Images([Squares(["a"])])
+    pictures = WholeImages([Squares(["a"])])
     sample, layer = ImageSamples(pictures, SampleOrder([1], [1.0], 0), 0)[3], pictures.read(0)
     assert np.array_equal(sample["image"].numpy(), layer.image_rgb)
     assert np.array_equal(sample["target"][0].numpy(), layer.mask)
@@ -77,7 +77,7 @@ def test_whole_pictures_stay_as_they_are() -> None:
 
 
 def test_target_void_and_picture_are_changed_together() -> None:
-    pictures = Images([Squares(["a"])])
+    pictures = WholeImages([Squares(["a"])])
     turned = Augmentation(rotation_deg=20.0, scale=(1.0, 1.3), beyond="black")
     samples = ImageSamples(pictures, SampleOrder([1], [1.0], 0), 0, turned)
     still = pictures.read(0)

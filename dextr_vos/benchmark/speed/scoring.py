@@ -11,7 +11,7 @@ import numpy as np
 
 from dextr_vos.benchmark.speed.timing import Thing
 from dextr_vos.datasets.davis import Davis
-from dextr_vos.datasets.synthetic import Scene
+from dextr_vos.datasets.synthetic import SyntheticClip
 from dextr_vos.errors import InputError
 from dextr_vos.evaluation.davis import ObjectScores, evaluate
 from dextr_vos.evaluation.official import largest_difference, official_clip_scores, official_functions
@@ -97,7 +97,7 @@ def scoring_things(scoring: Scoring) -> tuple[list[Thing], float | None]:
 
 def _rendered(size_hw: tuple[int, int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """True masks of a rendered scene, and the same a little off."""
-    scene = Scene.make(size_hw, _FRAMES, 0)
+    scene = SyntheticClip.make(size_hw, _FRAMES, 0)
     for index in range(_FRAMES):
         truth = scene.render(index)[1] > 0
         mask = cv2.erode(np.roll(truth, index % 9, axis=1).astype(np.uint8), np.ones((3, 5), np.uint8))

@@ -14,7 +14,7 @@ from dextr_vos.annotation.dextr import DextrSegmenter
 from dextr_vos.annotation.dextr_input import ClickCrop
 from dextr_vos.annotation.segmenter import make_segmenter
 from dextr_vos.benchmark.speed.timing import OnRun, Thing, timed
-from dextr_vos.datasets.synthetic import Scene
+from dextr_vos.datasets.synthetic import SyntheticClip
 from dextr_vos.evaluation.metrics import region_similarity
 from dextr_vos.geometry import IntArray, extreme_points
 from dextr_vos.images import ImageRgb
@@ -54,7 +54,7 @@ class Footage:
     @staticmethod
     def rendered(size_hw: tuple[int, int]) -> "Footage":
         """Two frames of a rendered scene."""
-        scene = Scene.make(size_hw, 2, 0)
+        scene = SyntheticClip.make(size_hw, 2, 0)
         (image, mask), (neighbour, _) = (scene.render(index) for index in (0, 1))
         return Footage(image, neighbour, mask.astype("uint8"), extreme_points(mask))
 
