@@ -15,7 +15,8 @@ from dextr_vos.propagation.keyframes import Keyframe, read_keyframes
 from dextr_vos.propagation.models import Model, check_following
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.propagate import OnPlan, propagate
-from dextr_vos.workspace import RunRecord, Workspace
+from dextr_vos.run_files import RunRecord
+from dextr_vos.workspace import Workspace
 
 
 def train_propagation(

@@ -34,7 +34,7 @@ from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.networks import checkpoints as weights
 from dextr_vos.propagation.models import LITE, build_network
 from dextr_vos.propagation.trained_network import load_network
-from dextr_vos.workspace import read_confidence, read_record
+from dextr_vos.run_files import read_confidence, read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 

@@ -22,7 +22,7 @@ from dextr_vos.propagation import run as runs
 from dextr_vos.propagation.run import RunFolder
 from dextr_vos.propagation.tracker import Tracker
 from dextr_vos.propagation.trained_network import load_network
-from dextr_vos.workspace import read_record
+from dextr_vos.run_files import read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
@@ -193,7 +193,7 @@ def test_the_other_tier_that_was_stopped_is_no_obstacle(tiny_clip, keyframes, tm
         train(tiny_clip, keyframes, run, second, stop_asked=stop_after(second.recipe.max_steps + 2))
     change(keyframes, 5)
     record = train(tiny_clip, keyframes, run, first)
-    assert record.network == first.name
+    assert record.model == first.name
     assert sorted(bytes_of(run / "masks")) == NAMES
 
 

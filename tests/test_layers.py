@@ -15,6 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("masks",),
     ("clip",),
     ("video",),
+    ("run_files",),
     ("workspace",),
     ("networks",),
     ("datasets",),

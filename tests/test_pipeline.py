@@ -31,7 +31,8 @@ from dextr_vos.propagation.models import LITE
 from dextr_vos.propagation.run import RunFolder
 from dextr_vos.propagation.segment import segment
 from dextr_vos.propagation.trained_network import load_network
-from dextr_vos.workspace import Workspace, read_record
+from dextr_vos.run_files import read_record
+from dextr_vos.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 FILES = ["confidence.json", "masks", "network.safetensors", "run.json"]
@@ -277,7 +278,7 @@ def test_unfit_parents_are_told_and_leave_nothing(tiny_clip, keyframes, out, tmp
 
 def test_osvos_goes_the_whole_way(tiny_clip, keyframes, out):
     record = train(tiny_clip, keyframes, out, TINY_OSVOS)
-    assert (record.network, record.training.steps, record.longest_side) == ("osvos", 2, None)
+    assert (record.model, record.training.steps, record.longest_side) == ("osvos", 2, None)
     assert files_of(out / "masks") == NAMES
     clip = open_clip(tiny_clip)
     segment(clip, load_network(out), out.parent / "applied", device=CPU)

@@ -51,7 +51,7 @@ def test_what_osvos_has_not_learned_is_followed(tiny_clip, keyframes, tmp_path, 
     train(tiny_clip, keyframes, tmp_path / "alone", TINY_OSVOS)
     asked.clear()
     record = train(tiny_clip, keyframes, tmp_path / "both", accompanied(0.3))
-    assert (record.network, record.training.steps) == ("osvos", 2)
+    assert (record.model, record.training.steps) == ("osvos", 2)
     assert len(asked) == len(set(asked)) == 4  # two passes, each frame once
     scores = {
         name: [

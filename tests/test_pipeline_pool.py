@@ -36,7 +36,7 @@ def test_islands_that_no_keyframe_shows_are_dropped(tiny_clip, keyframes, out, m
     following = replace(TINY_LITE.recipe.following, islands=share)
     model = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, following=following))
     record = train(tiny_clip, keyframes, out, model)
-    assert record.smallest_part == {1: share}
+    assert record.min_component_share == {1: share}
     labels = read_labels(out / "masks" / NAMES[1])
     assert (labels[41, 51] == 1) == kept
     assert (labels[10:30, 10:30] == 1).all()
@@ -101,7 +101,7 @@ def test_of_what_is_learned_a_share_is_kept(tiny_clip, out, tmp_path, drawn, sha
     whole = change("whole", kept=1.0, kept_of_clicks=1.0)
     part = change("part", kept=0.5, kept_of_clicks=0.25)
     assert any(each.abs().max() > 1e-4 for each in whole.values())
-    assert load_network(out / "part").record.training.kept == share
+    assert load_network(out / "part").record.training.alpha == share
     assert all(torch.allclose(part[key], share * whole[key], atol=1e-6) for key in whole)
 
 
@@ -156,4 +156,4 @@ def test_of_a_lite_dextr_as_parent_all_that_is_learned_is_kept(tiny_clip, keyfra
     """Half of its layers are random: they must learn."""
     parent = tmp_path / "dextr.safetensors"
     save(parent, build_network(TINY_LITE, 1, 3).state_dict(), {"network": "lite-dextr"})
-    assert train(tiny_clip, keyframes, out, parent=parent).training.kept == 1
+    assert train(tiny_clip, keyframes, out, parent=parent).training.alpha == 1

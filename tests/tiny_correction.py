@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from tiny_run import bytes_of, train
 
 from dextr_vos.masks import read_labels, write_labels
-from dextr_vos.workspace import read_confidence, write_confidence
+from dextr_vos.run_files import read_confidence, write_confidence
 
 NAMES = [f"{index:05d}.png" for index in range(6)]
 FILES = ["confidence.json", "masks", "network.safetensors", "run.json"]

@@ -12,7 +12,7 @@ from dextr_vos.clip import open_clip
 from dextr_vos.masks import write_labels
 from dextr_vos.pipeline import train_propagation
 from dextr_vos.propagation.models import LITE, OSVOS, Model
-from dextr_vos.workspace import RunRecord
+from dextr_vos.run_files import RunRecord
 
 CPU = torch.device("cpu")
 TINY_LITE = replace(

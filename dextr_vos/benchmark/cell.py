@@ -30,8 +30,8 @@ from dextr_vos.masks import VOID, Labels, object_ids, read_labels
 from dextr_vos.pipeline import train_propagation
 from dextr_vos.propagation.run import RunFolder
 from dextr_vos.propagation.suggest import suggest
+from dextr_vos.run_files import RunRecord, read_confidence
 from dextr_vos.runtime import bf16_is_faster, pick_device, true_float32
-from dextr_vos.workspace import RunRecord, read_confidence
 
 log = logging.getLogger(__name__)
 

@@ -79,7 +79,7 @@ def command(
 
 def _names(masks: Path) -> dict[int, str]:
     """Names of the objects, as far as a run gives any."""
-    from dextr_vos.workspace import read_record
+    from dextr_vos.run_files import read_record
 
     record = masks / "run.json"
     return {entry.id: entry.name for entry in read_record(record).objects} if record.is_file() else {}

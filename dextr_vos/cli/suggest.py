@@ -24,7 +24,7 @@ def command(run: Path, count: int) -> None:
     from dextr_vos.errors import InputError
     from dextr_vos.propagation.run import RunFolder
     from dextr_vos.propagation.suggest import suggest
-    from dextr_vos.workspace import keyframe_names, read_confidence
+    from dextr_vos.run_files import keyframe_names, read_confidence
 
     folder = RunFolder(run)
     scores = read_confidence(folder.confidence)

@@ -25,7 +25,7 @@ from dextr_vos.evaluation.metrics import (
     tolerance_px,
 )
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
-from dextr_vos.workspace import keyframe_names
+from dextr_vos.run_files import keyframe_names
 
 logger = logging.getLogger(__name__)
 

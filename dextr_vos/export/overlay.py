@@ -15,7 +15,7 @@ from dextr_vos.files import atomic_path
 from dextr_vos.geometry import IntArray, fit_longest_side
 from dextr_vos.images import SUFFIXES, ImageRgb, write_image
 from dextr_vos.masks import Labels, object_ids, read_labels, voc_palette
-from dextr_vos.workspace import keyframe_names
+from dextr_vos.run_files import keyframe_names
 
 SHEET_COLUMNS = 4
 SHEET_ROWS = 4

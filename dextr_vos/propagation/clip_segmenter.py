@@ -94,7 +94,9 @@ class ClipSegmenter:
                 else follower.follow(span, begin, self._step, self._count)
             )
             for followed in frames:
-                labels = finished_labels(followed, self._trained.numbers, self._trained.record.smallest_part)
+                labels = finished_labels(
+                    followed, self._trained.numbers, self._trained.record.min_component_share
+                )
                 scores = dict(zip(self._trained.numbers, confidence(followed), strict=True))
                 masks.write(names[followed.index], labels, scores)
 

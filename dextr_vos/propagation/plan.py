@@ -16,7 +16,12 @@ from dextr_vos.propagation.keyframes import Keyframe, digests, fingerprint, obje
 from dextr_vos.propagation.models import COMPANION, Model, accompanied
 from dextr_vos.propagation.postprocess import supported_share
 from dextr_vos.propagation.settings import Recipe
-from dextr_vos.workspace import RunClip, RunObject, RunRecord, RunTraining
+from dextr_vos.run_files import (
+    RunClip,
+    RunObject,
+    RunRecord,
+    RunTraining,
+)
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ class Plan:
         """The record of the run, once training by `recipe` has ended in `state`."""
         tail = state.losses[-recipe.window :]
         return RunRecord(
-            network=self.model.name,
+            model=self.model.name,
             clip=RunClip.of(self.clip),
             objects=tuple(
                 RunObject(id=number, name=self.names.get(number, f"object {number}"))
@@ -121,14 +126,14 @@ class Plan:
                 stop=state.stop,
                 loss=sum(tail) / max(1, len(tail)),
                 seconds=state.seconds,
-                kept=self.kept,
+                alpha=self.kept,
                 keyframe_iou=keyframe_iou,
             ),
             fingerprint=self.fingerprint(),
-            basis=self.basis(),
+            base_fingerprint=self.basis(),
             keyframe_digests=digests(self.keyframes, self.clip),
             continued_from=continued_from,
-            smallest_part={
+            min_component_share={
                 number: supported_share(
                     [keyframe.labels == number for keyframe in self.keyframes], recipe.following.islands
                 )

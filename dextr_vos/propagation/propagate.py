@@ -27,7 +27,7 @@ from dextr_vos.propagation.settings import Recipe
 from dextr_vos.propagation.tracker import MaskedFrame
 from dextr_vos.propagation.trained_network import load_network, save_network
 from dextr_vos.propagation.training_data import read_samples
-from dextr_vos.workspace import RunRecord
+from dextr_vos.run_files import RunRecord
 
 log = logging.getLogger(__name__)
 
@@ -190,4 +190,4 @@ def _can_go_on(plan: Plan, earlier: RunRecord) -> bool:
     """Whether a correction is all that happened since an earlier run."""
     common = digests(plan.keyframes, plan.clip).items() & earlier.keyframe_digests.items()
     same_objects = plan.model.follows or [entry.id for entry in earlier.objects] == plan.numbers
-    return earlier.basis == plan.basis() and bool(common) and same_objects
+    return earlier.base_fingerprint == plan.basis() and bool(common) and same_objects

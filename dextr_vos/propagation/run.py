@@ -19,7 +19,7 @@ from dextr_vos.masks import Labels, write_labels
 from dextr_vos.propagation.bidirectional import Span, spans_between
 from dextr_vos.propagation.keyframes import keyframe_folder
 from dextr_vos.propagation.trained_network import NETWORK, network_record
-from dextr_vos.workspace import (
+from dextr_vos.run_files import (
     Confidence,
     RunClip,
     RunRecord,

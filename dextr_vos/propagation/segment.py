@@ -61,9 +61,8 @@ def segment(
             )
         image = clip.read(index)
         followed = FramePrediction(index, image, one_frame(image), sure)
-        write_labels(
-            out / f"{name}.png", finished_labels(followed, trained.numbers, trained.record.smallest_part)
-        )
+        labels = finished_labels(followed, trained.numbers, trained.record.min_component_share)
+        write_labels(out / f"{name}.png", labels)
         if on_frame is not None:
             on_frame(index + 1, len(clip))
 

@@ -11,7 +11,7 @@ from dextr_vos.networks import checkpoints as weights
 from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, Memory
 from dextr_vos.propagation.models import Model, accompanied, model_named
 from dextr_vos.propagation.settings import TrackingSettings
-from dextr_vos.workspace import RunRecord
+from dextr_vos.run_files import RunRecord
 
 NETWORK = "network.safetensors"  # its file in the folder of a run
 
@@ -33,7 +33,7 @@ class TrainedNetwork:
     @property
     def model(self) -> Model:
         """The network's kind."""
-        return model_named(self.record.network)
+        return model_named(self.record.model)
 
     @property
     def following(self) -> TrackingSettings:
@@ -80,7 +80,7 @@ def load_network(path: Path) -> TrainedNetwork:
             f"there is no trained network {file}; give the --out folder of a finished train-propagation"
         )
     record = network_record(file)
-    network = model_named(record.network).build(len(record.objects))
+    network = model_named(record.model).build(len(record.objects))
     state = weights.read_state_dict(file)
     memory = None
     if MEMORY_PREFIX + "keys" in state:

@@ -10,7 +10,7 @@ from pathlib import Path
 from dextr_vos.errors import InputError
 from dextr_vos.masks import Labels, read_labels
 from dextr_vos.propagation.suggest import suggest
-from dextr_vos.workspace import Confidence, keyframe_names, read_confidence
+from dextr_vos.run_files import Confidence, keyframe_names, read_confidence
 
 
 class FinishedRun:

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from dextr_vos.cli.main import main
-from dextr_vos.workspace import write_confidence
+from dextr_vos.run_files import write_confidence
 
 
 @pytest.fixture

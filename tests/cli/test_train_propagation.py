@@ -18,7 +18,7 @@ from PIL import Image
 from tiny_run import bytes_of, write_keyframes
 
 from dextr_vos.propagation.trained_network import load_network
-from dextr_vos.workspace import read_record
+from dextr_vos.run_files import read_record
 
 pytestmark = pytest.mark.usefixtures("narrow_lite")
 

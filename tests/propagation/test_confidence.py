@@ -1,65 +1,8 @@
-import json
-
 import numpy as np
 import pytest
 
-from dextr_vos.errors import InputError
 from dextr_vos.propagation.bidirectional import FramePrediction
 from dextr_vos.propagation.postprocess import confidence, finished_labels
-from dextr_vos.workspace import read_confidence, write_confidence
-
-SCORES = {"00000": {1: 1.0, 3: 0.25}, "00001": {1: 0.5}, "frame ü": {}, "00010": {254: 0.0}}
-
-
-def test_confidences_come_back_in_the_order_of_frames(tmp_path):
-    write_confidence(tmp_path / "confidence.json", SCORES)
-    read = read_confidence(tmp_path / "confidence.json")
-    assert read == SCORES
-    assert list(read) == list(SCORES)
-    assert all(isinstance(number, int) for of_frame in read.values() for number in of_frame)
-
-
-def test_the_file_is_json_with_a_frame_a_line(tmp_path):
-    write_confidence(tmp_path / "confidence.json", SCORES)
-    text = (tmp_path / "confidence.json").read_text(encoding="utf-8")
-    assert json.loads(text)["00000"] == {"1": 1.0, "3": 0.25}
-    assert len(text.splitlines()) == len(SCORES) + 2
-
-
-@pytest.mark.parametrize("name", ['frame "7"', "a\\b", "x\ty"])
-def test_names_of_frames_may_hold_what_json_escapes(tmp_path, name):
-    write_confidence(tmp_path / "confidence.json", {name: {1: 0.5}})
-    assert read_confidence(tmp_path / "confidence.json") == {name: {1: 0.5}}
-
-
-def test_a_missing_file_is_told(tmp_path):
-    with pytest.raises(InputError, match=r"there is no .*confidence\.json; give the --out folder of") as told:
-        read_confidence(tmp_path / "confidence.json")
-    assert "\n" not in str(told.value)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b'{"00000": {"1": 0.5}',
-        b"\xff\xfe",
-        b"[1, 2]",
-        b"7",
-        b"null",
-        b'{"00000": [0.5]}',
-        b'{"00000": {"one": 0.5}}',
-        b'{"00000": {"1": "much"}}',
-        b'{"00000": {"1": null}}',
-    ],
-)
-def test_a_damaged_file_is_told(tmp_path, content):
-    (tmp_path / "confidence.json").write_bytes(content)
-    with pytest.raises(
-        InputError, match=r"confidence\.json is damaged; run train-propagation again to make it anew"
-    ) as told:
-        read_confidence(tmp_path / "confidence.json")
-    assert "\n" not in str(told.value)
 
 
 def followed(probs, agreement=None, size_hw=(20, 30)):

@@ -1,0 +1,271 @@
+"""A run: what `train-propagation` leaves of one clip in a folder, its files and their formats.
+
+```
+RUN/run.json               what made the run: model, clip, keyframes, settings, fingerprint
+RUN/network.safetensors    the fine-tuned network, with the same record in its metadata
+RUN/masks/<frame>.png      the mask of every frame
+RUN/confidence.json        how reliable the masks are, by frame and object
+RUN/training.pt            the checkpoint of an unfinished fine-tuning
+RUN/.next-<digest>/        a run that is not finished yet; it replaces the one above once it is
+RUN/.lock                  held by the process at work
+```
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from dextr_vos.clip import Clip
+from dextr_vos.errors import InputError
+from dextr_vos.files import write_text
+
+_PENDING = ".next-"
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of a run, or of one that is not finished yet.
+
+    Attributes:
+        path: the folder; it need not exist.
+    """
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """What made the run, see `RunRecord`."""
+        return self.path / "run.json"
+
+    @property
+    def network(self) -> Path:
+        """The fine-tuned network."""
+        return self.path / "network.safetensors"
+
+    @property
+    def masks(self) -> Path:
+        """Folder of the masks."""
+        return self.path / "masks"
+
+    def mask(self, name: str) -> Path:
+        """The mask of the frame `name`."""
+        return self.masks / f"{name}.png"
+
+    @property
+    def confidence(self) -> Path:
+        """How reliable the masks are, see `read_confidence`."""
+        return self.path / "confidence.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint of an unfinished fine-tuning."""
+        return self.path / "training.pt"
+
+    @property
+    def confidence_log(self) -> Path:
+        """In a pending run: the confidence of the masks so far, a line a frame."""
+        return self.masks / ".confidence.jsonl"
+
+    @property
+    def complete(self) -> Path:
+        """In a pending run: an empty file that says that it is whole and may replace the older one."""
+        return self.path / "ready"
+
+    def pending(self, digest: str) -> "RunPaths":
+        """A run that is not finished yet, in a hidden folder of this one.
+
+        Args:
+            digest: tells runs of other keyframes or settings apart.
+        """
+        return RunPaths(self.path / f"{_PENDING}{digest}")
+
+    def all_pending(self) -> list["RunPaths"]:
+        """Every run in this folder that is not finished, the one with the latest mask last."""
+        found = [RunPaths(path) for path in self.path.glob(f"{_PENDING}*") if path.is_dir()]
+        return sorted(found, key=lambda run: _modified(run.masks))
+
+
+def _modified(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+class RunObject(BaseModel):
+    """An object of the run: its id in the masks and its name."""
+
+    model_config = ConfigDict(frozen=True)
+    id: int
+    name: str
+
+
+class RunClip(BaseModel):
+    """The clip a run was made on; the path is for people, the identity tells clips apart."""
+
+    model_config = ConfigDict(frozen=True)
+    path: str
+    frames: int
+    size_hw: tuple[int, int]
+    identity: str
+
+    @staticmethod
+    def of(clip: Clip) -> "RunClip":
+        """The entry of an open clip."""
+        return RunClip(
+            path=str(clip.path.resolve()), frames=len(clip), size_hw=clip.size_hw, identity=clip.identity
+        )
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.frames} frames of {self.size_hw[1]}×{self.size_hw[0]})"
+
+
+class RunTraining(BaseModel):
+    """How fine-tuning went.
+
+    Attributes:
+        steps: number of steps done.
+        stop: why it ended: "converged", "step limit" or "time limit".
+        loss: mean loss of the last steps, before the weights were interpolated.
+        seconds: time spent.
+        alpha: weight of the fine-tuned network in its interpolation with the parent, in [0, 1].
+        keyframe_iou: per object, IoU of the network's masks of the keyframes with those it was trained on.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    steps: int
+    stop: str
+    loss: float
+    seconds: float
+    alpha: float = 1.0
+    keyframe_iou: dict[int, float] = {}
+
+
+_RENAMED = {
+    "network": "model",
+    "basis": "base_fingerprint",
+    "went_on_from": "continued_from",
+    "smallest_part": "min_component_share",
+    "kept": "alpha",
+}
+
+
+class RunRecord(BaseModel):
+    """What made a run: `run.json`, and the metadata of its network.
+
+    Attributes:
+        model: "lite" or "paper".
+        objects: the objects, one a channel of the network.
+        keyframes: names of the annotated frames.
+        longest_side: longest side of the resized frame, in pixels; None where frames keep their size.
+        settings: of the training, as KEY=VALUE changes them.
+        parent: checkpoint that fine-tuning started from.
+        fingerprint: digest of everything that determines the network, so that a finished training is never
+            repeated and an outdated one never kept.
+        base_fingerprint: the same without the keyframes; a correction continues from a network whose base
+            fingerprint is equal.
+        keyframe_digests: digests of the keyframes' masks and frames, by frame name.
+        continued_from: fingerprint of the run whose network this one started from, after a correction.
+        min_component_share: per object, the size from which on a connected component of its mask is kept,
+            as a share of its largest one.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    format: Literal["dextr-vos run"] = "dextr-vos run"
+    version: Literal[2] = 2
+    model: str
+    clip: RunClip
+    objects: tuple[RunObject, ...]
+    keyframes: tuple[str, ...]
+    longest_side: int | None
+    settings: dict[str, Any]
+    parent: str | None
+    seed: int
+    training: RunTraining
+    fingerprint: str
+    base_fingerprint: str = ""
+    keyframe_digests: dict[str, str] = {}
+    continued_from: str | None = None
+    min_component_share: dict[int, float] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_1(cls, values: Any) -> Any:
+        """Runs of version 1 open under today's names; their fingerprints match no run of today."""
+        if not isinstance(values, dict) or values.get("version") != 1:
+            return values
+        values = {_RENAMED.get(key, key): value for key, value in values.items()} | {"version": 2}
+        values["model"] = {"osvos": "paper"}.get(values.get("model"), values.get("model"))
+        if isinstance(training := values.get("training"), dict):
+            values["training"] = {_RENAMED.get(key, key): value for key, value in training.items()}
+            if training.get("stop") == "settled":
+                values["training"]["stop"] = "converged"
+        return values
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read `run.json`.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError):
+        raise InputError(
+            f"{path} is damaged or was written by another version of dextr-vos; use another --out folder"
+        ) from None
+
+
+def write_record(path: Path, record: RunRecord) -> None:
+    """Write `run.json` atomically."""
+    write_text(path, record.model_dump_json(indent=1) + "\n")
+
+
+def keyframe_names(path: Path) -> list[str]:
+    """Names of the annotated frames in a `run.json`, whatever its other fields say.
+
+    Raises:
+        InputError: there are none, or the file is damaged.
+    """
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))["keyframes"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(
+            f'expected {path} to hold "keyframes": ["00000", …], the names of the annotated frames, '
+            "and found no such list; add it, or give the folder of the masks itself"
+        ) from None
+    return names
+
+
+Confidence = dict[str, dict[int, float]]
+"""Confidence in [0, 1] by frame name and object id."""
+
+
+def write_confidence(path: Path, scores: Confidence) -> None:
+    """Write `confidence.json`, a line a frame, atomically."""
+    lines = [f" {json.dumps(name)}: {json.dumps(of_frame)}" for name, of_frame in scores.items()]
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    write_text(path, text)
+
+
+def read_confidence(path: Path) -> Confidence:
+    """Read `confidence.json`.
+
+    Raises:
+        InputError: there is no such file, or it is damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            name: {int(object_id): float(score) for object_id, score in of_frame.items()}
+            for name, of_frame in content.items()
+        }
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no {path}; give the --out folder of a finished train-propagation"
+        ) from None
+    except (ValueError, AttributeError, TypeError):
+        raise InputError(f"{path} is damaged; run train-propagation again to replace it") from None
