@@ -21,9 +21,10 @@ from dextr_vos.benchmark.settings import BenchmarkSettings, model_of
 from dextr_vos.clip import Clip, open_clip
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
-from dextr_vos.evaluation.davis import ObjectScores, Scores, evaluate
+from dextr_vos.evaluation.davis import DavisScores, evaluate_davis
 from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.evaluation.official import largest_difference, official_scores
+from dextr_vos.evaluation.scores import ObjectScores
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
@@ -203,9 +204,9 @@ class _CellRun:
         (index,) = suggest(doubts, known)
         return index
 
-    def _score(self) -> Scores:
+    def _score(self) -> DavisScores:
         settings = self._job.settings
-        return evaluate(
+        return evaluate_davis(
             self._davis, self._results, [self._job.cell.clip], settings.year, workers=settings.threads
         )
 
@@ -224,7 +225,7 @@ class _CellRun:
             key=job.key,
             cell=job.cell,
             frames=self._clip.names,
-            scored=scores[0].frames,
+            scored=tuple(map(str, scores[0].frames)),
             keyframes=record.keyframes,
             annotated=sum(len(object_ids(truth)) for truth in truths.values()),
             objects=tuple(
@@ -248,7 +249,7 @@ class _CellRun:
 
     def _extremes(self, record: RunRecord, scores: list[ObjectScores]) -> tuple[str, str]:
         """Names of the best and the worst scored frame, keyframes left out where others remain."""
-        frames = scores[0].frames
+        frames = tuple(map(str, scores[0].frames))
         values = np.mean([(one.j + one.f) / 2 for one in scores], axis=0)
         places = [place for place, name in enumerate(frames) if name not in record.keyframes]
         ranked = sorted(places or range(len(frames)), key=lambda place: values[place])

@@ -78,7 +78,7 @@ def command(
     marks = None if keyframes is None else _parts(keyframes)
     with progress_bars() as bar:
         report, done = bar("scoring"), count(1)
-        scores = scorer.evaluate(
+        scores = scorer.evaluate_davis(
             data, results, names, wanted_year, marks, on_clip=lambda _: report(next(done), len(names))
         )
     console = Console()

@@ -5,7 +5,6 @@ with `<results>/<clip>/run.json` beside, whose `keyframes` names the frames that
 """
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,57 +14,16 @@ import numpy as np
 
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
-from dextr_vos.evaluation.metrics import (
-    Statistics,
-    Values,
-    average,
-    joint_window,
-    region_and_boundary,
-    statistics,
-    tolerance_px,
-)
+from dextr_vos.evaluation.metrics import Statistics, average
+from dextr_vos.evaluation.scores import ObjectScores, check_object_ids, score_frame
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
 from dextr_vos.run_files import keyframe_names
 
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class ObjectScores:
-    """J and F of one object of one clip.
-
-    Attributes:
-        clip: name of the clip.
-        object_id: number of the object; 1 in DAVIS 2016.
-        frames: names of the scored frames, in order.
-        j: region similarity, one value a frame.
-        f: boundary accuracy, one value a frame.
-    """
-
-    clip: str
-    object_id: int
-    frames: tuple[str, ...]
-    j: Values
-    f: Values
-
-    @property
-    def name(self) -> str:
-        """The name the official tables give it: `<clip>_<object>`."""
-        return f"{self.clip}_{self.object_id}"
-
-    @property
-    def j_statistics(self) -> Statistics:
-        """Mean, recall and decay of J."""
-        return statistics(self.j)
-
-    @property
-    def f_statistics(self) -> Statistics:
-        """Mean, recall and decay of F."""
-        return statistics(self.f)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Scores:
+class DavisScores:
     """Scores of all clips.
 
     Attributes:
@@ -94,7 +52,7 @@ def overall(objects: Sequence[ObjectScores]) -> tuple[Statistics, Statistics]:
     return average(one.j_statistics for one in objects), average(one.f_statistics for one in objects)
 
 
-def evaluate(
+def evaluate_davis(
     davis: Davis,
     results: Path,
     clips: Sequence[str],
@@ -102,12 +60,12 @@ def evaluate(
     keyframes: Sequence[str | int] | None = None,
     workers: int | None = None,
     on_clip: Callable[[str], None] | None = None,
-) -> Scores:
+) -> DavisScores:
     """Score a folder of results; every file is looked for before the first is read.
 
     DAVIS 2016: every non-zero index of a result is foreground. DAVIS 2017, as in the official code: the
-    objects are 1…N with N the largest number in the first mask, so one that comes later is background; an
-    object that a result lacks is scored as empty; void is background; numbers above N are refused. Void in
+    objects are 1…N with N the largest value in the first mask, so one that comes later is background; an
+    object that a result lacks is scored as empty; void is background; values above N are refused. Void in
     a result, which the official code refuses, is background too, with a warning in the log.
 
     Args:
@@ -117,7 +75,7 @@ def evaluate(
         year: 2016 or 2017; told from the first clip's masks when not given.
         keyframes: names or indices of the frames that were annotated, for all clips; from each clip's
             `run.json` when not given.
-        workers: threads; as many as there are cores when not given. The numbers do not depend on it.
+        workers: threads; when not given, as many as `ThreadPoolExecutor` takes. The scores are the same.
         on_clip: called with a clip's name when it is scored.
 
     Raises:
@@ -134,7 +92,7 @@ def evaluate(
     objects: list[ObjectScores] = []
     unaided: list[ObjectScores] = []
     left_out: dict[str, str] = {}
-    with ThreadPoolExecutor(workers or _cores()) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         for plan in plans:
             scored = _score_clip(davis, plan, year, pool)
             objects += scored
@@ -145,12 +103,7 @@ def evaluate(
             if on_clip:
                 on_clip(plan.clip)
     known = {plan.clip: plan.keyframes for plan in plans if plan.keyframes is not None}
-    return Scores(year, tuple(objects), tuple(unaided), left_out if known else {}, known)
-
-
-def _cores() -> int:
-    """Cores this process may use; not every system can tell, then all there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return DavisScores(year, tuple(objects), tuple(unaided), left_out if known else {}, known)
 
 
 @dataclass(frozen=True)
@@ -208,37 +161,32 @@ def _frame_name(mark: str | int, names: Sequence[str], clip: str) -> str:
 
 
 def _score_clip(davis: Davis, plan: _Plan, year: int, pool: ThreadPoolExecutor) -> list[ObjectScores]:
-    """Scores of each object of a clip; the frames are dealt to the pool and put together in order."""
-    numbers = [1]
+    """Scores of each object of a clip; frames are scored in parallel and returned in order."""
+    ids = [1]
     if year == 2017:
         present = object_ids(davis.read_annotation(plan.first_truth))
         if not present:
             raise InputError(f"clip {plan.clip}: the first mask {plan.first_truth} holds no object to score")
-        numbers = list(range(1, max(present) + 1))
+        ids = list(range(1, max(present) + 1))
 
     def score(pair: tuple[Path, Path]) -> tuple[list[tuple[float, float]], bool]:
         truth = davis.read_annotation(pair[0])
         labels = _read_result(pair[1], plan.clip, truth.shape)
-        radius = tolerance_px((truth.shape[0], truth.shape[1]))
-        # nothing outside this counts, so nothing else is looked at
-        window = joint_window(truth, labels)
-        truth, labels = truth[window], labels[window]
         if year == 2016:
-            both = [((truth != 0) & (truth != VOID), labels != 0)]
+            truth = ((truth != 0) & (truth != VOID)).view(np.uint8)
+            labels = (labels != 0).view(np.uint8)
         else:
-            _refuse_surplus(labels, len(numbers), plan.clip, pair[1])
-            both = [(truth == number, labels == number) for number in numbers]
-        values = [region_and_boundary(*masks, radius) for masks in both]
-        return values, bool((labels == VOID).any())
+            check_object_ids(labels, ids, f"clip {plan.clip}, frame {pair[1].stem}: the result {pair[1]}")
+        return score_frame(truth, labels, ids), bool((labels == VOID).any())
 
     scored = list(pool.map(score, plan.pairs))
-    if year == 2017 and any(void for _, void in scored):
-        logger.warning("clip %s: void (255) in the results is scored as background", plan.clip)
+    if any(has_void for _, has_void in scored):
+        log.warning("clip %s: void (255) in the results is scored as background", plan.clip)
     values = np.array([frame for frame, _ in scored], dtype=np.float64)
     frames = tuple(truth.stem for truth, _ in plan.pairs)
     return [
-        ObjectScores(plan.clip, number, frames, values[:, place, 0], values[:, place, 1])
-        for place, number in enumerate(numbers)
+        ObjectScores(plan.clip, object_id, frames, values[:, place, 0], values[:, place, 1])
+        for place, object_id in enumerate(ids)
     ]
 
 
@@ -254,17 +202,6 @@ def _read_result(path: Path, clip: str, size_hw: tuple[int, ...]) -> Labels:
             f"expected {size_hw[1]}×{size_hw[0]} as in the data set; make it again at that size"
         )
     return labels
-
-
-def _refuse_surplus(labels: Labels, objects: int, clip: str, path: Path) -> None:
-    if labels.max(initial=0) <= objects:
-        return
-    surplus = labels[(labels > objects) & (labels != VOID)]
-    if len(surplus):
-        raise InputError(
-            f"clip {clip}, frame {path.stem}: the result {path} holds object {surplus.max()}, "
-            f"the clip has objects 1 to {objects}; number the objects as in the first mask"
-        )
 
 
 def _without_keyframes(

@@ -12,7 +12,7 @@ import numpy as np
 
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
-from dextr_vos.evaluation.davis import ObjectScores
+from dextr_vos.evaluation.scores import ObjectScores
 from dextr_vos.masks import VOID, read_labels
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from dextr_vos.evaluation.davis import ObjectScores, Scores, overall
+from dextr_vos.evaluation.davis import DavisScores, overall
 from dextr_vos.evaluation.metrics import Statistics
+from dextr_vos.evaluation.scores import ObjectScores
 from dextr_vos.files import write_text
 
 _FIGURES = ("Mean", "Recall", "Decay")
@@ -19,7 +20,7 @@ GLOBAL_COLUMNS = ("J&F-Mean", *(f"{measure}-{figure}" for measure in "JF" for fi
 OBJECT_COLUMNS = ("Sequence", "J-Mean", "F-Mean")
 
 
-def terminal_tables(scores: Scores) -> list[Table]:
+def terminal_tables(scores: DavisScores) -> list[Table]:
     """The table over all scored frames, and the one over frames without a keyframe when keyframes are known.
 
     The second names the clips it leaves out, and why, below its rows.
@@ -33,7 +34,7 @@ def terminal_tables(scores: Scores) -> list[Table]:
     return tables
 
 
-def write_csvs(scores: Scores, folder: Path, split: str = "val") -> list[Path]:
+def write_csvs(scores: DavisScores, folder: Path, split: str = "val") -> list[Path]:
     """Write the two CSV files of the official DAVIS 2017 script afresh, with three decimals.
 
     Args:
@@ -55,12 +56,12 @@ def write_csvs(scores: Scores, folder: Path, split: str = "val") -> list[Path]:
     return list(files)
 
 
-def write_json(scores: Scores, path: Path) -> None:
+def write_json(scores: DavisScores, path: Path) -> None:
     """Write everything with full precision, per-frame values too."""
     write_text(path, json.dumps(as_json(scores), indent=1, ensure_ascii=False) + "\n")
 
 
-def as_json(scores: Scores) -> dict[str, Any]:
+def as_json(scores: DavisScores) -> dict[str, Any]:
     """The scores as plain values; what `write_json` writes.
 
     `all_frames` and `without_keyframes` (null when no frame is left or no keyframes are known) each hold

@@ -6,7 +6,7 @@ from PIL import Image
 
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
-from dextr_vos.evaluation.davis import evaluate, overall
+from dextr_vos.evaluation.davis import evaluate_davis, overall
 from dextr_vos.evaluation.metrics import statistics
 from dextr_vos.masks import VOID, write_labels
 
@@ -45,7 +45,7 @@ def make_2017(davis, clip, truths):
 
 
 def test_scores_of_2016(davis, results):
-    scores = evaluate(davis, results, ["still", "walk"])
+    scores = evaluate_davis(davis, results, ["still", "walk"])
     assert scores.year == 2016
     still, walk = scores.objects
     assert (still.clip, still.name, still.frames) == ("still", "still_1", tuple(FRAMES[1:-1]))
@@ -63,13 +63,13 @@ def test_any_number_is_foreground_in_2016(davis, results):
     labels[10:12, 4:8] = 7
     labels[12:14, 4:8] = VOID
     write_labels(results / "still" / "00001.png", labels)
-    assert evaluate(davis, results, ["still"]).objects[0].j[0] == 1.0
+    assert evaluate_davis(davis, results, ["still"]).objects[0].j[0] == 1.0
 
 
 def test_workers_do_not_change_the_numbers(davis, results):
     done = []
-    one = evaluate(davis, results, ["still", "walk"], workers=1, on_clip=done.append)
-    four = evaluate(davis, results, ["still", "walk"], workers=4)
+    one = evaluate_davis(davis, results, ["still", "walk"], workers=1, on_clip=done.append)
+    four = evaluate_davis(davis, results, ["still", "walk"], workers=4)
     assert done == ["still", "walk"]
     for first, second in zip(one.objects, four.objects, strict=True):
         assert first.j.tolist() == second.j.tolist()
@@ -85,7 +85,7 @@ def test_each_object_of_2017_on_its_own(davis, results):
     make_2017(davis, "walk", [truth, truth, later, later, later, later])
     for name in FRAMES[1:-1]:
         write_labels(results / "walk" / f"{name}.png", square(0))
-    scores = evaluate(davis, results, ["walk"])
+    scores = evaluate_davis(davis, results, ["walk"])
     assert scores.year == 2017
     assert [one.name for one in scores.objects] == ["walk_1", "walk_2", "walk_3"]
     first, gap, lacking = scores.objects
@@ -104,14 +104,14 @@ def test_a_result_over_void_counts_as_wrong(davis, results):
     wide[10:18, 12:20] = 1
     for name in FRAMES[1:-1]:
         write_labels(results / "walk" / f"{name}.png", wide)
-    assert evaluate(davis, results, ["walk"]).objects[0].j.tolist() == [0.5] * 4
+    assert evaluate_davis(davis, results, ["walk"]).objects[0].j.tolist() == [0.5] * 4
 
 
 def test_void_in_a_result_is_background_with_a_warning(davis, results, caplog):
     labels = square(0)
     labels[0:4] = VOID
     write_labels(results / "still" / "00002.png", labels)
-    scores = evaluate(davis, results, ["still"], year=2017)
+    scores = evaluate_davis(davis, results, ["still"], year=2017)
     assert scores.objects[0].j.tolist() == [1.0] * 4
     assert "clip still: void (255) in the results" in caplog.text
 
@@ -121,7 +121,7 @@ def test_year_2016_on_masks_of_2017_takes_all_objects_as_one(davis, results):
     truth[10:14] *= 2
     truth[0] = VOID
     make_2017(davis, "walk", [truth] * 6)
-    assert evaluate(davis, results, ["walk"], year=2016).objects[0].j.tolist() == [1.0] * 4
+    assert evaluate_davis(davis, results, ["walk"], year=2016).objects[0].j.tolist() == [1.0] * 4
 
 
 def to_run(results, clip, keyframes):
@@ -135,7 +135,7 @@ def to_run(results, clip, keyframes):
 def test_frames_without_keyframe_of_our_runs(davis, results):
     to_run(results, "walk", ["00000", "00001", "00003"])
     to_run(results, "still", FRAMES)
-    scores = evaluate(davis, results, ["still", "walk"])
+    scores = evaluate_davis(davis, results, ["still", "walk"])
     assert [one.clip for one in scores.objects] == ["still", "walk"]
     (walk,) = scores.unaided
     assert walk.frames == ("00002", "00004")
@@ -147,21 +147,21 @@ def test_frames_without_keyframe_of_our_runs(davis, results):
 
 def test_a_clip_with_unknown_keyframes_says_so(davis, results):
     to_run(results, "walk", ["00000"])
-    scores = evaluate(davis, results, ["still", "walk"])
+    scores = evaluate_davis(davis, results, ["still", "walk"])
     assert scores.left_out == {"still": "its keyframes are not known"}
 
 
 @pytest.mark.parametrize("keyframes", [["00001", "00003"], [1, 3], ["1", "3"]])
 def test_given_keyframes_go_before_those_of_the_run(davis, results, keyframes):
     to_run(results, "walk", ["00000"])
-    scores = evaluate(davis, results, ["walk"], keyframes=keyframes)
+    scores = evaluate_davis(davis, results, ["walk"], keyframes=keyframes)
     assert scores.unaided[0].frames == ("00002", "00004")
 
 
 @pytest.mark.parametrize("keyframe", [6, -1, "6", "00006", "first", ""])
 def test_unknown_keyframe_is_refused(davis, results, keyframe):
     with pytest.raises(InputError, match=r"no frame of clip walk, which has the 6 frames 00000 to 00005"):
-        evaluate(davis, results, ["walk"], keyframes=[keyframe])
+        evaluate_davis(davis, results, ["walk"], keyframes=[keyframe])
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", "{}", '{"keyframes": "00000"}', '{"keyframes": [0]}'])
@@ -169,14 +169,14 @@ def test_broken_run_json_is_refused(davis, results, text):
     to_run(results, "walk", [])
     (results / "walk" / "run.json").write_text(text)
     with pytest.raises(InputError, match=r"expected .*walk/run.json to hold"):
-        evaluate(davis, results, ["walk"])
+        evaluate_davis(davis, results, ["walk"])
 
 
 def test_a_missing_result_is_named_before_anything_is_scored(davis, results):
     (results / "walk" / "00003.png").unlink()
     done = []
     with pytest.raises(InputError, match=r"clip walk, frame 00003: .*\(1 of 4 frames"):
-        evaluate(davis, results, ["still", "walk"], on_clip=done.append)
+        evaluate_davis(davis, results, ["still", "walk"], on_clip=done.append)
     assert not done
 
 
@@ -185,33 +185,33 @@ def test_a_missing_result_is_named_before_anything_is_scored(davis, results):
     [
         (lambda path: write_labels(path, square(0)[:-1]), "is 40×31 pixels, expected 40×32"),
         (lambda path: path.write_bytes(b"no picture"), "cannot read the mask"),
-        (lambda path: write_labels(path, square(0, value=2)), "holds object 2, the clip has objects 1 to 1"),
+        (lambda path: write_labels(path, square(0, value=2)), "holds object 2, the clip has the objects 1"),
     ],
     ids=["size", "broken", "surplus-object"],
 )
 def test_a_wrong_result_names_clip_and_frame(davis, results, write, words):
     write(results / "walk" / "00002.png")
     with pytest.raises(InputError, match=f"clip walk, frame 00002: .*{words}"):
-        evaluate(davis, results, ["still", "walk"], year=2017)
+        evaluate_davis(davis, results, ["still", "walk"], year=2017)
 
 
 def test_clips_and_folders_that_are_not_there(davis, results, tmp_path):
     with pytest.raises(InputError, match=r"there is no folder of results .*nowhere"):
-        evaluate(davis, tmp_path / "nowhere", ["walk"])
+        evaluate_davis(davis, tmp_path / "nowhere", ["walk"])
     with pytest.raises(InputError, match="there is no clip 'run'"):
-        evaluate(davis, results, ["walk", "run"])
+        evaluate_davis(davis, results, ["walk", "run"])
     with pytest.raises(InputError, match="at least one clip"):
-        evaluate(davis, results, [])
+        evaluate_davis(davis, results, [])
     (results / "walk").rename(results / "wander")
     with pytest.raises(InputError, match="there are no results of clip walk in"):
-        evaluate(davis, results, ["walk"])
+        evaluate_davis(davis, results, ["walk"])
 
 
 def test_clips_that_cannot_be_scored(davis, results):
     make_2017(davis, "walk", [np.zeros((32, 40), dtype=np.uint8)] * 6)
     with pytest.raises(InputError, match=r"the first mask .*00000.png holds no object"):
-        evaluate(davis, results, ["walk"], year=2017)
+        evaluate_davis(davis, results, ["walk"], year=2017)
     for name in FRAMES[2:]:
         (davis.annotations / "walk" / f"{name}.png").unlink()
     with pytest.raises(InputError, match=r"clip walk has 2 annotated frames .*at least 3"):
-        evaluate(davis, results, ["walk"], year=2017)
+        evaluate_davis(davis, results, ["walk"], year=2017)

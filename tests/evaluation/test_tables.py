@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from dextr_vos.evaluation.davis import ObjectScores, Scores
+from dextr_vos.evaluation.davis import DavisScores
+from dextr_vos.evaluation.scores import ObjectScores
 from dextr_vos.evaluation.tables import as_json, terminal_tables, write_csvs, write_json
 
 
@@ -18,7 +19,7 @@ def scores_of(year=2016, unaided=False):
         one("dog", 1, [1.0, 0.5, 1 / 3, 0.25], [1.0, 1.0, 0.5, 0.5]),
         one("paragliding-launch", 1, [0.2], [0.4]),
     )
-    return Scores(
+    return DavisScores(
         year=year,
         objects=objects,
         unaided=objects[:1] if unaided else (),

@@ -13,8 +13,9 @@ from dextr_vos.benchmark.speed.timing import Thing
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.datasets.synthetic import SyntheticClip
 from dextr_vos.errors import InputError
-from dextr_vos.evaluation.davis import ObjectScores, evaluate
+from dextr_vos.evaluation.davis import evaluate_davis
 from dextr_vos.evaluation.official import largest_difference, official_clip_scores, official_functions
+from dextr_vos.evaluation.scores import ObjectScores
 from dextr_vos.masks import read_labels, write_labels
 
 _FRAMES = 40
@@ -38,7 +39,7 @@ class Scoring:
 
     def ours(self) -> list[ObjectScores]:
         """Scores by this package, on one core."""
-        return list(evaluate(self.davis, self.results, self.clips, 2017, workers=1).objects)
+        return list(evaluate_davis(self.davis, self.results, self.clips, 2017, workers=1).objects)
 
     def official(self) -> list[ObjectScores]:
         """Scores by the official package, read as its script reads."""

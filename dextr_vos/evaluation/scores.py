@@ -1,0 +1,301 @@
+"""J and F of one clip: masks in, scores out (semi-supervised rules of DAVIS 2017).
+
+Region similarity J and boundary accuracy F are those of `metrics.py`. Each object is scored on its own, and a
+clip is the mean over its objects (Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentation).
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dextr_vos.errors import InputError
+from dextr_vos.evaluation.metrics import (
+    Statistics,
+    Values,
+    average,
+    joint_window,
+    region_and_boundary,
+    statistics,
+    tolerance_px,
+)
+from dextr_vos.masks import MAX_OBJECTS, VOID, Labels, read_labels
+from dextr_vos.masks import object_ids as ids_in
+
+log = logging.getLogger(__name__)
+
+# the index of a frame, or its name where masks come from a folder
+Frame = int | str
+Reader = Callable[[], Labels]
+Masks = Mapping[Any, npt.ArrayLike] | Sequence[npt.ArrayLike] | npt.NDArray[Any] | Path | str
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectScores:
+    """J and F of one object of one clip.
+
+    Attributes:
+        clip: name of the clip; empty where it has none.
+        object_id: the object's value in the masks; 1 in DAVIS 2016.
+        frames: the scored frames, in order.
+        j: region similarity, one value a frame.
+        f: boundary accuracy, one value a frame.
+    """
+
+    clip: str
+    object_id: int
+    frames: tuple[Frame, ...]
+    j: Values
+    f: Values
+
+    @property
+    def name(self) -> str:
+        """The name the official tables give it: `<clip>_<object>`."""
+        return f"{self.clip}_{self.object_id}"
+
+    @property
+    def j_statistics(self) -> Statistics:
+        """Mean, recall and decay of J."""
+        return statistics(self.j)
+
+    @property
+    def f_statistics(self) -> Statistics:
+        """Mean, recall and decay of F."""
+        return statistics(self.f)
+
+
+@dataclass(frozen=True, eq=False)
+class ClipScores:
+    """J and F of a clip: means over frames, then over objects, all in [0, 1].
+
+    Attributes:
+        frames: the scored frames, in order: indices, or names where the true masks have names.
+        objects: by object id, the scores of each object with one value a frame.
+    """
+
+    frames: tuple[Frame, ...]
+    objects: Mapping[int, ObjectScores]
+
+    @property
+    def j_statistics(self) -> Statistics:
+        """Mean, recall and decay of J, averaged over objects."""
+        return average(one.j_statistics for one in self.objects.values())
+
+    @property
+    def f_statistics(self) -> Statistics:
+        """Mean, recall and decay of F, averaged over objects."""
+        return average(one.f_statistics for one in self.objects.values())
+
+    @property
+    def j(self) -> float:
+        """Region similarity of the clip."""
+        return self.j_statistics.mean
+
+    @property
+    def f(self) -> float:
+        """Boundary accuracy of the clip."""
+        return self.f_statistics.mean
+
+    @property
+    def jf(self) -> float:
+        """J&F, the mean of both."""
+        return (self.j + self.f) / 2
+
+    def __str__(self) -> str:
+        objects = "1 object" if len(self.objects) == 1 else f"{len(self.objects)} objects"
+        return f"J&F {self.jf:.3f}, J {self.j:.3f}, F {self.f:.3f} ({objects}, {len(self.frames)} frames)"
+
+
+def evaluate(
+    results: Masks,
+    truth: Masks,
+    *,
+    object_ids: Sequence[int] | None = None,
+    skip_ends: bool = True,
+) -> ClipScores:
+    """Score the masks of one clip against its true masks.
+
+    Both are given as `{frame index: labels}`, as `{frame name: labels}`, as a sequence of labels (frames 0,
+    1, 2, …), or as a folder of masks, `FOLDER/FRAME.png` or `FOLDER/masks/FRAME.png`. Labels are H×W, uint8
+    or bool: 0 background, 1…254 objects, 255 void, which counts as background. Where one side has indices
+    and the other names, index i is the i-th frame.
+
+    Args:
+        results: the masks to score, at least those of the scored frames.
+        truth: the true masks; their frames are scored.
+        object_ids: objects to score; those of the first true mask when not given.
+        skip_ends: leave out the first frame, whose mask is given, and the last, as DAVIS does.
+
+    Returns:
+        J and F per frame and object, and their means.
+
+    Raises:
+        InputError: masks are missing, are no labels, differ in size, or hold an object that the truth lacks.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.zeros((4, 48, 64), np.uint8)
+        >>> truth[:, 10:30, 10:30] = 1
+        >>> results = truth.copy()
+        >>> results[2, 20:30] = 0
+        >>> scores = evaluate(results, truth)
+        >>> scores.frames, scores.objects[1].j.tolist(), scores.j
+        ((1, 2), [1.0, 0.5], 0.75)
+    """
+    theirs, ours = _read_masks(truth, "truth"), _read_masks(results, "results")
+    pairs = _matched(list(ours), list(theirs))
+    ids = _objects_to_score(theirs[pairs[0][1]](), object_ids)
+    if skip_ends:
+        pairs = pairs[1:-1]
+    if not pairs:
+        raise InputError(
+            f"expected at least 3 frames of truth, got {len(theirs)}: the first and the last are not scored; "
+            "give more, or skip_ends=False"
+        )
+    missing = [frame for key, frame in pairs if key not in ours]
+    if missing:
+        raise InputError(
+            f"there is no result of frame {missing[0]!r} ({len(missing)} of {len(pairs)} scored frames are "
+            "missing); expected a mask of each frame of the truth"
+        )
+    masks = [(frame, theirs[frame], ours[key]) for key, frame in pairs]
+    series = _score_frames(masks, ids, only_these=object_ids is None)
+    frames = tuple(frame for _, frame in pairs)
+    objects = {
+        object_id: ObjectScores("", object_id, frames, series[:, place, 0], series[:, place, 1])
+        for place, object_id in enumerate(ids)
+    }
+    return ClipScores(frames, objects)
+
+
+def score_frame(truth: Labels, labels: Labels, object_ids: Sequence[int]) -> list[tuple[float, float]]:
+    """J and F of each object in one frame.
+
+    Args:
+        truth: H×W uint8.
+        labels: H×W uint8, the result.
+        object_ids: values of the objects in both.
+    """
+    radius = tolerance_px((truth.shape[0], truth.shape[1]))
+    # outside this window nothing counts, so nothing else is compared
+    window = joint_window(truth, labels)
+    truth, labels = truth[window], labels[window]
+    return [region_and_boundary(truth == object_id, labels == object_id, radius) for object_id in object_ids]
+
+
+def _score_frames(
+    masks: Sequence[tuple[Frame, Reader, Reader]], ids: Sequence[int], *, only_these: bool
+) -> Values:
+    """J and F per frame and object, F×N×2, of true masks and results."""
+    values, has_void = [], False
+    for frame, read_truth, read_result in masks:
+        truth, labels = read_truth(), read_result()
+        if labels.shape != truth.shape:
+            raise InputError(
+                f"the result of frame {frame!r} is {labels.shape[1]}×{labels.shape[0]} pixels, expected "
+                f"{truth.shape[1]}×{truth.shape[0]} as its true mask"
+            )
+        if only_these:
+            check_object_ids(labels, ids, f"the result of frame {frame!r}")
+        values.append(score_frame(truth, labels, ids))
+        has_void = has_void or bool((labels == VOID).any())
+    if has_void:
+        log.warning("void (255) in the results is scored as background")
+    return np.array(values, dtype=np.float64)
+
+
+def check_object_ids(labels: Labels, known: Sequence[int], where: str) -> None:
+    """Refuse a result with an object that the clip does not have.
+
+    Args:
+        labels: H×W uint8.
+        known: the clip's objects.
+        where: begins the error's sentence, like "the result of frame 3".
+
+    Raises:
+        InputError: there is such an object.
+    """
+    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=VOID + 1)[:VOID]).tolist()
+    unknown = sorted(set(present) - {0, *known})
+    if unknown:
+        listed = ", ".join(map(str, known[:10])) + (", …" if len(known) > 10 else "")
+        raise InputError(
+            f"{where} holds object {unknown[-1]}, the clip has the objects {listed}; "
+            "number the objects as in the first true mask"
+        )
+
+
+def _read_masks(source: Masks, name: str) -> dict[Frame, Reader]:
+    """Per frame, in order, a function that returns its labels; files are read one at a time."""
+    if isinstance(source, str | Path):
+        return _files(Path(source), name)
+    if isinstance(source, Mapping):
+        named = all(isinstance(key, str) for key in source)
+        if not named and not all(isinstance(key, int | np.integer) for key in source):
+            raise InputError(f"expected {name} by frame indices or by frame names, got {list(source)[:3]}")
+        arrays: dict[Frame, Any] = {key if named else int(key): source[key] for key in sorted(source)}
+    elif isinstance(source, Sequence | np.ndarray):
+        arrays = dict(enumerate(source))
+    else:
+        raise InputError(
+            f"expected {name} as {{frame: labels}}, a sequence of labels or a folder of masks, got "
+            f"{type(source).__name__}"
+        )
+    if not arrays:
+        raise InputError(f"expected {name} of at least one frame, got none")
+    return {key: partial(_labels, array, f"{name}, frame {key!r}") for key, array in arrays.items()}
+
+
+def _files(folder: Path, name: str) -> dict[Frame, Reader]:
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}; expected {name} as FRAME.png in a folder")
+    inner = folder / "masks" if (folder / "masks").is_dir() else folder
+    paths = sorted(inner.glob("[!.]*.png"))
+    if not paths:
+        raise InputError(f"the folder {inner} holds no mask; expected {name} as FRAME.png")
+    return {path.stem: partial(read_labels, path) for path in paths}
+
+
+def _labels(array: Any, where: str) -> Labels:
+    values = np.asarray(array)
+    if values.ndim != 2 or values.dtype.kind not in "bui":
+        raise InputError(
+            f"{where}: expected labels H×W, uint8 or bool, got {values.dtype} of shape {values.shape}"
+        )
+    if values.size and not 0 <= values.min() <= values.max() <= VOID:
+        raise InputError(f"{where}: expected labels from 0 to 255, got {values.min()} to {values.max()}")
+    return values.astype(np.uint8)
+
+
+def _matched(results: Sequence[Frame], truth: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
+    """Per frame of the truth its key in the results; index i of one side is the i-th name of the other."""
+    if isinstance(results[0], str) == isinstance(truth[0], str):
+        return [(frame, frame) for frame in truth]
+    if isinstance(truth[0], str):
+        return list(enumerate(truth))
+    if len(results) != len(truth):
+        raise InputError(
+            f"the results have {len(results)} named frames, the truth has {len(truth)} frames by index; "
+            "expected as many, or names on both sides"
+        )
+    return list(zip(results, truth, strict=True))
+
+
+def _objects_to_score(first_truth: Labels, chosen: Sequence[int] | None) -> list[int]:
+    if chosen is None:
+        found = ids_in(first_truth)
+        if not found:
+            raise InputError(
+                "the first true mask holds no object (255 is void); expected objects from 1 to 254, or give "
+                "object_ids"
+            )
+        return found
+    ids = list(dict.fromkeys(int(object_id) for object_id in chosen))
+    if not ids or not 1 <= min(ids) <= max(ids) <= MAX_OBJECTS:
+        raise InputError(f"expected object_ids from 1 to {MAX_OBJECTS}, got {list(chosen)}")
+    return ids
