@@ -2,4 +2,4 @@
 
 from dextr_vos.cli.main import main
 
-main()
+main(prog_name="dextr-vos")

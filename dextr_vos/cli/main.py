@@ -1,41 +1,50 @@
-"""The `dextr-vos` command: finds the commands and turns faults into one line and an exit status.
+"""The `dextr-vos` command: finds the commands, and turns errors into one line and an exit status.
 
-A command lives in the file of its name and is imported when it is needed. Nothing heavy is imported at the
-top of any of them, so that `--help` is instant.
+A command lives in a file of its own and is imported when it is needed. Nothing heavy is imported at the top
+of any of them, so that `--help` and shell completion are instant.
 """
 
+import copy
 import errno
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import rich_click as click
+from click.exceptions import Exit
 
 from dextr_vos import __version__
 from dextr_vos.errors import DextrVosError, Interrupted
 
-COMMANDS = (
-    "annotate",
-    "train-propagation",
-    "suggest",
-    "lock",
-    "segment",
-    "evaluate",
-    "evaluate-clicks",
-    "export",
-    "synthesize",
-    "speed",
-    "benchmark",
-    "report",
-    "compare",
-    "train-dextr",
-    "train-parent",
-)
+# the module of each command, in the order in which they are used
+COMMANDS = {
+    "annotate": "annotate",
+    "propagate": "propagate",
+    "train-propagation": "propagate",
+    "suggest": "suggest",
+    "lock": "lock",
+    "segment": "segment",
+    "evaluate": "evaluate",
+    "evaluate-clicks": "evaluate_clicks",
+    "export": "export",
+    "synthesize": "synthesize",
+    "speed": "speed",
+    "benchmark": "benchmark",
+    "report": "report",
+    "compare": "compare",
+    "train-dextr": "train_dextr",
+    "train-parent": "train_parent",
+    "completion": "completion",
+}
+TWINS = {"train-propagation": "propagate"}
 
 
 class CommandsByFile(click.RichGroup):
-    """A group whose command `some-name` is `command` in `dextr_vos/cli/some_name.py`."""
+    """A group whose commands are the `command` of modules in `dextr_vos/cli/`, see `COMMANDS`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order in which the commands are used."""
@@ -45,37 +54,87 @@ class CommandsByFile(click.RichGroup):
         """The command of that name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"dextr_vos.cli.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
-        command.name = cmd_name
-        return command
+        command: click.Command = import_module(f"dextr_vos.cli.{COMMANDS[cmd_name]}").command
+        named = copy.copy(command)
+        named.name = cmd_name
+        if cmd_name in TWINS:
+            named.short_help = f"The same as {TWINS[cmd_name]}."
+        return named
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; a mistyped one is answered with the nearest."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            raise click.UsageError(f"there is no command '{name}'{_nearest(name, list(COMMANDS))}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the options before the command."""
+        with _one_line_and_status():
+            return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; a user's fault is one line and status 2, Ctrl-C with work kept is status 130."""
-        try:
+        """Run a command."""
+        with _one_line_and_status():
             return super().invoke(ctx)
-        except DextrVosError as fault:
-            click.echo(f"dextr-vos: {fault}", err=True)
-            ctx.exit(2)
-        except Interrupted as stop:
-            click.echo(f"dextr-vos: {stop}", err=True)
-            ctx.exit(130)
-        except OSError as fault:
-            if fault.filename is None or fault.errno == errno.EPIPE:  # click ends well at a broken pipe
-                raise
-            logging.getLogger(__name__).debug("where it happened:", exc_info=True)
-            place = fault.filename2 or fault.filename
-            click.echo(f"dextr-vos: cannot read or write {place}: {fault.strerror}", err=True)
-            ctx.exit(2)
+
+
+@contextmanager
+def _one_line_and_status() -> Iterator[None]:
+    """Turn an error a user can correct into one line and status 2, and a stop into status 130."""
+    try:
+        yield
+    except click.UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # of click 8.2 and later
+            raise
+        _end(_usage_sentence(error), 2)
+    except DextrVosError as error:
+        _end(str(error), 2)
+    except Interrupted as stop:
+        _end(str(stop), 130)
+    except KeyboardInterrupt:
+        _end("stopped", 130)
+    except OSError as error:
+        if error.filename is None or error.errno == errno.EPIPE:  # click handles a broken pipe
+            raise
+        logging.getLogger(__name__).debug("where it happened:", exc_info=True)
+        place = error.filename2 or error.filename
+        _end(f"cannot read or write {place}: {error.strerror}", 2)
+
+
+def _end(sentence: str, status: int) -> None:
+    click.echo(f"dextr-vos: {sentence}", err=True)
+    raise Exit(status)
+
+
+def _usage_sentence(error: click.UsageError) -> str:
+    """What is wrong with the command line, the nearest option, and where all of them are listed."""
+    sentence = " ".join(error.format_message().split()).replace(". Choose from", "; choose from")
+    path = error.ctx.command_path if error.ctx is not None else "dextr-vos"
+    if isinstance(error, click.NoSuchOption):
+        parameters = error.ctx.command.params if error.ctx is not None else []
+        known = [flag for parameter in parameters for flag in parameter.opts if flag.startswith("--")]
+        sentence = f"there is no option '{error.option_name}'{_nearest(error.option_name, known)}"
+    sentence = sentence[:1].lower() + sentence[1:].rstrip(".?")
+    return f"{sentence}{'?' if 'did you mean' in sentence else ';'} see {path} --help"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 @click.group(cls=CommandsByFile, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dextr-vos")
-@click.option("-v", "--verbose", is_flag=True, help="Tell more about what is being done.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more about what is being done.")
 def main(verbose: bool) -> None:
     """Clicks on a few frames in, masks of every frame out.
 
-    The road: annotate → train-propagation → evaluate (or export).
+    The workflow: annotate → propagate → evaluate or export.
     """
     # GNU OpenMP reads this when PyTorch loads it: threads that wait for one another burn their core for
     # milliseconds, and on a machine that others use, too, that made fine-tuning up to six times slower

@@ -1,0 +1,98 @@
+"""Options that several commands share: a flag means the same wherever it stands.
+
+`-o/--out` is the folder a command fills. `--model` chooses a network by its name, `--weights` a checkpoint
+of the one that turns clicks into masks. `--keyframes` is always a workspace or a folder of keyframe masks,
+`--masks` a run or a folder with the masks of one clip, `--results` a folder of those. `--frames` is always a
+list of frames. `--json` writes the figures that are printed.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import rich_click as click
+from click.core import ParameterSource
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+CLICK_MODELS = ("lite", "paper", "grabcut")
+PROPAGATION_MODELS = ("lite", "paper")
+
+
+def out_option(help_text: str, metavar: str = "DIR", required: bool = True) -> Callable[[F], F]:
+    """`-o/--out`: the folder to fill."""
+    return click.option("-o", "--out", type=PATH, metavar=metavar, required=required, help=help_text)
+
+
+def device_option() -> Callable[[F], F]:
+    """`--device`: where networks compute."""
+    return click.option(
+        "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, mps."
+    )
+
+
+def seed_option(help_text: str) -> Callable[[F], F]:
+    """`--seed`: of everything random."""
+    kind = click.IntRange(0, 2**32 - 1)
+    return click.option("--seed", type=kind, default=0, show_default=True, help=help_text)
+
+
+def click_model_options(function: F) -> F:
+    """`--model` and `--weights`: what makes masks of clicks."""
+    model = click.option(
+        "--model",
+        type=click.Choice(CLICK_MODELS),
+        help="What makes masks of clicks: lite (shipped), paper (the published DEXTR; needs --weights) or "
+        "grabcut (no network); by default what --weights are for, else lite.",
+    )
+    weights = click.option(
+        "--weights", type=PATH, metavar="FILE", help="Checkpoint for --model (.pth, .safetensors)."
+    )
+    return model(weights(function))
+
+
+def davis_root_option(help_text: str, required: bool = False) -> Callable[[F], F]:
+    """`--davis-root`: the folder of DAVIS."""
+    return click.option("--davis-root", type=PATH, metavar="DIR", required=required, help=help_text)
+
+
+def config_option(help_text: str) -> Callable[[F], F]:
+    """`--config`: a YAML file of settings."""
+    return click.option("--config", required=True, type=PATH, metavar="FILE", help=help_text)
+
+
+def settings_argument() -> Callable[[F], F]:
+    """`KEY=VALUE …`: settings that win over those of a file or a recipe."""
+    return click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+
+
+def json_option() -> Callable[[F], F]:
+    """`--json`: the figures as a file."""
+    return click.option(
+        "--json", "json_path", type=PATH, metavar="FILE", help="Also write the figures to this JSON file."
+    )
+
+
+def click_times_option() -> Callable[[F], F]:
+    """`--click-times`: measured seconds of annotation."""
+    return click.option(
+        "--click-times",
+        type=PATH,
+        multiple=True,
+        metavar="PATH",
+        help="Take the seconds of clicking from this annotations.json, or all in a folder; repeatable.",
+    )
+
+
+def given_options() -> set[str]:
+    """Names of the parameters that were set on the command line or in the environment."""
+    context = click.get_current_context()
+    assert context is not None
+    default = (ParameterSource.DEFAULT, None)
+    return {name for name in context.params if context.get_parameter_source(name) not in default}
+
+
+def comma_list(text: str) -> list[str]:
+    """The items of a comma-separated list, each once."""
+    return list(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))

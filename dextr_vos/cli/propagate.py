@@ -1,0 +1,161 @@
+"""`dextr-vos propagate`: masks of keyframes to a network and the masks of every frame."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from dextr_vos.cli.options import (
+    PATH,
+    PROPAGATION_MODELS,
+    device_option,
+    out_option,
+    seed_option,
+    settings_argument,
+)
+
+if TYPE_CHECKING:
+    from dextr_vos.propagation.estimate import Estimate
+    from dextr_vos.workspace import RunTraining
+
+POOR_IOU = 0.6
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The command line."""
+
+    clip: Path
+    keyframes: Path | None
+    out: Path | None
+    model: str
+    parent: str | None
+    device: str
+    seed: int
+    max_steps: int | None
+    budget: float | None
+    fresh: bool
+    settings: tuple[str, ...]
+
+
+@click.command(short_help="Masks of keyframes to masks of every frame.")
+@click.argument("clip", type=PATH, metavar="CLIP")
+@settings_argument()
+@click.option(
+    "--keyframes",
+    type=PATH,
+    metavar="MASKS",
+    help="A workspace, or a folder of mask PNGs named like their frames ({0, 255} or indexed); not needed "
+    "where CLIP is a workspace.",
+)
+@out_option(
+    "Folder of the run, new or an earlier one; by default the one inside the workspace.",
+    "RUN",
+    required=False,
+)
+@click.option(
+    "--model",
+    type=click.Choice(PROPAGATION_MODELS),
+    default="lite",
+    show_default=True,
+    help="lite: small and quick, with shipped weights. paper: OSVOS (VGG-16) as published, needs --parent.",
+)
+@click.option(
+    "--parent",
+    metavar="FILE|none",
+    help="Checkpoint to start from, see docs/checkpoints.md; none: random weights, which need --max-steps 60 "
+    "or more. lite has its own.",
+)
+@device_option()
+@seed_option("The same seed gives the same masks on the CPU.")
+@click.option("--max-steps", type=click.IntRange(min=1), help="Step limit in place of the model's own.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Make the best masks possible within this time on this machine.",
+)
+@click.option(
+    "--fresh", is_flag=True, help="Start again, not from the network that the last run left in RUN."
+)
+def command(**given: Any) -> None:
+    """Fine-tune a network on every keyframe of CLIP, then segment all its frames.
+
+    CLIP is a folder of images, a video file, or a workspace, which knows its clip and its keyframes.
+
+    Masks land in RUN/masks/<frame>.png; the keyframes' own masks are copied there unchanged. After Ctrl-C
+    the same command resumes.
+
+    After a correction, run the same command again: it continues from the network in RUN, takes seconds, and
+    changes only the frames up to the next keyframe on either side.
+
+    KEY=VALUE changes the recipe, whose keys are in RUN/run.json under settings: batch=2 scene.own=0.5
+    """
+    _propagate(_Options(**given))
+
+
+def _propagate(options: _Options) -> None:
+    from dataclasses import replace
+
+    from dextr_vos.cli.progress import progress_bars
+    from dextr_vos.cli.workspaces import clip_and_workspace, propagation_paths
+    from dextr_vos.interrupt import interruptible
+    from dextr_vos.pipeline import train_propagation
+    from dextr_vos.propagation.models import model_named
+    from dextr_vos.propagation.settings import changed
+    from dextr_vos.runtime import pick_device
+
+    clip, workspace = clip_and_workspace(options.clip)
+    keyframes, out = propagation_paths(workspace, options.keyframes, options.out)
+    model = model_named({"paper": "osvos"}.get(options.model, options.model))
+    model = replace(model, recipe=changed(model.recipe, options.settings))
+    with interruptible() as stop_asked, progress_bars() as bar:
+        record = train_propagation(
+            clip,
+            keyframes,
+            out,
+            model,
+            device=pick_device(options.device),
+            parent=model.parent(options.parent),
+            seed=options.seed,
+            max_steps=options.max_steps,
+            budget_s=options.budget,
+            fresh=options.fresh,
+            on_plan=_show_estimate,
+            on_step=bar("fine-tuning"),
+            on_frame=bar("segmenting"),
+            stop_asked=stop_asked,
+        )
+    _show_training(record.training)
+    click.echo(f"{len(clip)} masks in {out / 'masks'}, {len(record.keyframes)} of them copied keyframes")
+
+
+def _show_estimate(estimate: "Estimate") -> None:
+    """How long it will take, before it begins."""
+    click.echo(
+        f"about {estimate.training_s + estimate.segmenting_s:.0f} s: at most {estimate.training_s:.0f} s of "
+        f"fine-tuning ({estimate.steps} steps), {estimate.segmenting_s:.0f} s of segmenting",
+        err=True,
+    )
+
+
+def _show_training(training: "RunTraining") -> None:
+    """Why it stopped, and how well the network repeats the keyframes."""
+    reasons = {
+        "settled": "the loss has settled",
+        "step limit": "the step limit was reached",
+        "time limit": "the time was up",
+    }
+    click.echo(
+        f"fine-tuned in {training.steps} steps ({training.seconds:.0f} s): {reasons[training.stop]}, "
+        f"at {training.loss:.3f}"
+    )
+    iou = training.keyframe_iou
+    click.echo("on the keyframes: " + ", ".join(f"object {n} IoU {value:.2f}" for n, value in iou.items()))
+    if iou and min(iou.values()) < POOR_IOU:
+        click.echo(
+            f"the network does not repeat the keyframes' masks (IoU under {POOR_IOU}), so expect poor masks "
+            "elsewhere; annotate more frames, or leave out what is too small to learn",
+            err=True,
+        )

@@ -1,0 +1,68 @@
+"""Where a command takes a workspace in place of what the workspace knows: its clip, keyframes and run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dextr_vos.clip import Clip
+    from dextr_vos.workspace import Workspace
+
+
+def clip_and_workspace(path: Path) -> tuple["Clip", "Workspace | None"]:
+    """Open a clip, or the clip of a workspace.
+
+    Raises:
+        InputError: it is neither, or the clip of the workspace is gone.
+    """
+    from dextr_vos.clip import open_clip
+    from dextr_vos.workspace import Workspace
+
+    workspace = Workspace(path)
+    return (workspace.open_clip(), workspace) if workspace.exists else (open_clip(path), None)
+
+
+def run_folder(path: Path) -> Path:
+    """The folder of a run: `path` itself, or the run inside the workspace `path`.
+
+    Raises:
+        InputError: the workspace has no run yet.
+    """
+    from dextr_vos.errors import InputError
+    from dextr_vos.workspace import Workspace
+
+    workspace = Workspace(path)
+    if not workspace.exists:
+        return path
+    if not workspace.run.is_dir():
+        raise InputError(f"the workspace {path} has no run yet; make one with dextr-vos propagate {path}")
+    return workspace.run
+
+
+def propagation_paths(
+    workspace: "Workspace | None", keyframes: Path | None, out: Path | None
+) -> tuple[Path, Path]:
+    """Where keyframes come from and where the run goes.
+
+    Args:
+        workspace: given in place of the clip.
+        keyframes: of `--keyframes`, a workspace or a folder of masks.
+        out: of `--out`.
+
+    Returns:
+        The workspace or folder of keyframes, and the folder of the run.
+
+    Raises:
+        InputError: the command line does not say so, and no workspace does.
+    """
+    from dextr_vos.errors import InputError
+    from dextr_vos.workspace import Workspace
+
+    if keyframes is None:
+        if workspace is None:
+            raise InputError("give --keyframes, a workspace or a folder of masks, or a workspace as CLIP")
+        keyframes = workspace.path
+    if out is None:
+        if not Workspace(keyframes).exists:
+            raise InputError(f"give --out RUN, since {keyframes} is no workspace that could hold the run")
+        out = Workspace(keyframes).run
+    return keyframes, out
