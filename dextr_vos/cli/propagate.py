@@ -17,7 +17,7 @@ from dextr_vos.cli.options import (
 
 if TYPE_CHECKING:
     from dextr_vos.propagation.estimate import Estimate
-    from dextr_vos.workspace import RunTraining
+    from dextr_vos.run_files import RunTraining
 
 POOR_IOU = 0.6
 
