@@ -1,16 +1,18 @@
-"""The workspace: one clip being worked on, a folder whose files are the stages' hand-overs.
+"""The workspace: everything about one clip, in a folder whose files the stages hand to one another.
 
 ```
-WORKSPACE/workspace.yaml     which clip, format version
-WORKSPACE/annotations.json   objects, keyframes, every click
-WORKSPACE/keyframes/*.png    indexed masks of the annotated frames
+WORKSPACE/workspace.yaml      which clip, format version
+WORKSPACE/annotations.json    objects, keyframes, every click
+WORKSPACE/keyframes/*.png     indexed masks of the annotated frames
 WORKSPACE/preview/*.jpg       the masks and clicks over their frames, to look at
-WORKSPACE/propagation/        the run: network, masks of all frames, confidence
+WORKSPACE/propagation/        the run, see `run_files`
+WORKSPACE/exports/            what the page exports
+WORKSPACE/history/            undo of the page: journal.jsonl, layers/*.png, and the keyframes of the last run
 ```
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -21,22 +23,31 @@ from ruamel.yaml.error import YAMLError
 from dextr_vos.clip import Clip, open_clip
 from dextr_vos.errors import InputError
 from dextr_vos.files import write_text
+from dextr_vos.masks import Labels, read_labels
+from dextr_vos.run_files import RunPaths, keyframe_names, read_record
+
+ExportKind = Literal["masks", "video", "coco"]
+EXPORTS: dict[ExportKind, str] = {"masks": "masks.zip", "video": "overlay.mp4", "coco": "coco.json"}
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """The paths of a workspace."""
+    """The files of a workspace.
+
+    Attributes:
+        path: the folder; it need not exist.
+    """
 
     path: Path
 
     @property
     def settings(self) -> Path:
-        """Which clip it is on."""
+        """Which clip the workspace belongs to."""
         return self.path / "workspace.yaml"
 
     @property
     def annotations(self) -> Path:
-        """Every click."""
+        """Every click, see `annotation.annotations`."""
         return self.path / "annotations.json"
 
     @property
@@ -44,70 +55,85 @@ class Workspace:
         """Folder of the annotated frames' masks."""
         return self.path / "keyframes"
 
+    def keyframe(self, name: str) -> Path:
+        """The mask of the annotated frame `name`."""
+        return self.keyframes / f"{name}.png"
+
+    def keyframe_files(self) -> list[Path]:
+        """The masks of all annotated frames, by name; those that are being written are left out."""
+        return sorted(path for path in self.keyframes.glob("*.png") if not path.name.startswith("."))
+
+    def preview(self, name: str) -> Path:
+        """The image that shows a mask and its clicks over the frame `name`."""
+        return self.path / "preview" / f"{name}.jpg"
+
     @property
-    def run(self) -> Path:
-        """Folder of the run, which the page and the commands share."""
-        return self.path / "propagation"
+    def run(self) -> RunPaths:
+        """The run: a network, and masks of all frames."""
+        return RunPaths(self.path / "propagation")
+
+    def export(self, kind: ExportKind) -> Path:
+        """A file that the page exports."""
+        return self.path / "exports" / EXPORTS[kind]
+
+    @property
+    def journal(self) -> Path:
+        """The page's undo history."""
+        return self.path / "history" / "journal.jsonl"
+
+    @property
+    def layers(self) -> Path:
+        """Folder of the undo history's masks, one object each."""
+        return self.path / "history" / "layers"
+
+    @property
+    def snapshot(self) -> "Workspace":
+        """The keyframes that the last run of the page was started with."""
+        return Workspace(self.path / "history" / "propagated")
 
     @property
     def exists(self) -> bool:
-        """Whether this folder is a workspace: it names its clip."""
+        """Whether the folder is a workspace: it names its clip."""
         return self.settings.is_file()
 
-    def keyframe(self, name: str) -> Path:
-        """The mask of one annotated frame."""
-        return self.keyframes / f"{name}.png"
-
-    def preview(self, name: str) -> Path:
-        """The picture that shows a mask and its clicks over the frame."""
-        return self.path / "preview" / f"{name}.jpg"
-
     def open_clip(self) -> Clip:
-        """Open the clip that this workspace is on.
+        """Open the clip that this workspace was created for.
 
         Raises:
-            InputError: there is no workspace here, `workspace.yaml` is damaged or of another version, or the
-                clip is not where it was, or has other frames now.
+            InputError: there is no workspace, its clip is gone or has other frames now.
         """
         if not self.exists:
-            raise InputError(f"{self.path} is no workspace; make one with dextr-vos annotate CLIP")
-        recorded = Path(self._read_settings().clip)
-        if not recorded.exists():
             raise InputError(
-                f"the clip {recorded} of the workspace {self.path} is not there any more; if it was moved, "
-                f"run dextr-vos annotate CLIP --out {self.path} with its new place"
+                f"{self.path} is not a workspace (it has no workspace.yaml); give one that "
+                "dextr-vos annotate made, or the clip itself"
             )
-        clip = open_clip(recorded)
+        path = Path(self._read_settings().clip)
+        if not path.exists():
+            raise InputError(
+                f"the clip {path} of the workspace {self.path} is gone; move it back, or give its new path "
+                f"to dextr-vos annotate CLIP --out {self.path}"
+            )
+        clip = open_clip(path)
         self.check_clip(clip)
         return clip
 
     def check_clip(self, clip: Clip) -> None:
-        """Refuse a clip that is not the one this workspace was made for; a new workspace takes any.
+        """Refuse a clip that this workspace was not created for; a new workspace accepts any.
 
         Raises:
             InputError: the clip has other frames, or `workspace.yaml` is damaged or of another version.
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file; a workspace is a folder")
-        if not self.exists:
+        if not self.settings.exists():
             return
-        kept = self._read_settings()
-        if kept.identity != clip.identity:
+        settings = self._read_settings()
+        if settings.identity != clip.identity:
             raise InputError(
-                f"the workspace {self.path} is on {kept.clip} ({kept.frames} frames of "
-                f"{kept.size_hw[1]}×{kept.size_hw[0]}), not on {clip.path} ({len(clip)} frames of "
+                f"the workspace {self.path} belongs to {settings.clip} ({settings.frames} frames of "
+                f"{settings.size_hw[1]}×{settings.size_hw[0]}), not to {clip.path} ({len(clip)} frames of "
                 f"{clip.size_hw[1]}×{clip.size_hw[0]}); give another workspace"
             )
-
-    def _read_settings(self) -> "_Settings":
-        try:
-            return _Settings.model_validate(
-                YAML(typ="safe").load(self.settings.read_text(encoding="utf-8")), strict=False
-            )
-        except (YAMLError, UnicodeDecodeError, ValidationError):
-            raise InputError(
-                f"{self.settings} is damaged or of another release of dextr-vos; give another --out folder"
-            ) from None
 
     def write_settings(self, clip: Clip) -> None:
         """Write `workspace.yaml` atomically."""
@@ -121,9 +147,19 @@ class Workspace:
         YAML().dump(settings.model_dump(mode="json"), text)
         write_text(self.settings, text.getvalue())
 
+    def _read_settings(self) -> "_Settings":
+        try:
+            values = YAML(typ="safe").load(self.settings.read_text(encoding="utf-8"))
+            return _Settings.model_validate(values, strict=False)
+        except (YAMLError, UnicodeDecodeError, ValidationError):
+            raise InputError(
+                f"{self.settings} is damaged or was written by another version of dextr-vos; "
+                "use another --out folder"
+            ) from None
+
 
 class _Settings(BaseModel):
-    """What `workspace.yaml` holds; the path is for people, the identity for us."""
+    """The content of `workspace.yaml`; the identity tells clips apart, the path finds the clip again."""
 
     format: Literal["dextr-vos workspace"] = "dextr-vos workspace"
     version: Literal[1] = 1
@@ -131,3 +167,86 @@ class _Settings(BaseModel):
     frames: int
     size_hw: tuple[int, int]
     identity: str
+
+
+@dataclass(frozen=True)
+class ResultMasks:
+    """The masks of a clip's frames, from a workspace, a run, or any folder of mask PNGs.
+
+    Attributes:
+        path: the workspace, run or folder.
+        folders: where the masks `<frame>.png` are; a mask in an earlier folder comes before a later one.
+        keyframes: names of the annotated frames, None where they are unknown.
+        object_names: names of the objects by id, as far as they are known.
+    """
+
+    path: Path
+    folders: tuple[Path, ...]
+    keyframes: frozenset[str] | None = None
+    object_names: dict[int, str] = field(default_factory=dict)
+
+    @staticmethod
+    def find(path: Path) -> "ResultMasks":
+        """Where the masks are.
+
+        Args:
+            path: a workspace (annotated frames come before those of its run), a run, or a folder of masks.
+
+        Raises:
+            InputError: there is no such folder, or `run.json` is damaged.
+        """
+        if not path.is_dir():
+            raise InputError(f"there is no folder {path}; give a workspace, a run, or a folder of mask PNGs")
+        workspace = Workspace(path)
+        if workspace.exists:
+            names = frozenset(file.stem for file in workspace.keyframe_files())
+            return ResultMasks(path, (workspace.keyframes, workspace.run.masks), names, _names(workspace.run))
+        run = RunPaths(path)
+        folder = run.masks if run.masks.is_dir() else path
+        keyframes = frozenset(keyframe_names(run.record)) if run.record.is_file() else None
+        return ResultMasks(path, (folder,), keyframes, _names(run))
+
+    def find_mask(self, name: str) -> Path | None:
+        """The mask file of the frame `name`, None where there is none."""
+        files = (folder / f"{name}.png" for folder in self.folders)
+        return next((file for file in files if file.is_file()), None)
+
+    def files(self) -> dict[str, Path]:
+        """All mask files by frame name, in the order of names."""
+        found: dict[str, Path] = {}
+        for folder in reversed(self.folders):
+            found |= {file.stem: file for file in folder.glob("*.png") if not file.name.startswith(".")}
+        return dict(sorted(found.items()))
+
+    def mask_path(self, name: str) -> Path:
+        """The mask file of the frame `name`, or where it should be."""
+        return self.find_mask(name) or self.folders[-1] / f"{name}.png"
+
+    def require_all(self, clip: Clip) -> None:
+        """Check that every frame has a mask.
+
+        Raises:
+            InputError: a frame has none.
+        """
+        missing = [name for name in clip.names if self.find_mask(name) is None]
+        if missing:
+            raise InputError(
+                f"{self.path} has no masks of {len(missing)} of {len(clip)} frames of {clip.path}, first "
+                f"{missing[0]}.png; give the folder of a finished train-propagation or segment"
+            )
+
+    def read(self, clip: Clip, index: int) -> Labels:
+        """Labels of one frame, H×W uint8.
+
+        Raises:
+            InputError: the mask is missing, damaged, or not of the clip's size.
+        """
+        return read_labels(self.mask_path(clip.names[index]), clip.size_hw)
+
+
+def _names(run: RunPaths) -> dict[int, str]:
+    """Names of a run's objects; an older or damaged record names none."""
+    try:
+        return {entry.id: entry.name for entry in read_record(run.record).objects}
+    except (InputError, OSError):
+        return {}

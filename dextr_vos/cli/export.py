@@ -38,13 +38,9 @@ def command(
     from dextr_vos.clip import open_clip
     from dextr_vos.errors import InputError
     from dextr_vos.export.coco import write_coco
-    from dextr_vos.export.overlay import (
-        MaskFolder,
-        refuse_overwriting,
-        write_contact_sheet,
-        write_overlay_video,
-    )
+    from dextr_vos.export.overlay import refuse_overwriting, write_contact_sheet, write_overlay_video
     from dextr_vos.export.page import read_scores, write_page
+    from dextr_vos.workspace import ResultMasks
 
     targets = {"video": video, "contact sheet": sheet, "COCO file": coco, "page": page}
     if not any(targets.values()):
@@ -54,7 +50,8 @@ def command(
     if scores is not None and page is None:
         raise InputError("--scores is shown on the page only; give --page FILE.html, too")
     opened = open_clip(clip)
-    folder = MaskFolder.find(masks, opened)
+    folder = ResultMasks.find(masks)
+    folder.require_all(opened)
     for target in targets.values():
         if target is not None:
             refuse_overwriting(target, opened, folder)
@@ -67,7 +64,7 @@ def command(
         if sheet is not None:
             write_contact_sheet(sheet, opened, folder, opacity)
         if coco is not None:
-            write_coco(coco, opened, folder, _names(masks), bar("writing the COCO file"))
+            write_coco(coco, opened, folder, folder.object_names, bar("writing the COCO file"))
         if page is not None:
             sheet_file = Path(scratch) / "sheet.jpg"
             write_contact_sheet(sheet_file, opened, folder, opacity)
@@ -75,11 +72,3 @@ def command(
     for name, file in targets.items():
         if file is not None:
             click.echo(f"{name} {file}")
-
-
-def _names(masks: Path) -> dict[int, str]:
-    """Names of the objects, as far as a run gives any."""
-    from dextr_vos.run_files import read_record
-
-    record = masks / "run.json"
-    return {entry.id: entry.name for entry in read_record(record).objects} if record.is_file() else {}

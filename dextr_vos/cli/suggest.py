@@ -21,12 +21,12 @@ def command(run: Path, count: int) -> None:
     output, one a line, the most useful first. Click on the object in these frames, write the points into a
     file, and give it to dextr-vos annotate --clicks.
     """
+    from dextr_vos.cli.workspaces import run_folder
     from dextr_vos.errors import InputError
-    from dextr_vos.propagation.run import RunFolder
     from dextr_vos.propagation.suggest import suggest
-    from dextr_vos.run_files import keyframe_names, read_confidence
+    from dextr_vos.run_files import RunPaths, keyframe_names, read_confidence
 
-    folder = RunFolder(run)
+    folder = RunPaths(run_folder(run))
     scores = read_confidence(folder.confidence)
     names = list(scores)
     doubts = [1 - min(of_frame.values(), default=1.0) for of_frame in scores.values()]

@@ -33,9 +33,9 @@ def run_folder(path: Path) -> Path:
     workspace = Workspace(path)
     if not workspace.exists:
         return path
-    if not workspace.run.is_dir():
+    if not workspace.run.path.is_dir():
         raise InputError(f"the workspace {path} has no run yet; make one with dextr-vos propagate {path}")
-    return workspace.run
+    return workspace.run.path
 
 
 def propagation_paths(
@@ -64,5 +64,5 @@ def propagation_paths(
     if out is None:
         if not Workspace(keyframes).exists:
             raise InputError(f"give --out RUN, since {keyframes} is no workspace that could hold the run")
-        out = Workspace(keyframes).run
+        out = Workspace(keyframes).run.path
     return keyframes, out

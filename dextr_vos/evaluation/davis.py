@@ -17,7 +17,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.evaluation.metrics import Statistics, average
 from dextr_vos.evaluation.scores import ObjectScores, check_object_ids, score_frame
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
-from dextr_vos.run_files import keyframe_names
+from dextr_vos.workspace import ResultMasks
 
 log = logging.getLogger(__name__)
 
@@ -129,19 +129,19 @@ def _plan(davis: Davis, results: Path, clip: str, keyframes: Sequence[str | int]
             f"there are no results of clip {clip} in {results}; expected the folder {folder}, "
             "make them or name the clips to score"
         )
-    masks = folder / "masks" if (folder / "masks").is_dir() else folder
-    pairs = [(truth, masks / truth.name) for truth in truths[1:-1]]
-    missing = [truth.stem for truth, mask in pairs if not mask.is_file()]
+    masks = ResultMasks.find(folder)
+    found = {truth: masks.find_mask(truth.stem) for truth in truths[1:-1]}
+    pairs = [(truth, mask) for truth, mask in found.items() if mask is not None]
+    missing = [truth.stem for truth, mask in found.items() if mask is None]
     if missing:
         raise InputError(
-            f"clip {clip}, frame {missing[0]}: there is no result {masks / missing[0]}.png "
-            f"({len(missing)} of {len(pairs)} frames of the clip are missing); make the missing masks"
+            f"clip {clip}, frame {missing[0]}: there is no result {masks.mask_path(missing[0])} "
+            f"({len(missing)} of {len(found)} frames of the clip are missing); make the missing masks"
         )
     names = [truth.stem for truth in truths]
-    record = folder / "run.json"
     marks: Sequence[str | int] | None = keyframes
-    if keyframes is None and record.is_file():
-        marks = keyframe_names(record)
+    if keyframes is None and masks.keyframes is not None:
+        marks = sorted(masks.keyframes)
     known = None if marks is None else tuple(_frame_name(mark, names, clip) for mark in marks)
     return _Plan(clip, truths[0], tuple(pairs), known)
 

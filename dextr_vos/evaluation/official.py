@@ -14,6 +14,7 @@ from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
 from dextr_vos.evaluation.scores import ObjectScores
 from dextr_vos.masks import VOID, read_labels
+from dextr_vos.workspace import ResultMasks
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,11 @@ def official_scores(
     functions = official_functions()
     found = []
     for one in scores:
-        folder = results / one.clip
-        masks = folder / "masks" if (folder / "masks").is_dir() else folder
+        masks = ResultMasks.find(results / one.clip)
         truth, mask = [], []
         for name in one.frames:
             true = read_labels(davis.annotations / one.clip / f"{name}.png")
-            labels = read_labels(masks / f"{name}.png")
+            labels = read_labels(masks.mask_path(str(name)))
             if year == 2016:
                 truth.append((true != 0) & (true != VOID))
                 mask.append(labels != 0)

@@ -26,6 +26,7 @@ from dextr_vos.evaluation.metrics import (
 )
 from dextr_vos.masks import MAX_OBJECTS, VOID, Labels, read_labels
 from dextr_vos.masks import object_ids as ids_in
+from dextr_vos.workspace import ResultMasks
 
 log = logging.getLogger(__name__)
 
@@ -254,11 +255,10 @@ def _read_masks(source: Masks, name: str) -> dict[Frame, Reader]:
 def _files(folder: Path, name: str) -> dict[Frame, Reader]:
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}; expected {name} as FRAME.png in a folder")
-    inner = folder / "masks" if (folder / "masks").is_dir() else folder
-    paths = sorted(inner.glob("[!.]*.png"))
+    paths = ResultMasks.find(folder).files()
     if not paths:
-        raise InputError(f"the folder {inner} holds no mask; expected {name} as FRAME.png")
-    return {path.stem: partial(read_labels, path) for path in paths}
+        raise InputError(f"the folder {folder} holds no mask; expected {name} as FRAME.png")
+    return {frame: partial(read_labels, path) for frame, path in paths.items()}
 
 
 def _labels(array: Any, where: str) -> Labels:

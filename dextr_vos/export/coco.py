@@ -7,7 +7,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,21 +15,14 @@ from dextr_vos.clip import Clip, FolderClip
 from dextr_vos.errors import InputError
 from dextr_vos.files import write_text
 from dextr_vos.geometry import BoolArray
-from dextr_vos.masks import Labels, object_ids
-
-
-class ReadsMasks(Protocol):
-    """Where masks come from."""
-
-    def read(self, clip: Clip, index: int) -> Labels:
-        """The labels of one frame, H×W uint8."""
-        ...
+from dextr_vos.masks import object_ids
+from dextr_vos.workspace import ResultMasks
 
 
 def write_coco(
     path: Path,
     clip: Clip,
-    masks: ReadsMasks,
+    masks: ResultMasks,
     names: Mapping[int, str],
     on_frame: Callable[[int, int], None] | None = None,
 ) -> None:

@@ -1,7 +1,6 @@
 """What people look at: masks laid over frames, as an H.264 video and as a contact sheet."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from dextr_vos.files import atomic_path
 from dextr_vos.geometry import IntArray, fit_longest_side
 from dextr_vos.images import SUFFIXES, ImageRgb, write_image
 from dextr_vos.masks import Labels, object_ids, read_labels, voc_palette
-from dextr_vos.run_files import keyframe_names
+from dextr_vos.workspace import ResultMasks
 
 SHEET_COLUMNS = 4
 SHEET_ROWS = 4
@@ -30,47 +29,13 @@ _FIRST_COLOURS = np.array(
 )
 
 
-@dataclass(frozen=True)
-class MaskFolder:
-    """Masks of a clip on disk.
-
-    Attributes:
-        path: folder with `<frame>.png`.
-        keyframes: names of the frames that a person annotated, None when nobody knows.
-    """
-
-    path: Path
-    keyframes: frozenset[str] | None = None
-
-    @staticmethod
-    def find(path: Path, clip: Clip) -> "MaskFolder":
-        """The masks in a run's folder or in a plain folder, all of them there.
-
-        Raises:
-            InputError: a frame has no mask, or `run.json` is damaged.
-        """
-        folder = path / "masks" if (path / "masks").is_dir() else path
-        missing = [name for name in clip.names if not (folder / f"{name}.png").is_file()]
-        if missing:
-            raise InputError(
-                f"{folder} lacks the masks of {len(missing)} of {len(clip)} frames of {clip.path}, "
-                f"first {missing[0]}.png; give the --out folder of train-propagation or segment"
-            )
-        record = path / "run.json"
-        return MaskFolder(folder, frozenset(keyframe_names(record)) if record.is_file() else None)
-
-    def read(self, clip: Clip, index: int) -> Labels:
-        """The labels of one frame."""
-        return read_labels(self.path / f"{clip.names[index]}.png", clip.size_hw)
-
-
-def refuse_overwriting(target: Path, clip: Clip, masks: MaskFolder) -> None:
+def refuse_overwriting(target: Path, clip: Clip, masks: ResultMasks) -> None:
     """Refuse to export onto the frames or the masks.
 
     Raises:
-        InputError: `target` is the video itself, or lies in the folder of the frames or of the masks.
+        InputError: `target` is the video itself, or is in the folder of the frames or of the masks.
     """
-    for source in (clip.path.resolve(), masks.path.resolve()):
+    for source in (clip.path.resolve(), *(folder.resolve() for folder in masks.folders)):
         if source == target.resolve() or source in target.resolve().parents:
             raise InputError(f"{target} would be written over or among {source}; give another place")
 
@@ -124,7 +89,7 @@ def write_preview(path: Path, clip: Clip, mask: Path, clicks: Mapping[int, IntAr
 def write_overlay_video(
     path: Path,
     clip: Clip,
-    masks: MaskFolder,
+    masks: ResultMasks,
     opacity: float = 0.45,
     on_frame: Callable[[int, int], None] | None = None,
     colours: Mapping[int, Rgb] | None = None,
@@ -167,7 +132,7 @@ def write_overlay_video(
         out.mux(stream.encode(None))
 
 
-def write_contact_sheet(path: Path, clip: Clip, masks: MaskFolder, opacity: float = 0.45) -> None:
+def write_contact_sheet(path: Path, clip: Clip, masks: ResultMasks, opacity: float = 0.45) -> None:
     """Write one picture of frames from the whole clip, evenly spaced, with names.
 
     Args:
@@ -196,7 +161,7 @@ def write_contact_sheet(path: Path, clip: Clip, masks: MaskFolder, opacity: floa
     write_image(path, sheet)
 
 
-def _sheet_frames(clip: Clip, masks: MaskFolder, count: int) -> list[int]:
+def _sheet_frames(clip: Clip, masks: ResultMasks, count: int) -> list[int]:
     """Evenly spaced frames; each keyframe takes the place of the nearest of them."""
     indices: list[int] = np.linspace(0, len(clip) - 1, count).round().astype(int).tolist()
     keyframes = [clip.index_of(name) for name in masks.keyframes or () if name in clip.names]
@@ -208,7 +173,7 @@ def _sheet_frames(clip: Clip, masks: MaskFolder, count: int) -> list[int]:
     return sorted(indices)
 
 
-def _caption(clip: Clip, index: int, masks: MaskFolder) -> str:
+def _caption(clip: Clip, index: int, masks: ResultMasks) -> str:
     name = clip.names[index]
     return f"{name}  keyframe" if name in (masks.keyframes or ()) else name
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.export.overlay import MaskFolder
 from dextr_vos.files import write_text
+from dextr_vos.workspace import ResultMasks
 
 Scores = dict[str, Any]
 
@@ -73,7 +73,7 @@ def read_scores(path: Path) -> Scores:
 
 
 def write_page(
-    path: Path, clip: Clip, masks: MaskFolder, video: Path, sheet: Path, scores: Scores | None
+    path: Path, clip: Clip, masks: ResultMasks, video: Path, sheet: Path, scores: Scores | None
 ) -> None:
     """Write the page atomically, everything inside the one file.
 
@@ -97,7 +97,7 @@ def write_page(
     )
 
 
-def _summary(clip: Clip, masks: MaskFolder) -> str:
+def _summary(clip: Clip, masks: ResultMasks) -> str:
     if masks.keyframes is None:
         return f"{len(clip)} frames"
     names = sorted(masks.keyframes)

@@ -11,6 +11,7 @@ import numpy as np
 from dextr_vos.clip import Clip, natural_key
 from dextr_vos.errors import InputError
 from dextr_vos.masks import Labels, object_ids, read_labels
+from dextr_vos.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def read_keyframes(source: Path, clip: Clip) -> list[Keyframe]:
 
 def keyframe_folder(source: Path) -> Path:
     """Where the masks of a workspace, or of a folder of masks, lie."""
-    return source / "keyframes" if (source / "keyframes").is_dir() else source
+    keyframes = Workspace(source).keyframes
+    return keyframes if keyframes.is_dir() else source
 
 
 def object_numbers(keyframes: Sequence[Keyframe]) -> list[int]:

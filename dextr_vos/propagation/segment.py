@@ -18,6 +18,8 @@ from dextr_vos.propagation.models import network_size, object_probs
 from dextr_vos.propagation.postprocess import finished_labels
 from dextr_vos.propagation.tracker import MaskedFrame, small_frame
 from dextr_vos.propagation.trained_network import TrainedNetwork
+from dextr_vos.run_files import RunPaths
+from dextr_vos.workspace import Workspace
 
 _MARK = ".dextr-vos-segment"  # masks beside it may be made anew
 
@@ -108,8 +110,9 @@ def _check_segment_folder(out: Path, clip: Clip) -> None:
             f"--out {out} is the folder of the frames, which masks would overwrite; give another"
         )
     folder = out.resolve()
-    if (folder.name == "masks" and (folder.parent / "run.json").exists()) or (
-        folder.name == "keyframes" and (folder.parent / "annotations.json").exists()
+    run, workspace = RunPaths(folder.parent), Workspace(folder.parent)
+    if (folder == run.masks and run.record.exists()) or (
+        folder == workspace.keyframes and workspace.annotations.exists()
     ):
         raise InputError(
             f"--out {out} holds masks that a person annotated, which would be lost; give another"

@@ -12,12 +12,12 @@ from dextr_vos.annotation.annotations import Annotations, load_annotations
 from dextr_vos.clip import Clip, open_clip
 from dextr_vos.errors import InputError
 from dextr_vos.export.coco import write_coco
-from dextr_vos.export.overlay import MaskFolder, write_overlay_video
+from dextr_vos.export.overlay import write_overlay_video
 from dextr_vos.files import atomic_path
 from dextr_vos.masks import Labels, read_labels
 from dextr_vos.web.edits import colour_of
 from dextr_vos.web.layers import labels_png
-from dextr_vos.workspace import Workspace
+from dextr_vos.workspace import ResultMasks, Workspace
 
 FILES = {"masks": "masks.zip", "video": "overlay.mp4", "coco": "coco.json"}
 
@@ -41,41 +41,39 @@ OnFrame = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class WorkspaceMasks(MaskFolder):
+class WorkspaceMasks(ResultMasks):
     """The best mask of each frame: the keyframe's, else the run's, else none.
 
     Attributes:
-        over: folder of the keyframes' masks.
-        numbers: of the objects; others, deleted since, are left out.
+        object_ids: ids of the objects; those deleted since are left out.
     """
 
-    over: Path = Path()
-    numbers: frozenset[int] = field(default_factory=frozenset)
+    object_ids: frozenset[int] = field(default_factory=frozenset)
 
     @staticmethod
     def of(workspace: Workspace, document: Annotations) -> "WorkspaceMasks":
         """Those of a workspace."""
         return WorkspaceMasks(
-            workspace.path / "propagation" / "masks",
-            frozenset(document.keyframes),
-            workspace.keyframes,
-            frozenset(entry.id for entry in document.objects),
+            path=workspace.path,
+            folders=(workspace.keyframes, workspace.run.masks),
+            keyframes=frozenset(document.keyframes),
+            object_names={entry.id: entry.name for entry in document.objects},
+            object_ids=frozenset(entry.id for entry in document.objects),
         )
 
     def find_mask(self, name: str) -> Path | None:
-        """The file of a frame's mask."""
-        over, run = self.over / f"{name}.png", self.path / f"{name}.png"
-        if name in (self.keyframes or ()) and over.exists():
-            return over
-        return run if run.exists() else None
+        """See `ResultMasks`; the mask of a frame that is no keyframe any more does not count."""
+        folders = self.folders if name in (self.keyframes or ()) else self.folders[1:]
+        files = (folder / f"{name}.png" for folder in folders)
+        return next((file for file in files if file.is_file()), None)
 
     def read(self, clip: Clip, index: int) -> Labels:
-        """See `MaskFolder`."""
+        """See `ResultMasks`."""
         path = self.find_mask(clip.names[index])
         if path is None:
             return np.zeros(clip.size_hw, dtype=np.uint8)
         labels = read_labels(path, clip.size_hw)
-        labels[~np.isin(labels, list(self.numbers))] = 0
+        labels[~np.isin(labels, list(self.object_ids))] = 0
         return labels
 
 

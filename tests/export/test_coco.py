@@ -52,7 +52,7 @@ def test_the_official_reader_gives_the_masks_back(tiny_clip, tmp_path):
 def test_names_come_from_the_run(tiny_clip, tmp_path):
     masks = write_keyframes(tmp_path / "masks", *range(6))
     record = {
-        "network": "lite",
+        "model": "lite",
         "clip": {"path": "x", "frames": 6, "size_hw": [48, 64], "identity": "0"},
         "objects": [{"id": 1, "name": "the square"}, {"id": 2, "name": "never seen"}],
         "keyframes": ["00000"],
@@ -60,7 +60,7 @@ def test_names_come_from_the_run(tiny_clip, tmp_path):
         "settings": {},
         "parent": None,
         "seed": 0,
-        "training": {"steps": 1, "stop": "settled", "loss": 0.1, "seconds": 1.0},
+        "training": {"steps": 1, "stop": "converged", "loss": 0.1, "seconds": 1.0},
         "fingerprint": "0",
     }
     (masks / "run.json").write_text(json.dumps(record))

@@ -1,5 +1,3 @@
-import json
-
 import av
 import numpy as np
 import pytest
@@ -8,8 +6,9 @@ from PIL import Image
 
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
-from dextr_vos.export.overlay import MaskFolder, overlay, write_contact_sheet, write_overlay_video
+from dextr_vos.export.overlay import overlay, write_contact_sheet, write_overlay_video
 from dextr_vos.masks import write_labels
+from dextr_vos.workspace import ResultMasks
 
 
 def make_clip(root, count, size_hw=(48, 64)):
@@ -24,7 +23,7 @@ def make_clip(root, count, size_hw=(48, 64)):
         Image.fromarray(frame).save(root / "clip" / f"{index:05d}.png")
         write_labels(root / "run" / "masks" / f"{index:05d}.png", labels)
     clip = open_clip(root / "clip")
-    return clip, MaskFolder.find(root / "run", clip)
+    return clip, ResultMasks.find(root / "run")
 
 
 def probe(path):
@@ -129,26 +128,6 @@ def test_tiny_and_narrow_frames_do_not_fail(tmp_path, size_hw):
     write_contact_sheet(tmp_path / "sheet.png", clip, masks)
     write_overlay_video(tmp_path / "overlay.mp4", clip, masks)
     assert len(probe(tmp_path / "overlay.mp4")[4]) == 2
-
-
-def test_masks_are_found_in_runs_and_plain_folders(tmp_path):
-    clip, _ = make_clip(tmp_path, 3)
-    (tmp_path / "run" / "run.json").write_text(json.dumps({"keyframes": ["00001"]}))
-    assert MaskFolder.find(tmp_path / "run", clip).keyframes == {"00001"}
-    assert MaskFolder.find(tmp_path / "run" / "masks", clip).keyframes is None
-    (tmp_path / "run" / "masks" / "00002.png").unlink()
-    with pytest.raises(InputError, match=r"lacks the masks of 1 of 3 frames .*first 00002\.png"):
-        MaskFolder.find(tmp_path / "run", clip)
-    with pytest.raises(InputError, match="lacks the masks of 3 of 3 frames"):
-        MaskFolder.find(tmp_path / "nowhere", clip)
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "null"])
-def test_a_damaged_run_is_told(tmp_path, content):
-    clip, _ = make_clip(tmp_path, 1)
-    (tmp_path / "run" / "run.json").write_text(content)
-    with pytest.raises(InputError, match=r'run\.json to hold "keyframes"'):
-        MaskFolder.find(tmp_path / "run", clip)
 
 
 def test_other_suffixes_and_sizes_are_refused_and_leave_nothing(tmp_path):

@@ -12,11 +12,12 @@ from PIL import Image
 from tiny_page import OTHER, POINTS, Page, box, decoded, make_desk, open_page
 
 from dextr_vos.clip import open_clip
-from dextr_vos.export.overlay import MaskFolder, write_overlay_video
+from dextr_vos.export.overlay import write_overlay_video
 from dextr_vos.masks import write_labels
 from dextr_vos.video import VideoClip
 from dextr_vos.web.events import Events
 from dextr_vos.web.images import THUMB_HEIGHT, ClipImages
+from dextr_vos.workspace import ResultMasks
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_a_video_is_read_on_and_not_sought_anew(tmp_path, tiny_clip):
     clip = open_clip(tiny_clip)
     for name in clip.names:
         write_labels(tmp_path / "m" / f"{name}.png", tiny_mask(0))
-    write_overlay_video(tmp_path / "v.mp4", clip, MaskFolder.find(tmp_path / "m", clip))
+    write_overlay_video(tmp_path / "v.mp4", clip, ResultMasks.find(tmp_path / "m"))
     video = VideoClip(tmp_path / "v.mp4")
     expected = [image.copy() for image in video]
     asked = []

@@ -17,6 +17,7 @@ from dextr_vos.evaluation.davis import evaluate_davis
 from dextr_vos.evaluation.official import largest_difference, official_clip_scores, official_functions
 from dextr_vos.evaluation.scores import ObjectScores
 from dextr_vos.masks import read_labels, write_labels
+from dextr_vos.workspace import ResultMasks
 
 _FRAMES = 40
 
@@ -112,9 +113,9 @@ def _real(davis: Davis, results: Path) -> dict[str, list[tuple[np.ndarray, np.nd
     pairs = {}
     for clip in clips:
         truths = davis.annotation_paths(clip)
-        folder = results / clip / "masks" if (results / clip / "masks").is_dir() else results / clip
+        found = ResultMasks.find(results / clip)
         # the first and last frame are not scored, and results may lack them
-        masks = [folder / path.name for path in truths]
+        masks = [found.mask_path(path.stem) for path in truths]
         pairs[clip] = [
             (read_labels(truth) == 1, read_labels(mask if mask.exists() else truth) > 0)
             for truth, mask in zip(truths, masks, strict=True)
