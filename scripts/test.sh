@@ -1,10 +1,25 @@
 #!/usr/bin/env bash
-# All checks of the project: style, types, tests (the slow ones too). Sets up what it needs.
-# Tests in a browser want Chromium: on Debian it is installed for root, else they are skipped and say what to install.
-# Tests on real clips run when DAVIS_ROOT names a folder with DAVIS 2016; without it they are skipped.
-# Arguments go to pytest: bash scripts/test.sh -k clicks
+# Run all checks of the project: style, types, tests (the slow ones too). Sets up what it needs.
+#
+#   bash scripts/test.sh             everything
+#   bash scripts/test.sh -k clicks   arguments go to pytest
+#   bash scripts/test.sh --oldest    the fast tests with the oldest releases that pyproject.toml allows
+#
+# Tests in a browser need Chromium: on Debian it is installed for root, elsewhere they are skipped and say what to
+# install. Tests on real clips run if DAVIS_ROOT names a folder with DAVIS 2016, and are skipped otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+if [ "${1:-}" = --oldest ]; then
+    shift
+    VENV=.venv-oldest CONSTRAINTS="$(mktemp)"
+    trap 'rm -f "$CONSTRAINTS"' EXIT
+    "${PYTHON:-python3}" scripts/oldest_requirements.py > "$CONSTRAINTS"
+    source scripts/setup_env.sh test
+    OMP_NUM_THREADS=1 python -m pytest -n 2 --dist worksteal "$@"
+    exit
+fi
+
 source scripts/setup_env.sh dev
 if [[ ! -x ${CHROMIUM:-/usr/bin/chromium} && $(id -u) == 0 ]] && command -v apt-get > /dev/null; then
     echo "installing Chromium for the tests in a browser …"
@@ -14,9 +29,17 @@ fi
 
 ruff check .
 ruff format --check .
-mypy
+# types are checked while the tests run; the result is shown after them
+types="$(mktemp)"
+trap 'rm -f "$types"' EXIT
+mypy > "$types" 2>&1 &
+mypy_pid=$!
+status=0
 # one thread each: workers that share the cores would only wait for one another
-OMP_NUM_THREADS=1 python -m pytest -m "not gpu" -n 2 "$@"
+OMP_NUM_THREADS=1 python -m pytest -m "not gpu" -n 2 --dist worksteal "$@" || status=$?
+wait "$mypy_pid" || status=$?
+cat "$types"
+[ "$status" = 0 ] || exit "$status"
 if python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then
     python -m pytest -m gpu "$@"
 fi
