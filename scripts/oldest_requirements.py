@@ -1,4 +1,4 @@
-"""Print the oldest releases that pyproject.toml allows, as pip constraints: `numpy==1.26.0` for `numpy>=1.26.0`."""
+"""Print the oldest releases that pyproject.toml allows, as pip constraints like `numpy==1.26.0`."""
 
 import re
 import tomllib
@@ -9,6 +9,7 @@ LOWER_BOUND = re.compile(r"(?P<name>[\w.-]+)(\[[\w,-]+\])?>=(?P<version>[\w.]+)"
 
 
 def oldest_requirements() -> list[str]:
+    """Every lower bound of the dependencies and the extras, sorted."""
     project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
     extras = [line for group in project["optional-dependencies"].values() for line in group]
     bounds = [LOWER_BOUND.fullmatch(line) for line in project["dependencies"] + extras]

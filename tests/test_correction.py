@@ -27,7 +27,7 @@ from tiny_correction import (
     steps_of,
     tensors,
 )
-from tiny_run import TINY_LITE, TINY_OSVOS, bytes_of, stop_after, train, write_keyframes
+from tiny_run import TINY_LITE, TINY_OSVOS, bytes_of, finished_run, stop_after, train, write_keyframes
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.masks import read_labels, write_labels
@@ -50,7 +50,7 @@ def keyframes(tmp_path):
 @pytest.fixture
 def out(tiny_clip, keyframes, tmp_path):
     """A finished run."""
-    train(tiny_clip, keyframes, tmp_path / "run")
+    finished_run(tiny_clip, keyframes, tmp_path / "run")
     return tmp_path / "run"
 
 
@@ -265,7 +265,7 @@ def test_a_network_that_is_broken_is_not_gone_on_from(tiny_clip, keyframes, out,
     (out / "network.safetensors").write_bytes((out / "network.safetensors").read_bytes()[:400])
     change(keyframes, 0)
     assert train(tiny_clip, keyframes, out).continued_from is None
-    train(tiny_clip, keyframes, tmp_path / "new")
+    finished_run(tiny_clip, keyframes, tmp_path / "new")
     assert same_results(out, tmp_path / "new")
 
 
@@ -277,7 +277,7 @@ def test_fresh_begins_anew_as_in_a_new_folder(tiny_clip, keyframes, out, tmp_pat
     change(keyframes, 0)
     steps, record = steps_of(tiny_clip, keyframes, out, fresh=True)
     assert (len(steps), record.continued_from) == (8, None)
-    train(tiny_clip, keyframes, tmp_path / "new")
+    finished_run(tiny_clip, keyframes, tmp_path / "new")
     assert same_results(out, tmp_path / "new")
 
 
@@ -286,7 +286,7 @@ def test_fresh_after_a_finished_correction_begins_anew_too(tiny_clip, keyframes,
     change(keyframes, 0)
     assert train(tiny_clip, keyframes, out).continued_from is not None
     assert train(tiny_clip, keyframes, out, fresh=True).continued_from is None
-    train(tiny_clip, keyframes, tmp_path / "new")
+    finished_run(tiny_clip, keyframes, tmp_path / "new")
     assert same_results(out, tmp_path / "new")
 
 
@@ -303,5 +303,5 @@ def test_fresh_goes_on_after_a_stop(tiny_clip, keyframes, out, tmp_path, stop_at
     steps, record = steps_of(tiny_clip, keyframes, out, fresh=True)
     assert steps == list(range(stop_at + 1, 9))  # what was done is not done again
     assert record.continued_from is None
-    train(tiny_clip, keyframes, tmp_path / "new")
+    finished_run(tiny_clip, keyframes, tmp_path / "new")
     assert same_results(out, tmp_path / "new")

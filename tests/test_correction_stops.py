@@ -15,7 +15,7 @@ from tiny_correction import (
     same_network,
     same_results,
 )
-from tiny_run import TINY_LITE, TINY_OSVOS, bytes_of, stop_after, train, write_keyframes
+from tiny_run import TINY_LITE, TINY_OSVOS, bytes_of, finished_run, stop_after, train, write_keyframes
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.propagation import run as runs
@@ -36,7 +36,7 @@ def keyframes(tmp_path):
 @pytest.fixture
 def out(tiny_clip, keyframes, tmp_path):
     """A finished run."""
-    train(tiny_clip, keyframes, tmp_path / "run")
+    finished_run(tiny_clip, keyframes, tmp_path / "run")
     return tmp_path / "run"
 
 
@@ -105,28 +105,36 @@ def kill_at(monkeypatch, calls):
         monkeypatch.setattr(os, name, dying(getattr(os, name)))
 
 
+def kill_at_finish(monkeypatch, calls):
+    finish = RunFolder.finish
+
+    def finish_and_die(*given):
+        kill_at(monkeypatch, calls)
+        finish(*given)
+
+    monkeypatch.setattr(RunFolder, "finish", finish_and_die)
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_killed_while_masks_are_put_in_place_it_ends_with_the_same_masks(
     tiny_clip, keyframes, out, corrected, tmp_path, monkeypatch, first
 ):
     """In a new folder, and in that of the run that is corrected."""
-    wanted = corrected
+    wanted, before = corrected, tmp_path / "before"
     if first:
         wanted = tmp_path / "at once"
-        train(tiny_clip, keyframes, wanted)
-    finish = RunFolder.finish
+        finished_run(tiny_clip, keyframes, wanted)
+    else:
+        shutil.copytree(out, before)
+    with monkeypatch.context() as patched:
+        kill_at_finish(patched, 0)
+        with pytest.raises(Killed):
+            train(tiny_clip, keyframes, before)  # only what comes after segmenting is repeated for each kill
     kills = 0
     while True:
-        killed = tmp_path / f"killed-{kills}"
-        if not first:
-            shutil.copytree(out, killed)
+        killed = shutil.copytree(before, tmp_path / f"killed-{kills}")
         with monkeypatch.context() as patched:
-
-            def finish_and_die(*given, patched=patched, kills=kills):
-                kill_at(patched, kills)
-                finish(*given)
-
-            patched.setattr(RunFolder, "finish", finish_and_die)
+            kill_at_finish(patched, kills)
             try:
                 train(tiny_clip, keyframes, killed)
             except Killed:
@@ -178,7 +186,7 @@ def test_other_settings_that_were_stopped_leave_no_trace(tiny_clip, keyframes, o
     with pytest.raises(Interrupted):
         train(tiny_clip, keyframes, out, seed=1, max_steps=6, stop_asked=stop_after(stop_at))
     untouched = shutil.copytree(keyframes, tmp_path / "before")
-    train(tiny_clip, untouched, tmp_path / "new")
+    finished_run(tiny_clip, untouched, tmp_path / "new")
     for folder, run in ((keyframes, out), (untouched, tmp_path / "new")):
         change(folder, 5)
         assert train(tiny_clip, folder, run).continued_from is not None
@@ -244,7 +252,7 @@ def test_a_fresh_run_takes_no_masks_of_the_network_before(tiny_clip, keyframes, 
     with pytest.raises(Interrupted):
         train(tiny_clip, keyframes, out, stop_asked=stop_after(2))
     train(tiny_clip, keyframes, out, fresh=True)
-    train(tiny_clip, keyframes, tmp_path / "new")
+    finished_run(tiny_clip, keyframes, tmp_path / "new")
     assert same_results(out, tmp_path / "new")
 
 

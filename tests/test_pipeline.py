@@ -14,6 +14,7 @@ from tiny_run import (
     TINY_OSVOS,
     Squares,
     bytes_of,
+    finished_run,
     other_clip,
     stop_after,
     train,
@@ -88,14 +89,14 @@ def test_same_seed_same_masks_and_another_seed_another_network(tiny_clip, keyfra
 
 
 def test_a_finished_run_is_not_repeated(tiny_clip, keyframes, out):
-    record = train(tiny_clip, keyframes, out)
+    record = finished_run(tiny_clip, keyframes, out)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path != out / "run.json"}
     assert train(tiny_clip, keyframes, out, on_step=refuse, on_frame=refuse) == record
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path != out / "run.json"}
 
 
 def test_missing_masks_are_made_again_without_training(tiny_clip, keyframes, out):
-    train(tiny_clip, keyframes, out)
+    finished_run(tiny_clip, keyframes, out)
     before = bytes_of(out / "masks")
     for name in ("00001.png", "00003.png"):
         (out / "masks" / name).unlink()
@@ -105,7 +106,7 @@ def test_missing_masks_are_made_again_without_training(tiny_clip, keyframes, out
 
 @pytest.mark.parametrize("stop_at", [3, 8 + 2])
 def test_an_interrupted_run_ends_with_the_same_masks(tiny_clip, keyframes, tmp_path, stop_at):
-    train(tiny_clip, keyframes, tmp_path / "whole")
+    finished_run(tiny_clip, keyframes, tmp_path / "whole")
     out = tmp_path / "stopped"
     with pytest.raises(Interrupted, match="everything is kept; the same command goes on from there"):
         train(tiny_clip, keyframes, out, stop_asked=stop_after(stop_at))
@@ -135,7 +136,7 @@ def test_masks_made_before_a_stop_are_not_made_again(tiny_clip, keyframes, out, 
 
 
 def test_keyframes_changed_back_and_forth_never_mix_masks(tiny_clip, keyframes, tmp_path):
-    train(tiny_clip, keyframes, tmp_path / "clean")
+    finished_run(tiny_clip, keyframes, tmp_path / "clean")
     out = tmp_path / "run"
     more = write_keyframes(tmp_path / "more", 0, 3, 5)
     with pytest.raises(Interrupted):
@@ -147,7 +148,7 @@ def test_keyframes_changed_back_and_forth_never_mix_masks(tiny_clip, keyframes, 
 
 @pytest.mark.parametrize("change", ["seed", "max_steps", "parent", "model"])
 def test_whatever_determines_the_network_trains_anew(tiny_clip, keyframes, out, tmp_path, change):
-    old = train(tiny_clip, keyframes, out)
+    old = finished_run(tiny_clip, keyframes, out)
     weights.save(tmp_path / "parent.safetensors", LITE.build(1).state_dict())
     options = {
         "seed": {"seed": 1},
@@ -179,7 +180,7 @@ def test_a_damaged_workspace_is_told_before_the_training(tiny_clip, tmp_path, ou
 
 
 def test_masks_of_a_run_are_no_keyframes_for_it(tiny_clip, keyframes, out):
-    train(tiny_clip, keyframes, out)
+    finished_run(tiny_clip, keyframes, out)
     before = bytes_of(out / "masks")
     with pytest.raises(InputError, match=r"in .*run/masks, which this run would replace; copy them"):
         train(tiny_clip, out / "masks", out)
@@ -201,7 +202,7 @@ def test_a_folder_of_masks_that_is_no_run_is_left_alone(tiny_clip, keyframes, tm
 
 @pytest.mark.parametrize(("count", "size"), [(5, (64, 48)), (6, (96, 72)), (6, (64, 48))])
 def test_a_run_on_another_clip_is_refused(tiny_clip, keyframes, out, tmp_path, count, size):
-    train(tiny_clip, keyframes, out)
+    finished_run(tiny_clip, keyframes, out)
     before = bytes_of(out / "masks")
     other = other_clip(tmp_path / "other", count, size)
     folder = tmp_path / "others masks"
@@ -214,7 +215,7 @@ def test_a_run_on_another_clip_is_refused(tiny_clip, keyframes, out, tmp_path, c
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"version": 2}'])
 def test_a_damaged_record_is_told(tiny_clip, keyframes, out, content):
-    train(tiny_clip, keyframes, out)
+    finished_run(tiny_clip, keyframes, out)
     (out / "run.json").write_text(content)
     with pytest.raises(InputError, match=r"run\.json is damaged"):
         train(tiny_clip, keyframes, out)
@@ -222,7 +223,7 @@ def test_a_damaged_record_is_told(tiny_clip, keyframes, out, content):
 
 @pytest.mark.parametrize("keep", [0, 20, 3000, -1])
 def test_a_damaged_network_is_trained_anew(tiny_clip, keyframes, out, caplog, keep):
-    train(tiny_clip, keyframes, out)
+    finished_run(tiny_clip, keyframes, out)
     before = bytes_of(out / "masks")
     network = out / "network.safetensors"
     network.write_bytes(network.read_bytes()[:keep])
@@ -233,7 +234,7 @@ def test_a_damaged_network_is_trained_anew(tiny_clip, keyframes, out, caplog, ke
 
 
 def test_a_damaged_checkpoint_is_no_obstacle(tiny_clip, keyframes, out, tmp_path):
-    train(tiny_clip, keyframes, tmp_path / "whole")
+    finished_run(tiny_clip, keyframes, tmp_path / "whole")
     with pytest.raises(Interrupted):
         train(tiny_clip, keyframes, out, stop_asked=stop_after(4))
     (out / "training.pt").write_bytes(b"PK\x03\x04 nothing more")
@@ -303,7 +304,7 @@ def test_two_processes_cannot_work_in_one_run(tiny_clip, keyframes, out):
 
 
 def test_a_keyframes_picture_replaced_in_place_is_learned_anew(tiny_clip, keyframes, out):
-    first = train(tiny_clip, keyframes, out)
+    first = finished_run(tiny_clip, keyframes, out)
     image = np.asarray(Image.open(tiny_clip / "00003.png"))
     Image.fromarray(255 - image).save(tiny_clip / "00003.png")
     steps = []
@@ -313,6 +314,6 @@ def test_a_keyframes_picture_replaced_in_place_is_learned_anew(tiny_clip, keyfra
 
 
 def test_a_moved_clip_is_the_same_clip(tiny_clip, keyframes, out):
-    train(tiny_clip, keyframes, out)
+    finished_run(tiny_clip, keyframes, out)
     moved = tiny_clip.rename(tiny_clip.with_name("elsewhere"))
     train(moved, keyframes, out, on_step=refuse, on_frame=refuse)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_run import TINY_LITE, TINY_OSVOS, bytes_of, stop_after, train, write_keyframes
+from tiny_run import TINY_LITE, TINY_OSVOS, bytes_of, finished_run, stop_after, train, write_keyframes
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.propagation import finetune as finetuning
@@ -54,7 +54,7 @@ def test_a_large_budget_changes_nothing_but_the_record(tiny_clip, keyframes, out
     machine = Machine(monkeypatch)
     record = train(tiny_clip, keyframes, out, budget_s=1000, stop_asked=machine.step)
     assert (record.training.stop, record.training.steps) == ("step limit", 8)
-    train(tiny_clip, keyframes, tmp_path / "without")
+    finished_run(tiny_clip, keyframes, tmp_path / "without")
     assert bytes_of(out / "masks") == bytes_of(tmp_path / "without" / "masks")
 
 

@@ -1,5 +1,7 @@
 """A run of stage 2 in a second: the tiny clip, keyframe masks, and models that train a few steps."""
 
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from dextr_vos.clip import open_clip
 from dextr_vos.masks import write_labels
 from dextr_vos.pipeline import train_propagation
 from dextr_vos.propagation.models import LITE, OSVOS, Model
-from dextr_vos.run_files import RunRecord
+from dextr_vos.run_files import RunRecord, read_record
 
 CPU = torch.device("cpu")
 TINY_LITE = replace(
@@ -47,6 +49,24 @@ def write_keyframes(folder: Path, *indices: int, white: bool = False) -> Path:
 
 def train(clip: Path, keyframes: Path, out: Path, model: Model = TINY_LITE, **options) -> RunRecord:
     return train_propagation(open_clip(clip), keyframes, out, model, device=CPU, **options)
+
+
+_FINISHED: dict[str, tempfile.TemporaryDirectory] = {}
+
+
+def finished_run(clip: Path, keyframes: Path, out: Path, **options) -> RunRecord:
+    """What `train` with TINY_LITE leaves in `out`, copied from an equal run that this process trained before.
+
+    Expects the narrow networks, one thread and the tiny clip; the keyframes and options determine the rest.
+    """
+    key = repr((sorted(bytes_of(keyframes).items()), sorted(options.items())))
+    if key not in _FINISHED:
+        train(clip, keyframes, out, **options)
+        _FINISHED[key] = tempfile.TemporaryDirectory(prefix="finished-run-")
+        shutil.copytree(out, _FINISHED[key].name, dirs_exist_ok=True)
+    else:
+        shutil.copytree(_FINISHED[key].name, out)
+    return read_record(out / "run.json")
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
