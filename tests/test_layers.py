@@ -19,8 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("workspace",),
     ("networks",),
     ("datasets",),
-    ("annotation", "propagation"),
-    ("evaluation",),
+    ("annotation", "propagation", "evaluation"),  # the stages
     ("training",),
     ("export", "pipeline"),
     ("benchmark",),

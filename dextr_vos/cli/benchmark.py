@@ -9,7 +9,7 @@ import rich_click as click
 
 if TYPE_CHECKING:
     from dextr_vos.benchmark.cell import Job
-    from dextr_vos.benchmark.clicks_settings import ClicksBenchmarkSettings
+    from dextr_vos.benchmark.click_settings import ClickEvaluationSettings
 
 
 @click.command(short_help="Clicks against drawn masks, per second of annotation.")
@@ -56,7 +56,7 @@ def command(
     """
     from dextr_vos.benchmark import run
     from dextr_vos.benchmark.annotation_time import AnnotationTime, measured_annotation_time
-    from dextr_vos.benchmark.clicks_settings import ClicksBenchmarkSettings
+    from dextr_vos.benchmark.click_settings import ClickEvaluationSettings
     from dextr_vos.benchmark.report.page import write_report
     from dextr_vos.benchmark.settings import BenchmarkSettings
     from dextr_vos.config import load_settings, top_level_value
@@ -68,8 +68,8 @@ def command(
     if top_level_value(config, "kind") == "clicks":
         if scheduler is not None or click_times:
             raise ConfigError("a benchmark of clicks takes no --scheduler and no --click-times")
-        wanted = load_settings(ClicksBenchmarkSettings, config, settings)
-        _clicks(wanted if davis_root is None else wanted.at(davis_root), config.parent, out)
+        wanted = load_settings(ClickEvaluationSettings, config, settings)
+        _clicks(wanted if davis_root is None else wanted.with_davis_root(davis_root), config.parent, out)
         return
     base = {} if davis_root is None else {"davis_root": str(davis_root)}
     given = [f"davis_root={davis_root}"] if davis_root is not None else []
@@ -100,9 +100,9 @@ def command(
         raise SystemExit(1)
 
 
-def _clicks(settings: "ClicksBenchmarkSettings", beside: Path, out: Path) -> None:
+def _clicks(settings: "ClickEvaluationSettings", beside: Path, out: Path) -> None:
     """A benchmark of masks from clicks alone."""
-    from dextr_vos.benchmark.clicks_run import plan_clicks, run_clicks
+    from dextr_vos.benchmark.click_run import plan_clicks, run_clicks
     from dextr_vos.benchmark.report.clicks import write_clicks_report
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.interrupt import interruptible
@@ -113,7 +113,7 @@ def _clicks(settings: "ClicksBenchmarkSettings", beside: Path, out: Path) -> Non
     write_clicks_report(out)
     for cell in cells:
         if cell.key in failed:
-            click.echo(f"failed twice: {cell}: {failed[cell.key]}", err=True)
+            click.echo(f"failed: {cell}: {failed[cell.key]}", err=True)
     click.echo(f"wrote {out / 'table.csv'} and {out / 'report.html'}")
     if failed:
         raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""Region similarity J, boundary accuracy F, and what a clip's values come to.
+"""Region similarity J, boundary accuracy F, and their statistics over the frames of a clip.
 
 Definitions of Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object
 Segmentation" (CVPR 2016), as the official DAVIS 2017 evaluation computes them.
@@ -17,7 +17,7 @@ from dextr_vos.geometry import BoolArray
 
 Values = npt.NDArray[np.float64]
 
-# The boundary tolerance as a share of the picture's diagonal.
+# The boundary tolerance as a share of the image's diagonal.
 TOLERANCE = 0.008
 # A frame counts for the recall when its value is above this.
 RECALL_THRESHOLD = 0.5
@@ -58,7 +58,7 @@ def region_similarity(truth: BoolArray, mask: BoolArray) -> float:
 
 
 def boundary_accuracy(truth: BoolArray, mask: BoolArray) -> float:
-    """F of one frame: how well the boundaries match within 0.8 % of the picture's diagonal.
+    """F of one frame: how well the boundaries match within 0.8 % of the image's diagonal.
 
     Args:
         truth: H×W bool.
@@ -66,7 +66,7 @@ def boundary_accuracy(truth: BoolArray, mask: BoolArray) -> float:
 
     Returns:
         The F-measure of boundary precision and recall, in [0, 1]; 1 when neither has a boundary (a mask
-        that fills the picture has none), 0 when only one has.
+        that fills the image has none), 0 when only one has.
 
     Raises:
         ValueError: the sizes differ.
@@ -79,28 +79,28 @@ def region_and_boundary(truth: BoolArray, mask: BoolArray, radius: int) -> tuple
     """J and F of one frame at once.
 
     Args:
-        truth: H×W bool, the picture or its `joint_window`.
+        truth: H×W bool, the image or its `joint_window`.
         mask: H×W bool.
-        radius: the boundary tolerance of the whole picture, see `tolerance_px`.
+        radius: the boundary tolerance of the whole image, see `tolerance_px`.
     """
     return _region(truth, mask), _boundary(truth, mask, radius)
 
 
 def tolerance_px(size_hw: tuple[int, int]) -> int:
-    """How far boundaries may be apart, in pixels, in a picture of that size."""
+    """How far boundaries may be apart, in pixels, in a image of that size."""
     return math.ceil(TOLERANCE * math.sqrt(size_hw[0] ** 2 + size_hw[1] ** 2))
 
 
 def joint_window(
     truth: BoolArray | npt.NDArray[np.uint8], mask: BoolArray | npt.NDArray[np.uint8]
 ) -> tuple[slice, slice]:
-    """Rows and columns of the box that holds both masks, with one pixel around where the picture has one.
+    """Rows and columns of the box that holds both masks, with one pixel around where the image has one.
 
     Cut to it, neither J nor F changes: outside there is no foreground and no boundary, and the zero row or
     column kept on each side stands for all the zeros beyond it.
 
     Args:
-        truth: H×W bool or uint8; what is not zero is held.
+        truth: H×W bool or uint8; non-zero pixels count.
         mask: likewise.
 
     Raises:
@@ -115,7 +115,7 @@ def joint_window(
 def boundary(mask: BoolArray) -> BoolArray:
     """Boundary of a mask by the one-pixel rule of the Berkeley segmentation benchmark.
 
-    A pixel is boundary when it differs from its east, south or south-east neighbour; outside the picture
+    A pixel is boundary when it differs from its east, south or south-east neighbour; outside the image
     the last row and column go on. So the last row looks only east, the last column only south, and the
     last pixel never counts.
 
@@ -169,7 +169,7 @@ def average(parts: Iterable[Statistics]) -> Statistics:
     """
     rows = [(part.mean, part.recall, part.decay) for part in parts]
     if not rows:
-        raise ValueError("there is nothing to average")
+        raise ValueError("expected something to average, got nothing")
     mean, recall, decay = np.mean(rows, axis=0).tolist()
     return Statistics(mean, recall, decay)
 
@@ -216,7 +216,7 @@ def _near(places: npt.NDArray[np.intp], edge: BoolArray, radius: int) -> int:
         edge: H×W bool, empty within `radius` pixels of its border.
         radius: of the disk.
     """
-    sums = cv2.integral(edge.view(np.uint8)).ravel()  # with one more row and column, in front
+    sums = cv2.integral(edge.view(np.uint8)).ravel()  # with one more row and column in front
     places = places + places // edge.shape[1]
     row = edge.shape[1] + 1
     near = 0
@@ -233,7 +233,7 @@ def _near(places: npt.NDArray[np.intp], edge: BoolArray, radius: int) -> int:
 
 @lru_cache(maxsize=8)
 def _boxes(radius: int) -> tuple[tuple[int, int], ...]:
-    """Half widths and bf16 heights of boxes whose union is a disk, the largest box first."""
+    """Half widths and half heights of boxes whose union is a disk, the largest box first."""
     widest: dict[int, int] = {}
     for half_h in range(radius + 1):
         widest[math.isqrt(radius**2 - half_h**2)] = half_h  # the highest of each width comes last

@@ -1,7 +1,7 @@
-"""Where a person would click next: on the object's outline, where the mask is most wrong.
+"""Simulated further clicks: the next click lies on the object's outline, where the mask is most wrong.
 
 DEXTR's further clicks (Maninis et al., CVPR 2018, the fifth click) are boundary points like the first four,
-in the same heat map: there are none that say "not this". So missing and surplus regions are both answered by
+in the same heat map: there are no negative clicks. So missing and surplus regions are both answered by
 a point of the true outline.
 """
 
@@ -43,7 +43,7 @@ def next_click(
     if not truth.any():
         raise ValueError("an empty mask has no outline to click on")
     x, y, width, height = cv2.boundingRect((truth | mask).view(np.uint8))
-    # one pixel around, where the picture has one: there the mask ends
+    # one pixel around, where the image has one: there the mask ends
     rows, columns = slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
     mask, truth, void = (part[rows, columns] for part in (mask, truth, void))
     clicked = np.asarray(clicked_xy, dtype=np.int64) - (columns.start, rows.start)
@@ -63,7 +63,7 @@ def next_click(
 
 
 def outline(mask: BoolArray) -> BoolArray:
-    """Pixels of a mask with one of their four neighbours outside it or outside the picture, H×W bool."""
+    """Pixels of a mask with one of their four neighbours outside it or outside the image, H×W bool."""
     padded = np.pad(mask, 1)
     inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     edge: BoolArray = mask & ~inside
@@ -85,7 +85,7 @@ def _largest(wrong: BoolArray) -> BoolArray:
     sizes = np.bincount(parts.ravel(), minlength=count)
     sizes[0] = 0
     equal = np.nonzero(sizes == sizes.max())[0]
-    # the numbers are OpenCV's affair; the first pixel is not
+    # OpenCV may number the regions in any order, their first pixels are fixed
     first = parts.ravel()[np.isin(parts.ravel(), equal).argmax()]
     region: BoolArray = parts == first
     return region

@@ -11,7 +11,7 @@ from conftest import tiny_frame, tiny_mask
 from PIL import Image
 from tiny_datasets import make_coco, make_davis, make_grabcut, make_voc
 
-from dextr_vos.annotation import segmenter as engines
+from dextr_vos.benchmark import click_run
 from dextr_vos.cli.main import main
 from dextr_vos.images import read_image
 from dextr_vos.masks import write_labels
@@ -65,7 +65,7 @@ def boxes(monkeypatch):
             return [prob]
 
     engine = Boxes()
-    monkeypatch.setattr(engines, "make_segmenter", lambda *_: engine)
+    monkeypatch.setattr(click_run, "make_segmenter", lambda *_: engine)
     return engine
 
 
@@ -85,15 +85,16 @@ def rows(path):
 
 
 def test_folder_by_category_with_grabcut(place):
-    result = call(*FOLDER, "--engine", "grabcut", "--limit", "3", "--out", "out")
+    result = call(*FOLDER, "--model", "grabcut", "--limit", "3", "--out", "out")
     for words in ("Category", "square", "bar", "mean of categories", "wrong pixels"):
         assert words in result.stdout
     assert "wrote objects.csv, summary.json and worst.jpg into out" in result.stdout
     content = json.loads((place / "out/summary.json").read_text())
     assert (content["overall"]["objects"], content["objects_in_all"]) == (3, 3)
-    assert content["engine_used"] == "grabcut"
-    assert content["options"]["dataset"] == "folder"
-    assert content["options"]["description"] == ["set/set.yaml"]
+    assert content["segmenter"] == "grabcut"
+    assert content["complete"]
+    assert content["dataset"]["kind"] == "folder"
+    assert content["dataset"]["description"] == ["set/set.yaml"]
     table = rows(place / "out/objects.csv")
     assert len(table) == 3
     mean = np.mean([float(row["iou"]) for row in table])
@@ -112,9 +113,9 @@ def test_perfect_engine_is_perfect_and_nothing_is_written_unasked(place, boxes):
 
 def test_extra_clicks_are_counted(place, boxes):
     result = call(*FOLDER, "--extra-clicks", "--out", "out", "--categories", "square")
-    assert "never reached: 0.0%" in result.stdout
-    assert {row["clicks_90"] for row in rows(place / "out/objects.csv")} == {"4"}
-    assert json.loads((place / "out/summary.json").read_text())["overall"]["clicks"] == {"0.85": 4, "0.9": 4}
+    assert "not reached by 0.0% of objects" in result.stdout
+    assert {row["noc_90"] for row in rows(place / "out/objects.csv")} == {"4"}
+    assert json.loads((place / "out/summary.json").read_text())["overall"]["noc"] == {"0.85": 4, "0.9": 4}
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_every_data_set(place, boxes, dataset, make, options, groups):
     content = json.loads((place / "out/summary.json").read_text())
     assert {name: group["objects"] for name, group in content["groups"].items()} == groups
     assert 0.4 < content["overall"]["iou"] < 1
-    assert 4 <= content["overall"]["clicks"]["0.85"] <= 20
+    assert 4 <= content["overall"]["noc"]["0.85"] <= 20
     assert all(name in result.stdout for name in groups)
 
 
@@ -152,7 +153,7 @@ def test_people_beside_the_simulation(place, boxes):
     result = call(*FOLDER, "--human", "h.json", "--out", "out")
     assert "human" in result.stdout
     (row,) = rows(place / "out/objects.csv")
-    assert (row["picture"].rpartition("/")[2], row["object"]) == ("2", "1")
+    assert (row["image"].rpartition("/")[2], row["object"]) == ("2", "1")
     assert float(row["human_iou"]) < float(row["iou"]) == 1.0
 
 
@@ -202,11 +203,11 @@ def test_a_broken_picture_keeps_what_is_done(place, boxes):
         ((*FOLDER, "--every", "3"), "--every goes with --dataset davis, not with folder"),
         ((*FOLDER, "--split", "val"), "--split goes with --dataset voc or coco or davis"),
         ((*DAVIS, "--description", "set/set.yaml"), "--description goes with --dataset folder"),
-        ((*FOLDER, "--clicks-limit", "9"), "--clicks-limit goes with --extra-clicks"),
+        ((*FOLDER, "--max-clicks", "9"), "--max-clicks goes with --extra-clicks"),
         ((*FOLDER, "--categories", "square,cat"), "no category 'cat' in the data set; it has bar, square"),
         ((*FOLDER, "--min-area", "9999"), "no object has the categories and the 9999 pixels"),
-        ((*FOLDER, "--engine", "magic"), "unknown engine 'magic'; expected one of lite"),
-        ((*FOLDER, "--engine", "dextr", "--weights", "none.pth"), r"none\.pth"),
+        ((*FOLDER, "--model", "paper"), "the model paper needs weights"),
+        ((*FOLDER, "--model", "paper", "--weights", "none.pth"), r"none\.pth"),
         ((*FOLDER, *FOLDER[2:], "--human", "none.json"), "--human goes with one --description"),
         ((*FOLDER, "--human", "none.json"), r"there is no file none\.json"),
         ((*FOLDER, "--human", "set/set.yaml"), "is not valid JSON"),
@@ -224,7 +225,7 @@ def test_what_a_user_can_mend_is_one_sentence(place, options, words):
 
 
 @pytest.mark.parametrize(
-    "option", [("--limit", "0"), ("--clicks-limit", "3"), ("--jitter", "-1"), ("--year", "1")]
+    "option", [("--limit", "0"), ("--max-clicks", "3"), ("--jitter", "-1"), ("--year", "1")]
 )
 def test_numbers_out_of_range_are_refused_by_click(place, option):
     call(*FOLDER, *option, code=2)

@@ -1,28 +1,25 @@
 import numpy as np
 import pytest
 
-from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.evaluation.failure_sheet import WORST, FailureSheet
-from dextr_vos.evaluation.interactive import ObjectResult
 from dextr_vos.geometry import extreme_points
 from dextr_vos.images import read_image
 
 
-def shown(sheet, iou, size_hw=(80, 120), place=(20, 30), grey=90, picture="p"):
+def shown(sheet, iou, size_hw=(80, 120), place=(20, 30), grey=90, name="p"):
     truth = np.zeros(size_hw, dtype=bool)
     truth[place[0] : place[0] + 30, place[1] : place[1] + 40] = True
     image = np.full((*size_hw, 3), grey, dtype=np.uint8)
-    result = ObjectResult(picture, 1, "cat", int(truth.sum()), iou, 0.0, 0.0)
-    example = Example(ObjectRef(picture, 1, "cat", result.area), image, truth, np.zeros_like(truth))
-    sheet.add(result, example, np.roll(truth, 5, axis=1), extreme_points(truth))
+    mask, points = np.roll(truth, 5, axis=1), extreme_points(truth)
+    sheet.add(iou, f"{name} 1 cat", image, truth, mask, points)
 
 
 def test_outlines_and_clicks_are_seen(tmp_path):
     sheet = FailureSheet()
     shown(sheet, 0.5)
     sheet.write(tmp_path / "worst.png")
-    picture = read_image(tmp_path / "worst.png").astype(int)
-    red, _, blue = (picture[..., channel] for channel in range(3))
+    image = read_image(tmp_path / "worst.png").astype(int)
+    red, _, blue = (image[..., channel] for channel in range(3))
     assert (blue - red > 100).any()  # true
     assert (red - blue > 100).any()  # predicted
 
@@ -46,8 +43,8 @@ def test_worst_comes_first_and_of_equal_ones_the_earlier(tmp_path):
     for iou, grey in ((0.5, 50), (0.1, 250), (0.5, 100), (0.3, 150)):
         shown(sheet, iou, grey=grey)
     sheet.write(tmp_path / "worst.png")
-    picture = read_image(tmp_path / "worst.png")
-    corners = [int(picture[60, 8 + 408 * place + 60, 0]) for place in range(4)]
+    image = read_image(tmp_path / "worst.png")
+    corners = [int(image[60, 8 + 408 * place + 60, 0]) for place in range(4)]
     assert corners == [250, 150, 50, 100]
 
 
@@ -56,10 +53,10 @@ def test_worst_comes_first_and_of_equal_ones_the_earlier(tmp_path):
 )
 def test_any_shape_and_place_fits(tmp_path, size_hw, place):
     sheet = FailureSheet()
-    shown(sheet, 0.5, size_hw, place, picture="größe/0")
+    shown(sheet, 0.5, size_hw, place, name="größe/0")
     sheet.write(tmp_path / "worst.jpg")
 
 
 def test_empty_sheet_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no object"):
+    with pytest.raises(ValueError, match="at least one object"):
         FailureSheet().write(tmp_path / "worst.jpg")

@@ -3,7 +3,7 @@ import pytest
 
 from dextr_vos.evaluation.interactive import (
     VOLUME_THRESHOLDS,
-    Figures,
+    ClickScores,
     ObjectResult,
     error_rates,
     mask_iou,
@@ -20,7 +20,7 @@ def block(y, x, height, width):
 
 
 def result(iou, category="cat", **more):
-    plain = {"picture": "p", "number": 1, "area": 50, "error": 0.1, "error_in_box": 0.2}
+    plain = {"image": "p", "object_id": 1, "area": 50, "error": 0.1, "error_in_box": 0.2}
     return ObjectResult(category=category, iou=iou, **{**plain, **more})
 
 
@@ -38,7 +38,7 @@ def test_void_counts_neither_way():
     assert error_rates(mask, truth, surplus_is_void) == (40 / 560, 40 / 80)
 
 
-def test_error_of_a_mask_beyond_the_box_counts_in_the_picture_alone():
+def test_error_of_a_mask_beyond_the_box_counts_in_the_image_alone():
     truth = block(5, 5, 4, 5)
     assert error_rates(truth | block(15, 20, 2, 3), truth, NOTHING) == (6 / 600, 0.0)
 
@@ -59,9 +59,9 @@ def test_objects_and_groups_weigh_alike():
 
 def test_apr_is_the_share_above_averaged_over_categories():
     """As in the release: cat 2 of 3 above 0.7 (0.7 itself is not), dog none."""
-    figures = summarize([result(0.9), result(0.7), result(0.8), result(0.2, "dog")]).group_mean
-    assert figures.above_50 == pytest.approx((1 + 0) / 2)
-    assert figures.above_70 == pytest.approx((2 / 3 + 0) / 2)
+    scores = summarize([result(0.9), result(0.7), result(0.8), result(0.2, "dog")]).group_mean
+    assert scores.above_50 == pytest.approx((1 + 0) / 2)
+    assert scores.above_70 == pytest.approx((2 / 3 + 0) / 2)
 
 
 @pytest.mark.parametrize(("iou", "volume"), [(1.0, 1.0), (0.95, 1.0), (0.55, 5 / 9), (0.1, 0.0), (0.0, 0.0)])
@@ -71,23 +71,23 @@ def test_volume_is_the_share_of_thresholds_below(iou, volume):
 
 
 def test_clicks_never_enough_count_the_limit():
-    results = [result(0.9, clicks_to={0.85: 4, 0.9: 5}), result(0.3, clicks_to={0.85: 7, 0.9: None})]
-    figures = summarize(results, clicks_limit=20).overall
-    assert figures.clicks == {0.85: 5.5, 0.9: 12.5}
-    assert figures.never == {0.85: 0.0, 0.9: 0.5}
+    results = [result(0.9, noc={0.85: 4, 0.9: 5}), result(0.3, noc={0.85: 7, 0.9: None})]
+    scores = summarize(results, max_clicks=20).overall
+    assert scores.noc == {0.85: 5.5, 0.9: 12.5}
+    assert scores.failure_rate == {0.85: 0.0, 0.9: 0.5}
 
 
 def test_without_extra_clicks_and_people_nothing_is_made_up():
-    figures = summarize([result(0.9)]).overall
-    assert figures == Figures(1, 0.9, 1.0, 1.0, pytest.approx(8 / 9), 0.1, 0.2, {}, {}, None)
+    scores = summarize([result(0.9)]).overall
+    assert scores == ClickScores(1, 0.9, 1.0, 1.0, pytest.approx(8 / 9), 0.1, 0.2, {}, {}, None)
 
 
 def test_people_are_averaged_over_their_objects():
-    figures = summarize([result(0.9, human_iou=0.8), result(0.5, "dog", human_iou=0.6)])
-    assert figures.overall.human_iou == pytest.approx(0.7)
-    assert figures.groups["dog"].human_iou == 0.6
+    scores = summarize([result(0.9, human_iou=0.8), result(0.5, "dog", human_iou=0.6)])
+    assert scores.overall.human_iou == pytest.approx(0.7)
+    assert scores.groups["dog"].human_iou == 0.6
 
 
 def test_nothing_is_refused():
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match="at least one result"):
         summarize([])

@@ -39,14 +39,14 @@ def test_table_has_a_row_a_group_and_both_means():
     for words in ("cat", "dog", "mean of categories", "mean of objects", "0.650", "wrong pixels: 2.00%"):
         assert words in text
     assert "human" not in text
-    assert "clicks" not in text.replace("Masks from clicks", "")
+    assert "NoC" not in text
 
 
 def test_table_fits_80_columns_with_everything_in_it():
     text = printed(summarize(FULL, 20), ("clip", "clips"))
     assert "human" in text
-    assert "to 85%" in text
-    assert "IoU of 90% never reached: 50.0% of objects" in text
+    assert "@85" in text
+    assert "IoU of 90% not reached by 50.0% of objects" in text
     assert "…" not in text
     assert "mean of clips" in text
 
@@ -55,7 +55,7 @@ def test_a_row_an_object(tmp_path):
     write_objects(tmp_path / "objects.csv", PLAIN)
     first, second = rows(tmp_path / "objects.csv")
     assert first == {
-        "picture": "a",
+        "image": "a",
         "object": "1",
         "category": "cat",
         "area": "50",
@@ -63,20 +63,20 @@ def test_a_row_an_object(tmp_path):
         "error_percent": "1.000000",
         "error_in_box_percent": "2.000000",
     }
-    assert second["picture"] == "b, c"
+    assert second["image"] == "b, c"
 
 
 def test_clicks_and_people_have_columns_when_there_are_any(tmp_path):
     write_objects(tmp_path / "objects.csv", FULL)
     first, second = rows(tmp_path / "objects.csv")
-    assert (first["clicks_85"], first["clicks_90"], first["human_iou"]) == ("4", "4", "0.800000")
-    assert (second["clicks_85"], second["clicks_90"]) == ("9", "")
+    assert (first["noc_85"], first["noc_90"], first["human_iou"]) == ("4", "4", "0.800000")
+    assert (second["noc_85"], second["noc_90"]) == ("9", "")
 
 
 def test_summary_holds_all_figures_and_what_was_asked(tmp_path):
     write_summary(tmp_path / "summary.json", summarize(FULL, 20), {"options": {"root": Path("/data")}})
     content = json.loads((tmp_path / "summary.json").read_text())
     assert content["options"] == {"root": "/data"}
-    assert content["overall"]["clicks"] == {"0.85": 6.5, "0.9": 12.0}
+    assert content["overall"]["noc"] == {"0.85": 6.5, "0.9": 12.0}
     assert content["groups"]["dog"]["iou"] == 0.4
     assert content["group_mean"]["objects"] == 2

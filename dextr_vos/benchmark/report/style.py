@@ -25,7 +25,7 @@ h2 { font-size: 1.2rem; margin: 3rem 0 .4rem; }
 h3 { font-size: 1rem; margin: 0 0 .5rem; }
 p { margin: .3rem 0 .8rem; max-width: 52rem; }
 .soft, figcaption, small { color: var(--soft); }
-p.fault { font-weight: 500; }
+p.error { font-weight: 500; }
 .below { margin-top: .8rem; }
 .lead { color: var(--soft); margin-bottom: 1.4rem; }
 .answer { background: var(--card); border: 1px solid var(--line); border-left: .3rem solid var(--dextr);
@@ -85,8 +85,8 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: .5r
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.2rem; }
 dt { color: var(--soft); }
 dd { margin: 0; }
-.fault { color: #b3261e; }
-@media (prefers-color-scheme: dark) { .fault { color: #ff8a80; } }
+.error { color: #b3261e; }
+@media (prefers-color-scheme: dark) { .error { color: #ff8a80; } }
 @media (max-width: 40rem) { .clips, .pair { grid-template-columns: 1fr; } dl { grid-template-columns:
   1fr; } }
 @media print { body { max-width: none; } details { display: none; } }

@@ -1,7 +1,7 @@
-"""Masks from clicks on a data set: objects and clicks, simulated or a person's, in; figures of each out.
+"""Evaluation of masks from clicks: objects of a data set and clicks in, scores of each object out.
 
-The protocol of DEXTR (Maninis et al., CVPR 2018): four extreme clicks an object, then, where asked for, one
-more at a time where the mask is most wrong.
+The protocol of DEXTR (Maninis et al., CVPR 2018): four extreme clicks an object, simulated or a person's, and
+where asked for further clicks, one at a time, where the mask is most wrong.
 """
 
 import logging
@@ -16,7 +16,7 @@ from dextr_vos.annotation.human_clicks import HumanClicks
 from dextr_vos.annotation.segmenter import Segmenter
 from dextr_vos.datasets.instances import Example, ObjectSet, Subset
 from dextr_vos.errors import InputError
-from dextr_vos.evaluation.interactive import CLICK_TARGETS, CLICKS_LIMIT, ObjectResult, error_rates, mask_iou
+from dextr_vos.evaluation.interactive import MAX_CLICKS, NOC_TARGETS, ObjectResult, error_rates, mask_iou
 from dextr_vos.evaluation.next_click import next_click
 from dextr_vos.geometry import BoolArray, IntArray, extreme_points, sort_extremes
 
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Judged:
-    """An object with its mask: to be looked at and let go, so that memory stays bounded.
+class EvaluatedObject:
+    """An object with its mask; keep the result alone where memory matters.
 
     Attributes:
-        result: its figures.
-        example: its picture and true mask.
+        result: the object's scores.
+        example: its image and true mask.
         points_xy: 4×2, the simulated clicks.
-        mask: H×W bool, from these clicks.
+        mask: H×W bool, predicted from these clicks.
     """
 
     result: ObjectResult
@@ -47,24 +47,24 @@ def evaluate_clicks(
     seed: int = 0,
     human: HumanClicks | None = None,
     targets: Sequence[float] = (),
-    clicks_limit: int = CLICKS_LIMIT,
-) -> Iterator[Judged]:
-    """Judge the masks an engine makes of clicks, object by object; each is read when it is asked for.
+    max_clicks: int = MAX_CLICKS,
+) -> Iterator[EvaluatedObject]:
+    """Evaluate the masks that a segmenter makes of clicks, object by object, each read when its turn comes.
 
     Args:
         objects: the data set.
-        segmenter: the engine.
+        segmenter: makes masks of clicks.
         jitter_px: of the four simulated clicks, see `extreme_points`.
-        seed: of the jitter; an object's clicks depend on the seed, its picture's name and its number alone.
-        human: adds, to each object that has human clicks, the IoU from these.
-        targets: count the clicks to these IoUs, as `CLICK_TARGETS`; none: extra clicks are not simulated.
-        clicks_limit: clicks an object gets at most, the first four among them.
+        seed: of the jitter; an object's clicks depend on the seed, its image's name and its id alone.
+        human: clicks of people; their IoU is added to each object that has them.
+        targets: count the clicks to these IoUs, as `NOC_TARGETS`; none: no further clicks are simulated.
+        max_clicks: clicks an object gets at most, the first four among them.
 
     Yields:
         The objects in their order, without those whose true mask is empty; the log names these.
 
     Raises:
-        InputError: a file of the data set is missing or broken, or human clicks do not fit their picture.
+        InputError: a file of the data set is missing or broken, or human clicks do not fit their image.
     """
     for index in range(len(objects.refs)):
         example = objects.read(index)
@@ -77,17 +77,17 @@ def evaluate_clicks(
         mask = _segmented(segmenter, example, points)
         error, error_in_box = error_rates(mask, truth, void)
         result = ObjectResult(
-            picture=ref.image,
-            number=ref.object_id,
+            image=ref.image,
+            object_id=ref.object_id,
             category=ref.category,
             area=int(truth.sum()),
             iou=mask_iou(mask, truth, void),
             error=error,
             error_in_box=error_in_box,
-            clicks_to=number_of_clicks(segmenter, example, points, mask, targets, clicks_limit),
+            noc=number_of_clicks(segmenter, example, points, mask, targets, max_clicks),
             human_iou=_human_iou(segmenter, example, human),
         )
-        yield Judged(result, example, points, mask)
+        yield EvaluatedObject(result, example, points, mask)
 
 
 def simulated_points(example: Example, jitter_px: int, seed: int) -> IntArray:
@@ -102,22 +102,22 @@ def number_of_clicks(
     example: Example,
     points_xy: IntArray,
     mask: BoolArray,
-    targets: Sequence[float] = CLICK_TARGETS,
-    clicks_limit: int = CLICKS_LIMIT,
+    targets: Sequence[float] = NOC_TARGETS,
+    max_clicks: int = MAX_CLICKS,
 ) -> dict[float, int | None]:
-    """How many clicks it takes to reach each IoU; the first that reaches it counts, whatever follows.
+    """The number of clicks that first reaches each IoU (NoC); a later loss of IoU does not count.
 
     Args:
-        segmenter: the engine.
+        segmenter: makes masks of clicks.
         example: the object.
         points_xy: N×2, the first clicks.
         mask: H×W bool, the mask from these.
-        targets: in (0, 1].
-        clicks_limit: clicks in all.
+        targets: IoUs in (0, 1].
+        max_clicks: clicks in all.
 
     Returns:
-        Per target the number of clicks; None where the limit, or the last free pixel of the outline, came
-        first.
+        Per target the number of clicks; None where it was not reached within `max_clicks`, or with every
+        pixel of the outline clicked.
     """
     reached: dict[float, int | None] = dict.fromkeys(targets)
     points = points_xy
@@ -126,7 +126,7 @@ def number_of_clicks(
         for target in targets:
             if reached[target] is None and iou >= target:
                 reached[target] = len(points)
-        if None not in reached.values() or len(points) >= clicks_limit:
+        if None not in reached.values() or len(points) >= max_clicks:
             return reached
         extra = next_click(mask, example.mask, example.void, points)
         if extra is None:
@@ -135,7 +135,7 @@ def number_of_clicks(
         mask = _segmented(segmenter, example, points)
 
 
-def narrowed(objects: ObjectSet, categories: Collection[str] = (), min_area: int = 0) -> Subset:
+def filter_objects(objects: ObjectSet, categories: Collection[str] = (), min_area: int = 0) -> Subset:
     """The objects of some categories and of a least size.
 
     Args:
@@ -144,12 +144,14 @@ def narrowed(objects: ObjectSet, categories: Collection[str] = (), min_area: int
         min_area: pixels an object has at least.
 
     Raises:
-        InputError: the set lacks one of the categories, or no object is left.
+        InputError: the data set lacks one of the categories, or no object is left.
     """
-    there = sorted({ref.category for ref in objects.refs})
+    present = sorted({ref.category for ref in objects.refs})
     for category in categories:
-        if category not in there:
-            raise InputError(f"there is no category '{category}' in the data set; it has {', '.join(there)}")
+        if category not in present:
+            raise InputError(
+                f"there is no category '{category}' in the data set; it has {', '.join(present)}"
+            )
     left = Subset(
         objects, lambda ref, _: (not categories or ref.category in categories) and ref.area >= min_area
     )
@@ -167,8 +169,8 @@ def with_human_clicks(objects: ObjectSet, human: HumanClicks) -> Subset:
     return Subset(objects, lambda ref, _: (ref.image, ref.object_id) in human.points_xy)
 
 
-def spread(objects: ObjectSet, most: int) -> Subset:
-    """At most so many objects, evenly spread over a set."""
+def spread_evenly(objects: ObjectSet, most: int) -> Subset:
+    """At most so many objects, evenly spread over a data set."""
     count = len(objects.refs)
     chosen = set(np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist())
     return Subset(objects, lambda _, index: index in chosen)
@@ -186,5 +188,5 @@ def _human_iou(segmenter: Segmenter, example: Example, human: HumanClicks | None
         return None
     points = human.points_xy[key]
     height, width = example.mask.shape
-    check_points(points, (height, width), f"{human.source}, picture '{key[0]}', object {key[1] + 1}")
+    check_points(points, (height, width), f"{human.source}, image '{key[0]}', object {key[1] + 1}")
     return mask_iou(_segmented(segmenter, example, points), example.mask, example.void)

@@ -5,16 +5,16 @@ import pytest
 
 from dextr_vos.annotation.human_clicks import HumanClicks
 from dextr_vos.annotation.segmenter import GrabCutSegmenter
-from dextr_vos.datasets.instances import Example, ObjectRef
-from dextr_vos.errors import InputError
-from dextr_vos.evaluation.click_evaluation import (
+from dextr_vos.benchmark.click_evaluation import (
     evaluate_clicks,
-    narrowed,
+    filter_objects,
     number_of_clicks,
     simulated_points,
-    spread,
+    spread_evenly,
     with_human_clicks,
 )
+from dextr_vos.datasets.instances import Example, ObjectRef
+from dextr_vos.errors import InputError
 from dextr_vos.evaluation.next_click import outline
 from dextr_vos.geometry import box_around, extreme_points, paste
 
@@ -83,10 +83,10 @@ def results(*given, **more):
 def test_perfect_masks_need_four_clicks():
     objects = Disks()
     for result, ref in zip(results(objects, Oracle(objects), targets=(0.85, 0.9)), objects.refs, strict=True):
-        assert (result.picture, result.number, result.category) == (ref.image, ref.object_id, ref.category)
+        assert (result.image, result.object_id, result.category) == (ref.image, ref.object_id, ref.category)
         assert (result.iou, result.error, result.error_in_box) == (1.0, 0.0, 0.0)
         assert result.area == ref.area
-        assert result.clicks_to == {0.85: 4, 0.9: 4}
+        assert result.noc == {0.85: 4, 0.9: 4}
         assert result.human_iou is None
 
 
@@ -94,7 +94,7 @@ def test_clicks_are_counted_until_the_last_target():
     objects = Disks(1)
     oracle = Oracle(objects, shares=(0.5, 0.7, 0.86, 0.88, 0.95))
     (result,) = results(objects, oracle, targets=(0.85, 0.9))
-    assert result.clicks_to == {0.85: 6, 0.9: 8}
+    assert result.noc == {0.85: 6, 0.9: 8}
     assert result.iou == pytest.approx(0.5, abs=0.01)  # of the first four
     assert [len(points) for points in oracle.asked] == [4, 5, 6, 7, 8]
 
@@ -102,8 +102,8 @@ def test_clicks_are_counted_until_the_last_target():
 def test_extra_clicks_lie_on_the_true_outline_each_once():
     objects = Disks(1)
     oracle = Oracle(objects, shares=(0.3,))
-    (result,) = results(objects, oracle, targets=(0.9,), clicks_limit=12)
-    assert result.clicks_to == {0.9: None}
+    (result,) = results(objects, oracle, targets=(0.9,), max_clicks=12)
+    assert result.noc == {0.9: None}
     points = oracle.asked[-1]
     assert len(points) == 12
     assert len(set(map(tuple, points.tolist()))) == 12
@@ -113,21 +113,21 @@ def test_extra_clicks_lie_on_the_true_outline_each_once():
 def test_first_four_clicks_may_reach_the_limit():
     objects = Disks(1)
     oracle = Oracle(objects, shares=(0.3,))
-    (result,) = results(objects, oracle, targets=(0.85,), clicks_limit=4)
-    assert result.clicks_to == {0.85: None}
+    (result,) = results(objects, oracle, targets=(0.85,), max_clicks=4)
+    assert result.noc == {0.85: None}
     assert len(oracle.asked) == 1
 
 
 def test_a_target_once_reached_stays_reached():
     objects = Disks(1)
-    (result,) = results(objects, Oracle(objects, (0.86, 0.5)), targets=(0.85, 0.9), clicks_limit=7)
-    assert result.clicks_to == {0.85: 4, 0.9: None}
+    (result,) = results(objects, Oracle(objects, (0.86, 0.5)), targets=(0.85, 0.9), max_clicks=7)
+    assert result.noc == {0.85: 4, 0.9: None}
 
 
 def test_no_extra_click_costs_a_forward_that_was_not_asked_for():
     objects = Disks(3)
     oracle = Oracle(objects, shares=(0.3,))
-    assert all(result.clicks_to == {} for result in results(objects, oracle))
+    assert all(result.noc == {} for result in results(objects, oracle))
     assert len(oracle.asked) == 3
 
 
@@ -161,10 +161,10 @@ def test_an_objects_clicks_do_not_depend_on_the_others():
     """The same object among others, and with others left out."""
     whole, objects = {}, Disks(4)
     for one in evaluate_clicks(objects, Oracle(objects), jitter_px=6, seed=3):
-        whole[one.result.picture, one.result.number] = one.points_xy
-    dogs = narrowed(objects, ["dog"])
+        whole[one.result.image, one.result.object_id] = one.points_xy
+    dogs = filter_objects(objects, ["dog"])
     for one in evaluate_clicks(dogs, Oracle(objects), jitter_px=6, seed=3):
-        assert (one.points_xy == whole[one.result.picture, one.result.number]).all()
+        assert (one.points_xy == whole[one.result.image, one.result.object_id]).all()
     assert len({points.tobytes() for points in whole.values()}) == 4
 
 
@@ -175,7 +175,7 @@ def test_grabcut_finds_the_disks_and_says_the_same_again():
         "jitter_px": 2,
         "seed": 1,
         "targets": (0.85,),
-        "clicks_limit": 6,
+        "max_clicks": 6,
     }
     first = results(objects, **given)
     assert all(result.iou > 0.9 for result in first)
@@ -196,10 +196,10 @@ def test_people_are_judged_beside_the_simulation(tmp_path):
 @pytest.mark.parametrize(
     ("points", "words"),
     [
-        ([[8, 20], [25, 22], [16, 14]], r"h\.json, picture 'clip/0', object 1: 3 points"),
+        ([[8, 20], [25, 22], [16, 14]], r"h\.json, image 'clip/0', object 1: 3 points"),
         (
             [[8, 20], [25, 22], [16, 14], [99, 33]],
-            r"picture 'clip/0', object 1, point 4: .* outside the 80×60",
+            r"image 'clip/0', object 1, point 4: .* outside the 80×60",
         ),
         ([[8, 20], [8, 22], [8, 14], [9, 33]], "span a box of 2×20 px"),
     ],
@@ -214,16 +214,16 @@ def test_human_clicks_must_fit_their_picture(tmp_path, points, words):
 def test_an_object_without_pixels_is_left_out_and_named(caplog):
     objects = Disks(3)
     objects.masks[1][:] = False
-    assert [(one.picture, one.number) for one in results(objects, Box())] == [("clip/0", 0), ("clip/1", 0)]
+    assert [(one.image, one.object_id) for one in results(objects, Box())] == [("clip/0", 0), ("clip/1", 0)]
     assert "object 2 of clip/0 has no pixels and is left out" in caplog.text
 
 
 def test_narrowed_by_category_and_area():
     objects = Disks(4)
-    assert [ref.category for ref in narrowed(objects, ["dog"]).refs] == ["dog", "dog"]
+    assert [ref.category for ref in filter_objects(objects, ["dog"]).refs] == ["dog", "dog"]
     largest = max(ref.area for ref in objects.refs)
-    assert [ref.area for ref in narrowed(objects, min_area=largest).refs] == [largest]
-    assert len(narrowed(objects).refs) == 4
+    assert [ref.area for ref in filter_objects(objects, min_area=largest).refs] == [largest]
+    assert len(filter_objects(objects).refs) == 4
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_narrowed_by_category_and_area():
 )
 def test_narrowed_to_nothing_is_refused(given, words):
     with pytest.raises(InputError, match=words):
-        narrowed(Disks(4), **given)
+        filter_objects(Disks(4), **given)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_narrowed_to_nothing_is_refused(given, words):
 )
 def test_spread_takes_from_everywhere(most, expected):
     objects = Disks(7)
-    chosen = spread(objects, most)
+    chosen = spread_evenly(objects, most)
     assert list(chosen.refs) == [objects.refs[index] for index in expected]
     for index, original in itertools.islice(enumerate(expected), 2):
         assert (chosen.read(index).mask == objects.masks[original]).all()
