@@ -29,8 +29,8 @@ keyframes() {
 }
 
 if [[ ! -d $out/Annotations/480p/large ]]; then
-    dextr-vos synthesize --out "$out" --name wide --frames 40 --size 1920x1080
-    dextr-vos synthesize --out "$out" --name large --frames "$large" --size 3840x2160
+    dextr-vos synthesize --out "$out" --name wide --length 40 --size 1920x1080
+    dextr-vos synthesize --out "$out" --name large --length "$large" --size 3840x2160
 fi
 frames=$out/JPEGImages/480p truth=$out/Annotations/480p
 if [[ ! -d $frames/long ]]; then

@@ -2,8 +2,8 @@
 # Trains the two networks that ship inside the package: bash scripts/train_lite.sh PHOTOGRAPHS [OUT]
 #
 # PHOTOGRAPHS: the folder of the data sets in configs/datasets/. OUT: runs by default. Stopped at any moment, the same
-# command goes on. The files to ship, with their checksums: OUT/lite-dextr-fine/half.safetensors and
-# OUT/lite-parent/half.safetensors. See docs/models.md.
+# command goes on. The files to ship, with their checksums: OUT/lite-dextr-fine/last-fp16.safetensors and
+# OUT/lite-parent/last-fp16.safetensors. See docs/models.md.
 set -euo pipefail
 
 photographs=$(realpath "${1:?"give the folder of the photographs, see docs/models.md"}")
@@ -16,5 +16,5 @@ train() { # COMMAND NAME [key=value …]
 }
 
 train train-dextr lite-dextr
-train train-dextr lite-dextr-fine "start=$out/lite-dextr/half.safetensors"
-train train-parent lite-parent "start=$out/lite-dextr-fine/half.safetensors"
+train train-dextr lite-dextr-fine "start=$out/lite-dextr/last-fp16.safetensors"
+train train-parent lite-parent "start=$out/lite-dextr-fine/last-fp16.safetensors"

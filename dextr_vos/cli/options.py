@@ -32,6 +32,16 @@ def device_option() -> Callable[[F], F]:
     )
 
 
+def training_device_option() -> Callable[[F], F]:
+    """`--device` of a training, which torchrun may start on several GPUs."""
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        help="Where to compute: auto, cpu, cuda (with torchrun: all GPUs).",
+    )
+
+
 def seed_option(help_text: str) -> Callable[[F], F]:
     """`--seed`: of everything random."""
     kind = click.IntRange(0, 2**32 - 1)

@@ -1,19 +1,21 @@
-"""`dextr-vos synthesize`: a made-up clip with its true masks and clicks, to try things on."""
+"""`dextr-vos synthesize`: a rendered clip with exact masks and clicks, to try things on."""
 
 from pathlib import Path
 
 import rich_click as click
 
+from dextr_vos.cli.options import out_option, seed_option
+
 
 @click.command(short_help="Render a clip with known masks to try things on.")
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="Folder to fill, as DAVIS has it."
-)
+@out_option("Folder to fill, in the layout of DAVIS 2016.")
 @click.option("--name", default="turntable", show_default=True, help="Name of the clip.")
-@click.option("--frames", default=60, show_default=True, type=click.IntRange(2, 10000), help="How many.")
-@click.option("--size", default="640x360", show_default=True, help="Width x height in pixels.")
-@click.option("--seed", default=0, show_default=True, help="Of textures and outline.")
-def command(out: Path, name: str, frames: int, size: str, seed: int) -> None:
+@click.option(
+    "--length", default=60, show_default=True, type=click.IntRange(2, 10000), help="Number of frames."
+)
+@click.option("--size", default="640x360", show_default=True, help="Width x height, in pixels.")
+@seed_option("Of the textures and the outline.")
+def command(out: Path, name: str, length: int, size: str, seed: int) -> None:
     """Render a textured object that turns, deforms, passes behind a pole and through changing light.
 
     OUT gets JPEGImages/480p/<name>, Annotations/480p/<name>, ImageSets/2016/val.txt and <name>-clicks.json
@@ -27,13 +29,11 @@ def command(out: Path, name: str, frames: int, size: str, seed: int) -> None:
 
     if not re.fullmatch(r"[1-9]\d{1,3}x[1-9]\d{1,3}", size):
         raise InputError(f"--size {size}: expected width x height in pixels, like 640x360")
-    if not re.fullmatch(r"[\w-]+", name) or seed < 0:
-        raise InputError(
-            f"--name takes letters, digits, - and _ and --seed is 0 or more, got {name!r}, {seed}"
-        )
+    if not re.fullmatch(r"[\w-]+", name):
+        raise InputError(f"--name {name}: expected letters, digits, - and _")
     width, height = (int(side) for side in size.split("x"))
     if min(width, height) < 32:
         raise InputError(f"--size {size}: expected at least 32 pixels a side")
     with progress_bars() as bar:
-        write_clip(out, name, frames, (height, width), seed, bar("rendering"))
+        write_clip(out, name, length, (height, width), seed, bar("rendering"))
     click.echo(f"clip {out / 'JPEGImages' / '480p' / name}, clicks {out / f'{name}-clicks.json'}")

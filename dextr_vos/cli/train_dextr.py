@@ -2,66 +2,72 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from dextr_vos.cli.options import config_option, settings_argument, training_device_option
+
+if TYPE_CHECKING:
+    from dextr_vos.training.loop import TrainingResult
+
 
 @click.command(short_help="Train the network that turns clicks into a mask.")
-@click.option(
-    "--config",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Settings of the training, see configs/.",
-)
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="Where to compute: auto, cpu, cuda (torchrun: all of them).",
-)
-@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@config_option("Settings of the training, see configs/.")
+@training_device_option()
+@settings_argument()
 def command(config: Path, device: str, settings: tuple[str, ...]) -> None:
-    """Train a DEXTR as FILE says, with KEY=VALUE in place of what it says.
+    """Train a DEXTR with the settings of FILE, changed by KEY=VALUE.
 
-    After Ctrl-C, or when the process was killed, the same command goes on from the last checkpoint. Several
+    After Ctrl-C, or when the process was killed, the same command resumes from the last checkpoint. Several
     GPUs: torchrun --nproc-per-node 4 -m dextr_vos train-dextr …
     """
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.config import load_settings
     from dextr_vos.interrupt import interruptible
-    from dextr_vos.networks.shipped import write_half
     from dextr_vos.runtime import pick_device
     from dextr_vos.training.dextr import train_dextr
-    from dextr_vos.training.dextr_data import is_main_process
     from dextr_vos.training.dextr_settings import DextrSettings
 
     loaded = load_settings(DextrSettings, config, settings)
     chosen = None if device == "auto" else pick_device(device)
     with interruptible() as stop_asked, progress_bars() as bar:
-        outcome = train_dextr(
+        result = train_dextr(
             loaded, config.parent, chosen, bar("training"), stop_asked, bar("looking for hard examples")
         )
+    print_result(loaded.out, result)
+
+
+def print_result(out: Path, result: "TrainingResult") -> None:
+    """Print how a training ended, and write its weights in fp16; in the main process alone.
+
+    Args:
+        out: folder of the training.
+        result: what the training returned.
+    """
+    from dextr_vos.networks.shipped import write_fp16
+    from dextr_vos.training.processes import is_main_process
+
     if not is_main_process():
         return
-    told = "".join(f"; {name} {value:.3f}" for name, value in outcome.scores.items())
-    click.echo(f"trained {outcome.steps} steps ({outcome.seconds:.0f} s), loss {outcome.loss:.3f}{told}")
-    pace = _pace(loaded.out / "log.jsonl")
+    scores = "".join(f"; {name} {value:.3f}" for name, value in result.scores.items())
+    click.echo(f"trained {result.steps} steps ({result.seconds:.0f} s), loss {result.loss:.3f}{scores}")
+    pace = _pace(out / "log.jsonl")
     if pace is not None:
         click.echo(
             f"{pace[0]:.1f} samples a second, {100 * pace[1]:.0f} % of the time spent waiting for them"
         )
-    weights = [path for name in ("best", "last") if (path := loaded.out / f"{name}.safetensors").exists()]
+    weights = [path for name in ("best", "last") if (path := out / f"{name}.safetensors").exists()]
     click.echo(f"weights in {' and '.join(map(str, weights))}")
-    half = loaded.out / "half.safetensors"
-    checksum = write_half(loaded.out / "last.safetensors", half)
-    click.echo(f"last in half precision: {half}, SHA-256 {checksum}")
+    small = out / "last-fp16.safetensors"
+    checksum = write_fp16(out / "last.safetensors", small)
+    click.echo(f"last in fp16: {small}, SHA-256 {checksum}")
 
 
 def _pace(path: Path) -> tuple[float, float] | None:
     """Samples a second and the share of time spent waiting for them, over a log; None for a short one."""
     lines = map(json.loads, path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
-    # stretches of a log are of as many samples as one another, but for the first after a stop
+    # every line is of as many samples as the others, but for the first after a stop
     paces = [
         (1 / line["samples_per_second"], line["waiting_for_samples"])
         for line in lines

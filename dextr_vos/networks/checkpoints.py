@@ -28,7 +28,7 @@ _IMPOSTORS = (
     (b"<", "is a web page, not a checkpoint; the address it came from has moved or asks for a login"),
     (b"version https://git-lfs", "is a Git LFS pointer, not the checkpoint itself; run git lfs pull"),
     (b"\x89HDF", "is an HDF5 (Keras) file; take the .pth of the same name"),
-    (b"MATLAB", "is a MATLAB file; load_caffe_mat reads vgg_caffe.mat, there is no other use for one"),
+    (b"MATLAB", "is a MATLAB file; load_caffe_vgg reads vgg_caffe.mat, there is no other use for one"),
     (b"\x1f\x8b", "is a gzip archive; unpack it and give the checkpoint inside"),
 )
 # safetensors begins with eight bytes of length, which may look like anything, then a JSON object

@@ -5,14 +5,14 @@ the head of PSPNet (Zhao et al., CVPR 2017) or of Deeplab-v2 (Chen et al., PAMI 
 those of the published checkpoints.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dextr_vos.errors import InputError, WeightsError
+from dextr_vos.errors import InputError
 
 Head = Literal["psp", "atrous"]
 
@@ -24,9 +24,6 @@ _EXPANSION = 4
 _PSP_BINS = (1, 2, 3, 6)
 _PSP_WIDTH = 512
 _ATROUS_DILATIONS = (6, 12, 18, 24)
-# what torchvision's ResNets expect of red, green and blue in 0…1
-_TORCHVISION_MEAN_RGB = (0.485, 0.456, 0.406)
-_TORCHVISION_STD_RGB = (0.229, 0.224, 0.225)
 
 
 class Bottleneck(nn.Module):
@@ -187,64 +184,6 @@ def freeze_backbone_norm(network: Dextr) -> None:
     for name, module in network.named_modules():
         if isinstance(module, nn.BatchNorm2d) and not name.startswith("layer5."):
             module.requires_grad_(False)
-
-
-def load_backbone(network: Dextr, state: Mapping[str, Tensor]) -> None:
-    """Start everything but the head from a ResNet of three channels, as the release does from Deeplab-v2.
-
-    The heat map's weights in the first convolution become zero, the head stays as it is.
-
-    Args:
-        network: changed in place; only when all weights fit.
-        state: with the release's names, perhaps with a prefix such as `Scale.`; other keys are ignored. Made
-            for red, green and blue in 0…255, as far as its first batch norm cannot mend that in training.
-
-    Raises:
-        WeightsError: a weight of the backbone is missing or has another shape.
-    """
-    named = (
-        key.removesuffix("layer1.0.conv1.weight") for key in state if key.endswith("layer1.0.conv1.weight")
-    )
-    prefix = next(named, "")
-    full = network.state_dict()
-    for key, tensor in full.items():
-        found = state.get(prefix + key)
-        if key.startswith("layer5.") or (found is None and key.endswith("num_batches_tracked")):
-            continue
-        if found is not None and key == "conv1.weight" and found.shape[1:2] == (3,):
-            found = torch.cat([found, torch.zeros_like(found[:, :1])], dim=1)
-        if found is None or found.shape != tensor.shape:
-            expected, got = tuple(tensor.shape), "nothing" if found is None else str(tuple(found.shape))
-            raise WeightsError(f"this is no start of a ResNet-101: expected {key} {expected}, got {got}")
-        full[key] = found
-    network.load_state_dict(full)
-
-
-def load_imagenet_torchvision(network: Dextr, state: Mapping[str, Tensor]) -> None:
-    """Start the backbone from torchvision's ResNet-101, whose strides sit elsewhere; see `load_backbone`.
-
-    That network was trained on colours in 0…1, normalised. Scale and mean are folded into the first
-    convolution and its batch norm, so that both compute the same, but for one step of zero padding.
-
-    Args:
-        network: changed in place; only when all weights fit.
-        state: of `torchvision.models.resnet101`; `fc.*` is left out.
-
-    Raises:
-        WeightsError: a weight of the backbone is missing or has another shape.
-    """
-    folded = dict(state)
-    kernel, mean = state.get("conv1.weight"), state.get("bn1.running_mean")
-    if (
-        kernel is not None
-        and kernel.shape[1:2] == (3,)
-        and mean is not None
-        and mean.shape == kernel.shape[:1]
-    ):
-        colours = torch.tensor([_TORCHVISION_MEAN_RGB, _TORCHVISION_STD_RGB]).view(2, 3, 1, 1)
-        folded["bn1.running_mean"] = mean + (kernel * colours[0] / colours[1]).sum((1, 2, 3))
-        folded["conv1.weight"] = kernel / (255 * colours[1])
-    load_backbone(network, folded)
 
 
 def parameter_groups(network: Dextr, lr: float = 1e-8) -> list[dict[str, Any]]:

@@ -6,22 +6,17 @@ the published parent network.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.io import loadmat
 from torch import Tensor, nn
 
-from dextr_vos.errors import InputError, WeightsError
+from dextr_vos.errors import InputError
 
 # subtracted from blue, green and red in 0…255
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
-# what torchvision's VGG-16 expects of red, green and blue in 0…1
-_TORCHVISION_MEAN_RGB = (0.485, 0.456, 0.406)
-_TORCHVISION_STD_RGB = (0.229, 0.224, 0.225)
 
 _STAGE_WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 _SIDE_WIDTH = 16
@@ -111,85 +106,6 @@ def online_optimizer(network: Osvos, lr: float = 1e-8) -> torch.optim.SGD:
 def parent_optimizer(network: Osvos, lr: float = 1e-8) -> torch.optim.SGD:
     """SGD for the parent network: as `online_optimizer`, and `score_dsn` learns at a tenth."""
     return _sgd(network, lr, {"stages": 1, "side_prep": 1, "score_dsn": 0.1, "fuse": 0.01})
-
-
-def load_imagenet_torchvision(network: Osvos, state_dict: Mapping[str, Tensor]) -> None:
-    """Start the stages from torchvision's VGG-16.
-
-    That network was trained on red, green and blue in 0…1, normalised. Order, scale and mean are folded
-    into the first convolution, so that with `osvos_input` it computes the same function. Only within one
-    pixel of the border values differ a little: zero padding stands for MEAN_BGR here, for torchvision's
-    mean there (they differ by less than one grey level).
-
-    Args:
-        network: changed in place; only when all weights fit.
-        state_dict: with the keys `features.N.weight` and `features.N.bias`; others are ignored.
-
-    Raises:
-        WeightsError: a convolution is missing or has another shape.
-    """
-    numbers = sorted(int(key.split(".")[1]) for key in state_dict if _is_feature_weight(key))
-    weights = [state_dict[f"features.{n}.weight"].detach().double() for n in numbers]
-    biases = [state_dict.get(f"features.{n}.bias", torch.empty(0)).detach().double() for n in numbers]
-    if weights and weights[0].shape[1:] == (3, 3, 3) and biases[0].shape == weights[0].shape[:1]:
-        std, mean, grey = (
-            torch.tensor(values, dtype=torch.float64).view(3, 1, 1)
-            for values in (_TORCHVISION_STD_RGB, _TORCHVISION_MEAN_RGB, MEAN_BGR[::-1])
-        )
-        biases[0] = biases[0] + (weights[0] * ((grey / 255 - mean) / std)).sum((1, 2, 3))
-        weights[0] = (weights[0] / (255 * std)).flip(1)
-    _fill_stages(network, weights, biases, "the torchvision VGG-16 state dict")
-
-
-def load_caffe_mat(network: Osvos, path: Path) -> None:
-    """Start the stages from Caffe's VGG-16, `vgg_caffe.mat`.
-
-    Args:
-        network: changed in place; only when all weights fit.
-        path: a MATLAB file (up to version 7) with the cell arrays `weights` and `biases`, one cell a
-            convolution; kernels as Caffe's MATLAB interface gives them, width×height×in×out.
-
-    Raises:
-        WeightsError: the file is missing or broken, or holds other shapes.
-    """
-    if not path.exists():
-        raise WeightsError(f"there are no weights {path}")
-    try:
-        arrays = loadmat(path, appendmat=False)
-        weights = [torch.from_numpy(np.array(kernel.T)) for kernel in arrays["weights"].ravel()]
-        biases = [torch.from_numpy(np.array(bias.ravel())) for bias in arrays["biases"].ravel()]
-    except KeyError as fault:
-        raise WeightsError(f"{path} has no array {fault}; expected vgg_caffe.mat of OSVOS") from None
-    except Exception as fault:  # whatever a MATLAB reader stumbles over is the file's fault
-        raise WeightsError(
-            f"cannot read {path} as a MATLAB file: {fault}; fetch vgg_caffe.mat again"
-        ) from fault
-    _fill_stages(network, weights, biases, str(path))
-
-
-def _is_feature_weight(key: str) -> bool:
-    return key.startswith("features.") and key.endswith(".weight") and key.split(".")[1].isdigit()
-
-
-def _fill_stages(network: Osvos, weights: list[Tensor], biases: list[Tensor], source: str) -> None:
-    convs = [module for module in network.stages.modules() if isinstance(module, nn.Conv2d)]
-    if not len(weights) == len(biases) == len(convs):
-        raise WeightsError(
-            f"expected {len(convs)} convolutions of VGG-16 in {source}, got {len(weights)} kernels "
-            f"and {len(biases)} biases"
-        )
-    for index, (conv, weight, bias) in enumerate(zip(convs, weights, biases, strict=True)):
-        expected = (tuple(conv.weight.shape), (conv.out_channels,))
-        if (tuple(weight.shape), tuple(bias.shape)) != expected:
-            raise WeightsError(
-                f"convolution {index + 1} of VGG-16 in {source} has kernel {tuple(weight.shape)} and bias "
-                f"{tuple(bias.shape)}, expected {expected[0]} and {expected[1]}"
-            )
-    with torch.no_grad():
-        for conv, weight, bias in zip(convs, weights, biases, strict=True):
-            conv.weight.copy_(weight)
-            if conv.bias is not None:
-                conv.bias.copy_(bias)
 
 
 def _sgd(network: Osvos, lr: float, rates: Mapping[str, float]) -> torch.optim.SGD:

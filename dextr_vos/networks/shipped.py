@@ -38,8 +38,8 @@ def shipped_weights(name: str) -> Path:
     return path
 
 
-def write_half(source: Path, target: Path) -> str:
-    """Weights in half precision, as they are shipped.
+def write_fp16(source: Path, target: Path) -> str:
+    """Write weights in fp16, as they are shipped.
 
     Args:
         source: safetensors file as a training leaves it.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import atomic_path
 from dextr_vos.interrupt import StopAsked, never
+from dextr_vos.networks.optim import rate_factor
 from dextr_vos.propagation.batch_source import BatchSource
 from dextr_vos.propagation.models import Model
 from dextr_vos.propagation.settings import Recipe
@@ -103,7 +104,7 @@ def finetune(
                 f"stopped after {state.step} steps, everything is kept; the same command goes on from there"
             )
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * rate_factor(state.step, state.cooling_from, state.cooldown)
+            group["lr"] = rate * _rate_factor(state)
         state.losses.append(_step(network, optimizer, model, recipe, lessons, state.step, device))
         if not math.isfinite(state.losses[-1]):
             raise InputError(
@@ -241,14 +242,8 @@ def has_converged(losses: Sequence[float], window: int, tolerance: float) -> boo
     return now >= (1 - tolerance) * before
 
 
-def rate_factor(step: int, cooling_from: int | None, cooldown: int) -> float:
-    """Factor on the learning rate at a step: 1, then linearly down over `cooldown` steps.
-
-    Args:
-        step: 0-based.
-        cooling_from: first step of the cool-down, None while it has not begun.
-        cooldown: its length in steps.
-    """
-    if cooling_from is None or cooldown == 0:
+def _rate_factor(state: TrainingState) -> float:
+    """Factor on the learning rate: 1, then linearly down over the cool-down."""
+    if state.cooling_from is None:
         return 1.0
-    return max(0.0, 1 - (step - cooling_from + 1) / (cooldown + 1))
+    return rate_factor(state.step, "linear", state.cooling_from - 1, state.cooling_from + state.cooldown)

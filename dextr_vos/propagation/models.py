@@ -24,6 +24,7 @@ from dextr_vos.images import ImageRgb
 from dextr_vos.masks import Labels, labels_from_probs
 from dextr_vos.networks import lite_tracker, osvos
 from dextr_vos.networks.checkpoints import load_into, read_state_dict, repeat_objects
+from dextr_vos.networks.imagenet import load_caffe_vgg, load_torchvision_vgg
 from dextr_vos.networks.lite_dextr import is_lite_dextr
 from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, from_lite_dextr
 from dextr_vos.networks.shipped import shipped_weights
@@ -209,11 +210,11 @@ def build_network(
             log.warning("OSVOS without --parent starts from random weights and learns little")
         return network
     if isinstance(network, osvos.Osvos) and parent.suffix == ".mat":
-        osvos.load_caffe_mat(network, parent)
+        load_caffe_vgg(network, parent)
         return network
     state = read_state_dict(parent)
     if isinstance(network, osvos.Osvos) and any(key.startswith("features.") for key in state):
-        osvos.load_imagenet_torchvision(network, state)
+        load_torchvision_vgg(network, state)
         return network
     if isinstance(network, lite_tracker.LiteTracker):
         # the network of a run has its memory with it

@@ -15,7 +15,7 @@ from dextr_vos.datasets.copy_paste import CopyPaste, Layer, compose
 from dextr_vos.datasets.instances import Example, ObjectSet
 from dextr_vos.geometry import BoolArray, Box, IntArray, crop, extreme_points, points_into_crop
 from dextr_vos.masks import VOID
-from dextr_vos.training.schedule import SampleOrder
+from dextr_vos.training.loader import SampleOrder
 
 _NO_POINTS: IntArray = np.zeros((0, 2), dtype=np.int64)
 
@@ -29,13 +29,13 @@ class ClickRecipe:
         crop_px: sides of the crop over the run, (from this share of the samples on, pixels); none keeps
             the crop's own.
         jitter: largest distance of a click from the extreme coordinate, as a share of the mean of the
-            object's sides; drawn anew for every sample.
+            object's sides; drawn for every sample.
         jitter_px: in place of it, a distance in pixels of the resized crop, always this much; DEXTR's release
             has 5, the paper 10. Further clicks are moved as far. The crop must follow the mask.
         extra_clicks: share of the samples with one to four more clicks on random places of the outline.
         crop_from_mask: the crop follows the mask's box, as in the release, and not that of the clicks.
-        composition: of crops; where there is none, `augmentation` changes whole pictures.
-        augmentation: of whole pictures.
+        copy_paste: how crops are composed; where there is none, `augmentation` changes whole images.
+        augmentation: random changes of whole images.
     """
 
     crop: ClickCrop
@@ -44,7 +44,7 @@ class ClickRecipe:
     jitter_px: int = 0
     extra_clicks: float = 0.0
     crop_from_mask: bool = False
-    composition: CopyPaste | None = None
+    copy_paste: CopyPaste | None = None
     augmentation: Augmentation | None = None
 
 
@@ -59,7 +59,7 @@ class ClickSamples(Dataset[dict[str, Tensor]]):
         total: samples of the whole run.
         seed: of all that is random.
         extra_xy: further clicks, N×2, of an object by its index, as hard-example mining finds them; not with
-            a composition.
+            `copy_paste`.
     """
 
     def __init__(
@@ -84,23 +84,23 @@ class ClickSamples(Dataset[dict[str, Tensor]]):
         """
         rng = np.random.default_rng((self._seed, position))
         index = self._order.at(position)
-        look = replace(self._recipe.crop, size_px=self._size_at(position))
-        size = (look.size_px, look.size_px)
-        layer, extra_xy = self._changed(index, look, rng)
+        click_crop = replace(self._recipe.crop, size_px=self._size_at(position))
+        size = (click_crop.size_px, click_crop.size_px)
+        layer, extra_xy = self._changed(index, click_crop, rng)
         points_xy = np.vstack([self._clicks(layer.mask, rng), extra_xy])
         box_points = extreme_points(layer.mask) if self._recipe.crop_from_mask else points_xy
-        box = look.box(box_points, layer.mask.shape)
-        target = _target(layer.mask, box, look.size_px)
+        box = click_crop.box(box_points, layer.mask.shape)
+        target = _target(layer.mask, box, click_crop.size_px)
         in_crop = points_into_crop(points_xy, box, size)
         if self._recipe.jitter_px:
             in_crop = _jittered(in_crop, target, self._recipe.jitter_px, rng)
         inputs = np.empty((4, *size), dtype=np.uint8)
-        inputs[:3] = cv2.split(look.picture(layer.image_rgb, box))
-        inputs[3] = np.rint(look.heatmap(in_crop))
+        inputs[:3] = cv2.split(click_crop.picture(layer.image_rgb, box))
+        inputs[3] = np.rint(click_crop.heatmap(in_crop))
         return {
             "inputs": torch.from_numpy(inputs),
             "target": torch.from_numpy(target)[None],
-            "void": torch.from_numpy(_void(layer.void, box, look.size_px))[None],
+            "void": torch.from_numpy(_void(layer.void, box, click_crop.size_px))[None],
         }
 
     def _size_at(self, position: int) -> int:
@@ -109,12 +109,12 @@ class ClickSamples(Dataset[dict[str, Tensor]]):
         sizes = [px for begin, px in self._recipe.crop_px if done >= begin]
         return sizes[-1] if sizes else self._recipe.crop.size_px
 
-    def _changed(self, index: int, look: ClickCrop, rng: np.random.Generator) -> tuple[Layer, IntArray]:
+    def _changed(self, index: int, click_crop: ClickCrop, rng: np.random.Generator) -> tuple[Layer, IntArray]:
         """The object and its further clicks after all random changes."""
         example, recipe = self._objects.read(index), self._recipe
         extra_xy = self._extra_xy.get(index, _NO_POINTS)
-        if recipe.composition is not None:
-            layer = compose(example, self._draw, recipe.composition, look.size_px, rng)
+        if recipe.copy_paste is not None:
+            layer = compose(example, self._draw, recipe.copy_paste, click_crop.size_px, rng)
         elif recipe.augmentation is not None:
             layer, extra_xy = _augmented(example, extra_xy, recipe.augmentation, rng)
         else:

@@ -1,4 +1,4 @@
-"""Training DEXTR, both tiers: network, samples, loss and validation (Maninis et al., CVPR 2018)."""
+"""Training DEXTR, both models: network, samples, loss and validation (Maninis et al., CVPR 2018)."""
 
 import json
 import logging
@@ -14,35 +14,24 @@ from torch import Tensor, nn
 from dextr_vos.annotation.dextr import DextrSegmenter
 from dextr_vos.config import as_yaml
 from dextr_vos.datasets.instances import Concat
-from dextr_vos.errors import WeightsError
+from dextr_vos.errors import ConfigError, WeightsError
 from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.geometry import extreme_points
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.checkpoints import load_into, read_state_dict
-from dextr_vos.networks.dextr import (
-    Dextr,
-    load_backbone,
-    load_imagenet_torchvision,
-    paper_optimizer,
-    upsample_logits,
-)
+from dextr_vos.networks.dextr import Dextr, paper_optimizer, upsample_logits
+from dextr_vos.networks.imagenet import IMAGENET, imagenet_state, load_backbone, load_torchvision_resnet
 from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.losses import class_balanced_bce, plain_bce, soft_iou_loss
+from dextr_vos.networks.optim import lite_optimizer
 from dextr_vos.training.checkpoint_folder import TrainingFolder
 from dextr_vos.training.click_samples import ClickRecipe, ClickSamples
-from dextr_vos.training.dextr_data import (
-    HARD_EXAMPLES,
-    DextrData,
-    check_networks,
-    is_main_process,
-    open_data,
-    with_hard_examples,
-)
-from dextr_vos.training.dextr_settings import DextrSettings
-from dextr_vos.training.hard_examples import OnObject
-from dextr_vos.training.loop import NamedTensors, OnStep, TrainingResult, train
-from dextr_vos.training.processes import world_size
-from dextr_vos.training.schedule import SampleOrder, lite_optimizer
+from dextr_vos.training.dextr_settings import DextrData, DextrSettings, open_data
+from dextr_vos.training.hard_examples import HARD_EXAMPLES, OnObject, check_networks, with_hard_examples
+from dextr_vos.training.loader import SampleOrder
+from dextr_vos.training.loop import OnStep, TrainingResult, train
+from dextr_vos.training.processes import is_main_process, world_size
+from dextr_vos.training.task import NamedTensors
 
 log = logging.getLogger(__name__)
 
@@ -55,19 +44,19 @@ def train_dextr(
     stop_asked: StopAsked = never,
     on_object: OnObject | None = None,
 ) -> TrainingResult:
-    """Train a DEXTR, or go on with a training that was stopped.
+    """Train a DEXTR, or resume a training that was stopped.
 
     Args:
         settings: everything about it.
         beside: folder that paths inside the settings' file are relative to.
         device: see `loop.train`.
-        on_step: likewise.
-        stop_asked: likewise.
-        on_object: called with objects done and in all while hard examples are looked for.
+        on_step: see `loop.train`.
+        stop_asked: see `loop.train`.
+        on_object: called with objects done and in all while hard examples are searched for.
 
     Raises:
-        ConfigError: the networks that look for hard examples learned from the wrong halves.
-        InputError: a data set is missing, there is nothing to train on, or the loss is no number any more.
+        ConfigError: the networks that search for hard examples learned from the wrong folds.
+        InputError: a data set is missing, there is nothing to train on, or the loss is no longer finite.
         WeightsError: a checkpoint to begin with is missing, broken or of another network.
         Interrupted: see `loop.train`.
     """
@@ -80,7 +69,7 @@ def train_dextr(
         if is_main_process():
             folder.claim()
         try:
-            data = with_hard_examples(data, settings, settings.hard, device, on_object, stop_asked)
+            data = with_hard_examples(data, settings.out, settings.hard, device, on_object, stop_asked)
         finally:
             folder.release()
     task = DextrTask(settings, network, data)
@@ -89,7 +78,7 @@ def train_dextr(
 
 
 class DextrTask:
-    """See `loop.Task`.
+    """See `task.Task`.
 
     Args:
         settings: everything about the training.
@@ -110,7 +99,7 @@ class DextrTask:
         order = SampleOrder(
             [len(part.refs) for part in data.sets], [part.repeat for part in settings.data], settings.seed
         )
-        step_samples = settings.loop.batch * settings.loop.passes * world_size()
+        step_samples = settings.loop.batch * settings.loop.accumulate_grad * world_size()
         self.steps = settings.loop.steps
         if settings.epochs is not None:
             self.steps = math.ceil(settings.epochs * order.epoch_length / step_samples)
@@ -121,7 +110,7 @@ class DextrTask:
             settings.jitter_px,
             settings.extra_clicks,
             settings.crop_from_mask,
-            settings.composition,
+            settings.copy_paste,
             settings.augmentation,
         )
         self.samples = ClickSamples(
@@ -135,7 +124,7 @@ class DextrTask:
         )
 
     def loss(self, network: nn.Module, batch: NamedTensors, done: float) -> Tensor:
-        """See `loop.Task.loss`."""
+        """See `task.Task.loss`."""
         inputs = batch["inputs"].float().contiguous(memory_format=torch.channels_last)
         target, void = batch["target"].float(), batch["void"]
         logits = upsample_logits(network(inputs).float(), (target.shape[-2], target.shape[-1]))
@@ -162,22 +151,22 @@ class DextrTask:
 
 
 def _metadata(settings: DextrSettings) -> Mapping[str, str]:
-    """What is written beside the weights, so that an engine can be made of them."""
-    told = {"crop": json.dumps(asdict(settings.crop)), "threshold": str(settings.threshold)}
-    if settings.half is not None:
-        told["half"] = str(settings.half)
-    if settings.network == "lite":
-        return {"network": "lite-dextr"} | told
-    return {"network": "dextr", "head": settings.head, "blocks": json.dumps(settings.blocks)} | told
+    """What is written beside the weights, so that a segmenter can be made of them."""
+    metadata = {"crop": json.dumps(asdict(settings.crop)), "threshold": str(settings.threshold)}
+    if settings.fold is not None:
+        metadata["fold"] = str(settings.fold)
+    if settings.model == "lite":
+        return {"network": "lite-dextr"} | metadata
+    return {"network": "dextr", "head": settings.head, "blocks": json.dumps(settings.blocks)} | metadata
 
 
 def _network(settings: DextrSettings) -> nn.Module:
     torch.manual_seed(settings.seed)
-    network = LiteDextr() if settings.network == "lite" else Dextr(settings.head, blocks=settings.blocks)
+    network = LiteDextr() if settings.model == "lite" else Dextr(settings.head, blocks=settings.blocks)
     if settings.start is None:
         return network
-    state = read_state_dict(settings.start)
-    # the heat map is a fourth
+    state = _start(settings)
+    # the heat map is a fourth channel
     of_colours = any(
         key.endswith("conv1.weight") and tensor.shape[1:2] == (3,) for key, tensor in state.items()
     )
@@ -185,12 +174,21 @@ def _network(settings: DextrSettings) -> nn.Module:
         load_into(network, state, settings.start)
         return network
     try:
-        (load_imagenet_torchvision if "fc.weight" in state else load_backbone)(network, state)
-    except WeightsError as fault:
-        raise WeightsError(f"{settings.start}: {fault}") from None
+        (load_torchvision_resnet if "fc.weight" in state else load_backbone)(network, state)
+    except WeightsError as error:
+        raise WeightsError(f"{settings.start}: {error}") from None
     if is_main_process():
         log.info("%s starts the backbone; the head begins with random weights", settings.start)
     return network
+
+
+def _start(settings: DextrSettings) -> Mapping[str, Tensor]:
+    assert settings.start is not None
+    if str(settings.start) != IMAGENET:
+        return read_state_dict(settings.start)
+    if settings.model == "lite":
+        raise ConfigError("expected start=imagenet with model=paper, got model=lite")
+    return imagenet_state("resnet101")
 
 
 def _optimizer(network: nn.Module, settings: DextrSettings) -> torch.optim.Optimizer:

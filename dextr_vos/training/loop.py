@@ -1,4 +1,4 @@
-"""The training loop: rate, passes, step, average, log, validate, save; stopped anywhere, it goes on exactly.
+"""The training loop: rate, gradients, step, average, log, validate, save; it resumes exactly from any stop.
 
 One process or many (`torchrun`), by accelerate. A step's randomness comes from the seed and the step alone,
 so a run that is resumed from its checkpoint ends with the same weights, to the bit on a CPU.
@@ -20,13 +20,11 @@ from torch import Tensor, nn
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.checkpoints import load_into
+from dextr_vos.networks.optim import rate_factor
 from dextr_vos.training.checkpoint_folder import TrainingCheckpoint, TrainingFolder
-from dextr_vos.training.loader import load_batches
+from dextr_vos.training.loader import PositionBatches, load_batches
 from dextr_vos.training.processes import Processes
-from dextr_vos.training.schedule import PositionBatches, rate_factor
 from dextr_vos.training.task import LoopSettings, NamedTensors, Task
-
-__all__ = ["LoopSettings", "NamedTensors", "OnStep", "Task", "TrainingResult", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +37,9 @@ class TrainingResult:
 
     Attributes:
         steps: done in all.
-        loss: mean of the last steps, as many as a line of the log tells.
+        loss: mean of the last `log_every` steps.
         scores: of the last validation.
-        seconds: spent in all, interruptions left out.
+        seconds: spent in all, without interruptions.
     """
 
     steps: int
@@ -59,7 +57,7 @@ def train(
     on_step: OnStep | None = None,
     stop_asked: StopAsked = never,
 ) -> TrainingResult:
-    """Train, from the folder's checkpoint if it has one; a training that is at its end stays as it is.
+    """Train, from the folder's checkpoint if it has one; a finished training stays as it is.
 
     Args:
         task: what is learned.
@@ -71,14 +69,14 @@ def train(
         stop_asked: asked at every step; one process that says yes stops all.
 
     Raises:
-        InputError: the folder is refused; or the loss is no number any more, the sentence names the step
-            and the last good checkpoint.
+        InputError: the folder is refused; or the loss is no longer finite, the sentence names the step and
+            the last good checkpoint.
         Interrupted: a stop was asked for; a checkpoint of this step is written.
     """
     processes = Processes(device)
     processes.from_main(folder.claim)
     try:
-        outcome = _Run(task, settings, folder, seed, processes).to_the_end(on_step, stop_asked)
+        outcome = _Run(task, settings, folder, seed, processes).run(on_step, stop_asked)
     except Interrupted:
         processes.end()
         raise
@@ -90,7 +88,7 @@ def train(
 
 @dataclass
 class _Pace:
-    """What was done since the last line of the log."""
+    """Steps, and seconds spent on them and on waiting for samples, since the last line of the log."""
 
     steps: int = 0
     seconds: float = 0.0
@@ -115,10 +113,10 @@ class _Run:
         self.pace = _Pace()
         self._resume()
         self.wrapped = processes.wrap(task.network, settings.sync_norm)
-        half = settings.precision == "bf16"
-        self.model = _HalfPrecision(self.wrapped, processes.device) if half else self.wrapped
+        in_bf16 = settings.precision == "bf16"
+        self.model = _Bf16(self.wrapped, processes.device) if in_bf16 else self.wrapped
 
-    def to_the_end(self, on_step: OnStep | None, stop_asked: StopAsked) -> TrainingResult:
+    def run(self, on_step: OnStep | None, stop_asked: StopAsked) -> TrainingResult:
         settings, before, started = self.settings, self.seconds, time.monotonic()
         with closing(self._batches()) as batches:
             while self.step < settings.steps:
@@ -132,7 +130,7 @@ class _Run:
                 if stopping:
                     raise Interrupted(
                         f"stopped after step {self.step} of {settings.steps}; "
-                        "the same command goes on from there"
+                        "the same command resumes from there"
                     )
         loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
         return TrainingResult(self.step, loss, self.scores, self.seconds)
@@ -144,27 +142,27 @@ class _Run:
         """One optimiser step; whether a process was asked to stop."""
         settings, task, processes = self.settings, self.task, self.processes
         began = time.monotonic()
-        factor = rate_factor(self.step, settings.steps, settings.warmup, settings.decay)
+        factor = rate_factor(self.step, settings.decay, settings.warmup, settings.steps, settings.warmup)
         for group, rate in zip(task.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         task.optimizer.zero_grad()
         self.wrapped.train()
         total = torch.zeros((), device=processes.device)
-        for number in range(settings.passes):
+        for micro in range(settings.accumulate_grad):
             batch = self._next(batches)
-            # after the samples, which may draw numbers here or in a worker
-            self._reseed(self.step * settings.passes + number)
-            last = number == settings.passes - 1
+            # after the samples, which may use the random state here or in a worker
+            self._reseed(self.step * settings.accumulate_grad + micro)
+            last = micro == settings.accumulate_grad - 1
             with nullcontext() if last else processes.alone(self.wrapped):
-                loss = task.loss(self.model, batch, self.step / settings.steps) / settings.passes
+                loss = task.loss(self.model, batch, self.step / settings.steps) / settings.accumulate_grad
                 processes.backward(loss)
             total += loss.detach()
         stop = torch.tensor(float(stop_asked()), device=processes.device)
         mean, norm, stopping = processes.mean(torch.stack([total, self._clip(), stop]))
         self.step += 1
         if not (math.isfinite(mean) and math.isfinite(norm)):
-            bad = f"gradient's length is {norm}" if math.isfinite(mean) else f"loss is {mean}"
-            raise self._no_number(f"the {bad}")
+            bad = f"length of the gradient is {norm}" if math.isfinite(mean) else f"loss is {mean}"
+            raise self._not_finite(f"the {bad}")
         task.optimizer.step()
         self.average.update(task.network, self.step - 1)
         self.losses.append(mean)
@@ -172,8 +170,8 @@ class _Run:
         self.pace.seconds += time.monotonic() - began
         return stopping > 0
 
-    def _reseed(self, number: int) -> None:
-        torch.manual_seed((self.seed * 1_000_003 + number) * 1009 + self.processes.rank)
+    def _reseed(self, batch: int) -> None:
+        torch.manual_seed((self.seed * 1_000_003 + batch) * 1009 + self.processes.rank)
 
     def _next(self, batches: Iterator[NamedTensors]) -> NamedTensors:
         began = time.monotonic()
@@ -189,24 +187,29 @@ class _Run:
     def _batches(self) -> Any:
         settings, processes = self.settings, self.processes
         positions = PositionBatches(
-            self.step, settings.steps, settings.batch, settings.passes, processes.rank, processes.count
+            self.step,
+            settings.steps,
+            settings.batch,
+            settings.accumulate_grad,
+            processes.rank,
+            processes.count,
         )
         return load_batches(self.task.samples, positions, settings.workers, processes.device.type == "cuda")
 
-    def _no_number(self, what: str) -> InputError:
+    def _not_finite(self, what: str) -> InputError:
         saved = "there is no checkpoint yet"
         if self.saved_step:
             saved = f"the last good checkpoint is {self.folder.checkpoint} of step {self.saved_step}"
         return InputError(
-            f"{what} at step {self.step} of {self.settings.steps}; {saved}; begin in another out=FOLDER "
-            "with a lower rate, with loop.clip_norm or with loop.precision=fp32"
+            f"{what} at step {self.step} of {self.settings.steps}; {saved}; start again in another "
+            "out=FOLDER with a lower rate, with loop.clip_norm or with loop.precision=fp32"
         )
 
     def _log_losses(self) -> None:
         if self.step % self.settings.log_every or not self.processes.is_main:
             return
         settings, pace = self.settings, self.pace
-        samples = pace.steps * settings.batch * settings.passes * self.processes.count
+        samples = pace.steps * settings.batch * settings.accumulate_grad * self.processes.count
         self.pace = _Pace()
         self.folder.log(
             step=self.step,
@@ -231,8 +234,8 @@ class _Run:
         network.load_state_dict(own)
         if not scores:
             return {}, self.best
-        told = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
-        log.info("step %d of %d: %s", self.step, self.settings.steps, told)
+        text = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
+        log.info("step %d of %d: %s", self.step, self.settings.steps, text)
         self.folder.log(step=self.step, **scores)
         score = next(iter(scores.values()))
         if score > self.best:
@@ -263,11 +266,11 @@ class _Run:
         self.folder.save_weights("last", self.average.state, self.step, self.scores)
 
     def _require_finite(self) -> None:
-        """Refuse to keep weights that a last step has made infinite."""
+        """Refuse to save weights that the last step has made infinite."""
         tensors = [tensor for tensor in self.average.state.values() if tensor.is_floating_point()]
         tensors += [parameter.detach() for parameter in self.task.network.parameters()]
         if not torch.stack([tensor.isfinite().all() for tensor in tensors]).all():
-            raise self._no_number("a weight became infinite or no number")
+            raise self._not_finite("a weight is infinite or nan")
 
     def _resume(self) -> None:
         saved = self.processes.from_main(self._read)
@@ -275,7 +278,7 @@ class _Run:
             return
         if saved.processes != self.processes.count:
             raise InputError(
-                f"{self.folder.path} was begun with {saved.processes} processes, these are "
+                f"{self.folder.path} was begun with {saved.processes} processes, now there are "
                 f"{self.processes.count}; start as many, or give another out=FOLDER"
             )
         load_into(self.task.network, saved.network, self.folder.checkpoint)
@@ -286,7 +289,7 @@ class _Run:
         self.losses.extend(saved.losses)
         if self.processes.is_main:
             done = self.step == self.settings.steps
-            log.info("finished already: %d steps" if done else "going on from step %d", self.step)
+            log.info("finished already: %d steps" if done else "resumed from step %d", self.step)
 
     def _read(self) -> TrainingCheckpoint | None:
         saved = self.folder.read_checkpoint()
@@ -297,7 +300,7 @@ class _Run:
         return saved
 
 
-class _HalfPrecision(nn.Module):
+class _Bf16(nn.Module):
     """A network that computes in bf16 where that is safe, and answers in fp32."""
 
     def __init__(self, network: nn.Module, device: torch.device) -> None:
@@ -312,12 +315,12 @@ class _HalfPrecision(nn.Module):
 
 
 class WeightAverage:
-    """Follows a network, slowly.
+    """Exponential moving average of a network's weights and running statistics.
 
     Args:
-        network: starts from its weights.
-        decay: share that stays at each step; 0 follows at once. It grows to this over the first steps, so
-            that the first weights are forgotten.
+        network: the average starts from its weights.
+        decay: share of the average that stays at each step; 0 copies the network. It grows to this over
+            the first steps, so that the first weights are forgotten.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -335,6 +338,6 @@ class WeightAverage:
                 self.state[key].copy_(tensor)
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a saved state."""
+        """Resume from a saved state."""
         for key, tensor in state.items():
             self.state[key].copy_(tensor)

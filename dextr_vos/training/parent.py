@@ -1,21 +1,93 @@
-"""Training the parent of the propagation networks: what an object is, before it is told which one.
+"""Training the parent of the propagation networks: what an object is, before fine-tuning shows which one.
 
 OSVOS (Caelles et al., CVPR 2017) for the paper model: whole frames of DAVIS, all side losses, their weight
-falling to nothing. The lite model learns to follow one object through two frames made of still pictures.
+falling to nothing. The lite model learns to track one object through two frames made of still images.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
+from pydantic import Field, model_validator
 
-from dextr_vos.config import as_yaml
+from dextr_vos.config import Settings, as_yaml
+from dextr_vos.datasets.augment import Augmentation
+from dextr_vos.datasets.frame_pairs import SceneRecipe
+from dextr_vos.datasets.instances import Concat, ObjectSet
+from dextr_vos.datasets.mask_corruption import MaskCorruption
+from dextr_vos.datasets.registry import DataSettings, holdout_part, open_objects
 from dextr_vos.interrupt import StopAsked, never
+from dextr_vos.networks.imagenet import IMAGENET, imagenet_state, load_torchvision_vgg
+from dextr_vos.networks.optim import lite_optimizer
+from dextr_vos.networks.osvos import Osvos, parent_optimizer
+from dextr_vos.propagation.models import LITE, OSVOS, build_network
 from dextr_vos.training.checkpoint_folder import TrainingFolder
+from dextr_vos.training.loader import SampleOrder
 from dextr_vos.training.loop import OnStep, TrainingResult, train
-from dextr_vos.training.osvos_parent import OsvosTask
-from dextr_vos.training.parent_settings import ParentSettings
-from dextr_vos.training.task import Task
-from dextr_vos.training.tracker_parent import TrackerTask
+from dextr_vos.training.osvos_parent import ImageSamples, OsvosTask, WholeImages
+from dextr_vos.training.task import LoopSettings, Task
+from dextr_vos.training.tracker_parent import PairSamples, TrackerTask
+
+# what stands in the metadata of the weights
+_NETWORKS = {"lite": "lite-parent", "paper": "osvos-parent"}
+
+
+class ParentSettings(Settings):
+    """Everything about the training of a parent network.
+
+    Attributes:
+        out: folder of the training.
+        model: lite, or the paper's.
+        start: checkpoint to begin with: of a parent; for lite also of a lite DEXTR; for the paper model also
+            torchvision's VGG-16 or `vgg_caffe.mat`, and "imagenet" downloads the former. None begins with
+            random weights.
+        rate: learning rate; for the paper model per sample and pixel, its loss being a sum.
+        weight_decay: of the lite model's optimizer.
+        side_weight: weight of the side losses at the beginning; it falls to nothing in a line.
+        data_root: folder that the roots of the data sets are relative to.
+        data: the data sets.
+        hold_out: share of the images that are kept for validation, where `validation` names no data.
+        validation: data sets to validate on.
+        validation_samples: at most this many images, or pairs of frames, are validated on.
+        scene: how pairs of frames are made of images; for lite.
+        mask_corruption: how wrong the guides are; for lite.
+        augmentation: random changes of whole images; for the paper model.
+        loop: how long and how fast.
+        seed: of everything random.
+    """
+
+    out: Path
+    model: Literal["lite", "paper"] = "lite"
+    start: Path | None = None
+    rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    side_weight: float = Field(default=0.5, ge=0)
+    data_root: Path = Path()
+    data: tuple[DataSettings, ...] = Field(min_length=1)
+    hold_out: float = Field(default=0.0, ge=0, lt=1)
+    validation: tuple[DataSettings, ...] = ()
+    validation_samples: int = Field(default=100, ge=1)
+    scene: SceneRecipe | None = None
+    mask_corruption: MaskCorruption | None = None
+    augmentation: Augmentation | None = None
+    loop: LoopSettings
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "ParentSettings":
+        """Refuse what would silently do nothing, or cannot be done."""
+        if self.model == "lite":
+            if self.augmentation is not None:
+                raise ValueError("expected augmentation with model=paper alone; lite takes scene")
+            return self
+        if self.scene is not None or self.mask_corruption is not None:
+            raise ValueError(
+                "expected scene and mask_corruption with model=lite alone; the paper model takes whole images"
+            )
+        if self.loop.batch > 1:
+            raise ValueError("whole images differ in size: set loop.batch=1 and raise loop.accumulate_grad")
+        return self
 
 
 def train_parent(
@@ -25,20 +97,68 @@ def train_parent(
     on_step: OnStep | None = None,
     stop_asked: StopAsked = never,
 ) -> TrainingResult:
-    """Train a parent network, or go on with a training that was stopped.
+    """Train a parent network, or resume a training that was stopped.
 
     Args:
         settings: everything about it.
         beside: folder that paths inside the settings' file are relative to.
         device: see `loop.train`.
-        on_step: likewise.
-        stop_asked: likewise.
+        on_step: see `loop.train`.
+        stop_asked: see `loop.train`.
 
     Raises:
-        InputError: a data set is missing, or the loss is no number any more.
+        InputError: a data set is missing, or the loss is no longer finite.
         WeightsError: the start does not fit.
         Interrupted: see `loop.train`.
     """
-    task: Task = (TrackerTask if settings.network == "lite" else OsvosTask)(settings, beside)
-    folder = TrainingFolder(settings.out, as_yaml(settings), {"network": f"{settings.network}-parent"})
-    return train(task, settings.loop, folder, settings.seed, device, on_step, stop_asked)
+    folder = TrainingFolder(settings.out, as_yaml(settings), {"network": _NETWORKS[settings.model]})
+    return train(_task(settings, beside), settings.loop, folder, settings.seed, device, on_step, stop_asked)
+
+
+def _task(settings: ParentSettings, beside: Path) -> Task:
+    opened = [open_objects(data, settings.data_root, beside) for data in settings.data]
+    named = [open_objects(data, settings.data_root, beside) for data in settings.validation]
+    training = [holdout_part(part, settings.hold_out, kept=False) for part in opened]
+    validation = named or [holdout_part(part, settings.hold_out, kept=True) for part in opened]
+    return (_tracker_task if settings.model == "lite" else _osvos_task)(settings, training, validation)
+
+
+def _tracker_task(
+    settings: ParentSettings, training: Sequence[ObjectSet], validation: Sequence[ObjectSet]
+) -> TrackerTask:
+    network = build_network(LITE, 1, settings.seed, settings.start, freeze_norm=False)
+
+    def pairs(sets: Sequence[ObjectSet], repeats: Sequence[float], seed: int) -> PairSamples:
+        order = SampleOrder([len(part.refs) for part in sets], repeats, seed)
+        scene, corruption = settings.scene or SceneRecipe(), settings.mask_corruption or MaskCorruption()
+        return PairSamples(Concat(sets), order, seed, scene, corruption)
+
+    joined = Concat(validation)
+    return TrackerTask(
+        network,
+        lite_optimizer(network, settings.rate, settings.weight_decay),
+        pairs(training, [data.repeat for data in settings.data], settings.seed),
+        pairs([joined], [1.0], settings.seed + 1) if joined.refs else None,
+        settings.validation_samples,
+        settings.side_weight,
+    )
+
+
+def _osvos_task(
+    settings: ParentSettings, training: Sequence[ObjectSet], validation: Sequence[ObjectSet]
+) -> OsvosTask:
+    from_imagenet = str(settings.start) == IMAGENET
+    network = build_network(OSVOS, 1, settings.seed, None if from_imagenet else settings.start)
+    assert isinstance(network, Osvos)
+    if from_imagenet:
+        load_torchvision_vgg(network, imagenet_state("vgg16"))
+    images = WholeImages(training)
+    order = SampleOrder(images.counts, [data.repeat for data in settings.data], settings.seed)
+    return OsvosTask(
+        network,
+        parent_optimizer(network, settings.rate),
+        ImageSamples(images, order, settings.seed, settings.augmentation),
+        WholeImages(validation),
+        settings.validation_samples,
+        settings.side_weight,
+    )

@@ -25,6 +25,11 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def is_main_process() -> bool:
+    """Whether this is the process that logs and writes; known before the processes have met."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 class Processes:
     """This process among those of a training. Made when all of them have come so far.
 

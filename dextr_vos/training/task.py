@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from dextr_vos.config import Settings
-from dextr_vos.training.schedule import Decay
+from dextr_vos.networks.optim import Decay
 
 NamedTensors = dict[str, Tensor]
 
@@ -17,14 +17,14 @@ class LoopSettings(Settings):
     """How long and how fast to train.
 
     Attributes:
-        steps: optimiser steps.
-        batch: samples a process and pass.
-        passes: passes whose gradients are averaged into one step.
-        warmup: steps over which the rate rises.
-        decay: how the rate falls, see `rate_factor`.
+        steps: optimizer steps.
+        batch: samples a batch, in each process.
+        accumulate_grad: batches whose gradients are averaged into one step.
+        warmup: steps over which the learning rate rises.
+        decay: how the learning rate falls, see `rate_factor`.
         precision: of the network's arithmetic; "bf16" keeps the weights in fp32, and validates in fp32.
         average: decay of the moving average of the weights; 0 keeps none.
-        clip_norm: longest gradient; None lets it be.
+        clip_norm: gradients longer than this are shortened to it; None leaves them.
         sync_norm: batch norms use the statistics of all processes' batches, where there are several.
         log_every: steps between lines of the log.
         validate_every: steps between validations; the last step validates, too.
@@ -34,7 +34,7 @@ class LoopSettings(Settings):
 
     steps: int = Field(ge=1)
     batch: int = Field(ge=1)
-    passes: int = Field(default=1, ge=1)
+    accumulate_grad: int = Field(default=1, ge=1)
     warmup: int = Field(default=0, ge=0)
     decay: Decay = "cosine"
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -52,7 +52,7 @@ class Task(Protocol):
 
     Attributes:
         network: to train.
-        optimizer: of the network's parameters; its rates are the full ones.
+        optimizer: of the network's parameters; its learning rates are the full ones.
     """
 
     network: nn.Module
@@ -74,5 +74,5 @@ class Task(Protocol):
         ...
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Scores by name; the first one decides which checkpoint is the best, more is better."""
+        """Scores by name, more is better; the first one decides which checkpoint is the best."""
         ...

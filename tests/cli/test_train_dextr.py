@@ -45,8 +45,8 @@ def test_it_tells_what_it_learns_from_how_good_it_gets_and_how_fast(tmp_path, ca
     assert re.fullmatch(r"trained 4 steps \(\d+ s\), loss \d+\.\d{3}; iou [01]\.\d{3}", first)
     assert re.fullmatch(r"\d+\.\d samples a second, \d+ % of the time spent waiting for them", second)
     assert third == f"weights in {out / 'best.safetensors'} and {out / 'last.safetensors'}"
-    half = out / "half.safetensors"
-    assert fourth == f"last in half precision: {half}, SHA-256 {sha256(half.read_bytes()).hexdigest()}"
+    small = out / "last-fp16.safetensors"
+    assert fourth == f"last in fp16: {small}, SHA-256 {sha256(small.read_bytes()).hexdigest()}"
     before = read_state_dict(out / "last.safetensors")
     status, output, _ = call(capfd, *given)  # it is at its end
     assert status == 0

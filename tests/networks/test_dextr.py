@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -9,13 +8,11 @@ from golden_weights import GOLDEN, assert_golden, read_golden, set_golden_weight
 from PIL import Image
 
 from dextr_vos import geometry
-from dextr_vos.errors import InputError, WeightsError
+from dextr_vos.errors import InputError
 from dextr_vos.networks.dextr import (
     Dextr,
     Head,
     freeze_backbone_norm,
-    load_backbone,
-    load_imagenet_torchvision,
     paper_optimizer,
     parameter_groups,
     upsample_logits,
@@ -151,72 +148,3 @@ def test_unknown_head_is_refused() -> None:
 def test_construction_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     small()
     assert capfd.readouterr() == ("", "")
-
-
-def torchvision_resnet() -> torch.nn.Module:
-    """torchvision's ResNet with one block a layer, and running statistics that have moved."""
-    from torchvision.models.resnet import Bottleneck, ResNet
-
-    torch.manual_seed(0)
-    resnet = ResNet(Bottleneck, [1, 1, 2, 1])
-    resnet.train()
-    with torch.no_grad():
-        for _ in range(3):
-            resnet(torch.randn(4, 3, 64, 64))
-    return resnet.eval()
-
-
-def test_torchvision_start_computes_the_same_function_and_leaves_the_head() -> None:
-    resnet, network = torchvision_resnet(), small().eval()
-    head = {key: tensor.clone() for key, tensor in network.layer5.state_dict().items()}
-    load_imagenet_torchvision(network, resnet.state_dict())
-    picture = torch.randint(0, 256, (1, 3, 96, 96)).float()
-    heat = torch.rand(1, 1, 96, 96) * 255  # says nothing yet
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
-    with torch.inference_mode():
-        x = resnet.bn1(resnet.conv1((picture / 255 - mean) / std)).relu()
-        expected = resnet.layer1(resnet.maxpool(x))
-        y = network.bn1(network.conv1(torch.cat([picture, heat], 1))).relu()
-        found = network.layer1(torch.nn.functional.max_pool2d(y, 3, stride=2, padding=1))
-    inner = (..., slice(4, -4), slice(4, -4))  # zero padding means black here, grey there
-    assert torch.allclose(found[inner], expected[inner], rtol=1e-3, atol=1e-4)
-    assert all(torch.equal(tensor, head[key]) for key, tensor in network.layer5.state_dict().items())
-    for key, tensor in resnet.state_dict().items():
-        if not key.startswith(("fc.", "conv1.", "bn1.running_mean")):
-            assert torch.equal(network.state_dict()[key], tensor), key
-
-
-@pytest.mark.parametrize("prefix", ["", "Scale.", "module.backbone."])
-def test_a_backbone_of_three_channels_starts_all_but_the_head(prefix: str) -> None:
-    state = {
-        prefix + key: tensor
-        for key, tensor in torchvision_resnet().state_dict().items()
-        if not key.startswith("fc.") and not key.endswith("num_batches_tracked")
-    }
-    state[prefix + "layer5.conv2d_list.0.weight"] = torch.zeros(21, 2048, 3, 3)  # Deeplab's head
-    network = small()
-    load_backbone(network, state)
-    assert torch.equal(network.conv1.weight[:, :3], state[prefix + "conv1.weight"])
-    assert not network.conv1.weight[:, 3].any()
-    assert torch.equal(network.layer4[0].conv3.weight, state[prefix + "layer4.0.conv3.weight"])
-
-
-@pytest.mark.parametrize("load", [load_backbone, load_imagenet_torchvision])
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        ("none", "expected conv1.weight .*, got nothing"),
-        ("layer3.1.bn2.weight", r"layer3.1.bn2.weight \(256,\), got nothing"),
-        ("conv1.weight", r"conv1.weight \(64, 4, 7, 7\), got \(64, 5, 7, 7\)"),
-    ],
-)
-def test_a_start_that_does_not_fit_changes_nothing(load: Callable[..., None], fault: str, words: str) -> None:
-    state = {} if fault == "none" else dict(torchvision_resnet().state_dict())
-    if fault == "conv1.weight":
-        state[fault] = torch.zeros(64, 5, 7, 7)
-    state.pop(fault if fault.startswith("layer3") else "", None)
-    network = small()
-    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-    with pytest.raises(WeightsError, match=words):
-        load(network, state)
-    assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())

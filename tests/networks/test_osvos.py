@@ -6,9 +6,7 @@ import torch
 import torch.nn.functional as F
 from golden_weights import GOLDEN, assert_golden, read_golden, set_golden_weights, shapes
 from PIL import Image
-from scipy.io import savemat
 from torch import Tensor, nn
-from torchvision.models import vgg16
 
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.networks.checkpoints import repeat_objects
@@ -16,8 +14,6 @@ from dextr_vos.networks.losses import class_balanced_bce
 from dextr_vos.networks.osvos import (
     MEAN_BGR,
     Osvos,
-    load_caffe_mat,
-    load_imagenet_torchvision,
     online_optimizer,
     osvos_input,
     parent_optimizer,
@@ -191,88 +187,3 @@ def test_input_is_blue_green_red_minus_the_mean() -> None:
 def test_input_of_another_form_is_refused(bad: np.ndarray) -> None:
     with pytest.raises(InputError, match="N×H×W×3 uint8"):
         osvos_input(bad)
-
-
-def vgg_features() -> nn.Module:
-    torch.manual_seed(0)
-    with torch.device("meta"):
-        features = vgg16(weights=None, init_weights=False).features
-    features.to_empty(device="cpu")
-    for module in features:
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            nn.init.normal_(module.bias, std=0.1)
-    return features
-
-
-def test_torchvision_start_computes_the_same_function() -> None:
-    features, network = vgg_features(), Osvos()
-    load_imagenet_torchvision(network, {f"features.{k}": v for k, v in features.state_dict().items()})
-    images = small_frames(1, 64, 64)
-    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
-    normalised = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - mean) / std
-    inner = (..., slice(1, -1), slice(1, -1))
-    with torch.inference_mode():
-        found, expected = network.stages[0][0](osvos_input(images)), features[0](normalised)
-        torch.testing.assert_close(found[inner], expected[inner], atol=1e-4, rtol=1e-4)
-        found, expected = osvos_input(images), features[:30](normalised)
-        for stage in network.stages:
-            found = stage(found)
-    # what the border's small difference comes to after thirteen layers
-    assert_golden("torchvision's last features", found, expected, 0.02)
-
-
-@pytest.mark.parametrize("fault", ["missing", "no bias", "reshaped", "empty"])
-def test_torchvision_state_that_does_not_fit_changes_nothing(fault: str) -> None:
-    state = {f"features.{k}": v for k, v in vgg_features().state_dict().items()}
-    if fault == "missing":
-        del state["features.28.weight"]
-    elif fault == "no bias":
-        del state["features.0.bias"]
-    elif fault == "reshaped":
-        state["features.28.weight"] = torch.zeros(512, 512, 1, 1)
-    else:
-        state = {}
-    network = Osvos()
-    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-    with pytest.raises(WeightsError, match=r"torchvision VGG-16"):
-        load_imagenet_torchvision(network, state)
-    assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
-
-
-def cells(arrays: list[np.ndarray]) -> np.ndarray:
-    filled = np.empty((1, len(arrays)), dtype=object)
-    for index, array in enumerate(arrays):
-        filled[0, index] = array
-    return filled
-
-
-def test_caffe_start_transposes_every_kernel(tmp_path: Path) -> None:
-    convs = [module for module in vgg_features() if isinstance(module, nn.Conv2d)]
-    kernels = [conv.weight.detach().numpy() for conv in convs]
-    biases = [conv.bias.detach().numpy() for conv in convs]
-    path = tmp_path / "vgg_caffe.mat"
-    savemat(path, {"weights": cells([k.T for k in kernels]), "biases": cells([b[:, None] for b in biases])})
-    network = Osvos()
-    load_caffe_mat(network, path)
-    loaded = [module for module in network.stages.modules() if isinstance(module, nn.Conv2d)]
-    assert len(loaded) == CONVOLUTIONS
-    for conv, kernel, bias in zip(loaded, kernels, biases, strict=True):
-        np.testing.assert_array_equal(conv.weight.detach(), kernel)
-        np.testing.assert_array_equal(conv.bias.detach(), bias)
-
-
-def test_broken_caffe_files_are_told_apart(tmp_path: Path) -> None:
-    network = Osvos()
-    with pytest.raises(WeightsError, match="there are no weights"):
-        load_caffe_mat(network, tmp_path / "absent.mat")
-    path = tmp_path / "vgg_caffe.mat"
-    path.write_bytes(b"<html>not found</html>")
-    with pytest.raises(WeightsError, match="as a MATLAB file"):
-        load_caffe_mat(network, path)
-    savemat(path, {"weights": np.zeros(3)})
-    with pytest.raises(WeightsError, match="no array 'biases'"):
-        load_caffe_mat(network, path)
-    savemat(path, {"weights": cells([np.zeros((3, 3))] * 13), "biases": cells([np.zeros(64)] * 13)})
-    with pytest.raises(WeightsError, match=r"convolution 1 .* expected \(64, 3, 3, 3\)"):
-        load_caffe_mat(network, path)

@@ -8,7 +8,7 @@ from dextr_vos.networks import shipped
 from dextr_vos.networks.checkpoints import load_into, read_metadata, read_state_dict, save
 from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.lite_tracker import LiteTracker
-from dextr_vos.networks.shipped import CHECKSUMS, shipped_weights, write_half
+from dextr_vos.networks.shipped import CHECKSUMS, shipped_weights, write_fp16
 
 MEGABYTE = 1 << 20
 NETWORKS = {"lite-dextr": LiteDextr, "lite-parent": LiteTracker}
@@ -41,11 +41,11 @@ def test_damaged_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_half_precision_keeps_metadata_and_says_its_checksum(tmp_path: Path) -> None:
-    source, target = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
+    source, target = tmp_path / "full.safetensors", tmp_path / "last-fp16.safetensors"
     save(source, {"a": torch.tensor([1.5, 2.0]), "n": torch.tensor(3)}, {"network": "x"})
-    checksum = write_half(source, target)
+    checksum = write_fp16(source, target)
     state = read_state_dict(target)
     assert state["a"].dtype == torch.float16
     assert state["n"].dtype == torch.int64
     assert read_metadata(target) == {"network": "x"}
-    assert write_half(source, target) == checksum
+    assert write_fp16(source, target) == checksum

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dextr_vos.propagation.finetune import has_converged, rate_factor
+from dextr_vos.propagation.finetune import has_converged
 
 
 @pytest.mark.parametrize(
@@ -26,11 +26,3 @@ def test_one_outlier_does_not_matter_much():
     falling = np.geomspace(1, 0.1, 100)
     falling[95] *= 1.5
     assert not has_converged(falling.tolist(), window=20, tolerance=0.05)
-
-
-def test_rate_is_full_then_falls_in_equal_steps_and_never_to_zero():
-    assert [rate_factor(step, None, 4) for step in (0, 99)] == [1.0, 1.0]
-    assert [rate_factor(step, 10, 4) for step in range(10, 14)] == pytest.approx([0.8, 0.6, 0.4, 0.2])
-    assert rate_factor(14, 10, 4) == 0.0
-    assert rate_factor(99, 10, 4) == 0.0
-    assert rate_factor(10, 10, 0) == 1.0

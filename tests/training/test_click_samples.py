@@ -14,7 +14,7 @@ from dextr_vos.evaluation.next_click import outline
 from dextr_vos.geometry import crop, extreme_points
 from dextr_vos.networks.losses import class_balanced_bce, plain_bce, soft_iou_loss
 from dextr_vos.training.click_samples import ClickRecipe, ClickSamples
-from dextr_vos.training.schedule import SampleOrder
+from dextr_vos.training.loader import SampleOrder
 
 # points one pixel wide, so that they can be found again
 LOOK = ClickCrop(size_px=128, relax_px=10, fwhm_px=1)
@@ -60,7 +60,7 @@ RECIPES = {
     "whole": replace(RELEASE, crop=replace(LOOK, whole=True), augmentation=TURNED),
     "no clicks": replace(RELEASE, crop=replace(LOOK, points="none"), augmentation=TURNED),
     "distance": replace(RELEASE, crop=replace(LOOK, heat="distance")),
-    "lite": ClickRecipe(replace(LOOK, cubic=False), jitter=0.06, extra_clicks=0.3, composition=CopyPaste()),
+    "lite": ClickRecipe(replace(LOOK, cubic=False), jitter=0.06, extra_clicks=0.3, copy_paste=CopyPaste()),
 }
 
 
@@ -179,7 +179,7 @@ def test_a_mined_click_is_jittered_like_the_others():
     assert all(abs(x - 63) <= 5 and abs(y - 62) <= 5 for x, y in found)
 
 
-@pytest.mark.parametrize("changes", [{"augmentation": TURNED}, {"composition": CopyPaste()}, {}])
+@pytest.mark.parametrize("changes", [{"augmentation": TURNED}, {"copy_paste": CopyPaste()}, {}])
 def test_random_further_clicks_lie_on_the_outline_and_come_as_often_as_asked_for(changes):
     recipe = ClickRecipe(replace(LOOK, cubic=False), extra_clicks=0.5, **changes)
     more = 0

@@ -19,10 +19,10 @@ from dextr_vos.evaluation.next_click import outline
 from dextr_vos.geometry import extreme_points
 from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
 from dextr_vos.networks.dextr import Dextr
-from dextr_vos.training import dextr, dextr_data
+from dextr_vos.training import dextr, hard_examples
 from dextr_vos.training.dextr import train_dextr
-from dextr_vos.training.dextr_data import open_data, with_hard_examples
-from dextr_vos.training.dextr_settings import DextrSettings
+from dextr_vos.training.dextr_settings import DextrSettings, open_data
+from dextr_vos.training.hard_examples import with_hard_examples
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CPU = torch.device("cpu")
@@ -59,7 +59,7 @@ def log_of(out: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-def test_the_paper_tier_learns_and_its_checkpoint_is_an_engine(
+def test_the_paper_model_learns_and_its_checkpoint_makes_a_segmenter(
     data_root: Path, tmp_path: Path, caplog
 ) -> None:
     caplog.set_level("INFO")
@@ -78,11 +78,11 @@ def test_the_paper_tier_learns_and_its_checkpoint_is_an_engine(
     assert "validation on 4 of 4 objects: voc val" in caplog.text
     assert f"step 24 of 24: iou {outcome.scores['iou']:.3f}" in caplog.text
     path = tmp_path / "out" / "last.safetensors"
-    told = read_metadata(path)
-    assert {key: told[key] for key in ("network", "head", "blocks", "threshold")} == {
+    metadata = read_metadata(path)
+    assert {key: metadata[key] for key in ("network", "head", "blocks", "threshold")} == {
         "network": "dextr", "head": "psp", "blocks": "[1, 1, 1, 1]", "threshold": "0.5",
     }  # fmt: skip
-    assert json.loads(told["crop"])["size_px"] == 64
+    assert json.loads(metadata["crop"])["size_px"] == 64
     segmenter = make_segmenter("dextr", path, "cpu")
     example = open_data(settings, Path()).validation.read(0)
     (prob,) = segmenter.segment(example.image_rgb, [extreme_points(example.mask)])
@@ -112,13 +112,13 @@ def test_every_row_of_the_ablation_runs(data_root: Path, tmp_path: Path, name: s
 @pytest.mark.slow
 def test_the_fifth_click_is_learned_in_three_trainings(data_root: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
-    for half in (0, 1):
-        settings = loaded(f"hard-half{half}", data_root, tmp_path / f"half{half}", *steps(2))
+    for fold in (0, 1):
+        settings = loaded(f"hard-fold{fold}", data_root, tmp_path / f"fold{fold}", *steps(2))
         data = open_data(settings, Path())
-        assert {fold_of(ref.image) for part in data.sets for ref in part.refs} == {half}
+        assert {fold_of(ref.image) for part in data.sets for ref in part.refs} == {fold}
         train_dextr(settings, device=CPU)
-        assert read_metadata(tmp_path / f"half{half}" / "last.safetensors")["half"] == str(half)
-    first, second = (tmp_path / f"half{half}" / "last.safetensors" for half in (0, 1))
+        assert read_metadata(tmp_path / f"fold{fold}" / "last.safetensors")["fold"] == str(fold)
+    first, second = (tmp_path / f"fold{fold}" / "last.safetensors" for fold in (0, 1))
     chained = [f"start={first}", f"hard.first={first}", f"hard.second={second}", *steps(2)]
     settings = loaded("hard-fifth-click", data_root, tmp_path / "out", *chained)
     with pytest.raises(Interrupted, match="looking for hard examples in 3 of 12 objects"):
@@ -128,43 +128,43 @@ def test_the_fifth_click_is_learned_in_three_trainings(data_root: Path, tmp_path
     assert reports[0] == 4
     assert outcome.steps == 2
     assert 0 <= outcome.scores["iou"] <= 1
-    told = json.loads((tmp_path / "out" / "hard_examples.json").read_text())
-    assert len(told["objects"]) == 12
+    found = json.loads((tmp_path / "out" / "hard_examples.json").read_text())
+    assert len(found["objects"]) == 12
     assert "hard_validation.json: " in caplog.text
     make_segmenter("dextr", tmp_path / "out" / "last.safetensors", "cpu")
     swapped = [f"start={first}", f"hard.first={second}", f"hard.second={first}", *steps(2)]
-    with pytest.raises(ConfigError, match=r"hard.\w+ to have been trained on half"):
+    with pytest.raises(ConfigError, match=r"hard.\w+ to have been trained on fold"):
         train_dextr(loaded("hard-fifth-click", data_root, tmp_path / "swapped", *swapped), device=CPU)
-    gone = [*chained, "hard.second=none.safetensors"]
+    missing = [*chained, "hard.second=none.safetensors"]
     with pytest.raises(WeightsError, match=r"there is no checkpoint none\.safetensors"):
-        train_dextr(loaded("hard-fifth-click", data_root, tmp_path / "swapped", *gone), device=CPU)
+        train_dextr(loaded("hard-fifth-click", data_root, tmp_path / "swapped", *missing), device=CPU)
     assert not (tmp_path / "swapped").exists()
 
 
 def test_hard_examples_of_several_sets_keep_their_clicks(
     data_root: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    """With an engine that fills boxes in place of the two networks."""
-    crop_coverage: list[str] = []
+    """With a segmenter that fills boxes in place of the two networks."""
+    asked: list[str] = []
 
-    class Half(Squares):
+    class NamedSquares(Squares):
         def __init__(self, weights: Path, device: str) -> None:
-            self.seen = weights.name
+            self.weights = weights.name
 
         def segment(self, image_rgb, objects_xy):
-            crop_coverage.append(self.seen)
+            asked.append(self.weights)
             return super().segment(image_rgb, objects_xy)
 
-    monkeypatch.setattr(dextr_data, "make_segmenter", Half)
+    monkeypatch.setattr(hard_examples, "make_segmenter", NamedSquares)
     sets = "data=[{kind: voc, root: VOCdevkit}, {kind: coco, root: coco, split: train2014}]"
-    hard = "hard={first: half0.pth, second: half1.pth, below: 0.9}"
+    hard = "hard={first: fold0.pth, second: fold1.pth, below: 0.9}"
     settings = loaded("extreme-points", data_root, tmp_path / "out", sets, hard)
     data = open_data(settings, Path())
     assert settings.hard is not None
-    mined = with_hard_examples(data, settings, settings.hard, CPU)
+    mined = with_hard_examples(data, settings.out, settings.hard, CPU)
     refs = [ref for part in data.sets for ref in part.refs]
-    expected = ["half1.pth" if fold_of(ref.image) == 0 else "half0.pth" for ref in refs]
-    assert crop_coverage == expected + ["half0.pth"] * 4  # and the validation
+    expected = ["fold1.pth" if fold_of(ref.image) == 0 else "fold0.pth" for ref in refs]
+    assert asked == expected + ["fold0.pth"] * 4  # and the validation
     assert 0 < len(mined.sets[0].refs) < 12
     assert 0 < len(mined.sets[1].refs) < 6
     joined = Concat(mined.sets)
@@ -173,26 +173,25 @@ def test_hard_examples_of_several_sets_keep_their_clicks(
         assert sorted(clicks) == list(range(len(objects.refs)))
         for index, ((x, y),) in clicks.items():
             assert outline(objects.read(index).mask)[y, x]
-    none = settings.model_copy(update={"out": tmp_path / "none"})
     with pytest.raises(InputError, match=r"none of 18 objects has an IoU below hard.below=0\.1"):
-        with_hard_examples(data, none, settings.hard.model_copy(update={"below": 0.1}), CPU)
+        with_hard_examples(data, tmp_path / "none", settings.hard.model_copy(update={"below": 0.1}), CPU)
 
 
 def test_a_process_beside_the_main_one_waits_for_its_hard_examples(
     data_root: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(dextr_data, "make_segmenter", lambda weights, device: Squares())
+    monkeypatch.setattr(hard_examples, "make_segmenter", lambda weights, device: Squares())
     settings = loaded("extreme-points", data_root, tmp_path, "hard={first: a.pth, second: b.pth}")
     data = open_data(settings, Path())
     assert settings.hard is not None
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(Interrupted, match="while the main process looked"):
-        with_hard_examples(data, settings, settings.hard, CPU, stop_asked=lambda: True)
+        with_hard_examples(data, settings.out, settings.hard, CPU, stop_asked=lambda: True)
     monkeypatch.setenv("RANK", "0")
-    first = with_hard_examples(data, settings, settings.hard, CPU)
+    first = with_hard_examples(data, settings.out, settings.hard, CPU)
     monkeypatch.setenv("RANK", "1")
-    monkeypatch.setattr(dextr_data, "make_segmenter", None)
-    second = with_hard_examples(data, settings, settings.hard, CPU)
+    monkeypatch.setattr(hard_examples, "make_segmenter", None)
+    second = with_hard_examples(data, settings.out, settings.hard, CPU)
     assert [ref.image for ref in first.sets[0].refs] == [ref.image for ref in second.sets[0].refs]
     assert all(np.array_equal(first.sets_xy[index], second.sets_xy[index]) for index in first.sets_xy)
 
@@ -211,16 +210,16 @@ def test_every_yaml_of_the_ablation_says_how_to_run_it_and_what_the_paper_has() 
 
 def test_the_lite_settings_are_read() -> None:
     settings = load_settings(DextrSettings, CONFIGS / "lite-dextr.yaml")
-    assert settings.network == "lite"
-    assert settings.composition is not None
+    assert settings.model == "lite"
+    assert settings.copy_paste is not None
 
 
 @pytest.mark.parametrize(("epochs", "expected"), [("1", 6), ("2.5", 15), ("0.01", 1)])
 def test_epochs_count_objects(data_root: Path, tmp_path: Path, epochs: str, expected: int) -> None:
-    settings = loaded("aspp", data_root, tmp_path, f"epochs={epochs}", "loop.passes=1")
+    settings = loaded("aspp", data_root, tmp_path, f"epochs={epochs}", "loop.accumulate_grad=1")
     network = torch.nn.Linear(1, 1)
     task = dextr.DextrTask(
-        settings.model_copy(update={"network": "lite"}), network, open_data(settings, Path())
+        settings.model_copy(update={"model": "lite"}), network, open_data(settings, Path())
     )
     assert task.steps == expected  # 12 objects, two a step
 
@@ -230,14 +229,14 @@ def test_epochs_count_objects(data_root: Path, tmp_path: Path, epochs: str, expe
     [
         (["loop.steps=3"], "expected either epochs or loop.steps, got both"),
         (["epochs=null"], "expected either epochs or loop.steps, got neither"),
-        (["composition={}"], "expected either composition or augmentation, got both"),
+        (["copy_paste={}"], "expected either copy_paste or augmentation, got both"),
         (["jitter=0.1"], "expected either jitter or jitter_px, got both"),
         (["crop_from_mask=false"], "expected crop_from_mask with jitter_px"),
-        (["half=0", "hard={first: a, second: b}"], "expected either hard or half, got both"),
-        (["augmentation=null", "composition={}", "hard={first: a, second: b}"], "moves no clicks along"),
+        (["fold=0", "hard={first: a, second: b}"], "expected either hard or fold, got both"),
+        (["augmentation=null", "copy_paste={}", "hard={first: a, second: b}"], "moves no clicks along"),
         (["crop.size_px=16"], "expected crops of at least 32 pixels, got 16"),
         (["blocks=[1,1,0,1]"], "expected at least one block a layer"),
-        (["half=2"], "half: expected 0 or 1, got 2"),
+        (["fold=2"], "fold: expected 0 or 1, got 2"),
         (["head=aspp"], "head"),
         (["crop.points=corner"], "crop.points"),
     ],
@@ -254,7 +253,7 @@ def test_settings_are_checked_without_a_file_too() -> None:
         DextrSettings.model_validate({"out": "o", "data": [{"kind": "voc"}], "loop": {"batch": 1}})
 
 
-def test_held_out_pictures_are_validated_on_and_never_trained_on(
+def test_held_out_images_are_validated_on_and_never_trained_on(
     data_root: Path, tmp_path: Path, caplog
 ) -> None:
     caplog.set_level("INFO")
@@ -268,7 +267,7 @@ def test_held_out_pictures_are_validated_on_and_never_trained_on(
     assert len(data.validation.refs) == 3
     count = sum(len(part.refs) for part in data.sets)
     assert f"voc train: {count} objects to train on, {12 - count} held out" in caplog.text
-    assert f"validation on 3 of {12 - count} objects: what is held out" in caplog.text
+    assert f"validation on 3 of {12 - count} objects: held-out images" in caplog.text
 
 
 def test_a_start_may_be_a_dextr_or_the_backbone_of_another_network(data_root: Path, tmp_path: Path) -> None:
@@ -291,12 +290,30 @@ def test_a_start_may_be_a_dextr_or_the_backbone_of_another_network(data_root: Pa
     assert all(torch.equal(found[key], tensor) for key, tensor in whole.items())
     found = started("resnet.pth")
     assert torch.equal(found["layer4.0.conv2.weight"], resnet["layer4.0.conv2.weight"])
-    assert not torch.equal(found["conv1.weight"][:, :3], resnet["conv1.weight"])  # normalised inside
+    assert not torch.equal(found["conv1.weight"][:, :3], resnet["conv1.weight"])  # normalisation folded in
     assert torch.equal(started("psp.pth")["conv1.weight"][:, :3], resnet["conv1.weight"])
     with pytest.raises(WeightsError, match=r"resnet\.pth: this is no start of a ResNet-101"):
         started("resnet.pth", "blocks=[1,1,2,1]")
     with pytest.raises(WeightsError, match="has the psp head"):
         started("whole.safetensors", "head=atrous")
+
+
+def test_imagenet_starts_from_the_weights_of_torchvision(
+    data_root: Path, tmp_path: Path, monkeypatch
+) -> None:
+    from torchvision.models import ResNet101_Weights
+    from torchvision.models.resnet import Bottleneck, ResNet
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = tmp_path / "hub" / "checkpoints" / ResNet101_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
+    path.parent.mkdir(parents=True)
+    resnet = ResNet(Bottleneck, [1, 1, 1, 1]).state_dict()
+    torch.save(resnet, path)
+    network = dextr._network(loaded("psp", data_root, tmp_path, "start=imagenet"))
+    assert torch.equal(network.state_dict()["layer4.0.conv2.weight"], resnet["layer4.0.conv2.weight"])
+    lite = load_settings(DextrSettings, CONFIGS / "lite-dextr.yaml", ["start=imagenet"])
+    with pytest.raises(ConfigError, match="start=imagenet with model=paper"):
+        dextr._network(lite)
 
 
 def test_nothing_is_written_before_the_data_are_there(tmp_path: Path) -> None:

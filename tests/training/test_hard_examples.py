@@ -15,7 +15,7 @@ from dextr_vos.training.hard_examples import find_hard_examples, read_hard_examp
 
 @pytest.fixture
 def voc(tmp_path):
-    """Rectangles, ellipses and triangles: an engine that fills boxes is good at the first alone."""
+    """Rectangles, ellipses and triangles: a segmenter that fills boxes is good at the first alone."""
     return VocObjects(make_voc(tmp_path, 6), "train", index_folder=tmp_path)
 
 
@@ -27,15 +27,15 @@ class Broken:
         raise AssertionError("everything was found already")
 
 
-def find(objects, path, engine=None, below=0.9, **options):
-    engine = engine or Squares()
-    return find_hard_examples(objects, lambda _: engine, below, path, **options)
+def find(objects, path, segmenter=None, below=0.9, **options):
+    segmenter = segmenter or Squares()
+    return find_hard_examples(objects, lambda _: segmenter, below, path, **options)
 
 
 def test_hard_objects_get_a_fifth_click_on_their_outline(voc, tmp_path, caplog):
     caplog.set_level("INFO")
     reports = []
-    found = find(voc, tmp_path / "hard.json", on_object=lambda *told: reports.append(told))
+    found = find(voc, tmp_path / "hard.json", on_object=lambda *counts: reports.append(counts))
     hard = []
     for index in range(len(voc.refs)):
         example = voc.read(index)
@@ -51,13 +51,13 @@ def test_hard_objects_get_a_fifth_click_on_their_outline(voc, tmp_path, caplog):
         assert (x, y) not in {tuple(point) for point in points.tolist()}
     assert 0 < len(hard) == len(found) < len(voc.refs) == 12
     assert reports == [(number, 12) for number in range(1, 13)]
-    assert f"{len(hard)} of 12 objects have an IoU below 0.9, {np.mean(hard):.3f} on the mean" in caplog.text
-    told = json.loads((tmp_path / "hard.json").read_text())
-    assert [row[:2] for row in told["objects"]] == [[ref.image, ref.object_id] for ref in voc.refs]
-    assert all((row[2] < 0.9) == (row[3] is not None) for row in told["objects"])
+    assert f"{len(hard)} of 12 objects have an IoU below 0.9, mean {np.mean(hard):.3f}" in caplog.text
+    content = json.loads((tmp_path / "hard.json").read_text())
+    assert [row[:2] for row in content["objects"]] == [[ref.image, ref.object_id] for ref in voc.refs]
+    assert all((row[2] < 0.9) == (row[3] is not None) for row in content["objects"])
 
 
-def test_what_was_found_is_not_looked_for_again(voc, tmp_path):
+def test_objects_in_the_file_are_not_segmented_again(voc, tmp_path):
     path = tmp_path / "hard.json"
     assert read_hard_examples(voc, 0.9, path) is None
     first = find(voc, path)
@@ -66,20 +66,20 @@ def test_what_was_found_is_not_looked_for_again(voc, tmp_path):
         assert all(np.array_equal(first[index], again[index]) for index in first)
 
 
-def test_a_stopped_search_goes_on_where_it_was(voc, tmp_path):
+def test_a_stopped_search_resumes(voc, tmp_path):
     path = tmp_path / "hard.json"
-    with pytest.raises(Interrupted, match=r"in 5 of 12 objects; the same command goes on"):
+    with pytest.raises(Interrupted, match=r"in 5 of 12 objects; the same command resumes"):
         find(voc, path, stop_asked=stop_after(4))
     assert len(json.loads(path.read_text())["objects"]) == 5
     assert read_hard_examples(voc, 0.9, path) is None
     reports = []
-    find(voc, path, on_object=lambda *told: reports.append(told))
+    find(voc, path, on_object=lambda *counts: reports.append(counts))
     assert reports[0] == (6, 12)
     find(voc, tmp_path / "whole.json")
     assert path.read_bytes() == (tmp_path / "whole.json").read_bytes()
 
 
-def test_each_object_is_looked_at_by_the_network_it_is_given(voc, tmp_path):
+def test_each_object_is_segmented_by_the_network_it_is_given(voc, tmp_path):
     asked = []
 
     def segmenter_for(ref):

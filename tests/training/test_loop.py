@@ -7,13 +7,14 @@ import re
 import pytest
 import torch
 from tiny_training import CPU, SHORT, TinyTask, hashes, log_lines, losses, train_tiny
+from torch import nn
 
 from dextr_vos.errors import InputError, Interrupted, WeightsError
 from dextr_vos.networks.checkpoints import read_metadata, read_state_dict
+from dextr_vos.networks.optim import rate_factor
 from dextr_vos.training.checkpoint_folder import TrainingFolder
-from dextr_vos.training.loop import LoopSettings, train
+from dextr_vos.training.loop import LoopSettings, WeightAverage, train
 from dextr_vos.training.processes import Processes, world_size
-from dextr_vos.training.schedule import rate_factor
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -44,7 +45,7 @@ def test_learns_logs_validates_and_saves(tmp_path, caplog):
 
 
 def test_speed_in_the_log_is_of_steps_alone(tmp_path):
-    train_tiny(tmp_path, SHORT | {"passes": 3}, {"pause": 0.01})
+    train_tiny(tmp_path, SHORT | {"accumulate_grad": 3}, {"pause": 0.01})
     text = (tmp_path / "log.jsonl").read_text()
     speeds = [float(found) for found in re.findall(r'"samples_per_second": ([\d.]+)', text)]
     waits = [float(found) for found in re.findall(r'"waiting_for_samples": ([\d.e-]+)', text)]
@@ -101,13 +102,13 @@ def test_rates_follow_the_curve(tmp_path):
     task = TinyTask()
     folder = TrainingFolder(tmp_path, "", {})
     train(task, settings, folder, 1, CPU)
-    assert task.rates == [0.01 * rate_factor(step, 12, 3, "poly") for step in range(12)]
+    assert task.rates == [0.01 * rate_factor(step, "poly", 3, 12, 3) for step in range(12)]
 
 
 def test_passes_are_as_a_larger_batch(tmp_path):
     # batch norm sees the parts
     curves = []
-    for name, changes in {"whole": {"batch": 6}, "parts": {"batch": 2, "passes": 3}}.items():
+    for name, changes in {"whole": {"batch": 6}, "parts": {"batch": 2, "accumulate_grad": 3}}.items():
         task = TinyTask(dropout=0.0)
         task.network[1] = torch.nn.Identity()
         train(task, LoopSettings(**(SHORT | changes)), TrainingFolder(tmp_path / name, "", {}), 1, CPU)
@@ -127,7 +128,7 @@ def test_the_gradient_of_all_passes_is_clipped(tmp_path):
     for name, changes in {"free": {}, "clipped": {"clip_norm": 0.05}}.items():
         task = TinyTask()
         task.optimizer = Watched(task.network.parameters(), lr=0.01)
-        settings = LoopSettings(**(SHORT | {"passes": 2} | changes))
+        settings = LoopSettings(**(SHORT | {"accumulate_grad": 2} | changes))
         train(task, settings, TrainingFolder(tmp_path / name, "", {}), 1, CPU)
     assert min(lengths[:12]) > 0.05
     assert lengths[12:] == pytest.approx([0.05] * 12, rel=1e-3)
@@ -158,7 +159,7 @@ def test_the_process_is_left_as_it_was(tmp_path):
         ({7: math.nan}, 7, "the loss is nan"),
         ({7: math.inf}, 7, "the loss is inf"),
         ({2: math.nan}, 2, "the loss is nan"),
-        ({8: 1e38}, 8, "the gradient's length"),
+        ({8: 1e38}, 8, "the length of the gradient"),
     ],
 )
 def test_nan_stops_with_the_step_and_the_last_good_checkpoint(loss_at, step, told, tmp_path):
@@ -203,7 +204,7 @@ def test_weights_that_overflow_are_not_saved(tmp_path):
                     task.network[0].weight.fill_(math.inf)
 
     task.optimizer = Wild(task.network.parameters(), lr=0.01)
-    with pytest.raises(InputError, match=r"infinite or no number at step 8 of 12; .* of step 4;"):
+    with pytest.raises(InputError, match=r"infinite or nan at step 8 of 12; .* of step 4;"):
         train(task, LoopSettings(**SHORT), TrainingFolder(tmp_path, "", {}), 1, CPU)
     assert TrainingFolder(tmp_path, "", {}).read_checkpoint().step == 4
 
@@ -237,3 +238,51 @@ def test_number_of_processes_is_what_torchrun_says(monkeypatch):
     assert world_size() == 4
     with pytest.raises(InputError, match="4 processes cannot share cuda:1"):
         Processes(torch.device("cuda:1"))
+
+
+def constant_network(value):
+    made = nn.Sequential(nn.Linear(2, 1), nn.BatchNorm1d(1))
+    with torch.no_grad():
+        for tensor in made.state_dict().values():
+            tensor.fill_(value)
+    return made
+
+
+def test_an_average_starts_as_a_copy():
+    followed = constant_network(1.0)
+    average = WeightAverage(followed, 0.9)
+    nn.init.zeros_(followed[0].weight)
+    assert average.state["0.weight"].tolist() == [[1, 1]]
+
+
+def test_an_average_without_decay_is_the_network():
+    average = WeightAverage(constant_network(0), 0.0)
+    now = constant_network(3)
+    average.update(now, 500)
+    assert all(torch.equal(average.state[key], tensor) for key, tensor in now.state_dict().items())
+
+
+def test_an_average_follows_slowly_after_many_steps():
+    average = WeightAverage(constant_network(0), 0.99)
+    for _ in range(10):
+        average.update(constant_network(1), 100_000)
+    torch.testing.assert_close(average.state["0.weight"], torch.full((1, 2), 1 - 0.99**10))
+    # running statistics belong to the weights, a count is no average
+    torch.testing.assert_close(average.state["1.running_mean"], torch.full((1,), 1 - 0.99**10))
+    assert average.state["1.num_batches_tracked"] == 1
+
+
+def test_an_average_forgets_the_first_weights_soon():
+    average = WeightAverage(constant_network(0), 0.999)
+    for step in range(50):
+        average.update(constant_network(1), step)
+    assert average.state["0.weight"].min() > 0.999
+
+
+def test_an_average_resumes_from_a_saved_state():
+    one, other = WeightAverage(constant_network(0), 0.9), WeightAverage(constant_network(7), 0.9)
+    one.update(constant_network(1), 30)
+    other.load({key: tensor.clone() for key, tensor in one.state.items()})
+    for average in (one, other):
+        average.update(constant_network(2), 31)
+    assert all(torch.equal(tensor, other.state[key]) for key, tensor in one.state.items())

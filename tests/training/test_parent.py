@@ -1,7 +1,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,21 +16,16 @@ from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
 from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.propagation.models import LITE, build_network
-from dextr_vos.training import osvos_parent as osvos_task
-from dextr_vos.training import tracker_parent as tracker_task
-from dextr_vos.training.osvos_parent import OsvosTask
-from dextr_vos.training.parent import train_parent
-from dextr_vos.training.parent_settings import ParentSettings
-from dextr_vos.training.tracker_parent import TrackerTask
+from dextr_vos.training import parent
+from dextr_vos.training.parent import ParentSettings, train_parent
+from dextr_vos.training.task import Task
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
 CPU = torch.device("cpu")
-OSVOS = {"network": "osvos", "scene": None, "loop": {"steps": 2, "batch": 1, "workers": 0}}
-TASKS = [
-    pytest.param(tracker_task, {}, id="lite"),
-    pytest.param(osvos_task, OSVOS, id="osvos"),
-]
+LITE_CHANGES: dict[str, object] = {}
+PAPER = {"model": "paper", "scene": None, "loop": {"steps": 2, "batch": 1, "workers": 0}}
+MODELS = [pytest.param(LITE_CHANGES, id="lite"), pytest.param(PAPER, id="paper")]
 
 
 def settings_for(root: Path, out: Path, **changes: object) -> ParentSettings:
@@ -53,14 +47,14 @@ def losses(out: Path) -> list[float]:
 
 
 class Squares:
-    """Green squares on grey, one a picture, with a white void line; knows which of them were read."""
+    """Green squares on grey, one an image, with a white void line; knows which of them were read."""
 
     def __init__(self, count: int = 12) -> None:
-        self.refs = [ObjectRef(f"picture {number}", 0, "square", 400) for number in range(count)]
-        self.read_pictures: set[str] = set()
+        self.refs = [ObjectRef(f"image {index}", 0, "square", 400) for index in range(count)]
+        self.read_images: set[str] = set()
 
     def read(self, index: int) -> Example:
-        self.read_pictures.add(self.refs[index].image)
+        self.read_images.add(self.refs[index].image)
         image = np.full((48, 64, 3), 90, np.uint8)
         mask, void = np.zeros((48, 64), bool), np.zeros((48, 64), bool)
         mask[10:30, 20:40], void[40:44] = True, True
@@ -80,13 +74,11 @@ class Knows(nn.Module):
         return [-said, said]
 
 
-def task_on(
-    module: ModuleType, objects: Squares, monkeypatch: pytest.MonkeyPatch, **changes: object
-) -> TrackerTask | OsvosTask:
+def task_on(objects: Squares, monkeypatch: pytest.MonkeyPatch, **changes: object) -> Task:
     """A task that learns from and validates on parts of these objects."""
-    monkeypatch.setattr(module, "open_objects", lambda *_: objects)
+    monkeypatch.setattr(parent, "open_objects", lambda *_: objects)
     settings = settings_for(Path("nowhere"), Path("nowhere"), **({"validation": []} | changes))
-    return (TrackerTask if module is tracker_task else OsvosTask)(settings)
+    return parent._task(settings, Path())
 
 
 def test_a_lite_parent_learns_and_starts_fine_tuning(tmp_path: Path) -> None:
@@ -103,18 +95,20 @@ def test_a_lite_parent_learns_and_starts_fine_tuning(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, trained[key]) for key, tensor in network.state_dict().items())
 
 
-def test_lite_starts_from_lite_dextr(tmp_path: Path) -> None:
+def test_the_lite_parent_starts_from_lite_dextr(tmp_path: Path) -> None:
     state = LiteDextr().state_dict()
     save(tmp_path / "dextr.safetensors", state)
     root = make_voc(tmp_path / "voc")
-    task = TrackerTask(settings_for(root, tmp_path / "out", start=str(tmp_path / "dextr.safetensors")))
+    task = parent._task(
+        settings_for(root, tmp_path / "out", start=str(tmp_path / "dextr.safetensors")), Path()
+    )
     own = task.network.state_dict()
     key = "decoder.reduce.0.0.weight"
     assert torch.equal(own[key], state[key])
     assert torch.equal(own["encoder.stem.0.0.weight"], state["encoder.stem.0.0.weight"][:, :3])
     save(tmp_path / "other.safetensors", {"a": torch.ones(1)})
     with pytest.raises(WeightsError, match="does not fit the network LiteTracker"):
-        TrackerTask(settings_for(root, tmp_path / "out", start=str(tmp_path / "other.safetensors")))
+        parent._task(settings_for(root, tmp_path / "out", start=str(tmp_path / "other.safetensors")), Path())
 
 
 def test_norms_learn_their_statistics(tmp_path: Path) -> None:
@@ -122,12 +116,12 @@ def test_norms_learn_their_statistics(tmp_path: Path) -> None:
     settings = settings_for(
         make_voc(tmp_path / "voc"), tmp_path / "o", start=str(tmp_path / "parent.safetensors")
     )
-    task = TrackerTask(settings)
+    task = parent._task(settings, Path())
     task.network.train()
     assert all(m.training for m in task.network.modules() if isinstance(m, nn.BatchNorm2d))
 
 
-def batch_of(task: TrackerTask | OsvosTask) -> dict[str, Tensor]:
+def batch_of(task: Task) -> dict[str, Tensor]:
     """The first sample twice, with void at the bottom."""
     batch = {key: torch.stack([tensor, tensor]) for key, tensor in task.samples[0].items()}
     batch["void"][:, :, -8:] = True
@@ -135,11 +129,11 @@ def batch_of(task: TrackerTask | OsvosTask) -> dict[str, Tensor]:
     return batch
 
 
-@pytest.mark.parametrize(("module", "changes"), TASKS)
+@pytest.mark.parametrize("changes", MODELS)
 def test_a_loss_falls_with_every_right_pixel_and_void_counts_neither_way(
-    module: ModuleType, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = task_on(module, Squares(), monkeypatch, side_weight=0.0, **changes)
+    task = task_on(Squares(), monkeypatch, side_weight=0.0, **changes)
     batch = batch_of(task)
     right = 8.0 * batch["target"] - 4
 
@@ -150,11 +144,9 @@ def test_a_loss_falls_with_every_right_pixel_and_void_counts_neither_way(
     assert loss(torch.where(batch["void"], -9 * right, right)) == loss(right)
 
 
-@pytest.mark.parametrize(("module", "changes"), TASKS)
-def test_side_losses_fade(
-    module: ModuleType, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task = task_on(module, Squares(), monkeypatch, side_weight=0.5, **changes)
+@pytest.mark.parametrize("changes", MODELS)
+def test_side_losses_fade(changes: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    task = task_on(Squares(), monkeypatch, side_weight=0.5, **changes)
     batch = batch_of(task)
     right = 8.0 * batch["target"] - 4
     first, half, right_alone = (
@@ -165,30 +157,30 @@ def test_side_losses_fade(
     assert half == pytest.approx((first + right_alone) / 2, rel=1e-5)
 
 
-@pytest.mark.parametrize(("module", "changes"), TASKS)
-def test_what_is_held_out_is_validated_on_and_nothing_else(
-    module: ModuleType, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("changes", MODELS)
+def test_held_out_images_are_validated_on_and_never_trained_on(
+    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objects = Squares(16)
-    task = task_on(module, objects, monkeypatch, hold_out=0.4, validation_samples=12, **changes)
+    task = task_on(objects, monkeypatch, hold_out=0.4, validation_samples=12, **changes)
     names = {ref.image for ref in objects.refs}
     held = {name for name in names if is_held_out(name, 0.4)}
     assert held
     assert held != names
     for position in range(30):
         task.samples[position]
-    assert objects.read_pictures == names - held
-    objects.read_pictures.clear()
+    assert objects.read_images == names - held
+    objects.read_images.clear()
     task.validate(Knows(lambda frames, *_: frames[:, :1]))
-    assert objects.read_pictures
-    assert objects.read_pictures <= held
+    assert objects.read_images
+    assert objects.read_images <= held
 
 
-@pytest.mark.parametrize(("module", "changes"), TASKS)
+@pytest.mark.parametrize("changes", MODELS)
 def test_with_nothing_held_out_there_is_no_score(
-    module: ModuleType, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = task_on(module, Squares(), monkeypatch, **changes)
+    task = task_on(Squares(), monkeypatch, **changes)
     assert task.validate(Knows(lambda frames, *_: frames[:, :1])) == {}
 
 
@@ -199,7 +191,7 @@ def test_a_tracker_is_validated_on_the_overlap_with_the_target_without_its_void(
     still = {"size_hw": (48, 64), "size": (0.3, 0.3), "own": 1.0, "others": 0.0, "sprite": dull}
     still["motion"] = dull | {"light": 0.0}
     corrupted = dict.fromkeys(("absent", "astray", "shift", "bend", "loss", "gain", "blur"), 0.0)
-    task = task_on(tracker_task, Squares(), monkeypatch, hold_out=0.5, scene=still, mask_corruption=corrupted)
+    task = task_on(Squares(), monkeypatch, hold_out=0.5, scene=still, mask_corruption=corrupted)
     right, again, wrong, nothing, with_void = (
         task.validate(Knows(answer))["iou"]
         for answer in (
@@ -217,8 +209,8 @@ def test_a_tracker_is_validated_on_the_overlap_with_the_target_without_its_void(
     assert with_void > right - 0.1
 
 
-def test_osvos_is_validated_on_whole_pictures_without_their_void(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = task_on(osvos_task, Squares(), monkeypatch, hold_out=0.5, **OSVOS)
+def test_osvos_is_validated_on_whole_images_without_their_void(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = task_on(Squares(), monkeypatch, hold_out=0.5, **PAPER)
     # frames are BGR about zero; the void line is white
     green = task.validate(Knows(lambda frames: frames[:, 1:2] - 50))
     everything = task.validate(Knows(lambda frames: frames[:, :1] * 0 + 1))
@@ -226,16 +218,16 @@ def test_osvos_is_validated_on_whole_pictures_without_their_void(monkeypatch: py
     assert everything["iou"] == pytest.approx(400 / (48 * 64 - 4 * 64))
 
 
-def test_at_most_so_many_samples_are_validated_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, changes in ((tracker_task, {}), (osvos_task, OSVOS)):
+def test_validation_takes_at_most_validation_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    for changes in (LITE_CHANGES, PAPER):
         seen = []
-        task = task_on(module, Squares(), monkeypatch, hold_out=0.5, validation_samples=3, **changes)
+        task = task_on(Squares(), monkeypatch, hold_out=0.5, validation_samples=3, **changes)
         task.validate(Knows(lambda frames, *_, seen=seen: seen.append(frames.shape) or frames[:, :1]))
         assert seen == [(1, 3, 48, 64)] * 3
         assert task.samples[0]["image"].shape == (48, 64, 3)
 
 
-def test_a_set_falls_into_what_is_kept_for_validation_and_the_rest() -> None:
+def test_every_object_is_either_kept_for_validation_or_trained_on() -> None:
     objects = Squares(200)
     kept, others = (holdout_part(objects, 0.3, kept=kept) for kept in (True, False))
     assert 30 < len(kept.refs) < 90
@@ -247,7 +239,7 @@ def test_a_set_falls_into_what_is_kept_for_validation_and_the_rest() -> None:
 
 def test_sets_in_which_everything_is_held_out_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="no object to train on"):
-        task_on(tracker_task, Squares(1), monkeypatch, hold_out=0.999)
+        task_on(Squares(1), monkeypatch, hold_out=0.999)
 
 
 def test_the_parent_of_the_paper_trains_on_davis(tmp_path: Path) -> None:
@@ -255,14 +247,21 @@ def test_the_parent_of_the_paper_trains_on_davis(tmp_path: Path) -> None:
     settings = settings_for(
         root,
         tmp_path / "out",
-        network="osvos",
+        model="paper",
         side_weight=1.0,
         rate=1e-8,
         data=[{"kind": "davis", "root": str(root), "year": 2016}],
         validation=[],
         scene=None,
         augmentation={"rotation_deg": 30.0},
-        loop={"steps": 2, "batch": 1, "passes": 2, "workers": 0, "log_every": 1, "decay": "constant"},
+        loop={
+            "steps": 2,
+            "batch": 1,
+            "accumulate_grad": 2,
+            "workers": 0,
+            "log_every": 1,
+            "decay": "constant",
+        },
     )
     outcome = train_parent(settings, device=CPU)
     assert outcome.steps == 2
@@ -276,15 +275,15 @@ LITE_YAML = "out: o\ndata: [{kind: voc}]\nloop: {steps: 1, batch: 4}\n"
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "words"),
     [
-        (["network=osvos", "loop.batch=1", "scene={}"], "scene and mask_corruption with network lite alone"),
+        (["model=paper", "loop.batch=1", "scene={}"], "scene and mask_corruption with model=lite alone"),
         (
-            ["network=osvos", "loop.batch=1", "mask_corruption={}"],
-            "scene and mask_corruption with network lite alone",
+            ["model=paper", "loop.batch=1", "mask_corruption={}"],
+            "scene and mask_corruption with model=lite alone",
         ),
-        (["network=osvos"], r"whole pictures differ in size: set loop\.batch=1"),
-        (["augmentation={}"], "augmentation with network osvos alone; lite takes scene"),
+        (["model=paper"], r"whole images differ in size: set loop\.batch=1"),
+        (["augmentation={}"], "augmentation with model=paper alone; lite takes scene"),
         (["data=[]"], "at least 1 items"),
         (["hold_out=1"], "below 1"),
         (["validation_samples=0"], "of at least 1"),
@@ -293,10 +292,10 @@ LITE_YAML = "out: o\ndata: [{kind: voc}]\nloop: {steps: 1, batch: 4}\n"
         (["mask_corruption={absent: much}"], r"mask_corruption\.absent: expected a number"),
     ],
 )
-def test_settings_that_contradict_are_refused(tmp_path: Path, overrides: list[str], told: str) -> None:
+def test_settings_that_contradict_are_refused(tmp_path: Path, overrides: list[str], words: str) -> None:
     path = tmp_path / "parent.yaml"
     path.write_text(LITE_YAML)
-    with pytest.raises(ConfigError, match=told) as caught:
+    with pytest.raises(ConfigError, match=words) as caught:
         load_settings(ParentSettings, path, overrides)
     assert "\n" not in str(caught.value)
 
@@ -307,7 +306,7 @@ def test_settings_of_both_networks_are_taken(tmp_path: Path) -> None:
     lite = load_settings(ParentSettings, path, ["scene={size_hw: [32, 48]}", "mask_corruption={absent: 0.5}"])
     assert lite.scene.size_hw == (32, 48)
     assert lite.mask_corruption.absent == 0.5
-    paper = load_settings(ParentSettings, path, ["network=osvos", "loop.batch=1", "augmentation={}"])
+    paper = load_settings(ParentSettings, path, ["model=paper", "loop.batch=1", "augmentation={}"])
     assert paper.augmentation is not None
 
 

@@ -29,7 +29,7 @@ from dextr_vos.training.processes import Processes
 
 # dropout is drawn by each process
 EVEN = {"dropout": 0.0}
-SETTINGS = SHORT | {"passes": 2, "average": 0.9, "clip_norm": 0.3}
+SETTINGS = SHORT | {"accumulate_grad": 2, "average": 0.9, "clip_norm": 0.3}
 
 
 def train_and_tell(out: Path, settings: dict, task: dict) -> None:
@@ -91,7 +91,7 @@ def test_one_that_is_asked_to_stop_stops_all_and_all_go_on(tmp_path):
     assert one["stop"].startswith(f"stopped after step {step} of 12;")
     assert 1 < step < 12
 
-    alone = pytest.raises(InputError, match="was begun with 2 processes, these are 1; start as many")
+    alone = pytest.raises(InputError, match="was begun with 2 processes, now there are 1; start as many")
     with alone:
         train_tiny(out, SETTINGS)
 

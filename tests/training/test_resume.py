@@ -15,7 +15,7 @@ from dextr_vos.training.checkpoint_folder import TrainingFolder
 
 SETTINGS = SHORT | {
     "steps": 30,
-    "passes": 2,
+    "accumulate_grad": 2,
     "warmup": 3,
     "average": 0.9,
     "clip_norm": 0.5,

@@ -18,15 +18,14 @@ from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.losses import plain_bce, soft_iou_loss
 from dextr_vos.training.checkpoint_folder import TrainingFolder
 from dextr_vos.training.dextr import DextrTask
-from dextr_vos.training.dextr_data import open_data
-from dextr_vos.training.dextr_settings import DextrSettings
+from dextr_vos.training.dextr_settings import DextrSettings, open_data
 from dextr_vos.training.loop import train
 
 pytestmark = pytest.mark.slow
 
 CONFIG = """
 out: {out}
-network: lite
+model: lite
 loss: plain+iou
 rate: 0.001
 data_root: {root}
@@ -153,9 +152,9 @@ def test_stopped_it_says_so_goes_on_and_ends_the_same(kind, root, tmp_path, undi
     process.send_signal(kind)
     _, told = process.communicate()
     assert process.returncode == 130
-    assert "the same command goes on from there" in told
+    assert "the same command resumes from there" in told
     assert "Traceback" not in told
-    assert "going on from step" in run(args).stderr
+    assert "resumed from step" in run(args).stderr
     assert (hashes(out), log_lines(out)) == undisturbed[:2]
     again = run(args)
     assert "finished already: 10 steps" in again.stderr
@@ -168,7 +167,7 @@ def test_ctrl_c_stops_all_processes_of_torchrun_at_one_step(root, tmp_path, undi
     process = start(args, out, 2)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate()
-    assert "the same command goes on from there" in told
+    assert "the same command resumes from there" in told
     assert (out / "checkpoint.pt").exists()
     step = max(line["step"] for line in log_lines(out))
     assert f"stopped after step {step} of 10" in told

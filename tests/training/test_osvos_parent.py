@@ -5,14 +5,14 @@ import torch
 
 from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.datasets.instances import Example, ObjectRef
+from dextr_vos.training.loader import SampleOrder
 from dextr_vos.training.osvos_parent import ImageSamples, WholeImages
-from dextr_vos.training.schedule import SampleOrder
 
 GREEN = (0, 200, 0)
 
 
 class Squares:
-    """Two green squares a picture, told apart by their number; a void line below, which is white."""
+    """Two green squares a image, told apart by their object_id; a void line below, which is white."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.refs = [ObjectRef(name, number, "square", 100) for name in names for number in (0, 1)]
@@ -28,16 +28,16 @@ class Squares:
         return Example(self.refs[index], image, mask, void)
 
 
-def test_a_picture_is_the_union_of_its_objects() -> None:
-    pictures = WholeImages([Squares(["a", "b"]), Squares(["a"])])
-    assert len(pictures) == 3
-    assert pictures.counts == [2, 1]
+def test_a_image_is_the_union_of_its_objects() -> None:
+    images = WholeImages([Squares(["a", "b"]), Squares(["a"])])
+    assert len(images) == 3
+    assert images.counts == [2, 1]
     for number in range(3):
-        layer = pictures.read(number)
+        layer = images.read(number)
         assert np.array_equal(layer.mask, (layer.image_rgb == GREEN).all(axis=2))
         assert layer.mask.sum() == 200
         assert layer.void.sum() == 60
-        # of its own set and picture
+        # of its own set and image
         assert layer.image_rgb[0, 0, 0] == 100 + (0, 2, 0)[number]
 
 
@@ -53,9 +53,9 @@ def test_what_is_void_for_one_object_and_another_object_is_that_object() -> None
 
 
 def test_samples_follow_from_seed_and_position() -> None:
-    pictures = WholeImages([Squares(["a", "b", "c"])])
-    order = SampleOrder(pictures.counts, [1.0], seed=1)
-    first, again, other = (ImageSamples(pictures, order, seed, Augmentation()) for seed in (1, 1, 2))
+    images = WholeImages([Squares(["a", "b", "c"])])
+    order = SampleOrder(images.counts, [1.0], seed=1)
+    first, again, other = (ImageSamples(images, order, seed, Augmentation()) for seed in (1, 1, 2))
     for position in (5, 0, 99):
         one, two = first[position], again[position]
         assert all(torch.equal(one[key], two[key]) for key in one)
@@ -64,23 +64,23 @@ def test_samples_follow_from_seed_and_position() -> None:
         assert one["image"].dtype == torch.uint8
         assert one["target"].shape == one["void"].shape == (1, 40, 60)
         assert one["target"].dtype == one["void"].dtype == torch.bool
-    greys = [int(ImageSamples(pictures, order, 1)[position]["image"][0, 0, 0]) for position in range(6)]
+    greys = [int(ImageSamples(images, order, 1)[position]["image"][0, 0, 0]) for position in range(6)]
     assert sorted(greys[:3]) == sorted(greys[3:]) == [100, 102, 104]
 
 
-def test_whole_pictures_stay_as_they_are() -> None:
-    pictures = WholeImages([Squares(["a"])])
-    sample, layer = ImageSamples(pictures, SampleOrder([1], [1.0], 0), 0)[3], pictures.read(0)
+def test_whole_images_stay_as_they_are() -> None:
+    images = WholeImages([Squares(["a"])])
+    sample, layer = ImageSamples(images, SampleOrder([1], [1.0], 0), 0)[3], images.read(0)
     assert np.array_equal(sample["image"].numpy(), layer.image_rgb)
     assert np.array_equal(sample["target"][0].numpy(), layer.mask)
     assert np.array_equal(sample["void"][0].numpy(), layer.void)
 
 
-def test_target_void_and_picture_are_changed_together() -> None:
-    pictures = WholeImages([Squares(["a"])])
+def test_target_void_and_image_are_changed_together() -> None:
+    images = WholeImages([Squares(["a"])])
     turned = Augmentation(rotation_deg=20.0, scale=(1.0, 1.3), beyond="black")
-    samples = ImageSamples(pictures, SampleOrder([1], [1.0], 0), 0, turned)
-    still = pictures.read(0)
+    samples = ImageSamples(images, SampleOrder([1], [1.0], 0), 0, turned)
+    still = images.read(0)
     for position in range(8):
         sample = {key: tensor.numpy() for key, tensor in samples[position].items()}
         target, void, image = sample["target"][0], sample["void"][0], sample["image"].astype(int)

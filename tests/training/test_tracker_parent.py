@@ -9,11 +9,11 @@ from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.motion import Motion
 from dextr_vos.datasets.photometric import PhotometricAugmentation
-from dextr_vos.training.schedule import SampleOrder
+from dextr_vos.training.loader import SampleOrder
 from dextr_vos.training.tracker_parent import PairSamples
 
 NO_LIGHT = PhotometricAugmentation(light=0.0, tint=0.0, grey=0.0, blur=0.0, noise=0.0, codec=0.0)
-# the picture itself, at a distance
+# the image itself, at a distance
 PLAIN = SceneRecipe(
     size_hw=(32, 48),
     own=1.0,
@@ -25,10 +25,10 @@ SIZE_HW = PLAIN.size_hw
 
 
 class Squares:
-    """Images with one green square each; the ground's red tells which it is."""
+    """Images with one green square each; the red of the background says which it is."""
 
     def __init__(self, count: int) -> None:
-        self.refs = [ObjectRef(str(number), 0, "square", 400) for number in range(count)]
+        self.refs = [ObjectRef(str(index), 0, "square", 400) for index in range(count)]
 
     def read(self, index: int) -> Example:
         image = np.full((50, 70, 3), (20 * index, 0, 40), np.uint8)
@@ -70,11 +70,11 @@ def test_both_frames_show_the_object_that_is_its_turn() -> None:
     for position in range(10):
         sample = {key: tensor.numpy() for key, tensor in samples[position].items()}
         for image, mask in (("image", "target"), ("known", "known_mask")):
-            picture, target = sample[image].astype(int), sample[mask][0]
+            shown, target = sample[image].astype(int), sample[mask][0]
             assert target.any()
-            green = picture[..., 1] > 110
+            green = shown[..., 1] > 110
             assert (green != target).mean() < 0.03
-            assert abs(np.median(picture[..., 0][~green]) - 20 * order.at(position)) <= 2
+            assert abs(np.median(shown[..., 0][~green]) - 20 * order.at(position)) <= 2
         assert not np.array_equal(sample["image"], sample["known"])
 
 
@@ -87,7 +87,7 @@ def test_backgrounds_come_from_all_objects() -> None:
     assert set(reds) == set(range(4))
 
 
-def test_guides_are_worn_as_asked_for() -> None:
+def test_guides_are_corrupted_as_asked_for() -> None:
     blind, seeing = (samples_of(PLAIN, corruption=MaskCorruption(absent=absent)) for absent in (1.0, 0.0))
     for position in range(5):
         assert not blind[position]["guide"].any()
