@@ -4,7 +4,7 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -181,13 +181,14 @@ def natural_key(name: str) -> tuple[list[tuple[int, int | str]], str]:
     return numbered, name  # by name alone where 1.png and 01.png are equal
 
 
-def parse_frames(text: str, clip: Clip) -> list[int]:
+def parse_frames(text: str, names: Sequence[str], source: Path) -> list[int]:
     """Frame indices from a list like `0,24,last` or `00000,00024`.
 
     Args:
         text: comma-separated; an item is a frame's name, else its index (negative from the end), `first`,
             `middle` or `last`.
-        clip: the clip the frames belong to.
+        names: of all frames, in order.
+        source: the clip or folder the frames belong to, for the message.
 
     Returns:
         Ascending indices without repeats.
@@ -195,19 +196,17 @@ def parse_frames(text: str, clip: Clip) -> list[int]:
     Raises:
         InputError: an item names no frame.
     """
-    words = {"first": 0, "middle": len(clip) // 2, "last": len(clip) - 1}
-    indices = {_frame_index(item.strip(), clip, words) for item in text.split(",")}
+    positions = {"first": 0, "middle": len(names) // 2, "last": len(names) - 1}
+    positions |= {name: index for index, name in enumerate(names)}
+    indices = set()
+    for item in (item.strip() for item in text.split(",")):
+        if item in positions:
+            indices.add(positions[item])
+        elif re.fullmatch(r"-?\d+", item) and -len(names) <= int(item) < len(names):
+            indices.add(int(item) % len(names))
+        else:
+            raise InputError(
+                f"'{item}' is no frame of {source}: expected an index from 0 to {len(names) - 1}, "
+                f"a name ('{names[0]}' to '{names[-1]}'), first, middle or last"
+            )
     return sorted(indices)
-
-
-def _frame_index(item: str, clip: Clip, words: dict[str, int]) -> int:
-    if item in clip.names:
-        return clip.index_of(item)
-    if item in words:
-        return words[item]
-    if re.fullmatch(r"-?\d+", item) and -len(clip) <= int(item) < len(clip):
-        return int(item) % len(clip)
-    raise InputError(
-        f"'{item}' is no frame of {clip.path}: expected an index from 0 to {len(clip) - 1}, "
-        f"a name ('{clip.names[0]}' to '{clip.names[-1]}'), first, middle or last"
-    )

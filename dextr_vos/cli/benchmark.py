@@ -7,37 +7,27 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from dextr_vos.cli.options import (
+    click_times_option,
+    config_option,
+    davis_root_option,
+    out_option,
+    settings_argument,
+)
+
 if TYPE_CHECKING:
     from dextr_vos.benchmark.cell import Job
     from dextr_vos.benchmark.click_settings import ClickEvaluationSettings
 
 
 @click.command(short_help="Clicks against drawn masks, per second of annotation.")
-@click.option(
-    "--config",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Settings of the benchmark, see configs/benchmark/.",
-)
-@click.option("--davis-root", type=click.Path(path_type=Path), help="Folder of the data set.")
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of the benchmark; what is finished there is not run again.",
-)
+@config_option("Settings of the benchmark, see configs/benchmark/.")
+@davis_root_option("Folder of DAVIS, in place of what FILE says.")
+@out_option("Folder of the benchmark; what is finished there is not run again.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster, like tcp://127.0.0.1:8786.")
 @click.option("--gpu", is_flag=True, help="With --scheduler: jobs ask for the resource GPU=1.")
-@click.option(
-    "--click-times",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="PATH",
-    help="Take seconds of clicking from this annotations.json, or all in a folder; may be repeated.",
-)
-@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click_times_option()
+@settings_argument()
 def command(
     config: Path,
     davis_root: Path | None,
@@ -49,10 +39,10 @@ def command(
 ) -> None:
     """Propagate masks of every supervision on every clip, score them, and draw DIR/report.html.
 
-    KEY=VALUE takes the place of what FILE says: 'clips=[dog]' 'supervision=[gt,dextr]' 'keyframes=[1,3]'.
+    KEY=VALUE replaces what FILE says: 'clips=[dog]' 'supervision=[gt,dextr]' 'keyframes=[1,3]'.
 
-    After Ctrl-C, or when it was killed, the same command goes on where it was. What fails is tried again
-    once, then reported, and the others go on.
+    After Ctrl-C, or when it was killed, the same command resumes. A cell that fails is tried once more, then
+    reported, and the others continue.
     """
     from dextr_vos.benchmark import run
     from dextr_vos.benchmark.annotation_time import AnnotationTime, measured_annotation_time
@@ -64,7 +54,7 @@ def command(
     from dextr_vos.interrupt import interruptible
 
     if gpu and scheduler is None:
-        raise ConfigError("--gpu goes with --scheduler ADDRESS; this machine's GPUs are taken anyhow")
+        raise ConfigError("--gpu goes with --scheduler ADDRESS; the GPUs of this machine are used anyway")
     if top_level_value(config, "kind") == "clicks":
         if scheduler is not None or click_times:
             raise ConfigError("a benchmark of clicks takes no --scheduler and no --click-times")

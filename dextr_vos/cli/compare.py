@@ -4,15 +4,17 @@ from pathlib import Path
 
 import rich_click as click
 
+from dextr_vos.cli.options import PATH, json_option
+
 
 @click.command(short_help="Two benchmarks side by side.")
-@click.argument("one", type=click.Path(path_type=Path), metavar="A")
-@click.argument("other", type=click.Path(path_type=Path), metavar="B")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures to this file.")
+@click.argument("one", type=PATH, metavar="A")
+@click.argument("other", type=PATH, metavar="B")
+@json_option()
 def command(one: Path, other: Path, json_path: Path | None) -> None:
-    """Compare the cells that the benchmarks in the folders A and B both have: means, differences, clips.
+    """Compare the cells that the benchmarks in the folders A and B have in common: means, differences, clips.
 
-    The same table in both is told, too: so it can be seen whether a cluster gave what one machine gave.
+    It also says when both hold the same table, as when a cluster and one machine ran the same benchmark.
     """
     import json
     from dataclasses import asdict

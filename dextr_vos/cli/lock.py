@@ -5,28 +5,39 @@ from pathlib import Path
 
 import rich_click as click
 
+from dextr_vos.cli.options import PATH
+
 
 @click.command(short_help="Keep masks of a run as they are.")
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.argument("run", type=PATH, metavar="RUN")
 @click.argument("frames", metavar="FRAMES")
 @click.option(
     "--keyframes",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The workspace or folder of masks that RUN was taught with.",
+    type=PATH,
+    metavar="MASKS",
+    help="The workspace or folder of keyframe masks that RUN was made from; not needed where RUN is a "
+    "workspace.",
 )
-def command(run: Path, frames: str, keyframes: Path) -> None:
-    """Make masks of RUN keyframes, FRAMES being names like 00040,00041: no later run changes them.
+def command(run: Path, frames: str, keyframes: Path | None) -> None:
+    """Make masks of RUN keyframes, so that no later run changes them.
 
-    The next train-propagation learns from them, too, and masks beside them follow from them. To unlock a
-    frame, delete its mask among the keyframes.
+    RUN is the --out folder of propagate, or a workspace. FRAMES are indices or names, like 40,41 or 00040.
+
+    The next propagate learns from them, too, and masks beside them follow from them. To unlock a frame,
+    delete its mask among the keyframes.
     """
+    from dextr_vos.cli.workspaces import keyframes_of_run, run_folder
+    from dextr_vos.clip import parse_frames
     from dextr_vos.folder_lock import locked_if_exists
     from dextr_vos.propagation.run import lock_frames
+    from dextr_vos.run_files import RunPaths, read_confidence
     from dextr_vos.workspace import Workspace
 
-    names = [name.strip() for name in frames.split(",") if name.strip()]
+    keyframes = keyframes_of_run(run, keyframes)
+    folder = run_folder(run)
+    all_names = list(read_confidence(RunPaths(folder).confidence))
+    names = [all_names[index] for index in parse_frames(frames, all_names, folder)]
     with locked_if_exists(keyframes) if Workspace(keyframes).keyframes.is_dir() else nullcontext():
-        locked = lock_frames(run, names, keyframes)
+        locked = lock_frames(folder, names, keyframes)
     for path in locked:
         click.echo(path)

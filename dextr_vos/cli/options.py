@@ -25,11 +25,11 @@ def out_option(help_text: str, metavar: str = "DIR", required: bool = True) -> C
     return click.option("-o", "--out", type=PATH, metavar=metavar, required=required, help=help_text)
 
 
-def device_option() -> Callable[[F], F]:
+def device_option(
+    help_text: str = "Where to compute: auto, cpu, cuda, cuda:1, mps.",
+) -> Callable[[F], F]:
     """`--device`: where networks compute."""
-    return click.option(
-        "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, mps."
-    )
+    return click.option("--device", default="auto", show_default=True, help=help_text)
 
 
 def training_device_option() -> Callable[[F], F]:
@@ -63,8 +63,16 @@ def click_model_options(function: F) -> F:
 
 
 def davis_root_option(help_text: str, required: bool = False) -> Callable[[F], F]:
-    """`--davis-root`: the folder of DAVIS."""
-    return click.option("--davis-root", type=PATH, metavar="DIR", required=required, help=help_text)
+    """`--davis-root`: the folder of DAVIS; where it is required, DAVIS_ROOT in the environment will do."""
+    return click.option(
+        "--davis-root",
+        type=PATH,
+        metavar="DIR",
+        required=required,
+        envvar="DAVIS_ROOT" if required else None,
+        show_envvar=required,
+        help=help_text,
+    )
 
 
 def config_option(help_text: str) -> Callable[[F], F]:
@@ -77,11 +85,9 @@ def settings_argument() -> Callable[[F], F]:
     return click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 
 
-def json_option() -> Callable[[F], F]:
+def json_option(help_text: str = "Also write the figures to this JSON file.") -> Callable[[F], F]:
     """`--json`: the figures as a file."""
-    return click.option(
-        "--json", "json_path", type=PATH, metavar="FILE", help="Also write the figures to this JSON file."
-    )
+    return click.option("--json", "json_path", type=PATH, metavar="FILE", help=help_text)
 
 
 def click_times_option() -> Callable[[F], F]:

@@ -4,26 +4,22 @@ from pathlib import Path
 
 import rich_click as click
 
+from dextr_vos.cli.options import PATH, click_times_option
+
 
 @click.command(short_help="Draw the page of a benchmark again.")
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-@click.option(
-    "--click-times",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="PATH",
-    help="Take seconds of clicking from this annotations.json, or all in a folder; may be repeated.",
-)
+@click.argument("folder", type=PATH, metavar="DIR")
+@click_times_option()
 @click.option(
     "--all",
     "everything",
     is_flag=True,
-    help="Show every cell in DIR, its newest result, not those asked for last alone.",
+    help="Show every cell in DIR with its newest result, not only those of the last call.",
 )
 def command(folder: Path, click_times: tuple[Path, ...], everything: bool) -> None:
     """Draw DIR/report.html and DIR/table.csv from the results in DIR, the --out folder of a benchmark.
 
-    It may be at work still: what is finished is shown.
+    The benchmark may still be running: what is finished is shown.
     """
     from dextr_vos.benchmark.annotation_time import load_annotation_time, measured_annotation_time
     from dextr_vos.benchmark.report.clicks import write_clicks_report

@@ -1,40 +1,34 @@
-"""`dextr-vos segment`: a saved network applied to a clip."""
+"""`dextr-vos segment`: the network of a run applied to a clip."""
 
 from pathlib import Path
 
 import rich_click as click
 
+from dextr_vos.cli.options import PATH, device_option, out_option
+
 
 @click.command(short_help="Apply a fine-tuned network to a clip.")
-@click.argument("clip", type=click.Path(path_type=Path))
+@click.argument("clip", type=PATH)
 @click.option(
-    "--network",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="RUN",
-    help="Folder of a finished train-propagation.",
+    "--run", required=True, type=PATH, metavar="RUN", help="The --out folder of propagate, or a workspace."
 )
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder for <frame>.png."
-)
-@click.option(
-    "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, mps."
-)
-def command(clip: Path, network: Path, out: Path, device: str) -> None:
-    """Segment every frame of CLIP with the network of a run.
+@out_option("Folder for <frame>.png.")
+@device_option()
+def command(clip: Path, run: Path, out: Path, device: str) -> None:
+    """Segment every frame of CLIP with the network of RUN.
 
     CLIP may be another than the one the network was trained on, and of another size. Masks that an earlier
     call left in DIR are overwritten, others never.
     """
     from dextr_vos.cli.progress import progress_bars
-    from dextr_vos.clip import open_clip
+    from dextr_vos.cli.workspaces import clip_and_workspace, run_folder
     from dextr_vos.interrupt import interruptible
     from dextr_vos.propagation.segment import segment
     from dextr_vos.propagation.trained_network import load_network
     from dextr_vos.runtime import pick_device
 
-    opened = open_clip(clip)
-    trained = load_network(network)
+    opened, _ = clip_and_workspace(clip)
+    trained = load_network(run_folder(run))
     with interruptible() as stop_asked, progress_bars() as bar:
         segment(
             opened,

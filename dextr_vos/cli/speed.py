@@ -4,14 +4,16 @@ from pathlib import Path
 
 import rich_click as click
 
+from dextr_vos.cli.options import PATH, PROPAGATION_MODELS, davis_root_option, device_option, json_option
+
 PARTS = ("stages", "scoring", "plain")
 
 
 @click.command(short_help="How fast it is on this machine.")
+@device_option()
 @click.option(
-    "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1, mps."
+    "--repeats", default=15, show_default=True, type=click.IntRange(min=1), help="Runs of each measurement."
 )
-@click.option("--runs", default=15, show_default=True, type=click.IntRange(min=1), help="Of each thing.")
 @click.option(
     "--part",
     "parts",
@@ -20,33 +22,29 @@ PARTS = ("stages", "scoring", "plain")
     default=("stages",),
     show_default=True,
     help="stages: clicks to masks, fine-tuning, segmenting. scoring: J and F of a frame. plain: the paper "
-    "model against the same networks in float32 and the default layout. May be repeated.",
+    "model against the same networks in float32 and the default layout. Repeatable.",
 )
 @click.option(
     "--model",
     "models",
-    type=click.Choice(["lite", "paper"]),
+    type=click.Choice(PROPAGATION_MODELS),
     multiple=True,
     default=("lite",),
     show_default=True,
-    help="With stages; paper has random weights. May be repeated.",
+    help="With stages; paper has random weights. Repeatable.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Of a CPU; as many as it has when not given.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; by default as many as there are cores.")
 @click.option(
-    "--batch", default=1, show_default=True, type=click.IntRange(1), help="With plain: objects at a time."
+    "--batch", default=1, show_default=True, type=click.IntRange(1), help="With plain: objects per batch."
 )
+@davis_root_option("With scoring: DAVIS 2016 in place of a rendered clip; needs --results.")
 @click.option(
-    "--davis-root",
-    type=click.Path(path_type=Path),
-    help="With scoring: DAVIS 2016 in place of a rendered clip; needs --results.",
+    "--results", type=PATH, metavar="DIR", help="With scoring: folder of results to score, as in evaluate."
 )
-@click.option(
-    "--results", type=click.Path(path_type=Path), help="With scoring: masks to score, as in evaluate."
-)
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures to this file.")
+@json_option()
 def command(
     device: str,
-    runs: int,
+    repeats: int,
     parts: tuple[str, ...],
     models: tuple[str, ...],
     threads: int | None,
@@ -57,8 +55,8 @@ def command(
 ) -> None:
     """Time the parts on a rendered 854×480 clip.
 
-    Medians of all runs but a first one, which warms up; the things of a part take turns. Compare figures of
-    one run; machines differ.
+    Prints the median of all runs but the first, which warms up; the measurements of a part take turns.
+    Compare figures of one call only; machines differ.
     """
     import json
 
@@ -78,7 +76,7 @@ def command(
     if threads is not None:
         torch.set_num_threads(threads)
     with progress_bars() as bar:
-        report = measure(chosen, runs, parts, models, batch, davis_root, results, bar)
+        report = measure(chosen, repeats, parts, models, batch, davis_root, results, bar)
     print_report(report)
     if json_path is not None:
         write_text(json_path, json.dumps(report.as_json(), indent=1) + "\n")

@@ -21,6 +21,14 @@ def clip_and_workspace(path: Path) -> tuple["Clip", "Workspace | None"]:
     return (workspace.open_clip(), workspace) if workspace.exists else (open_clip(path), None)
 
 
+def default_workspace(clip: "Clip") -> "Workspace":
+    """The workspace of a clip when the command line names none: `work/NAME` in the current folder."""
+    from dextr_vos.workspace import Workspace
+
+    path = clip.path.resolve()
+    return Workspace(Path("work") / (path.stem if path.is_file() else path.name))
+
+
 def run_folder(path: Path) -> Path:
     """The folder of a run: `path` itself, or the run inside the workspace `path`.
 
@@ -36,6 +44,27 @@ def run_folder(path: Path) -> Path:
     if not workspace.run.path.is_dir():
         raise InputError(f"the workspace {path} has no run yet; make one with dextr-vos propagate {path}")
     return workspace.run.path
+
+
+def keyframes_of_run(run: Path, keyframes: Path | None) -> Path:
+    """The workspace or folder of keyframe masks that a run was made from.
+
+    Args:
+        run: the folder of a run, or a workspace.
+        keyframes: of `--keyframes`.
+
+    Raises:
+        InputError: `--keyframes` is missing, and `run` is no workspace.
+    """
+    from dextr_vos.errors import InputError
+    from dextr_vos.workspace import Workspace
+
+    if keyframes is None and not Workspace(run).exists:
+        raise InputError(
+            f"give --keyframes, the workspace or folder of masks that {run} was made from, or a workspace "
+            "as RUN"
+        )
+    return run if keyframes is None else keyframes
 
 
 def propagation_paths(
