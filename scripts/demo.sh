@@ -53,7 +53,7 @@ else
     say synthesize --out "$davis" --name "$name" --seed "$seed"
     say annotate "$frames" --clicks "$davis/$name-clicks.json" --out "$out/$name/workspace"
 fi
-say train-propagation "$frames" --keyframes "$out/$name/workspace" --out "$out/results/$name" --seed "$seed"
+say propagate "$frames" --keyframes "$out/$name/workspace" --out "$out/results/$name" --seed "$seed"
 scores=()
 if [ -n "$davis" ]; then
     say evaluate --davis-root "$davis" --results "$out/results" --clips "$name" --json "$out/$name/scores.json"

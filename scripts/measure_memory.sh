@@ -13,7 +13,7 @@ measured() {
     python - "$@" << 'PYTHON'
 import resource, subprocess, sys
 clip, keyframes, run, *settings = sys.argv[1:]
-command = ["dextr-vos", "train-propagation", clip, "--keyframes", keyframes, "--out", run, *settings]
+command = ["dextr-vos", "propagate", clip, "--keyframes", keyframes, "--out", run, *settings]
 subprocess.run(command, check=True)
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
 print(f"{clip}: at most {peak:.2f} GB of memory")

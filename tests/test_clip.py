@@ -213,5 +213,5 @@ class TestParseFrames:
     @pytest.mark.parametrize("text", ["6", "", "1,,2", "x", "1.5", "-7"])
     def test_bad(self, tiny_clip: Path, text: str) -> None:
         clip = open_clip(tiny_clip)
-        with pytest.raises(InputError, match="is no frame of .*tiny"):
+        with pytest.raises(InputError, match=r"is no frame of .*tiny"):
             parse_frames(text, clip.names, clip.path)

@@ -127,7 +127,9 @@ def _check(options: _Options) -> None:
     for name in _OF_PAGE:
         if name in given and by_file:
             flag = name.replace("_", "-")
-            raise ConfigError(f"--{flag} is for the page, and --clicks and --simulate open none; leave it out")
+            raise ConfigError(
+                f"--{flag} is for the page, which --clicks and --simulate do not open; leave it out"
+            )
     if options.config is not None and (given & {"clip", "out", "max_steps"} or by_file):
         raise ConfigError(
             f"{options.config} names the images and the folder of the masks; leave out CLIP, --out, "

@@ -60,7 +60,9 @@ _FILES = "objects.csv, summary.json and worst.jpg"
 @click.option(
     "--min-area", type=click.IntRange(0), default=0, show_default=True, help="Only objects of so many pixels."
 )
-@click.option("--limit", type=click.IntRange(1), help="At most so many objects, evenly spread over the set.")
+@click.option(
+    "--max-objects", type=click.IntRange(1), help="At most this many objects, evenly spread over the set."
+)
 @click_model_options
 @device_option()
 @click.option(
@@ -96,7 +98,7 @@ def command(
     description: tuple[Path, ...],
     categories: str | None,
     min_area: int,
-    limit: int | None,
+    max_objects: int | None,
     model: str | None,
     weights: Path | None,
     device: str,
@@ -130,7 +132,7 @@ def command(
         "description": description,
         "categories": tuple(comma_list(categories or "")),
         "min_area": min_area,
-        "limit": limit,
+        "limit": max_objects,
         "human": human,
     }
     settings = ClickEvaluationSettings(

@@ -33,7 +33,7 @@ PARTS = ("stages", "scoring", "plain")
     show_default=True,
     help="With stages; paper has random weights. Repeatable.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; by default as many as there are cores.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; by default one per core.")
 @click.option(
     "--batch", default=1, show_default=True, type=click.IntRange(1), help="With plain: objects per batch."
 )

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import rich_click as click
 
+from dextr_vos.cli.options import PATH
+
 
 @click.command(short_help="Which frame to annotate next.")
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.argument("run", type=PATH, metavar="RUN")
 @click.option(
     "--count",
     default=1,
@@ -17,22 +19,27 @@ import rich_click as click
 def command(run: Path, count: int) -> None:
     """Name the frame whose annotation would help the masks of RUN most.
 
-    It goes by how far each mask can be trusted, and how far it is from the keyframes. Names go to standard
-    output, one a line, the most useful first. Click on the object in these frames, write the points into a
-    file, and give it to dextr-vos annotate --clicks.
+    RUN is the --out folder of propagate, or a workspace. What counts is how reliable each mask is, and how
+    far it is from the annotated frames. The names go to standard output, one a line, the most useful first.
+    Annotate these frames with dextr-vos annotate, then propagate again.
     """
     from dextr_vos.cli.workspaces import run_folder
     from dextr_vos.errors import InputError
     from dextr_vos.propagation.suggest import suggest
     from dextr_vos.run_files import RunPaths, keyframe_names, read_confidence
+    from dextr_vos.workspace import Workspace
 
-    folder = RunPaths(run_folder(run))
+    folder, workspace = RunPaths(run_folder(run)), Workspace(run)
     scores = read_confidence(folder.confidence)
     names = list(scores)
     doubts = [1 - min(of_frame.values(), default=1.0) for of_frame in scores.values()]
-    keyframes = [names.index(name) for name in keyframe_names(folder.record) if name in scores]
+    if workspace.exists:  # what was annotated since the run counts, too
+        annotated = [file.stem for file in workspace.keyframe_files()]
+    else:
+        annotated = keyframe_names(folder.record)
+    keyframes = [names.index(name) for name in annotated if name in scores]
     if not keyframes:
-        raise InputError(f"{folder.record} notes no keyframe of its own; run train-propagation again")
+        raise InputError(f"{folder.record} names no keyframe of its own frames; run propagate again")
     for index in suggest(doubts, keyframes, count):
         click.echo(names[index])
         click.echo(f"  confidence {1 - doubts[index]:.2f}", err=True)

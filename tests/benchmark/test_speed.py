@@ -66,7 +66,7 @@ def test_the_command_writes_its_figures(monkeypatch, tmp_path):
     made = report.SpeedReport("cpu", 2, 3, [timing], None, [against])
     monkeypatch.setattr(report, "measure", lambda *_: made)
     out = tmp_path / "speed.json"
-    result = CliRunner().invoke(main, ["speed", "--device", "cpu", "--runs", "3", "--json", str(out)])
+    result = CliRunner().invoke(main, ["speed", "--device", "cpu", "--repeats", "3", "--json", str(out)])
     assert result.exit_code == 0, result.output
     assert "250" in result.output
     assert "2.00 times" in " ".join(result.output.split())
@@ -77,7 +77,7 @@ def test_the_command_writes_its_figures(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [["--davis-root", "x"], ["--davis-root", "x", "--results", "y"], ["--runs", "0"]]
+    "options", [["--davis-root", "x"], ["--davis-root", "x", "--results", "y"], ["--repeats", "0"]]
 )
 def test_options_that_do_not_go_together_are_refused(options):
     assert CliRunner().invoke(main, ["speed", *options]).exit_code == 2

@@ -44,7 +44,7 @@ def annotate(clip: str, *options: str) -> list[str]:
 
 
 def train(keyframes: str, *options: str) -> list[str]:
-    return ["train-propagation", "tiny", "--keyframes", keyframes, "--out", "out", *options]
+    return ["propagate", "tiny", "--keyframes", keyframes, "--out", "out", *options]
 
 
 def evaluate(*options: str) -> list[str]:
@@ -128,12 +128,12 @@ CASES: dict[str, tuple[Case, str]] = {
     "--jitter without --simulate": (lambda _: annotate("tiny", "--jitter", "2"), "--jitter goes with"),
     "--port without the page": (
         lambda _: annotate("tiny", "--clicks", "clicks.json", "--no-open"),
-        "--no-open is of the page",
+        "--no-open is for the page",
     ),
-    "neither clip nor settings": (lambda _: ["annotate"], "give a CLIP and --out WORKSPACE, or --config"),
+    "neither clip nor settings": (lambda _: ["annotate"], "give a CLIP or a workspace, or --config"),
     "clip beside settings": (
         lambda _: annotate("tiny", "--config", "anno_cfg.yml"),
-        "give nothing beside --config",
+        r"leave out CLIP, --out",
     ),
     "page on a clip that is not there": (
         lambda _: ["annotate", "nowhere", "--out", "out", "--no-open"],
@@ -141,7 +141,7 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     "page on another clip's workspace": (
         lambda place: [*other_clips_workspace(place)[:2], "--no-open", "--out", "out"],
-        r"the workspace out is on /x \(6 frames of 64×48\), not on tiny",
+        r"the workspace out belongs to /x \(6 frames of 64×48\), not to tiny",
     ),
     "COCO under another suffix": (
         lambda _: ["export", "tiny", "--masks", "masks", "--coco", "masks.txt"],
@@ -182,7 +182,7 @@ CASES: dict[str, tuple[Case, str]] = {
         "are empty in frames '00002'",
     ),
     "DEXTR without weights": (
-        lambda _: annotate("tiny", "--clicks", "clicks.json", "--engine", "dextr"),
+        lambda _: annotate("tiny", "--clicks", "clicks.json", "--model", "paper"),
         "needs --weights PATH",
     ),
     "no weights file": (
@@ -200,7 +200,7 @@ CASES: dict[str, tuple[Case, str]] = {
     "code in the weights": (code_in_weights, r"w\.pth"),
     "workspace of another clip": (
         other_clips_workspace,
-        r"the workspace out is on /x \(6 frames of 64×48\), not on tiny",
+        r"the workspace out belongs to /x \(6 frames of 64×48\), not to tiny",
     ),
     "workspace is a file": (
         with_file("out", b"x", annotate("tiny")),
@@ -242,13 +242,13 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     "unknown device": (lambda _: train("masks", "--device", "tpu"), "unknown device 'tpu'"),
     "segment without network": (
-        lambda _: ["segment", "tiny", "--network", "masks", "--out", "out"],
+        lambda _: ["segment", "tiny", "--run", "masks", "--out", "out"],
         r"there is no trained network masks/network\.safetensors",
     ),
     "nothing to export": (lambda _: ["export", "tiny", "--masks", "masks"], "nothing to export"),
     "masks missing at export": (
         without_file("masks/00003.png", ["export", "tiny", "--masks", "masks", "--video", "out/o.mp4"]),
-        r"masks lacks the masks of 1 of 6 frames .* first 00003\.png",
+        r"masks has no masks of 1 of 6 frames .* first 00003\.png",
     ),
     "no DAVIS root": (lambda _: evaluate("--davis-root", "none"), "none"),
     "unknown clip": (lambda _: evaluate("--clips", "bear"), "bear"),

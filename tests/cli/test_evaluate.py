@@ -45,7 +45,7 @@ def test_split_is_scored_and_written(folders, tmp_path):
 
 def test_clips_keyframes_and_json(folders, tmp_path):
     path = tmp_path / "scores.json"
-    result = call(*folders, "--clips", "dog, bear", "--keyframes", "0,00002", "--json", str(path))
+    result = call(*folders, "--clips", "dog, bear", "--annotated-frames", "0,00002", "--json", str(path))
     assert result.exit_code == 0, result.output
     assert "without a keyframe" in result.stdout
     content = json.loads(path.read_text())
@@ -69,7 +69,7 @@ def test_year_is_told_or_given(folders, tmp_path):
         (["--clips", "cat"], "no clip 'cat' in .*; there are bear, dog"),
         (["--clips", ","], "at least one clip"),
         (["--split", "test"], "its splits are val"),
-        (["--keyframes", "99"], "the keyframe '99' is no frame of clip dog"),
+        (["--annotated-frames", "99"], "the keyframe '99' is no frame of clip dog"),
         (["--json", "/proc/nowhere/scores.json"], "cannot write the scores"),
     ],
 )

@@ -85,7 +85,7 @@ def rows(path):
 
 
 def test_folder_by_category_with_grabcut(place):
-    result = call(*FOLDER, "--model", "grabcut", "--limit", "3", "--out", "out")
+    result = call(*FOLDER, "--model", "grabcut", "--max-objects", "3", "--out", "out")
     for words in ("Category", "square", "bar", "mean of categories", "wrong pixels"):
         assert words in result.stdout
     assert "wrote objects.csv, summary.json and worst.jpg into out" in result.stdout
@@ -225,7 +225,7 @@ def test_what_a_user_can_mend_is_one_sentence(place, options, words):
 
 
 @pytest.mark.parametrize(
-    "option", [("--limit", "0"), ("--max-clicks", "3"), ("--jitter", "-1"), ("--year", "1")]
+    "option", [("--max-objects", "0"), ("--max-clicks", "3"), ("--jitter", "-1"), ("--year", "1")]
 )
 def test_numbers_out_of_range_are_refused_by_click(place, option):
     call(*FOLDER, *option, code=2)

@@ -1,4 +1,4 @@
-"""The command as a user meets it: real processes, real signals, a real terminal."""
+"""The command as a user meets it; signals and the terminal with real processes."""
 
 import os
 import pty
@@ -17,10 +17,12 @@ from conftest import tiny_frame
 from PIL import Image
 from tiny_run import bytes_of, write_keyframes
 
+from dextr_vos.cli.main import main
+from dextr_vos.networks import lite_encoder
 from dextr_vos.propagation.trained_network import load_network
 from dextr_vos.run_files import read_record
 
-pytestmark = pytest.mark.usefixtures("narrow_lite")
+pytestmark = pytest.mark.usefixtures("narrow", "one_thread")
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm", "COLUMNS": "120"}
 # the command as it is, but with the network of the fixture `narrow_lite`
@@ -41,10 +43,14 @@ ABOUT = r"about \d+ s: at most \d+ s of fine-tuning \({steps} steps\), \d+ s of 
 
 def arguments(clip, keyframes, out, steps=STEPS):
     return [
-        *("train-propagation", str(clip), "--keyframes", str(keyframes), "--out", str(out)),
+        *("propagate", str(clip), "--keyframes", str(keyframes), "--out", str(out)),
         *("--device", "cpu", "--seed", "5", "--max-steps", str(steps), "--parent", "none"),
         *("batch=1", "correction_steps=5", "scene.size_hw=[48,64]"),
     ]
+
+
+def invoke(*given):
+    return CliRunner().invoke(main, given)
 
 
 def call(*given):
@@ -99,15 +105,25 @@ class Terminal:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def narrow():
+    """The network of THIN in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lite_encoder, "WIDTHS", (8, 8, 16, 16, 16))
+        patch.setattr(lite_encoder, "DEPTHS", (1, 1, 1, 1))
+        patch.setattr(lite_encoder, "DECODER_WIDTHS", (16, 8, 8, 8))
+        yield
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, narrow):
     """A tiny clip, two keyframes, and an uninterrupted run of them."""
     root = tmp_path_factory.mktemp("project")
     (root / "clip").mkdir()
     for index in range(6):
         Image.fromarray(tiny_frame(index)).save(root / "clip" / f"{index:05d}.png")
     write_keyframes(root / "masks", 0, 3, white=True)
-    done = call(*arguments(root / "clip", root / "masks", root / "whole"))
-    assert done.returncode == 0, done.stderr
+    done = invoke(*arguments(root / "clip", root / "masks", root / "whole"))
+    assert done.exit_code == 0, done.output
     return root, done
 
 
@@ -142,27 +158,28 @@ def test_a_run_tells_how_long_it_takes_why_it_stopped_and_where_the_masks_are(pr
     assert read_record(root / "whole" / "run.json").seed == 5
 
 
-def test_a_finished_run_is_not_repeated(project, tmp_path):
+def test_a_finished_run_is_not_repeated(project, tmp_path, caplog):
     root, _ = project
+    caplog.set_level("INFO")
     shutil.copytree(root / "whole", tmp_path / "run")
     before = bytes_of(tmp_path / "run" / "masks")
-    again = call(*given(root, tmp_path / "run"))
-    assert again.returncode == 0
-    assert again.stderr.splitlines() == ["all masks are there already"]
+    again = invoke(*given(root, tmp_path / "run"))
+    assert (again.exit_code, again.stderr) == (0, "")
+    assert caplog.messages == ["all masks are there already"]
     assert bytes_of(tmp_path / "run" / "masks") == before
 
 
-def test_a_correction_says_what_it_goes_on_from(project, tmp_path):
+def test_a_correction_says_what_it_goes_on_from(project, tmp_path, caplog):
     root, _ = project
+    caplog.set_level("INFO")
     out, masks = tmp_path / "run", tmp_path / "masks"
     shutil.copytree(root / "whole", out)
     shutil.copytree(root / "masks", masks)
     write_keyframes(masks, 5)
-    corrected = call(*arguments(root / "clip", masks, out))
-    assert corrected.returncode == 0, corrected.stderr
-    lines = corrected.stderr.splitlines()
-    assert any("going on from the network of the last run" in line for line in lines)
-    assert any(re.fullmatch(ABOUT.format(steps=5), line) for line in lines)
+    corrected = invoke(*arguments(root / "clip", masks, out))
+    assert corrected.exit_code == 0, corrected.stderr
+    assert any("from the network of the last run" in message for message in caplog.messages)
+    assert any(re.fullmatch(ABOUT.format(steps=5), line) for line in corrected.stderr.splitlines())
     assert corrected.stdout.startswith("fine-tuned in 5 steps")
     assert "3 of them copied keyframes" in corrected.stdout
     for index in (1, 2):
@@ -174,13 +191,6 @@ def test_a_correction_says_what_it_goes_on_from(project, tmp_path):
     )
 
 
-def invoke(*given):
-    from dextr_vos.cli.main import main
-
-    return CliRunner().invoke(main, given)
-
-
-@pytest.mark.usefixtures("one_thread")
 def test_fresh_begins_anew(project, tmp_path):
     root, _ = project
     out, masks = tmp_path / "run", tmp_path / "masks"
@@ -193,7 +203,6 @@ def test_fresh_begins_anew(project, tmp_path):
     assert read_record(out / "run.json").continued_from is None
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_the_time_that_is_up_is_said(project, tmp_path, monkeypatch):
     """A budget that segmenting alone would use up, whatever machine this is."""
     from dextr_vos.propagation import propagate
@@ -206,13 +215,12 @@ def test_the_time_that_is_up_is_said(project, tmp_path, monkeypatch):
     assert "6 masks in" in result.stdout
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_what_is_left_of_a_run_goes_on_to_suggest_and_segment(project, tmp_path):
     root, _ = project
     suggested = invoke("suggest", str(root / "whole"))
     assert suggested.stdout.strip() in {"00001", "00002", "00004", "00005"}
     result = invoke(
-        *("segment", str(root / "clip"), "--network", str(root / "whole")),
+        *("segment", str(root / "clip"), "--run", str(root / "whole")),
         *("--out", str(tmp_path / "applied"), "--device", "cpu"),
     )
     assert (result.exit_code, result.stdout) == (0, f"6 masks in {tmp_path / 'applied'}\n")
@@ -309,8 +317,6 @@ def test_a_stop_while_segmenting_keeps_the_masks_made_so_far(tmp_path, kind):
     ],
 )
 def test_what_a_user_can_mend_is_one_line_and_status_2(project, tmp_path, options, words, capfd):
-    from dextr_vos.cli.main import main
-
     root, _ = project
     changed = [option.format(root=root) for option in options]
     with pytest.raises(SystemExit) as stop:
@@ -334,8 +340,7 @@ def test_what_a_user_can_mend_is_one_line_and_status_2(project, tmp_path, option
         ["--fresh=no"],
     ],
 )
-def test_unknown_options_are_refused_by_click(project, tmp_path, options):
-    from dextr_vos.cli.propagate import command
-
+def test_unknown_options_are_refused(project, tmp_path, options):
     root, _ = project
-    assert CliRunner().invoke(command, [*given(root, tmp_path / "run")[1:], *options]).exit_code == 2
+    result = invoke(*given(root, tmp_path / "run"), *options)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)

@@ -31,7 +31,7 @@ class Server:
         self.process = subprocess.Popen(
             [
                 sys.executable, "-m", "dextr_vos", "annotate", str(clip), "--out", str(work),
-                "--no-open", "--engine", "grabcut", *options,
+                "--no-open", "--model", "grabcut", *options,
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -130,7 +130,7 @@ def test_a_second_server_reads_only_and_says_who_holds_the_workspace(tiny_clip, 
 def test_the_command_line_keeps_off_a_workspace_that_is_open(tiny_clip, tmp_path):
     clicks = tmp_path / "c.json"
     clicks.write_text(json.dumps({"00000": [POINTS]}))
-    arguments = ["annotate", tiny_clip, "--clicks", clicks, "--out", tmp_path / "w", "--engine", "grabcut"]
+    arguments = ["annotate", tiny_clip, "--clicks", clicks, "--out", tmp_path / "w", "--model", "grabcut"]
     arguments = [str(each) for each in arguments]
     with serving(tiny_clip, tmp_path / "w"):
         refused = CliRunner().invoke(main, arguments)

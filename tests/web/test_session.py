@@ -292,7 +292,7 @@ def test_a_workspace_of_the_command_line_opens_and_goes_back(tiny_clip, work, tm
         str(clicks),
         "--out",
         str(work),
-        "--engine",
+        "--model",
         "grabcut",
     ]
     assert CliRunner().invoke(main, arguments).exit_code == 0
