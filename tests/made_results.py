@@ -6,7 +6,7 @@ import numpy as np
 
 from dextr_vos.benchmark.grid import Cell
 from dextr_vos.benchmark.machine import Machine
-from dextr_vos.benchmark.result import CellFolder, CellResult, ObjectSeries, Seconds
+from dextr_vos.benchmark.result import CellFolder, CellResult, ComputeSeconds, ObjectSeries
 from dextr_vos.benchmark.run import Grid, GridCell
 from dextr_vos.files import write_text
 
@@ -37,7 +37,7 @@ def result(clip: str, supervision: str, keyframes: int, j: float, f: float | Non
         "annotated": keyframes,
         "objects": (ObjectSeries(object=1, j=(j,) * 4, f=(j if f is None else f,) * 4),),
         "keyframe_iou": {name: {1: 1.0 if supervision == "gt" else 0.75} for name in FRAMES[:keyframes]},
-        "seconds": Seconds(annotate=1, finetune=2, segment=3, score=0.5),
+        "seconds": ComputeSeconds(annotate=1, finetune=2, segment=3, score=0.5),
         "steps": 60,
         "best": FRAMES[3],
         "worst": FRAMES[4],
@@ -49,7 +49,7 @@ def result(clip: str, supervision: str, keyframes: int, j: float, f: float | Non
 def write_results(out: Path, results, failed: dict[Cell, str] | None = None) -> Path:
     """A benchmark's folder."""
     cells = [GridCell(key=one.key, cell=one.cell) for one in results]
-    cells += [GridCell(key=str(cell), cell=cell, fault=fault) for cell, fault in (failed or {}).items()]
+    cells += [GridCell(key=str(cell), cell=cell, error=error) for cell, error in (failed or {}).items()]
     for one in results:
         folder = CellFolder(out, one.key)
         folder.write(one)

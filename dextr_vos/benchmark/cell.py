@@ -1,8 +1,11 @@
-"""One cell, from the masks of its keyframes to its scores; killed at any point, it goes on where it was."""
+"""A job runs one cell, from the masks of its keyframes to its scores. A job that was killed resumes."""
 
 import logging
+import os
 import shutil
+import socket
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -16,15 +19,16 @@ from dextr_vos.benchmark.grid import Cell, code_digest, key_of
 from dextr_vos.benchmark.keyframe_masks import KeyframeMaker
 from dextr_vos.benchmark.machine import this_machine
 from dextr_vos.benchmark.report.clips import write_thumbnail
-from dextr_vos.benchmark.result import CellFolder, CellResult, ObjectSeries, Seconds, Stopwatch
+from dextr_vos.benchmark.result import CellFolder, CellResult, ComputeSeconds, ObjectSeries, Stopwatch
 from dextr_vos.benchmark.settings import BenchmarkSettings, model_of
 from dextr_vos.clip import Clip, open_clip
 from dextr_vos.datasets.davis import Davis
-from dextr_vos.errors import InputError
+from dextr_vos.errors import DextrVosError, InputError, Interrupted
 from dextr_vos.evaluation.davis import DavisScores, evaluate_davis
 from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.evaluation.official import largest_difference, official_scores
 from dextr_vos.evaluation.scores import ObjectScores
+from dextr_vos.files import write_text
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
@@ -38,20 +42,20 @@ log = logging.getLogger(__name__)
 
 # PyTorch's generator and its number of threads belong to the whole process
 _one_at_a_time = threading.Lock()
-_FINETUNE_SHARE = 0.6  # of a cell's time, more or less
+_FINETUNE_SHARE = 0.6  # of a cell's time, roughly
 _SCORE_FROM = 0.97
 
 
 @dataclass(frozen=True)
 class Job:
-    """A cell with all that a worker needs to run it.
+    """A cell with all that a worker needs to run it, anywhere.
 
     Attributes:
         cell: what to run.
         key: see `key_of`.
-        settings: how; `davis_root` is given.
+        settings: of the benchmark, with `davis_root`.
         out: the benchmark's folder.
-        code: see `code_digest`, of the process that planned it.
+        code: `code_digest` of the process that planned the job.
     """
 
     cell: Cell
@@ -86,7 +90,7 @@ def check_worker(job: Job) -> None:
 
 
 def run_job(job: Job, device: str = "auto", stop_asked: StopAsked = never) -> CellResult:
-    """Run a cell, or take its result where it is finished.
+    """Run a cell, or read its result where it is finished.
 
     Args:
         job: what to run.
@@ -98,11 +102,11 @@ def run_job(job: Job, device: str = "auto", stop_asked: StopAsked = never) -> Ce
 
     Raises:
         DextrVosError: the cell cannot be run as it is.
-        Interrupted: a stop was asked for; the same call goes on from there.
+        Interrupted: a stop was asked for; the same call resumes.
     """
     folder = job.folder
     lock = FolderLock(folder.path)
-    lock.wait(stop_asked)  # a worker that its scheduler believes dead may still be at it
+    lock.wait(stop_asked)  # a worker that its scheduler takes for dead may still be running it
     with lock, _one_at_a_time, _threads(job.settings.threads):
         result = folder.read()
         if result is None:
@@ -119,7 +123,7 @@ def run_job(job: Job, device: str = "auto", stop_asked: StopAsked = never) -> Ce
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """So many threads for PyTorch and OpenCV while the block runs."""
+    """Set the number of threads of PyTorch and OpenCV while the block runs."""
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
@@ -163,16 +167,16 @@ class _CellRun:
         return self._result(record, list(scores.objects), official)
 
     def _propagate(self) -> RunRecord:
-        """Annotate and propagate, once or, where frames are suggested, again after each of them."""
-        missing = sorted(set(self._maker.first()) - set(self._maker.there()))
+        """Annotate and propagate: once, or after each suggested frame."""
+        missing = sorted(set(self._maker.first()) - set(self._maker.done()))
         if missing:
             self._maker.make(missing)
             self._watch.tick("annotate", 0.0)
         rounds = self._job.cell.keyframes if self._job.cell.choose == "suggest" else 1
         while True:
-            done = len(self._maker.there()) - 1 if rounds > 1 else 0
+            done = len(self._maker.done()) - 1 if rounds > 1 else 0
             record = self._train(_SCORE_FROM * done / rounds, _SCORE_FROM * (done + 1) / rounds)
-            if len(self._maker.there()) >= self._job.cell.keyframes:
+            if len(self._maker.done()) >= self._job.cell.keyframes:
                 return record
             self._maker.make([self._suggested(record)])
             self._watch.tick("annotate", _SCORE_FROM * (done + 1) / rounds)
@@ -197,7 +201,7 @@ class _CellRun:
         return record
 
     def _suggested(self, record: RunRecord) -> int:
-        """The frame that the toolkit would have a person annotate next."""
+        """Index of the frame that is suggested to be annotated next."""
         scores = read_confidence(self._run.confidence)
         doubts = [1 - min(scores[name].values(), default=1.0) for name in self._clip.names]
         known = [self._clip.index_of(name) for name in record.keyframes]
@@ -234,12 +238,12 @@ class _CellRun:
             ),
             keyframe_iou={
                 name: {
-                    number: mask_iou(self._mask(name) == number, truth == number, truth == VOID)
-                    for number in object_ids(truth)
+                    object_id: mask_iou(self._mask(name) == object_id, truth == object_id, truth == VOID)
+                    for object_id in object_ids(truth)
                 }
                 for name, truth in truths.items()
             },
-            seconds=Seconds(**{name: round(value, 3) for name, value in seconds.items()}),
+            seconds=ComputeSeconds(**{name: round(value, 3) for name, value in seconds.items()}),
             steps=record.training.steps,
             best=best,
             worst=worst,
@@ -265,3 +269,49 @@ class _CellRun:
 def clip_of(davis: Davis, name: str) -> Clip:
     """The frames of a clip of DAVIS."""
     return open_clip(davis.frame_paths(name)[0].parent)
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """How a job ended.
+
+    Attributes:
+        key: of the cell.
+        error: one line that says what went wrong; empty when it is finished or stopped.
+        stopped: a stop was asked for before it was finished.
+        refused: the error is the worker's, which could not run any other job either.
+    """
+
+    key: str
+    error: str = ""
+    stopped: bool = False
+    refused: bool = False
+
+
+def try_job(job: Job, device: str, stop_asked: StopAsked) -> JobOutcome:
+    """Run a job once, wherever it is; errors are returned, so that the other jobs are run.
+
+    After an error, what was made so far is removed, since it may be the cause; the traceback is kept in the
+    cell's `failure.txt`. A process that cannot give the result that the key stands for changes nothing.
+    """
+    try:
+        check_worker(job)
+    except DextrVosError as error:
+        worker = f"the worker {os.getpid()} on {socket.gethostname()}"
+        return JobOutcome(job.key, f"{worker}: {error}", refused=True)
+    except Exception as error:
+        write_text(job.folder.failure, traceback.format_exc())
+        return JobOutcome(job.key, _message(error))
+    try:
+        run_job(job, device, stop_asked)
+    except Interrupted:
+        return JobOutcome(job.key, stopped=True)
+    except Exception as error:  # whatever it is, the other cells are run
+        write_text(job.folder.failure, traceback.format_exc())
+        shutil.rmtree(job.folder.work, ignore_errors=True)
+        return JobOutcome(job.key, _message(error))
+    return JobOutcome(job.key)
+
+
+def _message(error: Exception) -> str:
+    return str(error) if isinstance(error, DextrVosError) else f"{type(error).__name__}: {error}"

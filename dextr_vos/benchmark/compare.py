@@ -1,4 +1,4 @@
-"""Two benchmarks side by side: the cells that both have, and which clips changed most."""
+"""Comparison of two benchmarks: the cells that both have, and the clips that changed most."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ _MOST_CHANGED = 5
 
 
 @dataclass(frozen=True)
-class Group:
-    """All clips of one supervision, number of keyframes, choice and network.
+class GroupComparison:
+    """Two benchmarks over all clips of one supervision, number of keyframes, choice and model.
 
     Attributes:
-        name: these four.
+        name: supervision, number of keyframes, choice and model.
         one: mean J&F in points, of the first benchmark.
         other: of the second.
         gap: second minus first, over clips.
-        clips: how many there are.
+        clips: number of clips.
     """
 
     name: tuple[object, ...]
@@ -35,19 +35,19 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """Two benchmarks.
+class BenchmarkComparison:
+    """Comparison of two benchmarks.
 
     Attributes:
         groups: of the cells that both have.
         clips: by clip, second minus first in points, over all those cells; most changed first.
-        only_one: cells that the first alone has.
-        only_other: likewise of the second.
-        same: cells whose every score is the same.
-        cells: cells in common.
+        only_one: number of cells that the first alone has.
+        only_other: number that the second alone has.
+        same: number of cells whose scores are all equal.
+        cells: number of cells in common.
     """
 
-    groups: Sequence[Group]
+    groups: Sequence[GroupComparison]
     clips: Mapping[str, float]
     only_one: int
     only_other: int
@@ -55,7 +55,7 @@ class Compared:
     cells: int
 
 
-def compare(one: Sequence[Row], other: Sequence[Row]) -> Compared:
+def compare(one: Sequence[Row], other: Sequence[Row]) -> BenchmarkComparison:
     """Compare the tables of two benchmarks.
 
     Args:
@@ -79,7 +79,7 @@ def compare(one: Sequence[Row], other: Sequence[Row]) -> Compared:
         gap = _mean(second[name]) - _mean(first[name])
         clips.setdefault(str(name[0]), []).append(gap)
     changes = {clip: float(np.mean(gaps)) for clip, gaps in clips.items()}
-    return Compared(
+    return BenchmarkComparison(
         groups=[_group(name, cells, first, second) for name, cells in groups.items()],
         clips=dict(sorted(changes.items(), key=lambda item: -abs(item[1]))),
         only_one=len(first) - len(common),
@@ -89,8 +89,8 @@ def compare(one: Sequence[Row], other: Sequence[Row]) -> Compared:
     )
 
 
-def terminal_tables(compared: Compared, names: tuple[str, str]) -> list[Table]:
-    """The groups, and the clips that changed most.
+def terminal_tables(compared: BenchmarkComparison, names: tuple[str, str]) -> list[Table]:
+    """Tables of the groups, and of the clips that changed most.
 
     Args:
         compared: what to show.
@@ -106,7 +106,7 @@ def terminal_tables(compared: Compared, names: tuple[str, str]) -> list[Table]:
         figures = (f"{group.one:.1f}", f"{group.other:.1f}", f"{group.gap.mean:+.1f}")
         interval = f"{group.gap.low:+.1f} … {group.gap.high:+.1f}"
         table.add_row(how, str(keyframes), str(network), str(group.clips), *figures, interval)
-    table.caption = f"{compared.cells} cells in common, {compared.same} of them the same to the last digit"
+    table.caption = f"{compared.cells} cells in common, {compared.same} of them with equal scores"
     if compared.only_one or compared.only_other:
         table.caption += f"; {compared.only_one} in A alone, {compared.only_other} in B alone"
     clips = Table(title="Clips that changed most, all cells", box=SIMPLE_HEAD, padding=(0, 1))
@@ -137,7 +137,7 @@ def _group(
     cells: Sequence[CellName],
     first: Mapping[CellName, Mapping[tuple[str, int], float]],
     second: Mapping[CellName, Mapping[tuple[str, int], float]],
-) -> Group:
+) -> GroupComparison:
     """Means over clips; seeds of a clip are averaged first."""
     clips = list(dict.fromkeys(cell[0] for cell in cells))
     one, other = (
@@ -145,4 +145,4 @@ def _group(
         for side in (first, second)
     )
     gaps = [after - before for before, after in zip(one, other, strict=True)]
-    return Group(name, float(np.mean(one)), float(np.mean(other)), bootstrap(gaps), len(clips))
+    return GroupComparison(name, float(np.mean(one)), float(np.mean(other)), bootstrap(gaps), len(clips))

@@ -1,25 +1,24 @@
-"""Jobs on a Dask cluster, whose workers see the data set and the benchmark's folder under the same paths."""
+"""Workers of a Dask cluster, which see the data set and the benchmark's folder under the same paths."""
 
 import os
 import time
 from pathlib import Path
 from typing import Any
 
-from dextr_vos.benchmark.attempt import Outcome, attempt
-from dextr_vos.benchmark.cell import Job
+from dextr_vos.benchmark.cell import Job, JobOutcome, try_job
 from dextr_vos.errors import InputError
 
 _CONNECT_S = 20.0
-_BETWEEN_LOOKS_S = 1.0
+_POLL_S = 1.0
 
 
 class DaskWorkers:
-    """Runs jobs on a cluster; those of a worker that dies go to another one.
+    """Runs jobs on a cluster; the jobs of a worker that dies go to another one.
 
     Args:
         address: of the scheduler, like `tcp://127.0.0.1:8786`.
-        out: the benchmark's folder; a file there asks running jobs to stop.
-        gpu: ask for the resource `GPU=1`.
+        out: the benchmark's folder; a file in it asks running jobs to stop.
+        gpu: jobs ask for the resource `GPU=1`.
         device: where networks compute.
 
     Raises:
@@ -33,12 +32,12 @@ class DaskWorkers:
             raise InputError('a cluster needs Dask; install it with: pip install "dextr-vos[dask]"') from None
         try:
             self._client: Any = Client(address, timeout=_CONNECT_S)
-        except (OSError, ValueError, TimeoutError) as fault:
+        except (OSError, ValueError, TimeoutError) as error:
             raise InputError(
-                f"there is no Dask scheduler at {address} ({fault}); start dask scheduler"
+                f"there is no Dask scheduler at {address} ({error}); start dask scheduler"
             ) from None
-        told = self._client.scheduler_info()["workers"].values()
-        if gpu and told and not any(worker.get("resources", {}).get("GPU") for worker in told):
+        known = self._client.scheduler_info()["workers"].values()
+        if gpu and known and not any(worker.get("resources", {}).get("GPU") for worker in known):
             self._client.close()
             raise InputError(
                 f"no worker of {address} offers the resource GPU; start them with --resources GPU=1, or "
@@ -51,7 +50,7 @@ class DaskWorkers:
         self._tries = 0
 
     def free(self) -> int:
-        """See `Workers`: a few more than run at once, so that no worker waits for us."""
+        """See `Workers`: twice as many as run at once, so that no worker is idle between two jobs."""
         threads: int = sum(self._client.nthreads().values())
         return max(0, 2 * threads - len(self._running))
 
@@ -69,7 +68,7 @@ class DaskWorkers:
         )
         self._running[future] = job.key
 
-    def wait(self, timeout_s: float) -> list[Outcome]:
+    def wait(self, timeout_s: float) -> list[JobOutcome]:
         """See `Workers`."""
         from distributed import wait
 
@@ -83,28 +82,28 @@ class DaskWorkers:
         outcomes = []
         for future in done:
             key = self._running.pop(future)
-            fault = future.exception() if future.status == "error" else None
-            if fault is not None:  # of the cluster; those of a job are values
-                outcomes.append(Outcome(key, f"{type(fault).__name__}: {fault}"))
+            error = future.exception() if future.status == "error" else None
+            if error is not None:  # of the cluster; those of a job are in its outcome
+                outcomes.append(JobOutcome(key, f"{type(error).__name__}: {error}"))
             else:
-                outcomes.append(Outcome(key, stopped=True) if future.cancelled() else future.result())
+                outcomes.append(JobOutcome(key, stopped=True) if future.cancelled() else future.result())
         return outcomes
 
     def stop(self) -> None:
-        """See `Workers`; what runs comes to its safe moment by itself."""
+        """See `Workers`; running jobs find the stop file and end by themselves."""
         if self._running:
             self._stop_file.touch()
             self._client.cancel([future for future in self._running if future.status == "pending"])
         self._client.close()
 
 
-def _on_worker(job: Job, device: str, stop_file: Path) -> Outcome:
-    looked, answer = -_BETWEEN_LOOKS_S, False
+def _on_worker(job: Job, device: str, stop_file: Path) -> JobOutcome:
+    asked_at, answer = -_POLL_S, False
 
     def stop_asked() -> bool:
-        nonlocal looked, answer
-        if time.monotonic() - looked >= _BETWEEN_LOOKS_S:
-            looked, answer = time.monotonic(), stop_file.exists()
+        nonlocal asked_at, answer
+        if time.monotonic() - asked_at >= _POLL_S:
+            asked_at, answer = time.monotonic(), stop_file.exists()
         return answer
 
-    return attempt(job, device, stop_asked)
+    return try_job(job, device, stop_asked)

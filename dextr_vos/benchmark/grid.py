@@ -1,4 +1,4 @@
-"""The grid: each combination of clip, supervision, keyframes, network and seed is one cell, and one job."""
+"""The grid: each combination of clip, supervision, keyframes, model and seed is one cell, with a key."""
 
 import hashlib
 import json
@@ -68,17 +68,17 @@ def grid(settings: BenchmarkSettings, clips: Sequence[str]) -> list[Cell]:
     ]
 
 
-# Raise it with every change of the code that changes masks or scores: finished cells are then run again.
+# raised with every change of the code that changes masks or scores: finished cells are then run again
 ALGORITHM = 3
 
 
 def key_of(cell: Cell, settings: BenchmarkSettings, davis: Davis) -> str:
-    """The key of a cell.
+    """The key of a cell: a digest of all that determines its result.
 
     Args:
-        cell: what is run.
-        settings: how.
-        davis: where its clip is.
+        cell: the cell.
+        settings: of the benchmark.
+        davis: the data set.
 
     Raises:
         InputError: a file that determines the result is missing.
@@ -87,7 +87,7 @@ def key_of(cell: Cell, settings: BenchmarkSettings, davis: Davis) -> str:
     parent = model.parent(settings.parent.get(cell.network))
     parts = {
         "algorithm": ALGORITHM,
-        # one keyframe is the first frame, whoever chooses
+        # one keyframe is the first frame, evenly spaced or suggested
         "cell": cell.model_dump() | ({"choose": "even"} if cell.keyframes == 1 else {}),
         "clip": clip_digest(davis, cell.clip),
         "supervision": _supervision(cell, settings.clicks),
@@ -110,11 +110,11 @@ def clicks_file(folder: Path, clip: str) -> Path:
     Raises:
         InputError: the folder has none.
     """
-    tried = [folder / f"{clip}.json", folder / clip / "annotations.json"]
-    for path in tried:
+    expected = [folder / f"{clip}.json", folder / clip / "annotations.json"]
+    for path in expected:
         if path.is_file():
             return path
-    raise InputError(f"there are no clicks on the clip {clip}; expected {tried[0]} or {tried[1]}")
+    raise InputError(f"there are no clicks on the clip {clip}; expected {expected[0]} or {expected[1]}")
 
 
 def clip_digest(davis: Davis, clip: str) -> str:
@@ -143,10 +143,7 @@ def _read_digest(path: Path, changed_ns: int, size: int) -> str:
 
 @cache
 def code_digest() -> str:
-    """A digest of this package's code, as it was when this process first asked.
-
-    Results say by which code they were made.
-    """
+    """A digest of this package's code, as it was when this process first called this function."""
     package = Path(dextr_vos.__file__).parent
     return _digest_of(sorted(package.rglob("*.py")))[:16]
 
@@ -160,7 +157,7 @@ def _digest_of(paths: Iterable[Path]) -> str:
 
 
 def _supervision(cell: Cell, clicks: ClickSettings) -> dict[str, Any]:
-    """What determines the masks of the keyframes, the clip and the seed aside."""
+    """What determines the masks of the keyframes, besides the clip and the seed."""
     if cell.supervision == "gt":
         return {}
     parts: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Which frames of a clip are annotated, and their masks, drawn or made of clicks."""
+"""The keyframes of a cell and their masks, drawn or made of clicks."""
 
 import shutil
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class KeyframeMaker:
         clicks: how clicks become masks.
         davis: true masks.
         clip: the frames.
-        folder: where the workspace goes.
+        folder: of the workspace to fill.
         device: for DEXTR.
         bf16: let it compute in bf16 where that is faster.
     """
@@ -59,28 +59,28 @@ class KeyframeMaker:
         self.folder = folder
 
     def first(self) -> list[int]:
-        """Indices of the frames to begin with; all of them where they are evenly spaced."""
+        """Indices of the first keyframes; of all where they are not suggested one by one."""
         if self._cell.supervision == "clicks":
             return _clicked_frames(self._read_clicks(), self._clip, self._cell.keyframes)
         return [0] if self._cell.choose == "suggest" else even_frames(len(self._clip), self._cell.keyframes)
 
-    def there(self) -> list[int]:
-        """Indices of the frames that have their masks, and the clicks of which they were made."""
+    def done(self) -> list[int]:
+        """Indices of the keyframes whose masks, and clicks, are in the workspace."""
         names = {path.stem for path in self._workspace.keyframes.glob("[!.]*.png")}
         if self._cell.supervision != "gt":
-            # the document is written last: without it a run was killed in between, and they are made again
+            # the document is written last: without it the run was killed before, and they are made again
             file = self._workspace.annotations
             names &= set(load_annotations(file).keyframes) if file.exists() else set()
         return sorted(self._clip.index_of(name) for name in names)
 
     def make(self, indices: Sequence[int]) -> None:
-        """Make the masks of some frames, beside those that are there."""
+        """Make the masks of some frames and add them to the workspace."""
         names = [self._clip.names[index] for index in indices]
         truths = self._davis.annotations / self._cell.clip
         if self._cell.supervision == "gt":
             self._workspace.keyframes.mkdir(parents=True, exist_ok=True)
             for name in names:
-                # by way of a hidden file: a run that is killed leaves no half mask behind
+                # through a hidden file: a run that is killed leaves no incomplete mask
                 part = self._workspace.keyframes / f".{name}.png"
                 shutil.copyfile(truths / f"{name}.png", part)
                 part.replace(self._workspace.keyframe(name))
@@ -107,16 +107,16 @@ class KeyframeMaker:
 
 
 def _clicked_frames(annotations: Annotations, clip: Clip, count: int) -> list[int]:
-    """So many of the frames that were clicked, each the nearest to where an even one would be."""
-    there = [clip.index_of(name) for name, keyframe in annotations.keyframes.items() if keyframe.objects]
-    if len(there) < count:
+    """As many of the clicked frames as asked for, each the nearest to an evenly spaced one."""
+    clicked = [clip.index_of(name) for name, keyframe in annotations.keyframes.items() if keyframe.objects]
+    if len(clicked) < count:
         raise InputError(
-            f"the clicks on {clip.path.name} are of {len(there)} frames, expected at least {count}; "
+            f"the clicks on {clip.path.name} are of {len(clicked)} frames, expected at least {count}; "
             "click on more, or ask for fewer keyframes"
         )
     chosen: list[int] = []
     for place in even_frames(len(clip), count):
-        left = sorted(set(there) - set(chosen))
+        left = sorted(set(clicked) - set(chosen))
         chosen.append(min(left, key=lambda index: abs(index - place)))
     return sorted(chosen)
 

@@ -1,4 +1,4 @@
-"""The machine a cell ran on, in words, and how many jobs fit on this one."""
+"""Description of the machine a cell ran on, and how many jobs fit on this one."""
 
 import os
 import platform
@@ -12,21 +12,21 @@ from pydantic import BaseModel, ConfigDict
 
 from dextr_vos import __version__
 
-# gigabytes that a job takes at 480p, more or less
+# gigabytes that a job takes at 480p, roughly
 _JOB_GB = {"lite": 2.0, "osvos": 6.0}
 
 
 class Machine(BaseModel):
-    """Where numbers come from.
+    """The machine that computed a result.
 
     Attributes:
         host: its name.
-        processor: as it calls itself.
+        processor: name, family and model.
         cores: that this process may use.
         device: what networks ran on, with the GPU's name.
         threads: of a job.
         precision: of networks.
-        versions: of what computes.
+        versions: of the packages that compute.
         code: digest of this package's code.
     """
 
@@ -42,7 +42,14 @@ class Machine(BaseModel):
 
 
 def this_machine(device: torch.device, threads: int, precision: str, code: str) -> Machine:
-    """The entry of this machine."""
+    """The description of this machine.
+
+    Args:
+        device: where networks compute.
+        threads: of a job.
+        precision: in which networks compute.
+        code: digest of this package's code.
+    """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     return Machine(
         host=socket.gethostname(),
@@ -63,20 +70,20 @@ def this_machine(device: torch.device, threads: int, precision: str, code: str) 
 
 
 def processor() -> str:
-    """The processor's name with its family and model, as far as the system tells."""
-    told: dict[str, str] = {}
+    """The processor's name with its family and model, as far as the system knows them."""
+    fields: dict[str, str] = {}
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")
-            told.setdefault(name.strip(), value.strip())
-    name = told.get("model name") or platform.processor() or platform.machine()
-    family = told.get("cpu family")
-    return f"{name} (family {family}, model {told.get('model', '?')})" if family else name
+            fields.setdefault(name.strip(), value.strip())
+    name = fields.get("model name") or platform.processor() or platform.machine()
+    family = fields.get("cpu family")
+    return f"{name} (family {family}, model {fields.get('model', '?')})" if family else name
 
 
 def cores() -> int:
-    """Cores this process may use; not every system can tell, then all there are."""
+    """Cores this process may use; all of the machine where the system does not know."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -90,7 +97,7 @@ def jobs_that_fit(network: str, threads: int) -> int:
 
 
 def _free_gb() -> float | None:
-    """Gigabytes of memory that are free; None where the system does not tell."""
+    """Gigabytes of free memory; None where the system does not know."""
     info = Path("/proc/meminfo")
     if not info.is_file():
         return None

@@ -1,4 +1,4 @@
-"""What is kept of a finished cell: `result.json`, and a thumbnail of its best and its worst frame."""
+"""Results of cells, the folder of a cell with its files, and the time that a cell took."""
 
 import json
 import time
@@ -21,7 +21,7 @@ class ObjectSeries(_Value):
     """Scores of one object, one value a scored frame.
 
     Attributes:
-        object: its number.
+        object: its id in the masks.
         j: region similarity.
         f: boundary accuracy.
     """
@@ -31,7 +31,7 @@ class ObjectSeries(_Value):
     f: tuple[float, ...]
 
 
-class Seconds(_Value):
+class ComputeSeconds(_Value):
     """Seconds of computing.
 
     Attributes:
@@ -48,12 +48,12 @@ class Seconds(_Value):
 
     @property
     def total(self) -> float:
-        """All but scoring, which nobody needs outside a benchmark."""
+        """All but scoring, which is of the benchmark alone."""
         return self.annotate + self.finetune + self.segment
 
 
 class CellResult(_Value):
-    """All that is known of a finished cell.
+    """`result.json`: the result of a finished cell.
 
     Attributes:
         key: see `key_of`.
@@ -61,13 +61,13 @@ class CellResult(_Value):
         frames: names of all frames.
         scored: of those with a score: all but the first and the last.
         keyframes: of those that were annotated.
-        annotated: objects in them, one counted a frame: what a person has to click or draw.
+        annotated: objects in them, counted once a frame: what a person has to click or draw.
         objects: scores.
-        keyframe_iou: by keyframe and object, how well its mask agrees with the true one.
+        keyframe_iou: by keyframe and object, IoU of its mask with the true one.
         seconds: of computing.
-        steps: of fine-tuning, the last one where there were several.
+        steps: of fine-tuning; of the last one where frames were suggested.
         best: name of the frame with the highest J&F among those without a keyframe.
-        worst: of that with the lowest.
+        worst: name of the one with the lowest.
         official_difference: largest difference of a J or F from the official package's.
         machine: where it ran.
     """
@@ -82,7 +82,7 @@ class CellResult(_Value):
     annotated: int
     objects: tuple[ObjectSeries, ...]
     keyframe_iou: dict[str, dict[int, float]]
-    seconds: Seconds
+    seconds: ComputeSeconds
     steps: int
     best: str
     worst: str
@@ -109,7 +109,7 @@ class CellFolder:
         self.worst = self.path / "worst.jpg"
 
     def read(self) -> CellResult | None:
-        """The result; None where there is none yet, or it is damaged."""
+        """The result; None where it is missing or damaged."""
         try:
             result = CellResult.model_validate_json(self.result.read_text(encoding="utf-8"))
         except (FileNotFoundError, UnicodeDecodeError, ValidationError):
@@ -121,15 +121,15 @@ class CellFolder:
         write_text(self.result, result.model_dump_json(indent=1) + "\n")
 
 
-_SECONDS_BETWEEN_WRITES = 2.0
+_WRITE_INTERVAL_S = 2.0
 PHASES = ("annotate", "finetune", "segment", "score")
 
 
 class Stopwatch:
-    """Adds up the seconds of each phase over all the times that the work was begun.
+    """Adds up the seconds of each phase, over interruptions too.
 
     Args:
-        path: the file.
+        path: JSON file that keeps the seconds.
     """
 
     def __init__(self, path: Path) -> None:
@@ -140,20 +140,20 @@ class Stopwatch:
             content = json.loads(path.read_text(encoding="utf-8"))
             self.seconds |= {name: float(content["seconds"][name]) for name in PHASES}
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # none yet, or cut off: time starts anew, masks do not
+            pass  # missing or cut off: time starts at 0 again, masks do not
         self._last = self._written = time.monotonic()
 
     def tick(self, phase: str, share: float) -> None:
-        """The time since the last tick went into a phase.
+        """Add the time since the last tick to a phase.
 
         Args:
             phase: one of `PHASES`.
-            share: how much of the cell is done, in [0, 1].
+            share: share of the cell that is done, in [0, 1].
         """
         now = time.monotonic()
         self.seconds[phase] += now - self._last
         self._last, self.share = now, share
-        if now - self._written > _SECONDS_BETWEEN_WRITES:
+        if now - self._written > _WRITE_INTERVAL_S:
             self.write()
 
     def write(self) -> None:
@@ -162,12 +162,12 @@ class Stopwatch:
         write_text(self._path, json.dumps({"seconds": self.seconds, "share": round(self.share, 4)}) + "\n")
 
     def callback(self, phase: str, start: float, end: float) -> Callable[..., None]:
-        """What long work reports to: with done and in all, and whatever follows.
+        """A callback for work that reports the number of steps done, and in all.
 
         Args:
-            phase: what is done.
-            start: share of the cell that is done at its beginning.
-            end: and at its end.
+            phase: one of `PHASES`.
+            start: share of the cell that is done before the work.
+            end: share that is done after it.
         """
 
         def report(done: int, total: int, *_: object) -> None:
@@ -177,7 +177,7 @@ class Stopwatch:
 
 
 def share_done(path: Path) -> float:
-    """How much of a cell is done, by its file; 0 where there is none."""
+    """Share of a cell that is done, as its file says; 0 without a file."""
     try:
         return float(json.loads(path.read_text(encoding="utf-8"))["share"])
     except (OSError, ValueError, KeyError, TypeError):

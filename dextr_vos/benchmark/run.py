@@ -1,10 +1,10 @@
-"""A benchmark as a whole: the grid, what of it is finished, the rest run, the table written."""
+"""A benchmark as a whole: plan the grid, run the cells that are not finished, write the table."""
 
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from dextr_vos.benchmark.annotation_time import AnnotationTime, save_annotation_time
 from dextr_vos.benchmark.cell import Job, clip_of
@@ -24,22 +24,22 @@ from dextr_vos.evaluation.official import official_functions
 from dextr_vos.files import write_text
 from dextr_vos.interrupt import StopAsked, never
 
-_BETWEEN_RECORDS_S = 30.0
+_RECORD_INTERVAL_S = 30.0
 
 
 class GridCell(BaseModel):
-    """A cell of the grid and how it fared.
+    """A cell in `grid.json`.
 
     Attributes:
         key: see `key_of`.
         cell: what it is.
-        fault: why it failed, empty where it did not.
+        error: why it failed, empty where it did not.
     """
 
     model_config = ConfigDict(frozen=True)
     key: str
     cell: Cell
-    fault: str = ""
+    error: str = Field(default="", validation_alias=AliasChoices("error", "fault"))
 
 
 class Grid(BaseModel):
@@ -47,8 +47,8 @@ class Grid(BaseModel):
 
     Attributes:
         cells: in their order.
-        hours: that running took, all times together.
-        workers: where it ran, in words.
+        hours: of all runs together.
+        workers: description of the workers.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -58,7 +58,7 @@ class Grid(BaseModel):
 
 
 def plan(settings: BenchmarkSettings, out: Path) -> list[Job]:
-    """One job a cell; everything that can be told beforehand is checked.
+    """One job a cell; everything that can be checked beforehand is checked.
 
     Raises:
         InputError: a clip, a file or a recipe's key is missing, or a clip has too few frames.
@@ -83,7 +83,7 @@ def plan(settings: BenchmarkSettings, out: Path) -> list[Job]:
 
 
 def _absolute(settings: BenchmarkSettings, root: Path) -> BenchmarkSettings:
-    """Settings whose paths mean the same in any process."""
+    """Settings with absolute paths, which mean the same in any process."""
     named = {name: getattr(settings.clicks, name) for name in ("weights", "files")}
     clicks = {name: path.resolve() for name, path in named.items() if path is not None}
     parent = {
@@ -95,7 +95,7 @@ def _absolute(settings: BenchmarkSettings, root: Path) -> BenchmarkSettings:
 
 
 def local_workers(settings: BenchmarkSettings) -> tuple[Workers, str]:
-    """Workers of this machine, as many as fit, and what they are in words."""
+    """Workers of this machine, as many as fit, and their description."""
     import torch
 
     from dextr_vos.runtime import pick_device
@@ -116,7 +116,7 @@ def local_workers(settings: BenchmarkSettings) -> tuple[Workers, str]:
 
 
 def cluster_workers(settings: BenchmarkSettings, scheduler: str, out: Path, gpu: bool) -> tuple[Workers, str]:
-    """Workers of a Dask cluster, and what they are in words."""
+    """Workers of a Dask cluster, and their description."""
     return DaskWorkers(scheduler, out.resolve(), gpu, settings.device), f"Dask cluster {scheduler}"
 
 
@@ -137,8 +137,8 @@ def run_benchmark(
         out: its folder.
         jobs: see `plan`.
         workers: where to run; stopped at the end, whatever happens.
-        words: what they are.
-        times: what annotation costs; by the settings where not given.
+        words: description of the workers.
+        times: seconds of annotation; those of the settings when not given.
         on_change: see `run_jobs`.
         stop_asked: asked about once a second.
 
@@ -146,21 +146,21 @@ def run_benchmark(
         The grid, with the reasons of what failed.
 
     Raises:
-        InputError: a worker would give other results than the jobs ask for.
+        InputError: a worker cannot give the results that the jobs ask for.
         Interrupted: a stop was asked for; the table holds what is finished.
     """
     times = times or AnnotationTime(click_s=settings.click_s, draw_s=settings.draw_s)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "settings.yaml", as_yaml(settings))
     save_annotation_time(out / "times.json", times)
-    for leftover in out.glob(".stop-*"):
-        leftover.unlink()
+    for stop_file in out.glob(".stop-*"):  # of a run that was killed
+        stop_file.unlink()
     # cells that are the same have one key, and are run once
     todo = {job.key: job for job in jobs if job.folder.read() is None}
     record = _Record(out, jobs, words if todo else "")
 
     def note(running: Sequence[Job], finished: int, failed: int) -> None:
-        record.write_now_and_then()
+        record.write_if_due()
         if on_change is not None:
             on_change(running, finished, failed)
 
@@ -176,7 +176,7 @@ def run_benchmark(
 
 
 class _Record:
-    """Keeps `grid.json`, with the hours, from time to time: a run that is killed leaves them behind."""
+    """Writes `grid.json` from time to time, so that the hours of a run that is killed are kept."""
 
     def __init__(self, out: Path, jobs: Sequence[Job], words: str) -> None:
         self._out, self._jobs = out, jobs
@@ -191,7 +191,7 @@ class _Record:
         self._written = time.monotonic()
         done = Grid(
             cells=tuple(
-                GridCell(key=job.key, cell=job.cell, fault=failed.get(job.key, "")) for job in self._jobs
+                GridCell(key=job.key, cell=job.cell, error=failed.get(job.key, "")) for job in self._jobs
             ),
             hours=self._hours + (self._written - self._started) / 3600,
             workers=self._words,
@@ -199,8 +199,8 @@ class _Record:
         write_text(self._out / "grid.json", done.model_dump_json(indent=1) + "\n")
         return done
 
-    def write_now_and_then(self) -> None:
-        if time.monotonic() - self._written > _BETWEEN_RECORDS_S:
+    def write_if_due(self) -> None:
+        if time.monotonic() - self._written > _RECORD_INTERVAL_S:
             self.write({})
 
 
@@ -219,9 +219,9 @@ def read_grid(out: Path) -> Grid:
 
 
 def every_cell(out: Path) -> Grid:
-    """A grid of all cells that are finished in a folder, whatever the settings asked for last.
+    """A grid of all cells that are finished in a folder, those of earlier settings too.
 
-    Of several results of one cell, by other recipes or weights, say, the newest counts.
+    Of several results of one cell, by other recipes or weights, say, the newest is taken.
 
     Raises:
         InputError: the folder holds no benchmark.
@@ -235,7 +235,7 @@ def every_cell(out: Path) -> Grid:
     ways = {(cell.supervision, cell.network, cell.seed, cell.choose) for cell in cells}
     for cell, key in list(cells.items()):
         for *same, choose in ways:
-            # one keyframe is the first frame, whoever chooses
+            # one keyframe is the first frame, evenly spaced or suggested
             if cell.keyframes == 1 and same == [cell.supervision, cell.network, cell.seed]:
                 cells.setdefault(cell.model_copy(update={"choose": choose}), key)
     ordered = sorted(

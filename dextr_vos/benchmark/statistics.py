@@ -1,4 +1,4 @@
-"""What a benchmark comes to: means over clips, differences with bootstrap intervals, curves over time."""
+"""Statistics of a benchmark: means over clips, differences with bootstrap intervals, curves over time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ ByClip = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Series:
-    """What one curve is about."""
+    """The supervision, choice of keyframes and model of one curve."""
 
     supervision: Supervision
     choose: Choice
@@ -39,7 +39,7 @@ class CurvePoint:
     """One point of a curve.
 
     Attributes:
-        keyframes: how many.
+        keyframes: number of keyframes.
         seconds: of people, mean over clips.
         value: mean over clips, in points (0 to 100).
         clips: values by clip.
@@ -67,7 +67,7 @@ def clip_value(result: CellResult, measure: Measure, unaided: bool = False) -> f
 
 
 def series_in(results: Sequence[CellResult]) -> list[Series]:
-    """The curves there are: drawn masks first."""
+    """The curves that have results, drawn masks first."""
     found = {Series(one.cell.supervision, one.cell.choose, one.cell.network) for one in results}
     return sorted(found, key=lambda one: (one.network, one.choose, SUPERVISIONS.index(one.supervision)))
 
@@ -139,18 +139,18 @@ SHORT = {"gt": "drawn", "dextr": "DEXTR", "clicks": "DEXTR, people", "grabcut": 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Click-made masks against drawn ones.
+    """Masks from clicks against drawn ones.
 
     Attributes:
         series: of the clicks.
-        keyframes: how many were clicked.
+        keyframes: number of clicked keyframes.
         seconds: of people a clip, clicking.
         value: J&F from clicks.
-        drawn_keyframes: how many were drawn.
+        drawn_keyframes: number of drawn keyframes.
         drawn_seconds: of people a clip, drawing.
         drawn_value: J&F from drawn masks.
         gap: clicks minus drawn, over the clips that both have.
-        clips: how many these are.
+        clips: number of these clips.
     """
 
     series: Series
@@ -167,18 +167,18 @@ class Comparison:
 def comparisons(
     results: Sequence[CellResult], times: AnnotationTime, measure: str = "jf"
 ) -> list[Comparison]:
-    """Every click-made curve against the drawn one of the same network, at equal numbers of keyframes."""
+    """Every curve of clicks against the drawn one of the same model, at equal numbers of keyframes."""
     found = []
     for series, drawn in _pairs(results):
-        there = {point.keyframes: point for point in curve(results, drawn, measure, times)}
+        drawn_at = {point.keyframes: point for point in curve(results, drawn, measure, times)}
         for point in curve(results, series, measure, times):
-            if point.keyframes in there:
-                found += _compared(series, point, there[point.keyframes])
+            if point.keyframes in drawn_at:
+                found += _compared(series, point, drawn_at[point.keyframes])
     return found
 
 
 def within_the_time(results: Sequence[CellResult], times: AnnotationTime) -> list[Comparison]:
-    """Most clicked keyframes that were measured against the fewest drawn, where they take no longer."""
+    """As many clicked keyframes as take no longer than the fewest drawn ones, against these."""
     found = []
     for series, drawn in _pairs(results):
         clicked, drawings = curve(results, series, "jf", times), curve(results, drawn, "jf", times)
@@ -190,7 +190,7 @@ def within_the_time(results: Sequence[CellResult], times: AnnotationTime) -> lis
 
 
 def sentence(one: Comparison) -> str:
-    """A comparison in a sentence that can be cited, as HTML."""
+    """A comparison as an HTML sentence that can be cited."""
     who = {"dextr": "DEXTR masks of four simulated clicks", "clicks": "DEXTR masks of people's clicks"}
     subject = who.get(one.series.supervision, "GrabCut masks of four simulated clicks")
     gap, count = one.gap, _frames(one.keyframes)
@@ -211,12 +211,12 @@ def sentence(one: Comparison) -> str:
 
 
 def plain(seconds: float) -> str:
-    """Seconds to a tenth, without a zero behind the point."""
+    """Seconds with at most one decimal."""
     return f"{seconds:.1f}".removesuffix(".0")
 
 
 def signed(value: float) -> str:
-    """A number with its sign, a true minus."""
+    """A number with its sign, with a typographic minus."""
     return f"{value:+.1f}".replace("-", "−")
 
 
@@ -227,11 +227,11 @@ def _frames(count: int, before: str = "") -> str:
 
 
 def _pairs(results: Sequence[CellResult]) -> list[tuple[Series, Series]]:
-    there = series_in(results)
+    series = series_in(results)
     return [
         (one, other)
-        for one in there
-        for other in there
+        for one in series
+        for other in series
         if one.supervision != "gt"
         and other.supervision == "gt"
         and (one.network, one.choose) == (other.network, other.choose)

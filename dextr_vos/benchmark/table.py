@@ -1,4 +1,4 @@
-"""The tidy table of a benchmark: a row a clip, cell and frame (and object, where a clip has several)."""
+"""`table.csv`, the tidy table of a benchmark: a row a cell, frame and object."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 def rows_of(result: CellResult, times: AnnotationTime) -> Iterator[Row]:
-    """Rows of one cell; what a frame lacks (scores of the first and last, say) is None."""
+    """Rows of one cell; missing values, like the scores of the first and last frame, are None."""
     people_s = times.seconds(result.cell.supervision, result.annotated)
     places = {name: place for place, name in enumerate(result.scored)}
     for name in result.frames:
@@ -106,7 +106,10 @@ def read_table(out: Path) -> list[Row]:
     for number, row in enumerate(rows, start=2):
         missing = [name for name in COLUMNS if row.get(name) is None]
         if missing:
-            raise InputError(f"{path} line {number} lacks the column {missing[0]}; draw the table anew")
+            raise InputError(
+                f"{path} line {number} has no value in the column {missing[0]}; "
+                "write the table again with dextr-vos report"
+            )
         for name in ("keyframes", "seed", "object", "scored", "keyframe", "annotated"):
             row[name] = int(row[name])
         for name in ("j", "f", "jf", "keyframe_iou", "people_s", "annotate_s", "finetune_s", "segment_s"):

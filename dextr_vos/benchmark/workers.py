@@ -1,4 +1,4 @@
-"""Where jobs run: in this process, or in processes of this machine; `cluster.py` has Dask's."""
+"""Workers that run jobs in this process or in processes of this machine, and the loop that feeds them."""
 
 import logging
 import multiprocessing
@@ -12,36 +12,42 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Protocol
 
-from dextr_vos.benchmark.attempt import Outcome, attempt
-from dextr_vos.benchmark.cell import Job
+from dextr_vos.benchmark.cell import Job, JobOutcome, try_job
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.interrupt import StopAsked, never
 
-_PATIENCE_S = 120.0  # for a worker that was asked to stop
+log = logging.getLogger(__name__)
+
+_TRIES = 2
+_POLL_S = 1.0
+_STOP_TIMEOUT_S = 120.0
+
+# called with the running jobs, and the numbers of finished and failed ones
+OnChange = Callable[[Sequence[Job], int, int], None]
 
 
 class Workers(Protocol):
-    """What runs jobs."""
+    """Runs jobs."""
 
     def free(self) -> int:
-        """How many more jobs it takes now."""
+        """How many more jobs can be started now."""
         ...
 
     def start(self, job: Job) -> None:
-        """Begin with a job; `free` must be at least 1."""
+        """Start a job; `free` must be at least 1."""
         ...
 
-    def wait(self, timeout_s: float) -> list[Outcome]:
-        """The jobs that ended, none if none does within the time."""
+    def wait(self, timeout_s: float) -> list[JobOutcome]:
+        """The outcomes of jobs that ended; empty when none did within `timeout_s` seconds."""
         ...
 
     def stop(self) -> None:
-        """Let all that run come to a safe moment, then end."""
+        """Ask running jobs to save their state and end, and end the workers."""
         ...
 
 
 class Inline:
-    """Runs each job in this process when it is waited for.
+    """Runs each job in this process, when `wait` is called.
 
     Args:
         device: where networks compute.
@@ -60,10 +66,10 @@ class Inline:
         """See `Workers`."""
         self._job = job
 
-    def wait(self, timeout_s: float) -> list[Outcome]:
+    def wait(self, timeout_s: float) -> list[JobOutcome]:
         """See `Workers`."""
         job, self._job = self._job, None
-        return [] if job is None else [attempt(job, self._device, self._stop_asked)]
+        return [] if job is None else [try_job(job, self._device, self._stop_asked)]
 
     def stop(self) -> None:
         """See `Workers`."""
@@ -87,10 +93,10 @@ class LocalWorkers:
         """See `Workers`."""
         next(worker for worker in self._workers if worker.job is None).begin(job)
 
-    def wait(self, timeout_s: float) -> list[Outcome]:
+    def wait(self, timeout_s: float) -> list[JobOutcome]:
         """See `Workers`."""
         busy = {worker.pipe: worker for worker in self._workers if worker.job is not None}
-        # a pipe is ready, too, when the process at its other end is gone
+        # a pipe is ready, too, when the process at its other end has died
         return [busy[pipe].outcome() for pipe in wait(list(busy), timeout_s) if isinstance(pipe, Connection)]
 
     def stop(self) -> None:
@@ -102,7 +108,7 @@ class LocalWorkers:
 
 
 class _Worker:
-    """A process of its own, begun with its first job and again after it died."""
+    """A process, started with its first job and again after it died."""
 
     def __init__(self, device: str) -> None:
         self._device = device
@@ -116,26 +122,26 @@ class _Worker:
             context = multiprocessing.get_context("spawn")
             self.pipe, other = context.Pipe()
             self._process = context.Process(target=_serve, args=(other, self._device, os.getpid()))
-            with _deaf_to_ctrl_c():
+            with _ctrl_c_blocked():
                 self._process.start()
             other.close()
         self.job = job
         self.pipe.send(job)
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> JobOutcome:
         assert self.job is not None
         assert self._process is not None
         job, self.job = self.job, None
         try:
             outcome = self.pipe.recv()
-            assert isinstance(outcome, Outcome)
+            assert isinstance(outcome, JobOutcome)
         except (EOFError, OSError):
             self._process.join()
             code = self._process.exitcode or 0
             self._process = None
-            why = f"signal {-code}, perhaps for want of memory" if code < 0 else f"exit status {code}"
-            return Outcome(job.key, f"its process ended ({why})")
-        if outcome.stopped:  # by somebody else; it serves no more
+            why = f"signal {-code}, perhaps out of memory" if code < 0 else f"exit status {code}"
+            return JobOutcome(job.key, f"its process ended ({why})")
+        if outcome.stopped:  # by a signal that was not ours; the process has ended
             self._process.join()
             self._process = None
         return outcome
@@ -150,15 +156,15 @@ class _Worker:
 
     def end(self) -> None:
         if self._process is not None:
-            self._process.join(_PATIENCE_S)
+            self._process.join(_STOP_TIMEOUT_S)
             if self._process.is_alive():
                 self._process.kill()
                 self._process.join()
 
 
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """What is started while the block runs never hears Ctrl-C, which reaches every process of a terminal."""
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Processes started while the block runs ignore Ctrl-C, which reaches every process of a terminal."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -170,7 +176,7 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, device: str, parent: int) -> None:
-    """What a worker's process does: jobs, until the pipe is closed or it is asked to stop."""
+    """The main function of a worker's process: runs jobs until the pipe is closed or a stop is asked for."""
     asked = threading.Event()
     # the parent alone decides what Ctrl-C means
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -181,17 +187,9 @@ def _serve(pipe: Connection, device: str, parent: int) -> None:
 
     while not stop_asked():
         try:
-            pipe.send(attempt(pipe.recv(), device, stop_asked))
+            pipe.send(try_job(pipe.recv(), device, stop_asked))
         except (EOFError, OSError):
             return
-
-
-log = logging.getLogger(__name__)
-
-_TRIES = 2
-_BETWEEN_LOOKS_S = 1.0
-
-OnChange = Callable[[Sequence[Job], int, int], None]
 
 
 def run_jobs(
@@ -206,16 +204,16 @@ def run_jobs(
     Args:
         jobs: with keys that differ from one another.
         workers: what runs them.
-        on_change: called now and then with the jobs that run, and the numbers of finished and failed ones.
+        on_change: called about once a second.
         stop_asked: asked about once a second.
-        failed: where the reasons are told, so that they are known after an exception, too.
+        failed: gets the errors, so that they are known after an exception, too.
 
     Returns:
         By key, why a job failed the second time; `failed`, where it was given.
 
     Raises:
         InputError: a worker cannot give the results that the jobs ask for.
-        Interrupted: a stop was asked for; the same call goes on with what was not finished.
+        Interrupted: a stop was asked for; the same call resumes.
     """
     waiting, running = deque(jobs), dict[str, Job]()
     tries, finished, refused = Counter[str](), 0, ""
@@ -223,29 +221,29 @@ def run_jobs(
     while waiting or running:
         if stop_asked():
             raise Interrupted(
-                f"stopped with {finished} of {len(jobs)} cells finished; the same command goes on from there"
+                f"stopped with {finished} of {len(jobs)} cells finished; the same command resumes"
             )
         while waiting and workers.free():
             job = waiting.popleft()
             running[job.key] = job
             workers.start(job)
-        for outcome in workers.wait(_BETWEEN_LOOKS_S):
+        for outcome in workers.wait(_POLL_S):
             job = running.pop(outcome.key)
-            tries[job.key] += 1
             if outcome.refused:
-                refused = outcome.fault
+                refused = outcome.error
             elif outcome.stopped:
-                tries[job.key] -= 1
                 waiting.appendleft(job)
-            elif not outcome.fault:
+            elif not outcome.error:
                 finished += 1
-            elif tries[job.key] < _TRIES:
-                log.warning("%s: %s; it is tried again", job.cell, outcome.fault)
-                waiting.append(job)
             else:
-                log.warning("%s: failed again: %s", job.cell, outcome.fault)
-                failed[job.key] = outcome.fault
-        if refused:  # that worker would have the next one, and refuse it, too
+                tries[job.key] += 1
+                if tries[job.key] < _TRIES:
+                    log.warning("%s: %s; it is tried again", job.cell, outcome.error)
+                    waiting.append(job)
+                else:
+                    log.warning("%s failed again: %s", job.cell, outcome.error)
+                    failed[job.key] = outcome.error
+        if refused:  # that worker would get the next job, and refuse it, too
             raise InputError(f"{refused}; {finished} of {len(jobs)} cells are finished")
         if on_change is not None:
             on_change(list(running.values()), finished, len(failed))

@@ -81,9 +81,9 @@ def command(
     finally:
         if (out / "table.csv").exists():
             write_report(out)
-    failed = [entry for entry in done.cells if entry.fault]
+    failed = [entry for entry in done.cells if entry.error]
     for entry in failed:
-        click.echo(f"failed twice: {entry.cell}: {entry.fault}", err=True)
+        click.echo(f"failed twice: {entry.cell}: {entry.error}", err=True)
     click.echo(f"wrote {out / 'table.csv'} and {out / 'report.html'}")
     if failed:
         click.echo(f"{len(failed)} of {len(jobs)} cells failed; the same command tries them again", err=True)

@@ -72,7 +72,7 @@ def evaluate_davis(
         davis: the data set.
         results: folder of results, one folder a clip.
         clips: names of the clips to score, at least one.
-        year: 2016 or 2017; told from the first clip's masks when not given.
+        year: 2016 or 2017; guessed from the first clip's masks when not given.
         keyframes: names or indices of the frames that were annotated, for all clips; from each clip's
             `run.json` when not given.
         workers: threads; when not given, as many as `ThreadPoolExecutor` takes. The scores are the same.
@@ -193,8 +193,8 @@ def _score_clip(davis: Davis, plan: _Plan, year: int, pool: ThreadPoolExecutor) 
 def _read_result(path: Path, clip: str, size_hw: tuple[int, ...]) -> Labels:
     try:
         labels = read_labels(path)
-    except InputError as fault:
-        raise InputError(f"clip {clip}, frame {path.stem}: {fault}") from None
+    except InputError as error:
+        raise InputError(f"clip {clip}, frame {path.stem}: {error}") from None
     if labels.shape != size_hw:
         raise InputError(
             f"clip {clip}, frame {path.stem}: "

@@ -222,8 +222,8 @@ def _near(places: npt.NDArray[np.intp], edge: BoolArray, radius: int) -> int:
     near = 0
     for half_w, half_h in _boxes(radius):
         above, below = places - half_h * row, places + (half_h + 1) * row
-        there = sums[below + half_w + 1] - sums[below - half_w] - sums[above + half_w + 1]
-        empty = there + sums[above - half_w] == 0
+        inside = sums[below + half_w + 1] - sums[below - half_w] - sums[above + half_w + 1]
+        empty = inside + sums[above - half_w] == 0
         places = places[empty]
         near += len(empty) - len(places)
         if len(places) == 0:

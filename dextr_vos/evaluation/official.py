@@ -34,9 +34,9 @@ def official_functions() -> OfficialFunctions:
     try:
         import skimage.morphology  # noqa: F401  the package imports it only when it scores
         from davis2017.metrics import db_eval_boundary, db_eval_iou
-    except ImportError as fault:
+    except ImportError as error:
         raise InputError(
-            f"the official scorer needs the package davis2017 and scikit-image ({fault}); "
+            f"the official scorer needs the package davis2017 and scikit-image ({error}); "
             "install davis2017-evaluation from its repository, or leave the official scores out"
         ) from None
     return OfficialFunctions(db_eval_iou, db_eval_boundary)

@@ -46,5 +46,5 @@ def test_the_command_shows_them_side_by_side(tmp_path):
     done = CliRunner().invoke(main, ["compare", str(tmp_path / "a"), str(tmp_path / "b")])
     assert done.exit_code == 0, done.output
     assert "-5.0" in done.output
-    assert "0 of them the same" in done.output
+    assert "0 of them with equal scores" in done.output
     assert CliRunner().invoke(main, ["compare", str(tmp_path / "a"), str(tmp_path)]).exit_code == 2

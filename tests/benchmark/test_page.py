@@ -100,9 +100,12 @@ def test_of_several_results_of_a_cell_the_newest_is_shown(tmp_path):
         assert [entry.key for entry in grid.cells] == [key]
 
 
-def test_points_that_stand_on_different_clips_are_warned_of(tmp_path):
+def test_a_warning_where_points_are_means_over_different_clips(tmp_path):
     results = [result("bear", "gt", 1, 0.9), result("dog", "gt", 1, 0.8), result("bear", "gt", 3, 0.9)]
-    assert "Not every point stands" in write_report(write_results(tmp_path / "out", results)).read_text()
+    assert (
+        "Not every point is the mean over the same clips"
+        in write_report(write_results(tmp_path / "out", results)).read_text()
+    )
 
 
 def test_a_folder_without_benchmark_is_told(tmp_path):

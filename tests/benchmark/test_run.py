@@ -1,24 +1,14 @@
-import json
 from dataclasses import replace
 
 import pytest
 from tiny_benchmark import run_inline, tiny_settings, write_davis
-from tiny_run import Squares, stop_after
+from tiny_run import stop_after
 
-from dextr_vos.benchmark import cell as job_module
 from dextr_vos.benchmark import run
-from dextr_vos.benchmark.keyframe_masks import KeyframeMaker
 from dextr_vos.benchmark.table import read_table
 from dextr_vos.errors import ConfigError, InputError, Interrupted
-from dextr_vos.pipeline import train_propagation
 
 pytestmark = pytest.mark.usefixtures("narrow_lite", "one_thread")
-
-
-@pytest.fixture(autouse=True)
-def squares(monkeypatch):
-    """The shipped DEXTR does not fit a network made thin."""
-    monkeypatch.setattr(KeyframeMaker, "_segmenter", lambda self: Squares())
 
 
 @pytest.fixture
@@ -30,27 +20,28 @@ def thin(root, **changes):
     return tiny_settings(root, parent={"lite": "none"}, **changes)
 
 
-def test_grid_is_run_and_finished_cells_never_again(root, out, monkeypatch):
-    settings = thin(root, supervision=("gt", "dextr", "grabcut"))
+def test_grid_is_run_and_finished_cells_never_again(root, out):
+    settings = thin(root, clips=("dog",), supervision=("gt", "grabcut"))
     grid = run_inline(settings, out)
-    assert not any(entry.fault for entry in grid.cells)
+    assert not any(entry.error for entry in grid.cells)
     rows = read_table(out)
-    assert len(rows) == (4 + 5) * 3 * 2
+    assert len(rows) == 5 * 2 * 2
     scored = [row for row in rows if row["scored"]]
-    assert len(scored) == (2 + 3) * 3 * 2
+    assert len(scored) == 3 * 2 * 2
     assert all(0 <= row["jf"] <= 1 for row in scored)
     first = next(row for row in rows if row["supervision"] == "gt" and row["keyframes"] == 2)
     assert (first["keyframe"], first["keyframe_iou"], first["people_s"]) == (1, 1.0, 158.0)
-    assert {row["people_s"] for row in rows if row["supervision"] == "dextr"} == {7.5, 15.0}
+    assert {row["people_s"] for row in rows if row["supervision"] == "grabcut"} == {7.5, 15.0}
     assert not list(out.glob("cells/*/work"))
     assert not list(out.glob("cells/*/state.json"))
     before = (out / "table.csv").read_bytes()
-    monkeypatch.setattr(run, "run_jobs", lambda jobs, *_: dict.fromkeys(jobs, "was run again"))
+    stamps = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/result.json")}
     run_inline(settings, out)
     assert (out / "table.csv").read_bytes() == before
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
 
-def test_more_cells_take_up_those_there(root, out):
+def test_more_cells_reuse_finished_ones(root, out):
     few = run_inline(thin(root, clips=("bear",), supervision=("gt",), keyframes=(1,)), out)
     path = out / "cells" / few.cells[0].key / "result.json"
     stamp = path.stat().st_mtime_ns
@@ -74,7 +65,7 @@ def test_suggested_frames_are_annotated_one_after_the_other(root, out):
 
 
 def test_a_cell_stopped_in_the_middle_ends_like_one_that_was_not(root, tmp_path):
-    settings = thin(root, clips=("dog",), supervision=("dextr",), keyframes=(3,), choose=("suggest",))
+    settings = thin(root, clips=("dog",), supervision=("grabcut",), keyframes=(3,), choose=("suggest",))
     whole = run_inline(settings, tmp_path / "whole")
     stops = 0
     while True:
@@ -89,42 +80,22 @@ def test_a_cell_stopped_in_the_middle_ends_like_one_that_was_not(root, tmp_path)
     assert one.keyframes == other.keyframes
 
 
-def test_a_failing_cell_is_tried_again_then_told_and_the_others_go_on(root, out, monkeypatch):
+def test_a_failing_cell_is_reported_and_the_others_are_run(root, out):
     settings = thin(root, supervision=("gt",), keyframes=(1,))
     jobs = run.plan(settings, out)
-    tries = []
-
-    def train(clip, *arguments, **more):
-        if clip.path.name == "bear":
-            tries.append(clip)
-            raise InputError("the disk is full")
-        return train_propagation(clip, *arguments, **more)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(job_module, "train_propagation", train)
-        grid = run_inline(settings, out, jobs=jobs)
-    assert [bool(entry.fault) for entry in grid.cells] == [True, False]
-    assert grid.cells[0].fault == "the disk is full"
-    assert len(tries) == 2
-    assert (out / "cells" / grid.cells[0].key / "failure.txt").exists()
+    jobs[0].folder.path.mkdir(parents=True)
+    jobs[0].folder.work.write_text("a file where a folder is to be made")
+    grid = run_inline(settings, out, jobs=jobs)
+    assert [bool(entry.error) for entry in grid.cells] == [True, False]
+    assert "work" in grid.cells[0].error
+    assert "Traceback" in jobs[0].folder.failure.read_text()
     assert {row["clip"] for row in read_table(out)} == {"dog"}
-    assert not any(entry.fault for entry in run_inline(settings, out, jobs=jobs).cells)
-    assert not (out / "cells" / grid.cells[0].key / "failure.txt").exists()
+    jobs[0].folder.work.unlink()
+    assert not any(entry.error for entry in run_inline(settings, out, jobs=jobs).cells)
+    assert not jobs[0].folder.failure.exists()
 
 
-def test_clicks_of_people_are_read_from_files(root, out, tmp_path):
-    clicks = tmp_path / "clicks"
-    clicks.mkdir()
-    points = [[12, 20], [29, 20], [20, 14], [20, 33]]
-    (clicks / "dog.json").write_text(json.dumps({"00000": [points], "00003": [points], "00004": [points]}))
-    settings = thin(root, clips=("dog",), supervision=("clicks",), keyframes=(1, 2), clicks={"files": clicks})
-    results = run.results_of(out, run_inline(settings, out))
-    assert [one.keyframes for one in results] == [("00000",), ("00000", "00004")]
-    with pytest.raises(InputError, match="no clicks on the clip bear"):
-        run.plan(settings.model_copy(update={"clips": ()}), out)
-
-
-def test_what_cannot_be_run_is_told_before(root, out):
+def test_what_cannot_be_run_is_refused_before(root, out):
     with pytest.raises(InputError, match="at least 5 frames"):
         run.plan(thin(root, keyframes=(5,)), out)
     with pytest.raises(ConfigError, match=r"recipe\.lite: .*max_step"):
@@ -157,10 +128,10 @@ def test_what_was_finished_stays_where_a_worker_is_refused(root, out):
     with pytest.raises(InputError, match="1 of 2 cells are finished"):
         run_inline(settings, out, jobs=[good, replace(wrong, code="0123")])
     assert {row["clip"] for row in read_table(out)} == {"bear"}
-    assert not any(entry.fault for entry in run_inline(settings, out).cells)
+    assert not any(entry.error for entry in run_inline(settings, out).cells)
     assert {row["clip"] for row in read_table(out)} == {"bear", "dog"}
 
 
-def test_company_for_a_network_that_follows_is_told_before(root, out):
+def test_company_for_a_network_that_follows_is_refused_before(root, out):
     with pytest.raises(ConfigError, match=r"recipe\.lite: .*lite follows objects itself"):
         run.plan(thin(root, recipe={"lite": {"following": {"own_share": 0.3}}}), out)

@@ -1,4 +1,4 @@
-"""Real processes: the whole command killed twice, a worker killed, Ctrl-C, a cluster that loses a worker."""
+"""The loop that feeds workers; the command killed twice, a worker killed, Ctrl-C, a lost cluster worker."""
 
 import os
 import signal
@@ -6,19 +6,84 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny_benchmark import run_inline, tiny_settings, write_davis
 
+from dextr_vos.benchmark.cell import JobOutcome
 from dextr_vos.benchmark.compare import compare
 from dextr_vos.benchmark.run import plan, read_grid, run_benchmark
 from dextr_vos.benchmark.table import read_table
-from dextr_vos.benchmark.workers import LocalWorkers
+from dextr_vos.benchmark.workers import LocalWorkers, run_jobs
 from dextr_vos.config import as_yaml
-from dextr_vos.errors import Interrupted
+from dextr_vos.errors import InputError, Interrupted
 
-pytestmark = pytest.mark.slow
+slow = pytest.mark.slow
 _PATIENCE_S = 300
+
+
+class Scripted:
+    """Workers that run nothing: each wait ends one job with the next outcome listed for it."""
+
+    def __init__(self, endings, room=2):
+        self.endings, self.room = endings, room
+        self.running, self.started = [], []
+
+    def free(self):
+        return self.room - len(self.running)
+
+    def start(self, job):
+        assert self.free() > 0
+        self.running.append(job.key)
+        self.started.append(job.key)
+
+    def wait(self, timeout_s):
+        if not self.running:
+            return []
+        key = self.running.pop(0)
+        endings = self.endings.get(key, [])
+        return [JobOutcome(key, **(endings.pop(0) if endings else {}))]
+
+    def stop(self):
+        pass
+
+
+def jobs(*keys):
+    return [SimpleNamespace(key=key, cell=key) for key in keys]
+
+
+def test_a_failed_job_is_tried_again_after_the_others():
+    workers = Scripted({"a": [{"error": "once"}], "b": [{"error": "first"}, {"error": "second"}]})
+    changes = []
+    failed = run_jobs(jobs("a", "b", "c"), workers, lambda *change: changes.append(change[1:]))
+    assert failed == {"b": "second"}
+    assert workers.started == ["a", "b", "c", "a", "b"]
+    assert changes[-1] == (2, 1)
+
+
+def test_a_job_that_was_stopped_is_started_again_and_is_no_failure():
+    workers = Scripted({"a": [{"stopped": True}] * 5})
+    assert run_jobs(jobs("a"), workers) == {}
+    assert workers.started == ["a"] * 6
+
+
+def test_a_stop_says_how_many_cells_are_finished():
+    answers = iter([False, True])
+    with pytest.raises(Interrupted, match="1 of 3 cells finished"):
+        run_jobs(jobs("a", "b", "c"), Scripted({}, room=1), stop_asked=lambda: next(answers))
+
+
+def test_a_worker_that_refuses_ends_the_run_and_earlier_errors_are_kept():
+    endings = {
+        "a": [{"error": "first"}, {"error": "second"}],
+        "c": [{"error": "once"}, {"error": "wrong code", "refused": True}],
+    }
+    workers, failed = Scripted(endings, room=1), {}
+    with pytest.raises(InputError, match="wrong code; 1 of 3 cells are finished"):
+        run_jobs(jobs("a", "b", "c"), workers, failed=failed)
+    assert failed == {"a": "second"}
+    assert workers.started == ["a", "b", "c", "a", "c"]
 
 
 @pytest.fixture
@@ -42,7 +107,7 @@ def scores_of(out: Path) -> list:
 def wait_until(condition) -> None:
     end = time.monotonic() + _PATIENCE_S
     while not condition():
-        assert time.monotonic() < end, "waited for long in vain"
+        assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.05)
 
 
@@ -57,6 +122,7 @@ def finished(out: Path) -> int:
     return len(list(out.glob("cells/*/result.json")))
 
 
+@slow
 def test_a_run_killed_twice_ends_with_the_same_table(settings, whole, tmp_path):
     out = tmp_path / "killed"
     running = command(settings, out)
@@ -69,29 +135,31 @@ def test_a_run_killed_twice_ends_with_the_same_table(settings, whole, tmp_path):
     running.communicate()
     stamps = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/result.json")}
     running = command(settings, out)
-    _, told = running.communicate(timeout=_PATIENCE_S)
-    assert running.returncode == 0, told
+    _, stderr = running.communicate(timeout=_PATIENCE_S)
+    assert running.returncode == 0, stderr
     assert scores_of(out) == whole
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     assert (out / "report.html").exists()
     assert compare(read_table(tmp_path / "whole"), read_table(out)).same == 4
 
 
-def test_ctrl_c_is_told_and_the_same_command_goes_on(settings, whole, tmp_path):
+@slow
+def test_after_ctrl_c_the_same_command_resumes(settings, whole, tmp_path):
     out = tmp_path / "stopped"
     running = command(settings, out)
     wait_until(lambda: list(out.glob("cells/*/work")))
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does
-    _, told = running.communicate(timeout=_PATIENCE_S)
-    assert running.returncode == 130, told
-    assert "the same command goes on from there" in told
-    assert "Traceback" not in told
+    _, stderr = running.communicate(timeout=_PATIENCE_S)
+    assert running.returncode == 130, stderr
+    assert "the same command resumes" in stderr
+    assert "Traceback" not in stderr
     assert finished(out) < 4
     running = command(settings, out)
     running.communicate(timeout=_PATIENCE_S)
     assert scores_of(out) == whole
 
 
+@slow
 def test_a_worker_that_dies_is_replaced_and_its_cell_tried_again(settings, whole, tmp_path):
     out = tmp_path / "died"
     workers, killed = LocalWorkers(["cpu", "cpu"]), []
@@ -105,11 +173,12 @@ def test_a_worker_that_dies_is_replaced_and_its_cell_tried_again(settings, whole
 
     grid = run_benchmark(settings, out, plan(settings, out), workers, on_change=kill_one)
     assert killed
-    assert not any(entry.fault for entry in grid.cells)
+    assert not any(entry.error for entry in grid.cells)
     assert scores_of(out) == whole
 
 
-def test_a_stop_lets_workers_come_to_a_safe_moment(settings, tmp_path):
+@slow
+def test_a_stop_lets_workers_save_their_state(settings, tmp_path):
     out = tmp_path / "stop"
     workers = LocalWorkers(["cpu"])
     with pytest.raises(Interrupted, match="of 4 cells finished"):
@@ -120,6 +189,7 @@ def test_a_stop_lets_workers_come_to_a_safe_moment(settings, tmp_path):
     assert read_table(out) == []
 
 
+@slow
 def test_a_cluster_that_loses_a_worker_gives_the_same_table(settings, whole, tmp_path):
     pytest.importorskip("distributed")
     out, log = tmp_path / "cluster", tmp_path / "dask.log"
@@ -148,8 +218,8 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_table(settings, whole, tmp
             running = command(settings, out, *where)
             wait_until(lambda: list(out.glob("cells/*/work")) and log.read_text().count("Registered to") >= 2)
             first.kill()
-            _, told = running.communicate(timeout=_PATIENCE_S)
-        assert running.returncode == 0, told + log.read_text()
+            _, stderr = running.communicate(timeout=_PATIENCE_S)
+        assert running.returncode == 0, stderr + log.read_text()
         assert scores_of(out) == whole
         assert "Dask cluster" in read_grid(out).workers
     finally:

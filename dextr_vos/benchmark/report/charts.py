@@ -11,7 +11,7 @@ _TICKS = (1, 2, 5)
 
 
 @dataclass(frozen=True)
-class Line:
+class ChartLine:
     """A curve to draw.
 
     Attributes:
@@ -42,7 +42,7 @@ class DottedLine:
     points: Sequence[tuple[float, float]]
 
 
-def line_chart(title: str, lines: Sequence[Line], dotted: Sequence[DottedLine]) -> str:
+def line_chart(title: str, lines: Sequence[ChartLine], dotted: Sequence[DottedLine]) -> str:
     """Values over seconds of annotation, on a logarithmic axis, with intervals.
 
     Args:
@@ -174,7 +174,9 @@ def dot_chart(title: str, groups: Sequence[tuple[str, Sequence[tuple[str, float]
     return _svg(width, height, title, parts)
 
 
-def _line(line: Line, x_of: Callable[[float], float], y_of: Callable[[float], float], shift: float) -> str:
+def _line(
+    line: ChartLine, x_of: Callable[[float], float], y_of: Callable[[float], float], shift: float
+) -> str:
     """A curve with its intervals, moved aside a little so that those of others can be seen."""
     colour = f"var(--{line.colour})"
     dash = f' stroke-dasharray="{line.dash}"' if line.dash else ""
@@ -187,9 +189,9 @@ def _line(line: Line, x_of: Callable[[float], float], y_of: Callable[[float], fl
             f'stroke="{colour}"/>'
         )
     for (x, y), point in zip(places, line.points, strict=True):
-        told = f"{line.label}, {point.keyframes}: {point.seconds:.1f} s, {point.value.mean:.1f}"
+        title = f"{line.label}, {point.keyframes}: {point.seconds:.1f} s, {point.value.mean:.1f}"
         parts.append(
-            f'<g><title>{html.escape(told)}</title><circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="8.5" '
+            f'<g><title>{html.escape(title)}</title><circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="8.5" '
             f'fill="{colour}"/><text class="count" x="{x:.1f}" y="{y + 3.7:.1f}" text-anchor="middle">'
             f"{point.keyframes}</text></g>"
         )

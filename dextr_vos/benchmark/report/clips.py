@@ -1,4 +1,4 @@
-"""The part of the report on single clips: scores, and pictures of the best and the worst frame."""
+"""The part of the report on single clips: scores, and images of the best and the worst frame."""
 
 import base64
 import html
@@ -35,9 +35,11 @@ def keyframe_iou(results: Sequence[CellResult]) -> dict[Supervision, dict[str, f
     masks: dict[tuple[Supervision, str], dict[tuple[str, int, int], float]] = {}
     for one in results:
         if one.cell.supervision != "gt":
-            there = masks.setdefault((one.cell.supervision, one.cell.clip), {})
+            found_here = masks.setdefault((one.cell.supervision, one.cell.clip), {})
             for frame, objects in one.keyframe_iou.items():
-                there |= {(frame, number, one.cell.seed): value for number, value in objects.items()}
+                found_here |= {
+                    (frame, object_id, one.cell.seed): value for object_id, value in objects.items()
+                }
     found: dict[Supervision, dict[str, float]] = {}
     for supervision in SUPERVISIONS:
         values = {
@@ -81,11 +83,9 @@ def _shot(path: Path, result: CellResult, name: str, kind: str) -> str:
     caption = f"<figcaption>{kind}, frame {html.escape(name)}: {value:.1f}</figcaption>"
     if not path.exists():
         return f"<figure>{caption}</figure>"
-    picture = base64.b64encode(path.read_bytes()).decode("ascii")
+    image = base64.b64encode(path.read_bytes()).decode("ascii")
     alt = html.escape(f"{result.cell.clip}, frame {name}, the {kind} one")
-    return (
-        f'<figure><img loading="lazy" alt="{alt}" src="data:image/jpeg;base64,{picture}">{caption}</figure>'
-    )
+    return f'<figure><img loading="lazy" alt="{alt}" src="data:image/jpeg;base64,{image}">{caption}</figure>'
 
 
 def _series(result: CellResult) -> Series:
@@ -93,12 +93,12 @@ def _series(result: CellResult) -> Series:
 
 
 def _label(series: Series, results: Sequence[CellResult]) -> str:
-    told = [SHORT[series.supervision]]
+    words = [SHORT[series.supervision]]
     if len({one.cell.network for one in results}) > 1:
-        told.append(series.network)
+        words.append(series.network)
     if len({one.cell.choose for one in results}) > 1:
-        told.append("suggested" if series.choose == "suggest" else "even")
-    return ", ".join(told)
+        words.append("suggested" if series.choose == "suggest" else "even")
+    return ", ".join(words)
 
 
 LONGEST_PX = 320
@@ -107,7 +107,7 @@ _TINT = np.array([(0, 0, 0), (255, 70, 60), (60, 170, 255), (255, 200, 40), (60,
 
 
 def thumbnail(image_rgb: ImageRgb, labels: Labels, truth: Labels) -> ImageRgb:
-    """A small picture of a frame.
+    """A small image of a frame with its mask.
 
     Args:
         image_rgb: H×W×3 uint8.
@@ -123,9 +123,9 @@ def thumbnail(image_rgb: ImageRgb, labels: Labels, truth: Labels) -> ImageRgb:
     )
     inside = (mask != 0) & (mask != VOID)
     small[inside] = (0.45 * small[inside] + 0.55 * colours[mask[inside]]).astype(np.uint8)
-    for number in object_ids(true):
+    for object_id in object_ids(true):
         outlines, _ = cv2.findContours(
-            (true == number).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
+            (true == object_id).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
         )
         cv2.drawContours(small, outlines, -1, (255, 255, 255), 1, cv2.LINE_AA)
     return small
@@ -133,7 +133,7 @@ def thumbnail(image_rgb: ImageRgb, labels: Labels, truth: Labels) -> ImageRgb:
 
 def write_thumbnail(path: Path, clip: Clip, index: int, labels: Labels, truth: Labels) -> None:
     """Write the thumbnail of one frame as JPEG."""
-    picture = thumbnail(clip.read(index), labels, truth)
-    _, content = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    image = thumbnail(clip.read(index), labels, truth)
+    _, content = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.tobytes())

@@ -1,4 +1,4 @@
-"""The parts of the report on what a clip costs: seconds of people, and of computing."""
+"""The parts of the report on cost (seconds of a person, and of computing), and the published curves."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -50,7 +50,7 @@ def means_table(results: Sequence[CellResult], times: AnnotationTime, name: Call
                     str(point.keyframes),
                     plain(point.seconds),
                     f"<strong>{point.value.mean:.1f}</strong>",
-                    _told(point.value),
+                    _range(point.value),
                     f"{np.mean(list(j.values())):.1f}",
                     f"{np.mean(list(f.values())):.1f}",
                     f"{np.nanmean(list(unaided.values())):.1f}",
@@ -104,7 +104,7 @@ def cost_table(results: Sequence[CellResult], times: AnnotationTime) -> str:
     )
 
 
-def _told(interval: Interval) -> str:
+def _range(interval: Interval) -> str:
     return f"{interval.low:.1f} … {interval.high:.1f}"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dextr_vos.benchmark.annotation_time import AnnotationTime, load_annotation_time, save_annotation_time
 from dextr_vos.benchmark.report import style
-from dextr_vos.benchmark.report.charts import DottedLine, Line, dot_chart, interval_chart, line_chart
+from dextr_vos.benchmark.report.charts import ChartLine, DottedLine, dot_chart, interval_chart, line_chart
 from dextr_vos.benchmark.report.clips import clip_cards, keyframe_iou
 from dextr_vos.benchmark.report.cost import cost_table, means_table, published
 from dextr_vos.benchmark.result import CellResult
@@ -30,12 +30,12 @@ _DASHES = ("", "7 4", "2 3", "10 3 2 3")
 
 
 def write_report(out: Path, times: AnnotationTime | None = None, everything: bool = False) -> Path:
-    """Draw the report of a benchmark's folder, and its table, from the results that are there.
+    """Write the page and the table of a benchmark from its finished cells.
 
     Args:
         out: the folder.
-        times: what annotation costs; as before when not given.
-        everything: show all that is finished there, not the grid that was asked for last alone.
+        times: seconds of annotation; as before when not given.
+        everything: show every finished cell of the folder, not those of the last settings alone.
 
     Returns:
         The page.
@@ -71,7 +71,7 @@ def write_report(out: Path, times: AnnotationTime | None = None, everything: boo
 
 
 def _uneven(results: Sequence[CellResult]) -> list[str]:
-    """A word of warning where points of the curves stand on different clips."""
+    """A warning where points of the curves are means over different clips."""
     clips = {
         frozenset(by_clip(results, series, count, "jf"))
         for series in series_in(results)
@@ -80,18 +80,18 @@ def _uneven(results: Sequence[CellResult]) -> list[str]:
     if len(clips) == 1:
         return []
     return [
-        '<p class="fault">Not every point stands on the same clips yet: compare means with care, and see how '
-        "many clips each has. Differences are always between the same clips.</p>"
+        '<p class="error">Not every point is the mean over the same clips yet: compare means with care, and '
+        "see how many clips each has. Differences are always between the same clips.</p>"
     ]
 
 
 def _answers(results: Sequence[CellResult], times: AnnotationTime) -> list[str]:
-    """The sentences to cite: those on DEXTR stand out, the others follow."""
+    """The sentences to cite: those on DEXTR first, the others folded away."""
     found, by_time = comparisons(results, times), within_the_time(results, times)
     ours = [one for one in found if one.series.supervision != "grabcut"]
     if not ours:
         return []
-    # all of them, the good and the bad, but for those that stand on fewer clips
+    # all of them, good and bad, except those over fewer clips
     most = max(one.clips for one in ours)
     shown = [one for one in ours if one.clips == most]
     top = [*shown, *(one for one in by_time if one.series.supervision != "grabcut")]
@@ -111,7 +111,7 @@ def _curves(results: Sequence[CellResult], times: AnnotationTime) -> list[str]:
     charts = []
     for measure, title in (("jf", "J&F"), ("j", "J, region similarity")):
         lines = [
-            Line(
+            ChartLine(
                 one.supervision, _name(one, results), curve(results, one, measure, times), _dash(one, results)
             )
             for one in series_in(results)
@@ -160,10 +160,9 @@ def _differences(results: Sequence[CellResult], times: AnnotationTime) -> list[s
     chart = interval_chart("Click-made minus drawn, by number of keyframes", rows)
     return [
         "<h2>Click-made against drawn masks</h2>",
-        '<p class="soft">The same clips, the same keyframes, the same network; only the masks that teach '
-        "it differ, and how much of what they teach is kept: less of masks of clicks, whose faults would "
-        "be learned, too (kept_of_clicks of the recipe). Intervals: clips drawn anew with replacement, "
-        "10,000 times.</p>",
+        '<p class="soft">The same clips, keyframes and model; only the masks of the keyframes differ, and '
+        "the share of the fine-tuned weights that is kept (alpha and alpha_clicked of the recipe), which is "
+        "smaller for masks of clicks. Intervals: clips resampled with replacement, 10,000 times.</p>",
         f'<div class="pair"><figure>{chart}</figure><div>{style.table(head, lines)}</div></div>',
     ]
 
@@ -178,11 +177,11 @@ def _keyframes(results: Sequence[CellResult]) -> list[str]:
     ]
     means = {one: sum(values.values()) / len(values) for one, values in ious.items()}
     groups.append(("mean", [(str(one), value) for one, value in means.items()]))
-    told = "; ".join(f"{NAMES[one]} <strong>{value:.3f}</strong>" for one, value in means.items())
+    means_text = "; ".join(f"{NAMES[one]} <strong>{value:.3f}</strong>" for one, value in means.items())
     return [
         "<h2>Masks of the keyframes</h2>",
         "<p>IoU of click-made masks with the true ones, over all keyframes of a clip. "
-        f"Mean of clips: {told}.</p>",
+        f"Mean of clips: {means_text}.</p>",
         f'<figure style="max-width: 46rem">{dot_chart("IoU of keyframe masks", groups)}</figure>',
     ]
 
@@ -192,13 +191,13 @@ def _name(series: Series, results: Sequence[CellResult]) -> str:
 
 
 def _which(series: Series, results: Sequence[CellResult]) -> str:
-    """What tells a curve from others of the same supervision, where there are any."""
-    told: list[str] = []
+    """What distinguishes a curve from others of the same supervision; empty where there are none."""
+    words: list[str] = []
     if len({one.cell.network for one in results}) > 1:
-        told.append(series.network)
+        words.append(series.network)
     if len({one.cell.choose for one in results}) > 1:
-        told.append("suggested" if series.choose == "suggest" else "even")
-    return f" ({', '.join(told)})" if told else ""
+        words.append("suggested" if series.choose == "suggest" else "even")
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _dash(series: Series, results: Sequence[CellResult]) -> str:
@@ -207,12 +206,12 @@ def _dash(series: Series, results: Sequence[CellResult]) -> str:
 
 
 def origin(out: Path, done: Grid, results: Sequence[CellResult]) -> str:
-    """A list of facts, the settings, and the cells that failed."""
+    """How the results were made: machines, settings, and the cells that failed."""
     machines = list(dict.fromkeys(one.machine.model_dump_json() for one in results))
-    told = {one.machine.model_dump_json(): one.machine for one in results}
-    facts = [("ran on", done.workers), ("hours, all times together", f"{done.hours:.2f}")]
+    by_text = {one.machine.model_dump_json(): one.machine for one in results}
+    facts = [("ran on", done.workers), ("hours, all runs together", f"{done.hours:.2f}")]
     for key in machines:
-        machine = told[key]
+        machine = by_text[key]
         count = sum(one.machine.model_dump_json() == key for one in results)
         facts.append(
             (
@@ -232,12 +231,12 @@ def origin(out: Path, done: Grid, results: Sequence[CellResult]) -> str:
             )
         )
     if len({one.machine.code for one in results}) > 1:
-        facts.append(("mind", "cells were made by different versions of this package's code"))
+        facts.append(("note", "cells were made by different versions of this package's code"))
     parts = [style.definitions([(term, what) for term, what in facts if what])]
-    failed = [entry for entry in done.cells if entry.fault]
+    failed = [entry for entry in done.cells if entry.error]
     if failed:
         lines = "".join(
-            f'<li class="fault">{html.escape(str(entry.cell))}: {html.escape(entry.fault)}</li>'
+            f'<li class="error">{html.escape(str(entry.cell))}: {html.escape(entry.error)}</li>'
             for entry in failed
         )
         parts.append(f"<h3>Failed twice</h3><ul>{lines}</ul>")

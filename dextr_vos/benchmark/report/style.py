@@ -1,4 +1,4 @@
-"""How the pages of benchmarks look: one style, light and dark, nothing loaded from elsewhere."""
+"""HTML and style of the pages of benchmarks: light and dark, with nothing loaded from elsewhere."""
 
 import html
 from collections.abc import Sequence
@@ -127,12 +127,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[
 
 
 def tagged(colour: str, text: str) -> str:
-    """Text with a dot of a colour before it."""
+    """Text after a dot of a colour."""
     return f'<i class="tag" style="--c: var(--{colour})"></i>{html.escape(text)}'
 
 
 def definitions(pairs: Sequence[tuple[str, str]]) -> str:
-    """A list of terms and what they are, as text."""
+    """A list of terms with their values, as text."""
     return (
         "<dl>"
         + "".join(f"<dt>{html.escape(term)}</dt><dd>{html.escape(what)}</dd>" for term, what in pairs)

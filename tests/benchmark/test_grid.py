@@ -2,10 +2,11 @@ import json
 
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 from tiny_benchmark import tiny_settings, write_davis
 
-from dextr_vos.benchmark import grid as key
-from dextr_vos.benchmark.grid import grid
+from dextr_vos.benchmark import grid as module
+from dextr_vos.benchmark.grid import grid, key_of
 from dextr_vos.datasets.davis import Davis
 
 
@@ -19,7 +20,7 @@ def keys(root, **changes):
     settings = tiny_settings(
         root, **{"supervision": ("gt", "dextr", "grabcut"), "keyframes": (2,), **changes}
     )
-    return {cell.supervision: key.key_of(cell, settings, Davis(root)) for cell in grid(settings, ["bear"])}
+    return {cell.supervision: key_of(cell, settings, Davis(root)) for cell in grid(settings, ["bear"])}
 
 
 def test_keys_differ_between_cells_and_stay_as_they_are(root):
@@ -60,21 +61,21 @@ def test_settings_of_clicks_do_not_touch_drawn_masks(root):
 
 
 @pytest.mark.parametrize("file", ["JPEGImages/480p/bear/00002.jpg", "Annotations/480p/bear/00002.png"])
-def test_another_picture_or_mask_changes_the_key(root, file):
+def test_another_frame_or_mask_changes_the_key(root, file):
     before = keys(root)
-    with Image.open(root / file) as picture:
-        changed = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    with Image.open(root / file) as image:
+        changed = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     changed.save(root / file)
     assert not set(before.values()) & set(keys(root).values())
 
 
-def test_one_keyframe_is_the_same_whoever_chooses(root):
+def test_one_keyframe_is_the_same_however_chosen(root):
     assert keys(root, keyframes=(1,)) == keys(root, keyframes=(1,), choose=("suggest",))
 
 
 def test_another_algorithm_changes_the_key(root, monkeypatch):
     before = keys(root)
-    monkeypatch.setattr(key, "ALGORITHM", key.ALGORITHM + 1)
+    monkeypatch.setattr(module, "ALGORITHM", module.ALGORITHM + 1)
     assert not set(before.values()) & set(keys(root).values())
 
 
@@ -88,3 +89,26 @@ def test_the_content_of_click_files_counts(root, tmp_path):
         (clicks / "bear.json").write_text(json.dumps(points))
         found.add(keys(root, **changes)["clicks"])
     assert len(found) == 2
+
+
+def test_every_combination_is_a_cell_once(tmp_path):
+    cells = grid(tiny_settings(tmp_path, keyframes=(3, 1), seeds=(0, 1)), ["bear", "dog"])
+    assert len(cells) == len(set(cells)) == 2 * 2 * 2 * 2
+    assert [cell.keyframes for cell in cells[:4]] == [1, 1, 3, 3]
+    assert str(cells[0]) == "bear, gt, 1 keyframe, lite, seed 0"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"keyframes": (1, 1)}, "got 1 several times"),
+        ({"keyframes": (0,)}, "at least 1"),
+        ({"seeds": (-1,)}, "seeds from 0"),
+        ({"supervision": ("clicks",)}, "clicks.files"),
+        ({"networks": ("osvos",)}, "parent.osvos"),
+        ({"supervision": ("clicks",), "clicks": {"files": "x"}, "choose": ("suggest",)}, "choose even"),
+    ],
+)
+def test_settings_that_contradict_one_another_are_refused(tmp_path, changes, words):
+    with pytest.raises(ValidationError, match=words):
+        tiny_settings(tmp_path, **changes)
