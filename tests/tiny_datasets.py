@@ -1,7 +1,7 @@
-"""Data sets of a few small pictures in the exact layouts of the published ones.
+"""Data sets of a few small images in the exact layouts of the published ones.
 
-Each maker writes below `root` and tells the folder to hand over. Images show coloured shapes, side by side,
-on a textured ground.
+Each maker writes below `root` and returns the folder to hand over. Images show coloured shapes, side by side,
+on a textured background.
 """
 
 import json
@@ -19,7 +19,7 @@ COLOURS = ((210, 60, 50), (60, 90, 220), (230, 200, 60), (160, 60, 190))
 
 
 def scene(seed: int, objects: int = 2, size_hw: tuple[int, int] = SIZE_HW) -> tuple[np.ndarray, np.ndarray]:
-    """A picture, H×W×3 uint8, and the numbers of its shapes, H×W uint8."""
+    """An image, H×W×3 uint8, and the numbers of its shapes, H×W uint8."""
     rng = np.random.default_rng(seed)
     height, width = size_hw
     coarse = rng.integers(40, 130, (height // 6, width // 6, 1), dtype=np.uint8).repeat(3, axis=2)
@@ -69,7 +69,7 @@ def make_voc(
     objects: int = 2,
     size_hw: tuple[int, int] = SIZE_HW,
 ) -> Path:
-    """VOC 2012 of the pictures named, or of so many; object n of a picture has class n."""
+    """VOC 2012 of the images named, or of so many; object n of an image has class n."""
     train = voc_names(train) if isinstance(train, int) else train
     val = voc_names(val, first=1001) if isinstance(val, int) else val
     folder = root / "VOCdevkit" / "VOC2012"
@@ -80,7 +80,7 @@ def make_voc(
     for name in [*train, *val]:
         rgb, labels = scene(int(name[-6:]), objects, size_hw)
         save(folder / "JPEGImages" / f"{name}.jpg", rgb)
-        # classes are the numbers: both pictures hold the same values
+        # classes are the numbers: both images hold the same values
         for kind in ("SegmentationObject", "SegmentationClass"):
             write_labels(folder / kind / f"{name}.png", outlined(labels))
     return root / "VOCdevkit"
@@ -94,7 +94,7 @@ def make_sbd(
     objects: int = 2,
     size_hw: tuple[int, int] = SIZE_HW,
 ) -> Path:
-    """SBD of the pictures named, or of so many; object n of a picture has class n + 1."""
+    """SBD of the images named, or of so many; object n of an image has class n + 1."""
     from scipy.io import savemat
 
     train = voc_names(train, first=2001) if isinstance(train, int) else train
@@ -117,10 +117,10 @@ def make_sbd(
     return root / "benchmark_RELEASE"
 
 
-def make_coco(root: Path, split: str = "val2017", pictures: int = 3) -> Path:
-    """COCO with two objects a picture, a cat as polygon and a dog as run lengths, and one crowd."""
+def make_coco(root: Path, split: str = "val2017", count: int = 3) -> Path:
+    """COCO with two objects an image, a cat as polygon and a dog as run lengths, and one crowd."""
     images, annotations = [], []
-    for index in range(pictures):
+    for index in range(count):
         rgb, labels = scene(index)
         name = f"{index + 1:012d}.jpg"
         save(root / split / name, rgb)
@@ -130,7 +130,7 @@ def make_coco(root: Path, split: str = "val2017", pictures: int = 3) -> Path:
             contour = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0][0][:, 0]
             annotations.append(
                 {
-                    # ids of a picture are not in order in COCO's files either
+                    # ids of an image are not in order in COCO's files either
                     "id": 100 * index + 10 - number,
                     "image_id": index + 1,
                     "category_id": category,
@@ -184,9 +184,9 @@ def make_davis(
     return root
 
 
-def make_grabcut(root: Path, pictures: int = 3) -> Path:
+def make_grabcut(root: Path, count: int = 3) -> Path:
     """The GrabCut data set: 255 object, 128 along its outline, 0 background."""
-    for index in range(pictures):
+    for index in range(count):
         rgb, labels = scene(index, 1)
         truth = outlined(labels * 200)
         save(root / "data_GT" / f"shape{index}.jpg", rgb)

@@ -31,14 +31,14 @@ TIMES = ("samples_per_second", "waiting_for_samples")
 
 
 class TinySamples(Dataset[dict[str, Tensor]]):
-    """A picture, and where it is bright; position `broken` cannot be read."""
+    """An image, and where it is bright; position `broken` cannot be read."""
 
     def __init__(self, broken: int = -1) -> None:
         self.broken = broken
 
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         if position == self.broken:
-            raise InputError(f"picture {position} is broken: cut short")
+            raise InputError(f"image {position} is broken: cut short")
         rng = np.random.default_rng((7, position))
         image = torch.from_numpy(rng.normal(size=(3, 12, 12)).astype(np.float32))
         return {"image": image, "target": (image.mean(0, keepdim=True) > 0).float()}

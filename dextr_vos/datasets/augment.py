@@ -1,4 +1,4 @@
-"""Random changes of a picture and its mask together: geometry on both, colour on the picture alone."""
+"""Random changes of an image and its mask together: geometry changes both, colour the image alone."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -22,8 +22,8 @@ class Augmentation:
         scale: factors of size, least and largest.
         shift: largest displacement, as a share of each side.
         brightness: largest share by which brightness, contrast and saturation change.
-        beyond: what comes into the picture from beyond its border: the picture mirrored, which is void, or
-            black background, as in DEXTR's release.
+        beyond: what fills the pixels from beyond the border: the image mirrored, which is void, or black
+            background, as in DEXTR's release.
     """
 
     flip: bool = True
@@ -37,9 +37,9 @@ class Augmentation:
 def augment(
     image_rgb: ImageRgb, labels: Labels, augmentation: Augmentation, rng: np.random.Generator
 ) -> tuple[ImageRgb, Labels]:
-    """Change a picture and its labels at random.
+    """Change an image and its labels at random.
 
-    The picture is resampled bicubically, labels by nearest neighbour. What is mirrored beyond the border is
+    The image is resampled bicubically, labels by nearest neighbour. What is mirrored beyond the border is
     void, so that invented pixels teach nothing.
 
     Args:
@@ -49,7 +49,7 @@ def augment(
         rng: the only source of chance.
 
     Returns:
-        Picture and labels of the same size.
+        Image and labels of the same size.
     """
     image, moved, _ = augment_with_points(
         image_rgb, labels, np.zeros((0, 2), dtype=np.int64), augmentation, rng
@@ -64,17 +64,17 @@ def augment_with_points(
     augmentation: Augmentation,
     rng: np.random.Generator,
 ) -> tuple[ImageRgb, Labels, IntArray]:
-    """Change a picture, its labels and points on it at random; see `augment`.
+    """Change an image, its labels and points on it at random; see `augment`.
 
     Args:
         image_rgb: H×W×3 uint8.
         labels: H×W uint8.
-        points_xy: N×2 integers in the picture.
+        points_xy: N×2 integers in the image.
         augmentation: how far.
         rng: the only source of chance.
 
     Returns:
-        Picture and labels of the same size, and the points that did not leave the picture.
+        Image and labels of the same size, and the points that did not leave the image.
     """
     matrix = _random_affine(labels.shape, augmentation, rng)
     size = (labels.shape[1], labels.shape[0])

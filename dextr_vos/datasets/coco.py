@@ -18,7 +18,7 @@ from dextr_vos.geometry import BoolArray
 from dextr_vos.images import read_image
 
 GET_COCO = (
-    "get COCO from cocodataset.org (pictures and “train/val annotations”) and give the folder with "
+    "get COCO from cocodataset.org (images and “train/val annotations”) and give the folder with "
     "{split}/*.jpg and annotations/instances_{split}.json"
 )
 
@@ -47,7 +47,7 @@ class _Outline:
                 runs.frPyObjects([part.tolist() for part in self.segmentation], *self.size_hw)
             )
         with warnings.catch_warnings():
-            # pycocotools 2.0.11 does not yet speak numpy 2's way of handing arrays over
+            # pycocotools 2.0.11 implements __array__ without the `copy` of numpy 2
             warnings.simplefilter("ignore", DeprecationWarning)
             return np.asarray(runs.decode(packed), dtype=bool)
 
@@ -55,11 +55,11 @@ class _Outline:
 class CocoObjects:
     """The objects of a COCO split; see `ObjectSet`.
 
-    `number` counts the annotations of a picture that are no crowds, in the order of their ids; filters do not
+    `object_id` counts the annotations of an image, without crowds, in the order of their ids; filters do not
     change it. `ObjectRef.area` is the annotation's, rounded, and may differ from the mask's by a few pixels.
 
     Args:
-        root: the folder with `annotations/` and the pictures in `<split>/` or `images/<split>/`.
+        root: the folder with `annotations/` and the images in `<split>/` or `images/<split>/`.
         split: `train2017`, `val2017`, or another name that `annotations/instances_<split>.json` has.
         categories: names of those to take; None takes all.
         area: smallest and largest area in pixels, both ends included.
@@ -78,7 +78,7 @@ class CocoObjects:
         get_it = GET_COCO.format(split=split)
         labels = f"annotations/instances_{split}.json"
         folder = find_root(root, ("", "coco", "COCO"), (labels,), get_it)
-        self._pictures = find_root(folder, ("images", ""), (split,), get_it) / split
+        self._images = find_root(folder, ("images", ""), (split,), get_it) / split
         self._files: dict[str, str] = {}
         self._outlines: list[_Outline] = []
         self.refs: list[ObjectRef] = []
@@ -87,52 +87,52 @@ class CocoObjects:
             self._take(json.loads(path.read_bytes()), path, categories, area)
         except InputError:
             raise
-        except (OSError, ValueError) as fault:
-            raise InputError(f"cannot read {path}: {fault}; get the file again") from None
-        except (KeyError, TypeError, AttributeError) as fault:
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read {path}: {error}; get the file again") from None
+        except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{path} is not what COCO calls instances, with images, annotations and categories: "
-                f"{type(fault).__name__} {fault}"
+                f"expected COCO's instances in {path}, with images, annotations and categories, got "
+                f"{type(error).__name__} {error}"
             ) from None
 
     def read(self, index: int) -> Example:
         """See `ObjectSet.read`."""
         ref, outline = self.refs[index], self._outlines[index]
-        path = self._pictures / self._files[ref.image]
+        path = self._images / self._files[ref.image]
         image_rgb = read_image(path)
         if image_rgb.shape[:2] != outline.size_hw:
-            (height, width), (told_height, told_width) = image_rgb.shape[:2], outline.size_hw
+            (height, width), (labels_h, labels_w) = image_rgb.shape[:2], outline.size_hw
             raise InputError(
-                f"the picture {path} is {width}×{height} pixels, its annotations say "
-                f"{told_width}×{told_height}; get the pictures of COCO unscaled"
+                f"the image {path} is {width}×{height} pixels, its annotations say "
+                f"{labels_w}×{labels_h}; get the images of COCO unscaled"
             )
         mask = outline.mask()
         return Example(ref, image_rgb, mask, np.zeros_like(mask))
 
     def _take(
-        self, told: dict[str, Any], path: Path, categories: Sequence[str] | None, area: tuple[float, float]
+        self, content: dict[str, Any], path: Path, categories: Sequence[str] | None, area: tuple[float, float]
     ) -> None:
-        names = {entry["id"]: str(entry["name"]) for entry in told["categories"]}
+        names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
         wanted = _known(categories, sorted(names.values()), path)
-        images = {entry["id"]: entry for entry in told["images"]}
-        of_picture: dict[int, list[dict[str, Any]]] = {number: [] for number in sorted(images)}
-        for entry in told["annotations"]:
+        images = {entry["id"]: entry for entry in content["images"]}
+        of_image: dict[int, list[dict[str, Any]]] = {image_id: [] for image_id in sorted(images)}
+        for entry in content["annotations"]:
             if not entry.get("iscrowd", 0):
-                of_picture[entry["image_id"]].append(entry)
-        for image_id, entries in of_picture.items():
+                of_image[entry["image_id"]].append(entry)
+        for image_id, entries in of_image.items():
             image = images[image_id]
-            picture = Path(image["file_name"]).stem
+            name = Path(image["file_name"]).stem
             size_hw = (int(image["height"]), int(image["width"]))
-            for number, entry in enumerate(sorted(entries, key=lambda entry: int(entry["id"]))):
+            for object_id, entry in enumerate(sorted(entries, key=lambda entry: int(entry["id"]))):
                 category = names[entry["category_id"]]
                 if category not in wanted or not area[0] <= entry["area"] <= area[1]:
                     continue
                 outline = _outline(entry["segmentation"], size_hw)
                 if entry["area"] < _MAY_BE_EMPTY and not outline.mask().any():
                     continue
-                self._files[picture] = image["file_name"]
+                self._files[name] = image["file_name"]
                 self._outlines.append(outline)
-                self.refs.append(ObjectRef(picture, number, category, round(entry["area"])))
+                self.refs.append(ObjectRef(name, object_id, category, round(entry["area"])))
 
 
 def _outline(segmentation: Any, size_hw: tuple[int, int]) -> _Outline:

@@ -1,4 +1,4 @@
-"""Copy-paste composition: an object turned, put on another picture, hidden in part or joined with another.
+"""Copy-paste composition: an object turned, put on another image, hidden in part or joined with another.
 
 After Ghiasi et al., "Simple Copy-Paste", CVPR 2021, for one target object with its exact mask.
 """
@@ -29,9 +29,9 @@ class CopyPaste:
     """How samples are composed; every chance is a share of all samples.
 
     Attributes:
-        paste: the object is put on another picture.
+        paste: the object is put on another image.
         neighbour: of those pasted, another object stands behind it.
-        retexture: of those pasted, its pixels come from another picture, so that its outline alone tells.
+        retexture: of those pasted, its pixels come from another image, so that only its outline shows it.
         occlude: another object hides part of it.
         merge: another object overlaps it and both are the target, like a rider and a horse.
         rotation_deg: standard deviation of the rotation.
@@ -55,7 +55,7 @@ class CopyPaste:
 
 @dataclass(frozen=True)
 class Layer:
-    """A picture with one object.
+    """An image with one object.
 
     Attributes:
         image_rgb: H×W×3 uint8.
@@ -130,14 +130,14 @@ def _other(draw: Draw, how: CopyPaste, longest: int, rng: np.random.Generator) -
 
 
 def _pasted(target: Layer, draw: Draw, how: CopyPaste, longest: int, rng: np.random.Generator) -> Layer:
-    """The target on another picture, perhaps with another object behind it."""
+    """The target on another image, perhaps with another object behind it."""
     shape = target.mask.shape
-    skin = _filling(draw(rng).image_rgb, shape, rng) if rng.random() < how.retexture else target.image_rgb
-    ground = change_colours(_filling(draw(rng).image_rgb, shape, rng), how.photometric, rng)
+    texture = _filling(draw(rng).image_rgb, shape, rng) if rng.random() < how.retexture else target.image_rgb
+    background = change_colours(_filling(draw(rng).image_rgb, shape, rng), how.photometric, rng)
     if rng.random() < how.neighbour:
         other = placed(_other(draw, how, longest, rng), target.mask, rng)
-        ground = blend(ground, other, rng)
-    image = blend(ground, replace(target, image_rgb=skin), rng)
+        background = blend(background, other, rng)
+    image = blend(background, replace(target, image_rgb=texture), rng)
     return Layer(image, target.mask, np.zeros_like(target.mask))
 
 
@@ -173,7 +173,7 @@ def placed(other: Layer, mask: BoolArray, rng: np.random.Generator) -> Layer:
 
 
 def _filling(image_rgb: ImageRgb, shape: tuple[int, ...], rng: np.random.Generator) -> ImageRgb:
-    """A random part of a picture, enlarged or reduced to fill `shape`."""
+    """A random part of an image, enlarged or reduced to fill `shape`."""
     height, width = shape
     fit = min(image_rgb.shape[0] / height, image_rgb.shape[1] / width)
     part = min(fit, rng.uniform(0.5, 1.0) * fit + rng.uniform(0, 0.3))
@@ -187,17 +187,17 @@ def _filling(image_rgb: ImageRgb, shape: tuple[int, ...], rng: np.random.Generat
     return filled
 
 
-def blend(ground: ImageRgb, layer: Layer, rng: np.random.Generator) -> ImageRgb:
-    """The layer's object over another picture of its size, with a soft edge of a random width."""
+def blend(background: ImageRgb, layer: Layer, rng: np.random.Generator) -> ImageRgb:
+    """The layer's object over another image of its size, with a soft edge of a random width."""
     alpha = cv2.GaussianBlur(layer.mask.astype(np.float32), (0, 0), rng.uniform(0.4, 1.2))
-    blended = ground.copy()
+    blended = background.copy()
     # no blur reaches further from the object
     x, y, width, height = cv2.boundingRect(layer.mask.view(np.uint8))
     part = (
         slice(max(y - _SOFT_PX, 0), y + height + _SOFT_PX),
         slice(max(x - _SOFT_PX, 0), x + width + _SOFT_PX),
     )
-    below = ground[part].astype(np.float32)
+    below = background[part].astype(np.float32)
     mixed = layer.image_rgb[part] - below
     mixed *= cv2.merge([alpha[part]] * 3)
     mixed += below

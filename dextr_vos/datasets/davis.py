@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from dextr_vos.datasets.index import indexed_refs
 from dextr_vos.datasets.instances import Example, ObjectRef
+from dextr_vos.datasets.layout import indexed_refs
 from dextr_vos.errors import InputError
 from dextr_vos.images import read_image
 from dextr_vos.masks import VOID, Labels, read_labels
@@ -22,7 +22,7 @@ _FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 @dataclass(frozen=True)
 class Davis:
-    """A folder in the layout of DAVIS 2016 or 2017; nothing is read before it is asked for.
+    """A folder in the layout of DAVIS 2016 or 2017; nothing is read on construction.
 
     Attributes:
         root: the folder that holds `JPEGImages` and `Annotations`.
@@ -115,10 +115,10 @@ class Davis:
         return paths
 
     def frame_paths(self, clip: str) -> list[Path]:
-        """The clip's pictures in the order of its frames.
+        """The clip's images in the order of its frames.
 
         Raises:
-            InputError: there is no such clip, or it has no picture.
+            InputError: there is no such clip, or it has no image.
         """
         folder = self.root / "JPEGImages" / self.resolution / self.require(clip)
         paths = _files(folder, _FRAME_SUFFIXES)
@@ -137,7 +137,7 @@ class Davis:
         return read_labels(path)
 
     def guess_year(self, clip: str) -> int:
-        """2016 when the clip's masks hold {0, 255}, 2017 when they hold object numbers.
+        """2016 when the clip's masks hold {0, 255}, 2017 when they hold one value an object.
 
         Raises:
             InputError: there is no such clip, or a mask cannot be read.
@@ -145,10 +145,10 @@ class Davis:
         for path in self.annotation_paths(clip):
             # the raw values: read_labels makes the two years alike
             try:
-                with Image.open(path) as picture:
-                    values = set(np.unique(np.array(picture)).tolist()) - {0}
-            except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as fault:
-                raise InputError(f"cannot read the mask {path}: {fault}; download it again") from None
+                with Image.open(path) as opened:
+                    values = set(np.unique(np.array(opened)).tolist()) - {0}
+            except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+                raise InputError(f"cannot read the mask {path}: {error}; download it again") from None
             if values:
                 return 2016 if values == {VOID} else 2017
         return 2017
@@ -185,8 +185,8 @@ def _read_split(path: Path) -> list[str]:
     """Clips of a split list, each once, in order; a line is a clip, or a frame and its mask."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise InputError(f"cannot read the split list {path}: {fault}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the split list {path}: {error}") from None
     firsts = [PurePosixPath(line.split()[0]) for line in lines if line.strip()]
     clips = [first.parent.name if first.suffix in _FRAME_SUFFIXES else first.name for first in firsts]
     return list(dict.fromkeys(clips))
@@ -197,9 +197,9 @@ def _some(names: list[str], most: int = 10) -> str:
 
 
 class DavisObjects:
-    """The objects of DAVIS frames; see `ObjectSet`. A picture is `clip/00000`, its category the clip.
+    """The objects of DAVIS frames; see `ObjectSet`. An image is `clip/00000`, its category the clip.
 
-    `number` is the object's value in the masks less one; DAVIS 2016 has one object a frame.
+    `object_id` is the object's value in the masks less one; DAVIS 2016 has one object a frame.
 
     Args:
         root: the folder that holds `JPEGImages` and `Annotations`.
@@ -251,5 +251,5 @@ class DavisObjects:
     def _count(self) -> Iterator[ObjectRef]:
         for name, path in self._masks.items():
             areas = np.bincount(self._davis.read_annotation(path).ravel(), minlength=VOID + 1)
-            for number in np.flatnonzero(areas[1:VOID]).tolist():
-                yield ObjectRef(name, number, name.partition("/")[0], int(areas[number + 1]))
+            for object_id in np.flatnonzero(areas[1:VOID]).tolist():
+                yield ObjectRef(name, object_id, name.partition("/")[0], int(areas[object_id + 1]))

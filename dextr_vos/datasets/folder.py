@@ -1,4 +1,4 @@
-"""A folder of pictures with label pictures or polygons, described by a small YAML: objects to learn from.
+"""A folder of images with label images or polygons, described by a small YAML: objects to learn from.
 
 `docs/formats.md` describes the YAML; `configs/datasets/` has examples.
 """
@@ -27,7 +27,7 @@ def _expand(values: object) -> tuple[int, ...]:
     """[8, "1-3"] becomes (1, 2, 3, 8)."""
     if not isinstance(values, (list, tuple)):
         raise ValueError(f"expected a list of values such as [8, 1-58], got {values!r}")
-    numbers: set[int] = set()
+    expanded: set[int] = set()
     for value in values:
         first, dash, last = str(value).partition("-")
         ends = (first.strip(), last.strip() if dash else first.strip())
@@ -35,8 +35,8 @@ def _expand(values: object) -> tuple[int, ...]:
             raise ValueError(f"expected whole numbers and ranges such as 1-58, got {value!r}")
         if int(ends[1]) > 0xFFFF:
             raise ValueError(f"expected values of at most 65535, got {value!r}")
-        numbers.update(range(int(ends[0]), int(ends[1]) + 1))
-    return tuple(sorted(numbers))
+        expanded.update(range(int(ends[0]), int(ends[1]) + 1))
+    return tuple(sorted(expanded))
 
 
 Values = Annotated[tuple[int, ...], BeforeValidator(_expand)]
@@ -48,10 +48,11 @@ class ObjectRule(Settings):
     Attributes:
         name: category of the objects.
         values: label values, or classes of polygons.
-        each: every value by itself, not their union; the category is then the value's name, if it has one.
+        each: every value is an object of its own, and not their union; its category is then the value's name,
+            if it has one.
         parts: every connected part is an object.
         min_area: smaller objects are dropped, in pixels.
-        min_part: smaller connected parts of an object are taken for specks and left out of it, in pixels.
+        min_part: smaller connected parts of an object are left out of it, in pixels.
     """
 
     name: str = Field(min_length=1)
@@ -66,14 +67,14 @@ class FolderDescription(Settings):
     """What the YAML of a folder data set says.
 
     Attributes:
-        images: folder of pictures, below the root.
-        labels: folder of label files with the pictures' stems, below the root.
+        images: folder of images, below the root.
+        labels: folder of label files with the images' stems, below the root.
         format: `indexed`, a PNG whose values are the labels; or `polygons`, a text file with a class and
             then x y pairs as shares of width and height, one line an instance.
         objects: what the objects are.
         void: label values that count neither way.
         names: categories of single values; used where each value is an object by itself, and by polygons.
-        missing_labels: whether a picture without a label file is skipped or an error.
+        missing_labels: whether an image without a label file is skipped or an error.
     """
 
     images: str = Field(min_length=1)
@@ -100,60 +101,60 @@ class FolderDescription(Settings):
 
 
 class FolderObjects:
-    """The objects of a folder of pictures; see `ObjectSet`.
+    """The objects of a folder of images; see `ObjectSet`.
 
-    All label files are read once, when the set is made; masks stay in memory, packed. A picture is called
+    All label files are read once, when the set is made; masks stay in memory, packed. An image is named
     after its folder and stem: `ccp/images/0001`.
 
     Args:
         description: the YAML.
         root: the folder that `images` and `labels` are below; the YAML's own folder when not given.
-        cache: keep decoded pictures in memory once they have been read. The arrays are shared by all
-            examples of a picture and therefore read-only.
+        cache: keep decoded images in memory once they have been read. The arrays are shared by all
+            examples of an image and therefore read-only.
 
     Raises:
         ConfigError: the YAML is wrong.
-        InputError: a folder or label file is missing or broken, a label has not its picture's size, or
+        InputError: a folder or label file is missing or broken, a label is not of its image's size, or
             there is no object.
     """
 
     def __init__(self, description: Path, root: Path | None = None, *, cache: bool = True) -> None:
         self.description = load_settings(FolderDescription, description)
         self._root = description.parent if root is None else root
-        self._pictures: dict[str, ImageRgb] | None = {} if cache else None
+        self._images: dict[str, ImageRgb] | None = {} if cache else None
         self._paths: dict[str, Path] = {}
         self._voids: dict[str, PackedMask] = {}
-        self._cutouts: list[PackedMask] = []
+        self._masks: list[PackedMask] = []
         self.refs: list[ObjectRef] = []
         for path, label in self._pairs():
             self._scan(path, label)
         if not self.refs:
             raise InputError(
-                f"no picture in {self._folder('images')} has an object that {description} asks for"
+                f"no image in {self._folder('images')} has an object that {description} asks for"
             )
 
     def read(self, index: int) -> Example:
         """See `ObjectSet.read`."""
         ref = self.refs[index]
-        image_rgb = self._picture(ref.image)
-        cutout = self._cutouts[index]
-        if image_rgb.shape[:2] != cutout.size_hw:
-            raise InputError(f"the picture {self._paths[ref.image]} has changed since it was first looked at")
+        image_rgb = self._image(ref.image)
+        packed = self._masks[index]
+        if image_rgb.shape[:2] != packed.size_hw:
+            raise InputError(f"the image {self._paths[ref.image]} has changed since it was opened")
         void = self._voids.get(ref.image)
-        mask = cutout.mask()
+        mask = packed.mask()
         return Example(ref, image_rgb, mask, np.zeros_like(mask) if void is None else void.mask())
 
-    def _picture(self, name: str) -> ImageRgb:
-        if self._pictures is None:
+    def _image(self, name: str) -> ImageRgb:
+        if self._images is None:
             return read_image(self._paths[name])
-        if name not in self._pictures:
+        if name not in self._images:
             image_rgb = read_image(self._paths[name])
             image_rgb.flags.writeable = False
-            self._pictures[name] = image_rgb
-        return self._pictures[name]
+            self._images[name] = image_rgb
+        return self._images[name]
 
     def _name(self, path: Path) -> str:
-        # with its folder, so that pictures of several sets below one root keep apart
+        # with its folder, so that images of several sets below one root have different names
         return f"{self.description.images.rstrip('/')}/{path.stem}"
 
     def _folder(self, which: Literal["images", "labels"]) -> Path:
@@ -166,7 +167,7 @@ class FolderObjects:
         return folder
 
     def _pairs(self) -> Iterator[tuple[Path, Path]]:
-        """Images with their label files, by name; label files without a picture are left alone."""
+        """Images with their label files, by name; label files without an image are left alone."""
         images, labels = self._folder("images"), self._folder("labels")
         suffix = ".png" if self.description.format == "indexed" else ".txt"
         paths = sorted(
@@ -182,7 +183,7 @@ class FolderObjects:
                 yield path, label
             elif self.description.missing_labels == "error":
                 raise InputError(
-                    f"the picture {path} has no label file {label}; add it, or say `missing_labels: skip`"
+                    f"the image {path} has no label file {label}; add it, or say `missing_labels: skip`"
                 )
 
     def _scan(self, path: Path, label: Path) -> None:
@@ -190,18 +191,18 @@ class FolderObjects:
         indexed = self.description.format == "indexed"
         found = self._regions(path, label, size_hw) if indexed else self._polygons(label, size_hw)
         name = self._name(path)
-        for number, (category, cutout) in enumerate(found):
-            self.refs.append(ObjectRef(name, number, category, cutout.area))
-            self._cutouts.append(cutout)
+        for object_id, (category, packed) in enumerate(found):
+            self.refs.append(ObjectRef(name, object_id, category, packed.area))
+            self._masks.append(packed)
             self._paths[name] = path
 
     def _regions(self, path: Path, label: Path, size_hw: tuple[int, int]) -> Iterator[Found]:
-        """Objects of an indexed label picture; its void is kept beside."""
+        """Objects of an indexed label image; its void is kept, too."""
         indices = read_indices(label)
         if indices.shape != size_hw:
             raise InputError(
-                f"the labels {label} are {indices.shape[1]}×{indices.shape[0]} pixels, their picture "
-                f"{path.name} is {size_hw[1]}×{size_hw[0]}; labels must have the size of their pictures"
+                f"the labels {label} are {indices.shape[1]}×{indices.shape[0]} pixels, their image "
+                f"{path.name} is {size_hw[1]}×{size_hw[0]}; labels must have the size of their images"
             )
         if self.description.void:
             self._voids[self._name(path)] = PackedMask.of(_region(indices, self.description.void))
@@ -211,16 +212,16 @@ class FolderObjects:
             groups = [[value] for value in values] if rule.each else [values]
             for group in filter(None, groups):
                 category = self.description.names.get(group[0], rule.name) if rule.each else rule.name
-                cutouts = _objects_in(_region(indices, group), rule)
-                yield from ((category, cutout) for cutout in cutouts if cutout.area >= rule.min_area)
+                masks = _objects_in(_region(indices, group), rule)
+                yield from ((category, packed) for packed in masks if packed.area >= rule.min_area)
 
     def _polygons(self, label: Path, size_hw: tuple[int, int]) -> Iterator[Found]:
         """Objects of a file of polygons; a line is an object."""
         for value, polygon_xy in read_polygons(label):
-            cutout = PackedMask.of(fill_polygon(polygon_xy, size_hw))
+            packed = PackedMask.of(fill_polygon(polygon_xy, size_hw))
             for rule in self.description.objects:
-                if value in rule.values and cutout.area >= rule.min_area:
-                    yield self.description.names.get(value, rule.name), cutout
+                if value in rule.values and packed.area >= rule.min_area:
+                    yield self.description.names.get(value, rule.name), packed
 
 
 def _region(indices: Indices, values: Sequence[int]) -> BoolArray:
@@ -240,7 +241,7 @@ def _objects_in(region: BoolArray, rule: ObjectRule) -> Iterable[PackedMask]:
     return [PackedMask.of(region)]
 
 
-_OVERSHOOT = 0.05  # polygons may leave the picture by this share; they are cut off at its edge
+_OVERSHOOT = 0.05  # polygons may leave the image by this share; they are cut off at its edge
 _SUBPIXEL_BITS = 4
 _FINER = 5  # odd, so that a pixel has a middle
 
@@ -253,9 +254,9 @@ def read_polygons(path: Path) -> Iterator[tuple[int, FloatArray]]:
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise InputError(f"cannot read the polygons {path}: {fault}") from None
-    for number, line in enumerate(lines, start=1):
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the polygons {path}: {error}") from None
+    for line_number, line in enumerate(lines, start=1):
         words = line.split()
         if not words:
             continue
@@ -266,8 +267,8 @@ def read_polygons(path: Path) -> Iterator[tuple[int, FloatArray]]:
         inside = np.abs(shares - 0.5) <= 0.5 + _OVERSHOOT  # false for nan
         if value < 0 or len(shares) < 6 or len(shares) % 2 or not inside.all():
             raise InputError(
-                f"{path} line {number}: expected a class number and three or more x y pairs as shares of "
-                f"width and height from 0 to 1, got {line[:40]!r}"
+                f"{path} line {line_number}: expected a class number and three or more x y pairs as "
+                f"shares of width and height from 0 to 1, got {line[:40]!r}"
             )
         yield value, np.clip(shares, 0, 1).reshape(-1, 2)
 
@@ -277,7 +278,7 @@ def fill_polygon(shares_xy: FloatArray, size_hw: tuple[int, int]) -> BoolArray:
 
     Args:
         shares_xy: N×2 corners as shares of width and height in [0, 1], 0 being the outer edge of pixel 0.
-        size_hw: of the picture.
+        size_hw: of the image.
 
     Returns:
         H×W bool.
@@ -287,7 +288,7 @@ def fill_polygon(shares_xy: FloatArray, size_hw: tuple[int, int]) -> BoolArray:
     x0, y0 = np.floor(polygon_xy.min(axis=0)).astype(int)
     x1, y1 = np.minimum(np.ceil(polygon_xy.max(axis=0)).astype(int) + 1, size_hw[::-1])
     if x0 >= x1 or y0 >= y1:
-        return mask  # nothing but the picture's last edge
+        return mask  # nothing but the image's last edge
     # OpenCV fills every pixel that an outline touches: fill a finer grid and look at the pixels' centres
     fine = np.zeros(((y1 - y0) * _FINER, (x1 - x0) * _FINER), dtype=np.uint8)
     corners = ((polygon_xy - (x0, y0)) * _FINER - 0.5) * (1 << _SUBPIXEL_BITS)

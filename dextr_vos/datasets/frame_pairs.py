@@ -1,4 +1,4 @@
-"""Scenes for two frames: a picture, objects before and behind one another, and one target among them."""
+"""Scenes for two frames: a background, objects that occlude one another, and one target among them."""
 
 from dataclasses import dataclass, field, replace
 from typing import Annotated
@@ -25,11 +25,12 @@ class SceneRecipe:
     Attributes:
         size_hw: of the frames, in pixels.
         size: least and largest longer side of the target, as a share of the frame's longer side.
-        own: the target stays in its own picture.
-        merge: of the others, a second object moves along and belongs to the target, like a rider's horse.
-        others: chance of another object, and of one more after it.
-        twin: of these others, the target once more.
-        absent: the target has left in the second frame, where it does not stay in its picture.
+        own: the target stays in its own image.
+        merge: of the scenes in which it does not, a second object moves along and belongs to the target, like
+            a rider's horse.
+        others: chance of another object, and of one more after each.
+        twin: chance that another object is a copy of the target.
+        absent: the target has left the second frame, unless it stays in its own image.
         sprite: how objects that are pasted in are turned and coloured.
         motion: from one frame to the other.
     """
@@ -58,25 +59,29 @@ def draw_scene(
         behind: gives the backgrounds, in place of `draw`.
 
     Returns:
-        The picture behind, of `how.size_hw`, with the target as its mask where it stays in its own picture;
+        The image behind, of `how.size_hw`, with the target as its mask where it stays in its own image;
         and the sprites from back to front.
     """
     if rng.random() < how.own:
-        ground, targets = crop_around_object(example, how, rng), []
+        background, targets = crop_around_object(example, how, rng), []
     else:
-        ground = crop_around_object((behind or draw)(rng), how, rng)
-        ground = replace(ground, mask=np.zeros_like(ground.mask), void=np.zeros_like(ground.void))
+        background = crop_around_object((behind or draw)(rng), how, rng)
+        background = replace(
+            background, mask=np.zeros_like(background.mask), void=np.zeros_like(background.void)
+        )
         targets = _targets(example, draw, how, rng)
-    ground = replace(ground, image_rgb=change_colours(ground.image_rgb, how.sprite.photometric, rng))
+    background = replace(
+        background, image_rgb=change_colours(background.image_rgb, how.sprite.photometric, rng)
+    )
     sprites = list(targets)
     while rng.random() < how.others:
         other = _other(example, draw, how, rng)
         if targets and rng.random() < 0.5:
-            # what is led keeps its number, so others go behind all of the target or before it
+            # sprites that move along keep their index, so others go behind all of the target or before it
             sprites = [other, *(_renumbered(sprite) for sprite in sprites)]
         else:
             sprites.append(other)
-    return ground, sprites
+    return background, sprites
 
 
 def _targets(example: Example, draw: Draw, how: SceneRecipe, rng: np.random.Generator) -> list[Sprite]:
@@ -115,18 +120,18 @@ def _somewhere(how: SceneRecipe, rng: np.random.Generator) -> tuple[float, float
 
 
 def crop_around_object(example: Example, how: SceneRecipe, rng: np.random.Generator) -> Layer:
-    """A frame of the example's own picture with its object somewhere in it, in a size of `how.size`.
+    """A frame of the example's own image with its object somewhere in it, in a size of `how.size`.
 
-    Beyond the picture's border it is mirrored.
+    Beyond the image's border it is mirrored.
     """
     height, width = how.size_hw
     x, y, box_w, box_h = cv2.boundingRect(example.mask.view(np.uint8))
     scale = max(how.size_hw) * rng.uniform(*how.size) / max(box_w, box_h)
-    # no more than a third of the frame is invented
+    # no more than a third of the frame is mirrored border
     scale = max(scale, 0.67 * max(width / example.mask.shape[1], height / example.mask.shape[0]))
     affine = cv2.getRotationMatrix2D((x + box_w / 2, y + box_h / 2), rng.normal(0, 6), scale)
     seen_w, seen_h = example.mask.shape[1] * scale, example.mask.shape[0] * scale
-    # as far aside as the picture reaches, and never so far that the object leaves
+    # moved as far as the image reaches, and never so far that the object leaves
     place = np.array([rng.uniform(0.3, 0.7) * width, rng.uniform(0.35, 0.65) * height])
     left, top = place - np.array([x + box_w / 2, y + box_h / 2]) * scale
     left = np.clip(left, min(0, width - seen_w), max(0, width - seen_w))
@@ -175,7 +180,7 @@ def known_and_target(first: Frame, second: Frame, rng: np.random.Generator) -> t
 def pair_masks(
     known: Frame, target: Frame, corruption: MaskCorruption, rng: np.random.Generator
 ) -> dict[str, Tensor]:
-    """All of `pair_sample` but the pictures."""
+    """All of `pair_sample` but the images."""
     guide = corrupt_guide(target, corruption, rng)
     known_mask = known.mask
     if corruption.known and rng.random() < corruption.known:

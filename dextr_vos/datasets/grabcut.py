@@ -1,4 +1,4 @@
-"""The GrabCut data set on disk: 50 pictures with one outlined object each (Rother et al., SIGGRAPH 2004)."""
+"""The GrabCut data set on disk: 50 images with one outlined object each (Rother et al., SIGGRAPH 2004)."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from dextr_vos.images import SUFFIXES, read_image
 from dextr_vos.masks import Labels
 
 GET_GRABCUT = (
-    "get the GrabCut data set of Microsoft Research, 50 pictures with ground truth, from "
+    "get the GrabCut data set of Microsoft Research, 50 images with ground truth, from "
     "research.microsoft.com/en-us/um/cambridge/projects/visionimagevideoediting/segmentation/grabcut.htm "
-    "(or an archive of that page) and give the folder with data_GT (pictures) and boundary_GT (their masks)"
+    "(or an archive of that page) and give the folder with data_GT (images) and boundary_GT (their masks)"
 )
 _OBJECT = 255
 
 
 class GrabCutObjects:
-    """The objects of the GrabCut data set, one a picture; see `ObjectSet`.
+    """The objects of the GrabCut data set, one an image; see `ObjectSet`.
 
     Ground truth is 0 background, 255 object; what lies between counts neither way.
 
@@ -27,12 +27,12 @@ class GrabCutObjects:
         root: the folder with `data_GT` and `boundary_GT`, or the one above it.
 
     Raises:
-        InputError: the data set is not there, or a picture has no ground truth.
+        InputError: the data set is not there, or an image has no ground truth.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = find_root(root, ("", "grabcut", "GrabCut"), ("data_GT", "boundary_GT"), GET_GRABCUT)
-        self._pictures, self._truths = (
+        self._images, self._truths = (
             {
                 path.stem: path
                 for path in sorted((self._root / folder).iterdir())
@@ -40,24 +40,24 @@ class GrabCutObjects:
             }
             for folder in ("data_GT", "boundary_GT")
         )
-        lacking = sorted(set(self._pictures) - set(self._truths))
-        if lacking or not self._pictures:
-            what = f"no ground truth of {lacking[0]}" if lacking else "no picture in data_GT"
+        missing = sorted(set(self._images) - set(self._truths))
+        if missing or not self._images:
+            what = f"no ground truth of {missing[0]}" if missing else "no image in data_GT"
             raise InputError(f"{self._root} has {what}; {GET_GRABCUT}")
-        self.refs = [self._ref(name) for name in self._pictures]
+        self.refs = [self._ref(name) for name in self._images]
 
     def read(self, index: int) -> Example:
         """See `ObjectSet.read`."""
         ref = self.refs[index]
-        image_rgb = read_image(self._pictures[ref.image])
+        image_rgb = read_image(self._images[ref.image])
         truth = self._truth(ref.image)
         if truth.shape != image_rgb.shape[:2]:
-            raise InputError(f"the ground truth {self._truths[ref.image]} has not its picture's size")
+            raise InputError(f"the ground truth {self._truths[ref.image]} is not of its image's size")
         mask = truth == _OBJECT
         return Example(ref, image_rgb, mask, ~mask & (truth != 0))
 
     def _truth(self, name: str) -> Labels:
-        # BMP files of several modes; grey, whichever it is
+        # BMP files of several modes, all of them grey
         return read_image(self._truths[name])[..., 0]
 
     def _ref(self, name: str) -> ObjectRef:

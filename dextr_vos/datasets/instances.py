@@ -1,4 +1,4 @@
-"""One object in one picture: what every data set of stills gives, and how sets are joined and thinned."""
+"""One object in one image: the interface of every data set of images, and sets joined and filtered."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from dextr_vos.images import ImageRgb
 
 @dataclass(frozen=True)
 class ObjectRef:
-    """An object by name, known without reading its picture's pixels.
+    """An object by name, known without reading its image's pixels.
 
     Attributes:
         image: name of its image, unique in the set.
@@ -33,7 +33,7 @@ class Example:
 
     Attributes:
         ref: which object.
-        image_rgb: H×W×3 uint8, the whole picture.
+        image_rgb: H×W×3 uint8, the whole image.
         mask: H×W bool, the object.
         void: H×W bool, pixels that count neither way; disjoint from the mask.
     """
@@ -49,7 +49,7 @@ class ObjectSet(Protocol):
 
     @property
     def refs(self) -> Sequence[ObjectRef]:
-        """All objects, those of one picture side by side."""
+        """All objects, those of one image side by side."""
         ...
 
     def read(self, index: int) -> Example:
@@ -80,7 +80,7 @@ class Subset:
 
     Args:
         objects: the set.
-        accept: tells by its reference and index whether an object stays.
+        accept: whether an object stays, by its reference and index.
     """
 
     def __init__(self, objects: ObjectSet, accept: Callable[[ObjectRef, int], bool]) -> None:

@@ -1,17 +1,31 @@
-"""Files of data sets in layouts that others fixed: the root, split lists, index pictures."""
+"""Files of published data sets: the root, split lists, label images, and a cached index of the objects.
 
-from collections.abc import Sequence
+Counting the objects of 11,000 label files takes a minute, so their list is kept between runs: a JSON file in
+a cache folder, never in the data set. Its name follows from the label files, their count, total size and
+newest time, so that a changed data set gets a new index; a broken index is made again.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from dextr_vos.datasets.instances import ObjectRef
 from dextr_vos.errors import InputError
+from dextr_vos.files import write_text
 
 Indices = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 _INDEX_MODES = ("P", "L", "1", "I;16")
+_FORMAT = "dextr-vos index 1"
+
+log = logging.getLogger(__name__)
 
 
 def find_root(root: Path, below: Sequence[str], needed: Sequence[str], get_it: str) -> Path:
@@ -19,9 +33,9 @@ def find_root(root: Path, below: Sequence[str], needed: Sequence[str], get_it: s
 
     Args:
         root: what the user gave.
-        below: folders under it to look at in turn; "" is itself.
+        below: folders under it to try in turn; "" is the folder itself.
         needed: folders and files that must be there.
-        get_it: which data set to get, from where, and the tree it must have.
+        get_it: for the message: which data set to get, from where, and the tree it must have.
 
     Raises:
         InputError: none of the folders holds all that is needed.
@@ -34,7 +48,7 @@ def find_root(root: Path, below: Sequence[str], needed: Sequence[str], get_it: s
             return folder
     nearest = max(tried, key=lambda folder: sum((folder / name).exists() for name in needed))
     missing = ", ".join(name for name in needed if not (nearest / name).exists())
-    raise InputError(f"{nearest} lacks {missing}; {get_it}")
+    raise InputError(f"{nearest} has no {missing}; {get_it}")
 
 
 def read_list(path: Path) -> list[str]:
@@ -50,18 +64,18 @@ def read_list(path: Path) -> list[str]:
         raise InputError(
             f"{path.parent} has no list of the split {path.stem!r}; its splits are {known}"
         ) from None
-    except (OSError, UnicodeDecodeError) as fault:
-        raise InputError(f"cannot read the split list {path}: {fault}; get it again") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the split list {path}: {error}; get it again") from None
     names = list(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
     if not names:
         raise InputError(
-            f"expected a picture's name a line in the split list {path}, found none; get it again"
+            f"expected an image's name a line in the split list {path}, found none; get it again"
         )
     return names
 
 
 def read_indices(path: Path) -> Indices:
-    """The values of an indexed or grey picture as they stand in the file, H×W uint8 or uint16.
+    """The values of an indexed or grey image as they stand in the file, H×W uint8 or uint16.
 
     Unlike `masks.read_labels` it takes 0 and 255 for what they are.
 
@@ -69,15 +83,80 @@ def read_indices(path: Path) -> Indices:
         InputError: the file is missing or broken, or has colours in place of indices.
     """
     try:
-        with Image.open(path) as picture:
-            if picture.mode not in _INDEX_MODES:
+        with Image.open(path) as opened:
+            if opened.mode not in _INDEX_MODES:
                 raise InputError(
-                    f"the labels {path} are a picture of mode {picture.mode}, expected an indexed or grey "
+                    f"the labels {path} are an image of mode {opened.mode}, expected an indexed or grey "
                     "PNG whose values are the labels; save it as one"
                 )
-            values = np.array(picture)
+            values = np.array(opened)
     except FileNotFoundError:
-        raise InputError(f"there is no label picture {path}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
-        raise InputError(f"cannot read the labels {path}: {fault}; get or save the file again") from None
+        raise InputError(f"there is no label image {path}") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"cannot read the labels {path}: {error}; get or save the file again") from None
     return values if values.dtype == np.uint16 else values.astype(np.uint8, copy=False)
+
+
+def default_index_folder() -> Path:
+    """`dextr-vos/indices` in the user's cache folder: XDG_CACHE_HOME, or ~/.cache."""
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (given if given.is_absolute() else Path.home() / ".cache") / "dextr-vos" / "indices"
+
+
+def indexed_refs(
+    name: str, files: Sequence[Path], count: Callable[[], Iterable[ObjectRef]], folder: Path | None = None
+) -> list[ObjectRef]:
+    """The objects of a data set from its index, which is made when there is none.
+
+    Args:
+        name: of the data set and its split, at the beginning of the index's file name.
+        files: all files that `count` reads.
+        count: lists the objects from the files.
+        folder: where indices are kept; the user's cache folder when None.
+
+    Raises:
+        InputError: one of the files is missing.
+    """
+    path = (folder or default_index_folder()) / f"{name}-{_fingerprint(files)}.json"
+    refs = _read_index(path)
+    if refs is None:
+        refs = list(count())
+        rows = [[ref.image, ref.object_id, ref.category, ref.area] for ref in refs]
+        try:
+            write_text(path, json.dumps({"format": _FORMAT, "objects": rows}))
+        except OSError as error:
+            log.warning(
+                "the objects will be counted again next time: cannot write the index %s: %s", path, error
+            )
+    return refs
+
+
+def _fingerprint(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    newest = total = 0
+    for path in files:
+        try:
+            state = path.stat()
+        except OSError:
+            raise InputError(
+                f"there is no {path}, which the data set's lists name; get the data set again, or all of it"
+            ) from None
+        newest = max(newest, state.st_mtime_ns)
+        total += state.st_size
+        digest.update(f"{path.absolute()}\n".encode(errors="surrogateescape"))
+    digest.update(f"{len(files)} {newest} {total}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _read_index(path: Path) -> list[ObjectRef] | None:
+    """The objects of an index, or None when it is missing or broken."""
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        if index["format"] != _FORMAT:
+            return None
+        return [
+            ObjectRef(str(image), int(object_id), str(category), int(area))
+            for image, object_id, category, area in index["objects"]
+        ]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None

@@ -1,4 +1,4 @@
-"""Guides as tracking gives them: where an object is thought to be, with the faults such a guess has."""
+"""Guides with the errors that tracking makes: where the object is believed to be, wrong in typical ways."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ class MaskCorruption:
     """How wrong guides are; every chance is a share of all samples.
 
     Attributes:
-        absent: nothing is known.
-        astray: the guess is far off.
+        absent: chance of no guide at all.
+        astray: chance of a guide far off.
         shift: standard deviation of the usual displacement, as a share of the object's longer side.
         bend: of the smooth displacement of the outline, likewise.
         loss: chance of a missing part.
         gain: chance of a part too much, most often of another object.
         blur: largest standard deviation of the softness, as a share of the object's longer side.
-        known: chance that the mask of the known frame has faults, too, those of a mask made by clicks.
+        known: chance that the mask of the known frame has errors, too, those of a mask made by clicks.
     """
 
     absent: float = 0.12
@@ -35,7 +35,7 @@ class MaskCorruption:
 
 
 def corrupt_guide(frame: Frame, corruption: MaskCorruption, rng: np.random.Generator) -> FloatArray:
-    """A guess where the target of a frame is.
+    """A guess of where the target of a frame is.
 
     Args:
         frame: the truth.
@@ -43,7 +43,7 @@ def corrupt_guide(frame: Frame, corruption: MaskCorruption, rng: np.random.Gener
         rng: the only source of chance.
 
     Returns:
-        H×W float32: 1 on the object, -1 off it, 0 everywhere where nothing is known.
+        H×W float32: 1 on the object, -1 off it, 0 everywhere where there is no guide.
     """
     if rng.random() < corruption.absent:
         return np.zeros(frame.mask.shape, np.float32)
@@ -68,9 +68,9 @@ def corrupt_guide(frame: Frame, corruption: MaskCorruption, rng: np.random.Gener
 
 
 def corrupt_mask(mask: BoolArray, corruption: MaskCorruption, rng: np.random.Generator) -> BoolArray:
-    """A mask with the faults of one that was made by clicks.
+    """A mask with the errors of one that was made by clicks.
 
-    Holes are filled, or what is thin is lost; the outline is bent, a part may be lost or gained.
+    Holes are filled, or thin parts are lost; the outline is bent, a part may be lost or gained.
 
     Args:
         mask: H×W bool, the truth.
@@ -99,7 +99,7 @@ def corrupt_mask(mask: BoolArray, corruption: MaskCorruption, rng: np.random.Gen
 
 
 def _ellipse(mask: BoolArray, reach: float, rng: np.random.Generator) -> BoolArray:
-    """An ellipse about a random pixel of a mask, or of the whole picture where the mask is empty."""
+    """An ellipse about a random pixel of a mask, or of the whole image where the mask is empty."""
     ys, xs = np.nonzero(mask)
     height, width = mask.shape
     if len(xs):

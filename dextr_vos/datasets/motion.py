@@ -1,6 +1,6 @@
-"""Two frames out of still pictures: objects and camera move, shapes bend, others come in between.
+"""Two frames made of still images: objects and camera move, shapes bend, other objects occlude them.
 
-What stands in for video where there is none; after Perazzi et al., CVPR 2017, and Khoreva et al., "Lucid Data
+Training data where there is no video; after Perazzi et al., CVPR 2017, and Khoreva et al., "Lucid Data
 Dreaming for Video Object Segmentation", IJCV 2019.
 """
 
@@ -52,9 +52,9 @@ class Sprite:
     Attributes:
         layer: its pixels; what is outside the mask is not shown.
         place_xy: where its centre is in the first frame.
-        target: whether it belongs to what is to be segmented.
-        leads: number of the sprite it moves along with, None for one that moves freely.
-        absent: it is not there in the second frame.
+        target: whether it belongs to the object to be segmented.
+        leads: index of the sprite it moves along with; None moves freely.
+        absent: it is missing from the second frame.
     """
 
     layer: Layer
@@ -109,39 +109,31 @@ class Pose:
 
 
 def draw_frames(
-    ground: Layer, sprites: Sequence[Sprite], motion: Motion, rng: np.random.Generator
+    background: Layer, sprites: Sequence[Sprite], motion: Motion, rng: np.random.Generator
 ) -> tuple[Frame, Frame]:
     """Two frames of a scene; the first shows it as it is given.
 
     Args:
-        ground: the picture behind; its own mask belongs to the target and moves with the camera.
+        background: the image behind; its own mask belongs to the target and moves with the camera.
         sprites: from back to front.
         motion: how far things move.
         rng: the only source of chance.
     """
-    height, width = ground.mask.shape
+    height, width = background.mask.shape
     longest = max(height, width)
     camera = Pose.draw(
         motion.camera_shift * longest,
         motion.camera_deg,
         motion.camera_scale,
-        motion.bend * _reach(ground.mask),
+        motion.bend * _reach(background.mask),
         rng,
     )
-    poses: list[Pose] = []
-    for sprite in sprites:
-        reach = _reach(sprite.layer.mask)
-        pose = Pose.draw(motion.shift * reach, motion.rotation_deg, motion.scale, motion.bend * reach, rng)
-        if sprite.leads is not None:
-            led = poses[sprite.leads]
-            shift = (led.shift_xy + pose.shift_xy / 8).astype(np.float32)
-            pose = replace(pose, shift_xy=shift, linear=led.linear)
-        poses.append(pose)
+    poses = _sprite_poses(sprites, motion, rng)
     second_sprites = [sprite for sprite in sprites if not sprite.absent]
     second_poses = [pose for pose, sprite in zip(poses, sprites, strict=True) if not sprite.absent]
     still = [Pose.still()] * len(sprites)
-    first = _drawn(ground, sprites, Pose.still(), still, rng, moves=False)
-    second = _drawn(ground, second_sprites, camera, second_poses, rng, moves=True)
+    first = _drawn(background, sprites, Pose.still(), still, rng, moves=False)
+    second = _drawn(background, second_sprites, camera, second_poses, rng, moves=True)
     light = replace(motion.photometric, light=motion.light, tint=motion.light, grey=0.0)
     second = replace(second, image_rgb=change_colours(second.image_rgb, light, rng))
     first, second = (
@@ -154,10 +146,23 @@ def draw_frames(
 def warp(
     values: np.ndarray, pose: Pose, centre_xy: Sequence[float], interpolation: int = cv2.INTER_LINEAR
 ) -> np.ndarray:
-    """A picture or mask moved about a centre; what comes in from beyond the border is mirrored."""
+    """An image or mask moved about a centre; what comes in from beyond the border is mirrored."""
     height, width = values.shape[:2]
     x, y = _sources(pose, centre_xy, centre_xy, (height, width))
     return np.asarray(cv2.remap(values, x, y, interpolation, borderMode=cv2.BORDER_REFLECT_101))
+
+
+def _sprite_poses(sprites: Sequence[Sprite], motion: Motion, rng: np.random.Generator) -> list[Pose]:
+    poses: list[Pose] = []
+    for sprite in sprites:
+        reach = _reach(sprite.layer.mask)
+        pose = Pose.draw(motion.shift * reach, motion.rotation_deg, motion.scale, motion.bend * reach, rng)
+        if sprite.leads is not None:
+            led = poses[sprite.leads]
+            shift = (led.shift_xy + pose.shift_xy / 8).astype(np.float32)
+            pose = replace(pose, shift_xy=shift, linear=led.linear)
+        poses.append(pose)
+    return poses
 
 
 def _reach(mask: BoolArray) -> float:
@@ -166,15 +171,15 @@ def _reach(mask: BoolArray) -> float:
 
 
 def _drawn(
-    ground: Layer,
+    background: Layer,
     sprites: Sequence[Sprite],
     camera: Pose,
     poses: Sequence[Pose],
     rng: np.random.Generator,
     moves: bool,
 ) -> Frame:
-    height, width = ground.mask.shape
-    image, mask, void = ground.image_rgb, ground.mask, ground.void
+    height, width = background.mask.shape
+    image, mask, void = background.image_rgb, background.mask, background.void
     if moves:
         centre = ((width - 1) / 2, (height - 1) / 2)
         image = warp(image, camera, centre)

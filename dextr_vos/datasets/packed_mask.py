@@ -1,4 +1,4 @@
-"""Masks kept small, so that those of a whole data set stay in memory: packed bits of the box around each."""
+"""Compressed masks, so that those of a whole data set fit in memory: packed bits of the box around each."""
 
 import zlib
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from dextr_vos.geometry import BoolArray
 
 @dataclass(frozen=True)
 class PackedMask:
-    """A mask as the packed bits of its bounding box; a few hundred bytes for an object of usual outline.
+    """A mask as the packed bits of its bounding box; a few hundred bytes for most objects.
 
     Attributes:
-        size_hw: of the picture.
+        size_hw: of the image.
         corner_xy: upper left pixel of the box.
         box_hw: size of the box; (0, 0) for an empty mask.
         area: pixels of the mask.
@@ -30,9 +30,9 @@ class PackedMask:
 
     @staticmethod
     def of(mask: BoolArray) -> "PackedMask":
-        """The cutout of a mask, H×W bool."""
+        """Pack a mask, H×W bool."""
         x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-        return _cutout(mask[y : y + height, x : x + width], (x, y), mask.shape)
+        return _packed(mask[y : y + height, x : x + width], (x, y), mask.shape)
 
     def mask(self) -> BoolArray:
         """The mask again: a new H×W bool array."""
@@ -55,10 +55,10 @@ def connected_parts(mask: BoolArray, min_area: int = 1) -> Iterator[PackedMask]:
     for part in range(1, count):
         x, y, width, height, area = (int(value) for value in stats[part])
         if area >= min_area:
-            yield _cutout(parts[y : y + height, x : x + width] == part, (left + x, top + y), mask.shape)
+            yield _packed(parts[y : y + height, x : x + width] == part, (left + x, top + y), mask.shape)
 
 
-def _cutout(box: BoolArray, corner_xy: tuple[int, int], shape: tuple[int, ...]) -> PackedMask:
+def _packed(box: BoolArray, corner_xy: tuple[int, int], shape: tuple[int, ...]) -> PackedMask:
     bits = zlib.compress(np.packbits(box).tobytes(), 1)
     return PackedMask(
         (shape[0], shape[1]), corner_xy, (box.shape[0], box.shape[1]), int(np.count_nonzero(box)), bits

@@ -1,4 +1,4 @@
-"""Random changes of a picture's colours and sharpness: what light, lenses and codecs do to it."""
+"""Random changes of an image's colours and sharpness: as light, lenses and codecs cause them."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,10 @@ class PhotometricAugmentation:
     Attributes:
         light: largest share by which each of brightness, contrast and saturation changes.
         tint: largest share by which one colour channel changes against the others.
-        grey: share of pictures that lose their colours.
-        blur: share of pictures blurred, half of these as if moved.
-        noise: share of pictures with sensor noise.
-        codec: share of pictures with JPEG artefacts.
+        grey: share of images that lose their colours.
+        blur: share of images blurred, half of these as if moved.
+        noise: share of images with sensor noise.
+        codec: share of images with JPEG artefacts.
     """
 
     light: float = 0.25
@@ -31,23 +31,23 @@ class PhotometricAugmentation:
 
 
 def change_colours(
-    image_rgb: ImageRgb, photometric: PhotometricAugmentation, rng: np.random.Generator
+    image_rgb: ImageRgb, augmentation: PhotometricAugmentation, rng: np.random.Generator
 ) -> ImageRgb:
     """Change brightness, contrast, saturation, tint and gamma at random.
 
     Args:
         image_rgb: H×W×3 uint8.
-        photometric: how far.
+        augmentation: how far.
         rng: the only source of chance.
 
     Returns:
         H×W×3 uint8, a new array.
     """
-    contrast, saturation = rng.uniform(1 - photometric.light, 1 + photometric.light, 2)
-    brightness = rng.uniform(-photometric.light, photometric.light) * 128
-    gamma = np.exp(rng.uniform(-photometric.light, photometric.light))
-    tint = rng.uniform(1 - photometric.tint, 1 + photometric.tint, 3)
-    if rng.random() < photometric.grey:
+    contrast, saturation = rng.uniform(1 - augmentation.light, 1 + augmentation.light, 2)
+    brightness = rng.uniform(-augmentation.light, augmentation.light) * 128
+    gamma = np.exp(rng.uniform(-augmentation.light, augmentation.light))
+    tint = rng.uniform(1 - augmentation.tint, 1 + augmentation.tint, 3)
+    if rng.random() < augmentation.grey:
         saturation = 0.0
     # one look-up for gamma, contrast and brightness, one matrix for saturation and tint
     levels = 255 * (np.arange(256) / 255) ** gamma
@@ -59,22 +59,22 @@ def change_colours(
 
 
 def change_sharpness(
-    image_rgb: ImageRgb, photometric: PhotometricAugmentation, rng: np.random.Generator
+    image_rgb: ImageRgb, augmentation: PhotometricAugmentation, rng: np.random.Generator
 ) -> ImageRgb:
-    """Blur, move, add noise to or compress a picture at random. Arguments and result as `change_colours`."""
+    """Blur, move, add noise to or compress an image at random. Arguments and result as `change_colours`."""
     image = image_rgb
-    if rng.random() < photometric.blur:
+    if rng.random() < augmentation.blur:
         if rng.random() < 0.5:
             image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6))
         else:
             image = cv2.filter2D(image, -1, _motion_kernel(int(rng.integers(3, 10)), rng.uniform(0, np.pi)))
-    if rng.random() < photometric.noise:
+    if rng.random() < augmentation.noise:
         deviation = rng.uniform(2, 12)
         noisy = rng.standard_normal(image.shape, dtype=np.float32)
         noisy *= deviation
         noisy += image
         image = np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
-    if rng.random() < photometric.codec:
+    if rng.random() < augmentation.codec:
         quality = int(rng.integers(25, 85))
         coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The data sets by name: from a few settings to a list of objects."""
+"""The data sets by kind: from a few settings to a list of objects."""
 
 import zlib
 from pathlib import Path
@@ -13,9 +13,9 @@ from dextr_vos.errors import ConfigError
 Kind = Literal["voc", "sbd", "voc+sbd", "coco", "davis", "folder"]
 
 _HOLD_OUT_BUCKETS = 1000
-# where the settings name none; other kinds have none
+# the split where the settings name none; other kinds have no splits
 _SPLITS = {"voc": "train", "sbd": "train", "coco": "train2017", "davis": "train"}
-# settings that would do nothing with other kinds
+# settings that have no effect with other kinds
 _ONLY_FOR: dict[str, tuple[str, ...]] = {
     "split": tuple(_SPLITS),
     "sbd_root": ("voc+sbd",),
@@ -28,17 +28,17 @@ class DataSettings(Settings):
     """One data set to learn from.
 
     Attributes:
-        kind: which layout it has.
-        root: its folder, below the `data_root` that is given for all; of VOC for voc+sbd.
-        sbd_root: of SBD, for voc+sbd.
-        description: the YAML of a folder data set, relative to the file it is named in.
-        split: its list; each kind has its own.
+        kind: the data set, or the layout of its files.
+        root: its folder, relative to the `data_root` of all data sets; that of VOC for voc+sbd.
+        sbd_root: the folder of SBD, for voc+sbd.
+        description: the YAML of a folder data set, relative to the file that names it.
+        split: name of a split list; each kind has its own.
         year: of DAVIS.
-        every: takes one frame of DAVIS in this many.
-        categories: of COCO; all where none is given.
+        every: one frame of DAVIS in this many is taken.
+        categories: categories of COCO; all where none is given.
         min_area: smaller objects are left out, in pixels.
-        max_area: larger ones are.
-        repeat: how often an object comes in an epoch.
+        max_area: larger objects are left out, in pixels.
+        repeat: how often an object is seen in an epoch.
     """
 
     kind: Kind
@@ -61,7 +61,7 @@ class DataSettings(Settings):
         return self
 
     def describe(self) -> str:
-        """The data set in a few words, for a log."""
+        """The kind and split, for a log."""
         if self.description is not None:
             return f"{self.kind} {self.description.stem}"
         return " ".join(filter(None, [self.kind, self.split or _SPLITS.get(self.kind)]))
@@ -72,59 +72,61 @@ def open_objects(data: DataSettings, data_root: Path, beside: Path) -> ObjectSet
 
     Args:
         data: which.
-        data_root: what its roots are relative to.
-        beside: the folder that its description is relative to.
+        data_root: folder that its roots are relative to.
+        beside: folder that its description is relative to.
 
     Raises:
         ConfigError: a folder data set without a description.
-        InputError: it is not there, or not as it should be.
+        InputError: it is missing, or not as it should be.
     """
-    # the readers' libraries differ; only the one that is needed is imported
-    root = data_root / data.root
-    split = data.split or _SPLITS.get(data.kind, "")
-    objects: ObjectSet
-    if data.kind == "folder":
-        from dextr_vos.datasets.folder import FolderObjects
-
-        if data.description is None:
-            raise ConfigError("a data set of the kind folder needs its description: the YAML that tells it")
-        objects = FolderObjects(beside / data.description, root)
-    elif data.kind == "voc":
-        from dextr_vos.datasets.voc import VocObjects
-
-        objects = VocObjects(root, split)
-    elif data.kind == "sbd":
-        from dextr_vos.datasets.sbd import SbdObjects
-
-        objects = SbdObjects(root, split)
-    elif data.kind == "voc+sbd":
-        from dextr_vos.datasets.sbd import voc_and_sbd
-
-        objects = voc_and_sbd(root, data_root / data.sbd_root)
-    elif data.kind == "coco":
-        from dextr_vos.datasets.coco import CocoObjects
-
-        objects = CocoObjects(root, split, data.categories or None)
-    else:
-        from dextr_vos.datasets.davis import DavisObjects
-
-        objects = DavisObjects(root, split, data.year, data.every)
+    objects = _open(data, data_root, beside)
     if data.min_area or data.max_area is not None:
         most = float("inf") if data.max_area is None else data.max_area
         objects = Subset(objects, lambda ref, _: data.min_area <= ref.area <= most)
     return objects
 
 
-def is_held_out(picture: str, share: float) -> bool:
-    """Whether a picture is kept for validation; a pure function of its name."""
-    return zlib.crc32(picture.encode()) % _HOLD_OUT_BUCKETS < share * _HOLD_OUT_BUCKETS
+def _open(data: DataSettings, data_root: Path, beside: Path) -> ObjectSet:
+    # the readers use different libraries; only the one that is needed is imported
+    root = data_root / data.root
+    split = data.split or _SPLITS.get(data.kind, "")
+    if data.kind == "folder":
+        from dextr_vos.datasets.folder import FolderObjects
+
+        if data.description is None:
+            raise ConfigError("expected a description with kind folder: the YAML that describes its objects")
+        return FolderObjects(beside / data.description, root)
+    if data.kind == "voc":
+        from dextr_vos.datasets.voc import VocObjects
+
+        return VocObjects(root, split)
+    if data.kind == "sbd":
+        from dextr_vos.datasets.sbd import SbdObjects
+
+        return SbdObjects(root, split)
+    if data.kind == "voc+sbd":
+        from dextr_vos.datasets.sbd import voc_and_sbd
+
+        return voc_and_sbd(root, data_root / data.sbd_root)
+    if data.kind == "coco":
+        from dextr_vos.datasets.coco import CocoObjects
+
+        return CocoObjects(root, split, data.categories or None)
+    from dextr_vos.datasets.davis import DavisObjects
+
+    return DavisObjects(root, split, data.year, data.every)
+
+
+def is_held_out(image: str, share: float) -> bool:
+    """Whether an image is held out for validation; a pure function of its name."""
+    return zlib.crc32(image.encode()) % _HOLD_OUT_BUCKETS < share * _HOLD_OUT_BUCKETS
 
 
 def fold_of(image: str) -> int:
-    """Which half of all pictures one is in, 0 or 1; a pure function of its name, apart from `held_out`."""
+    """Which half of the images one is in, 0 or 1: a pure function of its name, apart from `is_held_out`."""
     return zlib.crc32(image.encode()) // _HOLD_OUT_BUCKETS % 2
 
 
 def holdout_part(objects: ObjectSet, share: float, *, kept: bool) -> Subset:
-    """The objects in pictures that are kept for validation, or the others."""
+    """The objects in images that are held out for validation, or the others."""
     return Subset(objects, lambda ref, _: is_held_out(ref.image, share) == kept)

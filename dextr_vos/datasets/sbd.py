@@ -1,6 +1,6 @@
-"""The Semantic Boundaries Dataset on disk: objects of 11,355 VOC pictures (Hariharan et al., ICCV 2011).
+"""The Semantic Boundaries Dataset on disk: objects of 11,355 VOC images (Hariharan et al., ICCV 2011).
 
-`inst/<picture>.mat` holds `GTinst.Segmentation`, H×W object numbers, and `GTinst.Categories`, their
+`inst/<image>.mat` holds `GTinst.Segmentation`, H×W object values, and `GTinst.Categories`, their
 VOC classes.
 """
 
@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dextr_vos.datasets.index import indexed_refs
 from dextr_vos.datasets.instances import Concat, Example, ObjectRef, Subset
-from dextr_vos.datasets.layout import find_root, read_list
+from dextr_vos.datasets.layout import find_root, indexed_refs, read_list
 from dextr_vos.datasets.voc import VocObjects, voc_category
 from dextr_vos.errors import InputError
 from dextr_vos.images import read_image
@@ -26,7 +25,7 @@ _NEEDED = ("img", "inst", "train.txt", "val.txt")
 
 
 class SbdObjects:
-    """The objects of SBD; see `ObjectSet`. `number` is the value in `Segmentation` less one.
+    """The objects of SBD; see `ObjectSet`. `object_id` is the value in `Segmentation` less one.
 
     Args:
         root: `benchmark_RELEASE/dataset`, `benchmark_RELEASE`, or the folder that holds it.
@@ -35,7 +34,7 @@ class SbdObjects:
         index_folder: where the list of objects is kept; see `indexed_refs`.
 
     Attributes:
-        pictures: names of all pictures of the split.
+        images: names of all images of the split.
 
     Raises:
         InputError: the data set is not there or not whole.
@@ -52,8 +51,8 @@ class SbdObjects:
         self._root = find_root(root, ("", "dataset", "benchmark_RELEASE/dataset"), _NEEDED, GET_SBD)
         lists = ("train", "val") if split == "trainval" else (split,)
         names = [name for part in lists for name in read_list(self._root / f"{part}.txt")]
-        self.pictures = list(dict.fromkeys(names))
-        files = [self._path(name) for name in self.pictures]
+        self.images = list(dict.fromkeys(names))
+        files = [self._path(name) for name in self.images]
         refs = indexed_refs(f"sbd-{split}", files, self._count, index_folder)
         self.refs = [ref for ref in refs if ref.area >= min_area]
 
@@ -62,26 +61,26 @@ class SbdObjects:
         ref = self.refs[index]
         image_rgb = read_image(self._root / "img" / f"{ref.image}.jpg")
         path = self._path(ref.image)
-        numbers, _ = read_instances(path)
-        mask = numbers == ref.object_id + 1
-        if numbers.shape != image_rgb.shape[:2] or not mask.any():
-            raise InputError(f"the labels {path} do not fit their picture or have changed; get them again")
-        return Example(ref, image_rgb, mask, numbers == VOID)
+        object_map, _ = read_instances(path)
+        mask = object_map == ref.object_id + 1
+        if object_map.shape != image_rgb.shape[:2] or not mask.any():
+            raise InputError(f"the labels {path} do not fit their image or have changed; get them again")
+        return Example(ref, image_rgb, mask, object_map == VOID)
 
     def _path(self, name: str) -> Path:
         return self._root / "inst" / f"{name}.mat"
 
     def _count(self) -> Iterator[ObjectRef]:
-        for name in self.pictures:
-            numbers, classes = read_instances(self._path(name))
-            areas = np.bincount(numbers.ravel(), minlength=VOID + 1)
-            for number in np.flatnonzero(areas[1:VOID]).tolist():
-                category = voc_category(int(classes[number])) if number < len(classes) else "object"
-                yield ObjectRef(name, number, category, int(areas[number + 1]))
+        for name in self.images:
+            object_map, classes = read_instances(self._path(name))
+            areas = np.bincount(object_map.ravel(), minlength=VOID + 1)
+            for object_id in np.flatnonzero(areas[1:VOID]).tolist():
+                category = voc_category(int(classes[object_id])) if object_id < len(classes) else "object"
+                yield ObjectRef(name, object_id, category, int(areas[object_id + 1]))
 
 
 def read_instances(path: Path) -> tuple[Labels, npt.NDArray[np.int64]]:
-    """Object numbers, H×W uint8, and the VOC class of each object, of an `inst/*.mat` of SBD.
+    """Object values, H×W uint8, and the VOC class of each object, of an `inst/*.mat` of SBD.
 
     Raises:
         InputError: the file is missing, broken or of another kind.
@@ -91,23 +90,23 @@ def read_instances(path: Path) -> tuple[Labels, npt.NDArray[np.int64]]:
     try:
         with path.open("rb") as file:
             instances = loadmat(file, squeeze_me=True)["GTinst"]
-        numbers = np.asarray(instances["Segmentation"].item(), dtype=np.uint8)
+        object_map = np.asarray(instances["Segmentation"].item(), dtype=np.uint8)
         classes = np.atleast_1d(np.asarray(instances["Categories"].item())).astype(np.int64)
     except FileNotFoundError:
         raise InputError(f"there is no {path}; get the Semantic Boundaries Dataset again") from None
-    except Exception as fault:  # scipy raises whatever a broken file leads it to
+    except Exception as error:  # scipy raises many kinds on a broken file
         raise InputError(
-            f"cannot read {path}: expected GTinst with Segmentation and Categories, as SBD has it: {fault}"
+            f"cannot read {path}: expected GTinst with Segmentation and Categories, as SBD has it: {error}"
         ) from None
-    return numbers, classes
+    return object_map, classes
 
 
 def voc_and_sbd(
     voc_root: Path, sbd_root: Path, *, min_area: int = 0, index_folder: Path | None = None
 ) -> Concat:
-    """VOC train and SBD train and val as one set, without any picture of VOC val.
+    """VOC train and SBD train and val as one set, without any image of VOC val.
 
-    This is what the published DEXTR of PASCAL and SBD learned from (Maninis et al., CVPR 2018). A picture in
+    This is what the published DEXTR of PASCAL and SBD learned from (Maninis et al., CVPR 2018). An image in
     both sets counts once, with the objects that VOC outlined.
 
     Args:
@@ -122,5 +121,5 @@ def voc_and_sbd(
     voc = VocObjects(voc_root, "train", min_area=min_area, index_folder=index_folder)
     held_out = VocObjects(voc_root, "val", index_folder=index_folder)
     sbd = SbdObjects(sbd_root, "trainval", min_area=min_area, index_folder=index_folder)
-    taken = {*voc.pictures, *held_out.pictures}
+    taken = {*voc.images, *held_out.images}
     return Concat([voc, Subset(sbd, lambda ref, _: ref.image not in taken)])

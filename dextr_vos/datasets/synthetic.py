@@ -1,6 +1,6 @@
-"""A rendered clip with exact masks: one textured object that turns and deforms over a moving ground.
+"""A rendered clip with exact masks: one textured object that turns and deforms over a moving background.
 
-It passes once behind a pole, and the light swells and fades. Everything follows from a seed.
+It passes once behind a pole, and the light swells and fades. Everything follows from the seed.
 """
 
 import json
@@ -21,7 +21,7 @@ from dextr_vos.masks import write_labels
 _TEXTURE_PX = 512
 _HARMONICS = (2, 3, 5)  # of the outline
 _POLE = (0.56, 0.62)  # left and right edge, as shares of the width
-_GROUND_COLOURS = ((52, 74, 46), (142, 138, 96), (92, 108, 120))
+_BACKGROUND_COLOURS = ((52, 74, 46), (142, 138, 96), (92, 108, 120))
 _OBJECT_COLOURS = ((88, 62, 150), (228, 216, 240), (52, 136, 150))
 _POLE_COLOURS = ((70, 62, 58), (122, 112, 100))
 
@@ -33,16 +33,16 @@ class SyntheticClip:
     Attributes:
         size_hw: of the frames.
         length: number of frames.
-        ground: texture of the background, wider than a frame; it slides by.
-        skin: texture of the object.
+        background: texture of the background, wider than a frame; it slides by.
+        texture: texture of the object.
         pole: texture of what the object passes behind.
         phases: of the outline's harmonics.
     """
 
     size_hw: tuple[int, int]
     length: int
-    ground: FloatArray
-    skin: FloatArray
+    background: FloatArray
+    texture: FloatArray
     pole: FloatArray
     phases: FloatArray
 
@@ -54,32 +54,32 @@ class SyntheticClip:
         return SyntheticClip(
             size_hw,
             length,
-            ground=_texture((height, 2 * width), _GROUND_COLOURS, rng, coarsest=6),
-            skin=_texture((_TEXTURE_PX, _TEXTURE_PX), _OBJECT_COLOURS, rng, coarsest=8),
+            background=_texture((height, 2 * width), _BACKGROUND_COLOURS, rng, coarsest=6),
+            texture=_texture((_TEXTURE_PX, _TEXTURE_PX), _OBJECT_COLOURS, rng, coarsest=8),
             pole=_texture((height, width), _POLE_COLOURS, rng, coarsest=4),
             phases=rng.uniform(0, 2 * np.pi, len(_HARMONICS)).astype(np.float32),
         )
 
     def render(self, index: int) -> tuple[ImageRgb, BoolArray]:
-        """Frame number `index` and the object's visible mask, H×W×3 uint8 and H×W bool."""
+        """Frame `index` and the object's visible mask, H×W×3 uint8 and H×W bool."""
         height, width = self.size_hw
         time = index / max(1, self.length - 1)
         slide = round(0.35 * width * time)
-        picture = self.ground[:, slide : slide + width].copy()
+        image = self.background[:, slide : slide + width].copy()
         distance, inward_x, inward_y = self._object_frame(time)
         cover = np.clip(0.5 - distance, 0, 1)  # one pixel of anti-aliasing
         middle = _TEXTURE_PX / 2
-        skin = cv2.remap(
-            self.skin, inward_x + middle, inward_y + middle, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+        texture = cv2.remap(
+            self.texture, inward_x + middle, inward_y + middle, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
         )
-        skin *= (1 - 0.35 * np.clip(1 + distance / (0.25 * height), 0, 1))[..., None]  # darker at its rim
-        picture += cover[..., None] * (skin - picture)
+        texture *= (1 - 0.35 * np.clip(1 + distance / (0.25 * height), 0, 1))[..., None]  # darker at its rim
+        image += cover[..., None] * (texture - image)
         left, right = (round(share * width) for share in _POLE)
-        picture[:, left:right] = self.pole[:, left:right]
+        image[:, left:right] = self.pole[:, left:right]
         mask = cover > 0.5
         mask[:, left:right] = False
         light = 1 + 0.22 * np.sin(2 * np.pi * 1.5 * time)
-        return np.clip(picture * light, 0, 255).astype(np.uint8), mask
+        return np.clip(image * light, 0, 255).astype(np.uint8), mask
 
     def _object_frame(self, time: float) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Signed distance to the outline in pixels (negative inside), and coordinates that turn with it."""
@@ -115,14 +115,14 @@ def write_clip(
         length: frames.
         size_hw: height and width.
         seed: of the textures and the outline.
-        on_frame: called with frames done and in all.
+        on_frame: called with frames done and frames in all.
 
     Raises:
         InputError: the folder holds another data set.
     """
     _make_room(root, name)
     scene = SyntheticClip.make(size_hw, length, seed)
-    # first of all, for the clicks file marks the clip as a rendered one
+    # first, since the clicks file marks the clip as a rendered one
     write_text(_clicks_path(root, name), json.dumps(_clicks(scene), indent=1) + "\n")
     for index in range(length):
         image_rgb, mask = scene.render(index)
@@ -176,7 +176,7 @@ def _texture(
 ) -> FloatArray:
     """Cloudy noise of several octaves that blends between colours; H×W×3 float32 in 0…255."""
     height, width = size_hw
-    picture = np.zeros((height, width, 3), dtype=np.float32)
+    image = np.zeros((height, width, 3), dtype=np.float32)
     total = np.zeros((height, width, 1), dtype=np.float32)
     for colour in colours:
         weight = np.zeros((height, width), dtype=np.float32)
@@ -185,6 +185,6 @@ def _texture(
             noise = rng.random((max(2, cells * height // width), cells), dtype=np.float32)
             weight += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC) / 1.6**octave
         sharp = np.exp(6 * (weight - weight.mean()))[..., None]
-        picture += sharp * np.array(colour, dtype=np.float32)
+        image += sharp * np.array(colour, dtype=np.float32)
         total += sharp
-    return picture / total
+    return image / total

@@ -1,6 +1,6 @@
 """PASCAL VOC 2012 on disk: the objects of its segmentation task (Everingham et al., IJCV 2015).
 
-`SegmentationObject` numbers the objects of a picture, with 255 for the void along their outlines;
+`SegmentationObject` numbers the objects of an image, with 255 for the void along their outlines;
 `SegmentationClass` says what they are.
 """
 
@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dextr_vos.datasets.index import indexed_refs
 from dextr_vos.datasets.instances import Example, ObjectRef
-from dextr_vos.datasets.layout import find_root, read_indices, read_list
+from dextr_vos.datasets.layout import find_root, indexed_refs, read_indices, read_list
 from dextr_vos.errors import InputError
 from dextr_vos.images import read_image
 from dextr_vos.masks import VOID
@@ -53,7 +52,7 @@ def voc_category(number: int) -> str:
 
 
 class VocObjects:
-    """The objects of VOC 2012; see `ObjectSet`. `number` is the value in `SegmentationObject` less one.
+    """The objects of VOC 2012; see `ObjectSet`. `object_id` is the value in `SegmentationObject` less one.
 
     Args:
         root: `VOCdevkit`, `VOCdevkit/VOC2012`, or the folder that holds `VOCdevkit`.
@@ -62,7 +61,7 @@ class VocObjects:
         index_folder: where the list of objects is kept; see `indexed_refs`.
 
     Attributes:
-        pictures: names of all pictures of the split, with or without objects.
+        images: names of all images of the split, with or without objects.
 
     Raises:
         InputError: the data set is not there or not whole.
@@ -77,11 +76,11 @@ class VocObjects:
         index_folder: Path | None = None,
     ) -> None:
         self._root = find_root(root, ("", "VOC2012", "VOCdevkit/VOC2012"), _FOLDERS, GET_VOC)
-        self.pictures = read_list(self._root / "ImageSets" / "Segmentation" / f"{split}.txt")
+        self.images = read_list(self._root / "ImageSets" / "Segmentation" / f"{split}.txt")
         files = [
             self._root / folder / f"{name}.png"
             for folder in ("SegmentationObject", "SegmentationClass")
-            for name in self.pictures
+            for name in self.images
         ]
         refs = indexed_refs(f"voc2012-{split}", files, self._count, index_folder)
         self.refs = [ref for ref in refs if ref.area >= min_area]
@@ -91,21 +90,21 @@ class VocObjects:
         ref = self.refs[index]
         image_rgb = read_image(self._root / "JPEGImages" / f"{ref.image}.jpg")
         path = self._root / "SegmentationObject" / f"{ref.image}.png"
-        numbers = read_indices(path)
-        mask = numbers == ref.object_id + 1
-        if numbers.shape != image_rgb.shape[:2] or not mask.any():
-            raise InputError(f"the labels {path} do not fit their picture or have changed; get them again")
-        return Example(ref, image_rgb, mask, numbers == VOID)
+        object_map = read_indices(path)
+        mask = object_map == ref.object_id + 1
+        if object_map.shape != image_rgb.shape[:2] or not mask.any():
+            raise InputError(f"the labels {path} do not fit their image or have changed; get them again")
+        return Example(ref, image_rgb, mask, object_map == VOID)
 
     def _count(self) -> Iterator[ObjectRef]:
-        for name in self.pictures:
-            numbers = read_indices(self._root / "SegmentationObject" / f"{name}.png")
+        for name in self.images:
+            object_map = read_indices(self._root / "SegmentationObject" / f"{name}.png")
             path = self._root / "SegmentationClass" / f"{name}.png"
             classes = read_indices(path)
-            if classes.shape != numbers.shape:
+            if classes.shape != object_map.shape:
                 raise InputError(f"the labels {path} and those of its objects differ in size; get both again")
-            areas = np.bincount(numbers.ravel(), minlength=VOID + 1)
-            for number in np.flatnonzero(areas[1:VOID]).tolist():
-                votes = np.bincount(classes[numbers == number + 1])[:VOID]
+            areas = np.bincount(object_map.ravel(), minlength=VOID + 1)
+            for object_id in np.flatnonzero(areas[1:VOID]).tolist():
+                votes = np.bincount(classes[object_map == object_id + 1])[:VOID]
                 votes[0] = 0
-                yield ObjectRef(name, number, voc_category(int(votes.argmax())), int(areas[number + 1]))
+                yield ObjectRef(name, object_id, voc_category(int(votes.argmax())), int(areas[object_id + 1]))

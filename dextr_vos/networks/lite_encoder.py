@@ -15,7 +15,7 @@ WIDTHS = (32, 64, 128, 192, 256)
 DEPTHS = (2, 3, 3, 2)
 DECODER_WIDTHS = (96, 64, 48, 32)
 
-# mean and standard deviation of natural pictures in 0…255, red, green, blue
+# mean and standard deviation of natural images in 0…255, red, green, blue
 MEAN_RGB = (123.7, 116.3, 103.5)
 STD_RGB = (58.4, 57.1, 57.4)
 
@@ -24,7 +24,7 @@ class LiteEncoder(nn.Module):
     """Five stages, each at half the size of the one before.
 
     Args:
-        input_channels: of the picture, and whatever comes with it.
+        input_channels: of the image, and whatever comes with it.
     """
 
     def __init__(self, input_channels: int) -> None:

@@ -33,7 +33,7 @@ def class_balanced_bce(
         void: true where a pixel counts neither way, in loss or in weights; N×K×H×W or N×1×H×W.
         average: "batch", summed over pixels and divided by N, as in both papers; "size", divided by the
             number of pixels that count; "sum", not divided.
-        absent_weight: weight of each negative in a channel without a positive, so that a picture without
+        absent_weight: weight of each negative in a channel without a positive, so that an image without
             the object teaches something, too.
 
     Returns:
@@ -101,7 +101,7 @@ def _average(summed: Tensor, total: Tensor, batch: int, average: Average) -> Ten
 
 
 def soft_iou_loss(logits: Tensor, targets: Tensor, void: Tensor | None = None) -> Tensor:
-    """One minus the overlap of probabilities and mask, a mean over pictures (Rahman and Wang, ISVC 2016).
+    """One minus the overlap of probabilities and mask, a mean over images (Rahman and Wang, ISVC 2016).
 
     Args:
         logits: N×K×H×W.
@@ -109,7 +109,7 @@ def soft_iou_loss(logits: Tensor, targets: Tensor, void: Tensor | None = None) -
         void: likewise.
 
     Returns:
-        Scalar in [0, 1]; every picture and channel counts the same, however small its object.
+        Scalar in [0, 1]; every image and channel counts the same, however small its object.
     """
     positive, counted = _masks(logits, targets, void)
     prob = torch.sigmoid(logits.to(positive.dtype)) * counted

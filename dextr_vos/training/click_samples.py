@@ -154,7 +154,7 @@ def _void(void: BoolArray, box: Box, size_px: int) -> BoolArray:
 
 def _jittered(points_xy: IntArray, target: BoolArray, jitter_px: int, rng: np.random.Generator) -> IntArray:
     """The clicks as the release simulates them, on the resized crop; four extreme ones, then further ones."""
-    # an object of a few pixels may get lost when a whole picture is made smaller
+    # an object of a few pixels may get lost when a whole image is made smaller
     extremes = extreme_points(target, jitter_px, rng) if target.any() else points_xy[:4]
     further = points_xy[4:] + rng.integers(-jitter_px, jitter_px + 1, points_xy[4:].shape)
     return np.vstack([extremes, further])
@@ -163,7 +163,7 @@ def _jittered(points_xy: IntArray, target: BoolArray, jitter_px: int, rng: np.ra
 def _augmented(
     example: Example, extra_xy: IntArray, augmentation: Augmentation, rng: np.random.Generator
 ) -> tuple[Layer, IntArray]:
-    """A whole picture changed, further clicks with it; unchanged where the object would leave the picture."""
+    """A whole image changed, further clicks with it; unchanged where the object would leave the image."""
     labels = example.mask.astype(np.uint8)
     labels[example.void] = VOID
     image_rgb, moved, moved_xy = augment_with_points(example.image_rgb, labels, extra_xy, augmentation, rng)

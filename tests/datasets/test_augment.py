@@ -40,7 +40,7 @@ def test_flip_alone_is_exact_and_happens_half_of_the_time(size_hw):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_picture_and_mask_move_together(seed):
+def test_image_and_mask_move_together(seed):
     image, labels = scene()
     given = image.copy(), labels.copy()
     moved_image, moved = augment(image, labels, WILD, np.random.default_rng(seed))
@@ -72,22 +72,22 @@ def test_invented_pixels_are_void_and_given_ones_are_not():
     assert inside[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].all()
 
 
-def test_colour_changes_the_picture_alone_and_stays_in_range():
+def test_colour_changes_the_image_alone_and_stays_in_range():
     image, labels = scene()
     colour = Augmentation(flip=False, rotation_deg=0, scale=(1, 1), brightness=0.5)
     changed = [augment(image, labels, colour, np.random.default_rng(seed)) for seed in range(8)]
     assert all(np.array_equal(moved, labels) for _, moved in changed)
-    assert all(not np.array_equal(picture, image) for picture, _ in changed)
-    means = [picture.mean() for picture, _ in changed]
+    assert all(not np.array_equal(changed_image, image) for changed_image, _ in changed)
+    means = [changed_image.mean() for changed_image, _ in changed]
     assert min(means) < image.mean() < max(means)
     white = np.full((8, 8, 3), 255, dtype=np.uint8)
     for seed in range(8):  # values beyond white do not wrap round to black
-        picture, _ = augment(white, np.zeros((8, 8), np.uint8), colour, np.random.default_rng(seed))
-        assert picture.min() > 100
+        changed_image, _ = augment(white, np.zeros((8, 8), np.uint8), colour, np.random.default_rng(seed))
+        assert changed_image.min() > 100
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_points_move_with_the_picture_and_those_that_leave_it_are_dropped(seed):
+def test_points_move_with_the_image_and_those_that_leave_it_are_dropped(seed):
     labels = np.zeros((60, 80), dtype=np.uint8)
     points = np.array([(30, 20), (50, 35), (1, 1), (78, 58)])
     for number, (x, y) in enumerate(points, start=1):

@@ -22,10 +22,10 @@ def change(root, edit):
     path.write_text(json.dumps(told))
 
 
-def test_objects_in_the_order_of_pictures_without_crowds(coco):
+def test_objects_in_the_order_of_images_without_crowds(coco):
     objects = CocoObjects(coco)
     assert [(int(ref.image), ref.object_id, ref.category) for ref in objects.refs] == [
-        (picture, number, category) for picture in (1, 2, 3) for number, category in ((0, "dog"), (1, "cat"))
+        (image, number, category) for image in (1, 2, 3) for number, category in ((0, "dog"), (1, "cat"))
     ]
 
 
@@ -59,7 +59,7 @@ def test_unknown_category_names_the_nearest(coco):
         CocoObjects(coco, categories=["zzzzz"])
 
 
-def test_pictures_below_images(coco):
+def test_images_below_images(coco):
     (coco / "images").mkdir()
     (coco / "val2017").rename(coco / "images" / "val2017")
     assert CocoObjects(coco.parent / coco.name).read(0).mask.any()
@@ -89,11 +89,11 @@ def test_outlines_without_a_pixel_are_left_out(coco):
 
 def test_a_missing_data_set_says_what_to_get(coco, tmp_path):
     with pytest.raises(
-        InputError, match=r"lacks annotations/instances_train2017.json; get COCO from cocodataset.org"
+        InputError, match=r"has no annotations/instances_train2017.json; get COCO from cocodataset.org"
     ):
         CocoObjects(coco, "train2017")
     (coco / "val2017").rename(coco / "elsewhere")
-    with pytest.raises(InputError, match=r"lacks val2017; get COCO .* val2017/\*.jpg"):
+    with pytest.raises(InputError, match=r"has no val2017; get COCO .* val2017/\*.jpg"):
         CocoObjects(coco)
 
 
@@ -101,8 +101,8 @@ def test_a_missing_data_set_says_what_to_get(coco, tmp_path):
     ("text", "words"),
     [
         ("{", "cannot read .*instances_val2017.json"),
-        ("[]", "is not what COCO calls instances"),
-        ('{"images": [], "annotations": []}', "is not what COCO calls instances.* KeyError 'categories'"),
+        ("[]", "expected COCO's instances in"),
+        ('{"images": [], "annotations": []}', "expected COCO's instances in.* KeyError 'categories'"),
     ],
 )
 def test_broken_annotations_are_named(coco, text, words):
@@ -111,7 +111,7 @@ def test_broken_annotations_are_named(coco, text, words):
         CocoObjects(coco)
 
 
-def test_scaled_pictures_are_refused(coco):
+def test_scaled_images_are_refused(coco):
     save(coco / "val2017" / "000000000001.jpg", np.zeros((10, 20, 3), np.uint8))
     with pytest.raises(InputError, match=r"is 20×10 pixels, its annotations say 96×72"):
         CocoObjects(coco).read(0)

@@ -21,7 +21,7 @@ def example(colour=GREEN, size_hw=(80, 110), centre_xy=(50, 40), radii=(30, 16),
     image = np.full((*size_hw, 3), 110, dtype=np.uint8)
     image[mask] = colour
     around = (away > 1) & (away < 1.3) & void
-    return Example(ObjectRef("picture", 0, "ellipse", int(mask.sum())), image, mask, around)
+    return Example(ObjectRef("image", 0, "ellipse", int(mask.sum())), image, mask, around)
 
 
 def draw(rng):
@@ -56,7 +56,7 @@ def test_a_sample_follows_from_its_generator_and_leaves_its_examples_alone(how):
 
 
 @pytest.mark.parametrize("paste", [0.0, 1.0])
-def test_mask_and_picture_move_together(paste):
+def test_mask_and_image_move_together(paste):
     how = replace(ALONE, paste=paste, neighbour=0.0, retexture=0.0)
     for seed in range(20):
         layer = compose(example(), draw, how, 64, np.random.default_rng(seed))
@@ -156,7 +156,7 @@ def test_blending_changes_the_object_and_a_soft_edge_alone(centre_xy):
     layer = Layer(layer_of.image_rgb, layer_of.mask, layer_of.void)
     ground = np.random.default_rng(0).integers(0, 256, layer.image_rgb.shape, dtype=np.uint8)
     blended = blend(ground, layer, np.random.default_rng(3))
-    # the formula, over the whole picture
+    # the formula, over the whole image
     alpha = cv2.GaussianBlur(
         layer.mask.astype(np.float32), (0, 0), np.random.default_rng(3).uniform(0.4, 1.2)
     )[..., None]

@@ -10,7 +10,7 @@ from dextr_vos.datasets.instances import Concat
 from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.masks import write_labels
 
-HEAD = "images: pictures\nlabels: masks\n"
+HEAD = "images: images\nlabels: masks\n"
 # two parts of 1 (6 pixels and a speck), one region of 2, a void pixel
 LABELS = np.array(
     [
@@ -23,7 +23,7 @@ LABELS = np.array(
 )
 
 
-def picture(path, size_hw=LABELS.shape, seed=0):
+def make_image(path, size_hw=LABELS.shape, seed=0):
     path.parent.mkdir(parents=True, exist_ok=True)
     rgb = np.random.default_rng(seed).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
     Image.fromarray(rgb).save(path)
@@ -32,9 +32,9 @@ def picture(path, size_hw=LABELS.shape, seed=0):
 
 @pytest.fixture
 def make(tmp_path):
-    """A set of two pictures `a` and `b`, the second without objects, from the rest of its YAML."""
-    picture(tmp_path / "pictures" / "a.png")
-    picture(tmp_path / "pictures" / "b.png", seed=1)
+    """A set of two images `a` and `b`, the second without objects, from the rest of its YAML."""
+    make_image(tmp_path / "images" / "a.png")
+    make_image(tmp_path / "images" / "b.png", seed=1)
     write_labels(tmp_path / "masks" / "a.png", LABELS)
     write_labels(tmp_path / "masks" / "b.png", np.zeros_like(LABELS))
 
@@ -47,7 +47,7 @@ def make(tmp_path):
 
 def told(objects):
     return [
-        (ref.image.removeprefix("pictures/"), ref.object_id, ref.category, ref.area) for ref in objects.refs
+        (ref.image.removeprefix("images/"), ref.object_id, ref.category, ref.area) for ref in objects.refs
     ]
 
 
@@ -70,14 +70,14 @@ def test_rules_say_what_the_objects_are(make, rule, expected):
     assert told(make(f"objects:\n  - {rule}\nnames: {{2: cat}}\n")) == expected
 
 
-def test_read_gives_picture_mask_and_void(make, tmp_path):
+def test_read_gives_image_mask_and_void(make, tmp_path):
     objects = make("objects:\n  - {name: one, values: [1]}\n  - {name: two, values: [2]}\nvoid: [255]\n")
     for index, region in enumerate((LABELS == 1, LABELS == 2)):
         example = objects.read(index)
         assert example.ref == objects.refs[index]
         np.testing.assert_array_equal(example.mask, region)
         np.testing.assert_array_equal(example.void, LABELS == 255)
-        np.testing.assert_array_equal(example.image_rgb, picture(tmp_path / "pictures" / "a.png"))
+        np.testing.assert_array_equal(example.image_rgb, make_image(tmp_path / "images" / "a.png"))
 
 
 def test_parts_give_back_the_mask(make):
@@ -88,13 +88,13 @@ def test_parts_give_back_the_mask(make):
     assert not objects.read(0).void.any()
 
 
-def test_cached_pictures_are_read_once_and_cannot_be_spoilt(make, tmp_path):
+def test_cached_images_are_read_once_and_cannot_be_spoilt(make, tmp_path):
     cached = make("objects: [{name: one, values: [1]}]")
     fresh = make("objects: [{name: one, values: [1]}]", cache=False)
     before = cached.read(0).image_rgb
     with pytest.raises(ValueError):
         before[0, 0] = 0
-    (tmp_path / "pictures" / "a.png").unlink()
+    (tmp_path / "images" / "a.png").unlink()
     assert cached.read(0).image_rgb is before
     cached.read(0).mask[:] = False
     assert cached.read(0).mask.any()
@@ -108,7 +108,7 @@ def test_root_may_lie_elsewhere(make, tmp_path):
     elsewhere.parent.mkdir()
     elsewhere.write_text((tmp_path / "set.yaml").read_text())
     assert told(FolderObjects(elsewhere, tmp_path)) == [("a", 0, "one", 7)]
-    with pytest.raises(InputError, match=r"there is no folder of images .*configs/pictures; give the root"):
+    with pytest.raises(InputError, match=r"there is no folder of images .*configs/images; give the root"):
         FolderObjects(elsewhere)
 
 
@@ -136,7 +136,7 @@ def test_a_polygon_is_an_object(polygons):
     # the left half, all of it, one without pixels, and one of a class that nobody asked for
     objects = polygons("3 0 0 0.5 0 0.5 1 0 1\n0 0 0 1.01 0 1 1 0 1\n\n0 1 0 1 1 1 0.5\n77 0 0 1 0 1 1\n")
     assert told(objects) == [("a", 0, "cup", 16), ("a", 1, "thing", 32)]
-    assert {ref.image for ref in objects.refs} == {"pictures/a"}
+    assert {ref.image for ref in objects.refs} == {"images/a"}
     left = np.zeros(LABELS.shape, dtype=bool)
     left[:, :4] = True
     np.testing.assert_array_equal(objects.read(0).mask, left)
@@ -163,7 +163,7 @@ def test_bad_polygons_are_named_by_line(polygons, line):
 RULE = "objects: [{name: one, values: [1]}]\n"
 
 
-def test_pictures_without_labels(make, tmp_path):
+def test_images_without_labels(make, tmp_path):
     (tmp_path / "masks" / "b.png").unlink()
     with pytest.raises(
         InputError, match=r"b.png has no label file .*b.png; add it, or say `missing_labels: skip`"
@@ -172,24 +172,24 @@ def test_pictures_without_labels(make, tmp_path):
     assert told(make(f"{RULE}missing_labels: skip")) == [("a", 0, "one", 7)]
 
 
-def test_labels_without_a_picture_and_litter_are_left_alone(make, tmp_path):
+def test_labels_without_an_image_and_litter_are_left_alone(make, tmp_path):
     write_labels(tmp_path / "masks" / "c.png", LABELS)
-    (tmp_path / "pictures" / "._a.png").write_bytes(b"litter")
-    (tmp_path / "pictures" / "notes.txt").write_text("litter")
+    (tmp_path / "images" / "._a.png").write_bytes(b"litter")
+    (tmp_path / "images" / "notes.txt").write_text("litter")
     assert len(make(RULE).refs) == 1
 
 
 def test_files_that_do_not_fit_are_named(make, tmp_path):
     write_labels(tmp_path / "masks" / "b.png", LABELS.T)
-    with pytest.raises(InputError, match=r"labels .*b.png are 4×8 pixels, their picture b.png is 8×4"):
+    with pytest.raises(InputError, match=r"labels .*b.png are 4×8 pixels, their image b.png is 8×4"):
         make(RULE)
     Image.fromarray(np.zeros((*LABELS.shape, 3), dtype=np.uint8)).save(tmp_path / "masks" / "b.png")
-    with pytest.raises(InputError, match=r"b.png are a picture of mode RGB, expected an indexed or grey PNG"):
+    with pytest.raises(InputError, match=r"b.png are an image of mode RGB, expected an indexed or grey PNG"):
         make(RULE)
-    (tmp_path / "masks" / "b.png").write_bytes(b"no picture")
+    (tmp_path / "masks" / "b.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"cannot read the labels .*b.png"):
         make(RULE)
-    picture(tmp_path / "pictures" / "a.jpg")
+    make_image(tmp_path / "images" / "a.jpg")
     with pytest.raises(InputError, match=r"a.png and a.jpg would share one label file"):
         make(RULE)
 
@@ -200,7 +200,7 @@ def test_grey_labels_mean_their_values(make, tmp_path):
 
 
 def test_a_set_without_objects_says_so(make):
-    with pytest.raises(InputError, match=r"no picture in .*pictures has an object that .*set.yaml asks for"):
+    with pytest.raises(InputError, match=r"no image in .*images has an object that .*set.yaml asks for"):
         make("objects: [{name: none, values: [9]}]")
 
 

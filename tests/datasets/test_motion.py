@@ -38,7 +38,7 @@ def ground(size_hw=(48, 64), colour=None):
 
 
 def bar(colour, place_xy, target, width=21, height=11, **more):
-    """A rectangle off the middle of a picture of its own, in a colour that ends where the mask ends."""
+    """A rectangle off the middle of an image of its own, in a colour that ends where the mask ends."""
     image = np.full((40, 50, 3), 5, np.uint8)
     mask = np.zeros((40, 50), bool)
     mask[6 : 6 + height, 4 : 4 + width] = True

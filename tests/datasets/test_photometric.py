@@ -8,7 +8,7 @@ from dextr_vos.datasets.photometric import PhotometricAugmentation, change_colou
 STILL = PhotometricAugmentation(**{field.name: 0.0 for field in fields(PhotometricAugmentation)})
 
 
-def picture(seed=0, size_hw=(40, 56)):
+def random_image(seed=0, size_hw=(40, 56)):
     return np.random.default_rng(seed).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
 
 
@@ -20,9 +20,9 @@ def smooth():
 
 @pytest.mark.parametrize("change", [change_colours, change_sharpness])
 def test_a_change_follows_from_its_generator_and_leaves_what_it_was_given(change):
-    image = picture()
+    image = random_image()
     given = image.copy()
-    image.flags.writeable = False  # pictures kept in memory are
+    image.flags.writeable = False  # images kept in memory are
     every = PhotometricAugmentation(blur=0.5, noise=0.5, codec=0.5)
     first, again = (change(image, every, np.random.default_rng(1)) for _ in range(2))
     others = [change(image, every, np.random.default_rng(seed)) for seed in range(2, 6)]
@@ -35,13 +35,13 @@ def test_a_change_follows_from_its_generator_and_leaves_what_it_was_given(change
 
 
 def test_nothing_is_changed_when_nothing_may_change():
-    image = picture()
+    image = random_image()
     changed = change_colours(image, STILL, np.random.default_rng(0))
     assert np.abs(changed.astype(int) - image).max() <= 1  # rounding
     assert np.array_equal(change_sharpness(image, STILL, np.random.default_rng(0)), image)
 
 
-def test_light_makes_pictures_lighter_and_darker_but_never_wraps_round():
+def test_light_makes_images_lighter_and_darker_but_never_wraps_round():
     light = PhotometricAugmentation(light=0.5, tint=0.0, grey=0.0)
     image = np.full((8, 8, 3), 250, dtype=np.uint8)
     image[:4] = 128
@@ -69,7 +69,7 @@ def test_tint_moves_channels_against_one_another_and_grey_takes_colours_away():
     ("kind", "sharper"), [("blur", False), ("noise", True), ("codec", None)], ids=["blur", "noise", "codec"]
 )
 def test_sharpness_changes_as_often_as_asked_for(kind, sharper):
-    image = smooth() if kind == "noise" else picture()
+    image = smooth() if kind == "noise" else random_image()
     half = PhotometricAugmentation(
         **{field.name: 0.5 if field.name == kind else 0.0 for field in fields(PhotometricAugmentation)}
     )

@@ -83,7 +83,7 @@ def test_what_is_missing_is_told(root: Path, values, words):
 
 
 def test_a_folder_needs_its_description(root: Path):
-    with pytest.raises(ConfigError, match="needs its description"):
+    with pytest.raises(ConfigError, match="expected a description with kind folder"):
         open_objects(DataSettings(kind="folder", root=root / "own"), Path(), Path())
 
 
@@ -104,7 +104,7 @@ def test_settings_that_would_do_nothing_are_refused(values, words):
         DataSettings.model_validate(values)
 
 
-def test_held_out_pictures_and_halves_follow_from_names_alone():
+def test_held_out_images_and_folds_follow_from_names_alone():
     names = [f"2007_{number:06d}" for number in range(4000)]
     apart = [is_held_out(name, 0.1) for name in names]
     halves = np.array([fold_of(name) for name in names])

@@ -25,7 +25,7 @@ def test_the_root_may_be_any_of_three(sbd, below):
 @pytest.mark.parametrize(("split", "count"), [("train", 3), ("val", 2), ("trainval", 5)])
 def test_splits(sbd, split, count):
     objects = opened(sbd, split)
-    assert len(objects.pictures) == count
+    assert len(objects.images) == count
     assert len(objects.refs) == 2 * count
 
 
@@ -54,7 +54,7 @@ def test_small_objects_can_be_left_out(sbd):
 
 def test_a_missing_data_set_says_what_to_get(tmp_path):
     with pytest.raises(
-        InputError, match=r"lacks img, inst, train.txt, val.txt; get the Semantic Boundaries Dataset"
+        InputError, match=r"has no img, inst, train.txt, val.txt; get the Semantic Boundaries Dataset"
     ):
         opened(tmp_path)
 

@@ -26,7 +26,7 @@ def test_the_root_may_be_any_of_three(voc, below):
 @pytest.mark.parametrize(("split", "count"), [("train", 4), ("val", 2), ("trainval", 6)])
 def test_splits(voc, split, count):
     objects = opened(voc, split)
-    assert len(objects.pictures) == count
+    assert len(objects.images) == count
     assert len(objects.refs) == 2 * count
 
 
@@ -50,12 +50,12 @@ def test_small_objects_can_be_left_out(voc):
     assert [ref.area >= areas[3] for ref in opened(voc, min_area=areas[3]).refs] == [True] * 5
 
 
-def test_a_picture_without_objects_counts_as_a_picture(voc):
+def test_an_image_without_objects_counts(voc):
     for kind in ("SegmentationObject", "SegmentationClass"):
         path = voc / "VOCdevkit/VOC2012" / kind / f"{voc_names(1)[0]}.png"
         write_labels(path, np.zeros_like(read_labels(path)))
     objects = opened(voc)
-    assert len(objects.pictures) == 4
+    assert len(objects.images) == 4
     assert len(objects.refs) == 6
 
 
@@ -73,10 +73,10 @@ def test_a_missing_data_set_says_what_to_get(tmp_path):
     words = r"get the .* data of PASCAL VOC 2012 from host.robots.ox.ac.uk.*VOCdevkit/VOC2012"
     with pytest.raises(InputError, match=rf"there is no folder .*nowhere; {words}"):
         opened(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=rf"lacks JPEGImages, SegmentationObject.*{words}"):
+    with pytest.raises(InputError, match=rf"has no JPEGImages, SegmentationObject.*{words}"):
         opened(tmp_path)
     (tmp_path / "VOCdevkit/VOC2012/JPEGImages").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"VOC2012 lacks SegmentationObject, SegmentationClass, ImageSets"):
+    with pytest.raises(InputError, match=r"VOC2012 has no SegmentationObject, SegmentationClass, ImageSets"):
         opened(tmp_path)
 
 
@@ -106,5 +106,5 @@ def test_labels_that_changed_since_are_named(voc):
     objects = opened(voc)
     path = voc / "VOCdevkit/VOC2012/SegmentationObject" / f"{objects.refs[0].image}.png"
     write_labels(path, np.zeros_like(read_labels(path)))
-    with pytest.raises(InputError, match="do not fit their picture or have changed"):
+    with pytest.raises(InputError, match="do not fit their image or have changed"):
         objects.read(0)

@@ -60,12 +60,12 @@ def test_keys_and_shapes_are_those_of_the_published_checkpoints(head: Head) -> N
 )
 def test_logits_equal_the_release(davis_root: Path, head: Head, case: str) -> None:
     golden = np.load(GOLDEN / "dextr_forward.npz")
-    picture = network_input(davis_root, read_golden("dextr_forward.json")[case])
-    assert_golden(f"input, {case}", picture[::8, ::8], golden[f"{case}/input_stride8"], 1e-3 / 255)
+    image = network_input(davis_root, read_golden("dextr_forward.json")[case])
+    assert_golden(f"input, {case}", image[::8, ::8], golden[f"{case}/input_stride8"], 1e-3 / 255)
     network = Dextr(head).eval()
     set_golden_weights(network)
     with torch.inference_mode():
-        logits = network(torch.from_numpy(picture.transpose(2, 0, 1))[None])[0, 0].numpy()
+        logits = network(torch.from_numpy(image.transpose(2, 0, 1))[None])[0, 0].numpy()
     assert_golden(f"{head} logits, {case}", logits, golden[f"{case}/{head}/logits_64"])
 
 

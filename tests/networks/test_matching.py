@@ -23,7 +23,7 @@ def made_up(objects, frames=2, channels=5, size_hw=(2, 3), pixels=7):
 
 
 def colours(*rows):
-    """A row of pixels for each picture, as keys 1×3×1×w."""
+    """A row of pixels for each image, as keys 1×3×1×w."""
     return torch.stack(rows, dim=1)[None, :, None]
 
 

@@ -31,7 +31,7 @@ class OneObject:
         away = ((columns - centre_xy[0]) / radii[0]) ** 2 + ((rows - centre_xy[1]) / radii[1]) ** 2
         image = np.random.default_rng(0).integers(2, 255, (*size_hw, 3), dtype=np.uint8)
         self.example = Example(
-            ObjectRef("picture", 0, "o", int((away <= 1).sum())), image, away <= 1, (away > 1) & (away < 1.3)
+            ObjectRef("image", 0, "o", int((away <= 1).sum())), image, away <= 1, (away > 1) & (away < 1.3)
         )
         self.refs = [self.example.ref]
 
@@ -153,7 +153,7 @@ def test_jitter_as_a_share_grows_with_the_object(jitter, most_px):
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_a_mined_click_is_drawn_and_moves_with_the_picture(flip):
+def test_a_mined_click_is_drawn_and_moves_with_the_image(flip):
     objects = OneObject(centre_xy=(50, 40))
     rows, columns = np.nonzero(outline(objects.example.mask))
     place = int(np.argmax(columns + rows))  # right below the middle, away from the four
@@ -202,7 +202,7 @@ def test_without_clicks_the_last_channel_is_empty_and_the_crop_still_follows_the
         assert torch.equal(blind[position]["target"], seeing[position]["target"])
 
 
-def test_the_whole_picture_may_be_the_crop(voc):
+def test_the_whole_image_may_be_the_crop(voc):
     whole = samples_of(voc, replace(RELEASE, crop=replace(LOOK, whole=True, size_px=96)))
     for position in range(4):
         target = whole[position]["target"][0].numpy()
@@ -212,7 +212,7 @@ def test_the_whole_picture_may_be_the_crop(voc):
         assert (target[rows] == mask).mean() > 0.99
 
 
-def test_an_object_that_would_leave_the_picture_stays_as_it_is():
+def test_an_object_that_would_leave_the_image_stays_as_it_is():
     objects = OneObject(centre_xy=(3, 3), radii=(3, 3))
     away = Augmentation(flip=False, rotation_deg=0, scale=(3, 3))
     sample = samples_of(objects, replace(RELEASE, augmentation=away), extra_xy={0: np.array([[3, 3]])})[0]
@@ -220,7 +220,7 @@ def test_an_object_that_would_leave_the_picture_stays_as_it_is():
     assert torch.equal(sample["target"], still["target"])
 
 
-def test_an_object_lost_in_a_small_picture_still_has_its_clicks():
+def test_an_object_lost_in_a_small_image_still_has_its_clicks():
     objects = OneObject(centre_xy=(60, 40), radii=(0.5, 0.5), size_hw=(90, 120))
     tiny = replace(RELEASE, crop=replace(LOOK, whole=True, size_px=32))
     sample = samples_of(objects, tiny)[0]

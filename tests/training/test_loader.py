@@ -123,7 +123,7 @@ def test_a_fault_in_a_sample_is_told_in_its_own_words(workers):
     next(batches)
     with pytest.raises(InputError) as fault:
         next(batches)
-    assert str(fault.value) == "picture 3 is broken: cut short"
+    assert str(fault.value) == "image 3 is broken: cut short"
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])

@@ -210,7 +210,7 @@ def test_weights_that_overflow_are_not_saved(tmp_path):
 
 
 def test_a_broken_sample_ends_the_training_in_its_own_words(tmp_path):
-    with pytest.raises(InputError, match=r"^picture 9 is broken: cut short$"):
+    with pytest.raises(InputError, match=r"^image 9 is broken: cut short$"):
         train_tiny(tmp_path, SHORT | {"workers": 1}, {"broken": 9})
     train_tiny(tmp_path, SHORT | {"workers": 1})  # mended
 

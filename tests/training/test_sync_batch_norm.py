@@ -9,7 +9,7 @@ from torch import nn
 from dextr_vos.training.sync_batch_norm import SyncBatchNorm2d, share_batch_norms
 
 CPU = torch.device("cpu")
-SHARES = ([0, 1], [2, 3, 4])  # which process has which pictures; not equally many
+SHARES = ([0, 1], [2, 3, 4])  # which process has which images; not equally many
 
 
 def small_network() -> nn.Sequential:
@@ -19,7 +19,7 @@ def small_network() -> nn.Sequential:
     return network.double()
 
 
-def pictures() -> torch.Tensor:
+def images() -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     return torch.randn(5, 2, 8, 7, generator=generator, dtype=torch.float64) * 3 + 50
 
@@ -40,7 +40,7 @@ def learn_shared(out: Path) -> None:
     rank = dist.get_rank()
     network = small_network()
     share_batch_norms(network, CPU)
-    found = learn(network, pictures()[SHARES[rank]])
+    found = learn(network, images()[SHARES[rank]])
     # a thousand times as far from zero as wide
     far = torch.randn(4, 3, 9, 9, generator=torch.Generator().manual_seed(rank)) + 1000
     norm = SyncBatchNorm2d(3)
@@ -64,7 +64,7 @@ def shared(tmp_path_factory) -> list[dict[str, torch.Tensor]]:
 
 @pytest.fixture(scope="module")
 def alone() -> dict[str, torch.Tensor]:
-    return learn(small_network(), pictures())
+    return learn(small_network(), images())
 
 
 @pytest.mark.parametrize("name", ["y", "grad x"])
@@ -97,7 +97,7 @@ def test_alone_it_is_the_plain_layer():
     plain, shared = small_network(), small_network()
     share_batch_norms(shared, CPU)
     for (name, one), other in zip(
-        learn(plain, pictures()).items(), learn(shared, pictures()).values(), strict=True
+        learn(plain, images()).items(), learn(shared, images()).values(), strict=True
     ):
         assert torch.equal(one, other), name
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from dextr_vos.datasets.index import default_index_folder, indexed_refs
 from dextr_vos.datasets.instances import ObjectRef
+from dextr_vos.datasets.layout import default_index_folder, indexed_refs
 from dextr_vos.errors import InputError
 
 REFS = [ObjectRef("a", 0, "cat", 12), ObjectRef("ü", 1, "dog", 7)]
