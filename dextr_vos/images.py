@@ -42,6 +42,29 @@ def read_image(path: Path) -> ImageRgb:
         return _as_rgb(ImageOps.exif_transpose(picture), path)
 
 
+def check_image(image_rgb: object, name: str) -> ImageRgb:
+    """Check an image that a caller passes in memory.
+
+    Args:
+        image_rgb: what should be an H×W×3 uint8 array, RGB.
+        name: what to call it in the message.
+
+    Returns:
+        The same array.
+
+    Raises:
+        InputError: it is anything else.
+    """
+    if not isinstance(image_rgb, np.ndarray):
+        raise InputError(f"expected {name} as a NumPy array H×W×3 uint8, got {type(image_rgb).__name__}")
+    if image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.dtype != np.uint8 or not image_rgb.size:
+        raise InputError(
+            f"expected {name} as H×W×3 uint8, RGB with values from 0 to 255, got {image_rgb.dtype} of shape "
+            f"{image_rgb.shape}"
+        )
+    return image_rgb
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width of a picture after EXIF rotation, from its header alone.
 

@@ -33,8 +33,8 @@ def test_dextr_agrees_with_the_cpu(cuda: torch.device) -> None:
     torch.manual_seed(0)
     network = Dextr(head="psp")
     points = [extreme_points(tiny_mask(0) == 1)]
-    (on_cpu,) = DextrSegmenter(network, torch.device("cpu")).segment(tiny_frame(0), points)
-    (on_cuda,) = DextrSegmenter(network, cuda).segment(tiny_frame(0), points)
+    (on_cpu,) = DextrSegmenter(network, torch.device("cpu")).probabilities(tiny_frame(0), points)
+    (on_cuda,) = DextrSegmenter(network, cuda).probabilities(tiny_frame(0), points)
     assert np.abs(on_cpu - on_cuda).max() < 0.01
 
 

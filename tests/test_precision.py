@@ -11,7 +11,7 @@ from tiny_run import TINY_LITE, TINY_OSVOS, train, write_keyframes
 from dextr_vos import runtime
 from dextr_vos.annotation.dextr import DextrSegmenter
 from dextr_vos.annotation.dextr_input import ClickCrop
-from dextr_vos.annotation.segmenter import make_segmenter
+from dextr_vos.annotation.segmenter import load_segmenter
 from dextr_vos.benchmark.speed.stages import Footage, stage_things
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.evaluation.metrics import region_similarity
@@ -42,8 +42,8 @@ def both(monkeypatch, result):
 
 
 def test_lite_dextr_stays_in_float32(monkeypatch, footage):
-    segmenter = make_segmenter("lite", device="cpu")
-    one, other = both(monkeypatch, lambda: segmenter.segment(footage.image_rgb, [footage.points_xy])[0])
+    segmenter = load_segmenter("lite", device="cpu")
+    one, other = both(monkeypatch, lambda: segmenter.probabilities(footage.image_rgb, [footage.points_xy])[0])
     assert (one == other).all()
 
 

@@ -93,7 +93,7 @@ class Squares:
     name = "squares"
     threshold = 0.5
 
-    def segment(self, image_rgb, objects_xy):
+    def probabilities(self, image_rgb, objects_xy):
         masks = []
         for points in objects_xy:
             mask = np.zeros(image_rgb.shape[:2], dtype=np.float32)

@@ -70,16 +70,17 @@ def check_points(points_xy: IntArray, size_hw: tuple[int, int], where: str) -> N
 
     Args:
         points_xy: N×2 integers.
-        size_hw: the picture's size.
-        where: file, frame and object, for the sentence.
+        size_hw: height and width of the image.
+        where: what to call the points in the message, such as file, frame and object.
 
     Raises:
-        InputError: fewer than four points, one outside the picture, or a box thinner than 3 px.
+        InputError: fewer than four points, one outside the image, or all in a box less than 3 pixels wide or
+            high.
     """
     if len(points_xy) < FEWEST_POINTS:
         raise InputError(
-            f"{where}: {len(points_xy)} points, expected at least four (left, right, top, bottom); "
-            "write null for an object that is not in the frame"
+            f"{where}: {len(points_xy)} points, expected at least four, the leftmost, rightmost, topmost and "
+            "bottommost of the object"
         )
     check_inside(points_xy, size_hw, where)
     box_h, box_w = box_size_hw(box_around(points_xy))
@@ -91,7 +92,7 @@ def check_points(points_xy: IntArray, size_hw: tuple[int, int], where: str) -> N
 
 
 def check_inside(points_xy: IntArray, size_hw: tuple[int, int], where: str) -> None:
-    """Refuse points outside a picture.
+    """Refuse points outside an image.
 
     Raises:
         InputError: one is; the arguments are those of `check_points`.
@@ -100,7 +101,7 @@ def check_inside(points_xy: IntArray, size_hw: tuple[int, int], where: str) -> N
     for number, (x, y) in enumerate(points_xy.tolist(), start=1):
         if not (0 <= x < width and 0 <= y < height):
             raise InputError(
-                f"{where}, point {number}: ({x}, {y}) is outside the {width}×{height} picture; "
+                f"{where}, point {number}: ({x}, {y}) is outside the {width}×{height} image; "
                 f"x goes from 0 to {width - 1}, y from 0 to {height - 1}"
             )
 
@@ -130,6 +131,10 @@ def _parse_short_form(content: Any, clip: Clip, path: Path) -> dict[str, dict[in
 def _parse_points(points: Any, where: str) -> IntArray:
     if not isinstance(points, list):
         raise InputError(f"{where}: expected a list of points [[x, y], …], got {points!r:.40}")
+    if not points:
+        raise InputError(
+            f"{where}: 0 points, expected at least four; write null for an object that is not in the frame"
+        )
     for number, point in enumerate(points, start=1):
         if _is_number(point):
             raise InputError(

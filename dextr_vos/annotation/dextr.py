@@ -1,4 +1,4 @@
-"""DEXTR as an engine: clicks in, soft masks out, with the published network or the lite one (CVPR 2018)."""
+"""DEXTR (Maninis et al., CVPR 2018): clicks to soft masks, with the published network or the lite one."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dextr_vos.annotation.dextr_input import ClickCrop
 from dextr_vos.annotation.grabcut import refine_by_colour
+from dextr_vos.annotation.segmenter import Segmenter
 from dextr_vos.geometry import FloatArray, IntArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks.dextr import upsample_logits
@@ -16,18 +17,18 @@ from dextr_vos.runtime import autocast
 PAPER_THRESHOLD = 0.8
 
 
-class DextrSegmenter:
-    """A DEXTR network behind the interface of `Segmenter`.
+class DextrSegmenter(Segmenter):
+    """A DEXTR network as a `Segmenter`.
 
     Args:
-        network: with its weights loaded; N×4×S×S to N×1×h×w logits.
-        device: where it runs.
-        crop: what the network sees.
-        threshold: a pixel belongs to the object above this.
-        name: of the engine.
+        network: network with its weights, from N×4×S×S inputs to N×1×h×w logits.
+        device: device it runs on.
+        crop: how an image and its clicks become the network's input.
+        threshold: probability above which a pixel belongs to the object.
+        name: name of the model.
         bf16: compute in bf16 where that is faster, see `runtime.autocast`.
-        refine: let colours decide where the network is unsure, see `refine_by_colour`.
-        batch_size: objects that go through the network together.
+        refine: let colours decide where the network is uncertain, see `refine_by_colour`.
+        batch_size: number of objects in one forward pass.
     """
 
     def __init__(
@@ -36,14 +37,14 @@ class DextrSegmenter:
         device: torch.device,
         crop: ClickCrop | None = None,
         threshold: float = PAPER_THRESHOLD,
-        name: str = "dextr",
+        name: str = "paper",
         refine: bool = False,
         bf16: bool = False,
         batch_size: int = 4,
     ) -> None:
         self.name = name
         self.threshold = threshold
-        # the layout in which convolutions are quickest, on CPUs and on GPUs
+        # the memory layout in which convolutions are fastest, on CPUs and on GPUs
         network = network.to(device).to(memory_format=torch.channels_last)
         self._network: nn.Module = network.eval()
         self._device = device
@@ -54,11 +55,11 @@ class DextrSegmenter:
 
     @property
     def network(self) -> nn.Module:
-        """The network, where and as it runs."""
+        """The network, on its device and in evaluation mode."""
         return self._network
 
-    def segment(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
-        """See `Segmenter.segment`."""
+    def probabilities(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
+        """See `Segmenter.probabilities`."""
         masks = []
         size_hw = (image_rgb.shape[0], image_rgb.shape[1])
         for start in range(0, len(objects_xy), self._batch_size):

@@ -1,113 +1,185 @@
-"""What every engine offers that turns clicks into masks, and how its soft masks become one label picture."""
+"""Segmenters: extreme clicks on one image in, masks out; one interface for every model."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
+from dextr_vos.annotation.clicks import check_points
 from dextr_vos.errors import InputError, WeightsError
-from dextr_vos.geometry import FloatArray, IntArray, sort_extremes
-from dextr_vos.images import ImageRgb
+from dextr_vos.geometry import BoolArray, FloatArray, IntArray
+from dextr_vos.images import ImageRgb, check_image
 from dextr_vos.masks import Labels, labels_from_probs
-
-
-class Segmenter(Protocol):
-    """An engine: extreme points in, soft masks out.
-
-    Attributes:
-        name: as `annotations.json` records it.
-        threshold: a pixel belongs to an object where its probability is above this.
-    """
-
-    name: str
-    threshold: float
-
-    def segment(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
-        """Soft masks of several objects of one picture.
-
-        Args:
-            image_rgb: H×W×3 uint8.
-            objects_xy: per object N×2 points, N ≥ 4, ordered left, right, top, bottom, others.
-
-        Returns:
-            Per object H×W float32 in [0, 1], zero outside the box of its points.
-        """
-        ...
-
-
-def label_frame(segmenter: Segmenter, image_rgb: ImageRgb, objects_xy: Mapping[int, IntArray]) -> Labels:
-    """Labels of one picture from the clicks on its objects.
-
-    Args:
-        segmenter: the engine.
-        image_rgb: H×W×3 uint8.
-        objects_xy: per object number N×2 points in any order.
-
-    Returns:
-        H×W uint8 labels; where objects compete, the more probable one has the pixel.
-    """
-    if not objects_xy:
-        return np.zeros(image_rgb.shape[:2], dtype=np.uint8)
-    probs = segmenter.segment(image_rgb, [sort_extremes(points) for points in objects_xy.values()])
-    numbers = np.array([0, *objects_xy], dtype=np.uint8)
-    labels: Labels = numbers[labels_from_probs(probs, segmenter.threshold)]
-    return labels
-
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from dextr_vos.annotation.dextr_input import ClickCrop
 
-ENGINES = ("lite", "dextr", "grabcut")
+MODELS = ("lite", "paper", "grabcut")
 
 
-class GrabCutSegmenter:
-    """GrabCut behind the interface of `Segmenter`; needs no weights."""
+class Segmenter(ABC):
+    """Makes masks from extreme clicks; see `load_segmenter`.
+
+    Attributes:
+        name: of the model, as `annotations.json` records it.
+        threshold: a pixel belongs to an object where its probability is above this.
+    """
+
+    name: str
+    threshold: float
+
+    @abstractmethod
+    def probabilities(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
+        """Soft masks of several objects in one image, without any check of the input.
+
+        Args:
+            image_rgb: H×W×3 uint8.
+            objects_xy: for each object N×2 pixels (x, y) inside the image, N ≥ 4, in any order.
+
+        Returns:
+            For each object H×W float32 in [0, 1], zero outside the box of its points.
+        """
+
+    def segment(self, image_rgb: ImageRgb, points_xy: npt.ArrayLike) -> BoolArray:
+        """Mask of one object from its extreme points (Maninis et al., CVPR 2018).
+
+        Args:
+            image_rgb: H×W×3 uint8, RGB.
+            points_xy: N×2 pixels (x, y) with N ≥ 4, in any order: the leftmost, rightmost, topmost and
+                bottommost point of the object, and any further points on its outline.
+
+        Returns:
+            H×W bool.
+
+        Raises:
+            InputError: the image is not H×W×3 uint8, or there are fewer than four points, one of them outside
+                the image or not finite, or all in a box less than 3 pixels wide or high.
+
+        Example:
+            >>> import numpy as np
+            >>> image_rgb = np.zeros((120, 160, 3), np.uint8)
+            >>> image_rgb[40:80, 60:110] = 200, 60, 40
+            >>> points_xy = [(60, 55), (109, 60), (85, 40), (85, 79)]
+            >>> mask = load_segmenter("grabcut").segment(image_rgb, points_xy)
+            >>> mask.shape, mask.dtype, int(mask.sum())
+            ((120, 160), dtype('bool'), 2000)
+        """
+        image_rgb = check_image(image_rgb, "image_rgb")
+        points = as_pixels(points_xy, "points_xy")
+        check_points(points, (image_rgb.shape[0], image_rgb.shape[1]), "points_xy")
+        (prob,) = self.probabilities(image_rgb, [points])
+        mask: BoolArray = prob > self.threshold
+        return mask
+
+
+class GrabCutSegmenter(Segmenter):
+    """GrabCut, which needs no weights; see `annotation.grabcut`."""
 
     name = "grabcut"
     threshold = 0.5
 
-    def segment(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
-        """See `Segmenter.segment`."""
+    def probabilities(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
+        """See `Segmenter.probabilities`."""
         from dextr_vos.annotation.grabcut import grabcut
 
         return [grabcut(image_rgb, points) for points in objects_xy]
 
 
-def make_segmenter(
-    engine: str | None = None, weights: Path | None = None, device: str = "auto", bf16: bool = True
-) -> Segmenter:
-    """The segmenter for an engine's name.
-
-    Args:
-        engine: "lite", the small DEXTR; "dextr", the published one; "grabcut". None takes what the weights
-            are for, and lite where there are none.
-        weights: checkpoint, `.pth` as published or `.safetensors`; lite has its own inside the package.
-        device: where the network runs, see `pick_device`.
-        bf16: let the published DEXTR compute in bf16 where that is faster. The lite one never does: it is
-            quick as it is, and some of its masks would differ by more than 0.5 % in IoU.
+def as_pixels(points_xy: npt.ArrayLike, name: str) -> IntArray:
+    """Points as an N×2 array of whole pixels, rounded to the nearest.
 
     Raises:
-        InputError: an unknown engine, DEXTR without weights, or weights for GrabCut.
-        WeightsError: the checkpoint is broken or is not one of the engine.
+        InputError: they are not N×2 finite numbers; `name` says which points.
     """
-    if engine is not None and engine not in ENGINES:
-        raise InputError(f"unknown engine '{engine}'; expected one of {', '.join(ENGINES)}")
-    if engine == "grabcut":
-        if weights is not None:
+    try:
+        points = np.asarray(points_xy)
+    except ValueError:  # rows of different lengths
+        points = np.empty(0, dtype=object)
+    if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "iuf":
+        raise InputError(
+            f"expected {name} as N×2 numbers, one (x, y) in pixels for each point, got {points.dtype} of "
+            f"shape {points.shape}"
+        )
+    if not np.isfinite(points).all():
+        raise InputError(f"expected finite {name}, got {points.tolist()}")
+    pixels: IntArray = np.rint(points).astype(np.int64)
+    return pixels
+
+
+def label_frame(segmenter: Segmenter, image_rgb: ImageRgb, objects_xy: Mapping[int, IntArray]) -> Labels:
+    """Labels of one image from the clicks on its objects.
+
+    Args:
+        segmenter: makes the masks.
+        image_rgb: H×W×3 uint8.
+        objects_xy: by object id N×2 points in any order, already checked.
+
+    Returns:
+        H×W uint8 labels; a pixel that several objects claim goes to the most probable one.
+    """
+    if not objects_xy:
+        return np.zeros(image_rgb.shape[:2], dtype=np.uint8)
+    probs = segmenter.probabilities(image_rgb, list(objects_xy.values()))
+    object_ids = np.array([0, *objects_xy], dtype=np.uint8)
+    labels: Labels = object_ids[labels_from_probs(probs, segmenter.threshold)]
+    return labels
+
+
+def load_segmenter(
+    model: str | Path | None = None,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    bf16: bool = True,
+) -> Segmenter:
+    """Load a segmenter, which turns extreme clicks into masks.
+
+    Args:
+        model: "lite", the small DEXTR, whose weights come with the package; "paper", the published DEXTR
+            with a ResNet-101, which needs `weights`; "grabcut", which needs none; or the path of a
+            checkpoint. None is the model of `weights`, or lite without any.
+        weights: checkpoint, `.pth` as published or `.safetensors` of train-dextr.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        bf16: let the paper's network compute in bf16 where that is faster. The lite one never does: some of
+            its masks would differ by more than 0.5 % in IoU.
+
+    Returns:
+        The segmenter, with its network on the device.
+
+    Raises:
+        InputError: an unknown model, one without the weights it needs, or weights for GrabCut; no such
+            device.
+        WeightsError: the checkpoint is missing, broken, or of another model.
+
+    Example:
+        >>> load_segmenter("grabcut").name
+        'grabcut'
+    """
+    if model is not None and str(model) not in MODELS:
+        if weights is not None or not Path(model).exists():
             raise InputError(
-                "the engine grabcut takes no --weights; leave them out or take --engine lite or dextr"
+                f"unknown model '{model}'; expected {', '.join(MODELS)}, or the path of a checkpoint"
             )
+        model, weights = None, model
+    if model == "grabcut":
+        if weights is not None:
+            raise InputError(f"the model grabcut takes no weights, got {weights}; leave them out")
         return GrabCutSegmenter()
-    if engine == "dextr" and weights is None:
-        raise InputError("the engine dextr needs --weights PATH, a published .pth or a .safetensors file")
-    return _load(engine, weights, device, bf16)
+    if model == "paper" and weights is None:
+        raise InputError(
+            "the model paper needs weights, the path of a published .pth or of a .safetensors file"
+        )
+    return _load(
+        None if model is None else str(model), None if weights is None else Path(weights), device, bf16
+    )
 
 
-def _load(engine: str | None, weights: Path | None, device: str, bf16: bool) -> Segmenter:
+def _load(model: str | None, weights: Path | None, device: str, bf16: bool) -> Segmenter:
     # PyTorch takes seconds to import, and GrabCut does without
     from dextr_vos.annotation.dextr import DextrSegmenter
     from dextr_vos.networks.checkpoints import load_into, read_state_dict
@@ -117,22 +189,20 @@ def _load(engine: str | None, weights: Path | None, device: str, bf16: bool) -> 
 
     path = weights or shipped_weights("lite-dextr")
     state = read_state_dict(path)
-    told = _metadata(path)
+    metadata = _metadata(path)
     is_lite = is_lite_dextr(state)
-    if engine is not None and is_lite != (engine == "lite"):
-        kind = "of the lite DEXTR" if is_lite else "not of the lite DEXTR"
-        raise WeightsError(
-            f"{path} is {kind}, the engine asked for is {engine}; take the other engine or other weights"
-        )
-    network: nn.Module = LiteDextr() if is_lite else _paper_network(path, state, told)
+    if model is not None and is_lite != (model == "lite"):
+        kind = "of the model lite" if is_lite else "not of the model lite"
+        raise WeightsError(f"{path} is {kind}, expected one of {model}; use the other model or other weights")
+    network: nn.Module = LiteDextr() if is_lite else _paper_network(path, state, metadata)
     load_into(network, state, path)
-    crop, threshold = _look(path, told, is_lite)
-    name = "lite" if is_lite else "dextr"
+    crop, threshold = _crop_and_threshold(path, metadata, is_lite)
+    name = "lite" if is_lite else "paper"
     bf16 = bf16 and not is_lite
     return DextrSegmenter(network, pick_device(device), crop, threshold, name, refine=is_lite, bf16=bf16)
 
 
-def _paper_network(path: Path, state: "Mapping[str, Tensor]", told: Mapping[str, str]) -> "nn.Module":
+def _paper_network(path: Path, state: "Mapping[str, Tensor]", metadata: Mapping[str, str]) -> "nn.Module":
     from dextr_vos.networks.checkpoints import dextr_head
     from dextr_vos.networks.dextr import RESNET101_BLOCKS, Dextr
 
@@ -142,7 +212,7 @@ def _paper_network(path: Path, state: "Mapping[str, Tensor]", told: Mapping[str,
             f"{path} is no DEXTR checkpoint: it has neither the PSP nor the ASPP head (layer5.*); "
             "give dextr_pascal-sbd.pth, dextr_pascal.pth, dextr_coco.pth or one trained by this package"
         )
-    return Dextr(head=head, blocks=tuple(json.loads(told.get("blocks", json.dumps(RESNET101_BLOCKS)))))
+    return Dextr(head=head, blocks=tuple(json.loads(metadata.get("blocks", json.dumps(RESNET101_BLOCKS)))))
 
 
 def _metadata(path: Path) -> dict[str, str]:
@@ -152,17 +222,17 @@ def _metadata(path: Path) -> dict[str, str]:
     return read_metadata(path) if path.suffix == ".safetensors" else {}
 
 
-def _look(path: Path, told: Mapping[str, str], is_lite: bool) -> tuple["ClickCrop", float]:
-    """What the network was trained to see, and what counts as object."""
+def _crop_and_threshold(path: Path, metadata: Mapping[str, str], is_lite: bool) -> tuple["ClickCrop", float]:
+    """The input a network was trained with, and the threshold of its masks."""
     from dextr_vos.annotation.dextr import PAPER_THRESHOLD
     from dextr_vos.annotation.dextr_input import ClickCrop
 
-    if "crop" not in told and is_lite:
+    if "crop" not in metadata and is_lite:
         raise WeightsError(
-            f"{path} does not say what its network looks at; take a .safetensors of train-dextr"
+            f"{path} does not say how its network crops an image; give a .safetensors of train-dextr"
         )
     try:
-        crop = ClickCrop(**json.loads(told["crop"])) if "crop" in told else ClickCrop()
-        return crop, float(told.get("threshold", PAPER_THRESHOLD))
-    except (TypeError, ValueError) as fault:
-        raise WeightsError(f"{path} has settings beside its weights that cannot be read: {fault}") from None
+        crop = ClickCrop(**json.loads(metadata["crop"])) if "crop" in metadata else ClickCrop()
+        return crop, float(metadata.get("threshold", PAPER_THRESHOLD))
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{path} has settings beside its weights that cannot be read: {error}") from None

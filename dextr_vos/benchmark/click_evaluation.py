@@ -177,7 +177,7 @@ def spread_evenly(objects: ObjectSet, most: int) -> Subset:
 
 
 def _segmented(segmenter: Segmenter, example: Example, points_xy: IntArray) -> BoolArray:
-    (prob,) = segmenter.segment(example.image_rgb, [sort_extremes(points_xy)])
+    (prob,) = segmenter.probabilities(example.image_rgb, [sort_extremes(points_xy)])
     mask: BoolArray = prob > segmenter.threshold
     return mask
 

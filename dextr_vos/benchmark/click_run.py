@@ -22,7 +22,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from dextr_vos.annotation.human_clicks import HumanClicks
-from dextr_vos.annotation.segmenter import Segmenter, make_segmenter
+from dextr_vos.annotation.segmenter import Segmenter, load_segmenter
 from dextr_vos.benchmark.click_evaluation import EvaluatedObject, evaluate_clicks
 from dextr_vos.benchmark.click_settings import ClickDataset, ClickEvaluationSettings, ClickModel
 from dextr_vos.benchmark.grid import code_digest, file_digest
@@ -276,8 +276,8 @@ class _CellRun:
 
     def run(self, on_object: OnObject | None, stop_asked: StopAsked) -> None:
         settings, cell = self._settings, self._cell
-        segmenter = make_segmenter(
-            cell.model.segmenter, cell.model.weights, settings.device, settings.precision == "auto"
+        segmenter = load_segmenter(
+            cell.model.model, cell.model.weights, settings.device, settings.precision == "auto"
         )
         done = {(one.image, one.object_id) for one in self._results}
         todo = Subset(cell.objects, lambda ref, _: (ref.image, ref.object_id) not in done)

@@ -109,11 +109,6 @@ class ClickModel(Settings):
     model: ClickModelName | None = None
     weights: Path | None = None
 
-    @property
-    def segmenter(self) -> str | None:
-        """Its name for `make_segmenter`."""
-        return "dextr" if self.model == "paper" else self.model
-
 
 class ClickEvaluationSettings(Settings):
     """Everything about an evaluation of masks from clicks.

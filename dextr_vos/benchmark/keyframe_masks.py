@@ -8,7 +8,7 @@ from pathlib import Path
 from dextr_vos.annotation.annotate import annotate
 from dextr_vos.annotation.annotations import Annotations, load_annotations
 from dextr_vos.annotation.clicks import check_annotations, read_clicks
-from dextr_vos.annotation.segmenter import Segmenter, make_segmenter
+from dextr_vos.annotation.segmenter import Segmenter, load_segmenter
 from dextr_vos.annotation.simulate import simulate_clicks
 from dextr_vos.benchmark.grid import Cell, clicks_file
 from dextr_vos.benchmark.settings import ClickSettings
@@ -98,7 +98,7 @@ class KeyframeMaker:
 
     def _segmenter(self) -> Segmenter:
         if self._cell.supervision == "grabcut":
-            return make_segmenter("grabcut")
+            return load_segmenter("grabcut")
         return _dextr(self._clicks.engine, self._clicks.weights, self._device, self._bf16)
 
     def _read_clicks(self) -> Annotations:
@@ -123,4 +123,4 @@ def _clicked_frames(annotations: Annotations, clip: Clip, count: int) -> list[in
 
 @lru_cache(maxsize=1)
 def _dextr(engine: str | None, weights: Path | None, device: str, bf16: bool) -> Segmenter:
-    return make_segmenter(engine, weights, device, bf16)
+    return load_segmenter(engine, weights, device, bf16)

@@ -34,7 +34,7 @@ class ClickSettings(Settings):
         files: folder with `<clip>.json` or `<clip>/annotations.json`, for the supervision `clicks`.
     """
 
-    engine: Literal["lite", "dextr"] | None = None
+    engine: Literal["lite", "paper"] | None = None
     weights: Path | None = None
     jitter_px: int = Field(default=0, ge=0)
     files: Path | None = None

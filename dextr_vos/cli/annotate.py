@@ -156,13 +156,13 @@ def _open(path: Path, out: Path | None) -> tuple["Clip", "Workspace"]:
 def _make_masks(clip: "Clip", workspace: "Workspace", options: _Options) -> None:
     """Masks of clicks from a file, or simulated."""
     from dextr_vos.annotation.annotate import annotate
-    from dextr_vos.annotation.segmenter import make_segmenter
+    from dextr_vos.annotation.segmenter import load_segmenter
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.export.overlay import write_preview
     from dextr_vos.folder_lock import locked_if_exists
 
     annotations = _clicks(clip, workspace, options)
-    segmenter = make_segmenter(_engine_name(options.model), options.weights, options.device)
+    segmenter = load_segmenter(options.model, options.weights, options.device)
     with progress_bars() as bar, locked_if_exists(workspace.path):
         document = annotate(clip, annotations, segmenter, workspace, bar("annotating"))
     for name in annotations.keyframes:
@@ -194,23 +194,19 @@ def _clicks(clip: "Clip", workspace: "Workspace", options: _Options) -> "Annotat
     return annotations
 
 
-def _engine_name(model: str | None) -> str | None:
-    return {"paper": "dextr"}.get(model or "", model)
-
-
 def _engine(options: _Options) -> "Engine":
     """The segmenter, in a process of its own, which is loaded while the page opens."""
-    from dextr_vos.annotation.segmenter import ENGINES, make_segmenter
+    from dextr_vos.annotation.segmenter import MODELS, load_segmenter
     from dextr_vos.web.segmenter_process import Engine, ProcessSegmenter
 
-    engine, weights, device = _engine_name(options.model), options.weights, options.device
-    if engine == "grabcut":
-        made = make_segmenter(engine, weights, device)
+    model, weights, device = options.model, options.weights, options.device
+    if model == "grabcut":
+        made = load_segmenter(model, weights, device)
         return Engine(made.name, lambda: made)
-    if weights is not None or (engine or ENGINES[0]) != ENGINES[0]:
-        loaded = ProcessSegmenter(engine, weights, device)  # an error is reported before the page opens
+    if weights is not None or (model or MODELS[0]) != MODELS[0]:
+        loaded = ProcessSegmenter(model, weights, device)  # an error is reported before the page opens
         return Engine(loaded.name, lambda: loaded)
-    return Engine(ENGINES[0], lambda: ProcessSegmenter(engine, weights, device))
+    return Engine(MODELS[0], lambda: ProcessSegmenter(model, weights, device))
 
 
 def _serve_clip(clip: "Clip", workspace: "Workspace", options: _Options) -> None:

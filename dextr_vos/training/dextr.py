@@ -145,7 +145,7 @@ class DextrTask:
             points = extreme_points(example.mask)
             if index in self._data.validation_xy:
                 points = np.vstack([points, self._data.validation_xy[index]])
-            (prob,) = segmenter.segment(example.image_rgb, [points])
+            (prob,) = segmenter.probabilities(example.image_rgb, [points])
             ious.append(mask_iou(prob > settings.threshold, example.mask, example.void))
         return {"iou": float(np.mean(ious))} if ious else {}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dextr_vos.annotation.segmenter import Segmenter, make_segmenter
+from dextr_vos.annotation.segmenter import Segmenter, load_segmenter
 from dextr_vos.datasets.instances import Concat, Example, ObjectRef, ObjectSet, Subset
 from dextr_vos.datasets.registry import fold_of
 from dextr_vos.errors import ConfigError, InputError, Interrupted
@@ -59,7 +59,7 @@ def check_networks(hard: HardSettings) -> None:
                 f"expected hard.{('first', 'second')[fold]} to have been trained on fold {fold}, got {path} "
                 f"of fold {found}"
             )
-        make_segmenter(weights=path, device="cpu")
+        load_segmenter(weights=path, device="cpu")
 
 
 def with_hard_examples(
@@ -168,7 +168,7 @@ def _networks(hard: HardSettings, device: torch.device | None) -> Callable[[int]
     @cache
     def segmenter(fold: int) -> Segmenter:
         path = hard.first if fold == 1 else hard.second
-        return make_segmenter(weights=path, device="auto" if device is None else str(device))
+        return load_segmenter(weights=path, device="auto" if device is None else str(device))
 
     return segmenter
 
@@ -198,7 +198,7 @@ def _clicks(rows: Sequence[_Row]) -> dict[int, IntArray]:
 
 def _judge(example: Example, segmenter: Segmenter, below: float) -> _Row:
     points = extreme_points(example.mask)
-    (prob,) = segmenter.segment(example.image_rgb, [points])
+    (prob,) = segmenter.probabilities(example.image_rgb, [points])
     mask = prob > segmenter.threshold
     iou = mask_iou(mask, example.mask, example.void)
     fifth = next_click(mask, example.mask, example.void, points) if iou < below else None

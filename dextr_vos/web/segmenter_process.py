@@ -21,11 +21,11 @@ from dextr_vos.geometry import FloatArray, IntArray
 from dextr_vos.images import ImageRgb
 
 
-class ProcessSegmenter:
-    """A segmenter like any other; see `Segmenter` and, for the arguments, `make_segmenter`.
+class ProcessSegmenter(Segmenter):
+    """A segmenter like any other; see `Segmenter` and, for the arguments, `load_segmenter`.
 
     Raises:
-        InputError, WeightsError: what `make_segmenter` raises.
+        InputError, WeightsError: what `load_segmenter` raises.
     """
 
     def __init__(self, engine: str | None = None, weights: Path | None = None, device: str = "auto") -> None:
@@ -36,8 +36,8 @@ class ProcessSegmenter:
         with self._asking:
             self.name, self.threshold = self._begin()
 
-    def segment(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
-        """See `Segmenter.segment`."""
+    def probabilities(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
+        """See `Segmenter.probabilities`."""
         with self._asking:
             if self._process is None:
                 self._begin()
@@ -110,14 +110,14 @@ def main() -> None:
             return
         try:
             if segmenter is None:
-                from dextr_vos.annotation.segmenter import make_segmenter
+                from dextr_vos.annotation.segmenter import load_segmenter
 
-                segmenter = make_segmenter(*request)
+                segmenter = load_segmenter(*request)
                 _answer(out, None, (segmenter.name, segmenter.threshold))
                 continue
             new, objects_xy = request
             image = image if new is None else new
-            _answer(out, None, [_part(prob) for prob in segmenter.segment(image, objects_xy)])
+            _answer(out, None, [_part(prob) for prob in segmenter.probabilities(image, objects_xy)])
         except DextrVosError as fault:
             _answer(out, fault, None)
         except Exception as fault:

@@ -31,7 +31,7 @@ def test_annotate_fills_a_workspace_and_keeps_what_was_there(tiny_clip, tmp_path
     assert document.keyframes["00003"].objects[3].engine == "squares"
     assert np.array_equal(read_labels(workspace.keyframe("00003")), 3 * tiny_mask(0))
     assert not read_labels(workspace.keyframe("00002")).any()
-    with pytest.raises(InputError, match=r"the workspace .* is on .*tiny \(6 frames"):
+    with pytest.raises(InputError, match=r"the workspace .* belongs to .*tiny \(6 frames"):
         annotate(
             open_clip(other_clip(tmp_path / "other", 4)),
             annotations_from({"00000": {1: CORNERS}}, "file"),
@@ -53,7 +53,7 @@ def test_a_workspace_of_another_clip_is_refused(tiny_clip, tmp_path):
     workspace = Workspace(tmp_path / "work")
     clicks = annotations_from({"00000": {1: CORNERS}}, "file")
     annotate(open_clip(tiny_clip), clicks, Squares(), workspace)
-    with pytest.raises(InputError, match=r"the workspace .* is on"):
+    with pytest.raises(InputError, match=r"the workspace .* belongs to"):
         train(other_clip(tmp_path / "other"), workspace.path, tmp_path / "run")
 
 

@@ -53,7 +53,7 @@ def test_whole_path_is_that_of_the_reference(davis_root: Path, head: str) -> Non
     golden = np.load(GOLDEN / "dextr_forward.npz")
     for case in CASES:
         facts = read_golden("dextr_forward.json")[case]
-        (prob,) = segmenter.segment(golden_frame(davis_root, case), [np.array(facts["points_xy"])])
+        (prob,) = segmenter.probabilities(golden_frame(davis_root, case), [np.array(facts["points_xy"])])
         # ours is clipped to [0, 1]; the bicubic kernel of the reference overshoots
         expected = np.clip(golden[f"{case}/{head}/full_prob_stride4"], 0, 1)
         if facts[f"{head}_mask_area"]:
@@ -105,7 +105,7 @@ def test_objects_go_through_in_batches_and_keep_their_order() -> None:
     image = np.full((60, 80, 3), 90, dtype=np.uint8)
     boxes = [(5, 5), (40, 20), (20, 30)]
     objects = [np.array([(x, y + 9), (x + 18, y + 9), (x + 9, y), (x + 9, y + 18)]) for x, y in boxes]
-    probs = segmenter.segment(image, objects)
+    probs = segmenter.probabilities(image, objects)
     assert network.batches == [2, 1]
     for prob, points in zip(probs, objects, strict=True):
         rows, columns = np.nonzero(prob)

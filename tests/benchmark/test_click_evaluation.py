@@ -51,7 +51,7 @@ class Oracle:
     def __init__(self, objects, shares=(1.0,)):
         self.objects, self.shares, self.asked = objects, shares, []
 
-    def segment(self, image_rgb, objects_xy):
+    def probabilities(self, image_rgb, objects_xy):
         (points,) = objects_xy
         self.asked.append(points)
         truth = self.objects.masks[self.objects.reads[-1]]
@@ -70,7 +70,7 @@ class Box:
     name = "box"
     threshold = 0.5
 
-    def segment(self, image_rgb, objects_xy):
+    def probabilities(self, image_rgb, objects_xy):
         x0, y0, x1, y1 = box_around(objects_xy[0])
         patch = np.ones((y1 - y0 + 1, x1 - x0 + 1), dtype=np.float32)
         return [paste(patch, (x0, y0, x1, y1), image_rgb.shape[:2])]
@@ -136,7 +136,7 @@ def test_an_object_whose_outline_is_used_up_never_reaches_it():
     example = Example(ObjectRef("p", 1, "dot", 5), np.zeros((60, 80, 3), np.uint8), mask, np.zeros_like(mask))
     points = extreme_points(mask)
     box = Box()
-    (prob,) = box.segment(example.image_rgb, [points])
+    (prob,) = box.probabilities(example.image_rgb, [points])
     assert number_of_clicks(box, example, points, prob > 0.5, (0.9,)) == {0.9: None}
 
 

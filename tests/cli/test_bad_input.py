@@ -155,7 +155,7 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     "point outside": (
         lambda place: clicks(place, {"00000": [POINTS, [*POINTS, [99, 3]]]}),
-        r"frame '00000', object 2, point 5: \(99, 3\) is outside the 64×48 picture",
+        r"frame '00000', object 2, point 5: \(99, 3\) is outside the 64×48 image",
     ),
     "flat box": (
         lambda place: clicks(place, {"00000": [[[5, 9], [5, 30], [6, 9], [6, 30]]]}),
@@ -183,7 +183,7 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     "DEXTR without weights": (
         lambda _: annotate("tiny", "--clicks", "clicks.json", "--model", "paper"),
-        "needs --weights PATH",
+        "the model paper needs weights",
     ),
     "no weights file": (
         lambda _: annotate("tiny", "--clicks", "clicks.json", "--weights", "none.pth"),

@@ -56,7 +56,7 @@ def boxes(monkeypatch):
     class Boxes:
         name, threshold, calls = "boxes", 0.5, 0
 
-        def segment(self, image_rgb, objects_xy):
+        def probabilities(self, image_rgb, objects_xy):
             self.calls += 1
             (points,) = objects_xy
             prob = np.zeros(image_rgb.shape[:2], dtype=np.float32)
@@ -65,7 +65,7 @@ def boxes(monkeypatch):
             return [prob]
 
     engine = Boxes()
-    monkeypatch.setattr(click_run, "make_segmenter", lambda *_: engine)
+    monkeypatch.setattr(click_run, "load_segmenter", lambda *_: engine)
     return engine
 
 
@@ -166,14 +166,14 @@ def test_the_same_seed_gives_the_same_files(place, boxes):
 
 
 def test_ctrl_c_keeps_what_is_done(place, boxes, monkeypatch):
-    plain = boxes.segment
+    plain = boxes.probabilities
 
-    def segment(*given):
+    def probabilities(*given):
         if boxes.calls == 2:
             os.kill(os.getpid(), signal.SIGINT)
         return plain(*given)
 
-    monkeypatch.setattr(boxes, "segment", segment)
+    monkeypatch.setattr(boxes, "probabilities", probabilities)
     result = call(*FOLDER, "--out", "out", code=130)
     assert "stopped after 3 of 8 objects" in result.stderr
     assert "mean of objects" in result.stdout

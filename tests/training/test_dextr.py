@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tiny_datasets import make_coco, make_sbd, make_voc
 from tiny_run import Squares, stop_after
 
-from dextr_vos.annotation.segmenter import make_segmenter
+from dextr_vos.annotation.segmenter import load_segmenter
 from dextr_vos.config import load_settings
 from dextr_vos.datasets.instances import Concat
 from dextr_vos.datasets.registry import fold_of
@@ -83,9 +83,9 @@ def test_the_paper_model_learns_and_its_checkpoint_makes_a_segmenter(
         "network": "dextr", "head": "psp", "blocks": "[1, 1, 1, 1]", "threshold": "0.5",
     }  # fmt: skip
     assert json.loads(metadata["crop"])["size_px"] == 64
-    segmenter = make_segmenter("dextr", path, "cpu")
+    segmenter = load_segmenter("paper", path, "cpu")
     example = open_data(settings, Path()).validation.read(0)
-    (prob,) = segmenter.segment(example.image_rgb, [extreme_points(example.mask)])
+    (prob,) = segmenter.probabilities(example.image_rgb, [extreme_points(example.mask)])
     assert prob.shape == example.mask.shape
     assert segmenter.threshold == 0.5
 
@@ -102,10 +102,10 @@ def test_every_row_of_the_ablation_runs(data_root: Path, tmp_path: Path, name: s
     assert outcome.steps == 2
     assert np.isfinite(outcome.loss)
     assert 0 <= outcome.scores["iou"] <= 1
-    segmenter = make_segmenter("dextr", tmp_path / "out" / "last.safetensors", "cpu")
+    segmenter = load_segmenter("paper", tmp_path / "out" / "last.safetensors", "cpu")
     assert segmenter.threshold == 0.8
     example = open_data(settings, Path()).validation.read(1)
-    (prob,) = segmenter.segment(example.image_rgb, [extreme_points(example.mask)])
+    (prob,) = segmenter.probabilities(example.image_rgb, [extreme_points(example.mask)])
     assert prob.shape == example.mask.shape
 
 
@@ -131,7 +131,7 @@ def test_the_fifth_click_is_learned_in_three_trainings(data_root: Path, tmp_path
     found = json.loads((tmp_path / "out" / "hard_examples.json").read_text())
     assert len(found["objects"]) == 12
     assert "hard_validation.json: " in caplog.text
-    make_segmenter("dextr", tmp_path / "out" / "last.safetensors", "cpu")
+    load_segmenter("paper", tmp_path / "out" / "last.safetensors", "cpu")
     swapped = [f"start={first}", f"hard.first={second}", f"hard.second={first}", *steps(2)]
     with pytest.raises(ConfigError, match=r"hard.\w+ to have been trained on fold"):
         train_dextr(loaded("hard-fifth-click", data_root, tmp_path / "swapped", *swapped), device=CPU)
@@ -151,11 +151,11 @@ def test_hard_examples_of_several_sets_keep_their_clicks(
         def __init__(self, weights: Path, device: str) -> None:
             self.weights = weights.name
 
-        def segment(self, image_rgb, objects_xy):
+        def probabilities(self, image_rgb, objects_xy):
             asked.append(self.weights)
-            return super().segment(image_rgb, objects_xy)
+            return super().probabilities(image_rgb, objects_xy)
 
-    monkeypatch.setattr(hard_examples, "make_segmenter", NamedSquares)
+    monkeypatch.setattr(hard_examples, "load_segmenter", NamedSquares)
     sets = "data=[{kind: voc, root: VOCdevkit}, {kind: coco, root: coco, split: train2014}]"
     hard = "hard={first: fold0.pth, second: fold1.pth, below: 0.9}"
     settings = loaded("extreme-points", data_root, tmp_path / "out", sets, hard)
@@ -180,7 +180,7 @@ def test_hard_examples_of_several_sets_keep_their_clicks(
 def test_a_process_beside_the_main_one_waits_for_its_hard_examples(
     data_root: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(hard_examples, "make_segmenter", lambda weights, device: Squares())
+    monkeypatch.setattr(hard_examples, "load_segmenter", lambda weights, device: Squares())
     settings = loaded("extreme-points", data_root, tmp_path, "hard={first: a.pth, second: b.pth}")
     data = open_data(settings, Path())
     assert settings.hard is not None
@@ -190,7 +190,7 @@ def test_a_process_beside_the_main_one_waits_for_its_hard_examples(
     monkeypatch.setenv("RANK", "0")
     first = with_hard_examples(data, settings.out, settings.hard, CPU)
     monkeypatch.setenv("RANK", "1")
-    monkeypatch.setattr(hard_examples, "make_segmenter", None)
+    monkeypatch.setattr(hard_examples, "load_segmenter", None)
     second = with_hard_examples(data, settings.out, settings.hard, CPU)
     assert [ref.image for ref in first.sets[0].refs] == [ref.image for ref in second.sets[0].refs]
     assert all(np.array_equal(first.sets_xy[index], second.sets_xy[index]) for index in first.sets_xy)

@@ -99,7 +99,7 @@ def test_a_video_is_read_on_and_not_sought_anew(tmp_path, tiny_clip):
         ("/api/frames/0/objects/1/points", {"points": "x"}, "points: "),
         ("/api/frames/0/objects/1/points", {}, "points: Field required"),
         ("/api/frames/0/objects/1/points", {"points": [], "more": 1}, "more: "),
-        ("/api/frames/0/objects/1/points", {"points": [[99, 2]]}, "(99, 2) is outside the 64×48 picture"),
+        ("/api/frames/0/objects/1/points", {"points": [[99, 2]]}, "(99, 2) is outside the 64×48 image"),
         ("/api/frames/0/objects/1/points", {"points": [[1e9, 2]]}, "points.0.0: "),
         ("/api/frames/0/objects/1/points", {"points": [[1, 1], [2, 1], [1, 1], [2, 1]]}, "span a box of 2×1"),
         ("/api/frames/0/objects/1/points", {"points": [[1, 1]] * 1001}, "expected at most 1000"),
@@ -173,14 +173,14 @@ def test_many_clients_do_not_block_one_another(page):
     """While a mask is being made, everybody else is served."""
     began, go_on = threading.Event(), threading.Event()
     segmenter = page.service.session.engine.get()
-    segment = segmenter.segment
+    probabilities = segmenter.probabilities
 
     def slow(image_rgb, objects_xy):
         began.set()
         assert go_on.wait(60)
-        return segment(image_rgb, objects_xy)
+        return probabilities(image_rgb, objects_xy)
 
-    segmenter.segment = slow
+    segmenter.probabilities = slow
     answers = []
     clicking = threading.Thread(target=lambda: answers.append(page.points(0, 1, POINTS)))
     clicking.start()

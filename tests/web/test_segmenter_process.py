@@ -8,7 +8,7 @@ import pytest
 from conftest import tiny_frame
 from tiny_page import OTHER, POINTS
 
-from dextr_vos.annotation.segmenter import make_segmenter
+from dextr_vos.annotation.segmenter import load_segmenter
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.web.segmenter_process import ProcessSegmenter
 
@@ -16,28 +16,30 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_same_masks_picture_after_picture_and_after_a_crash():
-    here, there = make_segmenter("grabcut"), ProcessSegmenter("grabcut")
+    here, there = load_segmenter("grabcut"), ProcessSegmenter("grabcut")
     assert (there.name, there.threshold) == (here.name, here.threshold)
     pictures = [tiny_frame(0), tiny_frame(1)]
     for image in (pictures[0], pictures[0], pictures[1]):
         for objects in ([np.array(POINTS)], [np.array(POINTS), np.array(OTHER)]):
-            for one, other in zip(here.segment(image, objects), there.segment(image, objects), strict=True):
+            for one, other in zip(
+                here.probabilities(image, objects), there.probabilities(image, objects), strict=True
+            ):
                 assert one.dtype == other.dtype
                 assert (one == other).all()
     os.kill(there._process.pid, signal.SIGKILL)
     with pytest.raises(InputError, match="try again"):
-        there.segment(pictures[1], [np.array(POINTS)])
-    again = there.segment(pictures[1], [np.array(POINTS)])
-    assert (again[0] == here.segment(pictures[1], [np.array(POINTS)])[0]).all()
+        there.probabilities(pictures[1], [np.array(POINTS)])
+    again = there.probabilities(pictures[1], [np.array(POINTS)])
+    assert (again[0] == here.probabilities(pictures[1], [np.array(POINTS)])[0]).all()
     there.close()
 
 
 def test_the_shipped_network_gives_the_same_mask_as_in_this_process():
     objects = [np.array(POINTS)]
     there = ProcessSegmenter("lite", device="cpu")
-    mask = there.segment(tiny_frame(0), objects)[0]
+    mask = there.probabilities(tiny_frame(0), objects)[0]
     assert np.allclose(
-        mask, make_segmenter("lite", device="cpu").segment(tiny_frame(0), objects)[0], atol=1e-4
+        mask, load_segmenter("lite", device="cpu").probabilities(tiny_frame(0), objects)[0], atol=1e-4
     )
     there.close()
 

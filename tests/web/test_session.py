@@ -326,7 +326,7 @@ def test_a_workspace_of_another_clip_is_refused(tiny_clip, work, tmp_path):
     from dextr_vos.errors import InputError
 
     open_page(tiny_clip, work)
-    with pytest.raises(InputError, match=r"is on .*tiny"):
+    with pytest.raises(InputError, match=r"belongs to .*tiny"):
         open_page(other_clip(tmp_path / "other", count=3), work)
 
 

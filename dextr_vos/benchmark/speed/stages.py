@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dextr_vos.annotation.dextr import DextrSegmenter
 from dextr_vos.annotation.dextr_input import ClickCrop
-from dextr_vos.annotation.segmenter import make_segmenter
+from dextr_vos.annotation.segmenter import load_segmenter
 from dextr_vos.benchmark.speed.timing import OnRun, Thing, timed
 from dextr_vos.datasets.synthetic import SyntheticClip
 from dextr_vos.evaluation.metrics import region_similarity
@@ -75,7 +75,7 @@ def random_dextr(device: torch.device, bf16: bool = True) -> DextrSegmenter:
 
 
 def _lite_things(footage: Footage, device: torch.device) -> list[Thing]:
-    lite, grabcut = make_segmenter(device=str(device)), make_segmenter("grabcut")
+    lite, grabcut = load_segmenter(device=str(device)), load_segmenter("grabcut")
     network = build_network(LITE, 1, 0, LITE.parent(None)).to(device).eval()
     assert isinstance(network, LiteTracker)
     recipe = LITE.recipe.limited_to(1)
@@ -90,8 +90,8 @@ def _lite_things(footage: Footage, device: torch.device) -> list[Thing]:
     sample = Sample(before.image_rgb, (before.probs[0] > 0.5).astype("uint8"))
     points, image, bf16 = footage.points_xy, footage.image_rgb, precision_of(device)
     return [
-        Thing("clicks to mask", "lite DEXTR", "fp32", lambda: lite.segment(image, [points])),
-        Thing("clicks to mask", "GrabCut", "", lambda: grabcut.segment(image, [points])),
+        Thing("clicks to mask", "lite DEXTR", "fp32", lambda: lite.probabilities(image, [points])),
+        Thing("clicks to mask", "GrabCut", "", lambda: grabcut.probabilities(image, [points])),
         Thing(
             "segmenting a frame",
             "lite",
@@ -116,7 +116,7 @@ def _paper_things(footage: Footage, device: torch.device) -> list[Thing]:
     sample = Sample(footage.image_rgb, footage.labels)
     points, image = footage.points_xy, footage.image_rgb
     return [
-        Thing("clicks to mask", "ResNet-101 DEXTR", bf16, lambda: dextr.segment(image, [points])),
+        Thing("clicks to mask", "ResNet-101 DEXTR", bf16, lambda: dextr.probabilities(image, [points])),
         Thing("segmenting a frame", "OSVOS", bf16, lambda: object_probs(network, OSVOS, None, image, device)),
         Thing(
             "fine-tuning pass", "OSVOS (a step has 5)", bf16, _step(network, OSVOS, recipe, sample, device)

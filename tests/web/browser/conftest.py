@@ -186,11 +186,11 @@ def expected(real_clip: Path) -> Callable[..., np.ndarray]:
     """What the segmenter itself makes of points in a frame of the real clip."""
     import torch
 
-    from dextr_vos.annotation.segmenter import label_frame, make_segmenter
+    from dextr_vos.annotation.segmenter import label_frame, load_segmenter
     from dextr_vos.clip import open_clip
 
     torch.set_num_threads(1)
-    clip, segmenter = open_clip(real_clip), make_segmenter(device="cpu")
+    clip, segmenter = open_clip(real_clip), load_segmenter(device="cpu")
 
     def labels(index: int, objects_xy: dict[int, list[tuple[int, int]]]) -> np.ndarray:
         return label_frame(
