@@ -44,7 +44,11 @@ _FILES = "objects.csv, summary.json and worst.jpg"
     help="With voc, coco, davis: which list of images or clips; val, of coco val2017, by default.",
 )
 @click.option(
-    "--year", type=click.Choice(["2016", "2017"]), default="2016", show_default=True, help="With davis."
+    "--year",
+    type=click.Choice(["auto", "2016", "2017"]),
+    default="auto",
+    show_default=True,
+    help="With davis: 2016 has one object per clip, 2017 several; auto decides by the masks.",
 )
 @click.option(
     "--every", type=click.IntRange(1), default=10, show_default=True, help="With davis: every N-th frame."
@@ -127,7 +131,7 @@ def command(
         "kind": dataset,
         "root": root,
         "split": split,
-        "year": int(year),
+        "year": _year(root, dataset, year),
         "every": every,
         "description": description,
         "categories": tuple(comma_list(categories or "")),
@@ -159,6 +163,15 @@ def command(
             _print_table(settings, cell, folder)
     if out is not None:
         click.echo(f"wrote {_FILES} into {out}")
+
+
+def _year(root: Path | None, dataset: str, year: str) -> int:
+    from dextr_vos.datasets.davis import Davis
+
+    if year == "auto" and dataset == "davis" and root is not None:
+        davis = Davis(root)
+        return davis.guess_year(davis.available_clips()[0])
+    return 2016 if year == "auto" else int(year)
 
 
 def _refuse_idle_options() -> None:

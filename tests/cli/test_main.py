@@ -9,34 +9,104 @@ from dextr_vos import __version__
 from dextr_vos.cli.main import COMMANDS, main
 
 
+def call(*given):
+    """Status, standard output and standard error."""
+    result = CliRunner().invoke(main, given, prog_name="dextr-vos")
+    return result.exit_code, result.stdout, result.stderr
+
+
+def found(command: str) -> click.Command:
+    return main.get_command(click.Context(main), command)
+
+
 def test_version_and_short_help() -> None:
-    assert CliRunner().invoke(main, ["--version"]).output.strip().endswith(__version__)
-    assert CliRunner().invoke(main, ["-h"]).exit_code == 0
+    assert call("--version")[1].strip().endswith(__version__)
+    assert call("-h")[0] == 0
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_all_its_options(command: str) -> None:
-    assert CliRunner().invoke(main, [command, "--help"]).exit_code == 0
-    found = main.get_command(click.Context(main), command)
-    assert found.help
-    assert found.short_help
-    options = [one for one in found.params if isinstance(one, click.Option)]
+    assert call(command, "--help")[0] == 0
+    assert found(command).help
+    assert found(command).short_help
+    options = [one for one in found(command).params if isinstance(one, click.Option)]
     assert not [one.name for one in options if not one.help]
 
 
 def test_help_names_every_command() -> None:
-    output = CliRunner().invoke(main, ["--help"]).output
+    output = call("--help")[1]
     assert all(command in output for command in COMMANDS)
 
 
-def test_unknown_command_is_a_usage_error() -> None:
-    assert CliRunner().invoke(main, ["paint"]).exit_code == 2
+def test_train_propagation_is_the_full_twin_of_propagate() -> None:
+    one, other = found("propagate"), found("train-propagation")
+    assert (one.name, other.name) == ("propagate", "train-propagation")
+    assert one.params == other.params
+    assert one.callback is other.callback
+    helps = [call(name, "--help")[1].partition("Fine-tune a network")[2] for name in (one.name, other.name)]
+    assert helps[0] == helps[1] != ""
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["propagat"], "there is no command 'propagat'; did you mean 'propagate'? see dextr-vos --help"),
+        (["evaluate-click"], "there is no command 'evaluate-click'; did you mean 'evaluate-clicks'?"),
+        (["paint"], "there is no command 'paint'; see dextr-vos --help"),
+        (["--verson"], "there is no option '--verson'; did you mean '--version'? see dextr-vos --help"),
+        (
+            ["propagate", "--mdoel", "lite"],
+            "there is no option '--mdoel'; did you mean '--model'? see dextr-vos propagate --help",
+        ),
+        (["suggest", "run", "--xyz"], "there is no option '--xyz'; see dextr-vos suggest --help"),
+        (["propagate"], "missing argument 'CLIP'; see dextr-vos propagate --help"),
+        (["evaluate-clicks"], "missing option '--dataset'; choose from: voc, coco, davis, grabcut, folder;"),
+        (["synthesize"], "missing option '-o' / '--out'; see dextr-vos synthesize --help"),
+        (
+            ["evaluate", "--year", "1"],
+            "invalid value for '--year': '1' is not one of 'auto', '2016', '2017';",
+        ),
+        (["suggest", "run", "--count", "0"], "invalid value for '--count': 0 is not in the range x>=1;"),
+        (["suggest", "run", "extra"], "got unexpected extra argument (extra); see dextr-vos suggest --help"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence_with_the_nearest_name(given, sentence) -> None:
+    status, output, errors = call(*given)
+    assert (status, output, errors.count("\n")) == (2, "", 1)
+    assert errors.startswith(f"dextr-vos: {sentence}")
+
+
+def test_ctrl_c_outside_long_work_ends_with_status_130(monkeypatch, tmp_path) -> None:
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dextr_vos.clip.open_clip", interrupted)
+    status, output, errors = call("propagate", str(tmp_path), "--keyframes", "x", "-o", "y")
+    assert (status, output, errors) == (130, "", "dextr-vos: stopped\n")
+
+
+def test_a_flag_means_the_same_in_every_command() -> None:
+    meanings: dict[str, set[str]] = {}
+    for command in COMMANDS:
+        for option in found(command).params:
+            if isinstance(option, click.Option) and option.opts[-1] not in ("--help", "--model"):
+                kind = f"{option.type.to_info_dict()} {option.metavar}"
+                meanings.setdefault(option.opts[-1], set()).add(kind)
+    meanings.pop("--config")  # a file of settings everywhere; what it holds is another thing in each command
+    out = {kind.rpartition(" ")[2] for kind in meanings.pop("--out")}
+    assert out == {"DIR", "WORKSPACE", "RUN"}
+    assert {flag: kinds for flag, kinds in meanings.items() if len(kinds) > 1} == {}
+
+
+def test_out_has_its_short_form_everywhere() -> None:
+    options = [option for command in COMMANDS for option in found(command).params]
+    assert {tuple(option.opts) for option in options if "--out" in option.opts} == {("-o", "--out")}
 
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from click.testing import CliRunner; from dextr_vos.cli.main import main;"
-        "CliRunner().invoke(main, ['--help']);"
+        "import sys; from click.testing import CliRunner; from dextr_vos.cli.main import main, COMMANDS;"
+        "[CliRunner().invoke(main, [name, '--help']) for name in ('', *COMMANDS)];"
         "print([name for name in ('torch', 'cv2', 'numpy', 'scipy', 'pydantic') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -44,7 +114,8 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_python_m_is_the_same_command() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "dextr_vos", "--help"], capture_output=True, text=True, check=True
+    done = subprocess.run([sys.executable, "-m", "dextr_vos", "propagat"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "dextr-vos: there is no command 'propagat'; did you mean 'propagate'? see dextr-vos --help\n"
     )
-    assert "train-propagation" in done.stdout
