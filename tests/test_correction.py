@@ -6,7 +6,6 @@ correction: what still shows the paint was not touched.
 
 import logging
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,18 +26,18 @@ from tiny_correction import (
     steps_of,
     tensors,
 )
-from tiny_run import TINY_LITE, TINY_OSVOS, bytes_of, finished_run, stop_after, train, write_keyframes
+from tiny_run import TINY_LITE, TINY_PAPER, bytes_of, finished_run, stop_after, train, write_keyframes
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.networks import checkpoints as weights
-from dextr_vos.propagation.models import LITE, build_network
+from dextr_vos.propagation.models import LITE
 from dextr_vos.propagation.trained_network import load_network
 from dextr_vos.run_files import read_confidence, read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
-BOTH = pytest.mark.parametrize("model", [TINY_LITE, TINY_OSVOS], ids=lambda model: model.name)
+BOTH = pytest.mark.parametrize("model", [TINY_LITE, TINY_PAPER], ids=lambda model: model.name)
 
 
 @pytest.fixture
@@ -108,13 +107,17 @@ def test_a_correction_changes_masks(tiny_clip, keyframes, out):
 
 
 @BOTH
-def test_training_goes_on_from_the_network_there_in_fewer_steps(tiny_clip, keyframes, tmp_path, model):
+def test_training_continues_from_the_network_there_in_fewer_steps(
+    tiny_clip, keyframes, tmp_path, model, monkeypatch
+):
     run = tmp_path / "of model"
     first = train(tiny_clip, keyframes, run, model)
     before = tensors(run)
     change(keyframes, 0)
-    standing = replace(model, optimizer=lambda network: torch.optim.SGD(network.parameters(), lr=0.0))
-    steps, record = steps_of(tiny_clip, keyframes, run, standing)
+    monkeypatch.setattr(
+        type(model), "optimizer", lambda _, network: torch.optim.SGD(network.parameters(), lr=0.0)
+    )
+    steps, record = steps_of(tiny_clip, keyframes, run, model)
     assert steps == list(range(1, model.recipe.correction_steps + 1))
     assert len(steps) < first.training.steps
     assert (record.continued_from, record.training.steps) == (first.fingerprint, len(steps))
@@ -147,7 +150,7 @@ def test_what_is_said_of_a_correction_is_what_is_done(tiny_clip, keyframes, out,
     change(keyframes, 0)
     with caplog.at_level(logging.INFO):
         train(tiny_clip, keyframes, out)
-    assert "going on from the network of the last run" in caplog.text
+    assert "continuing with the network of the last run" in caplog.text
     assert "anew" not in caplog.text
 
 
@@ -227,10 +230,10 @@ def test_several_objects_can_be_corrected(tiny_clip, keyframes, tmp_path, model)
 
 
 def test_osvos_with_another_number_of_objects_begins_anew(tiny_clip, keyframes, tmp_path):
-    train(tiny_clip, keyframes, tmp_path / "osvos", TINY_OSVOS)
+    train(tiny_clip, keyframes, tmp_path / "paper", TINY_PAPER)
     two_objects(keyframes, 5)
-    record = train(tiny_clip, keyframes, tmp_path / "osvos", TINY_OSVOS)
-    assert (record.continued_from, record.training.steps) == (None, TINY_OSVOS.recipe.max_steps)
+    record = train(tiny_clip, keyframes, tmp_path / "paper", TINY_PAPER)
+    assert (record.continued_from, record.training.steps) == (None, TINY_PAPER.recipe.max_steps)
 
 
 def test_without_a_keyframe_in_common_it_begins_anew(tiny_clip, keyframes, out):
@@ -245,12 +248,12 @@ def test_without_a_keyframe_in_common_it_begins_anew(tiny_clip, keyframes, out):
 @pytest.mark.parametrize("change_keyframe", [True, False])
 @pytest.mark.parametrize("setting", ["seed", "parent", "max_steps", "model"])
 def test_other_settings_begin_anew(tiny_clip, keyframes, out, tmp_path, setting, change_keyframe):
-    weights.save(tmp_path / "parent.safetensors", build_network(LITE, 1, 7).state_dict())
+    weights.save(tmp_path / "parent.safetensors", LITE.start(1, 7, None).state_dict())
     options = {
         "seed": {"seed": 1},
         "parent": {"parent": tmp_path / "parent.safetensors"},
         "max_steps": {"max_steps": 6},
-        "model": {"model": TINY_OSVOS},
+        "model": {"model": TINY_PAPER},
     }[setting]
     paint(out, *range(6))
     if change_keyframe:

@@ -15,7 +15,7 @@ from tiny_correction import (
     same_network,
     same_results,
 )
-from tiny_run import TINY_LITE, TINY_OSVOS, bytes_of, finished_run, stop_after, train, write_keyframes
+from tiny_run import TINY_LITE, TINY_PAPER, bytes_of, finished_run, stop_after, train, write_keyframes
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.propagation import run as runs
@@ -193,7 +193,7 @@ def test_other_settings_that_were_stopped_leave_no_trace(tiny_clip, keyframes, o
     assert same_network(out, tmp_path / "new")
 
 
-@pytest.mark.parametrize(("first", "second"), [(TINY_LITE, TINY_OSVOS), (TINY_OSVOS, TINY_LITE)])
+@pytest.mark.parametrize(("first", "second"), [(TINY_LITE, TINY_PAPER), (TINY_PAPER, TINY_LITE)])
 def test_the_other_tier_that_was_stopped_is_no_obstacle(tiny_clip, keyframes, tmp_path, first, second):
     run = tmp_path / "both"
     train(tiny_clip, keyframes, run, first)

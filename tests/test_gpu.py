@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_frame, tiny_mask
-from tiny_run import TINY_LITE, write_keyframes
+from tiny_run import train, write_keyframes
 
 from dextr_vos.annotation.dextr import DextrSegmenter
 from dextr_vos.benchmark.speed.stages import Footage, against_plain, stage_things
@@ -15,8 +15,7 @@ from dextr_vos.clip import open_clip
 from dextr_vos.geometry import extreme_points
 from dextr_vos.masks import read_labels
 from dextr_vos.networks.dextr import Dextr
-from dextr_vos.pipeline import train_propagation
-from dextr_vos.propagation.segment import segment
+from dextr_vos.propagation.segment import segment_clip
 from dextr_vos.propagation.trained_network import load_network
 
 pytestmark = pytest.mark.gpu
@@ -42,21 +41,21 @@ def test_propagation_runs_and_its_network_segments_on_the_cpu(
     cuda: torch.device, tiny_clip: Path, tmp_path: Path
 ) -> None:
     keyframes = write_keyframes(tmp_path / "keyframes", 0, 3)
-    train_propagation(open_clip(tiny_clip), keyframes, tmp_path / "run", TINY_LITE, device=cuda)
+    train(tiny_clip, keyframes, tmp_path / "run", device="cuda")
     assert len(list((tmp_path / "run" / "masks").iterdir())) == 6
     for device in (cuda, torch.device("cpu")):
         trained = load_network(tmp_path / "run")
-        segment(open_clip(tiny_clip), trained, tmp_path / device.type, device=device)
+        segment_clip(open_clip(tiny_clip), trained, tmp_path / device.type, device)
     a, b = (read_labels(tmp_path / name / "00001.png") for name in ("cuda", "cpu"))
     assert (a != b).mean() < 0.01
 
 
 def test_a_correction_goes_on_on_the_gpu(cuda: torch.device, tiny_clip: Path, tmp_path: Path) -> None:
-    clip, keyframes = open_clip(tiny_clip), write_keyframes(tmp_path / "keyframes", 0, 3)
-    first = train_propagation(clip, keyframes, tmp_path / "run", TINY_LITE, device=cuda)
+    keyframes = write_keyframes(tmp_path / "keyframes", 0, 3)
+    first = train(tiny_clip, keyframes, tmp_path / "run", device="cuda")
     before = (tmp_path / "run" / "masks" / "00001.png").read_bytes()
     write_keyframes(keyframes, 5)
-    second = train_propagation(clip, keyframes, tmp_path / "run", TINY_LITE, device=cuda)
+    second = train(tiny_clip, keyframes, tmp_path / "run", device="cuda")
     assert second.continued_from == first.fingerprint
     assert (tmp_path / "run" / "masks" / "00001.png").read_bytes() == before
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tiny_run import (
     CPU,
     TINY_LITE,
-    TINY_OSVOS,
+    TINY_PAPER,
     Squares,
     bytes_of,
     finished_run,
@@ -30,7 +30,7 @@ from dextr_vos.networks import checkpoints as weights
 from dextr_vos.propagation import bidirectional as stage
 from dextr_vos.propagation.models import LITE
 from dextr_vos.propagation.run import RunFolder
-from dextr_vos.propagation.segment import segment
+from dextr_vos.propagation.segment import segment_clip
 from dextr_vos.propagation.trained_network import load_network
 from dextr_vos.run_files import read_record
 from dextr_vos.workspace import Workspace
@@ -108,7 +108,7 @@ def test_missing_masks_are_made_again_without_training(tiny_clip, keyframes, out
 def test_an_interrupted_run_ends_with_the_same_masks(tiny_clip, keyframes, tmp_path, stop_at):
     finished_run(tiny_clip, keyframes, tmp_path / "whole")
     out = tmp_path / "stopped"
-    with pytest.raises(Interrupted, match="everything is kept; the same command goes on from there"):
+    with pytest.raises(Interrupted, match="the same command continues from there"):
         train(tiny_clip, keyframes, out, stop_asked=stop_after(stop_at))
     assert not (out / "masks").exists()
     steps, frames = [], []
@@ -126,7 +126,7 @@ def test_an_interrupted_run_ends_with_the_same_masks(tiny_clip, keyframes, tmp_p
 
 def test_masks_made_before_a_stop_are_not_made_again(tiny_clip, keyframes, out, monkeypatch):
     # 0 and 3 are keyframes; 1 and 2 take a pass from each, 4 and 5 one alone: 8 in all
-    with pytest.raises(Interrupted, match="after 5 of 8 frames"):
+    with pytest.raises(Interrupted, match="after 4 of 8 frames"):
         train(tiny_clip, keyframes, out, stop_asked=stop_after(8 + 2))
     made = []
     original = stage.Tracker.segment
@@ -154,7 +154,7 @@ def test_whatever_determines_the_network_trains_anew(tiny_clip, keyframes, out, 
         "seed": {"seed": 1},
         "max_steps": {"max_steps": 6},
         "parent": {"parent": tmp_path / "parent.safetensors"},
-        "model": {"model": TINY_OSVOS},
+        "model": {"model": TINY_PAPER},
     }
     steps = []
     new = train(tiny_clip, keyframes, out, on_step=lambda step, *_: steps.append(step), **options[change])
@@ -195,7 +195,7 @@ def test_masks_of_a_run_are_no_keyframes_for_it(tiny_clip, keyframes, out):
 def test_a_folder_of_masks_that_is_no_run_is_left_alone(tiny_clip, keyframes, tmp_path):
     truth = write_keyframes(tmp_path / "data" / "masks", 0, 1, 2)
     before = bytes_of(truth)
-    with pytest.raises(InputError, match=r"data/masks is there and was not made by train-propagation"):
+    with pytest.raises(InputError, match=r"data/masks is there, and dextr-vos propagate did not make it"):
         train(tiny_clip, keyframes, tmp_path / "data", on_step=refuse)
     assert bytes_of(truth) == before
 
@@ -229,7 +229,7 @@ def test_a_damaged_network_is_trained_anew(tiny_clip, keyframes, out, caplog, ke
     network.write_bytes(network.read_bytes()[:keep])
     with caplog.at_level(logging.INFO):
         train(tiny_clip, keyframes, out)
-    assert "network.safetensors is damaged; training starts anew" in caplog.text
+    assert "network.safetensors is damaged; training starts again" in caplog.text
     assert bytes_of(out / "masks") == before
 
 
@@ -278,11 +278,11 @@ def test_unfit_parents_are_told_and_leave_nothing(tiny_clip, keyframes, out, tmp
 
 
 def test_osvos_goes_the_whole_way(tiny_clip, keyframes, out):
-    record = train(tiny_clip, keyframes, out, TINY_OSVOS)
-    assert (record.model, record.training.steps, record.longest_side) == ("osvos", 2, None)
+    record = train(tiny_clip, keyframes, out, TINY_PAPER)
+    assert (record.model, record.training.steps, record.longest_side) == ("paper", 2, None)
     assert files_of(out / "masks") == NAMES
     clip = open_clip(tiny_clip)
-    segment(clip, load_network(out), out.parent / "applied", device=CPU)
+    segment_clip(clip, load_network(out), out.parent / "applied", CPU)
     applied, masks = bytes_of(out.parent / "applied"), bytes_of(out / "masks")
     assert all(applied[name] == masks[name] for name in ("00001.png", "00002.png", "00004.png"))
 
@@ -296,7 +296,7 @@ def test_faults_of_the_out_folder(tiny_clip, keyframes, tmp_path):
 
 def test_two_processes_cannot_work_in_one_run(tiny_clip, keyframes, out):
     with (
-        RunFolder(out).claimed(),
+        RunFolder(out).locked(),
         pytest.raises(InputError, match=r"is in use by process \d+ on "),
     ):
         train(tiny_clip, keyframes, out)

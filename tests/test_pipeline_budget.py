@@ -3,7 +3,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_run import TINY_LITE, TINY_OSVOS, bytes_of, finished_run, stop_after, train, write_keyframes
+from tiny_run import TINY_LITE, TINY_PAPER, bytes_of, finished_run, stop_after, train, write_keyframes
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.propagation import finetune as finetuning
@@ -58,7 +58,7 @@ def test_a_large_budget_changes_nothing_but_the_record(tiny_clip, keyframes, out
     assert bytes_of(out / "masks") == bytes_of(tmp_path / "without" / "masks")
 
 
-@pytest.mark.parametrize("model", [TINY_LITE, TINY_OSVOS], ids=lambda model: model.name)
+@pytest.mark.parametrize("model", [TINY_LITE, TINY_PAPER], ids=lambda model: model.name)
 def test_a_budget_too_small_for_training_still_gives_masks(tiny_clip, keyframes, out, monkeypatch, model):
     Machine(monkeypatch, frame_s=100.0)
     record = train(tiny_clip, keyframes, out, model, budget_s=5, on_step=refuse)
@@ -103,13 +103,13 @@ def test_what_is_to_be_done_is_told_before_the_training(tiny_clip, keyframes, ou
         tiny_clip,
         keyframes,
         out,
-        on_plan=estimates.append,
+        on_estimate=estimates.append,
         on_step=lambda *_: told(estimates),
     )
     estimate = told(estimates)
     assert (estimate.steps, estimate.step_s, estimate.frame_s) == (8, 2.0, 0.5)
     assert estimate.frames == 2 * 2 + 2  # two passes between the keyframes, one behind the last
-    train(tiny_clip, keyframes, out, on_plan=refuse)
+    train(tiny_clip, keyframes, out, on_estimate=refuse)
 
 
 def test_a_correction_is_told_to_take_fewer_steps(tiny_clip, keyframes, out, monkeypatch):
@@ -117,7 +117,7 @@ def test_a_correction_is_told_to_take_fewer_steps(tiny_clip, keyframes, out, mon
     train(tiny_clip, keyframes, out)
     write_keyframes(keyframes, 5)
     estimates = []
-    train(tiny_clip, keyframes, out, on_plan=estimates.append)
+    train(tiny_clip, keyframes, out, on_estimate=estimates.append)
     assert told(estimates).steps == TINY_LITE.recipe.correction_steps
 
 
@@ -131,7 +131,7 @@ def test_what_is_told_fits_into_the_budget(tiny_clip, keyframes, out, monkeypatc
         keyframes,
         out,
         budget_s=budget_s,
-        on_plan=estimates.append,
+        on_estimate=estimates.append,
         stop_asked=machine.step,
     )
     estimate = told(estimates)
@@ -140,14 +140,14 @@ def test_what_is_told_fits_into_the_budget(tiny_clip, keyframes, out, monkeypatc
 
 def test_being_told_changes_nothing(tiny_clip, keyframes, tmp_path):
     """The command always tells; a run by way of Python must give the same masks."""
-    for name, options in (("told", {"on_plan": lambda _: None}), ("untold", {})):
+    for name, options in (("told", {"on_estimate": lambda _: None}), ("untold", {})):
         train(tiny_clip, keyframes, tmp_path / name, **options)
     one, other = (load_file(tmp_path / name / "network.safetensors") for name in ("told", "untold"))
     assert [key for key in one if not torch.equal(one[key], other[key])] == []
     assert bytes_of(tmp_path / "told" / "masks") == bytes_of(tmp_path / "untold" / "masks")
 
 
-@pytest.mark.parametrize("model", [TINY_LITE, TINY_OSVOS], ids=lambda model: model.name)
+@pytest.mark.parametrize("model", [TINY_LITE, TINY_PAPER], ids=lambda model: model.name)
 @pytest.mark.parametrize("indices", [(0, 3), (3,), (5,), (1, 4), (0, 1, 2, 3, 4, 5)])
 def test_progress_goes_up_by_one_to_what_was_announced(tiny_clip, tmp_path, out, model, indices):
     frames = []
@@ -163,5 +163,6 @@ def test_progress_after_a_stop_ends_at_what_was_announced(tiny_clip, keyframes, 
         train(tiny_clip, keyframes, out, max_steps=1, stop_asked=stop_after(1 + stop_at))
     frames = []
     train(tiny_clip, keyframes, out, max_steps=1, on_frame=lambda *frame: frames.append(frame))
-    (total,) = {total for _, total in frames}
-    assert [done for done, _ in frames] == list(range(1, total + 1))
+    total = frames[-1][1] if frames else 0  # the last stop came after the last frame
+    assert bool(frames) == (stop_at < 5)
+    assert frames == [(done, total) for done in range(1, total + 1)]

@@ -9,7 +9,7 @@ from conftest import tiny_mask
 from PIL import Image
 from tiny_run import (
     TINY_LITE,
-    TINY_OSVOS,
+    TINY_PAPER,
     bytes_of,
     other_clip,
     train,
@@ -53,7 +53,7 @@ def test_a_keyframe_without_the_object_teaches_too(tiny_clip, tmp_path, out):
     folder = write_keyframes(tmp_path / "k", 0)
     write_labels(folder / "00003.png", np.zeros((48, 64), dtype=np.uint8))
     losses = []
-    single = replace(TINY_OSVOS, recipe=replace(TINY_OSVOS.recipe, passes=1))
+    single = replace(TINY_PAPER, recipe=replace(TINY_PAPER.recipe, accumulate_grad=1))
     train(tiny_clip, folder, out, single, on_step=lambda done, total, loss: losses.append(loss))
     assert min(losses) > 0
 

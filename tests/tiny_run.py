@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ from PIL import Image
 
 from dextr_vos.clip import open_clip
 from dextr_vos.masks import write_labels
-from dextr_vos.pipeline import train_propagation
-from dextr_vos.propagation.models import LITE, OSVOS, Model
+from dextr_vos.pipeline import PropagationOptions, train_propagation
+from dextr_vos.propagation.models import LITE, PAPER, Model
+from dextr_vos.propagation.settings import Callbacks
 from dextr_vos.run_files import RunRecord, read_record
 
 CPU = torch.device("cpu")
@@ -32,7 +33,7 @@ TINY_LITE = replace(
     ),
 )
 TINY_POOL = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, pool=4, correction_pool=3))
-TINY_OSVOS = replace(OSVOS, recipe=replace(OSVOS.recipe, max_steps=2, correction_steps=1, passes=2))
+TINY_PAPER = replace(PAPER, recipe=replace(PAPER.recipe, max_steps=2, correction_steps=1, accumulate_grad=2))
 
 
 def write_keyframes(folder: Path, *indices: int, white: bool = False) -> Path:
@@ -47,8 +48,19 @@ def write_keyframes(folder: Path, *indices: int, white: bool = False) -> Path:
     return folder
 
 
-def train(clip: Path, keyframes: Path, out: Path, model: Model = TINY_LITE, **options) -> RunRecord:
-    return train_propagation(open_clip(clip), keyframes, out, model, device=CPU, **options)
+def train(
+    clip: Path,
+    keyframes: Path,
+    out: Path,
+    model: Model = TINY_LITE,
+    parent: str | Path | None = "none",
+    **options,
+) -> RunRecord:
+    """A run on the CPU, from random weights unless a parent is given; callbacks are among the options."""
+    names = {field.name for field in fields(Callbacks)}
+    callbacks = Callbacks(**{name: options.pop(name) for name in names & options.keys()})
+    chosen = PropagationOptions(model=model, parent=parent, **({"device": "cpu"} | options))
+    return train_propagation(open_clip(clip), keyframes, out, chosen, callbacks)
 
 
 _FINISHED: dict[str, tempfile.TemporaryDirectory] = {}

@@ -32,10 +32,10 @@ from dextr_vos.files import write_text
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
-from dextr_vos.pipeline import train_propagation
-from dextr_vos.propagation.run import RunFolder
+from dextr_vos.pipeline import PropagationOptions, train_propagation
+from dextr_vos.propagation.settings import Callbacks
 from dextr_vos.propagation.suggest import suggest
-from dextr_vos.run_files import RunRecord, read_confidence
+from dextr_vos.run_files import RunPaths, RunRecord, read_confidence
 from dextr_vos.runtime import bf16_is_faster, pick_device, true_float32
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class _CellRun:
         frames = self._davis.frame_paths(job.cell.clip)
         self._clip = open_clip(frames[0].parent)
         self._results = job.folder.work / "results"
-        self._run = RunFolder(self._results / job.cell.clip)
+        self._run = RunPaths(self._results / job.cell.clip)
         self._maker = KeyframeMaker(
             job.cell,
             job.settings.clicks,
@@ -185,18 +185,18 @@ class _CellRun:
         settings, cell = self._job.settings, self._job.cell
         model = model_of(cell.network, settings)
         middle = start + _FINETUNE_SHARE * (end - start)
-        record = train_propagation(
-            self._clip,
-            self._maker.folder,
-            self._run.path,
-            model,
-            device=self._device,
-            parent=model.parent(settings.parent.get(cell.network)),
+        options = PropagationOptions(
+            model=model,
+            parent=settings.parent.get(cell.network),
+            device=str(self._device),
             seed=cell.seed,
+        )
+        callbacks = Callbacks(
             on_step=self._watch.callback("finetune", start, middle),
             on_frame=self._watch.callback("segment", middle, end),
             stop_asked=self._stop_asked,
         )
+        record = train_propagation(self._clip, self._maker.folder, self._run.path, options, callbacks)
         self._watch.tick("segment", end)
         return record
 
@@ -263,7 +263,7 @@ class _CellRun:
         return self._davis.read_annotation(self._davis.annotations / self._job.cell.clip / f"{name}.png")
 
     def _mask(self, name: str) -> Labels:
-        return read_labels(self._run.masks / f"{name}.png", self._clip.size_hw)
+        return read_labels(self._run.mask(name), self._clip.size_hw)
 
 
 def clip_of(davis: Davis, name: str) -> Clip:

@@ -22,7 +22,6 @@ from dextr_vos.benchmark.settings import (
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
 from dextr_vos.networks.shipped import shipped_weights
-from dextr_vos.propagation.models import COMPANION, accompanied
 
 
 class Cell(BaseModel):
@@ -93,9 +92,6 @@ def key_of(cell: Cell, settings: BenchmarkSettings, davis: Davis) -> str:
         "supervision": _supervision(cell, settings.clicks),
         "recipe": model.recipe.as_dict(),
         "parent": None if parent is None else file_digest(parent),
-        "companion": file_digest(shipped_weights(COMPANION))
-        if accompanied(model, model.recipe.following)
-        else None,
         "precision": settings.precision,
         "threads": settings.threads,
         "year": settings.year,

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from dextr_vos.config import Settings
 from dextr_vos.errors import ConfigError
-from dextr_vos.propagation.models import Model, check_following, model_named
+from dextr_vos.propagation.models import Model, model_named
 from dextr_vos.propagation.settings import changed
 
 Supervision = Literal["gt", "dextr", "clicks", "grabcut"]
@@ -123,11 +123,10 @@ def model_of(network: Network, settings: BenchmarkSettings) -> Model:
     Raises:
         ConfigError: the recipe has an unknown key, a value of the wrong kind, or one not for this network.
     """
-    model = model_named(network)
+    model = model_named({"osvos": "paper"}.get(network, network))
     try:
         recipe = changed(model.recipe, list(_dotted(settings.recipe.get(network, {}))))
         model = replace(model, recipe=recipe, bf16=model.bf16 and settings.precision == "auto")
-        check_following(model)
     except ConfigError as fault:
         raise ConfigError(f"recipe.{network}: {fault}") from None
     return model

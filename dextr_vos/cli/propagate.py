@@ -90,43 +90,33 @@ def command(**given: Any) -> None:
     After a correction, run the same command again: it continues from the network in RUN, takes seconds, and
     changes only the frames up to the next keyframe on either side.
 
-    KEY=VALUE changes the recipe, whose keys are in RUN/run.json under settings: batch=2 scene.own=0.5
+    KEY=VALUE changes the recipe, whose keys docs/formats.md lists: batch=2 tracking.max_recent=5
     """
     _propagate(_Options(**given))
 
 
 def _propagate(options: _Options) -> None:
-    from dataclasses import replace
-
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.cli.workspaces import clip_and_workspace, propagation_paths
     from dextr_vos.interrupt import interruptible
-    from dextr_vos.pipeline import train_propagation
-    from dextr_vos.propagation.models import model_named
-    from dextr_vos.propagation.settings import changed
-    from dextr_vos.runtime import pick_device
+    from dextr_vos.pipeline import PropagationOptions, train_propagation
+    from dextr_vos.propagation.settings import Callbacks
 
     clip, workspace = clip_and_workspace(options.clip)
     keyframes, out = propagation_paths(workspace, options.keyframes, options.out)
-    model = model_named({"paper": "osvos"}.get(options.model, options.model))
-    model = replace(model, recipe=changed(model.recipe, options.settings))
+    chosen = PropagationOptions(
+        model=options.model,
+        parent=options.parent,
+        device=options.device,
+        seed=options.seed,
+        max_steps=options.max_steps,
+        budget_s=options.budget,
+        fresh=options.fresh,
+        settings=options.settings,
+    )
     with interruptible() as stop_asked, progress_bars() as bar:
-        record = train_propagation(
-            clip,
-            keyframes,
-            out,
-            model,
-            device=pick_device(options.device),
-            parent=model.parent(options.parent),
-            seed=options.seed,
-            max_steps=options.max_steps,
-            budget_s=options.budget,
-            fresh=options.fresh,
-            on_plan=_show_estimate,
-            on_step=bar("fine-tuning"),
-            on_frame=bar("segmenting"),
-            stop_asked=stop_asked,
-        )
+        callbacks = Callbacks(_show_estimate, bar("fine-tuning"), bar("segmenting"), stop_asked)
+        record = train_propagation(clip, keyframes, out, chosen, callbacks)
     _show_training(record.training)
     click.echo(f"{len(clip)} masks in {out / 'masks'}, {len(record.keyframes)} of them copied keyframes")
 
@@ -143,7 +133,7 @@ def _show_estimate(estimate: "Estimate") -> None:
 def _show_training(training: "RunTraining") -> None:
     """Why it stopped, and how well the network repeats the keyframes."""
     reasons = {
-        "settled": "the loss has settled",
+        "converged": "the loss has converged",
         "step limit": "the step limit was reached",
         "time limit": "the time was up",
     }

@@ -23,19 +23,14 @@ def command(clip: Path, run: Path, out: Path, device: str) -> None:
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.cli.workspaces import clip_and_workspace, run_folder
     from dextr_vos.interrupt import interruptible
-    from dextr_vos.propagation.segment import segment
+    from dextr_vos.propagation.segment import segment_clip
+    from dextr_vos.propagation.settings import Callbacks
     from dextr_vos.propagation.trained_network import load_network
     from dextr_vos.runtime import pick_device
 
     opened, _ = clip_and_workspace(clip)
     trained = load_network(run_folder(run))
     with interruptible() as stop_asked, progress_bars() as bar:
-        segment(
-            opened,
-            trained,
-            out,
-            device=pick_device(device),
-            on_frame=bar("segmenting"),
-            stop_asked=stop_asked,
-        )
+        callbacks = Callbacks(on_frame=bar("segmenting"), stop_asked=stop_asked)
+        segment_clip(opened, trained, out, pick_device(device), callbacks)
     click.echo(f"{len(opened)} masks in {out}")

@@ -1,31 +1,42 @@
-"""The stretches of a clip between its keyframes; what happens in one does not touch the others."""
+"""Soft masks of the frames between keyframes: a pass from the keyframe on each side, blended.
+
+What happens between two keyframes does not depend on the frames beyond them.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from dextr_vos.clip import Clip
 from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
-from dextr_vos.propagation.own_masks import OwnMasks
+from dextr_vos.masks import Labels
+from dextr_vos.networks.lite_tracker import Memory, join_memories
+from dextr_vos.propagation.keyframes import AnnotatedClip
 from dextr_vos.propagation.settings import TrackingSettings
 from dextr_vos.propagation.soft_masks import SoftMasks
-from dextr_vos.propagation.tracker import FrameFeatures, MaskedFrame, Memories, Tracker, small_frame
+from dextr_vos.propagation.tracker import FrameFeatures, MaskedFrame, Memories, Tracker, resized_frame
+
+_FRAMES_AT_ONCE = 32
+_REMNANT = 0.1  # of the area that the other pass finds
+_LEAST_CONFIDENCE = 1e-6
+
+OnStep = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Span:
-    """Neighbouring frames without a keyframe among them, at least one.
+    """Consecutive frames without a keyframe among them, at least one.
 
     Attributes:
         first: index of the first frame.
-        last: of the last one.
-        before: of the keyframe just before, None where the clip begins.
-        after: of the keyframe just after, None where it ends.
+        last: index of the last frame.
+        before: index of the keyframe just before, None at the beginning of the clip.
+        after: index of the keyframe just after, None at the end.
     """
 
     first: int
@@ -34,7 +45,7 @@ class Span:
     after: int | None
 
     def share_after(self, index: int) -> float:
-        """How much the keyframe after counts at a frame, from 0 to 1, by the distance in time."""
+        """Weight of the keyframe after at a frame, from 0 to 1, by the distance in time."""
         if self.before is None:
             return 1.0
         if self.after is None:
@@ -55,7 +66,194 @@ def spans_between(keyframes: Iterable[int], count: int) -> list[Span]:
     return spans
 
 
-def soft_overlap(one: FloatArray, other: FloatArray) -> FloatArray:
+@dataclass(frozen=True)
+class FramePrediction:
+    """Soft masks of a frame.
+
+    Attributes:
+        index: of the frame in the clip.
+        image_rgb: H×W×3 uint8, at full size.
+        probs: K×h×w float32 in [0, 1], at the size at which masks are propagated.
+        agreement: K float32 in [0, 1]: soft IoU of the two passes; 1 where there is only one.
+    """
+
+    index: int
+    image_rgb: ImageRgb
+    probs: FloatArray
+    agreement: FloatArray
+
+
+class BidirectionalPropagator:
+    """Propagates the masks of keyframes through the spans of a clip.
+
+    Args:
+        annotated: the clip and its keyframes.
+        size_hw: size at which masks are propagated.
+        tracker: goes from one frame to the next.
+        tracking: what is memorized.
+        folder: for soft masks in progress.
+    """
+
+    def __init__(
+        self,
+        annotated: AnnotatedClip,
+        size_hw: tuple[int, int],
+        tracker: Tracker,
+        tracking: TrackingSettings,
+        folder: Path,
+    ) -> None:
+        self._annotated, self._size_hw, self._tracker = annotated, size_hw, tracker
+        self._tracking, self._folder = tracking, folder
+        self._count = len(annotated.object_ids)
+        # a clip may have more keyframes than fit into memory
+        self._keyframe = lru_cache(2 * tracking.max_keyframes)(self._read_keyframe)
+        self._memory = lru_cache(2 * tracking.max_keyframes)(self._memorize_keyframe)
+
+    def passes(self, span: Span) -> int:
+        """How often each frame of a span is segmented."""
+        both = self._tracking.bidirectional and span.before is not None and span.after is not None
+        return 2 if both else 1
+
+    def propagate(
+        self, span: Span, begin: int, on_step: OnStep, on_known: OnStep = lambda: None
+    ) -> Iterator[FramePrediction]:
+        """The frames of a span in order, from `begin` on.
+
+        Args:
+            span: which.
+            begin: index of the first frame wanted; what an earlier call has found is used.
+            on_step: called after every frame of every pass; may raise to stop.
+            on_known: called in its place for frames of the backward pass that an earlier call has found.
+        """
+        backward, forward = self._soft_masks(span, "backward"), self._soft_masks(span, "forward")
+        bidirectional = self._tracking.bidirectional
+        if span.after is not None and (bidirectional or span.before is None):
+            start = _Pass(self._keyframe(span.after))
+            for index, image in self._in_reverse(span.last, begin):
+                known = index in backward
+                self._advance(start, span, image, index, backward)
+                (on_known if known else on_step)()
+        here = None if span.before is None else _Pass(self._keyframe(span.before))
+        if here is not None:
+            for index in range(span.first, begin):
+                self._advance(here, span, self._resized(self._annotated.read(index)), index, forward)
+        certain = np.ones(self._count, np.float32)
+        for index in range(begin, span.last + 1):
+            image = self._annotated.read(index)
+            if here is None:
+                yield FramePrediction(index, image, backward.read(index), certain)
+                continue  # reported by the backward pass
+            self._advance(here, span, self._resized(image), index, forward)
+            probs, agreement = here.frame.probs, certain
+            if span.after is not None and bidirectional:
+                other = backward.read(index)
+                agreement = soft_iou(probs, other)
+                probs = _blended(probs, other, span.share_after(index), self._tracking.confidence_power)
+            yield FramePrediction(index, image, probs, agreement)
+            on_step()
+
+    def repeat(self, index: int) -> FramePrediction:
+        """A keyframe segmented from its memory alone, as the network would find it in another frame."""
+        memory, frame = self._memory(index), self._keyframe(index)
+        features = self._tracker.features(None, frame.image_rgb, self._count)
+        probs = self._tracker.segment(features, [memory])
+        return FramePrediction(index, self._annotated.read(index), probs, np.ones(self._count, np.float32))
+
+    def memory(self) -> Memory:
+        """What the network knows of some keyframes, on the CPU, so that it can be applied to other clips."""
+        indices = [each.index for each in self._annotated.some_keyframes(self._tracking.max_keyframes)]
+        joined = join_memories([crop for index in indices for crop in self._memory(index)])
+        return Memory(joined.keys.cpu(), joined.masks.cpu())
+
+    def forget(self) -> None:
+        """Drop the memory of keyframes, once the network has changed."""
+        self._memory.cache_clear()
+
+    def segment_once(self, index: int) -> None:
+        """Segment a frame from the keyframe `index` and as many memories as in use; for timing."""
+        frame = self._keyframe(index)
+        features = self._tracker.features(frame, frame.image_rgb, self._count)
+        self._tracker.segment(features, [self._memory(index)] * (1 + self._tracking.max_recent))
+
+    def _advance(
+        self, state: "_Pass", span: Span, image: ImageRgb, index: int, soft_masks: SoftMasks
+    ) -> None:
+        """Go on by one frame; one that was found before is not segmented again."""
+        tracking = self._tracking
+        memorized = tracking.max_recent > 0 and state.steps % tracking.mem_every == tracking.mem_every - 1
+        features = None
+        if index in soft_masks:
+            probs = soft_masks.read(index)
+        else:
+            features = self._features(state.frame, image)
+            probs = self._tracker.segment(features, [*self._nearest(span), *state.recent])
+            probs = soft_masks.write(index, probs)
+        if memorized:
+            features = features or self._features(state.frame, image)
+            state.recent = [*state.recent, self._tracker.memorize(features, probs)][-tracking.max_recent :]
+        state.frame = MaskedFrame(image, probs)
+        state.steps += 1
+
+    def _features(self, before: MaskedFrame, image: ImageRgb) -> FrameFeatures:
+        return self._tracker.features(before, image, self._count)
+
+    def _read_keyframe(self, index: int) -> MaskedFrame:
+        labels = self._annotated.keyframes[index].labels
+        return masked_frame(self._annotated.read(index), labels, self._annotated.object_ids, self._size_hw)
+
+    def _memorize_keyframe(self, index: int) -> Memories:
+        frame = self._keyframe(index)
+        return self._tracker.memorize(self._tracker.known_features(frame), frame.probs)
+
+    def _nearest(self, span: Span) -> Sequence[Memories]:
+        """Memories of the keyframes nearest to a span."""
+        middle = (span.first + span.last) / 2
+        nearest = sorted(sorted(self._annotated.keyframes), key=lambda index: abs(index - middle))
+        return [self._memory(index) for index in sorted(nearest[: self._tracking.max_keyframes])]
+
+    def _soft_masks(self, span: Span, direction: str) -> SoftMasks:
+        return SoftMasks(self._folder / f"{span.first:08d}-{direction}", self._count)
+
+    def _in_reverse(self, last: int, first: int) -> Iterator[tuple[int, ImageRgb]]:
+        """Resized frames from last to first; a video is still read forward, piece by piece."""
+        for end in range(last, first - 1, -_FRAMES_AT_ONCE):
+            start = max(first, end - _FRAMES_AT_ONCE + 1)
+            piece = [self._resized(self._annotated.read(index)) for index in range(start, end + 1)]
+            yield from zip(range(end, start - 1, -1), reversed(piece), strict=True)
+
+    def _resized(self, image_rgb: ImageRgb) -> ImageRgb:
+        return resized_frame(image_rgb, self._size_hw)
+
+
+@dataclass
+class _Pass:
+    """The state of a pass: the last frame, and what it has memorized of those before."""
+
+    frame: MaskedFrame
+    recent: list[Memories] = field(default_factory=list)
+    steps: int = 0
+
+
+def masked_frame(
+    image_rgb: ImageRgb, labels: Labels, object_ids: Sequence[int], size_hw: tuple[int, int]
+) -> MaskedFrame:
+    """A frame with known labels, resized.
+
+    Args:
+        image_rgb: H×W×3 uint8.
+        labels: H×W uint8.
+        object_ids: K of them, a soft mask each.
+        size_hw: h and w of the result.
+    """
+    size = size_hw[1], size_hw[0]
+    shares = [
+        cv2.resize((labels == object_id).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        for object_id in object_ids
+    ]
+    return MaskedFrame(resized_frame(image_rgb, size_hw), np.stack(shares))
+
+
+def soft_iou(one: FloatArray, other: FloatArray) -> FloatArray:
     """Soft intersection over union of each of K soft masks; 1 where both are empty.
 
     Args:
@@ -65,8 +263,8 @@ def soft_overlap(one: FloatArray, other: FloatArray) -> FloatArray:
     return _ratio(*(extreme(one, other).sum((1, 2)) for extreme in (np.minimum, np.maximum)))
 
 
-def expected_overlap(probs: FloatArray) -> FloatArray:
-    """The overlap with the truth that each soft mask expects of its own hard mask; 1 where it is empty.
+def expected_iou(probs: FloatArray) -> FloatArray:
+    """The IoU with the truth that each soft mask expects of its own hard mask; 1 where it is empty.
 
     Args:
         probs: K×H×W in [0, 1].
@@ -81,171 +279,14 @@ def _ratio(both: FloatArray, either: FloatArray) -> FloatArray:
     return ratio
 
 
-_FRAMES_AT_ONCE = 32
-_REMNANT = 0.1  # of the area that the other pass finds
-_LEAST_SURE = 1e-6
-
-OnStep = Callable[[], None]
-
-
-@dataclass(frozen=True)
-class FramePrediction:
-    """A frame of a span.
-
-    Attributes:
-        index: its place in the clip.
-        image_rgb: H×W×3 uint8, at full size.
-        probs: K×h×w float32 in [0, 1], at the size at which masks are carried along.
-        agreement: K float, in [0, 1]: soft overlap of the two passes; 1 where there is one alone.
-    """
-
-    index: int
-    image_rgb: ImageRgb
-    probs: FloatArray
-    agreement: FloatArray
-
-
-class BidirectionalPropagator:
-    """Follows objects through the spans of a clip.
-
-    Args:
-        clip: its frames.
-        size_hw: at which masks are carried along.
-        tracker: goes from one frame to the next.
-        following: what is remembered.
-        keyframes: indices of the frames whose masks are known.
-        read_keyframe: one of them at that size, by its index.
-        folder: for soft masks under way.
-        own: masks of a network that sees frames alone, a share of which is mixed into those of every pass.
-    """
-
-    def __init__(
-        self,
-        clip: Clip,
-        size_hw: tuple[int, int],
-        tracker: Tracker,
-        following: TrackingSettings,
-        keyframes: Sequence[int],
-        read_keyframe: Callable[[int], MaskedFrame],
-        folder: Path,
-        own: OwnMasks | None = None,
-    ) -> None:
-        self._own = own
-        self._clip, self._size_hw, self._tracker, self._folder = clip, size_hw, tracker, folder
-        self._following, self._keyframes = following, sorted(keyframes)
-        # a clip may have more keyframes than fit into memory
-        self._keyframe = lru_cache(2 * following.memories)(read_keyframe)
-        self._memory = lru_cache(2 * following.memories)(self._remember_keyframe)
-        self._count = len(self._keyframe(self._keyframes[0]).probs)
-
-    def follow(
-        self, span: Span, begin: int, on_step: OnStep, on_known: OnStep = lambda: None
-    ) -> Iterator[FramePrediction]:
-        """The frames of a span in order, from `begin` on.
-
-        Args:
-            span: which.
-            begin: index of the first frame that is asked for; what an earlier call has found is used.
-            on_step: called after every frame of every pass, and of the own masks; may raise to stop.
-            on_known: called in its place for own masks, and frames of the pass back, that an earlier call has
-                found.
-        """
-        if self._own is not None:  # forward, as a video is read best, whichever way the passes go
-            for index in range(begin, span.last + 1):
-                known = index in self._own
-                self._own.make(index)
-                (on_known if known else on_step)()
-        back, forth = self._kept(span, "back"), self._kept(span, "forth")
-        both_ways = self._following.both_ways
-        if span.after is not None and (both_ways or span.before is None):
-            start = _Pass(self._keyframe(span.after))
-            for index, image in self._backward(span.last, begin):
-                known = index in back
-                self._advance(start, span, image, index, back)
-                (on_known if known else on_step)()
-        here = None if span.before is None else _Pass(self._keyframe(span.before))
-        if here is not None:
-            for index in range(span.first, begin):
-                self._advance(here, span, self._small(self._clip.read(index)), index, forth)
-        sure = np.ones(self._count, np.float32)
-        for index in range(begin, span.last + 1):
-            image = self._clip.read(index)
-            if here is None:
-                probs, agreement = back.read(index), sure
-            else:
-                self._advance(here, span, self._small(image), index, forth)
-                probs, agreement = here.seen.probs, sure
-                if span.after is not None and both_ways:
-                    other = back.read(index)
-                    agreement = soft_overlap(probs, other)
-                    probs = _blended(probs, other, span.share_after(index), self._following.trust)
-            yield FramePrediction(index, image, probs, agreement)
-            if here is not None:  # else it was told on the way back
-                on_step()
-
-    def _advance(self, state: "_Pass", span: Span, image: ImageRgb, index: int, kept: SoftMasks) -> None:
-        """One frame on; a frame that was found before is not segmented again."""
-        following = self._following
-        remembered = following.recent > 0 and state.steps % following.every == following.every - 1
-        view = None
-        if index in kept:
-            probs = kept.read(index)
-        else:
-            view = self._view(state.seen, image)
-            probs = self._tracker.segment(view, [*self._near(span), *state.recent])
-            if self._own is not None:
-                probs = self._own.mixed(index, probs, view.crop_coverage)
-            probs = kept.write(index, probs)
-        if remembered:
-            view = view or self._view(state.seen, image)
-            state.recent = [*state.recent, self._tracker.remember(view, probs)][-following.recent :]
-        state.seen = MaskedFrame(image, probs)
-        state.steps += 1
-
-    def _view(self, before: MaskedFrame, image: ImageRgb) -> FrameFeatures:
-        return self._tracker.view(before, image, self._count)
-
-    def _remember_keyframe(self, index: int) -> Memories:
-        seen = self._keyframe(index)
-        return self._tracker.remember(self._tracker.known_view(seen), seen.probs)
-
-    def _near(self, span: Span) -> Sequence[Memories]:
-        """What is remembered in a span: the keyframes nearest to it."""
-        middle = (span.first + span.last) / 2
-        nearest = sorted(self._keyframes, key=lambda index: abs(index - middle))
-        return [self._memory(index) for index in sorted(nearest[: self._following.memories])]
-
-    def _kept(self, span: Span, direction: str) -> SoftMasks:
-        return SoftMasks(self._folder / f"{span.first:08d}-{direction}", self._count)
-
-    def _backward(self, last: int, first: int) -> Iterator[tuple[int, ImageRgb]]:
-        """Small frames from last to first; a video is still read forward, piece by piece."""
-        for end in range(last, first - 1, -_FRAMES_AT_ONCE):
-            start = max(first, end - _FRAMES_AT_ONCE + 1)
-            piece = [self._small(self._clip.read(index)) for index in range(start, end + 1)]
-            yield from zip(range(end, start - 1, -1), reversed(piece), strict=True)
-
-    def _small(self, image_rgb: ImageRgb) -> ImageRgb:
-        return small_frame(image_rgb, self._size_hw)
-
-
-def _blended(forth: FloatArray, back: FloatArray, share: float, trust: float) -> FloatArray:
-    """The mean of two passes; `share` belongs to the one back where both are as sure."""
-    sure = np.stack([expected_overlap(probs) for probs in (forth, back)])
+def _blended(forward: FloatArray, backward: FloatArray, share: float, power: float) -> FloatArray:
+    """The weighted mean of two passes; `share` is the backward one's where both are as confident."""
+    confidence = np.stack([expected_iou(probs) for probs in (forward, backward)])
     # a pass that has lost the object, or all but a remnant of it, cannot say whether it is gone: time decides
-    area = np.stack([(probs > 0.5).sum((1, 2)) for probs in (forth, back)])
+    area = np.stack([(probs > 0.5).sum((1, 2)) for probs in (forward, backward)])
     present = np.minimum(1, area / np.maximum(_REMNANT * area.max(0), 1))
-    sure = np.maximum(present * sure + (1 - present) * sure[::-1], _LEAST_SURE)
-    weights = (sure / sure.max(0)) ** trust * np.array([[1 - share], [share]])
+    confidence = np.maximum(present * confidence + (1 - present) * confidence[::-1], _LEAST_CONFIDENCE)
+    weights = (confidence / confidence.max(0)) ** power * np.array([[1 - share], [share]])
     shares = (weights[1] / weights.sum(0))[:, None, None]
-    blended: FloatArray = ((1 - shares) * forth + shares * back).astype(np.float32)
+    blended: FloatArray = ((1 - shares) * forward + shares * backward).astype(np.float32)
     return blended
-
-
-class _Pass:
-    """Where a pass is: the last frame, and what it remembers of those before."""
-
-    def __init__(self, start: MaskedFrame) -> None:
-        self.seen = start
-        self.recent: list[Memories] = []
-        self.steps = 0

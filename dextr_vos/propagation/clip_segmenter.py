@@ -1,186 +1,136 @@
-"""The masks of a run: keyframes copied, what did not change kept, every other frame segmented."""
+"""The masks of a clip from a fine-tuned network, and how well it repeats its keyframes."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
-import torch
 
-from dextr_vos.clip import Clip
 from dextr_vos.errors import Interrupted
 from dextr_vos.geometry import FloatArray
-from dextr_vos.images import ImageRgb
-from dextr_vos.interrupt import StopAsked
-from dextr_vos.masks import Labels
-from dextr_vos.networks.lite_tracker import LiteTracker
-from dextr_vos.propagation.bidirectional import BidirectionalPropagator, FramePrediction, Span, spans_between
-from dextr_vos.propagation.keyframes import Keyframe
-from dextr_vos.propagation.models import LITE, Model, network_size, object_probs
-from dextr_vos.propagation.own_masks import OwnMasks, companion
-from dextr_vos.propagation.postprocess import confidence, finished_labels
-from dextr_vos.propagation.run import UnfinishedMasks
-from dextr_vos.propagation.tracker import MaskedFrame, Tracker, small_frame
-from dextr_vos.propagation.trained_network import TrainedNetwork
+from dextr_vos.masks import VOID, Labels, object_ids
+from dextr_vos.propagation.bidirectional import Span, spans_between
+from dextr_vos.propagation.keyframes import AnnotatedClip
+from dextr_vos.propagation.models import Propagator
+from dextr_vos.propagation.postprocess import confidence, full_size, labels_of, labels_of_probs
+from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks
 
-OnFrame = Callable[[int, int], None]
-PASSES = ".passes"
+_KEYFRAMES_TO_CHECK = 10
+
+
+@dataclass(frozen=True)
+class PropagatedFrame:
+    """The result for one frame.
+
+    Attributes:
+        index: of the frame in the clip.
+        labels: H×W uint8, 0 background and object ids; a keyframe's labels are those it was given.
+        probabilities: K×H×W float32 in [0, 1], one map an object, in the order of `object_ids`.
+        confidence: by object id, in [0, 1]; 1 in keyframes.
+        object_ids: K ids.
+        is_keyframe: whether the labels were given.
+    """
+
+    index: int
+    labels: Labels
+    probabilities: FloatArray
+    confidence: dict[int, float]
+    object_ids: tuple[int, ...]
+    is_keyframe: bool
 
 
 class ClipSegmenter:
-    """Segments the frames of a clip with a trained network.
+    """Segments the frames of a clip with a fine-tuned network.
 
     Args:
-        clip: its frames.
-        keyframes: whose masks are known.
-        trained: the network.
-        model: its kind, in the precision that was asked for.
-        device: where to compute.
-        on_frame: called with frames done and in all; a frame that two passes go through counts as each,
-            and once more where a network beside the one that follows says something of it.
-        stop_asked: asked between frames.
+        annotated: the clip and its keyframes.
+        propagator: of the network, which is in evaluation mode.
+        min_component_share: see `RunRecord`.
+        callbacks: told of frames done and in all, and asked between frames whether to stop.
     """
 
     def __init__(
         self,
-        clip: Clip,
-        keyframes: Sequence[Keyframe],
-        trained: TrainedNetwork,
-        model: Model,
-        device: torch.device,
-        on_frame: OnFrame | None,
-        stop_asked: StopAsked,
+        annotated: AnnotatedClip,
+        propagator: Propagator,
+        min_component_share: Mapping[int, float],
+        callbacks: Callbacks = NO_CALLBACKS,
     ) -> None:
-        self._clip, self._trained, self._tier, self._device = clip, trained, model, device
-        self._keyframes = {keyframe.index: keyframe for keyframe in keyframes}
-        self._on_frame, self._stop_asked = on_frame, stop_asked
-        self._done = 0
-        trained.network.to(device).to(memory_format=torch.channels_last)
+        self._annotated, self._propagator, self._callbacks = annotated, propagator, callbacks
+        self._min_component_share = min_component_share
+        self._done = self._total = 0
 
-    def fill(self, masks: UnfinishedMasks, kept: Mapping[int, tuple[Path, dict[int, float]]]) -> None:
-        """Make every mask that is not there.
+    def frames(self, wanted: Sequence[int] | None = None) -> Iterator[PropagatedFrame]:
+        """The results in the order of the frames, each as soon as it is there.
 
         Args:
-            masks: where they go.
-            kept: masks of an earlier run that stay, with their confidences, by frame index.
+            wanted: indices of frames, ascending; None for all. A span is segmented from the first frame
+                wanted in it to its end, and of a keyframe nothing is computed.
 
         Raises:
-            Interrupted: a stop was asked for; what is made stays.
+            Interrupted: a stop was asked for.
             InputError: a frame cannot be read.
         """
-        names = self._clip.names
-        todo: list[tuple[Span, int]] = []
-        for span in spans_between(self._keyframes, len(names)):
-            missing = [index for index in range(span.first, span.last + 1) if names[index] not in masks]
-            for index in missing:
-                if index in kept:
-                    masks.copy(names[index], *kept[index])
-            if any(index not in kept for index in missing):
-                todo.append((span, next(index for index in missing if index not in kept)))
-        passes = 2 if self._trained.follows and self._trained.following.both_ways else 1
-        total = sum(frames_to_segment(span, passes, begin) for span, begin in todo)
-        if self._trained.accompanied:
-            total += sum(span.last + 1 - begin for span, begin in todo)
-        self._total = len(self._keyframes) + total
-        for index, keyframe in self._keyframes.items():
-            if names[index] not in masks:
-                masks.copy(names[index], keyframe.path, dict.fromkeys(self._trained.numbers, 1.0))
-            self._count()
-        follower = self._follower(masks.folder / PASSES) if self._trained.follows and todo else None
-        for span, begin in todo:
-            frames = (
-                self._alone(span, begin)
-                if follower is None
-                else follower.follow(span, begin, self._step, self._count)
-            )
-            for followed in frames:
-                labels = finished_labels(
-                    followed, self._trained.numbers, self._trained.record.min_component_share
-                )
-                scores = dict(zip(self._trained.numbers, confidence(followed), strict=True))
-                masks.write(names[followed.index], labels, scores)
+        annotated = self._annotated
+        asked = set(range(len(annotated)) if wanted is None else wanted)
+        spans: dict[int, tuple[Span, int]] = {}
+        for span in spans_between(annotated.keyframes, len(annotated)):
+            begin = next((index for index in range(span.first, span.last + 1) if index in asked), None)
+            if begin is not None:
+                spans[begin] = (span, begin)
+        keyframes = asked & annotated.keyframes.keys()
+        segmented = sum(
+            (span.last + 1 - begin) * self._propagator.passes(span) for span, begin in spans.values()
+        )
+        self._done, self._total = 0, len(keyframes) + segmented
+        for index in sorted(keyframes | spans.keys()):
+            if index in keyframes:
+                yield self._keyframe(index)
+                self._count()
+            else:
+                yield from (frame for frame in self._span(*spans[index]) if frame.index in asked)
+
+    def _keyframe(self, index: int) -> PropagatedFrame:
+        labels, ids = self._annotated.keyframes[index].labels, self._annotated.object_ids
+        probs = np.stack([labels == object_id for object_id in ids]).astype(np.float32)
+        return PropagatedFrame(index, labels, probs, dict.fromkeys(ids, 1.0), tuple(ids), is_keyframe=True)
+
+    def _span(self, span: Span, begin: int) -> Iterator[PropagatedFrame]:
+        ids = self._annotated.object_ids
+        for prediction in self._propagator.propagate(span, begin, self._step, self._count):
+            probs = full_size(prediction)
+            labels = labels_of_probs(probs, ids, self._min_component_share)
+            scores = dict(zip(ids, confidence(prediction), strict=True))
+            yield PropagatedFrame(prediction.index, labels, probs, scores, tuple(ids), is_keyframe=False)
 
     def _count(self) -> None:
         self._done += 1
-        if self._on_frame is not None:
-            self._on_frame(self._done, self._total)
+        self._callbacks.on_frame(self._done, self._total)
 
     def _step(self) -> None:
         self._count()
-        if self._stop_asked():
+        if self._callbacks.stop_asked():
             raise Interrupted(
                 f"stopped after {self._done} of {self._total} frames, everything is kept; "
-                "the same command goes on from there"
+                "the same command continues from there"
             )
 
-    def _alone(self, span: Span, begin: int) -> Iterator[FramePrediction]:
-        """Frames by themselves, for a network that follows nothing."""
-        trained = self._trained
-        sure = np.ones(len(trained.numbers), np.float32)
-        for index in range(begin, span.last + 1):
-            image = self._clip.read(index)
-            probs = object_probs(
-                trained.network, self._tier, trained.record.longest_side, image, self._device
-            )
-            yield FramePrediction(index, image, probs, sure)
-            self._step()
 
-    def _follower(self, folder: Path) -> BidirectionalPropagator:
-        following = self._trained.following
-        size_hw = network_size(self._clip.size_hw, following.longest_side)
-        own = self._own(size_hw, folder) if self._trained.accompanied else None
-        tracker = tracker_of(self._trained, self._device, self._tier.bf16)
-
-        def read_keyframe(index: int) -> MaskedFrame:
-            labels = self._keyframes[index].labels
-            return masked_keyframe(self._clip.read(index), labels, self._trained.numbers, size_hw)
-
-        keyframes = list(self._keyframes)
-        return BidirectionalPropagator(
-            self._clip, size_hw, tracker, following, keyframes, read_keyframe, folder, own
-        )
-
-    def _own(self, size_hw: tuple[int, int], folder: Path) -> OwnMasks:
-        trained, share = self._trained, self._trained.following.own_share
-        assert share is not None
-
-        def segment(image_rgb: ImageRgb) -> FloatArray:
-            side = trained.record.longest_side
-            return object_probs(trained.network, self._tier, side, image_rgb, self._device)
-
-        return OwnMasks(self._clip, size_hw, segment, share, folder / "own", len(trained.numbers))
-
-
-def tracker_of(trained: TrainedNetwork, device: torch.device, bf16: bool) -> Tracker:
-    """What follows objects with a trained network, or beside it.
+def keyframe_iou(annotated: AnnotatedClip, propagator: Propagator) -> dict[int, float]:
+    """Mean IoU of each object over some keyframes: a network that cannot repeat them is not to be trusted.
 
     Args:
-        trained: a network that follows, or is accompanied.
-        device: where to compute.
-        bf16: compute in bf16 where that is faster.
+        annotated: the clip and its keyframes.
+        propagator: of the fine-tuned network.
+
+    Returns:
+        IoU in [0, 1] by object id.
     """
-    zoom = trained.following.zoom
-    if not isinstance(trained.network, LiteTracker):
-        assert LITE.recipe.longest_side is not None
-        return Tracker(companion(device), device, bf16, zoom, LITE.recipe.longest_side)
-    longest_side = trained.record.longest_side
-    assert longest_side is not None
-    return Tracker(trained.network, device, bf16, zoom, longest_side)
-
-
-def frames_to_segment(span: Span, passes: int, begin: int | None = None) -> int:
-    """Frames of a span from `begin` on, each as often as there are passes through it."""
-    both = passes == 2 and span.before is not None and span.after is not None
-    return (span.last + 1 - (span.first if begin is None else begin)) * (2 if both else 1)
-
-
-def masked_keyframe(
-    image_rgb: ImageRgb, labels: Labels, numbers: Sequence[int], size_hw: tuple[int, int]
-) -> MaskedFrame:
-    """A keyframe at the size at which masks are carried along."""
-    size = size_hw[1], size_hw[0]
-    shares = [
-        cv2.resize((labels == number).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        for number in numbers
-    ]
-    return MaskedFrame(small_frame(image_rgb, size_hw), np.stack(shares))
+    ids = annotated.object_ids
+    scores: dict[int, list[float]] = {object_id: [] for object_id in ids}
+    for keyframe in annotated.some_keyframes(_KEYFRAMES_TO_CHECK):
+        labels = labels_of(propagator.repeat(keyframe.index), ids)
+        for object_id in object_ids(keyframe.labels):
+            truth = keyframe.labels == object_id
+            found = (labels == object_id) & (keyframe.labels != VOID)
+            scores[object_id].append(float((truth & found).sum() / (truth | found).sum()))
+    return {object_id: sum(values) / len(values) for object_id, values in scores.items() if values}

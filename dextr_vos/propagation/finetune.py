@@ -1,10 +1,10 @@
-"""Fine-tuning on a clip's keyframes until the loss has settled (OSVOS; Caelles et al., CVPR 2017)."""
+"""Fine-tuning on a clip's keyframes until the loss has converged (OSVOS; Caelles et al., CVPR 2017)."""
 
 import io
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,15 @@ from torch import Tensor, nn
 
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import atomic_path
-from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.optim import rate_factor
 from dextr_vos.propagation.batch_source import BatchSource
 from dextr_vos.propagation.models import Model
-from dextr_vos.propagation.settings import Recipe
+from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, Recipe
 from dextr_vos.runtime import autocast
 
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
-
-OnStep = Callable[[int, int, float], None]
 
 
 @dataclass
@@ -38,7 +35,7 @@ class TrainingState:
         losses: of every step done.
         cooling_from: first step of the cool-down, None before it.
         cooldown: its length in steps.
-        stop: "settled", "step limit" or "time limit" once the cool-down has begun.
+        stop: "converged", "step limit" or "time limit", once the cool-down has begun.
         seconds: spent so far, interruptions left out.
     """
 
@@ -51,8 +48,8 @@ class TrainingState:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """Where an unfinished training is kept, and what it must have been started with to go on."""
+class TrainingCheckpoint:
+    """Where an unfinished training is kept, and what it must have been started with to be continued."""
 
     path: Path
     fingerprint: str
@@ -62,24 +59,24 @@ def finetune(
     network: nn.Module,
     model: Model,
     recipe: Recipe,
-    lessons: BatchSource,
-    *,
+    batches: BatchSource,
     device: torch.device,
-    checkpoint: Checkpoint | None = None,
-    on_step: OnStep | None = None,
-    stop_asked: StopAsked = never,
+    *,
+    checkpoint: TrainingCheckpoint | None = None,
+    time_limit_s: float | None = None,
+    callbacks: Callbacks = NO_CALLBACKS,
 ) -> TrainingState:
-    """Teach a network the objects of one clip.
+    """Fine-tune a network for the objects of one clip.
 
     Args:
         network: changed in place.
-        model: its kind.
+        model: its model.
         recipe: how to train.
-        lessons: what it is taught.
+        batches: what it learns from.
         device: where to compute.
-        checkpoint: the state is saved there from time to time and at a stop, and taken up from there.
-        on_step: called after each step with steps done, steps expected in all, loss.
-        stop_asked: asked between steps.
+        checkpoint: the state is saved there now and then and when stopped, and continued from there.
+        time_limit_s: seconds; None has no limit.
+        callbacks: told of each step, and asked between steps whether to stop.
 
     Returns:
         The final state; `stop` says why it ended.
@@ -88,8 +85,8 @@ def finetune(
         Interrupted: a stop was asked for; the checkpoint holds everything.
         InputError: the loss is no longer a number.
     """
-    network.to(device).to(memory_format=model.layout(device)).train()
-    lessons.begin(network, device, stop_asked)
+    network.to(device).to(memory_format=model.memory_format(device)).train()
+    batches.prepare(network, device, callbacks.stop_asked)
     optimizer = model.optimizer(network)
     rates = [group["lr"] for group in optimizer.param_groups]
     state = TrainingState()
@@ -97,61 +94,52 @@ def finetune(
         state = _resume(checkpoint, network, optimizer) or state
     started, saved = time.monotonic() - state.seconds, time.monotonic()
     while state.step < _last_step(state, recipe):
-        if stop_asked():
+        if callbacks.stop_asked():
             if checkpoint is not None:
                 _save(checkpoint, network, optimizer, state)
-            raise Interrupted(
-                f"stopped after {state.step} steps, everything is kept; the same command goes on from there"
-            )
+            raise Interrupted(f"stopped after {state.step} steps; the same command continues from there")
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * _rate_factor(state)
-        state.losses.append(_step(network, optimizer, model, recipe, lessons, state.step, device))
-        if not math.isfinite(state.losses[-1]):
-            raise InputError(
-                f"training broke down, the loss of step {state.step + 1} is {state.losses[-1]}; "
-                "give another --seed, or another --parent if there is one"
-            )
-        state.step += 1
+        _step(network, optimizer, model, recipe, batches, state, device)
         state.seconds = time.monotonic() - started
-        _decide(state, recipe)
-        if on_step is not None:
-            on_step(state.step, _last_step(state, recipe), state.losses[-1])
+        _decide(state, recipe, time_limit_s)
+        callbacks.on_step(state.step, _last_step(state, recipe), state.losses[-1])
         if checkpoint is not None and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
             _save(checkpoint, network, optimizer, state)
             saved = time.monotonic()
-        if recipe.seconds is not None and state.stop != "time limit" and state.seconds >= recipe.seconds:
+        if time_limit_s is not None and state.stop != "time limit" and state.seconds >= time_limit_s:
             # in a cool-down that began for another reason, and so was not made to fit
             state.stop = "time limit"
             break
-    state.stop = state.stop or ("step limit" if recipe.seconds is None else "time limit")
+    state.stop = state.stop or ("step limit" if time_limit_s is None else "time limit")
     return state
 
 
 @torch.no_grad()
-def keep(network: nn.Module, before: Mapping[str, Tensor], share: float) -> None:
-    """Take back what was learned but for a share of it, see `Recipe.kept`.
+def interpolate_weights(network: nn.Module, before: Mapping[str, Tensor], alpha: float) -> None:
+    """Interpolate between the weights before training and those after it, see `Recipe.alpha`.
 
     Args:
         network: changed in place.
         before: its state when training began.
-        share: in [0, 1]; 1 leaves the network as it is.
+        alpha: in [0, 1]; 1 leaves the network as it is.
     """
     for key, tensor in network.state_dict().items():
         if tensor.is_floating_point():
-            tensor.copy_(before[key].to(tensor).lerp(tensor, share))
+            tensor.copy_(before[key].to(tensor).lerp(tensor, alpha))
 
 
-def _decide(state: TrainingState, recipe: Recipe) -> None:
-    """Begin the cool-down when the loss has settled, or when a limit leaves just room for it."""
+def _decide(state: TrainingState, recipe: Recipe, time_limit_s: float | None) -> None:
+    """Begin the cool-down when the loss has converged, or when a limit leaves just room for it."""
     if state.cooling_from is not None:
         return
     if has_converged(state.losses, recipe.window, recipe.tolerance):
-        state.stop, state.cooldown = "settled", recipe.cooldown
+        state.stop, state.cooldown = "converged", recipe.cooldown
     elif state.step >= recipe.max_steps - recipe.cooldown:
         state.stop, state.cooldown = "step limit", recipe.cooldown
-    elif recipe.seconds is not None:
+    elif time_limit_s is not None:
         cooldown = min(recipe.cooldown, state.step)
-        if state.seconds * (1 + cooldown / state.step) >= recipe.seconds:
+        if state.seconds * (1 + cooldown / state.step) >= time_limit_s:
             state.stop, state.cooldown = "time limit", cooldown
     if state.stop:
         state.cooling_from = state.step
@@ -168,26 +156,32 @@ def _step(
     optimizer: torch.optim.Optimizer,
     model: Model,
     recipe: Recipe,
-    lessons: BatchSource,
-    step: int,
+    batches: BatchSource,
+    state: TrainingState,
     device: torch.device,
-) -> float:
-    """One step of the optimiser over the mean gradient of `recipe.passes` passes; the mean loss."""
+) -> None:
+    """One optimizer step over the mean gradient of `recipe.accumulate_grad` batches; the state goes on."""
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
-    for number in range(step * recipe.passes, (step + 1) * recipe.passes):
-        batch = lessons.draw(number)
+    for index in range(state.step * recipe.accumulate_grad, (state.step + 1) * recipe.accumulate_grad):
+        batch = batches.batch(index)
         with autocast(device, model.bf16):
-            scores = lessons.scores(network, batch, device)
-        loss = lessons.loss(scores, batch) / recipe.passes
+            logits = batches.logits(network, batch, device)
+        loss = batches.loss(logits, batch) / recipe.accumulate_grad
         loss.backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
     optimizer.step()
-    return total
+    if not math.isfinite(total):
+        raise InputError(
+            f"training diverged, the loss of step {state.step + 1} is {total}; give another --seed, or "
+            "another --parent if there is one"
+        )
+    state.losses.append(total)
+    state.step += 1
 
 
 def _save(
-    checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState
+    checkpoint: TrainingCheckpoint, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState
 ) -> None:
     content = {
         "fingerprint": checkpoint.fingerprint,
@@ -203,23 +197,23 @@ def _save(
 
 
 def _resume(
-    checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer
+    checkpoint: TrainingCheckpoint, network: nn.Module, optimizer: torch.optim.Optimizer
 ) -> TrainingState | None:
     if not checkpoint.path.exists():
         return None
     try:
         content: Any = torch.load(checkpoint.path, map_location="cpu", weights_only=True)
         fingerprint = content["fingerprint"]
-    except Exception as fault:  # whatever the reader stumbles over is the file's fault
-        log.warning("%s is damaged (%s); training starts anew", checkpoint.path, type(fault).__name__)
+    except Exception as error:  # whatever the reader stumbles over, the file is damaged
+        log.warning("%s is damaged (%s); training starts again", checkpoint.path, type(error).__name__)
         return None
     if fingerprint != checkpoint.fingerprint:
-        log.info("keyframes or settings have changed since %s; training starts anew", checkpoint.path)
+        log.info("keyframes or settings have changed since %s; training starts again", checkpoint.path)
         return None
     network.load_state_dict(content["network"])
     optimizer.load_state_dict(content["optimizer"])
     state = TrainingState(**content["state"])
-    log.info("going on from step %d", state.step)
+    log.info("continuing from step %d", state.step)
     return state
 
 

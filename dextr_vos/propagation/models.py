@@ -1,16 +1,14 @@
-"""The two models of propagation networks behind one interface, each with the recipe that fine-tunes it."""
+"""The two models of propagation behind one interface, each with the recipe that fine-tunes it."""
 
 import logging
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol, cast
 
-import cv2
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.datasets.copy_paste import CopyPaste
@@ -18,72 +16,366 @@ from dextr_vos.datasets.frame_pairs import SceneRecipe
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.motion import Motion
 from dextr_vos.datasets.photometric import PhotometricAugmentation
-from dextr_vos.errors import ConfigError, InputError
-from dextr_vos.geometry import FloatArray, fit_longest_side
+from dextr_vos.errors import InputError, WeightsError
+from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
-from dextr_vos.masks import Labels, labels_from_probs
-from dextr_vos.networks import lite_tracker, osvos
-from dextr_vos.networks.checkpoints import load_into, read_state_dict, repeat_objects
+from dextr_vos.networks import osvos
+from dextr_vos.networks.checkpoints import load_into, read_metadata, read_state_dict, repeat_objects
 from dextr_vos.networks.imagenet import load_caffe_vgg, load_torchvision_vgg
 from dextr_vos.networks.lite_dextr import is_lite_dextr
-from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, from_lite_dextr
+from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, LiteTracker, Memory, from_lite_dextr
 from dextr_vos.networks.shipped import shipped_weights
+from dextr_vos.propagation.batch_source import BatchSource, FrameBatches, PairBatches, PoolBatches
+from dextr_vos.propagation.bidirectional import BidirectionalPropagator, FramePrediction, OnStep, Span
+from dextr_vos.propagation.keyframes import AnnotatedClip
 from dextr_vos.propagation.settings import Recipe, TrackingSettings
-from dextr_vos.runtime import autocast, bf16_is_faster
+from dextr_vos.propagation.single_frames import FrameSegmenter, SingleFramePropagator
+from dextr_vos.propagation.tracker import SequenceSegmenter, Tracker
+from dextr_vos.propagation.training_data import Sample, network_size
+from dextr_vos.runtime import bf16_is_faster
 
 log = logging.getLogger(__name__)
 
-# Below this there is nothing to learn, and OpenCV's mirrored borders never end on a single row.
-SHORTEST_SIDE = 16
+_SMALL_STEPS, _LARGE_STEPS = 3e-4, 2e-3  # learning rates of the lite model
+
+
+class Propagator(Protocol):
+    """Predicts the frames between keyframes with a fine-tuned network."""
+
+    def passes(self, span: Span) -> int:
+        """How often each frame of a span is segmented."""
+        ...
+
+    def propagate(
+        self, span: Span, begin: int, on_step: OnStep, on_known: OnStep = lambda: None
+    ) -> Iterator[FramePrediction]:
+        """The frames of a span in order, see `BidirectionalPropagator.propagate`."""
+        ...
+
+    def repeat(self, index: int) -> FramePrediction:
+        """A keyframe predicted as if its mask were not known."""
+        ...
+
+    def memory(self) -> Memory | None:
+        """What the network needs to find the objects in other clips."""
+        ...
+
+    def forget(self) -> None:
+        """Drop what was computed with the network, once it has changed."""
+        ...
+
+    def segment_once(self, index: int) -> None:
+        """Segment one frame, for timing; `index` is a keyframe's."""
+        ...
 
 
 @dataclass(frozen=True)
-class Model:
-    """A kind of propagation network.
+class Model(ABC):
+    """A propagation network with all that is needed to fine-tune it and to segment with it.
 
     Attributes:
-        name: as `--network` has it.
-        build: from the number of objects K to an untrained network, frames in, list of logits N×K×H×W out,
-            the fused score last.
-        prepare: N×H×W×3 uint8 RGB to the tensor the network takes.
-        optimizer: of a network, for online fine-tuning.
+        name: `lite` or `paper`.
         recipe: how it is fine-tuned.
-        bf16: computes in bf16 where that is faster.
-        plain_on_cpu: is trained with PyTorch's default layout on a CPU that computes in fp32.
-        follows: the network is a `LiteTracker`, which goes from frame to frame; the others see frames alone.
+        bf16: compute in bf16 where that is faster.
         shipped: its parent inside the package, see `networks.shipped`; None where there is none.
     """
 
     name: str
-    build: Callable[[int], nn.Module]
-    prepare: Callable[[npt.NDArray[np.uint8]], Tensor]
-    optimizer: Callable[[Any], torch.optim.Optimizer]
     recipe: Recipe
-    bf16: bool = False
-    plain_on_cpu: bool = False
-    follows: bool = False
+    bf16: bool = True
     shipped: str | None = None
 
-    def layout(self, device: torch.device) -> torch.memory_format:
-        """How the network's weights lie in memory while it is trained."""
-        plain = self.plain_on_cpu and device.type == "cpu" and not bf16_is_faster(device)
-        return torch.contiguous_format if plain else torch.channels_last
+    @abstractmethod
+    def build(self, num_objects: int) -> nn.Module:
+        """An untrained network for K objects."""
 
-    def parent(self, asked: str | None) -> Path | None:
-        """The checkpoint to start from: what was asked for, the shipped one, or none for "none"."""
-        if asked is not None:
-            return None if asked == "none" else Path(asked)
+    @abstractmethod
+    def load_parent(self, network: nn.Module, parent: Path, num_objects: int) -> None:
+        """Load a checkpoint to start from.
+
+        Args:
+            network: changed in place.
+            parent: the checkpoint; its one object becomes K.
+            num_objects: K.
+
+        Raises:
+            WeightsError: it is broken or does not fit.
+        """
+
+    @abstractmethod
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        """The optimizer for fine-tuning."""
+
+    @abstractmethod
+    def batch_source(
+        self, recipe: Recipe, samples: Sequence[Sample], object_ids: Sequence[int], seed: int
+    ) -> BatchSource:
+        """What the network learns from.
+
+        Args:
+            recipe: how it is trained.
+            samples: one a keyframe, see `sample_side`.
+            object_ids: one a channel.
+            seed: of all that is random.
+        """
+
+    @abstractmethod
+    def sample_side(self, recipe: Recipe) -> int | None:
+        """Longest side of the samples, in pixels; None keeps the frames' size."""
+
+    @abstractmethod
+    def propagator(
+        self, network: nn.Module, recipe: Recipe, annotated: AnnotatedClip, device: torch.device, folder: Path
+    ) -> Propagator:
+        """The propagator of a network.
+
+        Args:
+            network: on `device`; in evaluation mode when the propagator is used.
+            recipe: longest side and tracking.
+            annotated: the clip and its keyframes.
+            device: where to compute.
+            folder: for soft masks in progress.
+        """
+
+    @abstractmethod
+    def sequence_segmenter(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        memory: Memory | None,
+        num_objects: int,
+        size_hw: tuple[int, int],
+        device: torch.device,
+    ) -> Callable[[ImageRgb], FloatArray]:
+        """A function from the frames of a clip without keyframes, in order, to soft masks K×h×w.
+
+        Args:
+            network: in evaluation mode, on `device`.
+            recipe: longest side and tracking.
+            memory: what the network knows of the objects, from the clip it was fine-tuned on.
+            num_objects: K.
+            size_hw: height and width of the frames, in pixels.
+            device: where to compute.
+        """
+
+    @abstractmethod
+    def memory_format(self, device: torch.device) -> torch.memory_format:
+        """How the network's weights lie in memory while it is trained."""
+
+    @abstractmethod
+    def knows_objects(self, parent: Path | None) -> bool:
+        """Whether a parent can already segment, so that fine-tuned weights may be interpolated with it."""
+
+    @abstractmethod
+    def freeze_norm(self, network: nn.Module) -> None:
+        """Keep the running statistics of batch norms from now on, where there are any."""
+
+    def any_objects(self) -> bool:
+        """Whether a network fine-tuned for some objects can go on with others."""
+        return False
+
+    def start(self, num_objects: int, seed: int, parent: Path | None, freeze_norm: bool = True) -> nn.Module:
+        """A network ready to be fine-tuned.
+
+        Args:
+            num_objects: K.
+            seed: of the initial weights.
+            parent: checkpoint to start from; None starts from random weights.
+            freeze_norm: keep the parent's statistics of batch norms.
+
+        Raises:
+            InputError: there is no such file.
+            WeightsError: the parent is broken or does not fit.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = self.build(num_objects)
+        if parent is None:
+            log.warning(
+                "the %s model without a parent starts from random weights and learns little", self.name
+            )
+            return network
+        if not parent.is_file():
+            raise InputError(f"there is no checkpoint {parent}")
+        self.load_parent(network, parent, num_objects)
+        if freeze_norm:
+            self.freeze_norm(network)
+        return network
+
+    def parent(self, choice: str | Path | None) -> Path | None:
+        """The checkpoint to start from: a path, None for the shipped one, "none" for random weights."""
+        if choice is not None:
+            return None if choice == "none" else Path(choice)
         return None if self.shipped is None else shipped_weights(self.shipped)
 
 
-def _lite_optimizer(network: nn.Module) -> torch.optim.Optimizer:
-    # large steps forget what the parent has learned
-    rate = 3e-4 if isinstance(network, lite_tracker.LiteTracker) and network.norm_frozen else 2e-3
-    learning = [each for each in network.parameters() if each.requires_grad]
-    return torch.optim.AdamW(learning, lr=rate, weight_decay=1e-4)
+class LiteModel(Model):
+    """The small network that tracks objects from frame to frame; its parent is shipped."""
+
+    def build(self, num_objects: int) -> nn.Module:
+        """A `LiteTracker`, which takes any number of objects."""
+        return LiteTracker()
+
+    def load_parent(self, network: nn.Module, parent: Path, num_objects: int) -> None:
+        """Load a tracker, a fine-tuned one too, or the encoder and decoder of a lite DEXTR."""
+        # a fine-tuned network is saved with its memory
+        state = {
+            key: tensor
+            for key, tensor in read_state_dict(parent).items()
+            if not key.startswith(MEMORY_PREFIX)
+        }
+        if is_lite_dextr(state):
+            state = from_lite_dextr(cast(LiteTracker, network), state)
+        load_into(network, state, parent)
+
+    def freeze_norm(self, network: nn.Module) -> None:
+        """See `LiteTracker.freeze_norm`."""
+        cast(LiteTracker, network).freeze_norm()
+
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        """AdamW; with small steps where a parent would be forgotten."""
+        rate = _SMALL_STEPS if cast(LiteTracker, network).norm_frozen else _LARGE_STEPS
+        learning = [each for each in network.parameters() if each.requires_grad]
+        return torch.optim.AdamW(learning, lr=rate, weight_decay=1e-4)
+
+    def batch_source(
+        self, recipe: Recipe, samples: Sequence[Sample], object_ids: Sequence[int], seed: int
+    ) -> BatchSource:
+        """Pairs of frames made of the keyframes; from a pool where the encoder is frozen."""
+        if recipe.pool:
+            return PoolBatches(recipe, samples, object_ids, seed, self.bf16)
+        return PairBatches(recipe, samples, object_ids, seed)
+
+    def sample_side(self, recipe: Recipe) -> int | None:
+        """Samples have the size at which masks are propagated."""
+        return recipe.tracking.longest_side
+
+    def propagator(
+        self, network: nn.Module, recipe: Recipe, annotated: AnnotatedClip, device: torch.device, folder: Path
+    ) -> Propagator:
+        """See `BidirectionalPropagator`."""
+        size_hw = network_size(annotated.size_hw, recipe.tracking.longest_side)
+        tracker = self.tracker(network, recipe.tracking, recipe.longest_side, device)
+        return BidirectionalPropagator(annotated, size_hw, tracker, recipe.tracking, folder)
+
+    def tracker(
+        self, network: nn.Module, tracking: TrackingSettings, longest_side: int | None, device: torch.device
+    ) -> Tracker:
+        """The tracker of a network, see `Tracker`."""
+        side = longest_side or tracking.longest_side
+        return Tracker(cast(LiteTracker, network), device, self.bf16, tracking.crops, side)
+
+    def sequence_segmenter(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        memory: Memory | None,
+        num_objects: int,
+        size_hw: tuple[int, int],
+        device: torch.device,
+    ) -> Callable[[ImageRgb], FloatArray]:
+        """See `SequenceSegmenter`.
+
+        Raises:
+            WeightsError: the network was saved without its memory.
+        """
+        if memory is None:
+            raise WeightsError(
+                "the network was saved without its memory of keyframes; run dextr-vos propagate again"
+            )
+        known = Memory(memory.keys.to(device), memory.masks.to(device))
+        tracker = self.tracker(network, recipe.tracking, recipe.longest_side, device)
+        small_hw = network_size(size_hw, recipe.tracking.longest_side)
+        memories = (known,) * len(recipe.tracking.crops.margins)
+        return SequenceSegmenter(tracker, memories, small_hw, num_objects).segment
+
+    def memory_format(self, device: torch.device) -> torch.memory_format:
+        """Channels last, which is faster everywhere."""
+        return torch.channels_last
+
+    def knows_objects(self, parent: Path | None) -> bool:
+        """A lite DEXTR lends only some of the layers; the others must learn."""
+        if parent is None:
+            return False
+        return not (parent.suffix == ".safetensors" and read_metadata(parent).get("network") == "lite-dextr")
+
+    def any_objects(self) -> bool:
+        """Objects share all weights."""
+        return True
 
 
-# a clip's own frames differ less from one another than pictures do
+class PaperModel(Model):
+    """OSVOS (Caelles et al., CVPR 2017): VGG-16 on single frames; its parent is the published network."""
+
+    def build(self, num_objects: int) -> nn.Module:
+        """An `Osvos` with K outputs."""
+        return osvos.Osvos(num_objects)
+
+    def load_parent(self, network: nn.Module, parent: Path, num_objects: int) -> None:
+        """Load a parent network, or VGG-16 of ImageNet: torchvision's (`.pth`) or `vgg_caffe.mat`."""
+        paper_network = cast(osvos.Osvos, network)
+        if parent.suffix == ".mat":
+            load_caffe_vgg(paper_network, parent)
+            return
+        state = read_state_dict(parent)
+        if any(key.startswith("features.") for key in state):
+            load_torchvision_vgg(paper_network, state)
+        else:
+            load_into(network, repeat_objects(state, num_objects), parent)
+
+    def freeze_norm(self, network: nn.Module) -> None:
+        """VGG-16 has no batch norms."""
+
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        """That of the published online training."""
+        return osvos.online_optimizer(cast(osvos.Osvos, network))
+
+    def batch_source(
+        self, recipe: Recipe, samples: Sequence[Sample], object_ids: Sequence[int], seed: int
+    ) -> BatchSource:
+        """Randomly changed keyframes."""
+        return FrameBatches(recipe, samples, object_ids, seed)
+
+    def sample_side(self, recipe: Recipe) -> int | None:
+        """Samples are the network's input."""
+        return recipe.longest_side
+
+    def propagator(
+        self, network: nn.Module, recipe: Recipe, annotated: AnnotatedClip, device: torch.device, folder: Path
+    ) -> Propagator:
+        """See `SingleFramePropagator`."""
+        return SingleFramePropagator(annotated, self.segmenter(network, recipe.longest_side, device))
+
+    def segmenter(self, network: nn.Module, longest_side: int | None, device: torch.device) -> FrameSegmenter:
+        """The segmenter of single frames, see `FrameSegmenter`."""
+        return FrameSegmenter(network, osvos.osvos_input, longest_side, device, self.bf16)
+
+    def sequence_segmenter(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        memory: Memory | None,
+        num_objects: int,
+        size_hw: tuple[int, int],
+        device: torch.device,
+    ) -> Callable[[ImageRgb], FloatArray]:
+        """See `FrameSegmenter`."""
+        return self.segmenter(network, recipe.longest_side, device).segment
+
+    def memory_format(self, device: torch.device) -> torch.memory_format:
+        """PyTorch's default on a CPU that computes in fp32, else channels last.
+
+        On AVX2 a pass takes 27 s so, and 43 s with channels last, whose backward convolutions are slow there.
+        """
+        plain = device.type == "cpu" and not bf16_is_faster(device)
+        return torch.contiguous_format if plain else torch.channels_last
+
+    def knows_objects(self, parent: Path | None) -> bool:
+        """The parent knows objects in general."""
+        return parent is not None
+
+
+# the frames of one clip differ less from one another than images do
 _LUCID = SceneRecipe(
     size_hw=(224, 320),
     size=(0.4, 0.85),
@@ -100,15 +392,12 @@ _LUCID = SceneRecipe(
     motion=Motion(photometric=PhotometricAugmentation(0.1, 0.05, 0.0, 0.2, 0.1, 0.15)),
 )
 
-LITE = Model(
+LITE = LiteModel(
     name="lite",
-    build=lambda num_objects: lite_tracker.LiteTracker(),
-    prepare=lite_tracker.lite_input,
-    optimizer=_lite_optimizer,
     recipe=Recipe(
         longest_side=480,
         batch=2,
-        passes=1,
+        accumulate_grad=1,
         max_steps=20,
         correction_steps=16,
         window=20,
@@ -116,27 +405,22 @@ LITE = Model(
         cooldown=20,
         average="size",
         side_weight=0.2,
+        alpha=0.5,
+        alpha_clicked=0.2,
         scene=_LUCID,
         mask_corruption=MaskCorruption(),
         correction_pool=20,
-        kept=0.5,
-        kept_of_clicks=0.2,
     ),
-    bf16=True,
-    follows=True,
     shipped="lite-parent",
 )
 
-# the published online training: 2,000 steps of 5 passes on full frames, loss on the fused score alone
-OSVOS = Model(
-    name="osvos",
-    build=osvos.Osvos,
-    prepare=osvos.osvos_input,
-    optimizer=osvos.online_optimizer,
+# the published online training: 2,000 steps of 5 passes on full frames, loss on the fused output alone
+PAPER = PaperModel(
+    name="paper",
     recipe=Recipe(
         longest_side=None,
         batch=1,
-        passes=5,
+        accumulate_grad=5,
         max_steps=2000,
         correction_steps=400,
         window=200,
@@ -144,17 +428,12 @@ OSVOS = Model(
         cooldown=0,
         average="batch",
         side_weight=0.0,
+        small_components=0.0,
         augmentation=Augmentation(brightness=0.1),
-        following=TrackingSettings(islands=0.0),
     ),
-    bf16=True,
-    # on AVX2 a pass takes 27 s so, and 43 s with channels last, whose backward convolutions are slow there
-    plain_on_cpu=True,
 )
 
-COMPANION = "lite-parent"  # follows beside a network that cannot; of `networks.shipped`
-
-MODELS = {model.name: model for model in (LITE, OSVOS)}
+MODELS: dict[str, Model] = {model.name: model for model in (LITE, PAPER)}
 
 
 def model_named(name: str) -> Model:
@@ -164,113 +443,5 @@ def model_named(name: str) -> Model:
         InputError: there is none.
     """
     if name not in MODELS:
-        raise InputError(f"unknown network '{name}'; expected one of {', '.join(MODELS)}")
+        raise InputError(f"unknown model '{name}'; expected one of {', '.join(MODELS)}")
     return MODELS[name]
-
-
-def accompanied(model: Model, following: TrackingSettings) -> bool:
-    """Whether the shipped lite network follows the objects beside one that cannot."""
-    return not model.follows and following.own_share is not None
-
-
-def check_following(model: Model) -> None:
-    """Refuse company for a network that follows objects itself.
-
-    Raises:
-        ConfigError: `following.own_share` was given to it.
-    """
-    if model.follows and model.recipe.following.own_share is not None:
-        raise ConfigError(
-            "following.own_share is for a network that sees frames alone, and "
-            f"{model.name} follows objects itself; leave it out, or take osvos"
-        )
-
-
-def build_network(
-    model: Model, num_objects: int, seed: int, parent: Path | None = None, freeze_norm: bool = True
-) -> nn.Module:
-    """A network ready to be fine-tuned.
-
-    Args:
-        model: its kind.
-        num_objects: K.
-        seed: of the initial weights.
-        parent: checkpoint to start from; its one object becomes K. For lite also a lite DEXTR. For OSVOS
-            also ImageNet starts: torchvision's VGG-16 (`.pth`) or `vgg_caffe.mat`.
-        freeze_norm: keep the parent's statistics of batch norms.
-
-    Raises:
-        WeightsError: the parent is broken or does not fit.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = model.build(num_objects)
-    if parent is None:
-        if model is OSVOS:
-            log.warning("OSVOS without --parent starts from random weights and learns little")
-        return network
-    if isinstance(network, osvos.Osvos) and parent.suffix == ".mat":
-        load_caffe_vgg(network, parent)
-        return network
-    state = read_state_dict(parent)
-    if isinstance(network, osvos.Osvos) and any(key.startswith("features.") for key in state):
-        load_torchvision_vgg(network, state)
-        return network
-    if isinstance(network, lite_tracker.LiteTracker):
-        # the network of a run has its memory with it
-        state = {key: tensor for key, tensor in state.items() if not key.startswith(MEMORY_PREFIX)}
-        load_into(network, from_lite_dextr(network, state) if is_lite_dextr(state) else state, parent)
-        if freeze_norm:
-            network.freeze_norm()
-        return network
-    load_into(network, repeat_objects(state, num_objects), parent)
-    return network
-
-
-def network_size(size_hw: tuple[int, int], longest_side: int | None) -> tuple[int, int]:
-    """Size at which frames enter the network."""
-    if longest_side is None:
-        return size_hw
-    height, width = fit_longest_side(size_hw, longest_side)
-    return max(SHORTEST_SIDE, height), max(SHORTEST_SIDE, width)
-
-
-@torch.inference_mode()
-def object_probs(
-    network: nn.Module, model: Model, longest_side: int | None, image_rgb: ImageRgb, device: torch.device
-) -> FloatArray:
-    """Soft masks of one frame.
-
-    Args:
-        network: in evaluation mode, on `device`.
-        model: its kind.
-        longest_side: the frame is made smaller to this before it enters the network; None leaves it.
-        image_rgb: H×W×3 uint8.
-        device: where to compute.
-
-    Returns:
-        K×H×W float32 in [0, 1], one map an object, at full size.
-    """
-    size_hw = (image_rgb.shape[0], image_rgb.shape[1])
-    height, width = network_size(size_hw, longest_side)
-    small = cv2.resize(image_rgb, (width, height), interpolation=cv2.INTER_AREA)
-    with autocast(device, model.bf16):
-        logits = network(model.prepare(small[None]).to(device))[-1].float()
-    if (height, width) != size_hw:
-        logits = nn.functional.interpolate(logits, size=size_hw, mode="bilinear", align_corners=False)
-    probs: FloatArray = torch.sigmoid(logits[0]).float().cpu().numpy()
-    return probs
-
-
-def frame_labels(
-    network: nn.Module,
-    model: Model,
-    longest_side: int | None,
-    numbers: Sequence[int],
-    image_rgb: ImageRgb,
-    device: torch.device,
-) -> Labels:
-    """Labels of one frame; `numbers[k]` is the object of channel k. See `object_probs`."""
-    probs = object_probs(network, model, longest_side, image_rgb, device)
-    labels: Labels = np.array([0, *numbers], dtype=np.uint8)[labels_from_probs(probs)]
-    return labels

@@ -1,4 +1,4 @@
-"""The part of a frame that the network looks at: the objects and their surroundings, enlarged."""
+"""The part of a frame that enters the network: the objects and their surroundings, enlarged."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -17,11 +17,11 @@ _SHORTEST = 32  # pixels a side, for the network
 
 @dataclass(frozen=True)
 class CropSettings:
-    """How windows are cut out.
+    """How crops are cut out.
 
     Attributes:
-        margins: a window each, its sides as a multiple of those of the objects' box.
-        least: shortest side, as a share of the frame's.
+        margins: one crop each; the crop's sides as a multiple of the sides of the objects' box.
+        least: shortest side of a crop, as a share of the frame's.
         enlarge: largest factor by which pixels of the frame are enlarged.
     """
 
@@ -35,9 +35,9 @@ class ObjectCrop:
     """A part of a frame, and the size at which the network sees it.
 
     Attributes:
-        rows: of the frame.
-        columns: likewise.
-        size_hw: of the network's input.
+        rows: of the frame, in pixels.
+        columns: of the frame, in pixels.
+        size_hw: height and width of the network's input, in pixels.
     """
 
     rows: slice
@@ -53,7 +53,7 @@ class ObjectCrop:
         return np.stack([self._resized(each[self.rows, self.columns]) for each in maps]).astype(np.float32)
 
     def paste(self, maps: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
-        """K×h×w float32 to K×H×W, 0 outside the window."""
+        """K×h×w float32 to K×H×W, 0 outside the crop."""
         whole = np.zeros((len(maps), *size_hw), np.float32)
         height, width = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
         for target, each in zip(whole, maps, strict=True):
@@ -71,31 +71,31 @@ class ObjectCrop:
         )
 
 
-def object_crops(probs: FloatArray, zoom: CropSettings, pixels: int) -> list[ObjectCrop]:
-    """The windows around all objects, one a margin; the whole frame where none is to be seen.
+def object_crops(probs: FloatArray, settings: CropSettings, pixels: int) -> list[ObjectCrop]:
+    """The crops around all objects, one for each margin; the whole frame where no object is visible.
 
     Args:
         probs: K×H×W soft masks.
-        zoom: how it is cut out.
-        pixels: of the network's input, about.
+        settings: how crops are cut out.
+        pixels: approximate number of pixels of the network's input.
     """
-    return [_window(probs, margin, zoom, pixels) for margin in zoom.margins]
+    return [_crop(probs, margin, settings, pixels) for margin in settings.margins]
 
 
-def _window(probs: FloatArray, margin: float, zoom: CropSettings, pixels: int) -> ObjectCrop:
+def _crop(probs: FloatArray, margin: float, settings: CropSettings, pixels: int) -> ObjectCrop:
     height, width = probs.shape[1:]
     rows, columns = (np.flatnonzero((probs > 0.5).any(axis)) for axis in ((0, 2), (0, 1)))
     if np.count_nonzero(probs > 0.5) < _LEAST_PIXELS:
         box_h, box_w, middle = float(height), float(width), (height / 2, width / 2)
     else:
-        box_h = max(margin * (rows[-1] + 1 - rows[0]), zoom.least * height)
-        box_w = max(margin * (columns[-1] + 1 - columns[0]), zoom.least * width)
+        box_h = max(margin * (rows[-1] + 1 - rows[0]), settings.least * height)
+        box_w = max(margin * (columns[-1] + 1 - columns[0]), settings.least * width)
         box_w = max(box_w, _STEEPEST * box_h)
         box_h = max(box_h, box_w / _FLATTEST)
         middle = (rows[0] + rows[-1] + 1) / 2, (columns[0] + columns[-1] + 1) / 2
     part_rows, part_columns = _around(middle[0], box_h, height), _around(middle[1], box_w, width)
     part_hw = part_rows.stop - part_rows.start, part_columns.stop - part_columns.start
-    scale = min((pixels / (part_hw[0] * part_hw[1])) ** 0.5, zoom.enlarge)
+    scale = min((pixels / (part_hw[0] * part_hw[1])) ** 0.5, settings.enlarge)
     small_h, small_w = (max(_SHORTEST, round(side * scale)) for side in part_hw)
     return ObjectCrop(part_rows, part_columns, (small_h, small_w))
 

@@ -1,42 +1,42 @@
-"""Dropping islands: small parts of a mask, away from the rest of the object."""
+"""From soft masks to labels at the size of the frame: small components are removed, confidence is rated."""
 
 from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 
-from dextr_vos.geometry import BoolArray
+from dextr_vos.geometry import BoolArray, FloatArray
 from dextr_vos.masks import Labels, labels_from_probs
-from dextr_vos.propagation.bidirectional import FramePrediction, expected_overlap
+from dextr_vos.propagation.bidirectional import FramePrediction, expected_iou
 
-_SPECK = 0.02  # of the largest part; less than that is a slip of the brush
+_SPECK = 0.02  # of the largest component; less than that is a slip of the brush
 
 
-def islands(mask: BoolArray, share: float) -> BoolArray:
-    """The connected parts of a mask, H×W, that are smaller than a share of the largest one."""
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+def small_components(mask: BoolArray, share: float) -> BoolArray:
+    """The connected components of a mask, H×W, that are smaller than a share of the largest one."""
+    _, components, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     areas = stats[:, cv2.CC_STAT_AREA]
     small = areas < share * areas[1:].max(initial=0)
     small[0] = False
-    dropped: BoolArray = small[parts]
-    return dropped
+    removed: BoolArray = small[components]
+    return removed
 
 
 def supported_share(masks: Sequence[BoolArray], share: float) -> float:
-    """The share of its largest part that a part must have to stay, given masks that are known.
+    """The least share of its largest component that a component must have to stay, given known masks.
 
     Args:
         masks: of one object in the keyframes, each H×W.
-        share: where the keyframes show no smaller part.
+        share: the answer where the keyframes show no smaller component.
 
     Returns:
-        `share`, or what the smallest part of a keyframe has, with room for it to shrink to half.
+        `share`, or half of what the smallest component of a keyframe has.
     """
-    return min([share, *(0.5 * part for mask in masks for part in _parts(mask))])
+    return min([share, *(0.5 * each for mask in masks for each in _component_shares(mask))])
 
 
-def _parts(mask: BoolArray) -> list[float]:
-    """Every part of a mask as a share of its largest, specks left out."""
+def _component_shares(mask: BoolArray) -> list[float]:
+    """Every component of a mask as a share of its largest, specks left out."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
     if not len(areas):
@@ -44,37 +44,49 @@ def _parts(mask: BoolArray) -> list[float]:
     return [float(share) for share in areas / areas.max() if share > _SPECK]
 
 
-def finished_labels(
-    followed: FramePrediction, numbers: Sequence[int], smallest_part: Mapping[int, float] | None = None
+def labels_of(
+    prediction: FramePrediction,
+    object_ids: Sequence[int],
+    min_component_share: Mapping[int, float] | None = None,
 ) -> Labels:
     """Labels of a frame at full size.
 
     Args:
-        followed: its soft masks.
-        numbers: of the objects.
-        smallest_part: see `RunRecord`; smaller parts are dropped.
+        prediction: its soft masks.
+        object_ids: one a channel.
+        min_component_share: see `RunRecord`; smaller components are removed.
 
     Returns:
         H×W uint8.
     """
-    height, width = followed.image_rgb.shape[:2]
-    probs = np.stack(
-        [cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR) for each in followed.probs]
-    )
+    return labels_of_probs(full_size(prediction), object_ids, min_component_share)
+
+
+def full_size(prediction: FramePrediction) -> FloatArray:
+    """Soft masks at the size of the frame, K×H×W float32 in [0, 1]."""
+    height, width = prediction.image_rgb.shape[:2]
+    resized = [cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR) for each in prediction.probs]
+    return np.stack(resized)
+
+
+def labels_of_probs(
+    probs: FloatArray, object_ids: Sequence[int], min_component_share: Mapping[int, float] | None = None
+) -> Labels:
+    """Labels of soft masks K×H×W, see `labels_of`."""
+    probs = probs.copy()
     places = labels_from_probs(probs)
-    for place, number in enumerate(numbers):
-        dropped = islands(places == place + 1, (smallest_part or {}).get(number, 0.0))
-        probs[place][dropped] = 0
-    # what was dropped is the next likely object's
-    labels: Labels = np.array([0, *numbers], dtype=np.uint8)[labels_from_probs(probs)]
+    for place, object_id in enumerate(object_ids):
+        removed = small_components(places == place + 1, (min_component_share or {}).get(object_id, 0.0))
+        probs[place][removed] = 0
+    # what was removed belongs to the next likely object
+    labels: Labels = np.array([0, *object_ids], dtype=np.uint8)[labels_from_probs(probs)]
     return labels
 
 
-def confidence(followed: FramePrediction) -> list[float]:
-    """How far each object's mask can be trusted, in [0, 1].
+def confidence(prediction: FramePrediction) -> list[float]:
+    """Confidence in each object's mask, in [0, 1].
 
-    It is the overlap that the soft mask expects of its own hard mask, times how far the passes from both
-    sides agree.
+    The IoU that the soft mask expects of its own hard mask, times the agreement of the two passes.
     """
-    sure = expected_overlap(followed.probs) * followed.agreement
-    return [round(float(value), 4) for value in sure]
+    values = expected_iou(prediction.probs) * prediction.agreement
+    return [round(float(value), 4) for value in values]

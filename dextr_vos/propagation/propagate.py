@@ -1,8 +1,9 @@
-"""Stage 2 as a whole: keyframe masks in, a run with a network and the masks of every frame out."""
+"""Stage 2 as a whole: keyframe masks in; the fine-tuned network and the masks of every frame out."""
 
 import logging
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,184 +11,242 @@ import torch
 from torch import nn
 
 from dextr_vos.errors import InputError
-from dextr_vos.interrupt import StopAsked, never
-from dextr_vos.networks.lite_tracker import LiteTracker
-from dextr_vos.propagation.batch_source import BatchSource, batch_source
-from dextr_vos.propagation.bidirectional import spans_between
-from dextr_vos.propagation.clip_segmenter import ClipSegmenter, OnFrame, frames_to_segment
-from dextr_vos.propagation.estimate import Estimate, seconds_a_frame, seconds_a_step, within_budget
-from dextr_vos.propagation.finetune import Checkpoint, OnStep, finetune, keep
-from dextr_vos.propagation.keyframe_check import keyframe_iou, remembered, seen_small
-from dextr_vos.propagation.keyframes import digests
-from dextr_vos.propagation.models import LITE, SHORTEST_SIDE, build_network
-from dextr_vos.propagation.own_masks import companion
+from dextr_vos.propagation.batch_source import BatchSource
+from dextr_vos.propagation.clip_segmenter import ClipSegmenter, PropagatedFrame, keyframe_iou
+from dextr_vos.propagation.estimate import (
+    Estimate,
+    frames_to_segment,
+    seconds_a_frame,
+    seconds_a_step,
+    within_budget,
+)
+from dextr_vos.propagation.finetune import TrainingCheckpoint, TrainingState, finetune, interpolate_weights
+from dextr_vos.propagation.models import Propagator
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.run import PendingRun, RunFolder
-from dextr_vos.propagation.settings import Recipe
-from dextr_vos.propagation.tracker import MaskedFrame
-from dextr_vos.propagation.trained_network import load_network, save_network
-from dextr_vos.propagation.training_data import read_samples
-from dextr_vos.run_files import RunRecord
+from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, Recipe
+from dextr_vos.propagation.trained_network import TrainedNetwork, load_network, save_network
+from dextr_vos.propagation.training_data import SHORTEST_SIDE, read_samples
+from dextr_vos.run_files import RunRecord, RunTraining
 
 log = logging.getLogger(__name__)
 
-OnPlan = Callable[[Estimate], None]
 
-
-def propagate(
-    plan: Plan,
-    out: Path,
-    *,
-    device: torch.device,
-    on_plan: OnPlan | None = None,
-    on_step: OnStep | None = None,
-    on_frame: OnFrame | None = None,
-    stop_asked: StopAsked = never,
+def propagate_to_run(
+    plan: Plan, out: Path, device: torch.device, callbacks: Callbacks = NO_CALLBACKS
 ) -> RunRecord:
-    """Fine-tune a network and segment every frame; what is done already and still valid is kept.
+    """Fine-tune a network and segment every frame; what is there already and still valid is kept.
 
     Args:
         plan: what to do.
         out: the run's folder.
         device: where to compute.
-        on_plan: called before the training with what is to be done and how long it will take.
-        on_step: called with steps done, expected, and loss.
-        on_frame: called with frames done and in all.
-        stop_asked: asked between steps and frames.
+        callbacks: told of the progress, and asked whether to stop.
 
     Raises:
         InputError: something would be lost in the folder, or another process works in it.
         WeightsError: the parent does not fit.
-        Interrupted: a stop was asked for; the same call goes on from there.
+        Interrupted: a stop was asked for; the same call continues from there.
     """
-    run, mark = RunFolder(out), plan.fingerprint()
-    log.debug(
-        "%s on %s: %d keyframes, objects %s, fingerprint %s",
-        plan.model.name,
-        device,
-        len(plan.keyframes),
-        plan.numbers,
-        mark[:16],
-    )
-    run.check(plan.clip, plan.keyframes[0].path.parent)
-    if min(plan.clip.size_hw) < SHORTEST_SIDE:
-        raise InputError(
-            f"the frames of {plan.clip.path} are {plan.clip.size_hw[1]}×{plan.clip.size_hw[0]} pixels, "
-            f"expected at least {SHORTEST_SIDE} a side"
-        )
-    if not run.path.exists():
-        build_network(
-            plan.model, len(plan.numbers), plan.seed, plan.parent
-        )  # told before anything is written
-    with run.claimed():
+    run, clip = RunFolder(out), plan.annotated.clip
+    run.check(clip, next(iter(plan.annotated.keyframes.values())).path)
+    _check_size(plan)
+    network = None if run.paths.path.exists() else plan.start()  # fails before anything is written
+    with run.locked():
         run.recover()
         finished = run.finished()
-        done = finished is not None and finished.fingerprint == mark
+        done = finished is not None and finished.fingerprint == plan.fingerprint
         if done and plan.fresh and finished is not None and finished.continued_from is not None:
             done = False
-        if finished is not None and done and run.is_segmented(plan.clip):
+        if finished is not None and done and run.is_segmented(clip):
             log.info("all masks are there already")
             run.sweep()
             return finished
-        can_go_on = finished is not None and not plan.fresh and not done and _can_go_on(plan, finished)
-        earlier = finished if can_go_on else None
+        continues = finished is not None and not plan.fresh and not done and _can_continue(plan, finished)
+        earlier = finished if continues else None
         continued_from = finished.continued_from if finished is not None and done else None
-        attempt = run.attempt(mark, continued_from if earlier is None else earlier.fingerprint)
-        if done or attempt.is_trained():
+        pending = run.pending(plan.fingerprint, continued_from if earlier is None else earlier.fingerprint)
+        if done or pending.is_trained():
             log.info("the network is trained already")
+            trained = load_network(run.paths.network if done else pending.paths.network)
+            trained.network.to(device).to(memory_format=torch.channels_last)
         else:
-            attempt.clear()  # masks of another network
-            _train(plan, run, attempt, earlier, device, on_plan, on_step, stop_asked)
-        trained = load_network(run.network if done else attempt.network)
-        kept = {} if earlier is None else run.kept_masks(earlier, trained.record, plan.clip)
-        filler = ClipSegmenter(plan.clip, plan.keyframes, trained, plan.model, device, on_frame, stop_asked)
-        filler.fill(attempt.masks, kept)
-        run.finish(attempt, trained.record, plan.clip.names)
+            pending.clear()  # masks of another network
+            trained = _train_in(plan, run, pending, earlier, network, device, callbacks)
+        _write_masks(plan, run, pending, earlier, trained, device, callbacks)
+        run.finish(pending, trained.record, clip.names)
         return trained.record
 
 
-def _train(
+def propagate_frames(
+    plan: Plan, device: torch.device, callbacks: Callbacks = NO_CALLBACKS
+) -> Iterator[PropagatedFrame]:
+    """Fine-tune a network and segment every frame, without a run's folder.
+
+    Args:
+        plan: what to do.
+        device: where to compute.
+        callbacks: told of the progress, and asked whether to stop.
+
+    Yields:
+        The results in the order of the frames, each as soon as it is there.
+
+    Raises:
+        InputError: a frame cannot be read or is too small, or the training diverged.
+        WeightsError: the parent does not fit.
+        Interrupted: a stop was asked for.
+    """
+    _check_size(plan)
+    with tempfile.TemporaryDirectory(prefix="dextr-vos-") as folder:
+        session = _Session(plan, plan.start(), _first_recipe(plan), device, Path(folder))
+        session.train(None, callbacks)
+        segmenter = ClipSegmenter(plan.annotated, session.propagator, plan.min_component_share, callbacks)
+        yield from segmenter.frames()
+
+
+class _Session:
+    """A network being fine-tuned on a clip, with its propagator.
+
+    Args:
+        plan: what to do.
+        network: as it is before training.
+        recipe: of this training.
+        device: where to compute.
+        folder: for soft masks in progress.
+    """
+
+    def __init__(
+        self, plan: Plan, network: nn.Module, recipe: Recipe, device: torch.device, folder: Path
+    ) -> None:
+        if plan.alpha == 0:
+            recipe = recipe.limited_to(0)
+        self._plan, self.network, self.recipe = plan, network, recipe
+        self._device, self._folder = device, folder
+        self.propagator = self._new_propagator()
+
+    def train(self, checkpoint: TrainingCheckpoint | None, callbacks: Callbacks) -> TrainingState:
+        """Fine-tune within the plan's budget, and interpolate with the weights before training."""
+        plan, device, started = self._plan, self._device, time.monotonic()
+        network = self.network.to(device).to(memory_format=plan.model.memory_format(device))
+        before = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
+        samples = read_samples(plan.annotated, plan.model.sample_side(self.recipe))
+        batches = plan.model.batch_source(self.recipe, samples, plan.object_ids, plan.seed)
+        batches.prepare(network, device, callbacks.stop_asked)
+        time_limit_s = None
+        if callbacks.on_estimate is not None or plan.budget_s is not None:
+            estimate = self._estimate(batches)
+            if plan.budget_s is not None:
+                left_s = plan.budget_s - (time.monotonic() - started)
+                self.recipe, estimate, time_limit_s = within_budget(self.recipe, estimate, left_s)
+                self.propagator = self._new_propagator()
+            if callbacks.on_estimate is not None:
+                callbacks.on_estimate(estimate)
+        state = finetune(
+            network,
+            plan.model,
+            self.recipe,
+            batches,
+            device,
+            checkpoint=checkpoint,
+            time_limit_s=time_limit_s,
+            callbacks=callbacks,
+        )
+        interpolate_weights(network, before, plan.alpha)
+        network.eval().to(memory_format=torch.channels_last)
+        return state
+
+    def trained(self, state: TrainingState, continued_from: str | None) -> TrainedNetwork:
+        """The network as it is saved."""
+        tail = state.losses[-self.recipe.window :]
+        training = RunTraining(
+            steps=state.step,
+            stop=state.stop,
+            loss=sum(tail) / max(1, len(tail)),
+            seconds=state.seconds,
+            alpha=self._plan.alpha,
+            keyframe_iou=keyframe_iou(self._plan.annotated, self.propagator),
+        )
+        record = self._plan.record(self.recipe, training, continued_from)
+        return TrainedNetwork(self.network, record, self.propagator.memory())
+
+    def _new_propagator(self) -> Propagator:
+        plan = self._plan
+        return plan.model.propagator(self.network, self.recipe, plan.annotated, self._device, self._folder)
+
+    def _estimate(self, batches: BatchSource) -> Estimate:
+        plan = self._plan
+        frames = frames_to_segment(self.propagator, list(plan.annotated.keyframes), len(plan.annotated))
+        step_s = seconds_a_step(self.network, plan.model, self.recipe, batches, self._device)
+        frame_s = seconds_a_frame(self.network, self.propagator, plan.annotated)
+        return Estimate(self.recipe.max_steps, step_s, frames, frame_s)
+
+
+def _train_in(
     plan: Plan,
     run: RunFolder,
-    attempt: PendingRun,
+    pending: PendingRun,
     earlier: RunRecord | None,
+    network: nn.Module | None,
     device: torch.device,
-    on_plan: OnPlan | None,
-    on_step: OnStep | None,
-    stop_asked: StopAsked,
+    callbacks: Callbacks,
+) -> TrainedNetwork:
+    """Fine-tune a network and save it, starting with that of the earlier run where there is one."""
+    recipe, continued_from = _first_recipe(plan), None
+    if earlier is not None:
+        log.info("continuing with the network of the last run")
+        network, recipe = load_network(run.paths.network).network, plan.recipe.for_correction()
+        plan.model.freeze_norm(network)
+        continued_from = earlier.fingerprint
+    session = _Session(plan, network or plan.start(), recipe, device, pending.passes)
+    checkpoint = TrainingCheckpoint(run.paths.checkpoint, f"{plan.fingerprint} {continued_from}")
+    trained = session.trained(session.train(checkpoint, callbacks), continued_from)
+    save_network(pending.paths.network, trained)
+    run.paths.checkpoint.unlink(missing_ok=True)
+    return trained
+
+
+def _write_masks(
+    plan: Plan,
+    run: RunFolder,
+    pending: PendingRun,
+    earlier: RunRecord | None,
+    trained: TrainedNetwork,
+    device: torch.device,
+    callbacks: Callbacks,
 ) -> None:
-    """Fine-tune a network and save it, beginning with that of the earlier run where there is one."""
-    if earlier is None:
-        network, recipe = build_network(plan.model, len(plan.numbers), plan.seed, plan.parent), plan.recipe
-        if plan.parent is None:
-            recipe = replace(recipe, pool=0)  # an encoder that has learned nothing must learn, too
-        if isinstance(network, LiteTracker) and not plan.encoder_learns:
-            network.encoder.requires_grad_(False)
-    else:
-        log.info("going on from the network of the last run")
-        network, recipe = load_network(run.network).network, plan.recipe.again()
-        if isinstance(network, LiteTracker):
-            network.freeze_norm()
-    if plan.kept == 0:
-        recipe = recipe.limited_to(0)
-    before = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
-    started = time.monotonic()
-    lessons = _lessons(plan, recipe)
-    lessons.begin(network.to(device).to(memory_format=plan.model.layout(device)), device, stop_asked)
-    if on_plan is not None or plan.budget_s is not None:
-        estimate = _estimate(plan, recipe, network, lessons, device)
-        if plan.budget_s is not None:
-            left_s = plan.budget_s - (time.monotonic() - started)
-            recipe, estimate = within_budget(recipe, estimate, left_s)
-        if on_plan is not None:
-            on_plan(estimate)
-    continued_from = None if earlier is None else earlier.fingerprint
-    state = finetune(
-        network,
-        plan.model,
-        recipe,
-        lessons,
-        device=device,
-        checkpoint=Checkpoint(run.checkpoint, f"{plan.fingerprint()} {continued_from}"),
-        on_step=on_step,
-        stop_asked=stop_asked,
-    )
-    keep(network, before, plan.kept)
-    trained = replace(plan, recipe=recipe)
-    record = plan.record(recipe, state, keyframe_iou(trained, network.eval(), device), continued_from)
-    save_network(attempt.network, network, record, remembered(trained, network, device))
-    run.checkpoint.unlink(missing_ok=True)
+    """Make every mask that is not there: kept from the earlier run, copied from a keyframe, or segmented."""
+    annotated, masks, names = plan.annotated, pending.masks, plan.annotated.clip.names
+    if earlier is not None:
+        for index, (mask, scores) in run.kept_masks(earlier, trained.record, annotated.clip).items():
+            if names[index] not in masks:
+                masks.copy(names[index], mask, scores)
+    propagator = plan.model.propagator(trained.network, trained.recipe, annotated, device, pending.passes)
+    segmenter = ClipSegmenter(annotated, propagator, trained.record.min_component_share, callbacks)
+    for frame in segmenter.frames([index for index, name in enumerate(names) if name not in masks]):
+        source = annotated.keyframes[frame.index].path if frame.is_keyframe else None
+        if source is None:
+            masks.write(names[frame.index], frame.labels, frame.confidence)
+        else:
+            masks.copy(names[frame.index], source, frame.confidence)
 
 
-def _lessons(plan: Plan, recipe: Recipe) -> BatchSource:
-    side = recipe.following.longest_side if plan.model.follows else recipe.longest_side
-    samples = read_samples(plan.clip, plan.keyframes, side)
-    return batch_source(plan.model, recipe, samples, plan.numbers, plan.seed)
+def _first_recipe(plan: Plan) -> Recipe:
+    """The recipe of a training that does not continue an earlier one."""
+    # an encoder with random weights must learn, too
+    return replace(plan.recipe, pool=0) if plan.parent is None else plan.recipe
 
 
-def _estimate(
-    plan: Plan, recipe: Recipe, network: nn.Module, lessons: BatchSource, device: torch.device
-) -> Estimate:
-    step_s = seconds_a_step(network, plan.model, recipe, lessons, device)
-    spans = spans_between([keyframe.index for keyframe in plan.keyframes], len(plan.clip))
-    follows, small = plan.model.follows or plan.accompanied, seen_small(plan, plan.keyframes[0])
-    passes = 2 if follows and recipe.following.both_ways else 1
-    frames = sum(frames_to_segment(span, passes) for span in spans)
-    if plan.model.follows:
-        frame_s = seconds_a_frame(network, plan.model, recipe, small, device)
-        return Estimate(recipe.max_steps, step_s, frames, frame_s)
-    whole = MaskedFrame(plan.clip.read(plan.keyframes[0].index), small.probs)
-    frame_s = seconds_a_frame(network, plan.model, recipe, whole, device)
-    if not plan.accompanied:
-        return Estimate(recipe.max_steps, step_s, frames, frame_s)
-    beside, how = replace(LITE, bf16=plan.model.bf16), replace(LITE.recipe, following=recipe.following)
-    beside_s = seconds_a_frame(companion(device), beside, how, small, device)
-    alone = sum(frames_to_segment(span, 1) for span in spans)
-    return Estimate(recipe.max_steps, step_s, frames, beside_s, alone, frame_s)
+def _check_size(plan: Plan) -> None:
+    clip = plan.annotated.clip
+    if min(clip.size_hw) < SHORTEST_SIDE:
+        raise InputError(
+            f"the frames of {clip.path} are {clip.size_hw[1]}×{clip.size_hw[0]} pixels, "
+            f"expected at least {SHORTEST_SIDE} a side"
+        )
 
 
-def _can_go_on(plan: Plan, earlier: RunRecord) -> bool:
+def _can_continue(plan: Plan, earlier: RunRecord) -> bool:
     """Whether a correction is all that happened since an earlier run."""
-    common = digests(plan.keyframes, plan.clip).items() & earlier.keyframe_digests.items()
-    same_objects = plan.model.follows or [entry.id for entry in earlier.objects] == plan.numbers
-    return earlier.base_fingerprint == plan.basis() and bool(common) and same_objects
+    common = plan.annotated.digests.items() & earlier.keyframe_digests.items()
+    same_objects = plan.model.any_objects() or [entry.id for entry in earlier.objects] == plan.object_ids
+    return earlier.base_fingerprint == plan.base_fingerprint and bool(common) and same_objects

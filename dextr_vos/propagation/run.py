@@ -1,4 +1,14 @@
-"""Masks and confidences on their way into a run: whole or not there, and taken up again after a stop."""
+"""The folder of a run: the fine-tuned network, what made it, and the masks of every frame.
+
+```
+RUN/run.json              what made it: model, keyframes, objects, settings, why training stopped
+RUN/network.safetensors   the fine-tuned network; its metadata hold the same
+RUN/masks/00000.png       one mask a frame; keyframes are copies
+RUN/confidence.json       confidence in each of them, by object
+RUN/training.pt           an unfinished training, to continue; gone once it is finished
+RUN/.next-…/              the run that will replace this one, once it is complete
+```
+"""
 
 import hashlib
 import json
@@ -7,7 +17,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -18,10 +27,11 @@ from dextr_vos.folder_lock import FolderLock
 from dextr_vos.masks import Labels, write_labels
 from dextr_vos.propagation.bidirectional import Span, spans_between
 from dextr_vos.propagation.keyframes import keyframe_folder
-from dextr_vos.propagation.trained_network import NETWORK, network_record
+from dextr_vos.propagation.trained_network import network_record
 from dextr_vos.run_files import (
     Confidence,
     RunClip,
+    RunPaths,
     RunRecord,
     read_confidence,
     read_record,
@@ -29,17 +39,19 @@ from dextr_vos.run_files import (
     write_record,
 )
 
+log = logging.getLogger(__name__)
+
 
 class UnfinishedMasks:
     """The folder of masks that are not all there yet.
 
     Args:
-        folder: `<frame>.png` in it, and the confidences line by line.
+        paths: of the pending run; its masks, and the confidence line by line.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._log = folder / ".confidence.jsonl"
+    def __init__(self, paths: RunPaths) -> None:
+        self.folder = paths.masks
+        self._log = paths.confidence_log
         self.confidence: Confidence = {}
         if self._log.exists():
             text = self._log.read_text(encoding="utf-8")
@@ -51,7 +63,7 @@ class UnfinishedMasks:
                     name, scores = json.loads(line)
                 except ValueError:
                     continue  # the process was killed within the line
-                self.confidence[name] = {int(number): score for number, score in scores.items()}
+                self.confidence[name] = {int(key): score for key, score in scores.items()}
 
     def __contains__(self, name: str) -> bool:
         return name in self.confidence and (self.folder / f"{name}.png").exists()
@@ -81,102 +93,73 @@ class UnfinishedMasks:
         self.confidence[name] = scores
 
 
-log = logging.getLogger(__name__)
-
-_NEXT = ".next-"
-
-
-@dataclass(frozen=True)
 class RunFolder:
-    """The paths of a run."""
+    """The folder of a run: what is in it is only ever replaced by a complete run.
 
-    path: Path
+    Args:
+        path: the folder; it need not exist.
+    """
 
-    @property
-    def record(self) -> Path:
-        """What made the run."""
-        return self.path / "run.json"
-
-    @property
-    def network(self) -> Path:
-        """The fine-tuned network."""
-        return self.path / NETWORK
-
-    @property
-    def checkpoint(self) -> Path:
-        """An unfinished training."""
-        return self.path / "training.pt"
-
-    @property
-    def masks(self) -> Path:
-        """The finished masks."""
-        return self.path / "masks"
-
-    @property
-    def confidence(self) -> Path:
-        """How far the masks can be trusted."""
-        return self.path / "confidence.json"
+    def __init__(self, path: Path) -> None:
+        self.paths = RunPaths(path)
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Make the folder and keep it to this process while the block runs.
 
         Raises:
             InputError: it is a file, or another process works in it.
             OSError: it cannot be written; told now, not after a long training.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"--out {self.path} is a file; expected a folder")
-        self.path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=self.path):
-            pass
-        with FolderLock(self.path):
+        with FolderLock(self.paths.path):
+            with tempfile.TemporaryFile(dir=self.paths.path):
+                pass
             yield
 
-    def check(self, clip: Clip, keyframe_folder: Path) -> None:
+    def check(self, clip: Clip, keyframe: Path | None) -> None:
         """Refuse a folder in which something would be lost.
 
         Raises:
             InputError: it holds a run on another clip, masks of other origin, or the keyframes themselves.
         """
-        folder = keyframe_folder.resolve()
-        if self.masks.resolve() in (folder, *folder.parents):
+        folder = None if keyframe is None else keyframe.parent.resolve()
+        if folder is not None and self.paths.masks.resolve() in (folder, *folder.parents):
             raise InputError(
-                f"the keyframes {folder} are in {self.masks}, which this run would replace; "
+                f"the keyframes {folder} are in {self.paths.masks}, which this run would replace; "
                 "copy them to another folder"
             )
-        if self.record.exists():
-            made_on, here = read_record(self.record).clip, RunClip.of(clip)
+        if self.paths.record.exists():
+            made_on, here = read_record(self.paths.record).clip, RunClip.of(clip)
             if made_on.identity != here.identity:
                 raise InputError(
-                    f"{self.path} holds a run on {made_on}, not on {here}; give another --out folder"
+                    f"{self.paths.path} holds a run on {made_on}, not on {here}; give another --out folder"
                 )
-        elif self.masks.exists() and not self.network.exists():
+        elif self.paths.masks.exists() and not self.paths.network.exists():
             raise InputError(
-                f"{self.masks} is there and was not made by train-propagation, which would replace it; "
+                f"{self.paths.masks} is there, and dextr-vos propagate did not make it but would replace it; "
                 "give another --out folder"
             )
 
     def finished(self) -> RunRecord | None:
         """The record of the run that is here; None where there is none, or its network is not whole."""
-        if not self.record.exists():
+        if not self.paths.record.exists():
             return None
-        record = read_record(self.record)
+        record = read_record(self.paths.record)
         try:
-            if network_record(self.network).fingerprint == record.fingerprint:
+            if network_record(self.paths.network).fingerprint == record.fingerprint:
                 return record
         except WeightsError:
-            log.warning("%s is damaged; training starts anew", self.network)
+            log.warning("%s is damaged; training starts again", self.paths.network)
         return None
 
     def is_segmented(self, clip: Clip) -> bool:
         """Whether every mask is there, and how far it can be trusted."""
-        return self.confidence.exists() and all((self.masks / f"{name}.png").exists() for name in clip.names)
+        return self.paths.confidence.exists() and all(self.paths.mask(name).exists() for name in clip.names)
 
-    def attempt(self, fingerprint: str, continued_from: str | None) -> "PendingRun":
+    def pending(self, fingerprint: str, continued_from: str | None) -> "PendingRun":
         """Where a run is made until it is whole."""
         mark = hashlib.sha256(f"{fingerprint} {continued_from}".encode()).hexdigest()[:16]
-        return PendingRun(self.path / f"{_NEXT}{mark}")
+        return PendingRun(self.paths.pending(mark))
 
     def kept_masks(
         self, earlier: RunRecord, now: RunRecord, clip: Clip
@@ -192,7 +175,7 @@ class RunFolder:
             The mask file and the confidences, by frame index.
         """
         try:
-            scores = read_confidence(self.confidence)
+            scores = read_confidence(self.paths.confidence)
         except InputError:
             return {}
         spans_then, spans_now = (
@@ -209,42 +192,42 @@ class RunFolder:
             if span in spans_then and digests(span, earlier) == digests(span, now):
                 for index in range(span.first, span.last + 1):
                     name = clip.names[index]
-                    mask = self.masks / f"{name}.png"
+                    mask = self.paths.mask(name)
                     if mask.exists() and name in scores:
                         kept[index] = (mask, scores[name])
         return kept
 
-    def finish(self, attempt: "PendingRun", record: RunRecord, names: Sequence[str]) -> None:
+    def finish(self, pending: "PendingRun", record: RunRecord, names: Sequence[str]) -> None:
         """Put a whole run in the place of the one that is here; killed at any point, `recover` goes on."""
-        scores = attempt.masks.confidence
-        write_confidence(attempt.folder / self.confidence.name, {name: scores[name] for name in names})
-        write_record(attempt.folder / self.record.name, record)
-        attempt.ready.touch()
-        self._take(attempt)
+        scores = pending.masks.confidence
+        write_confidence(pending.paths.confidence, {name: scores[name] for name in names})
+        write_record(pending.paths.record, record)
+        pending.paths.complete.touch()
+        self._take(pending)
 
     def recover(self) -> None:
         """Finish what was killed while it was put in place."""
-        for folder in self.path.glob(f"{_NEXT}*"):
-            if PendingRun(folder).ready.exists():
-                self._take(PendingRun(folder))
+        for paths in self.paths.all_pending():
+            if paths.complete.exists():
+                self._take(PendingRun(paths))
 
     def sweep(self) -> None:
         """Remove what unfinished runs and killed writers left."""
-        self.checkpoint.unlink(missing_ok=True)
-        for path in (self.checkpoint, self.network, self.record, self.confidence):
-            for leftover in self.path.glob(f".{path.stem}.*{path.suffix}"):
+        self.paths.checkpoint.unlink(missing_ok=True)
+        for path in (self.paths.checkpoint, self.paths.network, self.paths.record, self.paths.confidence):
+            for leftover in self.paths.path.glob(f".{path.stem}.*{path.suffix}"):
                 leftover.unlink()
-        for leftover in self.path.glob(f"{_NEXT}*"):
-            shutil.rmtree(leftover)
+        for pending in self.paths.all_pending():
+            shutil.rmtree(pending.path)
 
-    def _take(self, attempt: "PendingRun") -> None:
+    def _take(self, pending: "PendingRun") -> None:
         """Each part that is still there takes the place of the older one.
 
         The network comes first: masks beside none would pass for somebody else's. The record comes last.
         """
-        attempt.masks.sweep()
-        for path in (self.network, self.confidence, self.masks, self.record):
-            new = attempt.folder / path.name
+        pending.masks.sweep()
+        for path in (self.paths.network, self.paths.confidence, self.paths.masks, self.paths.record):
+            new = pending.paths.path / path.name
             if new.exists():
                 if path.is_dir():
                     shutil.rmtree(path)
@@ -253,31 +236,34 @@ class RunFolder:
 
 
 class PendingRun:
-    """A run on its way: its network once it is trained, its masks as far as they are made.
+    """A run in progress: its network once it is trained, its masks as far as they are there.
 
     Args:
-        folder: in the folder of the run.
+        paths: inside the folder of the run.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.network = folder / NETWORK
-        self.ready = folder / "ready"
+    def __init__(self, paths: RunPaths) -> None:
+        self.paths = paths
+
+    @property
+    def passes(self) -> Path:
+        """Folder of soft masks in progress."""
+        return self.paths.masks / ".passes"
 
     @cached_property
     def masks(self) -> UnfinishedMasks:
-        """Its masks."""
-        return UnfinishedMasks(self.folder / "masks")
+        """The masks so far."""
+        return UnfinishedMasks(self.paths)
 
     def clear(self) -> None:
         """Remove all of it."""
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        if self.paths.path.exists():
+            shutil.rmtree(self.paths.path)
 
     def is_trained(self) -> bool:
-        """Whether its network is there and whole."""
+        """Whether its network is there and complete."""
         try:
-            return self.network.exists() and bool(network_record(self.network))
+            return self.paths.network.exists() and bool(network_record(self.paths.network))
         except WeightsError:
             return False
 
@@ -288,7 +274,7 @@ def lock_frames(run: Path, names: Sequence[str], keyframes: Path) -> list[Path]:
     Args:
         run: its folder.
         names: of the frames.
-        keyframes: the workspace or folder of masks that the run was taught with.
+        keyframes: the workspace or folder of masks that the run was fine-tuned on.
 
     Returns:
         The new keyframes.
@@ -298,10 +284,10 @@ def lock_frames(run: Path, names: Sequence[str], keyframes: Path) -> list[Path]:
     """
     if not keyframes.is_dir():
         raise InputError(
-            f"there is no workspace or folder of masks {keyframes}; give the one that {run} was taught with"
+            f"there is no workspace or folder of masks {keyframes}; give the one that {run} was fine-tuned on"
         )
-    masks, folder = RunFolder(run).masks, keyframe_folder(keyframes)
-    pairs = [(masks / f"{name}.png", folder / f"{name}.png") for name in dict.fromkeys(names)]
+    paths, folder = RunPaths(run), keyframe_folder(keyframes)
+    pairs = [(paths.mask(name), folder / f"{name}.png") for name in dict.fromkeys(names)]
     for source, target in pairs:
         if not source.is_file():
             raise InputError(

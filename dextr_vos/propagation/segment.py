@@ -1,4 +1,4 @@
-"""A trained network applied to any clip: `dextr-vos segment`."""
+"""A fine-tuned network applied to any clip: `dextr-vos segment`."""
 
 from pathlib import Path
 
@@ -7,43 +7,35 @@ import torch
 
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError, Interrupted
-from dextr_vos.geometry import FloatArray
-from dextr_vos.images import ImageRgb
-from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.masks import write_labels
-from dextr_vos.networks.lite_tracker import Memory
 from dextr_vos.propagation.bidirectional import FramePrediction
-from dextr_vos.propagation.clip_segmenter import OnFrame, tracker_of
-from dextr_vos.propagation.models import network_size, object_probs
-from dextr_vos.propagation.postprocess import finished_labels
-from dextr_vos.propagation.tracker import MaskedFrame, small_frame
+from dextr_vos.propagation.postprocess import labels_of
+from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks
 from dextr_vos.propagation.trained_network import TrainedNetwork
 from dextr_vos.run_files import RunPaths
 from dextr_vos.workspace import Workspace
 
-_MARK = ".dextr-vos-segment"  # masks beside it may be made anew
+_MARK = ".dextr-vos-segment"  # masks beside it may be replaced
 
 
-def segment(
+def segment_clip(
     clip: Clip,
     trained: TrainedNetwork,
     out: Path,
-    *,
     device: torch.device,
-    on_frame: OnFrame | None = None,
-    stop_asked: StopAsked = never,
+    callbacks: Callbacks = NO_CALLBACKS,
 ) -> None:
     """Apply a trained network to every frame of a clip.
 
-    One that was accompanied by the lite network is applied alone, since no keyframe of this clip is known.
+    No keyframe of this clip is known: a network that tracks finds the objects by its memory of the clip
+    it was fine-tuned on.
 
     Args:
         clip: any clip; its frames need not have the size the network was trained at.
         trained: see `load_network`.
         out: folder for `<frame>.png`; those of an earlier call are overwritten, others never.
         device: where to compute.
-        on_frame: called with frames done and in all.
-        stop_asked: asked between frames.
+        callbacks: told of frames done and in all, and asked between frames whether to stop.
 
     Raises:
         InputError: `out` holds the frames themselves or masks of another origin, or a frame cannot be read.
@@ -52,54 +44,23 @@ def segment(
     _check_segment_folder(out, clip)
     out.mkdir(parents=True, exist_ok=True)
     (out / _MARK).touch()
-    trained.network.to(device)
-    one_frame = _Following(trained, device) if trained.model.follows else _Alone(trained, device)
-    sure = np.ones(len(trained.numbers), np.float32)
+    trained.network.to(device).to(memory_format=torch.channels_last)
+    recipe, ids = trained.recipe, trained.object_ids
+    soft_masks = trained.model.sequence_segmenter(
+        trained.network, recipe, trained.memory, len(ids), clip.size_hw, device
+    )
+    certain = np.ones(len(ids), np.float32)
     for index, name in enumerate(clip.names):
-        if stop_asked():
+        if callbacks.stop_asked():
             raise Interrupted(
                 f"stopped after {index} of {len(clip)} frames, their masks are in {out}; "
                 "the same command starts over"
             )
         image = clip.read(index)
-        followed = FramePrediction(index, image, one_frame(image), sure)
-        labels = finished_labels(followed, trained.numbers, trained.record.min_component_share)
+        prediction = FramePrediction(index, image, soft_masks(image), certain)
+        labels = labels_of(prediction, ids, trained.record.min_component_share)
         write_labels(out / f"{name}.png", labels)
-        if on_frame is not None:
-            on_frame(index + 1, len(clip))
-
-
-class _Alone:
-    """Soft masks of frames by themselves."""
-
-    def __init__(self, trained: TrainedNetwork, device: torch.device) -> None:
-        self._trained, self._device = trained, device
-
-    def __call__(self, image_rgb: ImageRgb) -> FloatArray:
-        trained = self._trained
-        longest = trained.record.longest_side
-        return object_probs(trained.network, trained.model, longest, image_rgb, self._device)
-
-
-class _Following:
-    """Soft masks of frames in order; the first one is found by what the network remembers alone."""
-
-    def __init__(self, trained: TrainedNetwork, device: torch.device) -> None:
-        assert trained.memory is not None
-        self._longest_side = trained.following.longest_side
-        self._objects = len(trained.numbers)
-        self._tracker = tracker_of(trained, device, trained.model.bf16)
-        memory = Memory(trained.memory.keys.to(device), trained.memory.masks.to(device))
-        self._memories = (memory,) * len(trained.following.zoom.margins)
-        self._before: MaskedFrame | None = None
-
-    def __call__(self, image_rgb: ImageRgb) -> FloatArray:
-        size_hw = network_size((image_rgb.shape[0], image_rgb.shape[1]), self._longest_side)
-        small = small_frame(image_rgb, size_hw)
-        view = self._tracker.view(self._before, small, self._objects)
-        probs = self._tracker.segment(view, [self._memories])
-        self._before = MaskedFrame(small, probs)
-        return probs
+        callbacks.on_frame(index + 1, len(clip))
 
 
 def _check_segment_folder(out: Path, clip: Clip) -> None:

@@ -1,8 +1,10 @@
-"""How objects are followed; docs/benchmarks.md tells what most of these values bring."""
+"""How a network is fine-tuned on one clip and tracks its objects, and which of that KEY=VALUE can change."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Annotated, Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -11,41 +13,9 @@ from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.datasets.frame_pairs import SceneRecipe
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.errors import ConfigError
+from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.losses import Average
 from dextr_vos.propagation.object_crop import CropSettings
-
-
-@dataclass(frozen=True)
-class TrackingSettings:
-    """How objects are followed.
-
-    Attributes:
-        longest_side: at which masks are carried from frame to frame; larger frames are made smaller.
-        memories: keyframes that are remembered in a span, the nearest ones.
-        recent: frames of the pass itself that are remembered, the last ones; 0 for none.
-        every: one frame in so many is remembered.
-        both_ways: a pass from each of the two keyframes beside a span, not from the one before alone.
-        trust: how much more of a frame comes from the surer of two passes: each has the weight of its
-            distance in time, times the overlap that its masks expect of themselves to this power; 0 is time
-            alone.
-        zoom: how the network's windows are cut out.
-        islands: a part of a mask smaller than this share of the object's largest part is dropped, unless the
-            keyframes show such parts; 0 drops none. This one holds for every network.
-        own_share: for a network that sees frames alone: the shipped lite network follows the objects, and
-            this share of each soft mask is the network's own; None leaves it alone. A lite network has no use
-            for it.
-    """
-
-    longest_side: Annotated[int, Field(ge=32)] = 854
-    memories: Annotated[int, Field(ge=1)] = 4
-    recent: Annotated[int, Field(ge=0)] = 3
-    every: Annotated[int, Field(ge=1)] = 2
-    both_ways: bool = True
-    trust: Annotated[float, Field(ge=0)] = 8.0
-    zoom: CropSettings = field(default_factory=CropSettings)
-    islands: Annotated[float, Field(ge=0, le=1)] = 0.2
-    own_share: Annotated[float, Field(ge=0, le=1)] | None = None
-
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
@@ -53,41 +23,66 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
+class TrackingSettings:
+    """How objects are tracked from frame to frame.
+
+    Attributes:
+        longest_side: longest side of the frames on which soft masks are propagated, in pixels; larger frames
+            are resized to it.
+        max_keyframes: keyframes held in memory for a span, the nearest ones.
+        max_recent: frames of the pass itself held in memory, the last ones; 0 for none.
+        mem_every: every how many frames one is memorized.
+        bidirectional: run a pass from the keyframe on each side of a span, not from the earlier one alone.
+        confidence_power: how strongly the more confident of two passes is preferred. Each pass is weighted by
+            its distance in time, times the IoU that its soft masks expect of themselves to this power; 0
+            weights by time alone.
+        crops: how the network's crops are cut out.
+    """
+
+    longest_side: Annotated[int, Field(ge=32)] = 854
+    max_keyframes: AtLeastOne = 4
+    max_recent: NotNegative = 3
+    mem_every: AtLeastOne = 2
+    bidirectional: bool = True
+    confidence_power: Annotated[float, Field(ge=0)] = 8.0
+    crops: CropSettings = field(default_factory=CropSettings)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How a network is fine-tuned on one clip.
 
     Attributes:
-        longest_side: frames are made smaller to this before they enter the network; None leaves them. A
-            network that follows sees a window with as many pixels as a wide frame of this size.
-        batch: samples a pass.
-        passes: passes whose gradients are averaged into one step.
-        max_steps: the step limit.
-        correction_steps: the step limit after a correction, when training goes on from the network there is.
-        window: steps over which the loss is averaged to see whether it still falls.
-        tolerance: the loss has settled when it fell by less than this share from one window to the next.
-        cooldown: last steps, over which the rate falls to zero.
+        longest_side: longest side of the resized frame, in pixels; None keeps the frame's size. A network
+            that tracks sees a crop with as many pixels as a 16:9 frame of this size.
+        batch: samples per forward pass.
+        accumulate_grad: forward passes whose gradients are averaged into one step.
+        max_steps: largest number of steps.
+        correction_steps: largest number of steps when training continues after a correction.
+        alpha: weight interpolation between the starting weights (0) and the fine-tuned ones (1), which keeps
+            the network from learning single frames by heart (Wortsman et al., "Robust Fine-Tuning of
+            Zero-Shot Models", CVPR 2022). Without a parent it is 1.
+        alpha_clicked: the same, where every keyframe's mask comes from clicks alone.
+        small_components: connected components of a mask smaller than this share of the object's largest one
+            are removed, unless the keyframes show such components; 0 removes none.
+        tracking: how objects are tracked.
+        window: steps over which the loss is averaged to tell whether it still falls.
+        tolerance: the loss has converged when it fell by less than this share from one window to the next.
+        cooldown: last steps, over which the learning rate falls to zero.
         average: how the loss is averaged, see `class_balanced_bce`.
-        side_weight: weight of each side loss beside the fused one.
-        augmentation: random changes of each sample, for networks that see frames alone.
-        scene: how pairs of frames are made, for those that follow.
-        mask_corruption: how wrong their guides are.
-        following: how they follow objects.
-        seconds: the time limit of the training.
-        pool: pairs of frames drawn once, for a network that follows and whose encoder learns no more: it sees
-            them once, and its decoder learns from them with ever new guides. 0 draws new pairs for every
-            step, and the encoder learns, too.
-        correction_pool: the pool after a correction.
-        encoder_learns_from: which keyframes teach the encoder of a network that follows: "all", "none", or
-            "drawn", all unless each mask is made of clicks alone, whose faults would be learned, too.
-        kept: share of what was learned that is kept: the weights end that far from those they began with to
-            those that were learned, which holds against learning one frame by heart (Wortsman et al.,
-            "Robust Fine-Tuning of Zero-Shot Models", CVPR 2022). Without a parent all is kept.
-        kept_of_clicks: in place of `kept` where every mask is made of clicks alone.
+        side_weight: weight of each side loss, relative to the loss of the fused output.
+        augmentation: random changes of each sample, for networks that see single frames.
+        scene: how pairs of frames are rendered, for networks that track.
+        mask_corruption: how wrong the guides of those pairs are.
+        pool: pairs of frames rendered and encoded once, for a network that tracks and whose encoder is
+            frozen; its decoder learns from them with new guides every time. 0 renders new pairs for every
+            step and trains the encoder too.
+        correction_pool: the same after a correction.
     """
 
     longest_side: Annotated[int, Field(ge=32)] | None
     batch: AtLeastOne
-    passes: AtLeastOne
+    accumulate_grad: AtLeastOne
     max_steps: NotNegative
     correction_steps: NotNegative
     window: AtLeastOne
@@ -95,16 +90,15 @@ class Recipe:
     cooldown: NotNegative
     average: Average
     side_weight: Annotated[float, Field(ge=0)]
+    alpha: Share = 1.0
+    alpha_clicked: Share = 1.0
+    small_components: Share = 0.2
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
     augmentation: Augmentation = field(default_factory=Augmentation)
     scene: SceneRecipe | None = None
     mask_corruption: MaskCorruption | None = None
-    following: TrackingSettings = field(default_factory=TrackingSettings)
-    seconds: Annotated[float, Field(ge=0)] | None = None
     pool: NotNegative = 0
     correction_pool: NotNegative = 0
-    encoder_learns_from: Literal["all", "drawn", "none"] = "all"
-    kept: Share = 1.0
-    kept_of_clicks: Share = 1.0
 
     def limited_to(self, max_steps: int) -> "Recipe":
         """The recipe with another step limit; a cool-down longer than half of it is shortened."""
@@ -112,13 +106,60 @@ class Recipe:
             return self
         return replace(self, max_steps=max_steps, cooldown=min(self.cooldown, max_steps // 2))
 
-    def again(self) -> "Recipe":
-        """The recipe after a correction."""
-        return replace(self.limited_to(min(self.correction_steps, self.max_steps)), pool=self.correction_pool)
+    def for_correction(self) -> "Recipe":
+        """The recipe with which training continues after a correction."""
+        limited = self.limited_to(min(self.correction_steps, self.max_steps))
+        return replace(limited, pool=self.correction_pool)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for files."""
-        return asdict(self)
+        """Plain values as JSON has them, for files."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
+
+
+# what KEY=VALUE of `dextr-vos propagate` may change; the rest is part of the model
+KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "longest_side": "longest side of the frame that enters the network, in pixels",
+        "batch": "samples per forward pass",
+        "accumulate_grad": "forward passes per step",
+        "max_steps": "largest number of steps",
+        "correction_steps": "largest number of steps after a correction",
+        "alpha": "0 keeps the starting weights, 1 the fine-tuned ones",
+        "alpha_clicked": "the same where all keyframe masks come from clicks",
+        "small_components": "components below this share of the largest are removed",
+        "tracking.longest_side": "longest side of the propagated soft masks, in pixels",
+        "tracking.max_keyframes": "keyframes in memory",
+        "tracking.max_recent": "recent frames in memory",
+        "tracking.mem_every": "every how many frames one is memorized",
+        "tracking.bidirectional": "propagate from both neighbouring keyframes",
+        "tracking.confidence_power": "how strongly the more confident pass is preferred",
+    }
+)
+
+
+def _ignore(*_: object) -> None:
+    """A callback that nobody waits for."""
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """Who is told how far the work is, and asked whether it should stop.
+
+    Attributes:
+        on_estimate: called before the training with an `Estimate` of the time; None saves measuring it.
+        on_step: called after each step with steps done, steps expected and the loss.
+        on_frame: called with frames done and frames in all; a frame segmented by two passes counts twice.
+        stop_asked: asked between steps and between frames.
+    """
+
+    on_estimate: Callable[[Any], None] | None = None
+    on_step: Callable[[int, int, float], None] = _ignore
+    on_frame: Callable[[int, int], None] = _ignore
+    stop_asked: StopAsked = never
+
+
+NO_CALLBACKS = Callbacks()
 
 
 class _Changed(Settings):
@@ -126,15 +167,23 @@ class _Changed(Settings):
 
 
 def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
-    """A recipe with `key=value` in place of what it says, groups as `group.key=value`.
+    """A recipe with some of its values replaced.
+
+    Args:
+        recipe: the defaults.
+        settings: `KEY=VALUE` each, keys as in `KEYS`.
 
     Raises:
         ConfigError: an unknown key or a value of the wrong kind.
     """
+    for setting in settings:
+        key = setting.partition("=")[0]
+        if "=" in setting and key not in KEYS:
+            raise ConfigError(f"unknown setting '{key}'; expected one of {', '.join(KEYS)}")
     base = {"recipe": recipe.as_dict()}
     given = [f"recipe.{setting}" for setting in settings]
     try:
         return load_settings(_Changed, None, given, base).recipe
-    except ConfigError as fault:
+    except ConfigError as error:
         # nobody typed the name of the group
-        raise ConfigError(str(fault).replace("recipe.", "")) from None
+        raise ConfigError(str(error).replace("recipe.", "")) from None

@@ -1,4 +1,4 @@
-"""The lite network on a clip: from a frame to its neighbour, with what it remembers of others."""
+"""The lite network on a clip: from a frame to its neighbour, with the memory of other frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dextr_vos.geometry import BoolArray, FloatArray, fit_longest_side
+from dextr_vos.geometry import FloatArray, fit_longest_side
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks.lite_tracker import EncodedFrames, LiteTracker, Memory, join_memories, lite_input
 from dextr_vos.propagation.object_crop import CropSettings, ObjectCrop, input_pixels, object_crops
 from dextr_vos.runtime import autocast
 
-_LOST = 1e-4  # share of the frame; of an object with less than that nothing is known
+_LOST = 1e-4  # share of the frame; an object smaller than that is lost
 
 
 @dataclass(frozen=True)
 class MaskedFrame:
-    """A frame with its soft masks, from which the next one is reached.
+    """A frame with its soft masks, from which the next one is tracked.
 
     Attributes:
         image_rgb: H×W×3 uint8.
@@ -32,41 +32,33 @@ class MaskedFrame:
 
 @dataclass(frozen=True)
 class CropFeatures:
-    """What the network sees of one window.
+    """Features of one crop of a frame.
 
     Attributes:
-        window: which part of the frame.
-        features: of that part.
+        crop: the part of the frame.
+        features: of the encoder.
         guides: 1×K×h×w, see `LiteTracker.decode`.
     """
 
-    window: ObjectCrop
+    crop: ObjectCrop
     features: EncodedFrames
     guides: Tensor
 
 
 @dataclass(frozen=True)
 class FrameFeatures:
-    """What the network sees of a frame: the object and its surroundings, narrow and wide.
+    """Features of a frame: the objects and their surroundings, in a narrow and a wide crop.
 
     Attributes:
-        looks: one a margin, see `CropSettings`.
-        size_hw: of the whole frame.
+        crops: one for each margin, see `CropSettings`.
+        size_hw: height and width of the whole frame.
     """
 
-    looks: tuple[CropFeatures, ...]
+    crops: tuple[CropFeatures, ...]
     size_hw: tuple[int, int]
 
-    @property
-    def crop_coverage(self) -> BoolArray:
-        """H×W, what is in any of the windows."""
-        inside: BoolArray = np.zeros(self.size_hw, dtype=bool)
-        for look in self.looks:
-            inside[look.window.rows, look.window.columns] = True
-        return inside
 
-
-Memories = tuple[Memory, ...]  # of one frame, for each of its looks
+Memories = tuple[Memory, ...]  # of one frame, for each of its crops
 
 
 class Tracker:
@@ -76,100 +68,130 @@ class Tracker:
         network: in evaluation mode, on `device`.
         device: where to compute.
         bf16: compute in bf16 where that is faster.
-        zoom: how the network's windows are cut out.
-        longest_side: of a wide frame with as many pixels as the network's input has.
+        crops: how the network's crops are cut out.
+        longest_side: of a 16:9 frame with as many pixels as the network's input has.
     """
 
     def __init__(
-        self, network: LiteTracker, device: torch.device, bf16: bool, zoom: CropSettings, longest_side: int
+        self, network: LiteTracker, device: torch.device, bf16: bool, crops: CropSettings, longest_side: int
     ) -> None:
         self._network, self._device, self._bf16 = network, device, bf16
-        self._zoom, self._pixels = zoom, input_pixels(longest_side)
+        self._crops, self._pixels = crops, input_pixels(longest_side)
         self._flow = Flow()
 
-    def view(self, before: MaskedFrame | None, image_rgb: ImageRgb, objects: int) -> FrameFeatures:
-        """A frame on which the masks of its neighbour are carried over.
+    def features(self, before: MaskedFrame | None, image_rgb: ImageRgb, objects: int) -> FrameFeatures:
+        """Features of a frame onto which its neighbour's masks are warped by optical flow.
 
         Args:
-            before: the neighbour; None where nothing is known of one.
+            before: the neighbour; None where none is known.
             image_rgb: H×W×3 uint8.
             objects: K.
         """
         size_hw = image_rgb.shape[0], image_rgb.shape[1]
         if before is None:
-            carried = np.full((objects, *size_hw), 0.5, np.float32)
+            warped = np.full((objects, *size_hw), 0.5, np.float32)
         else:
-            carried = self._flow.carried(before.probs, before.image_rgb, image_rgb)
-            lost = (carried > 0.5).mean((1, 2)) < _LOST
-            carried[lost] = 0.5
+            warped = self._flow.warp(before.probs, before.image_rgb, image_rgb)
+            lost = (warped > 0.5).mean((1, 2)) < _LOST
+            warped[lost] = 0.5
             if lost.any():
                 # it may come back anywhere
-                return self._view(carried, image_rgb, np.zeros_like(carried))
-        return self._view(carried, image_rgb, carried)
+                return self._features(warped, image_rgb, np.zeros_like(warped))
+        return self._features(warped, image_rgb, warped)
 
-    def known_view(self, seen: MaskedFrame) -> FrameFeatures:
-        """A frame whose masks are known."""
-        return self._view(seen.probs, seen.image_rgb, seen.probs)
+    def known_features(self, frame: MaskedFrame) -> FrameFeatures:
+        """Features of a frame whose masks are known."""
+        return self._features(frame.probs, frame.image_rgb, frame.probs)
 
     @torch.inference_mode()
-    def remember(self, view: FrameFeatures, probs: FloatArray) -> Memories:
-        """A view as memory, given the masks K×H×W of its frame."""
+    def memorize(self, frame: FrameFeatures, probs: FloatArray) -> Memories:
+        """The memory of a frame, given its masks K×H×W."""
         made: dict[int, Memory] = {}
-        for look in view.looks:
-            if id(look) not in made:
-                made[id(look)] = look.features.memorize(self._tensor(look.window.cut(probs)))
-        return tuple(made[id(look)] for look in view.looks)
+        for crop in frame.crops:
+            if id(crop) not in made:
+                made[id(crop)] = crop.features.memorize(self._tensor(crop.crop.cut(probs)))
+        return tuple(made[id(crop)] for crop in frame.crops)
 
     @torch.inference_mode()
-    def segment(self, view: FrameFeatures, memories: Sequence[Memories]) -> FloatArray:
-        """Soft masks of a frame, K×H×W float32 in [0, 1]: the mean of the looks', each 0 outside its window.
+    def segment(self, frame: FrameFeatures, memories: Sequence[Memories]) -> FloatArray:
+        """Soft masks of a frame, K×H×W float32 in [0, 1]: the mean of the crops', each 0 outside its crop.
 
-        So nothing is found outside the narrowest window.
+        So nothing is found outside the narrowest crop.
 
         Args:
-            view: see `view`.
+            frame: see `features`.
             memories: frames whose masks are known, at least one.
         """
         masks = [
-            self._looked(look, join_memories(of_look), view.size_hw)
-            for look, of_look in zip(view.looks, zip(*memories, strict=True), strict=True)
+            self._decode(crop, join_memories(of_crop), frame.size_hw)
+            for crop, of_crop in zip(frame.crops, zip(*memories, strict=True), strict=True)
         ]
         mean: FloatArray = np.mean(masks, axis=0, dtype=np.float32)
         return mean
 
-    def _looked(self, look: CropFeatures, memory: Memory, size_hw: tuple[int, int]) -> FloatArray:
+    def _decode(self, crop: CropFeatures, memory: Memory, size_hw: tuple[int, int]) -> FloatArray:
         with autocast(self._device, self._bf16):
-            logits = self._network.decode(look.features, memory, look.guides)[-1].float()
-        return look.window.paste(_one_a_pixel(logits[0]).cpu().numpy(), size_hw)
+            logits = self._network.decode(crop.features, memory, crop.guides)[-1].float()
+        return crop.crop.paste(_aggregate(logits[0]).cpu().numpy(), size_hw)
 
     @torch.inference_mode()
-    def _view(self, probs: FloatArray, image_rgb: ImageRgb, look_at: FloatArray) -> FrameFeatures:
-        looks: list[CropFeatures] = []
-        for window in object_crops(look_at, self._zoom, self._pixels):
-            # windows of a large object, or of a lost one, are the same: the whole frame
-            same = next((look for look in looks if look.window == window), None)
-            looks.append(same or self._look(window, probs, image_rgb))
-        return FrameFeatures(tuple(looks), (image_rgb.shape[0], image_rgb.shape[1]))
+    def _features(self, probs: FloatArray, image_rgb: ImageRgb, focus: FloatArray) -> FrameFeatures:
+        crops: list[CropFeatures] = []
+        for crop in object_crops(focus, self._crops, self._pixels):
+            # crops of a large object, or of a lost one, are the same: the whole frame
+            same = next((each for each in crops if each.crop == crop), None)
+            crops.append(same or self._crop_features(crop, probs, image_rgb))
+        return FrameFeatures(tuple(crops), (image_rgb.shape[0], image_rgb.shape[1]))
 
-    def _look(self, window: ObjectCrop, probs: FloatArray, image_rgb: ImageRgb) -> CropFeatures:
-        frames = lite_input(window.cut_image(image_rgb)[None]).to(self._device)
+    def _crop_features(self, crop: ObjectCrop, probs: FloatArray, image_rgb: ImageRgb) -> CropFeatures:
+        frames = lite_input(crop.cut_image(image_rgb)[None]).to(self._device)
         with autocast(self._device, self._bf16):
             features = self._network.encode(frames.contiguous(memory_format=torch.channels_last))
-        return CropFeatures(window, features, 2 * self._tensor(window.cut(probs)) - 1)
+        return CropFeatures(crop, features, 2 * self._tensor(crop.cut(probs)) - 1)
 
     def _tensor(self, probs: FloatArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(probs))[None].to(self._device)
 
 
-def small_frame(image_rgb: ImageRgb, size_hw: tuple[int, int]) -> ImageRgb:
-    """A frame at another size, never a larger one."""
+class SequenceSegmenter:
+    """Soft masks of frames in order; the first one is segmented from memory alone.
+
+    Args:
+        tracker: of the network.
+        memories: of frames whose masks are known, perhaps of another clip.
+        size_hw: size at which masks are propagated.
+        num_objects: K.
+    """
+
+    def __init__(
+        self, tracker: Tracker, memories: Memories, size_hw: tuple[int, int], num_objects: int
+    ) -> None:
+        self._tracker, self._memories, self._size_hw, self._count = tracker, memories, size_hw, num_objects
+        self._before: MaskedFrame | None = None
+
+    def segment(self, image_rgb: ImageRgb) -> FloatArray:
+        """Soft masks of the next frame H×W×3 uint8, K×h×w float32 in [0, 1]."""
+        small = resized_frame(image_rgb, self._size_hw)
+        features = self._tracker.features(self._before, small, self._count)
+        probs = self._tracker.segment(features, [self._memories])
+        self._before = MaskedFrame(small, probs)
+        return probs
+
+
+def resized_frame(image_rgb: ImageRgb, size_hw: tuple[int, int]) -> ImageRgb:
+    """A frame at another size, never a larger one.
+
+    Args:
+        image_rgb: H×W×3 uint8.
+        size_hw: height and width of the result, in pixels.
+    """
     if image_rgb.shape[:2] == size_hw:
         return image_rgb
     size = size_hw[1], size_hw[0]
     return np.asarray(cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _one_a_pixel(logits: Tensor) -> Tensor:
+def _aggregate(logits: Tensor) -> Tensor:
     """Probabilities K×h×w of objects of which each pixel has at most one (Oh et al., ICCV 2019)."""
     if len(logits) == 1:
         return torch.sigmoid(logits)
@@ -183,13 +205,13 @@ _LONGEST_SIDE = 480  # at which the flow is computed
 
 
 class Flow:
-    """Flow by inverse search (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016)."""
+    """Dense optical flow (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016)."""
 
     def __init__(self) -> None:
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
-    def carried(self, probs: FloatArray, before_rgb: ImageRgb, now_rgb: ImageRgb) -> FloatArray:
-        """Soft masks of one frame where the flow carries them in its neighbour.
+    def warp(self, probs: FloatArray, before_rgb: ImageRgb, now_rgb: ImageRgb) -> FloatArray:
+        """Soft masks of one frame, warped by the optical flow to its neighbour.
 
         Args:
             probs: K×H×W float32, of the frame before.

@@ -1,25 +1,31 @@
-"""Training samples of a clip: its keyframes at the network's size, changed at random, in batches."""
+"""Training samples of a clip: its keyframes, changed at random, or pairs of frames made of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dextr_vos.clip import Clip
-from dextr_vos.datasets.augment import augment
+from dextr_vos.datasets.augment import Augmentation, augment
 from dextr_vos.datasets.frame_pairs import SceneRecipe, crop_around_object, draw_scene, pair_sample
 from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.motion import Frame, draw_frames
 from dextr_vos.errors import InputError
+from dextr_vos.geometry import fit_longest_side
 from dextr_vos.images import ImageRgb
 from dextr_vos.masks import VOID, Labels
-from dextr_vos.propagation.keyframes import Keyframe
-from dextr_vos.propagation.models import Model, network_size
-from dextr_vos.propagation.settings import Recipe
+from dextr_vos.propagation.keyframes import AnnotatedClip
+
+_INPAINT_PX = 5.0
+
+# Below this there is nothing to learn, and OpenCV's mirrored borders never end on a single row.
+SHORTEST_SIDE = 16
+
+ImagesRgb = npt.NDArray[np.uint8]  # N×H×W×3
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Sample:
     """A keyframe as the network sees it.
 
     Attributes:
-        image_rgb: h×w×3 uint8, the frame made smaller to the recipe's longest side.
+        image_rgb: h×w×3 uint8, the resized frame.
         labels: h×w uint8, likewise.
     """
 
@@ -36,11 +42,11 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What one pass learns from.
+class ClipBatch:
+    """What one forward pass learns from.
 
     Attributes:
-        inputs: what the lessons that drew it give the network, see `BatchSource.scores`.
+        inputs: see `BatchSource.logits`.
         targets: N×K×h×w float32, 1 on object k.
         void: N×1×h×w bool, where pixels count neither way.
     """
@@ -50,61 +56,83 @@ class Batch:
     void: Tensor
 
 
-def read_samples(clip: Clip, keyframes: Sequence[Keyframe], longest_side: int | None) -> list[Sample]:
-    """The keyframes' pictures and labels at the network's size, one sample a keyframe."""
-    height, width = network_size(clip.size_hw, longest_side)
+def network_size(size_hw: tuple[int, int], longest_side: int | None) -> tuple[int, int]:
+    """Size at which frames enter the network.
+
+    Args:
+        size_hw: height and width of the frame, in pixels.
+        longest_side: longest side of the result, in pixels; None leaves the frame as it is.
+    """
+    if longest_side is None:
+        return size_hw
+    height, width = fit_longest_side(size_hw, longest_side)
+    return max(SHORTEST_SIDE, height), max(SHORTEST_SIDE, width)
+
+
+def read_samples(annotated: AnnotatedClip, longest_side: int | None) -> list[Sample]:
+    """Images and labels of the keyframes, resized, one sample a keyframe.
+
+    Args:
+        annotated: the clip and its keyframes.
+        longest_side: see `network_size`.
+
+    Raises:
+        InputError: a frame cannot be read.
+    """
+    height, width = network_size(annotated.size_hw, longest_side)
     samples = []
-    for keyframe in keyframes:
-        image = cv2.resize(clip.read(keyframe.index), (width, height), interpolation=cv2.INTER_AREA)
+    for keyframe in annotated.keyframes.values():
+        image = cv2.resize(annotated.read(keyframe.index), (width, height), interpolation=cv2.INTER_AREA)
         # plain INTER_NEAREST takes the upper left pixel of those it replaces, which shifts the mask
         labels = cv2.resize(keyframe.labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         samples.append(Sample(image, labels))
     return samples
 
 
-def draw_batch(
+def augmented_batch(
     samples: Sequence[Sample],
-    numbers: Sequence[int],
-    model: Model,
-    recipe: Recipe,
-    pass_number: int,
+    object_ids: Sequence[int],
+    augmentation: Augmentation,
+    positions: Sequence[int],
     seed: int,
-) -> Batch:
-    """The batch of a pass; it depends on the seed and the pass number alone, so training can go on anywhere.
+) -> tuple[ImagesRgb, Tensor, Tensor]:
+    """Randomly changed keyframes; they depend on the seed and the positions alone, so training can resume.
 
     Keyframes take turns: each is used once before any is used again.
 
     Args:
         samples: one a keyframe.
-        numbers: object numbers, one a channel.
-        model: prepares the pictures.
-        recipe: batch size and augmentation.
-        pass_number: counted from 0 over the whole training.
+        object_ids: one a channel.
+        augmentation: how keyframes are changed.
+        positions: of the samples, counted from 0 over the whole training.
         seed: of the run.
+
+    Returns:
+        Images N×h×w×3 uint8, targets N×K×h×w float32, void pixels N×1×h×w bool.
     """
     images, labels = [], []
-    for position in range(pass_number * recipe.batch, (pass_number + 1) * recipe.batch):
+    for position in positions:
         turn, place = divmod(position, len(samples))
         order = np.random.default_rng((seed, 0, turn)).permutation(len(samples))
         sample = samples[order[place]]
         rng = np.random.default_rng((seed, 1, position))
-        image, moved = augment(sample.image_rgb, sample.labels, recipe.augmentation, rng)
+        image, moved = augment(sample.image_rgb, sample.labels, augmentation, rng)
         images.append(image)
         labels.append(moved)
     stacked = torch.from_numpy(np.stack(labels))[:, None]  # N×1×h×w
-    targets = torch.cat([stacked == number for number in numbers], dim=1).float()
-    return Batch((model.prepare(np.stack(images)),), targets, stacked == VOID)
-
-
-_INPAINT_PX = 5.0
+    targets = torch.cat([stacked == object_id for object_id in object_ids], dim=1).float()
+    return np.stack(images), targets, stacked == VOID
 
 
 class LucidPairs:
-    """Pairs of frames by their number; each depends on the seed and the number alone.
+    """Pairs of frames rendered from keyframes: their objects moved over their own background.
+
+    After Khoreva et al., "Lucid Data Dreaming for Video Object Segmentation", IJCV 2019. Of several
+    keyframes, two real ones also make a pair. A pair depends on the seed and its position alone.
 
     Args:
         samples: the keyframes at the network's size.
-        numbers: object numbers.
+        object_ids: one a channel.
         scene: how frames are made.
         corruption: how wrong guides are.
         seed: of all that is random.
@@ -114,7 +142,7 @@ class LucidPairs:
     def __init__(
         self,
         samples: Sequence[Sample],
-        numbers: Sequence[int],
+        object_ids: Sequence[int],
         scene: SceneRecipe,
         corruption: MaskCorruption,
         seed: int,
@@ -128,10 +156,10 @@ class LucidPairs:
             real,
         )
         self._examples = {
-            (place, number): example
+            (place, object_id): example
             for place, sample in enumerate(samples)
-            for number in numbers
-            if (example := _example(sample, number)) is not None
+            for object_id in object_ids
+            if (example := _example(sample, object_id)) is not None
         }
         if not self._examples:
             height, width = samples[0].labels.shape
@@ -139,8 +167,8 @@ class LucidPairs:
                 f"the objects of the keyframes are too small: no pixel of them is left at {width}×{height}; "
                 "annotate frames in which they are larger"
             )
-        self._grounds = [_background(sample) for sample in samples]
-        self._several = len({number for _, number in self._examples}) > 1
+        self._backgrounds = [_background(sample) for sample in samples]
+        self._several = len({object_id for _, object_id in self._examples}) > 1
 
     @property
     def places(self) -> int:
@@ -159,13 +187,13 @@ class LucidPairs:
     def _frames(self, position: int, rng: np.random.Generator) -> tuple[Frame, Frame]:
         # objects and keyframes take turns
         places = sorted(self._examples)
-        place, number = places[position % len(places)]
-        example = self._examples[place, number]
+        place, object_id = places[position % len(places)]
+        example = self._examples[place, object_id]
         scene = self._scene
         others = [each for each in range(len(self._samples)) if each != place]
         if others and rng.random() < self._real:
             other = int(rng.choice(others))
-            first = self._still(self._examples.get((other, number)), other, scene, rng)
+            first = self._still(self._examples.get((other, object_id)), other, scene, rng)
             second = self._still(example, place, scene, rng)
             return first, second
         scene = replace(
@@ -176,15 +204,15 @@ class LucidPairs:
         )
         ground, sprites = draw_scene(
             example,
-            lambda rng: self._other(place, number, rng),
+            lambda rng: self._other(place, object_id, rng),
             scene,
             rng,
-            lambda _: replace(example, image_rgb=self._grounds[place]),
+            lambda _: replace(example, image_rgb=self._backgrounds[place]),
         )
         return draw_frames(ground, sprites, scene.motion, rng)
 
-    def _other(self, place: int, number: int, rng: np.random.Generator) -> Example:
-        rest = [key for key in self._examples if key[1] != number]
+    def _other(self, place: int, object_id: int, rng: np.random.Generator) -> Example:
+        rest = [key for key in self._examples if key[1] != object_id]
         return self._examples[rest[int(rng.integers(len(rest)))]]
 
     def _still(
@@ -208,12 +236,12 @@ def stack(samples: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
 
 
-def _example(sample: Sample, number: int) -> Example | None:
-    mask = sample.labels == number
+def _example(sample: Sample, object_id: int) -> Example | None:
+    mask = sample.labels == object_id
     if not mask.any():
         return None
     return Example(
-        ObjectRef("", number, "object", int(mask.sum())), sample.image_rgb, mask, sample.labels == VOID
+        ObjectRef("", object_id, "object", int(mask.sum())), sample.image_rgb, mask, sample.labels == VOID
     )
 
 

@@ -21,7 +21,7 @@ from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.imagenet import IMAGENET, imagenet_state, load_torchvision_vgg
 from dextr_vos.networks.optim import lite_optimizer
 from dextr_vos.networks.osvos import Osvos, parent_optimizer
-from dextr_vos.propagation.models import LITE, OSVOS, build_network
+from dextr_vos.propagation.models import LITE, PAPER
 from dextr_vos.training.checkpoint_folder import TrainingFolder
 from dextr_vos.training.loader import SampleOrder
 from dextr_vos.training.loop import OnStep, TrainingResult, train
@@ -126,7 +126,7 @@ def _task(settings: ParentSettings, beside: Path) -> Task:
 def _tracker_task(
     settings: ParentSettings, training: Sequence[ObjectSet], validation: Sequence[ObjectSet]
 ) -> TrackerTask:
-    network = build_network(LITE, 1, settings.seed, settings.start, freeze_norm=False)
+    network = LITE.start(1, settings.seed, settings.start, freeze_norm=False)
 
     def pairs(sets: Sequence[ObjectSet], repeats: Sequence[float], seed: int) -> PairSamples:
         order = SampleOrder([len(part.refs) for part in sets], repeats, seed)
@@ -148,7 +148,7 @@ def _osvos_task(
     settings: ParentSettings, training: Sequence[ObjectSet], validation: Sequence[ObjectSet]
 ) -> OsvosTask:
     from_imagenet = str(settings.start) == IMAGENET
-    network = build_network(OSVOS, 1, settings.seed, None if from_imagenet else settings.start)
+    network = PAPER.start(1, settings.seed, None if from_imagenet else settings.start)
     assert isinstance(network, Osvos)
     if from_imagenet:
         load_torchvision_vgg(network, imagenet_state("vgg16"))

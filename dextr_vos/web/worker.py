@@ -64,14 +64,10 @@ def _listen(stream: TextIO, stop: threading.Event) -> None:
 
 def _propagate(work: dict[str, Any], tell: Tell, stop_asked: Callable[[], bool]) -> str:
     """Fine-tune and segment; what `dextr-vos train-propagation` does."""
-    from dataclasses import replace
-
     from dextr_vos.clip import open_clip
-    from dextr_vos.pipeline import train_propagation
+    from dextr_vos.pipeline import PropagationOptions, train_propagation
     from dextr_vos.propagation.estimate import Estimate
-    from dextr_vos.propagation.models import model_named
-    from dextr_vos.propagation.settings import changed
-    from dextr_vos.runtime import pick_device
+    from dextr_vos.propagation.settings import Callbacks
 
     out = Path(work["out"])
     seen = _NewMasks(out)
@@ -88,22 +84,16 @@ def _propagate(work: dict[str, Any], tell: Tell, stop_asked: Callable[[], bool])
         tell({"phase": "segmenting", "done": done, "total": total})
 
     tell({"phase": "getting ready"})
-    model = model_named(work["network"])
-    model = replace(model, recipe=changed(model.recipe, work["settings"]))
-    record = train_propagation(
-        open_clip(work["clip"]),
-        Path(work["workspace"]),
-        out,
-        model,
-        device=pick_device(work["device"]),
-        parent=model.parent(work["parent"]),
+    options = PropagationOptions(
+        model=work["network"],
+        parent=work["parent"],
+        device=work["device"],
         max_steps=work["max_steps"],
         budget_s=work["budget_s"],
-        on_plan=on_plan,
-        on_step=on_step,
-        on_frame=on_frame,
-        stop_asked=stop_asked,
+        settings=work["settings"],
     )
+    callbacks = Callbacks(on_plan, on_step, on_frame, stop_asked)
+    record = train_propagation(open_clip(work["clip"]), Path(work["workspace"]), out, options, callbacks)
     poor = [number for number, iou in record.training.keyframe_iou.items() if iou < work["poor_iou"]]
     if poor:
         return (

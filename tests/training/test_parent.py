@@ -15,7 +15,7 @@ from dextr_vos.errors import ConfigError, InputError, WeightsError
 from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
 from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.lite_tracker import LiteTracker
-from dextr_vos.propagation.models import LITE, build_network
+from dextr_vos.propagation.models import LITE
 from dextr_vos.training import parent
 from dextr_vos.training.parent import ParentSettings, train_parent
 from dextr_vos.training.task import Task
@@ -90,7 +90,7 @@ def test_a_lite_parent_learns_and_starts_fine_tuning(tmp_path: Path) -> None:
     assert 0 < outcome.scores["iou"] <= 1
     weights = tmp_path / "out" / "last.safetensors"
     assert read_metadata(weights)["network"] == "lite-parent"
-    network = build_network(LITE, 3, 0, weights)
+    network = LITE.start(3, 0, weights)
     trained = read_state_dict(weights)
     assert all(torch.equal(tensor, trained[key]) for key, tensor in network.state_dict().items())
 

@@ -20,14 +20,11 @@ from dextr_vos.geometry import IntArray, extreme_points
 from dextr_vos.images import ImageRgb
 from dextr_vos.masks import Labels
 from dextr_vos.networks.dextr import Dextr
-from dextr_vos.networks.lite_tracker import LiteTracker
-from dextr_vos.propagation.batch_source import batch_source
-from dextr_vos.propagation.clip_segmenter import masked_keyframe
+from dextr_vos.propagation.bidirectional import masked_frame
 from dextr_vos.propagation.finetune import finetune
-from dextr_vos.propagation.models import LITE, OSVOS, Model, build_network, network_size, object_probs
+from dextr_vos.propagation.models import LITE, PAPER, Model
 from dextr_vos.propagation.settings import Recipe
-from dextr_vos.propagation.tracker import Tracker
-from dextr_vos.propagation.training_data import Sample
+from dextr_vos.propagation.training_data import Sample, network_size
 from dextr_vos.runtime import autocast, bf16_is_faster, true_float32
 
 SIZE_HW = (480, 854)
@@ -76,17 +73,15 @@ def random_dextr(device: torch.device, bf16: bool = True) -> DextrSegmenter:
 
 def _lite_things(footage: Footage, device: torch.device) -> list[Thing]:
     lite, grabcut = load_segmenter(device=str(device)), load_segmenter("grabcut")
-    network = build_network(LITE, 1, 0, LITE.parent(None)).to(device).eval()
-    assert isinstance(network, LiteTracker)
+    network = LITE.start(1, 0, LITE.parent(None)).to(device).eval()
     recipe = LITE.recipe.limited_to(1)
-    following = recipe.following
-    small_hw = network_size(footage.labels.shape, following.longest_side)
+    tracking = recipe.tracking
+    small_hw = network_size(footage.labels.shape, tracking.longest_side)
     before, after = (
-        masked_keyframe(each, footage.labels, [1], small_hw) for each in (footage.image_rgb, footage.next_rgb)
+        masked_frame(each, footage.labels, [1], small_hw) for each in (footage.image_rgb, footage.next_rgb)
     )
-    assert recipe.longest_side is not None
-    tracker = Tracker(network, device, LITE.bf16, following.zoom, recipe.longest_side)
-    memory = [tracker.remember(tracker.known_view(before), before.probs)] * (1 + following.recent)
+    tracker = LITE.tracker(network, tracking, recipe.longest_side, device)
+    memory = [tracker.memorize(tracker.known_features(before), before.probs)] * (1 + tracking.max_recent)
     sample = Sample(before.image_rgb, (before.probs[0] > 0.5).astype("uint8"))
     points, image, bf16 = footage.points_xy, footage.image_rgb, precision_of(device)
     return [
@@ -96,14 +91,14 @@ def _lite_things(footage: Footage, device: torch.device) -> list[Thing]:
             "segmenting a frame",
             "lite",
             bf16,
-            lambda: tracker.segment(tracker.view(before, after.image_rgb, 1), memory),
+            lambda: tracker.segment(tracker.features(before, after.image_rgb, 1), memory),
         ),
         Thing("fine-tuning step", "lite", bf16, _step(network, LITE, recipe, sample, device)),
         Thing(
             "fine-tuning step",
             "lite, after a correction",
             bf16,
-            _step(network, LITE, recipe.again(), sample, device),
+            _step(network, LITE, recipe.for_correction(), sample, device),
         ),
     ]
 
@@ -111,30 +106,31 @@ def _lite_things(footage: Footage, device: torch.device) -> list[Thing]:
 def _paper_things(footage: Footage, device: torch.device) -> list[Thing]:
     dextr, bf16 = random_dextr(device), precision_of(device)
     network = osvos_network(device)
+    segmenter = PAPER.segmenter(network, None, device)
     # a step is five passes, all alike
-    recipe = replace(OSVOS.recipe.limited_to(1), passes=1)
+    recipe = replace(PAPER.recipe.limited_to(1), accumulate_grad=1)
     sample = Sample(footage.image_rgb, footage.labels)
     points, image = footage.points_xy, footage.image_rgb
     return [
         Thing("clicks to mask", "ResNet-101 DEXTR", bf16, lambda: dextr.probabilities(image, [points])),
-        Thing("segmenting a frame", "OSVOS", bf16, lambda: object_probs(network, OSVOS, None, image, device)),
+        Thing("segmenting a frame", "OSVOS", bf16, lambda: segmenter.segment(image)),
         Thing(
-            "fine-tuning pass", "OSVOS (a step has 5)", bf16, _step(network, OSVOS, recipe, sample, device)
+            "fine-tuning pass", "OSVOS (a step has 5)", bf16, _step(network, PAPER, recipe, sample, device)
         ),
     ]
 
 
 def osvos_network(device: torch.device) -> nn.Module:
     """OSVOS with random weights, in the layout in which it is trained."""
-    network = _seeded(lambda: OSVOS.build(1)).eval()
+    network = _seeded(lambda: PAPER.build(1)).eval()
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def _step(
     network: nn.Module, model: Model, recipe: Recipe, sample: Sample, device: torch.device
 ) -> Callable[[], object]:
-    lessons = batch_source(model, recipe, [sample], [1], 0)
-    return lambda: finetune(network, model, recipe, lessons, device=device)
+    batches = model.batch_source(recipe, [sample], [1], 0)
+    return lambda: finetune(network, model, recipe, batches, device)
 
 
 def _seeded(build: Callable[[], nn.Module]) -> nn.Module:
@@ -240,12 +236,10 @@ def _dextr(footage: Footage, device: torch.device, batch: int) -> _Pair:
 
 def _osvos(footage: Footage, device: torch.device) -> _Pair:
     """Forward and backward pass on a whole frame, from the same weights every time."""
-    from dextr_vos.propagation.batch_source import batch_source
-
-    recipe = replace(OSVOS.recipe.limited_to(1), passes=1)
-    lessons = batch_source(OSVOS, recipe, [Sample(footage.image_rgb, footage.labels)], [1], 0)
-    batch = lessons.draw(0)
-    network = osvos_network(device).to(memory_format=OSVOS.layout(device)).train()
+    recipe = replace(PAPER.recipe.limited_to(1), accumulate_grad=1)
+    batches = PAPER.batch_source(recipe, [Sample(footage.image_rgb, footage.labels)], [1], 0)
+    batch = batches.batch(0)
+    network = osvos_network(device).to(memory_format=PAPER.memory_format(device)).train()
     plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
     logits: dict[bool, list[Tensor]] = {True: [], False: []}
 
@@ -253,8 +247,8 @@ def _osvos(footage: Footage, device: torch.device) -> _Pair:
         which.zero_grad(set_to_none=True)
         with nullcontext() if bf16 else true_float32():
             with autocast(device, bf16):
-                scores = lessons.scores(which, batch, device)
-            lessons.loss(scores, batch).backward()  # type: ignore[no-untyped-call]
+                scores = batches.logits(which, batch, device)
+            batches.loss(scores, batch).backward()  # type: ignore[no-untyped-call]
         logits[bf16][:] = [scores[-1].detach()]
 
     name = "OSVOS, pass of a step"
