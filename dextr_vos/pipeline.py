@@ -10,7 +10,8 @@ from dextr_vos.errors import InputError
 from dextr_vos.masks import Labels, object_ids
 from dextr_vos.propagation.clip_segmenter import PropagatedFrame
 from dextr_vos.propagation.keyframes import AnnotatedClip, Keyframe, keyframes_from_labels, read_keyframes
-from dextr_vos.propagation.models import Model, model_named
+from dextr_vos.propagation.model import Model
+from dextr_vos.propagation.models import model_named
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.propagate import propagate_frames, propagate_to_run
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, changed

@@ -13,7 +13,8 @@ from PIL import Image
 from dextr_vos.clip import open_clip
 from dextr_vos.masks import write_labels
 from dextr_vos.pipeline import PropagationOptions, train_propagation
-from dextr_vos.propagation.models import LITE, PAPER, Model
+from dextr_vos.propagation.model import Model
+from dextr_vos.propagation.models import LITE, PAPER
 from dextr_vos.propagation.settings import Callbacks
 from dextr_vos.run_files import RunRecord, read_record
 

@@ -10,7 +10,8 @@ from pydantic import Field, field_validator, model_validator
 
 from dextr_vos.config import Settings
 from dextr_vos.errors import ConfigError
-from dextr_vos.propagation.models import Model, model_named
+from dextr_vos.propagation.model import Model
+from dextr_vos.propagation.models import model_named
 from dextr_vos.propagation.settings import changed
 
 Supervision = Literal["gt", "dextr", "clicks", "grabcut"]

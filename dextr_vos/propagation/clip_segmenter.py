@@ -10,7 +10,7 @@ from dextr_vos.geometry import FloatArray
 from dextr_vos.masks import VOID, Labels, object_ids
 from dextr_vos.propagation.bidirectional import Span, spans_between
 from dextr_vos.propagation.keyframes import AnnotatedClip
-from dextr_vos.propagation.models import Propagator
+from dextr_vos.propagation.model import Propagator
 from dextr_vos.propagation.postprocess import confidence, full_size, labels_of, labels_of_probs
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks
 

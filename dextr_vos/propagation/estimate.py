@@ -10,7 +10,7 @@ from torch import nn
 from dextr_vos.propagation.batch_source import BatchSource
 from dextr_vos.propagation.bidirectional import spans_between
 from dextr_vos.propagation.keyframes import AnnotatedClip
-from dextr_vos.propagation.models import Model, Propagator
+from dextr_vos.propagation.model import Model, Propagator
 from dextr_vos.propagation.settings import Recipe
 from dextr_vos.propagation.single_frames import seconds_of
 from dextr_vos.runtime import autocast

@@ -17,7 +17,7 @@ from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import atomic_path
 from dextr_vos.networks.optim import rate_factor
 from dextr_vos.propagation.batch_source import BatchSource
-from dextr_vos.propagation.models import Model
+from dextr_vos.propagation.model import Model
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, Recipe
 from dextr_vos.runtime import autocast
 

@@ -1,11 +1,8 @@
 """The two models of propagation behind one interface, each with the recipe that fine-tunes it."""
 
-import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -24,189 +21,17 @@ from dextr_vos.networks.checkpoints import load_into, read_metadata, read_state_
 from dextr_vos.networks.imagenet import load_caffe_vgg, load_torchvision_vgg
 from dextr_vos.networks.lite_dextr import is_lite_dextr
 from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, LiteTracker, Memory, from_lite_dextr
-from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.propagation.batch_source import BatchSource, FrameBatches, PairBatches, PoolBatches
-from dextr_vos.propagation.bidirectional import BidirectionalPropagator, FramePrediction, OnStep, Span
+from dextr_vos.propagation.bidirectional import BidirectionalPropagator
 from dextr_vos.propagation.keyframes import AnnotatedClip
+from dextr_vos.propagation.model import Model, Propagator
 from dextr_vos.propagation.settings import Recipe, TrackingSettings
 from dextr_vos.propagation.single_frames import FrameSegmenter, SingleFramePropagator
 from dextr_vos.propagation.tracker import SequenceSegmenter, Tracker
 from dextr_vos.propagation.training_data import Sample, network_size
 from dextr_vos.runtime import bf16_is_faster
 
-log = logging.getLogger(__name__)
-
 _SMALL_STEPS, _LARGE_STEPS = 3e-4, 2e-3  # learning rates of the lite model
-
-
-class Propagator(Protocol):
-    """Predicts the frames between keyframes with a fine-tuned network."""
-
-    def passes(self, span: Span) -> int:
-        """How often each frame of a span is segmented."""
-        ...
-
-    def propagate(
-        self, span: Span, begin: int, on_step: OnStep, on_known: OnStep = lambda: None
-    ) -> Iterator[FramePrediction]:
-        """The frames of a span in order, see `BidirectionalPropagator.propagate`."""
-        ...
-
-    def repeat(self, index: int) -> FramePrediction:
-        """A keyframe predicted as if its mask were not known."""
-        ...
-
-    def memory(self) -> Memory | None:
-        """What the network needs to find the objects in other clips."""
-        ...
-
-    def forget(self) -> None:
-        """Drop what was computed with the network, once it has changed."""
-        ...
-
-    def segment_once(self, index: int) -> None:
-        """Segment one frame, for timing; `index` is a keyframe's."""
-        ...
-
-
-@dataclass(frozen=True)
-class Model(ABC):
-    """A propagation network with all that is needed to fine-tune it and to segment with it.
-
-    Attributes:
-        name: `lite` or `paper`.
-        recipe: how it is fine-tuned.
-        bf16: compute in bf16 where that is faster.
-        shipped: its parent inside the package, see `networks.shipped`; None where there is none.
-    """
-
-    name: str
-    recipe: Recipe
-    bf16: bool = True
-    shipped: str | None = None
-
-    @abstractmethod
-    def build(self, num_objects: int) -> nn.Module:
-        """An untrained network for K objects."""
-
-    @abstractmethod
-    def load_parent(self, network: nn.Module, parent: Path, num_objects: int) -> None:
-        """Load a checkpoint to start from.
-
-        Args:
-            network: changed in place.
-            parent: the checkpoint; its one object becomes K.
-            num_objects: K.
-
-        Raises:
-            WeightsError: it is broken or does not fit.
-        """
-
-    @abstractmethod
-    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        """The optimizer for fine-tuning."""
-
-    @abstractmethod
-    def batch_source(
-        self, recipe: Recipe, samples: Sequence[Sample], object_ids: Sequence[int], seed: int
-    ) -> BatchSource:
-        """What the network learns from.
-
-        Args:
-            recipe: how it is trained.
-            samples: one a keyframe, see `sample_side`.
-            object_ids: one a channel.
-            seed: of all that is random.
-        """
-
-    @abstractmethod
-    def sample_side(self, recipe: Recipe) -> int | None:
-        """Longest side of the samples, in pixels; None keeps the frames' size."""
-
-    @abstractmethod
-    def propagator(
-        self, network: nn.Module, recipe: Recipe, annotated: AnnotatedClip, device: torch.device, folder: Path
-    ) -> Propagator:
-        """The propagator of a network.
-
-        Args:
-            network: on `device`; in evaluation mode when the propagator is used.
-            recipe: longest side and tracking.
-            annotated: the clip and its keyframes.
-            device: where to compute.
-            folder: for soft masks in progress.
-        """
-
-    @abstractmethod
-    def sequence_segmenter(
-        self,
-        network: nn.Module,
-        recipe: Recipe,
-        memory: Memory | None,
-        num_objects: int,
-        size_hw: tuple[int, int],
-        device: torch.device,
-    ) -> Callable[[ImageRgb], FloatArray]:
-        """A function from the frames of a clip without keyframes, in order, to soft masks K×h×w.
-
-        Args:
-            network: in evaluation mode, on `device`.
-            recipe: longest side and tracking.
-            memory: what the network knows of the objects, from the clip it was fine-tuned on.
-            num_objects: K.
-            size_hw: height and width of the frames, in pixels.
-            device: where to compute.
-        """
-
-    @abstractmethod
-    def memory_format(self, device: torch.device) -> torch.memory_format:
-        """How the network's weights lie in memory while it is trained."""
-
-    @abstractmethod
-    def knows_objects(self, parent: Path | None) -> bool:
-        """Whether a parent can already segment, so that fine-tuned weights may be interpolated with it."""
-
-    @abstractmethod
-    def freeze_norm(self, network: nn.Module) -> None:
-        """Keep the running statistics of batch norms from now on, where there are any."""
-
-    def any_objects(self) -> bool:
-        """Whether a network fine-tuned for some objects can go on with others."""
-        return False
-
-    def start(self, num_objects: int, seed: int, parent: Path | None, freeze_norm: bool = True) -> nn.Module:
-        """A network ready to be fine-tuned.
-
-        Args:
-            num_objects: K.
-            seed: of the initial weights.
-            parent: checkpoint to start from; None starts from random weights.
-            freeze_norm: keep the parent's statistics of batch norms.
-
-        Raises:
-            InputError: there is no such file.
-            WeightsError: the parent is broken or does not fit.
-        """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = self.build(num_objects)
-        if parent is None:
-            log.warning(
-                "the %s model without a parent starts from random weights and learns little", self.name
-            )
-            return network
-        if not parent.is_file():
-            raise InputError(f"there is no checkpoint {parent}")
-        self.load_parent(network, parent, num_objects)
-        if freeze_norm:
-            self.freeze_norm(network)
-        return network
-
-    def parent(self, choice: str | Path | None) -> Path | None:
-        """The checkpoint to start from: a path, None for the shipped one, "none" for random weights."""
-        if choice is not None:
-            return None if choice == "none" else Path(choice)
-        return None if self.shipped is None else shipped_weights(self.shipped)
 
 
 class LiteModel(Model):

@@ -13,7 +13,7 @@ from torch import nn
 
 from dextr_vos.errors import InputError
 from dextr_vos.propagation.keyframes import AnnotatedClip
-from dextr_vos.propagation.models import Model
+from dextr_vos.propagation.model import Model
 from dextr_vos.propagation.postprocess import supported_share
 from dextr_vos.propagation.settings import Recipe
 from dextr_vos.run_files import RunClip, RunObject, RunRecord, RunTraining

@@ -21,7 +21,7 @@ from dextr_vos.propagation.estimate import (
     within_budget,
 )
 from dextr_vos.propagation.finetune import TrainingCheckpoint, TrainingState, finetune, interpolate_weights
-from dextr_vos.propagation.models import Propagator
+from dextr_vos.propagation.model import Propagator
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.run import PendingRun, RunFolder
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, Recipe

@@ -10,7 +10,8 @@ from torch import nn
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.networks import checkpoints
 from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, Memory
-from dextr_vos.propagation.models import Model, model_named
+from dextr_vos.propagation.model import Model
+from dextr_vos.propagation.models import model_named
 from dextr_vos.propagation.settings import Recipe
 from dextr_vos.run_files import RunPaths, RunRecord
 

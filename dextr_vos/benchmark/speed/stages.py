@@ -22,7 +22,8 @@ from dextr_vos.masks import Labels
 from dextr_vos.networks.dextr import Dextr
 from dextr_vos.propagation.bidirectional import masked_frame
 from dextr_vos.propagation.finetune import finetune
-from dextr_vos.propagation.models import LITE, PAPER, Model
+from dextr_vos.propagation.model import Model
+from dextr_vos.propagation.models import LITE, PAPER
 from dextr_vos.propagation.settings import Recipe
 from dextr_vos.propagation.training_data import Sample, network_size
 from dextr_vos.runtime import autocast, bf16_is_faster, true_float32
