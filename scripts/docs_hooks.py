@@ -1,7 +1,6 @@
 """Hooks of mkdocs: documents outside docs/ become pages, and links between documents lead to pages.
 
-On GitHub and in an editor the documents link to each other by their paths in the repository; on the site each of
-them is a page.
+The documents link to each other by their paths in the repository, as GitHub and editors follow them.
 """
 
 import posixpath
