@@ -1,4 +1,4 @@
-"""A clip: the frames of a folder of pictures or of a video file, read one at a time."""
+"""A clip: the frames of a folder of images, of a video file, or in memory, read one at a time."""
 
 import hashlib
 import re
@@ -6,24 +6,32 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from operator import index as as_index
 from pathlib import Path
+from typing import overload
 
-from dextr_vos import images as pictures
+import numpy as np
+import numpy.typing as npt
+
 from dextr_vos.errors import InputError
-from dextr_vos.images import ImageRgb, image_size, read_image
+from dextr_vos.images import SUFFIXES, ImageRgb, check_image, image_size, read_image
 from dextr_vos.masks import looks_like_mask
 
-DEFAULT_FPS = 24.0  # of a folder, which has no rate of its own; DAVIS was filmed at 24
+DEFAULT_FPS = 24.0  # of a clip without a frame rate of its own; DAVIS was filmed at 24
 
 
 class Clip(ABC):
-    """Frames with names, all of one size, read when asked for; memory holds one frame at a time.
+    """Frames with names, all of one size, in order; see `open_clip`.
+
+    A clip behaves like a sequence: `len(clip)` frames, `clip[i]` reads one as H×W×3 uint8 RGB (negative
+    indices count from the end), `clip[a:b]` is a shorter clip, and iteration reads frame by frame. Frames
+    are read when they are asked for, so that memory holds one at a time.
 
     Attributes:
-        path: the folder or file.
-        names: one name a frame, in order; masks are called `<name>.png`.
-        size_hw: height and width of every frame.
-        fps: frames a second, for playing.
+        path: the folder or file; a placeholder for frames in memory.
+        names: the name of each frame, in order; masks are called `<name>.png`.
+        size_hw: height and width of every frame, in pixels.
+        fps: frames per second, for playing.
     """
 
     path: Path
@@ -37,11 +45,29 @@ class Clip(ABC):
 
     @abstractmethod
     def read(self, index: int) -> ImageRgb:
-        """Frame number `index` (0 ≤ index < len) as H×W×3 uint8 RGB.
+        """Frame `index`, 0 ≤ index < len, as H×W×3 uint8 RGB.
 
         Raises:
-            InputError: the frame is broken, missing or of another size; the sentence names the file.
+            InputError: the frame is broken, missing or of another size; the message names the file.
         """
+
+    @overload
+    def __getitem__(self, index: int) -> ImageRgb: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Clip": ...
+    def __getitem__(self, index: int | slice) -> "ImageRgb | Clip":
+        """A frame, or a clip of the frames in a slice.
+
+        Raises:
+            IndexError: there is no such frame, or the slice is empty.
+            InputError: see `read`.
+        """
+        if isinstance(index, slice):
+            return _PartOfClip(self, range(len(self))[index])
+        position = as_index(index)
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"frame {position} of {self.path}, which has {len(self)} frames")
+        return self.read(position % len(self))
 
     def __iter__(self) -> Iterator[ImageRgb]:
         """Read all frames in order."""
@@ -52,8 +78,8 @@ class Clip(ABC):
     def identity(self) -> str:
         """A digest of the frames' names, their size, and the pixels of the first one.
 
-        It tells clips apart wherever they lie; two clips that begin with the same frame and are of one
-        length pass for the same.
+        It identifies a clip wherever its files are; two clips of equal length that start with the same frame
+        are taken for the same.
         """
         digest = hashlib.sha256(repr((self.names, self.size_hw)).encode())
         digest.update(self.read(0).tobytes())
@@ -84,7 +110,7 @@ class Clip(ABC):
 
 
 class FolderClip(Clip):
-    """The pictures of a folder in natural order (`2.jpg` before `10.jpg`); other files are passed over."""
+    """The images of a folder in natural order (`2.jpg` before `10.jpg`); other files are ignored."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -93,14 +119,14 @@ class FolderClip(Clip):
         if looks_like_mask(self.files[0]):
             raise InputError(
                 f"{path} holds masks (indexed PNGs with the PASCAL VOC palette), expected frames; "
-                "give the folder of the pictures themselves"
+                "give the folder of the images themselves"
             )
         self.fps = DEFAULT_FPS
         twice = [name for name, count in Counter(self.names).items() if count > 1]
         if twice:
             same = sorted(file.name for file in self.files if file.stem == twice[0])
             raise InputError(
-                f"{path} has several pictures called '{twice[0]}' ({', '.join(same)}), and their masks would "
+                f"{path} has several images called '{twice[0]}' ({', '.join(same)}), and their masks would "
                 "overwrite each other; keep one"
             )
         sizes = [image_size(file) for file in self.files]
@@ -122,63 +148,129 @@ class FolderClip(Clip):
             )
 
 
-def open_clip(path: Path | str) -> Clip:
-    """Open a folder of pictures or a video file as a clip.
+class ArrayClip(Clip):
+    """Frames in memory, named `00000`, `00001` and so on."""
+
+    def __init__(self, frames: Sequence[npt.ArrayLike] | npt.NDArray[np.uint8]) -> None:
+        self.path = Path("<frames in memory>")
+        if isinstance(frames, np.ndarray) and frames.ndim != 4:
+            raise InputError(
+                f"expected frames as an N×H×W×3 array or a sequence of H×W×3 arrays, got shape {frames.shape}"
+            )
+        if not len(frames):
+            raise InputError("expected at least one frame, got none")
+        self._frames = [check_image(frame, f"frame {number}") for number, frame in enumerate(frames)]
+        self.size_hw = self._frames[0].shape[0], self._frames[0].shape[1]
+        for number, frame in enumerate(self._frames):
+            if frame.shape[:2] != self.size_hw:
+                raise InputError(
+                    f"frame {number} is {frame.shape[1]}×{frame.shape[0]} pixels, the first is "
+                    f"{self.size_hw[1]}×{self.size_hw[0]}; all frames of a clip must have one size"
+                )
+        self.names = frame_numbers(len(self._frames))
+        self.fps = DEFAULT_FPS
+
+    def read(self, index: int) -> ImageRgb:
+        """See `Clip.read`."""
+        return self._frames[index]
+
+
+class _PartOfClip(Clip):
+    """Some frames of a clip, in any order, with their names."""
+
+    def __init__(self, clip: Clip, indices: range) -> None:
+        if not indices:
+            raise IndexError(f"no frames in this slice of {clip.path}, which has {len(clip)} frames")
+        self._clip, self._indices = clip, indices
+        self.path, self.size_hw, self.fps = clip.path, clip.size_hw, clip.fps
+        self.names = tuple(clip.names[index] for index in indices)
+
+    def read(self, index: int) -> ImageRgb:
+        """See `Clip.read`."""
+        return self._clip.read(self._indices[index])
+
+
+def frame_numbers(count: int) -> tuple[str, ...]:
+    """Names of `count` frames that have none: `00000`, `00001`, …, wide enough to sort as text."""
+    digits = max(5, len(str(count - 1)))
+    return tuple(f"{index:0{digits}d}" for index in range(count))
+
+
+def open_clip(source: "str | Path | Clip | Sequence[npt.ArrayLike] | npt.NDArray[np.uint8]") -> Clip:
+    """Open a clip.
 
     Args:
-        path: a folder, or any file that FFmpeg reads.
+        source: a folder of images; a video file, any that FFmpeg reads; frames in memory, as an N×H×W×3 uint8
+            array or a sequence of H×W×3 uint8 arrays, RGB; or an open clip, which is returned.
 
     Returns:
-        The clip; frames are read later, one at a time.
+        The clip. Frames of files are read later, one at a time.
 
     Raises:
-        InputError: nothing is there, the folder has no pictures or pictures of several sizes, or the file
-            is no video or is cut off.
+        InputError: nothing is there, the folder has no images or images of several sizes, the file is no
+            video or is cut off, or the frames in memory are not images of one size.
+
+    Example:
+        >>> import numpy as np
+        >>> clip = open_clip(np.zeros((6, 48, 64, 3), np.uint8))
+        >>> len(clip), clip.size_hw, clip.names[-1], clip[-1].shape
+        (6, (48, 64), '00005', (48, 64, 3))
+        >>> clip[2:4].names
+        ('00002', '00003')
     """
-    path = Path(path)
+    if isinstance(source, Clip):
+        return source
+    if not isinstance(source, str | Path):
+        if not isinstance(source, Sequence | np.ndarray):
+            raise InputError(
+                "expected a clip as a folder, a video file, or a sequence of frames, got "
+                f"{type(source).__name__}"
+            )
+        return ArrayClip(source)
+    path = Path(source)
     if path.is_dir():
         return FolderClip(path)
     if not path.exists():
-        raise InputError(f"there is no clip {path}; expected a folder of pictures or a video file")
-    if path.suffix.lower() in pictures.SUFFIXES:
-        raise InputError(f"{path} is a single picture; a clip is a folder of pictures or a video file")
+        raise InputError(f"there is no clip {path}; expected a folder of images or a video file")
+    if path.suffix.lower() in SUFFIXES:
+        raise InputError(f"{path} is a single image; a clip is a folder of images or a video file")
     from dextr_vos.video import VideoClip
 
     return VideoClip(path)
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The pictures of a folder in natural order.
+    """The image files of a folder in natural order.
 
     Raises:
         InputError: there are none.
     """
-    # a link that leads nowhere is a missing frame, which reading it will say
+    # a broken link is a missing frame, which reading it reports
     entries = [
         entry
         for entry in folder.iterdir()
         if (entry.is_file() or entry.is_symlink()) and not entry.name.startswith(".")
     ]
-    files = [entry for entry in entries if entry.suffix.lower() in pictures.SUFFIXES]
+    files = [entry for entry in entries if entry.suffix.lower() in SUFFIXES]
     if not files:
         folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
         found = f"{len(entries)} files of other kinds" if entries else "nothing"
         if folders:
             found += f" and the folders {', '.join(folders[:5])}{' …' if len(folders) > 5 else ''}"
         raise InputError(
-            f"no pictures in the folder {folder}: found {found}, expected JPEG, PNG, WebP or TIFF files; "
+            f"no images in the folder {folder}: found {found}, expected JPEG, PNG, WebP or TIFF files; "
             "give the folder that holds the frames themselves"
         )
     return sorted(files, key=lambda file: natural_key(file.name))
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int | str]], str]:
-    """Sorting key under which numbers inside names count as numbers: `f2` before `f10`."""
+    """Sorting key that compares numbers inside names by value: `f2` before `f10`."""
     parts = re.split(r"([0-9]+)", name)
     numbered: list[tuple[int, int | str]] = [
         (0, int(part)) if i % 2 else (1, part.casefold()) for i, part in enumerate(parts) if part
     ]
-    return numbered, name  # by name alone where 1.png and 01.png are equal
+    return numbered, name  # the name decides between 1.png and 01.png
 
 
 def parse_frames(text: str, names: Sequence[str], source: Path) -> list[int]:

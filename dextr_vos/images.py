@@ -1,4 +1,4 @@
-"""Picture files: any mode and bit depth in, RGB uint8 out."""
+"""Image files: any mode and bit depth in, RGB uint8 out."""
 
 import struct
 import zlib
@@ -23,7 +23,7 @@ _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 
 
 def read_image(path: Path) -> ImageRgb:
-    """Read a picture as it is meant to be seen.
+    """Read an image as it is meant to be displayed.
 
     Grey becomes three equal channels, alpha is dropped, 16-bit values keep their upper byte, and EXIF
     orientation is applied.
@@ -37,9 +37,9 @@ def read_image(path: Path) -> ImageRgb:
     Raises:
         InputError: the file is missing, broken, cut off, or of a kind with no fixed range (float TIFF).
     """
-    with _opened(path) as picture:
-        picture.load()
-        return _as_rgb(ImageOps.exif_transpose(picture), path)
+    with _opened(path) as image:
+        image.load()
+        return _as_rgb(ImageOps.exif_transpose(image), path)
 
 
 def check_image(image_rgb: object, name: str) -> ImageRgb:
@@ -66,21 +66,21 @@ def check_image(image_rgb: object, name: str) -> ImageRgb:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Height and width of a picture after EXIF rotation, from its header alone.
+    """Height and width of an image after EXIF rotation, from its header alone.
 
     Raises:
-        InputError: the file is missing or is no picture.
+        InputError: the file is missing or is no image.
     """
-    with _opened(path) as picture:
-        width, height = picture.size
-        # a TIFF's size is turned already; a PNG's getexif() would decode the whole picture
-        asked = picture.format != "TIFF" and (picture.format != "PNG" or "exif" in picture.info)
-        orientation = picture.getexif().get(_ORIENTATION_TAG) if asked else None
+    with _opened(path) as image:
+        width, height = image.size
+        # a TIFF's size is rotated already; a PNG's getexif() would decode the whole image
+        asked = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+        orientation = image.getexif().get(_ORIENTATION_TAG) if asked else None
     return (width, height) if orientation in _SIDEWAYS else (height, width)
 
 
 def write_image(path: Path, image_rgb: ImageRgb) -> None:
-    """Write an RGB picture atomically; the suffix says the format.
+    """Write an RGB image atomically; the suffix gives the format.
 
     Args:
         path: file to write, `.jpg` or `.png`.
@@ -92,41 +92,41 @@ def write_image(path: Path, image_rgb: ImageRgb) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """An open picture; whatever Pillow stumbles over becomes one sentence."""
+    """An open image; every error of Pillow becomes one sentence."""
     try:
-        with Image.open(path) as picture:
-            yield picture
+        with Image.open(path) as image:
+            yield image
     except FileNotFoundError:
-        raise InputError(f"there is no picture {path}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
+        raise InputError(f"there is no image {path}") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(
-            f"cannot read the picture {path}: {_told(fault)}; replace or remove the file"
+            f"cannot read the image {path}: {_reason(error)}; replace or remove the file"
         ) from None
 
 
-def _as_rgb(picture: Image.Image, path: Path) -> ImageRgb:
-    if picture.mode in _SIXTEEN_BIT_MODES or picture.mode == "I":
-        levels = np.asarray(picture).astype(np.int64)
+def _as_rgb(image: Image.Image, path: Path) -> ImageRgb:
+    if image.mode in _SIXTEEN_BIT_MODES or image.mode == "I":
+        levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 0xFFFF:
             raise InputError(
-                f"the picture {path} has values from {levels.min()} to {levels.max()}, "
+                f"the image {path} has values from {levels.min()} to {levels.max()}, "
                 "expected 8 or 16 bits; save it with 8 bits a channel"
             )
         # a 32-bit file may well hold 8-bit levels
-        eight_bits = picture.mode == "I" and levels.max() <= 0xFF
+        eight_bits = image.mode == "I" and levels.max() <= 0xFF
         return np.repeat((levels if eight_bits else levels >> 8).astype(np.uint8)[..., None], 3, axis=2)
-    if picture.mode == "F":
+    if image.mode == "F":
         raise InputError(
-            f"the picture {path} holds floating-point values, expected 8 or 16 bits; "
+            f"the image {path} holds floating-point values, expected 8 or 16 bits; "
             "save it with 8 bits a channel"
         )
-    return np.array(picture.convert("RGB"), dtype=np.uint8)
+    return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
-def _told(fault: Exception) -> str:
-    if isinstance(fault, UnidentifiedImageError):
-        return "it is not a picture, or its first bytes are broken"
-    return str(fault).rstrip(".") or type(fault).__name__
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is not an image, or its first bytes are broken"
+    return str(error).rstrip(".") or type(error).__name__
 
 
 Indices = npt.NDArray[np.uint8]

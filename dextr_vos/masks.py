@@ -1,7 +1,7 @@
 """Masks: indexed PNG files, the palette, and soft masks made into labels.
 
 `labels` is H×W uint8: 0 background, 1…254 objects, 255 void (never an object). Files written by DAVIS 2016
-({0, 255}), by DAVIS 2017 (indexed) and by this package are told apart when they are read.
+({0, 255}), by DAVIS 2017 (indexed) and by this package are distinguished when they are read.
 """
 
 from collections.abc import Iterable
@@ -20,12 +20,12 @@ Labels = npt.NDArray[np.uint8]
 
 VOID = 255
 MAX_OBJECTS = 254
-# Above this, the values of a grey mask are taken for grey levels (anti-aliasing), not for object numbers.
+# Above this, the values of a grey mask are taken for grey levels (anti-aliasing), not for object ids.
 _LARGEST_GREY_INDEX = 64
 
 
 def voc_palette() -> npt.NDArray[np.uint8]:
-    """The PASCAL VOC colour map, 256×3 uint8: bits of the index dealt to R, G, B from the top bit down."""
+    """The PASCAL VOC colour map, 256×3 uint8: the bits of the index go to R, G, B in turn, highest first."""
     index = np.arange(256)
     palette = np.zeros((256, 3), dtype=np.uint8)
     for bit in range(8):
@@ -34,34 +34,83 @@ def voc_palette() -> npt.NDArray[np.uint8]:
     return palette
 
 
-def write_labels(path: Path, labels: Labels) -> None:
-    """Write labels as an indexed PNG with the VOC palette, atomically.
+def write_labels(path: str | Path, labels: npt.ArrayLike) -> None:
+    """Write labels as an indexed PNG with the PASCAL VOC palette, atomically.
 
     Args:
-        path: file to write, `.png`.
-        labels: H×W uint8.
-    """
-    picture = Image.fromarray(np.ascontiguousarray(labels, dtype=np.uint8))
-    picture.putpalette(voc_palette().tobytes())
-    with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG")
-
-
-def read_labels(path: Path, size_hw: tuple[int, int] | None = None) -> Labels:
-    """Read a mask file as labels.
-
-    A grey {0, 255} mask (DAVIS 2016) becomes {0, 1}; indexed files keep their numbers, with 255 as void.
-
-    Args:
-        path: PNG with a palette, or grey, or a true-colour picture of a grey or VOC-coloured mask.
-        size_hw: when given, the size the mask must have.
-
-    Returns:
-        H×W uint8 labels.
+        path: file to write, `.png`; parent folders are created.
+        labels: H×W integers from 0 to 255 or bool: 0 background, 1 to 254 objects, 255 void.
 
     Raises:
-        InputError: the file is missing, broken, of another size, or its values cannot be object numbers.
+        InputError: the file does not end in .png, or the labels are not such an array.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> path = Path(tempfile.mkdtemp()) / "00000.png"
+        >>> labels = np.zeros((48, 64), np.uint8)
+        >>> labels[10:20, 30:50] = 1
+        >>> write_labels(path, labels)
+        >>> bool((read_labels(path) == labels).all())
+        True
     """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise InputError(f"the mask {path} must end in .png")
+    image = Image.fromarray(np.ascontiguousarray(check_labels(labels, "labels")))
+    image.putpalette(voc_palette().tobytes())
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def check_labels(labels: npt.ArrayLike, name: str) -> Labels:
+    """Check labels that a caller passes in memory.
+
+    Args:
+        labels: what should be an H×W array of integers from 0 to 255, or bool.
+        name: what to call it in the message.
+
+    Returns:
+        H×W uint8.
+
+    Raises:
+        InputError: it is anything else.
+    """
+    array = np.asarray(labels)
+    if array.ndim != 2 or array.dtype.kind not in "bui" or not array.size:
+        raise InputError(
+            f"expected {name} as H×W integers from 0 to 255 or bool, got {array.dtype} of shape {array.shape}"
+        )
+    if array.dtype.kind == "i" or array.dtype.itemsize > 1:
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high > VOID:
+            raise InputError(f"expected {name} with values from 0 to 255, got {low} to {high}")
+    return array.astype(np.uint8, copy=False)
+
+
+def read_labels(path: str | Path, size_hw: tuple[int, int] | None = None) -> Labels:
+    """Read a mask file as labels.
+
+    A grey {0, 255} mask (DAVIS 2016) becomes {0, 1}; indexed files keep their values, with 255 as void.
+
+    Args:
+        path: PNG with a palette, or grey, or a true-colour image of a grey or VOC-coloured mask.
+        size_hw: height and width that the mask must have, if given.
+
+    Returns:
+        H×W uint8 labels: 0 background, 1 to 254 objects, 255 void.
+
+    Raises:
+        InputError: the file is missing, broken, of another size, or its values cannot be object ids.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "davis.png"
+        >>> Image.fromarray(np.array([[0, 255]], np.uint8)).save(path)
+        >>> read_labels(path)
+        array([[0, 1]], dtype=uint8)
+    """
+    path = Path(path)
     try:
         values = read_8_bits(path)
         if values is not None:
@@ -70,13 +119,13 @@ def read_labels(path: Path, size_hw: tuple[int, int] | None = None) -> Labels:
                 _labels_of_grey(indices, path) if palette is None else _labels_of_indices(indices, palette)
             )
         else:
-            with Image.open(path) as picture:
-                picture.load()
-                labels = _labels_of(picture, path)
+            with Image.open(path) as image:
+                image.load()
+                labels = _labels_of(image, path)
     except FileNotFoundError:
         raise InputError(f"there is no mask {path}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
-        raise InputError(f"cannot read the mask {path}: {fault}; save it again as a PNG") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"cannot read the mask {path}: {error}; save it again as a PNG") from None
     if size_hw is not None and labels.shape != size_hw:
         raise InputError(
             f"the mask {path} is {labels.shape[1]}×{labels.shape[0]} pixels, "
@@ -85,19 +134,19 @@ def read_labels(path: Path, size_hw: tuple[int, int] | None = None) -> Labels:
     return labels
 
 
-def _labels_of(picture: Image.Image, path: Path) -> Labels:
-    if picture.mode == "P":
-        palette = np.array((picture.getpalette() or [])[:768], dtype=np.uint8).reshape(-1, 3)
-        return _labels_of_indices(np.array(picture, dtype=np.uint8), palette)
-    if picture.mode == "1":
-        return np.array(picture, dtype=np.uint8)
-    if picture.mode in ("RGB", "RGBA", "LA", "PA"):
-        return _labels_of_colours(np.array(picture.convert("RGB")), path)
-    return _labels_of_grey(np.array(picture), path)
+def _labels_of(image: Image.Image, path: Path) -> Labels:
+    if image.mode == "P":
+        palette = np.array((image.getpalette() or [])[:768], dtype=np.uint8).reshape(-1, 3)
+        return _labels_of_indices(np.array(image, dtype=np.uint8), palette)
+    if image.mode == "1":
+        return np.array(image, dtype=np.uint8)
+    if image.mode in ("RGB", "RGBA", "LA", "PA"):
+        return _labels_of_colours(np.array(image.convert("RGB")), path)
+    return _labels_of_grey(np.array(image), path)
 
 
 def _labels_of_indices(indices: Labels, palette: npt.NDArray[np.uint8]) -> Labels:
-    """Indices are object numbers, unless all colours in use are black and white, whatever their indices."""
+    """Indices are object ids, unless all colours in use are black and white, whatever their indices."""
     if not (palette[1:] == 0).all(axis=1).any() and not (palette == 255).all(axis=1).any():
         return indices  # the usual case: there is no white, and no black but the background
     used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256))
@@ -119,11 +168,11 @@ def _labels_of_grey(grey: npt.NDArray[np.generic], path: Path) -> Labels:
         binary: Labels = white.view(np.uint8)
         return binary
     values = np.unique(grey)
-    numbers = values[values != VOID]
-    if numbers.max() > _LARGEST_GREY_INDEX or numbers.min() < 0:
+    ids = values[values != VOID]
+    if ids.max() > _LARGEST_GREY_INDEX or ids.min() < 0:
         raise InputError(
             f"the mask {path} holds {len(values)} different grey levels up to {int(values.max())}, expected "
-            "{0, 255} or small object numbers; it looks anti-aliased or like a photograph, "
+            "{0, 255} or small object ids; it looks anti-aliased or like a photograph, "
             "save it without smoothing"
         )
     labels: Labels = grey.astype(np.uint8)
@@ -140,7 +189,7 @@ def _labels_of_colours(rgb: npt.NDArray[np.uint8], path: Path) -> Labels:
     index: npt.NDArray[np.int64] = order[place]
     if not (palette_code[index] == code).all():
         raise InputError(
-            f"the mask {path} is a colour picture whose colours are not the PASCAL VOC palette; "
+            f"the mask {path} is a colour image whose colours are not the PASCAL VOC palette; "
             "save it as an indexed PNG, or as grey with 0 and 255"
         )
     labels: Labels = index.astype(np.uint8)
@@ -148,10 +197,10 @@ def _labels_of_colours(rgb: npt.NDArray[np.uint8], path: Path) -> Labels:
 
 
 def labels_from_probs(probs: Iterable[FloatArray], threshold: float = 0.5) -> Labels:
-    """Labels from one soft mask an object, by arg-max, so that objects never overlap.
+    """Labels from the soft masks of all objects, by arg-max, so that objects never overlap.
 
     Args:
-        probs: K arrays H×W in [0, 1], object 1 first, K ≥ 1; taken one at a time.
+        probs: K arrays H×W in [0, 1], K ≥ 1, object 1 first; read one at a time.
         threshold: a pixel is background where no object's probability is above this.
 
     Returns:
@@ -159,28 +208,25 @@ def labels_from_probs(probs: Iterable[FloatArray], threshold: float = 0.5) -> La
     """
     best: FloatArray | None = None
     labels: Labels = np.zeros(0, dtype=np.uint8)
-    for number, prob in enumerate(probs, start=1):
+    for object_id, prob in enumerate(probs, start=1):
         if best is None:
             best = np.full(prob.shape, threshold, dtype=prob.dtype)
             labels = np.zeros(prob.shape, dtype=np.uint8)
         stronger = prob > best
         best[stronger] = prob[stronger]
-        labels[stronger] = number
+        labels[stronger] = object_id
     return labels
 
 
 def object_ids(labels: Labels) -> list[int]:
-    """Numbers of the objects that occur, ascending, without background and void."""
+    """Ids of the objects that occur, ascending, without background and void."""
     return [int(value) for value in np.unique(labels) if value not in (0, VOID)]
 
 
 def looks_like_mask(path: Path) -> bool:
     """Whether a file is an indexed PNG with the PASCAL VOC palette, as masks are and photographs never."""
     try:
-        with Image.open(path) as picture:
-            return (
-                picture.mode == "P"
-                and (picture.getpalette() or [])[:15] == voc_palette()[:5].ravel().tolist()
-            )
+        with Image.open(path) as image:
+            return image.mode == "P" and (image.getpalette() or [])[:15] == voc_palette()[:5].ravel().tolist()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False

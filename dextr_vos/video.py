@@ -6,21 +6,21 @@ from pathlib import Path
 import av
 import numpy as np
 
-from dextr_vos.clip import DEFAULT_FPS, Clip
+from dextr_vos.clip import DEFAULT_FPS, Clip, frame_numbers
 from dextr_vos.errors import InputError
 from dextr_vos.images import ImageRgb
 
-# Containers that number pictures as they are stored, not as they are shown.
+# Containers that number frames in the order of storage, not of display.
 _TIMELESS_CONTAINERS = ("avi", "h264", "hevc", "m4v", "mpegvideo")
-# Other containers only promise a duration; it may round up by this much.
+# Other containers note a duration, which may be rounded up by this much.
 _DURATION_SLACK_S = 1.0
 
 
 class VideoClip(Clip):
     """The frames of a video file, named `00000`, `00001` and so on.
 
-    Reading forward continues the running decoder; any other order seeks to the key picture before, or
-    decodes from the start where the container has no times to seek by.
+    Reading forward continues the running decoder; any other order seeks to the last key frame before, or
+    decodes from the start where the container has no timestamps.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,18 +28,17 @@ class VideoClip(Clip):
         try:
             self._container = av.open(str(path))
             if not self._container.streams.video:
-                raise InputError(f"{path} has no video stream; expected a video file or a folder of pictures")
+                raise InputError(f"{path} has no video stream; expected a video file or a folder of images")
             self._times = self._index()
             timeless = self._container.format.name in _TIMELESS_CONTAINERS
             self._seekable = not timeless and None not in self._times and self._all_times_differ()
             self._frames = self._decode_from(0)
             first = _upright(next(self._frames))
-        except (av.error.FFmpegError, StopIteration) as fault:
-            raise self._unreadable(fault) from None
+        except (av.error.FFmpegError, StopIteration) as error:
+            raise self._unreadable(error) from None
         self._next_index = 0
         self._restart(0)
-        digits = max(5, len(str(len(self._times) - 1)))
-        self.names = tuple(f"{index:0{digits}d}" for index in range(len(self._times)))
+        self.names = frame_numbers(len(self._times))
         self.size_hw = (first.shape[0], first.shape[1])
         self.fps = self._rate()
 
@@ -49,10 +48,10 @@ class VideoClip(Clip):
             if index != self._next_index:
                 self._restart(index)
             image_rgb = _upright(next(self._frames))
-        except (av.error.FFmpegError, StopIteration) as fault:
+        except (av.error.FFmpegError, StopIteration) as error:
             raise InputError(
                 f"cannot decode frame {index} of {len(self)} of the video {self.path}: "
-                f"{_told(fault)}; the file is damaged there, export it again"
+                f"{_reason(error)}; the file is damaged there, export it again"
             ) from None
         self._next_index = index + 1
         if image_rgb.shape[:2] != self.size_hw:
@@ -79,7 +78,7 @@ class VideoClip(Clip):
         return sorted(times, key=lambda time: -1 if time is None else time)
 
     def _rate(self) -> float:
-        """Frames a second on the average; containers may note another, nominal rate."""
+        """Average number of frames per second; containers may note another, nominal rate."""
         stream = self._container.streams.video[0]
         first, last = self._times[0], self._times[-1]
         if self._seekable and len(self._times) > 1 and first is not None and last is not None:
@@ -131,21 +130,21 @@ class VideoClip(Clip):
             if frame.pts is None or frame.pts >= time:
                 yield frame
 
-    def _unreadable(self, fault: Exception) -> InputError:
+    def _unreadable(self, error: Exception) -> InputError:
         return InputError(
-            f"cannot read the video {self.path}: {_told(fault)}; "
-            "expected a whole video file or a folder of pictures"
+            f"cannot read the video {self.path}: {_reason(error)}; "
+            "expected a whole video file or a folder of images"
         )
 
 
 def _upright(frame: av.VideoFrame) -> ImageRgb:
-    """RGB of a frame, turned as the file says it should be shown (phones store the turn apart)."""
+    """RGB of a frame, rotated as it should be displayed (phones store the rotation separately)."""
     image_rgb = frame.to_ndarray(format="rgb24")
     quarter_turns = round(getattr(frame, "rotation", 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(image_rgb, quarter_turns))
 
 
-def _told(fault: Exception) -> str:
-    if isinstance(fault, StopIteration):
+def _reason(error: Exception) -> str:
+    if isinstance(error, StopIteration):
         return "it ends before that frame"
-    return (getattr(fault, "strerror", None) or str(fault)).rstrip(".")
+    return (getattr(error, "strerror", None) or str(error)).rstrip(".")

@@ -1,13 +1,14 @@
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from dextr_vos.clip import natural_key, open_clip, parse_frames
+from dextr_vos.clip import Clip, natural_key, open_clip, parse_frames
 from dextr_vos.errors import InputError
 from dextr_vos.images import image_size, read_image
 
@@ -31,7 +32,7 @@ def write_video(path: Path, frames: int = 30, size_hw: tuple[int, int] = (48, 64
     return path
 
 
-class TestPictures:
+class TestImages:
     @pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff", ".bmp"])
     def test_lossless_formats_keep_every_value(self, tmp_path: Path, suffix: str) -> None:
         options = {"lossless": True} if suffix == ".webp" else {}
@@ -101,7 +102,7 @@ class TestFolderClip:
     def test_a_link_that_leads_nowhere_is_told(self, tmp_path: Path) -> None:
         save(tmp_path / "a.png", Image.fromarray(COLOURS))
         (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
-        with pytest.raises(InputError, match=r"there is no picture .*b\.png"):
+        with pytest.raises(InputError, match=r"there is no image .*b\.png"):
             open_clip(tmp_path)
 
     def test_odd_digits_and_equal_numbers_have_an_order(self) -> None:
@@ -112,10 +113,10 @@ class TestFolderClip:
             open_clip(tmp_path / "missing")
         empty = tmp_path / "empty"
         empty.mkdir()
-        with pytest.raises(InputError, match=r"no pictures in the folder .*empty: found nothing"):
+        with pytest.raises(InputError, match=r"no images in the folder .*empty: found nothing"):
             open_clip(empty)
         single = save(tmp_path / "x.png", Image.fromarray(COLOURS))
-        with pytest.raises(InputError, match="is a single picture"):
+        with pytest.raises(InputError, match="is a single image"):
             open_clip(single)
 
     def test_mixed_sizes_name_the_odd_one(self, tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ class TestFolderClip:
     def test_same_stem_twice_is_refused(self, tmp_path: Path) -> None:
         for suffix in ("png", "bmp"):
             save(tmp_path / f"a.{suffix}", Image.fromarray(COLOURS))
-        with pytest.raises(InputError, match=r"several pictures called 'a' \(a\.bmp, a\.png\)"):
+        with pytest.raises(InputError, match=r"several images called 'a' \(a\.bmp, a\.png\)"):
             open_clip(tmp_path)
 
     def test_broken_header_and_broken_body(self, tmp_path: Path) -> None:
@@ -137,10 +138,10 @@ class TestFolderClip:
         (tmp_path / "b.png").write_bytes(whole[: len(whole) * 2 // 3])
         clip = open_clip(tmp_path)
         assert clip.read(0).shape == (4, 6, 3)
-        with pytest.raises(InputError, match=r"cannot read the picture .*b\.png"):
+        with pytest.raises(InputError, match=r"cannot read the image .*b\.png"):
             clip.read(1)
         (tmp_path / "b.png").write_bytes(b"hello")
-        with pytest.raises(InputError, match=r"cannot read the picture .*b\.png: it is not a picture"):
+        with pytest.raises(InputError, match=r"cannot read the image .*b\.png: it is not an image"):
             open_clip(tmp_path)
 
     def test_memory_does_not_grow_with_the_clip(self, tmp_path: Path) -> None:
@@ -215,3 +216,69 @@ class TestParseFrames:
         clip = open_clip(tiny_clip)
         with pytest.raises(InputError, match=r"is no frame of .*tiny"):
             parse_frames(text, clip.names, clip.path)
+
+
+FRAMES = np.arange(6 * 4 * 5 * 3, dtype=np.uint8).reshape(6, 4, 5, 3)
+
+
+@pytest.fixture(params=["folder", "array", "list"])
+def six_frames(request: pytest.FixtureRequest, tmp_path: Path) -> Clip:
+    if request.param != "folder":
+        return open_clip(FRAMES if request.param == "array" else list(FRAMES))
+    for index, frame in enumerate(FRAMES):
+        save(tmp_path / f"{index:05d}.png", Image.fromarray(frame))
+    return open_clip(str(tmp_path))
+
+
+class TestSequence:
+    def test_a_clip_is_read_like_a_list(self, six_frames: Clip) -> None:
+        assert len(six_frames) == 6
+        for index in (0, 5, -1, -6, np.int64(3)):
+            assert np.array_equal(six_frames[index], FRAMES[index])
+        assert all(np.array_equal(one, other) for one, other in zip(six_frames, FRAMES, strict=True))
+        assert np.array_equal(next(reversed(six_frames)), FRAMES[-1])
+        assert (six_frames.names[0], six_frames.names[-1]) == ("00000", "00005")
+        assert six_frames.size_hw == (4, 5)
+
+    @pytest.mark.parametrize("index", [6, -7, 100])
+    def test_there_are_no_other_frames(self, six_frames: Clip, index: int) -> None:
+        with pytest.raises(IndexError, match=f"frame {index} of .* has 6 frames"):
+            six_frames[index]
+        with pytest.raises(TypeError):
+            six_frames["00000"]
+
+    @pytest.mark.parametrize(
+        "part", [slice(2, 4), slice(None, None, 2), slice(-3, None)]
+    )
+    def test_a_slice_is_a_clip(self, six_frames: Clip, part: slice) -> None:
+        clip = six_frames[part]
+        assert clip.names == six_frames.names[part]
+        assert np.array_equal(np.stack(list(clip)), FRAMES[part])
+        assert np.array_equal(clip[1:][0], FRAMES[part][1])
+        assert clip.identity != six_frames.identity
+        assert clip.index_of(clip.names[1]) == 1
+
+    def test_an_empty_slice_is_refused(self, six_frames: Clip) -> None:
+        with pytest.raises(IndexError, match="no frames in this slice"):
+            six_frames[4:4]
+
+    def test_an_open_clip_opens_as_itself(self, six_frames: Clip) -> None:
+        assert open_clip(six_frames) is six_frames
+
+    @pytest.mark.parametrize(
+        ("frames", "message"),
+        [
+            ([], "expected at least one frame, got none"),
+            (FRAMES[:0], "expected at least one frame"),
+            (FRAMES[0], r"expected frames as an N×H×W×3 array .* got shape \(4, 5, 3\)"),
+            (FRAMES / 255, "expected frame 0 as H×W×3 uint8, .* got float64"),
+            ([FRAMES[0], FRAMES[1][..., 0]], r"expected frame 1 as H×W×3 uint8.* of shape \(4, 5\)"),
+            ([FRAMES[0], FRAMES[1][1:]], "frame 1 is 5×3 pixels, the first is 5×4; all frames"),
+            ([1, 2], "expected frame 0 as a NumPy array"),
+            (7, "expected a clip as a folder, a video file, or a sequence of frames, got int"),
+            (iter(FRAMES), "expected a clip as .*, got "),
+        ],
+    )
+    def test_unusable_frames_are_refused(self, frames: Any, message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            open_clip(frames)

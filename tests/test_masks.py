@@ -117,3 +117,29 @@ def test_black_and_white_palettes_mean_what_they_show(tmp_path: Path) -> None:
 def test_sixteen_bit_white(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", Image.fromarray(np.array([[0, 65535]], dtype=np.uint16)))
     assert read_labels(path).tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("kind", [bool, np.int8, np.uint16, np.int64])
+def test_labels_of_any_integer_type_are_written(tmp_path: Path, kind: type) -> None:
+    labels = np.array([[0, 1], [1, 0]], dtype=kind)
+    write_labels(str(tmp_path / "a.png"), labels)
+    assert read_labels(str(tmp_path / "a.png")).tolist() == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (LABELS / 2, r"expected labels as H×W integers from 0 to 255 or bool, got float64 of shape \(2, 3\)"),
+        (LABELS[0], r"got uint8 of shape \(3,\)"),
+        (LABELS[..., None], r"got uint8 of shape \(2, 3, 1\)"),
+        (LABELS[:0], r"got uint8 of shape \(0, 3\)"),
+        (LABELS.astype(int) - 1, "expected labels with values from 0 to 255, got -1 to 254"),
+        (LABELS.astype(np.uint16) * 2, "expected labels with values from 0 to 255, got 0 to 510"),
+    ],
+)
+def test_unusable_labels_are_refused(tmp_path: Path, labels: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        write_labels(tmp_path / "a.png", labels)
+    with pytest.raises(InputError, match=r"a\.jpg must end in \.png"):
+        write_labels(tmp_path / "a.jpg", LABELS)
+    assert not list(tmp_path.iterdir())

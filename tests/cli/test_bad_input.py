@@ -107,15 +107,15 @@ GREY = np.tile(np.arange(64, dtype=np.uint8) * 4, (48, 1))
 
 CASES: dict[str, tuple[Case, str]] = {
     "no clip": (lambda _: annotate("nowhere"), "there is no clip nowhere"),
-    "one picture as clip": (lambda _: annotate("tiny/00000.png"), r"is a single picture"),
-    "empty folder": (with_file("e/.keep", b"", annotate("e")), "no pictures in the folder e: found nothing"),
+    "one picture as clip": (lambda _: annotate("tiny/00000.png"), r"is a single image"),
+    "empty folder": (with_file("e/.keep", b"", annotate("e")), "no images in the folder e: found nothing"),
     "folder of texts": (with_file("e/a.txt", b"x", annotate("e")), "found 1 files of other kinds"),
     "text as video": (with_file("v.mp4", b"text", annotate("v.mp4")), r"cannot read the video v\.mp4"),
     "broken picture": (
         with_file("tiny/00009.png", b"x", annotate("tiny")),
-        r"cannot read the picture tiny/00009\.png",
+        r"cannot read the image tiny/00009\.png",
     ),
-    "cut-off picture": (cut_picture, r"cannot read the picture tiny/00003\.png"),
+    "cut-off picture": (cut_picture, r"cannot read the image tiny/00003\.png"),
     "mixed sizes": (other_size, r"tiny/00004\.png is 60×48 pixels, the other frames .* are 64×48"),
     "no clicks file": (
         lambda _: annotate("tiny", "--clicks", "none.json"),

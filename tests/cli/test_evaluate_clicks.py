@@ -185,7 +185,7 @@ def test_a_broken_picture_keeps_what_is_done(place, boxes):
     path = place / "set/images/2.png"
     path.write_bytes(path.read_bytes()[:2000])
     result = call(*FOLDER, "--out", "out", code=2)
-    assert "cannot read the picture set/images/2.png" in result.stderr
+    assert "cannot read the image set/images/2.png" in result.stderr
     assert len(rows(place / "out/objects.csv")) == 4
 
 

@@ -98,7 +98,7 @@ def test_cached_images_are_read_once_and_cannot_be_spoilt(make, tmp_path):
     assert cached.read(0).image_rgb is before
     cached.read(0).mask[:] = False
     assert cached.read(0).mask.any()
-    with pytest.raises(InputError, match=r"there is no picture .*a.png"):
+    with pytest.raises(InputError, match=r"there is no image .*a.png"):
         fresh.read(0)
 
 

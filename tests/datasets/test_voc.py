@@ -90,7 +90,7 @@ def test_half_a_data_set_is_named(voc):
     name = voc_names(1)[0]
     objects = opened(voc)
     (folder / "JPEGImages" / f"{name}.jpg").unlink()
-    with pytest.raises(InputError, match=rf"there is no picture .*{name}.jpg"):
+    with pytest.raises(InputError, match=rf"there is no image .*{name}.jpg"):
         objects.read(0)
     write_labels(folder / "SegmentationObject" / f"{name}.png", np.zeros((5, 5), np.uint8))
     with pytest.raises(InputError, match=rf"{name}.png and those of its objects differ in size"):

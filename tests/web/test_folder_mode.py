@@ -317,5 +317,5 @@ def test_empty_groups_and_relative_folders(source, monkeypatch):
 
 def test_two_pictures_with_one_mask_are_refused(source):
     Image.new("RGB", (8, 8)).save(source / "1.grey.bmp")
-    with pytest.raises(InputError, match=r"several pictures called '1\.grey'"):
+    with pytest.raises(InputError, match=r"several images called '1\.grey'"):
         open_folder(config(source))
