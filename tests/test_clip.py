@@ -247,9 +247,7 @@ class TestSequence:
         with pytest.raises(TypeError):
             six_frames["00000"]
 
-    @pytest.mark.parametrize(
-        "part", [slice(2, 4), slice(None, None, 2), slice(-3, None)]
-    )
+    @pytest.mark.parametrize("part", [slice(2, 4), slice(None, None, 2), slice(-3, None)])
     def test_a_slice_is_a_clip(self, six_frames: Clip, part: slice) -> None:
         clip = six_frames[part]
         assert clip.names == six_frames.names[part]
