@@ -36,7 +36,7 @@ class ClickDataset(Settings):
         description: the YAML, or several, of a folder data set, relative to the settings' file.
         categories: evaluate objects of these categories alone; all when empty.
         min_area: leave out smaller objects, in pixels.
-        limit: at most so many objects, evenly spread.
+        max_objects: at most so many objects, evenly spread.
         human: clicks of people on its images (JSON); these objects alone are evaluated, with both kinds of
             clicks.
     """
@@ -50,7 +50,7 @@ class ClickDataset(Settings):
     description: Annotated[tuple[Path, ...], BeforeValidator(_as_list)] = ()
     categories: tuple[str, ...] = ()
     min_area: int = Field(default=0, ge=0)
-    limit: int | None = Field(default=None, ge=1)
+    max_objects: int | None = Field(default=None, ge=1)
     human: Path | None = None
 
     def open(self, folder: Path) -> tuple[ObjectSet, HumanClicks | None]:
@@ -68,7 +68,7 @@ class ClickDataset(Settings):
         if self.human is not None:
             human = read_human_clicks(self.human, objects.refs)
             objects = with_human_clicks(objects, human)
-        return (objects if self.limit is None else spread_evenly(objects, self.limit)), human
+        return (objects if self.max_objects is None else spread_evenly(objects, self.max_objects)), human
 
     def _all_objects(self, folder: Path) -> ObjectSet:
         if self.kind == "folder":

@@ -18,6 +18,7 @@ from dextr_vos.cli.options import (
 if TYPE_CHECKING:
     from dextr_vos.benchmark.cell import Job
     from dextr_vos.benchmark.click_settings import ClickEvaluationSettings
+    from dextr_vos.benchmark.settings import BenchmarkSettings
 
 
 @click.command(short_help="Clicks against drawn masks, per second of annotation.")
@@ -44,14 +45,10 @@ def command(
     After Ctrl-C, or when it was killed, the same command resumes. A cell that fails is tried once more, then
     reported, and the others continue.
     """
-    from dextr_vos.benchmark import run
-    from dextr_vos.benchmark.annotation_time import AnnotationTime, measured_annotation_time
     from dextr_vos.benchmark.click_settings import ClickEvaluationSettings
-    from dextr_vos.benchmark.report.page import write_report
     from dextr_vos.benchmark.settings import BenchmarkSettings
     from dextr_vos.config import load_settings, top_level_value
     from dextr_vos.errors import ConfigError
-    from dextr_vos.interrupt import interruptible
 
     if gpu and scheduler is None:
         raise ConfigError("--gpu goes with --scheduler ADDRESS; the GPUs of this machine are used anyway")
@@ -64,20 +61,35 @@ def command(
     base = {} if davis_root is None else {"davis_root": str(davis_root)}
     given = [f"davis_root={davis_root}"] if davis_root is not None else []
     loaded = load_settings(BenchmarkSettings, config, [*given, *settings], base)
-    times = AnnotationTime(click_s=loaded.click_s, draw_s=loaded.draw_s)
+    _propagation(loaded, out, scheduler, gpu, click_times)
+
+
+def _propagation(
+    settings: "BenchmarkSettings",
+    out: Path,
+    scheduler: str | None,
+    gpu: bool,
+    click_times: tuple[Path, ...],
+) -> None:
+    """A benchmark of propagated masks."""
+    from dextr_vos.benchmark import run
+    from dextr_vos.benchmark.annotation_time import AnnotationTime, measured_annotation_time
+    from dextr_vos.benchmark.report.page import write_report
+    from dextr_vos.interrupt import interruptible
+
+    times = AnnotationTime(click_s=settings.click_s, draw_s=settings.draw_s)
     if click_times:
-        times = measured_annotation_time(click_times, loaded.draw_s)
-    jobs = run.plan(loaded, out)
+        times = measured_annotation_time(click_times, settings.draw_s)
+    jobs = run.plan(settings, out)
     if scheduler is None:
-        workers, words = run.local_workers(loaded)
+        workers, words = run.local_workers(settings)
     else:
-        workers, words = run.cluster_workers(loaded, scheduler, out, gpu)
-    click.echo(
-        f"{len(jobs)} cells, {sum(job.folder.read() is not None for job in jobs)} of them finished; {words}"
-    )
+        workers, words = run.cluster_workers(settings, scheduler, out, gpu)
+    finished = sum(job.folder.read() is not None for job in jobs)
+    click.echo(f"{len(jobs)} cells, {finished} of them finished; {words}")
     try:
         with interruptible() as stop_asked, _progress(jobs) as report:
-            done = run.run_benchmark(loaded, out, jobs, workers, words, times, report, stop_asked)
+            done = run.run_benchmark(settings, out, jobs, workers, words, times, report, stop_asked)
     finally:
         if (out / "table.csv").exists():
             write_report(out)
@@ -111,7 +123,7 @@ def _clicks(settings: "ClickEvaluationSettings", beside: Path, out: Path) -> Non
 
 @contextmanager
 def _progress(jobs: "Sequence[Job]") -> Iterator[Callable[["Sequence[Job]", int, int], None]]:
-    """Reports to a bar whose unit is a cell; what runs counts by how far it is."""
+    """A progress bar of cells; a cell that runs counts by the share of it that is done."""
     from dextr_vos.benchmark.result import share_done
     from dextr_vos.cli.progress import progress_of_cells
 

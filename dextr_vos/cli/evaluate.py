@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from dextr_vos.cli.options import PATH, comma_list, davis_root_option, json_option
+
+if TYPE_CHECKING:
+    from dextr_vos.datasets.davis import Davis
+    from dextr_vos.evaluation.davis import DavisScores
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def _evaluate(options: _Options) -> None:
     from dextr_vos.errors import InputError
     from dextr_vos.evaluation import davis as scorer
     from dextr_vos.evaluation import tables
-    from dextr_vos.evaluation.official import largest_difference, official_functions, official_scores
+    from dextr_vos.evaluation.official import official_functions
 
     if options.official:
         official_functions()  # reported before anything is scored
@@ -101,9 +105,14 @@ def _evaluate(options: _Options) -> None:
     for path in written:
         click.echo(f"wrote {path}")
     if options.official:
-        theirs = official_scores(data, options.results, scores.objects, scores.year)
-        frames = sum(len(one.frames) for one in scores.objects)
-        difference = largest_difference(scores.objects, theirs)
-        click.echo(
-            f"largest difference from the official scores: {difference:.1e}, J and F of {frames} frames"
-        )
+        _compare_with_official(data, options.results, scores)
+
+
+def _compare_with_official(data: "Davis", results: Path, scores: "DavisScores") -> None:
+    """Say how far the official package's scores are from ours."""
+    from dextr_vos.evaluation.official import largest_difference, official_scores
+
+    theirs = official_scores(data, results, scores.objects, scores.year)
+    frames = sum(len(one.frames) for one in scores.objects)
+    difference = largest_difference(scores.objects, theirs)
+    click.echo(f"largest difference from the official scores: {difference:.1e}, J and F of {frames} frames")

@@ -1,6 +1,7 @@
 """`dextr-vos evaluate-clicks`: scores of the masks that a model makes of clicks on a data set."""
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -32,16 +33,41 @@ _ONLY_FOR = {
 _FILES = "objects.csv, summary.json and worst.jpg"
 
 
+@dataclass(frozen=True)
+class _Options:
+    """The command line."""
+
+    dataset: str
+    root: Path | None
+    split: str | None
+    year: str
+    every: int
+    description: tuple[Path, ...]
+    categories: str | None
+    min_area: int
+    max_objects: int | None
+    model: str | None
+    weights: Path | None
+    device: str
+    jitter: int
+    seed: int
+    extra_clicks: bool
+    max_clicks: int
+    human: Path | None
+    out: Path | None
+
+
 @click.command(short_help="Score the masks that clicks give on a data set.")
 @click.option("--dataset", type=click.Choice(DATASETS), required=True, help="Kind of data set.")
 @click.option(
     "--root",
     type=PATH,
-    help="Folder of the data set; with folder, that of the description when not given.",
+    metavar="DIR",
+    help="Folder of the data set; with folder, by default the one that the description names.",
 )
 @click.option(
     "--split",
-    help="With voc, coco, davis: which list of images or clips; val, of coco val2017, by default.",
+    help="With voc, coco, davis: which list of images or clips; by default val, for coco val2017.",
 )
 @click.option(
     "--year",
@@ -58,11 +84,15 @@ _FILES = "objects.csv, summary.json and worst.jpg"
     type=PATH,
     multiple=True,
     metavar="FILE",
-    help="With folder: YAML that says what the objects are; may be repeated.",
+    help="With folder: YAML that says what the objects are. Repeatable.",
 )
-@click.option("--categories", help="Only objects of these categories, with commas between.")
+@click.option("--categories", metavar="LIST", help="Only objects of these categories, comma-separated.")
 @click.option(
-    "--min-area", type=click.IntRange(0), default=0, show_default=True, help="Only objects of so many pixels."
+    "--min-area",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Only objects of at least this many pixels.",
 )
 @click.option(
     "--max-objects", type=click.IntRange(1), help="At most this many objects, evenly spread over the set."
@@ -70,84 +100,113 @@ _FILES = "objects.csv, summary.json and worst.jpg"
 @click_model_options
 @device_option()
 @click.option(
-    "--jitter", type=click.IntRange(0), default=0, show_default=True, help="Pixels a click may be off."
+    "--jitter",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Most pixels by which a click is off.",
 )
-@seed_option("Of the jitter.")
+@seed_option("Seed of the jitter.")
 @click.option(
     "--extra-clicks/--no-extra-clicks",
     default=False,
     show_default=True,
-    help="Count the clicks to 85 % and 90 % IoU, placing further ones where the mask is most wrong.",
+    help="Count the clicks to 85 % and 90 % IoU, adding them where the mask is most wrong.",
 )
 @click.option(
     "--max-clicks",
     type=click.IntRange(4),
     default=20,
     show_default=True,
-    help="With --extra-clicks: clicks an object gets at most.",
+    help="With --extra-clicks: most clicks on an object.",
 )
 @click.option(
     "--human",
     type=PATH,
     metavar="FILE",
-    help="Clicks of people (JSON); the objects clicked there alone are scored, with both kinds of clicks.",
+    help="Clicks of people (JSON); only the objects clicked there are scored, with both kinds of clicks.",
 )
 @out_option(f"Where {_FILES} go; the same command resumes a stopped evaluation there.", required=False)
-def command(
-    dataset: str,
-    root: Path | None,
-    split: str | None,
-    year: str,
-    every: int,
-    description: tuple[Path, ...],
-    categories: str | None,
-    min_area: int,
-    max_objects: int | None,
-    model: str | None,
-    weights: Path | None,
-    device: str,
-    jitter: int,
-    seed: int,
-    extra_clicks: bool,
-    max_clicks: int,
-    human: Path | None,
-    out: Path | None,
-) -> None:
+def command(**given: Any) -> None:
     """Simulate four extreme clicks on each object of a data set, and score the masks they give.
 
     Prints IoU and shares of objects above an IoU, per category (with davis, per clip) and over all. For
     several data sets, models and jitters at once, see configs/benchmark/clicks.yaml.
     """
-    from dextr_vos.benchmark.click_run import plan_clicks, run_cell
+    options = _Options(**given)
+    _check(options)
+    _evaluate(_settings(options), options.out)
+
+
+def _check(options: _Options) -> None:
+    """Refuse options that would do nothing with the others, and miss those that are needed."""
+    from dextr_vos.errors import ConfigError, InputError
+
+    given = given_options()
+    for name, kinds in _ONLY_FOR.items():
+        if name in given and options.dataset not in kinds:
+            raise ConfigError(
+                f"--{name} goes with --dataset {' or '.join(kinds)}, not with {options.dataset}"
+            )
+    if "max_clicks" in given and not options.extra_clicks:
+        raise ConfigError("--max-clicks goes with --extra-clicks")
+    if options.human is not None and len(options.description) > 1:
+        raise ConfigError("--human goes with one --description: in several, an object may have the same name")
+    if options.dataset == "folder" and not options.description:
+        raise ConfigError("--dataset folder needs --description FILE, a YAML as in docs/formats.md")
+    if options.dataset != "folder" and options.root is None:
+        raise ConfigError(f"--dataset {options.dataset} needs --root, the folder of the data set")
+    if options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise InputError(f"{options.out} is a file; --out is the folder where {_FILES} go")
+
+
+def _settings(options: _Options) -> "ClickEvaluationSettings":
+    """The command line as a grid of one cell."""
     from dextr_vos.benchmark.click_settings import ClickDataset, ClickEvaluationSettings, ClickModel
+
+    dataset: dict[str, Any] = {
+        "name": options.dataset,
+        "kind": options.dataset,
+        "root": options.root,
+        "split": options.split,
+        "every": options.every,
+        "description": options.description,
+        "categories": tuple(comma_list(options.categories or "")),
+        "min_area": options.min_area,
+        "max_objects": options.max_objects,
+        "human": options.human,
+    }
+    if options.dataset == "davis":
+        dataset["year"] = _year(options)
+    model = {"name": options.model or "lite", "model": options.model, "weights": options.weights}
+    return ClickEvaluationSettings(
+        datasets=(ClickDataset.model_validate(dataset),),
+        models=(ClickModel.model_validate(model),),
+        jitter_px=(options.jitter,),
+        extra_clicks=options.extra_clicks,
+        max_clicks=options.max_clicks,
+        seed=options.seed,
+        device=options.device,
+    )
+
+
+def _year(options: _Options) -> int:
+    from dextr_vos.datasets.davis import Davis
+
+    if options.year != "auto":
+        return int(options.year)
+    assert options.root is not None
+    davis = Davis(options.root)
+    return davis.guess_year(davis.available_clips()[0])
+
+
+def _evaluate(settings: "ClickEvaluationSettings", out: Path | None) -> None:
+    """Run the one cell of the grid, and show what is done even where it stops early."""
+    from dextr_vos.benchmark.click_run import plan_clicks, run_cell
     from dextr_vos.cli.progress import progress_bars
-    from dextr_vos.errors import InputError, Interrupted
+    from dextr_vos.errors import Interrupted
     from dextr_vos.interrupt import interruptible
 
-    _refuse_idle_options()
-    if out is not None and out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; --out is the folder where {_FILES} go")
-    values: dict[str, Any] = {
-        "kind": dataset,
-        "root": root,
-        "split": split,
-        "year": _year(root, dataset, year),
-        "every": every,
-        "description": description,
-        "categories": tuple(comma_list(categories or "")),
-        "min_area": min_area,
-        "limit": max_objects,
-        "human": human,
-    }
-    settings = ClickEvaluationSettings(
-        datasets=(ClickDataset(name=dataset, **values),),
-        models=(ClickModel.model_validate({"name": model or "lite", "model": model, "weights": weights}),),
-        jitter_px=(jitter,),
-        extra_clicks=extra_clicks,
-        max_clicks=max_clicks,
-        seed=seed,
-        device=device,
-    )
     (cell,) = plan_clicks(settings, Path())
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(TemporaryDirectory(prefix="dextr-vos-")))
@@ -159,40 +218,9 @@ def command(
                 raise Interrupted(f"{stop} when --out is given") from None
             raise
         finally:
-            # what is done is shown when a file turns out broken after hours, too
             _print_table(settings, cell, folder)
     if out is not None:
         click.echo(f"wrote {_FILES} into {out}")
-
-
-def _year(root: Path | None, dataset: str, year: str) -> int:
-    from dextr_vos.datasets.davis import Davis
-
-    if year == "auto" and dataset == "davis" and root is not None:
-        davis = Davis(root)
-        return davis.guess_year(davis.available_clips()[0])
-    return 2016 if year == "auto" else int(year)
-
-
-def _refuse_idle_options() -> None:
-    """Refuse options that would do nothing with the others, and miss those that are needed."""
-    from dextr_vos.errors import ConfigError
-
-    context = click.get_current_context()
-    assert context is not None
-    options, given = context.params, given_options()
-    dataset = options["dataset"]
-    for name, kinds in _ONLY_FOR.items():
-        if name in given and dataset not in kinds:
-            raise ConfigError(f"--{name} goes with --dataset {' or '.join(kinds)}, not with {dataset}")
-    if "max_clicks" in given and not options["extra_clicks"]:
-        raise ConfigError("--max-clicks goes with --extra-clicks")
-    if "human" in given and len(options["description"]) > 1:
-        raise ConfigError("--human goes with one --description: in several, an object may have the same name")
-    if dataset == "folder" and not options["description"]:
-        raise ConfigError("--dataset folder needs --description FILE, a YAML as in docs/formats.md")
-    if dataset != "folder" and options["root"] is None:
-        raise ConfigError(f"--dataset {dataset} needs --root, the folder of the data set")
 
 
 def _print_table(settings: "ClickEvaluationSettings", cell: "ClickCell", folder: Path) -> None:

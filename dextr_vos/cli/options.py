@@ -6,7 +6,8 @@ of the one that turns clicks into masks. `--keyframes` is always a workspace or 
 list of frames. `--json` writes the figures that are printed.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,6 +84,11 @@ def config_option(help_text: str) -> Callable[[F], F]:
 def settings_argument() -> Callable[[F], F]:
     """`KEY=VALUE …`: settings that win over those of a file or a recipe."""
     return click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+
+
+def with_out(settings: Sequence[str], out: Path | None) -> list[str]:
+    """The KEY=VALUE arguments and `--out`, where it stands for the setting `out`."""
+    return [*settings] if out is None else [*settings, f"out={json.dumps(str(out))}"]
 
 
 def json_option(help_text: str = "Also write the figures to this JSON file.") -> Callable[[F], F]:

@@ -71,17 +71,20 @@ def _lines(title: str) -> Report:
     return report
 
 
+OnCells = Callable[[int, int, float, Sequence[str]], None]
+
+
 @contextmanager
-def progress_of_cells(total: int, before: int) -> Iterator[Callable[[int, int, float, Sequence[str]], None]]:
+def progress_of_cells(total: int, before: int) -> Iterator[OnCells]:
     """How far a grid of long jobs is, and the time that is left: a bar, or lines in a log.
 
     Args:
-        total: jobs in all.
-        before: of those, finished before this run.
+        total: number of jobs.
+        before: how many of them were finished before this call.
 
     Yields:
-        A function to call with jobs finished, jobs failed, how much of the running ones is done (as a number
-        of jobs), and what runs, in words.
+        A function to call with the numbers of jobs finished and failed, how much of the running ones is done
+        (as a number of jobs), and the names of those that run.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
@@ -95,23 +98,7 @@ def progress_of_cells(total: int, before: int) -> Iterator[Callable[[int, int, f
         return duration((time.monotonic() - started) / done * max(0.0, total - before - done))
 
     if not console.is_terminal:
-        last, shown = time.monotonic() - SECONDS_BETWEEN_LINES, -1
-
-        def line(finished: int, failed: int, part: float, running: Sequence[str]) -> None:
-            nonlocal last, shown
-            now = finished + failed
-            if time.monotonic() - last < (
-                SECONDS_BETWEEN_LINES if now != shown else 4 * SECONDS_BETWEEN_LINES
-            ):
-                return
-            last, shown = time.monotonic(), now
-            note = f", {failed} failed" if failed else ""
-            sys.stderr.write(
-                f"{finished} of {total} cells{note}, {left(finished, failed, part)} left; "
-                f"now {'; '.join(running) or 'waiting'}\n"
-            )
-
-        yield line
+        yield _cell_lines(total, left)
         return
     display = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), console=console
@@ -125,6 +112,26 @@ def progress_of_cells(total: int, before: int) -> Iterator[Callable[[int, int, f
             display.update(task, completed=finished + failed + part, note=note[: console.width - 50])
 
         yield bar
+
+
+def _cell_lines(total: int, left: Callable[[int, int, float], str]) -> OnCells:
+    """Reports as lines: soon after a job has ended, seldom where none has."""
+    last, shown = time.monotonic() - SECONDS_BETWEEN_LINES, -1
+
+    def line(finished: int, failed: int, part: float, running: Sequence[str]) -> None:
+        nonlocal last, shown
+        now = finished + failed
+        pause_s = SECONDS_BETWEEN_LINES if now != shown else 4 * SECONDS_BETWEEN_LINES
+        if time.monotonic() - last < pause_s:
+            return
+        last, shown = time.monotonic(), now
+        note = f", {failed} failed" if failed else ""
+        sys.stderr.write(
+            f"{finished} of {total} cells{note}, {left(finished, failed, part)} left; "
+            f"now {'; '.join(running) or 'waiting'}\n"
+        )
+
+    return line
 
 
 def duration(seconds: float) -> str:

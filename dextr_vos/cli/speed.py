@@ -1,12 +1,29 @@
 """`dextr-vos speed`: how fast the parts are on this machine."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
 from dextr_vos.cli.options import PATH, PROPAGATION_MODELS, davis_root_option, device_option, json_option
 
 PARTS = ("stages", "scoring", "plain")
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The command line."""
+
+    device: str
+    repeats: int
+    parts: tuple[str, ...]
+    models: tuple[str, ...]
+    threads: int | None
+    batch: int
+    davis_root: Path | None
+    results: Path | None
+    json_path: Path | None
 
 
 @click.command(short_help="How fast it is on this machine.")
@@ -42,22 +59,16 @@ PARTS = ("stages", "scoring", "plain")
     "--results", type=PATH, metavar="DIR", help="With scoring: folder of results to score, as in evaluate."
 )
 @json_option()
-def command(
-    device: str,
-    repeats: int,
-    parts: tuple[str, ...],
-    models: tuple[str, ...],
-    threads: int | None,
-    batch: int,
-    davis_root: Path | None,
-    results: Path | None,
-    json_path: Path | None,
-) -> None:
+def command(**given: Any) -> None:
     """Time the parts on a rendered 854×480 clip.
 
     Prints the median of all runs but the first, which warms up; the measurements of a part take turns.
     Compare figures of one call only; machines differ.
     """
+    _speed(_Options(**given))
+
+
+def _speed(options: _Options) -> None:
     import json
 
     import torch
@@ -68,15 +79,24 @@ def command(
     from dextr_vos.files import write_text
     from dextr_vos.runtime import pick_device
 
-    if (davis_root is None) != (results is None):
+    if (options.davis_root is None) != (options.results is None):
         raise ConfigError("--davis-root and --results go together: true masks, and masks to score")
-    if davis_root is not None and "scoring" not in parts:
+    if options.davis_root is not None and "scoring" not in options.parts:
         raise ConfigError("--davis-root goes with --part scoring")
-    chosen = pick_device(device)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    chosen = pick_device(options.device)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
     with progress_bars() as bar:
-        report = measure(chosen, repeats, parts, models, batch, davis_root, results, bar)
+        report = measure(
+            chosen,
+            options.repeats,
+            options.parts,
+            options.models,
+            options.batch,
+            options.davis_root,
+            options.results,
+            bar,
+        )
     print_report(report)
-    if json_path is not None:
-        write_text(json_path, json.dumps(report.as_json(), indent=1) + "\n")
+    if options.json_path is not None:
+        write_text(options.json_path, json.dumps(report.as_json(), indent=1) + "\n")

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from dextr_vos.cli.options import config_option, settings_argument, training_device_option
+from dextr_vos.cli.options import (
+    config_option,
+    out_option,
+    settings_argument,
+    training_device_option,
+    with_out,
+)
 
 if TYPE_CHECKING:
     from dextr_vos.training.loop import TrainingResult
@@ -14,9 +20,10 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Train the network that turns clicks into a mask.")
 @config_option("Settings of the training, see configs/.")
+@out_option("Folder of the training, in place of out in FILE.", required=False)
 @training_device_option()
 @settings_argument()
-def command(config: Path, device: str, settings: tuple[str, ...]) -> None:
+def command(config: Path, out: Path | None, device: str, settings: tuple[str, ...]) -> None:
     """Train a DEXTR with the settings of FILE, changed by KEY=VALUE.
 
     After Ctrl-C, or when the process was killed, the same command resumes from the last checkpoint. Several
@@ -29,7 +36,7 @@ def command(config: Path, device: str, settings: tuple[str, ...]) -> None:
     from dextr_vos.training.dextr import train_dextr
     from dextr_vos.training.dextr_settings import DextrSettings
 
-    loaded = load_settings(DextrSettings, config, settings)
+    loaded = load_settings(DextrSettings, config, with_out(settings, out))
     chosen = None if device == "auto" else pick_device(device)
     with interruptible() as stop_asked, progress_bars() as bar:
         result = train_dextr(
