@@ -79,7 +79,7 @@ def train_propagation(
         keyframes: a workspace or a folder of masks.
         out: the run's folder.
         options: how to propagate.
-        callbacks: told of the progress, and asked whether to stop.
+        callbacks: notified of the progress, and asked whether to stop.
 
     Returns:
         The record of the run.

@@ -1,7 +1,10 @@
 """The architecture as a test: a room imports only rooms below it, and the three stages never one another."""
 
 import ast
+from functools import cache
 from pathlib import Path
+
+import pytest
 
 import dextr_vos
 
@@ -89,3 +92,48 @@ def test_nothing_prints_outside_the_command_line() -> None:
             ):
                 faults.append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
     assert not faults
+
+
+def modules_of(room: str) -> dict[str, Path]:
+    return {
+        ".".join(("dextr_vos", *path.relative_to(PACKAGE).with_suffix("").parts)): path
+        for path in sources()
+        if room_of(path) == room and path.stem != "__init__"
+    }
+
+
+def imports_within(room: str) -> dict[str, set[str]]:
+    """The modules of a room, and which of their own room they import."""
+    modules = modules_of(room)
+    imports = {}
+    for name, path in modules.items():
+        found = set()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        imports[name] = (found & modules.keys()) - {name}
+    return imports
+
+
+DEEPEST = {"propagation": 7, "web": 7, "benchmark": 9}
+
+
+@pytest.mark.parametrize("room", sorted(room for room in LEVEL if (PACKAGE / room).is_dir()))
+def test_imports_within_a_room_form_short_chains_without_circles(room: str) -> None:
+    imports = imports_within(room)
+
+    @cache
+    def depth(name: str) -> int:  # a circle would end in a RecursionError
+        return 1 + max((depth(other) for other in imports[name]), default=0)
+
+    assert max(map(depth, imports)) <= DEEPEST.get(room, 5)
+
+
+def test_only_the_pipeline_chains_clicks_and_propagation() -> None:
+    both = {
+        str(path.relative_to(PACKAGE))
+        for path in sources()
+        if {"annotation", "propagation"} <= imported_rooms(path)
+    }
+    # the second measures both stages side by side and chains nothing
+    assert both <= {"pipeline.py", "benchmark/speed/stages.py"}

@@ -3,10 +3,9 @@
 What happens between two keyframes does not depend on the frames beyond them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -19,68 +18,12 @@ from dextr_vos.networks.lite_tracker import Memory, join_memories
 from dextr_vos.propagation.keyframes import AnnotatedClip
 from dextr_vos.propagation.settings import TrackingSettings
 from dextr_vos.propagation.soft_masks import SoftMasks
+from dextr_vos.propagation.spans import FramePrediction, OnStep, Span
 from dextr_vos.propagation.tracker import FrameFeatures, MaskedFrame, Memories, Tracker, resized_frame
 
 _FRAMES_AT_ONCE = 32
 _REMNANT = 0.1  # of the area that the other pass finds
 _LEAST_CONFIDENCE = 1e-6
-
-OnStep = Callable[[], None]
-
-
-@dataclass(frozen=True)
-class Span:
-    """Consecutive frames without a keyframe among them, at least one.
-
-    Attributes:
-        first: index of the first frame.
-        last: index of the last frame.
-        before: index of the keyframe just before, None at the beginning of the clip.
-        after: index of the keyframe just after, None at the end.
-    """
-
-    first: int
-    last: int
-    before: int | None
-    after: int | None
-
-    def share_after(self, index: int) -> float:
-        """Weight of the keyframe after at a frame, from 0 to 1, by the distance in time."""
-        if self.before is None:
-            return 1.0
-        if self.after is None:
-            return 0.0
-        return (index - self.before) / (self.after - self.before)
-
-
-def spans_between(keyframes: Iterable[int], count: int) -> list[Span]:
-    """The spans of a clip of `count` frames, in order; every frame is a keyframe or in one of them."""
-    fixed = sorted(keyframes)
-    edges: list[int | None] = [None, *fixed, None]
-    spans = []
-    for before, after in pairwise(edges):
-        first = 0 if before is None else before + 1
-        last = count - 1 if after is None else after - 1
-        if first <= last:
-            spans.append(Span(first, last, before, after))
-    return spans
-
-
-@dataclass(frozen=True)
-class FramePrediction:
-    """Soft masks of a frame.
-
-    Attributes:
-        index: of the frame in the clip.
-        image_rgb: H×W×3 uint8, at full size.
-        probs: K×h×w float32 in [0, 1], at the size at which masks are propagated.
-        agreement: K float32 in [0, 1]: soft IoU of the two passes; 1 where there is only one.
-    """
-
-    index: int
-    image_rgb: ImageRgb
-    probs: FloatArray
-    agreement: FloatArray
 
 
 class BidirectionalPropagator:

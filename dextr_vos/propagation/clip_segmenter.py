@@ -8,11 +8,11 @@ import numpy as np
 from dextr_vos.errors import Interrupted
 from dextr_vos.geometry import FloatArray
 from dextr_vos.masks import VOID, Labels, object_ids
-from dextr_vos.propagation.bidirectional import Span, spans_between
 from dextr_vos.propagation.keyframes import AnnotatedClip
 from dextr_vos.propagation.model import Propagator
 from dextr_vos.propagation.postprocess import confidence, full_size, labels_of, labels_of_probs
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks
+from dextr_vos.propagation.spans import Span, spans_between
 
 _KEYFRAMES_TO_CHECK = 10
 
@@ -45,7 +45,7 @@ class ClipSegmenter:
         annotated: the clip and its keyframes.
         propagator: of the network, which is in evaluation mode.
         min_component_share: see `RunRecord`.
-        callbacks: told of frames done and in all, and asked between frames whether to stop.
+        callbacks: notified of frames done and in all, and asked between frames whether to stop.
     """
 
     def __init__(

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from dextr_vos.propagation.batch_source import BatchSource
-from dextr_vos.propagation.bidirectional import spans_between
 from dextr_vos.propagation.keyframes import AnnotatedClip
 from dextr_vos.propagation.model import Model, Propagator
 from dextr_vos.propagation.settings import Recipe
 from dextr_vos.propagation.single_frames import seconds_of
+from dextr_vos.propagation.spans import spans_between
 from dextr_vos.runtime import autocast
 
 # a budget leaves at least this share to fine-tuning, where a smaller input makes that possible

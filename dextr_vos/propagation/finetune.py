@@ -76,7 +76,7 @@ def finetune(
         device: where to compute.
         checkpoint: the state is saved there now and then and when stopped, and continued from there.
         time_limit_s: seconds; None has no limit.
-        callbacks: told of each step, and asked between steps whether to stop.
+        callbacks: notified of each step, and asked between steps whether to stop.
 
     Returns:
         The final state; `stop` says why it ended.
@@ -160,7 +160,7 @@ def _step(
     state: TrainingState,
     device: torch.device,
 ) -> None:
-    """One optimizer step over the mean gradient of `recipe.accumulate_grad` batches; the state goes on."""
+    """One optimizer step over the mean gradient of `recipe.accumulate_grad` batches; advances the state."""
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
     for index in range(state.step * recipe.accumulate_grad, (state.step + 1) * recipe.accumulate_grad):

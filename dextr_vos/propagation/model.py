@@ -16,9 +16,9 @@ from dextr_vos.images import ImageRgb
 from dextr_vos.networks.lite_tracker import Memory
 from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.propagation.batch_source import BatchSource
-from dextr_vos.propagation.bidirectional import FramePrediction, OnStep, Span
 from dextr_vos.propagation.keyframes import AnnotatedClip
 from dextr_vos.propagation.settings import Recipe
+from dextr_vos.propagation.spans import FramePrediction, OnStep, Span
 from dextr_vos.propagation.training_data import Sample
 
 log = logging.getLogger(__name__)

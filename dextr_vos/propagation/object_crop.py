@@ -10,7 +10,7 @@ from pydantic import Field
 from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 
-_LEAST_PIXELS = 20  # fewer tell nothing about where an object is
+_LEAST_PIXELS = 20  # fewer say nothing about where an object is
 _STEEPEST, _FLATTEST = 0.8, 2.0  # least and largest width, as a multiple of the height
 _SHORTEST = 32  # pixels a side, for the network
 

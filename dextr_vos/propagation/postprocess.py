@@ -7,7 +7,8 @@ import numpy as np
 
 from dextr_vos.geometry import BoolArray, FloatArray
 from dextr_vos.masks import Labels, labels_from_probs
-from dextr_vos.propagation.bidirectional import FramePrediction, expected_iou
+from dextr_vos.propagation.bidirectional import expected_iou
+from dextr_vos.propagation.spans import FramePrediction
 
 _SPECK = 0.02  # of the largest component; less than that is a slip of the brush
 

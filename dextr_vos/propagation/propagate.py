@@ -41,7 +41,7 @@ def propagate_to_run(
         plan: what to do.
         out: the run's folder.
         device: where to compute.
-        callbacks: told of the progress, and asked whether to stop.
+        callbacks: notified of the progress, and asked whether to stop.
 
     Raises:
         InputError: something would be lost in the folder, or another process works in it.
@@ -86,7 +86,7 @@ def propagate_frames(
     Args:
         plan: what to do.
         device: where to compute.
-        callbacks: told of the progress, and asked whether to stop.
+        callbacks: notified of the progress, and asked whether to stop.
 
     Yields:
         The results in the order of the frames, each as soon as it is there.

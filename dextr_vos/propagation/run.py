@@ -25,8 +25,8 @@ from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.files import atomic_path
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.masks import Labels, write_labels
-from dextr_vos.propagation.bidirectional import Span, spans_between
 from dextr_vos.propagation.keyframes import keyframe_folder
+from dextr_vos.propagation.spans import Span, spans_between
 from dextr_vos.propagation.trained_network import network_record
 from dextr_vos.run_files import (
     Confidence,
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 class UnfinishedMasks:
-    """The folder of masks that are not all there yet.
+    """The masks of a run in progress, with their confidence.
 
     Args:
         paths: of the pending run; its masks, and the confidence line by line.
@@ -109,7 +109,7 @@ class RunFolder:
 
         Raises:
             InputError: it is a file, or another process works in it.
-            OSError: it cannot be written; told now, not after a long training.
+            OSError: it cannot be written, which fails here and not after a long training.
         """
         with FolderLock(self.paths.path):
             with tempfile.TemporaryFile(dir=self.paths.path):
@@ -141,7 +141,7 @@ class RunFolder:
             )
 
     def finished(self) -> RunRecord | None:
-        """The record of the run that is here; None where there is none, or its network is not whole."""
+        """The record of the run that is here; None where there is none, or its network is incomplete."""
         if not self.paths.record.exists():
             return None
         record = read_record(self.paths.record)
@@ -153,18 +153,18 @@ class RunFolder:
         return None
 
     def is_segmented(self, clip: Clip) -> bool:
-        """Whether every mask is there, and how far it can be trusted."""
+        """Whether every mask and its confidence are there."""
         return self.paths.confidence.exists() and all(self.paths.mask(name).exists() for name in clip.names)
 
     def pending(self, fingerprint: str, continued_from: str | None) -> "PendingRun":
-        """Where a run is made until it is whole."""
+        """Where a run is made until it is complete."""
         mark = hashlib.sha256(f"{fingerprint} {continued_from}".encode()).hexdigest()[:16]
         return PendingRun(self.paths.pending(mark))
 
     def kept_masks(
         self, earlier: RunRecord, now: RunRecord, clip: Clip
     ) -> dict[int, tuple[Path, dict[int, float]]]:
-        """Masks that a correction does not touch: those of spans whose keyframes are what they were.
+        """Masks that a correction does not change: those of spans whose keyframes are unchanged.
 
         Args:
             earlier: the record of the run whose masks are here.
@@ -198,7 +198,7 @@ class RunFolder:
         return kept
 
     def finish(self, pending: "PendingRun", record: RunRecord, names: Sequence[str]) -> None:
-        """Put a whole run in the place of the one that is here; killed at any point, `recover` goes on."""
+        """Replace the run that is here by a complete one; killed at any point, `recover` finishes it."""
         scores = pending.masks.confidence
         write_confidence(pending.paths.confidence, {name: scores[name] for name in names})
         write_record(pending.paths.record, record)
@@ -221,9 +221,9 @@ class RunFolder:
             shutil.rmtree(pending.path)
 
     def _take(self, pending: "PendingRun") -> None:
-        """Each part that is still there takes the place of the older one.
+        """Every part of it replaces the older one.
 
-        The network comes first: masks beside none would pass for somebody else's. The record comes last.
+        The network comes first: masks without one would be taken for somebody else's. The record comes last.
         """
         pending.masks.sweep()
         for path in (self.paths.network, self.paths.confidence, self.paths.masks, self.paths.record):

@@ -8,9 +8,9 @@ import torch
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.masks import write_labels
-from dextr_vos.propagation.bidirectional import FramePrediction
 from dextr_vos.propagation.postprocess import labels_of
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks
+from dextr_vos.propagation.spans import FramePrediction
 from dextr_vos.propagation.trained_network import TrainedNetwork
 from dextr_vos.run_files import RunPaths
 from dextr_vos.workspace import Workspace
@@ -35,7 +35,7 @@ def segment_clip(
         trained: see `load_network`.
         out: folder for `<frame>.png`; those of an earlier call are overwritten, others never.
         device: where to compute.
-        callbacks: told of frames done and in all, and asked between frames whether to stop.
+        callbacks: notified of frames done and in all, and asked between frames whether to stop.
 
     Raises:
         InputError: `out` holds the frames themselves or masks of another origin, or a frame cannot be read.

@@ -66,7 +66,7 @@ class Recipe:
         small_components: connected components of a mask smaller than this share of the object's largest one
             are removed, unless the keyframes show such components; 0 removes none.
         tracking: how objects are tracked.
-        window: steps over which the loss is averaged to tell whether it still falls.
+        window: steps over which the loss is averaged to see whether it still falls.
         tolerance: the loss has converged when it fell by less than this share from one window to the next.
         cooldown: last steps, over which the learning rate falls to zero.
         average: how the loss is averaged, see `class_balanced_bce`.
@@ -139,12 +139,12 @@ KEYS: Mapping[str, str] = MappingProxyType(
 
 
 def _ignore(*_: object) -> None:
-    """A callback that nobody waits for."""
+    """The default callback."""
 
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Who is told how far the work is, and asked whether it should stop.
+    """Functions that are notified of the progress, and asked whether the work should stop.
 
     Attributes:
         on_estimate: called before the training with an `Estimate` of the time; None saves measuring it.

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks.lite_tracker import Memory
-from dextr_vos.propagation.bidirectional import FramePrediction, OnStep, Span
 from dextr_vos.propagation.keyframes import AnnotatedClip
+from dextr_vos.propagation.spans import FramePrediction, OnStep, Span
 from dextr_vos.propagation.training_data import network_size
 from dextr_vos.runtime import autocast
 

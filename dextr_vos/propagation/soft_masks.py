@@ -1,4 +1,4 @@
-"""Soft masks on disk, so that a long clip needs no memory and a stopped pass goes on where it was."""
+"""Soft masks on disk: a long clip does not have to fit into memory, and a stopped pass can resume."""
 
 from pathlib import Path
 

@@ -12,9 +12,9 @@ _DRIFT = 1.0  # doubt of a frame that is as far from every keyframe as the clip 
 def suggest(doubts: Sequence[float], keyframes: Collection[int], count: int = 1) -> list[int]:
     """The frames whose annotation would help most.
 
-    A pass that has gone astray is as sure as another, so doubt also grows with the distance from the nearest
-    keyframe, by 1 over a whole clip. It is taken to fade in proportion to that distance; the frame that takes
-    most doubt away, its own and its neighbours', comes first.
+    A pass that has drifted is as confident as another, so doubt also grows with the distance from the nearest
+    keyframe, by 1 over a whole clip. It is taken to fade in proportion to that distance; the frame that
+    removes most doubt, its own and its neighbours', comes first.
 
     Args:
         doubts: of every frame, from 0, sure, to 1.

@@ -5,9 +5,10 @@ from PIL import Image
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import Interrupted
 from dextr_vos.propagation import bidirectional as following
-from dextr_vos.propagation.bidirectional import BidirectionalPropagator, Span, spans_between
+from dextr_vos.propagation.bidirectional import BidirectionalPropagator
 from dextr_vos.propagation.clip_segmenter import frames_to_segment
 from dextr_vos.propagation.settings import TrackingSettings
+from dextr_vos.propagation.spans import Span, spans_between
 from dextr_vos.propagation.tracker import MaskedFrame
 
 SIZE_HW = (16, 24)

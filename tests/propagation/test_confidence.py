@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from dextr_vos.propagation.bidirectional import FramePrediction
 from dextr_vos.propagation.postprocess import confidence, finished_labels
+from dextr_vos.propagation.spans import FramePrediction
 
 
 def followed(probs, agreement=None, size_hw=(20, 30)):

@@ -8,10 +8,10 @@ from tiny_run import CPU, TINY_LITE, TINY_OSVOS
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.propagation import estimate as estimating
 from dextr_vos.propagation.batch_source import batch_source
-from dextr_vos.propagation.bidirectional import spans_between
 from dextr_vos.propagation.clip_segmenter import frames_to_segment, masked_keyframe
 from dextr_vos.propagation.estimate import Estimate, seconds_a_frame, seconds_a_step, within_budget
 from dextr_vos.propagation.models import LITE, OSVOS, build_network
+from dextr_vos.propagation.spans import spans_between
 from dextr_vos.propagation.training_data import Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")

@@ -2,7 +2,7 @@ from itertools import chain, combinations
 
 import pytest
 
-from dextr_vos.propagation.bidirectional import Span, spans_between
+from dextr_vos.propagation.spans import Span, spans_between
 
 # every choice of keyframes, none and all among them, in clips of one to seven frames
 CASES = [
