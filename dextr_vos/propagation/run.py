@@ -20,14 +20,16 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.files import atomic_path
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.masks import Labels, write_labels
+from dextr_vos.networks import checkpoints
 from dextr_vos.propagation.keyframes import keyframe_folder
 from dextr_vos.propagation.spans import Span, spans_between
-from dextr_vos.propagation.trained_network import network_record
 from dextr_vos.run_files import (
     Confidence,
     RunClip,
@@ -266,6 +268,21 @@ class PendingRun:
             return self.paths.network.exists() and bool(network_record(self.paths.network))
         except WeightsError:
             return False
+
+
+def network_record(file: Path) -> RunRecord:
+    """The record saved with a network.
+
+    Raises:
+        WeightsError: there is none, or it is damaged or of another version.
+    """
+    try:
+        return RunRecord.model_validate_json(checkpoints.read_metadata(file)["record"])
+    except (KeyError, ValidationError):
+        raise WeightsError(
+            f"{file} was not saved by this version of dextr-vos propagate (its record is missing, damaged or "
+            "of another version); give the --out folder of a finished run"
+        ) from None
 
 
 def lock_frames(run: Path, names: Sequence[str], keyframes: Path) -> list[Path]:

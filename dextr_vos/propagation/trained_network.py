@@ -12,6 +12,7 @@ from dextr_vos.networks import checkpoints
 from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, Memory
 from dextr_vos.propagation.model import Model
 from dextr_vos.propagation.models import model_named
+from dextr_vos.propagation.run import network_record
 from dextr_vos.propagation.settings import Recipe
 from dextr_vos.run_files import RunPaths, RunRecord
 
@@ -89,18 +90,3 @@ def load_network(path: Path) -> TrainedNetwork:
         memory = Memory(*(state.pop(MEMORY_PREFIX + name).float() for name in ("keys", "masks")))
     checkpoints.load_into(network, state, file)
     return TrainedNetwork(network.eval(), record, memory)
-
-
-def network_record(file: Path) -> RunRecord:
-    """The record saved with a network.
-
-    Raises:
-        WeightsError: there is none, or it is damaged or of another version.
-    """
-    try:
-        return RunRecord.model_validate_json(checkpoints.read_metadata(file)["record"])
-    except (KeyError, ValidationError):
-        raise WeightsError(
-            f"{file} was not saved by this version of dextr-vos propagate (its record is missing, damaged or "
-            "of another version); give the --out folder of a finished run"
-        ) from None

@@ -8,8 +8,8 @@ from dextr_vos.masks import write_labels
 from dextr_vos.networks import checkpoints as weights
 from dextr_vos.networks.lite_tracker import Memory
 from dextr_vos.propagation.models import LITE, OSVOS, build_network
-from dextr_vos.propagation.run import RunFolder
-from dextr_vos.propagation.trained_network import load_network, network_record, save_network
+from dextr_vos.propagation.run import RunFolder, network_record
+from dextr_vos.propagation.trained_network import load_network, save_network
 from dextr_vos.run_files import (
     RunClip,
     RunObject,
