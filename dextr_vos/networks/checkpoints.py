@@ -1,7 +1,7 @@
 """Checkpoints: read, checked against a network, and written.
 
 Reads what the authors published (plain state dicts of PyTorch 0.3 and 0.4), what PyTorch writes today, and
-safetensors, which is what this package writes. No checkpoint runs code, and none is loaded by half.
+safetensors, which is what this package writes. No checkpoint runs code, and none is loaded in part.
 """
 
 import pickle
@@ -21,14 +21,14 @@ from dextr_vos.errors import WeightsError
 from dextr_vos.files import atomic_path
 from dextr_vos.networks.dextr import Head
 
-# how a file begins that is surely not a checkpoint, and what to tell its owner
-# layers with a row an object, in both tiers of propagation networks
+# layers with one row for each object
 _PER_OBJECT = ("score_dsn.", "fuse.")
+# first bytes of files that are not checkpoints, and what the message says of them
 _IMPOSTORS = (
     (b"<", "is a web page, not a checkpoint; the address it came from has moved or asks for a login"),
     (b"version https://git-lfs", "is a Git LFS pointer, not the checkpoint itself; run git lfs pull"),
     (b"\x89HDF", "is an HDF5 (Keras) file; take the .pth of the same name"),
-    (b"MATLAB", "is a MATLAB file; load_caffe_vgg reads vgg_caffe.mat, there is no other use for one"),
+    (b"MATLAB", "is a MATLAB file; of those only vgg_caffe.mat is read, as the start of an OSVOS parent"),
     (b"\x1f\x8b", "is a gzip archive; unpack it and give the checkpoint inside"),
 )
 # safetensors begins with eight bytes of length, which may look like anything, then a JSON object
@@ -73,15 +73,15 @@ def load_into(network: nn.Module, state: Mapping[str, Tensor], source: Path | st
         source: where the state came from, for the message.
 
     Raises:
-        WeightsError: keys are missing, unexpected or of another shape; all are told at once.
+        WeightsError: keys are missing, unexpected or of another shape; all are listed at once.
     """
     expected = network.state_dict()
     old_counts = (key for key in expected if key.endswith("num_batches_tracked"))
     full = dict.fromkeys(old_counts, torch.tensor(0)) | dict(state)
-    faults = [
-        _fault("missing", [key for key in expected if key not in full]),
-        _fault("unexpected", [key for key in full if key not in expected]),
-        _fault(
+    errors = [
+        _listed("missing", [key for key in expected if key not in full]),
+        _listed("unexpected", [key for key in full if key not in expected]),
+        _listed(
             "of another shape",
             [
                 f"{key} {tuple(full[key].shape)} instead of {tuple(tensor.shape)}"
@@ -90,15 +90,15 @@ def load_into(network: nn.Module, state: Mapping[str, Tensor], source: Path | st
             ],
         ),
     ]
-    told = "; ".join(fault for fault in faults if fault)
-    if told:
+    text = "; ".join(error for error in errors if error)
+    if text:
         advice = _advice(dextr_head(state), dextr_head(expected))
-        raise WeightsError(f"{source} does not fit the network {type(network).__name__}: {told}; {advice}")
+        raise WeightsError(f"{source} does not fit the network {type(network).__name__}: {text}; {advice}")
     network.load_state_dict(full)
 
 
 def repeat_objects(state: Mapping[str, Tensor], num_objects: int) -> dict[str, Tensor]:
-    """A state of one object made one of `num_objects`, so that the parent network can start any number.
+    """The state of a network for one object as that of one for `num_objects`.
 
     Args:
         state: of a propagation network with one object; not changed.
@@ -124,7 +124,7 @@ def repeat_objects(state: Mapping[str, Tensor], num_objects: int) -> dict[str, T
 
 
 def dextr_head(state: Mapping[str, Tensor]) -> Head | None:
-    """Which head a DEXTR state has, told by its keys; None when it is no DEXTR state."""
+    """Which head a DEXTR state has, by its keys; None when it is no DEXTR state."""
     if any(key.startswith("layer5.stages.") for key in state):
         return "psp"
     if any(key.startswith("layer5.conv2d_list.") for key in state):
@@ -138,7 +138,7 @@ def save(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | 
     Args:
         path: file to write, `.safetensors`; parent folders are made.
         state: tensors on any device.
-        metadata: what else should be known about them, text by name.
+        metadata: settings and scores of the network, text by name.
     """
     # copies, since safetensors refuses tensors that share memory
     tensors = {key: tensor.detach().to("cpu", copy=True).contiguous() for key, tensor in state.items()}
@@ -159,8 +159,8 @@ def read_metadata(path: Path) -> dict[str, str]:
     try:
         with safe_open(path, framework="pt") as opened:
             return dict(opened.metadata() or {})
-    except SafetensorError as fault:
-        raise WeightsError(f"{path} is broken ({fault}); {_FETCH_AGAIN}") from None
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is broken ({error}); {_FETCH_AGAIN}") from None
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -170,8 +170,8 @@ def _first_bytes(path: Path) -> bytes:
             start = file.read(64)
     except FileNotFoundError:
         raise WeightsError(f"there is no checkpoint {path}") from None
-    except OSError as fault:
-        raise WeightsError(f"cannot read the checkpoint {path}: {fault.strerror}") from None
+    except OSError as error:
+        raise WeightsError(f"cannot read the checkpoint {path}: {error.strerror}") from None
     if not start:
         raise WeightsError(f"the checkpoint {path} is empty; {_FETCH_AGAIN}")
     if start[8:9] == _HEADER:
@@ -189,8 +189,8 @@ def _is_safetensors(path: Path, start: bytes) -> bool:
 def _read_safetensors(path: Path) -> object:
     try:
         loaded: object = load_file(path)
-    except SafetensorError as fault:
-        raise WeightsError(f"{path} is a broken safetensors file ({fault}); {_FETCH_AGAIN}") from None
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is a broken safetensors file ({error}); {_FETCH_AGAIN}") from None
     return loaded
 
 
@@ -199,27 +199,25 @@ def _read_pickle(path: Path, start: bytes) -> object:
         _check_archive(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what PyTorch would warn of is raised below
+            warnings.simplefilter("ignore")  # what PyTorch would warn about is raised below
             loaded: object = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as fault:  # whatever the reader stumbles over is the file's fault
-        raise WeightsError(f"{path} {_unpickling_fault(fault, start)}") from fault
+    except Exception as error:  # readers raise many kinds on broken files
+        raise WeightsError(f"{path} {_unpickling_error(error, start)}") from error
     return loaded
 
 
-def _unpickling_fault(fault: Exception, start: bytes) -> str:
+def _unpickling_error(error: Exception, start: bytes) -> str:
     save_again = "where it was made, save network.state_dict() alone with torch.save"
     # PyTorch names what it refuses to call as "GLOBAL module.name"
-    refused = re.search(r"GLOBAL ([\w.]+)", str(fault))
+    refused = re.search(r"GLOBAL ([\w.]+)", str(error))
     if refused:
         called = refused.group(1)
-        return (
-            f"holds more than tensors ({called}) and is not loaded, for that would run its code; {save_again}"
-        )
-    if "Unsupported operand" in str(fault) and start.startswith((b"PK", b"\x80")):
+        return f"holds more than tensors ({called}) and is not loaded, to run no foreign code; {save_again}"
+    if "Unsupported operand" in str(error) and start.startswith((b"PK", b"\x80")):
         return f"is a Python pickle that can run code, and is not loaded; {save_again}"
-    reason = type(fault).__name__
-    if not isinstance(fault, pickle.UnpicklingError) and str(fault):
-        reason = str(fault).splitlines()[0]
+    reason = type(error).__name__
+    if not isinstance(error, pickle.UnpicklingError) and str(error):
+        reason = str(error).splitlines()[0]
     return f"is not a checkpoint or is broken ({reason}); {_FETCH_AGAIN}"
 
 
@@ -235,7 +233,7 @@ def _check_archive(path: Path) -> None:
         )
 
 
-def _fault(what: str, keys: list[str]) -> str:
+def _listed(what: str, keys: list[str]) -> str:
     return f"{len(keys)} {what} ({_some(keys)})" if keys else ""
 
 

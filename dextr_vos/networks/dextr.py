@@ -187,7 +187,7 @@ def freeze_backbone_norm(network: Dextr) -> None:
 
 
 def parameter_groups(network: Dextr, lr: float = 1e-8) -> list[dict[str, Any]]:
-    """What an optimiser should move and how fast: the backbone at `lr`, the head at ten times that.
+    """Parameters and learning rates for an optimizer: the backbone at `lr`, the head at ten times that.
 
     Args:
         network: its frozen parameters are left out.

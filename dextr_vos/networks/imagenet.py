@@ -137,7 +137,7 @@ def load_caffe_vgg(network: Osvos, path: Path) -> None:
         biases = [torch.from_numpy(np.array(bias.ravel())) for bias in arrays["biases"].ravel()]
     except KeyError as error:
         raise WeightsError(f"{path} has no array {error}; expected vgg_caffe.mat of OSVOS") from None
-    except Exception as error:  # whatever a MATLAB reader stumbles over is the file's fault
+    except Exception as error:  # scipy raises many kinds on a broken file
         raise WeightsError(
             f"cannot read {path} as a MATLAB file: {error}; fetch vgg_caffe.mat again"
         ) from error

@@ -1,4 +1,4 @@
-"""Lite DEXTR: crop and clicks in, the logits of one object out (the task of Maninis et al., CVPR 2018)."""
+"""Lite DEXTR: from a crop and its clicks to the logits of one object (as Maninis et al., CVPR 2018)."""
 
 from collections.abc import Mapping
 
@@ -44,5 +44,5 @@ class LiteDextr(nn.Module):
 
 
 def is_lite_dextr(state: Mapping[str, Tensor]) -> bool:
-    """Whether a state is one of `LiteDextr`, told by its keys."""
+    """Whether a state is one of `LiteDextr`, by its keys."""
     return "score.weight" in state and any(key.startswith("encoder.stem.") for key in state)

@@ -1,8 +1,8 @@
-"""What both lite networks are made of: a small residual encoder and a decoder that climbs back to stride 2.
+"""Encoder and decoder of both lite networks: a small residual encoder, and a decoder back to stride 2.
 
-Residual blocks after He et al., CVPR 2016, with an average-pooled short cut (He et al., CVPR 2019), in the
-shape of U-Net (Ronneberger et al., MICCAI 2015). Plain 3×3 convolutions: on a CPU they are quicker, for what
-they learn, than depthwise ones.
+Residual blocks after He et al., CVPR 2016, with an average-pooled shortcut (He et al., CVPR 2019), in the
+shape of U-Net (Ronneberger et al., MICCAI 2015). Plain 3×3 convolutions: on a CPU they are
+faster at equal accuracy than depthwise ones.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ STD_RGB = (58.4, 57.1, 57.4)
 
 
 class LiteEncoder(nn.Module):
-    """Five stages, each at half the size of the one before.
+    """Five stages, each at half the resolution of the one before.
 
     Args:
-        input_channels: of the image, and whatever comes with it.
+        input_channels: of the image and the maps beside it.
     """
 
     def __init__(self, input_channels: int) -> None:
@@ -49,7 +49,7 @@ class LiteDecoder(nn.Module):
     """From the encoder's features back to stride 2, one stride at a time.
 
     Args:
-        hints: channels of further maps that come in at every stride.
+        hints: channels of further maps that are concatenated at every stride.
         blocks: residual blocks after the coarsest merge.
     """
 
@@ -75,22 +75,22 @@ class LiteDecoder(nn.Module):
             hints: the further maps at strides 16, 8, 4, 2.
         """
         x = features[-1]
-        climbed: list[Tensor] = []
+        decoded: list[Tensor] = []
         for stage, skip in enumerate(features[-2::-1]):
             x = F.interpolate(self.reduce[stage](x), size=skip.shape[-2:], mode="nearest")
             x = self.merge[stage](torch.cat([x, skip, *hints[stage : stage + 1]], dim=1))
             x = x if stage else self.blocks(x)
-            climbed.append(x)
-        return climbed
+            decoded.append(x)
+        return decoded
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions and a short cut.
+    """Two 3×3 convolutions and a shortcut.
 
     Args:
         narrow: channels in.
         wide: channels out.
-        stride: of the first convolution and of the short cut.
+        stride: of the first convolution and of the shortcut.
     """
 
     def __init__(self, narrow: int, wide: int, stride: int = 1) -> None:
@@ -115,6 +115,6 @@ def conv_norm(narrow: int, wide: int, kernel: int = 3, stride: int = 1) -> nn.Se
 
 
 def _projection(narrow: int, wide: int, stride: int) -> nn.Sequential:
-    # the mean keeps every pixel, where a strided 1×1 convolution would drop three of four
+    # the mean uses every pixel, where a strided 1×1 convolution would drop three of four
     pool: nn.Module = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
     return nn.Sequential(pool, nn.Conv2d(narrow, wide, 1, bias=False), nn.BatchNorm2d(wide))

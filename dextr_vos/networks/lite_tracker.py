@@ -1,8 +1,9 @@
-"""The lite propagation network: a frame, where its object was just before, and frames whose masks are known.
+"""The lite propagation network: from a frame, a guide and a memory to the logits of its objects.
 
-It joins what guided propagation (Perazzi et al., "Learning Video Object Segmentation from Static Images",
-CVPR 2017) and matching (see `networks.matching`) know, on the encoder and decoder of lite DEXTR, whose
-weights it can start from. Objects share the encoder and go through the decoder one by one.
+It joins guided propagation (Perazzi et al., "Learning Video Object Segmentation from Static Images", CVPR
+2017), whose guide is the mask of the frame before, and matching (see `networks.matching`) with frames whose
+masks are known, on the encoder and decoder of lite DEXTR, whose weights it can start from. Objects share the
+encoder and go through the decoder one by one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ _STEM = "encoder.stem.0.0.weight"
 
 @dataclass(frozen=True)
 class Memory:
-    """Pixels of frames whose masks are known.
+    """Keys and masks of the pixels of frames whose masks are known.
 
     Attributes:
         keys: N×C×M, unit length along C.
@@ -41,7 +42,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class EncodedFrames:
-    """A frame as the encoder sees it.
+    """Features of frames and their keys for matching.
 
     Attributes:
         maps: at strides 2, 4, 8, 16, 32, see `LiteEncoder`.
@@ -52,7 +53,7 @@ class EncodedFrames:
     keys: Tensor
 
     def memorize(self, masks: Tensor) -> Memory:
-        """The frames as memory, given their masks N×K×H×W in [0, 1]; each frame remembers for itself."""
+        """The frames as memory, given their masks N×K×H×W in [0, 1]; each frame has a memory of its own."""
         shares = F.adaptive_avg_pool2d(masks, (self.keys.shape[-2], self.keys.shape[-1]))
         return Memory(self.keys.flatten(2), shares.flatten(2))
 
@@ -74,11 +75,11 @@ class LiteTracker(nn.Module):
         self.norm_frozen = False
 
     def encode(self, frames: Tensor) -> EncodedFrames:
-        """Features of N×3×H×W float frames, normalised (`lite_input`); any size from 32 pixels up."""
+        """Encode N×3×H×W float frames, normalised (`lite_input`); any size from 32 pixels up."""
         return self.features(self.encoder(frames))
 
     def features(self, maps: list[Tensor]) -> EncodedFrames:
-        """Features of frames that the encoder has seen, given its five maps, N×C×h×w each."""
+        """Features of frames from the five maps of the encoder, N×C×h×w each."""
         fine, coarse = maps[2], maps[3]
         coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
         return EncodedFrames(maps, F.normalize(self.key(torch.cat([fine, coarse], dim=1)).float(), dim=1))
@@ -89,7 +90,7 @@ class LiteTracker(nn.Module):
         Args:
             features: of N frames.
             memory: for each of them.
-            guides: N×K×H×W, 1 where the object is thought to be, -1 where not, 0 where nothing is known.
+            guides: N×K×H×W, 1 where the object is believed to be, -1 elsewhere, 0 everywhere without a guide.
 
         Returns:
             Four tensors N×K×H×W: the side scores from coarse to fine, then the final score.
@@ -124,7 +125,7 @@ class LiteTracker(nn.Module):
     def decode_pairs(
         self, maps: list[Tensor], guides: Tensor, known: list[Tensor], masks: Tensor
     ) -> list[Tensor]:
-        """As `forward`, for frames that the encoder has seen.
+        """As `forward`, from the maps of the encoder.
 
         Args:
             maps: the encoder's five maps of the frames, N×C×h×w each.
@@ -135,10 +136,10 @@ class LiteTracker(nn.Module):
         return self.decode(self.features(maps), self.features(known).memorize(masks), guides)
 
     def freeze_norm(self) -> None:
-        """Keep the running statistics of the batch norms from now on, in training, too.
+        """Keep the running statistics of the batch norms from now on, also in training.
 
-        A few changed copies of one frame say little about the statistics of frames; those of a trained
-        network are better. Scales and shifts still learn.
+        Augmented copies of a few frames are too few for the statistics of frames; those of a trained network
+        are better. Scales and shifts still learn.
         """
         self.norm_frozen = True
         self.train(self.training)
@@ -175,16 +176,16 @@ def from_lite_dextr(network: LiteTracker, state: Mapping[str, Tensor]) -> dict[s
         taken[_STEM] = taken[_STEM][:, :3]
     own = network.state_dict()
     for key in own:
-        # hints come after the channels that DEXTR has, too
+        # hints come after the channels that DEXTR has
         if key.startswith("decoder.merge.") and key.endswith(".0.0.weight") and key in taken:
             taken[key] = torch.cat([taken[key], own[key][:, -HINTS:]], dim=1)
-    # what has no counterpart in DEXTR; anything else that does not fit is told when it is loaded
+    # without counterpart in DEXTR; anything else that does not fit is reported when it is loaded
     new = ("key.", "sharpness", "scores.", "decoder.blocks.")
     return {key: tensor for key, tensor in own.items() if key.startswith(new)} | taken
 
 
 def join_memories(memories: Sequence[Memory]) -> Memory:
-    """All pixels of several memories of the same frames."""
+    """Several memories of the same frames as one."""
     return Memory(
         torch.cat([each.keys for each in memories], dim=2),
         torch.cat([each.masks for each in memories], dim=2),

@@ -37,24 +37,22 @@ def class_balanced_bce(
             the object teaches something, too.
 
     Returns:
-        Scalar, in float32 at least; with K > 1 the mean of the channels, each balanced by itself and all of
-        the same weight.
+        Scalar, float32 at least; with K > 1 the mean of the channels, each balanced by itself.
 
     Raises:
         ValueError: shapes differ, or `average` is unknown.
     """
     positive, counted = _masks(logits, targets, void)
     pixels = _cross_entropy(logits, positive)
-    positives = positive.sum(_PER_CHANNEL)  # K
-    total = counted.sum(_PER_CHANNEL)  # K
-    # the share of positives; max avoids 0/0 when all is void
-    share = positives / total.clamp(min=1)
-    weight_negative = torch.where(positives > 0, share, absent_weight)
+    positives, total = positive.sum(_PER_CHANNEL), counted.sum(_PER_CHANNEL)  # K
+    # max avoids 0/0 when all is void
+    weight_positive = (total - positives) / total.clamp(min=1)
+    weight_negative = torch.where(positives > 0, positives / total.clamp(min=1), absent_weight)
     loss_positive = (pixels * positive).sum(_PER_CHANNEL)
     loss_negative = (pixels * (counted - positive)).sum(_PER_CHANNEL)
-    summed = (total - positives) / total.clamp(min=1) * loss_positive + weight_negative * loss_negative
-    # channels as important as one another: a small object's weights add up to little (exactly 1 for K = 1)
-    weight = (total - positives) / total.clamp(min=1) * positives + weight_negative * (total - positives)
+    summed = weight_positive * loss_positive + weight_negative * loss_negative
+    # all channels weigh the same, however small their objects (exactly 1 for K = 1)
+    weight = weight_positive * positives + weight_negative * (total - positives)
     summed = summed * torch.where(weight > 0, weight.mean() / weight.clamp(min=1e-12), 1.0)
     return _average(summed, total, len(logits), average)
 
@@ -86,7 +84,7 @@ def _masks(logits: Tensor, targets: Tensor, void: Tensor | None) -> tuple[Tensor
 
 
 def _cross_entropy(logits: Tensor, positive: Tensor) -> Tensor:
-    # half precision cannot hold a sum over 512² pixels
+    # fp16 cannot hold a sum over 512² pixels
     return F.binary_cross_entropy_with_logits(logits.to(positive.dtype), positive, reduction="none")
 
 

@@ -1,4 +1,4 @@
-"""Matching of pixels between frames: what a pixel of this frame looks like in frames whose masks are known.
+"""Matching of pixels between a frame and frames whose masks are known.
 
 Video matching after Hu et al., "VideoMatch", ECCV 2018, and the memory reading of Oh et al., "Video Object
 Segmentation using Space-Time Memory Networks", ICCV 2019, with masks as the only values.
@@ -15,7 +15,7 @@ _COSINES_AT_ONCE = 2**27  # half a gigabyte of them on a GPU
 
 
 def read_memory(keys: Tensor, memory_keys: Tensor, memory_masks: Tensor, sharpness: Tensor) -> Tensor:
-    """What a memory says about every pixel and object.
+    """Read a memory for every pixel and object.
 
     Args:
         keys: N×C×h×w, of unit length along C.
@@ -42,7 +42,7 @@ def read_memory(keys: Tensor, memory_keys: Tensor, memory_masks: Tensor, sharpne
 def _cues_of_object(rows: Tensor, memory_keys: Tensor, mask: Tensor, sharpness: Tensor) -> Tensor:
     """The cues of one object, 3×P, for rows P×C, memory C×M and mask M."""
     on = mask >= 0.5
-    # on and off side by side, so that each is a slice; hiding one of them would cost a copy of all cosines
+    # on and off sorted, so that each is a slice; masking one of them would cost a copy of all cosines
     order = torch.argsort(on.to(torch.uint8), stable=True)
     memory_keys, values = memory_keys[:, order], mask[order].to(rows.dtype)
     values = torch.stack([values, torch.ones_like(values)], dim=1)
@@ -60,7 +60,7 @@ def _cues_of_object(rows: Tensor, memory_keys: Tensor, mask: Tensor, sharpness: 
 def _cues_of_frames(rows: Tensor, memory_keys: Tensor, masks: Tensor, sharpness: Tensor) -> Tensor:
     """The cues of one object in all frames at once, N×3×P, for rows N×P×C, memory N×C×M and masks N×M.
 
-    As `_cues_of_object`, in few large steps and without asking for numbers, as a GPU likes it.
+    As `_cues_of_object`, in few large steps and without waiting for the GPU.
     """
     on = (masks >= 0.5)[:, None]
     values = torch.stack([masks.to(rows.dtype), torch.ones_like(masks, dtype=rows.dtype)], dim=2)

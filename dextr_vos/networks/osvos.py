@@ -1,4 +1,4 @@
-"""OSVOS: from a frame to the logits of its objects, and the optimisers that teach it.
+"""OSVOS: from a frame to the logits of its objects, and its optimizers.
 
 Caelles, Maninis, Pont-Tuset, Leal-Taixé, Cremers, Van Gool, "One-Shot Video Object Segmentation", CVPR 2017:
 VGG-16 without its classifier, side outputs of four stages, fused at full size. Names of modules are those of

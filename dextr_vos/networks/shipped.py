@@ -1,4 +1,4 @@
-"""The weights that lie inside the package: where they are, and that they are what was shipped.
+"""The weights inside the package: where they are, and a check that they are unchanged.
 
 docs/models.md is their model card.
 """
@@ -26,15 +26,13 @@ def shipped_weights(name: str) -> Path:
         name: a key of `CHECKSUMS`.
 
     Raises:
-        WeightsError: the file is missing or is not the one that was shipped.
+        WeightsError: the file is missing or was changed.
     """
     path = Path(str(files("dextr_vos") / "weights" / f"{name}.safetensors"))
     if not path.is_file():
         raise WeightsError(f"the shipped weights {path} are missing; install dextr-vos again")
     if hashlib.sha256(path.read_bytes()).hexdigest() != CHECKSUMS[name]:
-        raise WeightsError(
-            f"the shipped weights {path} are not as they were shipped; install dextr-vos again"
-        )
+        raise WeightsError(f"the shipped weights {path} were changed; install dextr-vos again")
     return path
 
 
@@ -42,7 +40,7 @@ def write_fp16(source: Path, target: Path) -> str:
     """Write weights in fp16, as they are shipped.
 
     Args:
-        source: safetensors file as a training leaves it.
+        source: safetensors file of a training.
         target: file to write.
 
     Returns:

@@ -1,12 +1,12 @@
 """The folder of a training: its settings, log, checkpoint and weights.
 
 ```
-<out>/settings.yaml        what was asked for
-<out>/log.jsonl            a line every so many steps: loss, rate, samples a second; scores of validations
-<out>/checkpoint.pt        everything needed to go on
+<out>/settings.yaml        the settings of the training
+<out>/log.jsonl            a line every `log_every` steps: loss, rate, samples a second; scores of validations
+<out>/checkpoint.pt        everything needed to resume
 <out>/last.safetensors     the averaged weights of the checkpoint
 <out>/best.safetensors     those with the best validation
-<out>/tensorboard/         where tensorboard is installed
+<out>/tensorboard/         curves, where tensorboard is installed
 ```
 """
 
@@ -33,7 +33,7 @@ _DIFFERENCES_SHOWN = 3
 
 @dataclass(frozen=True)
 class TrainingCheckpoint:
-    """Everything a training needs to go on.
+    """Everything a training needs to resume.
 
     Attributes:
         step: steps done.
@@ -44,7 +44,7 @@ class TrainingCheckpoint:
         optimizer: its state.
         average: the averaged weights.
         losses: of the last steps, for the log.
-        processes: that take part; with more or fewer, the samples of a step would be others.
+        processes: that take part; with more or fewer, the samples of a step would differ.
     """
 
     step: int
@@ -63,8 +63,8 @@ class TrainingFolder:
 
     Args:
         path: made when it is claimed.
-        settings: the settings as YAML text; a folder that was begun with others is refused.
-        metadata: what is written beside the weights, see `networks.weights.save`.
+        settings: the settings as YAML text; a folder of a training with other settings is refused.
+        metadata: what is written beside the weights, see `networks.checkpoints.save`.
     """
 
     def __init__(self, path: Path, settings: str, metadata: Mapping[str, str]) -> None:
@@ -126,14 +126,14 @@ class TrainingFolder:
             return None
         try:
             return TrainingCheckpoint(**torch.load(self.checkpoint, map_location="cpu", weights_only=True))
-        except Exception as fault:  # whatever the reader stumbles over is the file's fault
-            why = (str(fault) or type(fault).__name__).splitlines()[0]
+        except Exception as error:  # torch.load raises many kinds on a broken file
+            why = (str(error) or type(error).__name__).splitlines()[0]
             raise InputError(
-                f"the checkpoint {self.checkpoint} is broken ({why}); remove it to begin anew"
-            ) from fault
+                f"the checkpoint {self.checkpoint} is broken ({why}); remove it to start again"
+            ) from error
 
     def save_checkpoint(self, checkpoint: TrainingCheckpoint) -> None:
-        """Write the checkpoint, whole or not at all."""
+        """Write the checkpoint atomically."""
         values = {field.name: getattr(checkpoint, field.name) for field in fields(TrainingCheckpoint)}
         with atomic_path(self.checkpoint) as temporary:
             torch.save(values, temporary)
@@ -142,8 +142,8 @@ class TrainingFolder:
         self, name: str, state: Mapping[str, Tensor], step: int, scores: Mapping[str, float]
     ) -> None:
         """Write weights with the step, the scores and the metadata beside them."""
-        told = {"step": str(step), "scores": json.dumps(dict(scores))}
-        save(self.path / f"{name}.safetensors", state, self._metadata | told)
+        beside = {"step": str(step), "scores": json.dumps(dict(scores))}
+        save(self.path / f"{name}.safetensors", state, self._metadata | beside)
 
     def log(self, **values: float) -> None:
         """Add a line to the log, and points to the curves of TensorBoard where it is installed."""
@@ -157,7 +157,7 @@ class TrainingFolder:
             board.flush()
 
     def forget_after(self, step: int) -> None:
-        """Drop lines of the log and points of the curves after a step, which will be done again."""
+        """Drop lines of the log and points of the curves after a step, from which the training resumes."""
         self._first_step = step + 1
         path = self.path / "log.jsonl"
         if not path.exists():
@@ -188,18 +188,18 @@ def _visible(folder: Path) -> Iterator[Path]:
 
 
 def _differences(begun: str, asked: str) -> str:
-    """In which settings two YAML texts differ, in words."""
+    """Which settings differ between two YAML texts, for a message."""
     try:
         before, now = (dict(_leaves(YAML(typ="safe", pure=True).load(text))) for text in (begun, asked))
     except (YAMLError, TypeError):
         return "its settings.yaml cannot be read"
-    told = [
+    changed = [
         f"{key}: {before.get(key, 'nothing')} there, {now.get(key, 'nothing')} here"
         for key in (now | before)
         if before.get(key) != now.get(key)
     ]
-    more = f", and {len(told) - _DIFFERENCES_SHOWN} more" if len(told) > _DIFFERENCES_SHOWN else ""
-    return "; ".join(told[:_DIFFERENCES_SHOWN]) + more or "written in another way"
+    more = f", and {len(changed) - _DIFFERENCES_SHOWN} more" if len(changed) > _DIFFERENCES_SHOWN else ""
+    return "; ".join(changed[:_DIFFERENCES_SHOWN]) + more or "in order or notation alone"
 
 
 def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:

@@ -55,7 +55,7 @@ class ClickSamples(Dataset[dict[str, Tensor]]):
         objects: the sets joined.
         order: which object comes where.
         recipe: how it becomes a sample.
-        step_samples: samples of one optimiser step; all have the same size.
+        step_samples: samples of one optimizer step; all have the same size.
         total: samples of the whole run.
         seed: of all that is random.
         extra_xy: further clicks, N×2, of an object by its index, as hard-example mining finds them; not with

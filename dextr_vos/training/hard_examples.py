@@ -72,8 +72,7 @@ def with_hard_examples(
 ) -> DextrData:
     """The hard examples of the data alone, each with its fifth click; see `find_hard_examples`.
 
-    What was found is kept in the folder of the training. Of several processes the main one searches, the
-    others wait for its files.
+    They are kept in the folder of the training. Of several processes the main one searches, the others wait.
 
     Args:
         data: to train and to validate on.
@@ -102,14 +101,7 @@ def with_hard_examples(
             f"none of {len(joined.refs)} objects has an IoU below hard.below={hard.below:g}, so there is no "
             "hard example to train on; raise hard.below"
         )
-    starts = accumulate((len(part.refs) for part in data.sets[:-1]), initial=0)
-    sets = [
-        _only(part, [index - start for index in sets_xy])
-        for part, start in zip(data.sets, starts, strict=True)
-    ]
-    return DextrData(
-        sets, _only(data.validation, validation_xy), _renumbered(sets_xy), _renumbered(validation_xy)
-    )
+    return _only_hard(data, sets_xy, validation_xy)
 
 
 def find_hard_examples(
@@ -127,7 +119,7 @@ def find_hard_examples(
         segmenter_for: the network that has not learned from an object.
         below: an object is hard when the IoU from four clicks is below this.
         path: JSON file of what was found, written every half minute.
-        on_object: called with objects done and objects in all.
+        on_object: called with objects done and in all.
         stop_asked: asked after every object.
 
     Returns:
@@ -148,10 +140,8 @@ def find_hard_examples(
             _write(path, rows, below)
             written = time.monotonic()
         if stopping:
-            raise Interrupted(
-                f"stopped after looking for hard examples in {len(rows)} of {count} objects; "
-                "the same command resumes"
-            )
+            done = f"stopped after looking for hard examples in {len(rows)} of {count} objects"
+            raise Interrupted(f"{done}; the same command resumes")
     _log_counts(path, rows, below)
     return _clicks(rows)
 
@@ -180,6 +170,20 @@ def _awaited(objects: ObjectSet, below: float, path: Path, stop_asked: StopAsked
             raise Interrupted("stopped while the main process looked for hard examples")
         time.sleep(_SECONDS_BETWEEN_POLLS)
     return found
+
+
+def _only_hard(
+    data: DextrData, sets_xy: Mapping[int, IntArray], validation_xy: Mapping[int, IntArray]
+) -> DextrData:
+    """The objects with a fifth click alone."""
+    starts = accumulate((len(part.refs) for part in data.sets[:-1]), initial=0)
+    sets = [
+        _only(part, [index - start for index in sets_xy])
+        for part, start in zip(data.sets, starts, strict=True)
+    ]
+    return DextrData(
+        sets, _only(data.validation, validation_xy), _renumbered(sets_xy), _renumbered(validation_xy)
+    )
 
 
 def _only(objects: ObjectSet, indices: Collection[int]) -> Subset:

@@ -139,7 +139,7 @@ class _Run:
         return self.step % every == 0 or self.step == self.settings.steps
 
     def _one_step(self, batches: Iterator[NamedTensors], stop_asked: StopAsked) -> bool:
-        """One optimiser step; whether a process was asked to stop."""
+        """Do one optimizer step; returns whether a process was asked to stop."""
         settings, task, processes = self.settings, self.task, self.processes
         began = time.monotonic()
         factor = rate_factor(self.step, settings.decay, settings.warmup, settings.steps, settings.warmup)
@@ -153,7 +153,7 @@ class _Run:
             # after the samples, which may use the random state here or in a worker
             self._reseed(self.step * settings.accumulate_grad + micro)
             last = micro == settings.accumulate_grad - 1
-            with nullcontext() if last else processes.alone(self.wrapped):
+            with nullcontext() if last else processes.no_sync(self.wrapped):
                 loss = task.loss(self.model, batch, self.step / settings.steps) / settings.accumulate_grad
                 processes.backward(loss)
             total += loss.detach()

@@ -1,4 +1,4 @@
-"""The processes of a training: one, or as many as torchrun started; who writes, and how they agree."""
+"""The processes of a training: one, or as many as torchrun started; which one writes, and collectives."""
 
 import os
 from collections.abc import Callable
@@ -21,17 +21,17 @@ T = TypeVar("T")
 
 
 def world_size() -> int:
-    """How many processes torchrun started, known before they have met; 1 without torchrun."""
+    """How many processes torchrun started, known before they are connected; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main_process() -> bool:
-    """Whether this is the process that logs and writes; known before the processes have met."""
+    """Whether this is the process that logs and writes; known before the processes are connected."""
     return os.environ.get("RANK", "0") == "0"
 
 
 class Processes:
-    """This process among those of a training. Made when all of them have come so far.
+    """This process among those of a training; all of them construct it together.
 
     Args:
         device: "cpu" keeps away from the GPU, "cuda:1" takes that one; None takes what there is.
@@ -39,11 +39,11 @@ class Processes:
     Attributes:
         count: of processes.
         rank: of this one.
-        is_main: it is the one that writes.
-        device: it computes on.
+        is_main: whether it is the one that writes.
+        device: on which it computes.
 
     Raises:
-        InputError: the device does not go with that many processes.
+        InputError: the device does not suit that many processes.
     """
 
     def __init__(self, device: torch.device | None = None) -> None:
@@ -53,7 +53,7 @@ class Processes:
             if count > 1:
                 raise InputError(f"{count} processes cannot share {device}; give --device cuda or cpu")
             torch.cuda.set_device(device)
-        # accelerate remembers the device that a process asked for first
+        # accelerate keeps the device that a process asked for first
         AcceleratorState._reset_state(reset_partial_state=True)
         self._accelerator = Accelerator(
             # without this, processes on a machine that has no GPU would each train alone
@@ -84,8 +84,8 @@ class Processes:
         wrapped: nn.Module = self._accelerator.prepare_model(network)
         return wrapped
 
-    def alone(self, wrapped: nn.Module) -> AbstractContextManager[None]:
-        """A block in which gradients of a wrapped network are summed up in each process by itself."""
+    def no_sync(self, wrapped: nn.Module) -> AbstractContextManager[None]:
+        """A context in which each process accumulates gradients of a wrapped network by itself."""
         block: AbstractContextManager[None] = self._accelerator.no_sync(wrapped)
         return block
 
@@ -99,25 +99,25 @@ class Processes:
         return means
 
     def from_main(self, work: Callable[[], T]) -> T:
-        """What the main process's work gave, or the fault it raised, in every process; all call it.
+        """The result of the main process's work, or the error it raised, in every process; all call it.
 
-        Faults other than a user's are raised in the main process alone; torchrun then ends the others.
+        Errors other than a user's are raised in the main process alone; torchrun then ends the others.
         """
-        told: list[object] = [None, None]
+        shared: list[object] = [None, None]
         if self.is_main:
             try:
-                told[0] = work()
-            except (DextrVosError, OSError) as fault:
+                shared[0] = work()
+            except (DextrVosError, OSError) as error:
                 if self.count == 1:
                     raise
-                told[1] = fault
+                shared[1] = error
         if self.count > 1:
-            torch.distributed.broadcast_object_list(told)
-        outcome, failed = told
+            torch.distributed.broadcast_object_list(shared)
+        result, failed = shared
         if isinstance(failed, BaseException):
             raise failed
-        return outcome  # type: ignore[return-value]  # a list forgets which is which
+        return result  # type: ignore[return-value]  # a list forgets which is which
 
     def end(self) -> None:
-        """Part from the others; all call it, or none."""
+        """Disconnect from the others; all call it, or none."""
         self._accelerator.end_training()

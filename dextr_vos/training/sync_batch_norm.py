@@ -1,4 +1,4 @@
-"""Batch normalisation over the batches of all processes, so that two with half a batch are as one with all.
+"""Batch normalisation over the batches of all processes, so that two with half a batch equal one with all.
 
 PyTorch has it for CUDA (`nn.SyncBatchNorm`); this adds the CPU. The names of the weights stay those of
 `nn.BatchNorm2d` (Ioffe and Szegedy, ICML 2015), so saved ones load into the plain network.
@@ -25,18 +25,18 @@ def share_batch_norms(network: nn.Module, device: torch.device) -> None:
             convert = nn.SyncBatchNorm.convert_sync_batchnorm
             setattr(network, name, convert(module))  # type: ignore[no-untyped-call]
         else:
-            setattr(network, name, SyncBatchNorm2d.sharing(module))
+            setattr(network, name, SyncBatchNorm2d.share(module))
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
     """`nn.BatchNorm2d` whose batch, in training, is that of all processes of the default group together.
 
-    All of them must call it equally often; batches may differ in size. Alone, and for evaluation, it is
-    the plain layer.
+    All of them must call it equally often; batches may differ in size. In one process, and for
+    evaluation, it is the plain layer.
     """
 
     @classmethod
-    def sharing(cls, norm: nn.BatchNorm2d) -> "SyncBatchNorm2d":
+    def share(cls, norm: nn.BatchNorm2d) -> "SyncBatchNorm2d":
         """A layer with the parameters and statistics of another, not copies of them."""
         layer = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
         layer.weight, layer.bias = norm.weight, norm.bias
@@ -55,7 +55,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         # in a second round, since the mean of squares less the square of the mean loses digits
         centred = exact - mean[:, None, None]
         var = _sum_over_processes(centred.square().sum((0, 2, 3))) / total
-        self._follow(mean.detach(), var.detach(), total)
+        self._update_running(mean.detach(), var.detach(), total)
         scale = torch.rsqrt(var + self.eps)
         if not self.affine:
             return (centred * scale[:, None, None]).to(x.dtype)
@@ -63,8 +63,8 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, var: Tensor, total: Tensor) -> None:
-        """Move the running statistics as the plain layer does."""
+    def _update_running(self, mean: Tensor, var: Tensor, total: Tensor) -> None:
+        """Update the running statistics as the plain layer does."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked += 1

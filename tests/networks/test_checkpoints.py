@@ -131,7 +131,7 @@ def zip_of(names: list[str]) -> bytes:
         (b"\xef\xbb\xbf\n <html>login</html>", "is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
         (b"\x89HDF\r\n\x1a\n" + bytes(100), "Keras"),
-        (b"MATLAB 5.0 MAT-file" + bytes(200), "load_caffe_vgg"),
+        (b"MATLAB 5.0 MAT-file" + bytes(200), "MATLAB file; of those only vgg_caffe.mat is read"),
         (b"\x1f\x8b\x08\x00" + bytes(100), "gzip archive"),
         (zip_of(["parent_epoch-239.pth", "README"]), "archive of parent_epoch-239.pth, README; unpack"),
         (b"PK\x03\x04" + bytes(500), "cut short or broken"),

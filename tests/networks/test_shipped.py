@@ -35,7 +35,7 @@ def test_damaged_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     with pytest.raises(WeightsError, match="are missing; install dextr-vos again"):
         shipped_weights("lite-dextr")
     (weights / "lite-dextr.safetensors").write_bytes(b"cut short")
-    with pytest.raises(WeightsError, match="not as they were shipped"):
+    with pytest.raises(WeightsError, match="were changed; install"):
         shipped_weights("lite-dextr")
     shipped_weights.cache_clear()
 

@@ -60,7 +60,7 @@ def test_the_same_settings_go_on(tmp_path):
         (SETTINGS.replace("repeat: 1", "repeat: 2"), "data.0.repeat: 1 there, 2 here"),
         (SETTINGS + "seed: 1\n", "seed: nothing there, 1 here"),
         ("seed: 1\n", "more"),
-        (SETTINGS + "# by hand\n", "written in another way"),
+        (SETTINGS + "# by hand\n", "in order or notation alone"),
     ],
 )
 def test_other_settings_are_refused(settings, told, tmp_path):
@@ -145,7 +145,7 @@ def test_a_write_that_fails_leaves_the_older_checkpoint(tmp_path, monkeypatch):
 def test_a_broken_checkpoint_is_told_in_a_line(content, tmp_path):
     folder = claimed(tmp_path)
     folder.checkpoint.write_bytes(content)
-    with pytest.raises(InputError, match=r"checkpoint\.pt is broken .*remove it to begin anew") as fault:
+    with pytest.raises(InputError, match=r"checkpoint\.pt is broken .*remove it to start again") as fault:
         folder.read_checkpoint()
     assert "\n" not in str(fault.value)
     folder.release()
