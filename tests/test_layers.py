@@ -69,6 +69,15 @@ def test_rooms_import_only_what_stands_below() -> None:
     assert not faults
 
 
+def test_no_two_public_classes_share_a_name() -> None:
+    places: dict[str, list[str]] = {}
+    for path in sources():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
 def test_no_file_is_called_after_nothing() -> None:
     vague = {"utils", "helpers", "common", "misc", "tools"}
     assert not [path for path in PACKAGE.rglob("*.py") if path.stem in vague]

@@ -100,7 +100,7 @@ class ObjectClicks(_Value):
         return points_xy(self.points)
 
 
-class Keyframe(_Value):
+class KeyframeClicks(_Value):
     """An annotated frame; an object that is not listed is not in the frame.
 
     Attributes:
@@ -139,7 +139,7 @@ class Annotations(_Value):
     format: Literal["dextr-vos annotations"] = FORMAT
     version: Literal[1] = VERSION
     objects: tuple[ObjectEntry, ...] = Field(strict=False)
-    keyframes: dict[str, Keyframe]
+    keyframes: dict[str, KeyframeClicks]
     drafts: dict[str, Annotated[dict[ObjectId, Draft], Field(strict=False)]] = {}
     seconds: dict[str, Annotated[dict[ObjectId, NotNegative], Field(strict=False)]] = {}
 
@@ -177,7 +177,7 @@ class Annotations(_Value):
                 if not clicked.without_clicks
             }
             if objects or not keyframe.objects:
-                keyframes[name] = Keyframe(objects=objects)
+                keyframes[name] = KeyframeClicks(objects=objects)
         return Annotations(objects=self.objects, keyframes=keyframes)
 
     def is_clicked(self, name: str, number: int) -> bool:
@@ -214,7 +214,7 @@ class Annotations(_Value):
                 entries[entry.id] = entries[entry.id].model_copy(update={"name": entry.name})
         keyframes, drafts = dict(self.keyframes), dict(self.drafts)
         for frame, keyframe in newer.keyframes.items():
-            before = keyframes.get(frame, Keyframe(objects={}))
+            before = keyframes.get(frame, KeyframeClicks(objects={}))
             kept = before.objects if keyframe.objects else {}
             objects = dict(sorted({**kept, **keyframe.objects}.items()))
             keyframes[frame] = before.model_copy(update={"objects": objects})
@@ -248,7 +248,7 @@ def annotations_from(clicks: dict[str, dict[int, IntArray]], origin: Origin) -> 
     """
     now = timestamp()
     keyframes = {
-        frame: Keyframe(
+        frame: KeyframeClicks(
             objects={
                 number: ObjectClicks(
                     points=tuple(Point(x=int(x), y=int(y), time=now, origin=origin) for x, y in points)

@@ -32,7 +32,7 @@ _DIFFERENCES_SHOWN = 3
 
 
 @dataclass(frozen=True)
-class TrainingCheckpoint:
+class Checkpoint:
     """Everything a training needs to resume.
 
     Attributes:
@@ -116,7 +116,7 @@ class TrainingFolder:
                 "give another out=FOLDER, or remove that one"
             )
 
-    def read_checkpoint(self) -> TrainingCheckpoint | None:
+    def read_checkpoint(self) -> Checkpoint | None:
         """The checkpoint, if there is one.
 
         Raises:
@@ -125,16 +125,16 @@ class TrainingFolder:
         if not self.checkpoint.exists():
             return None
         try:
-            return TrainingCheckpoint(**torch.load(self.checkpoint, map_location="cpu", weights_only=True))
+            return Checkpoint(**torch.load(self.checkpoint, map_location="cpu", weights_only=True))
         except Exception as error:  # torch.load raises many kinds on a broken file
             why = (str(error) or type(error).__name__).splitlines()[0]
             raise InputError(
                 f"the checkpoint {self.checkpoint} is broken ({why}); remove it to start again"
             ) from error
 
-    def save_checkpoint(self, checkpoint: TrainingCheckpoint) -> None:
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint atomically."""
-        values = {field.name: getattr(checkpoint, field.name) for field in fields(TrainingCheckpoint)}
+        values = {field.name: getattr(checkpoint, field.name) for field in fields(Checkpoint)}
         with atomic_path(self.checkpoint) as temporary:
             torch.save(values, temporary)
 

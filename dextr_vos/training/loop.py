@@ -21,7 +21,7 @@ from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.checkpoints import load_into
 from dextr_vos.networks.optim import rate_factor
-from dextr_vos.training.checkpoint_folder import TrainingCheckpoint, TrainingFolder
+from dextr_vos.training.checkpoint_folder import Checkpoint, TrainingFolder
 from dextr_vos.training.loader import PositionBatches, load_batches
 from dextr_vos.training.processes import Processes
 from dextr_vos.training.task import LoopSettings, NamedTensors, Task
@@ -251,7 +251,7 @@ class _Run:
 
     def _write(self) -> None:
         self.folder.save_checkpoint(
-            TrainingCheckpoint(
+            Checkpoint(
                 step=self.step,
                 seconds=self.seconds,
                 best=self.best,
@@ -291,7 +291,7 @@ class _Run:
             done = self.step == self.settings.steps
             log.info("finished already: %d steps" if done else "resumed from step %d", self.step)
 
-    def _read(self) -> TrainingCheckpoint | None:
+    def _read(self) -> Checkpoint | None:
         saved = self.folder.read_checkpoint()
         self.folder.forget_after(saved.step if saved else 0)
         if saved is not None:

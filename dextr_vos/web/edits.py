@@ -7,7 +7,7 @@ import numpy as np
 from dextr_vos.annotation.annotations import (
     PROPAGATION,
     Annotations,
-    Keyframe,
+    KeyframeClicks,
     ObjectClicks,
     ObjectEntry,
     Point,
@@ -18,7 +18,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import MAX_OBJECTS
 
-EMPTY = Keyframe(objects={})
+EMPTY = KeyframeClicks(objects={})
 COLOURS = (
     "#ff463c",
     "#3caaff",
@@ -70,7 +70,7 @@ def with_clicked(document: Annotations, name: str, number: int, clicked: ObjectC
     return with_keyframe(document, name, changed)
 
 
-def with_keyframe(document: Annotations, name: str, keyframe: Keyframe) -> Annotations:
+def with_keyframe(document: Annotations, name: str, keyframe: KeyframeClicks) -> Annotations:
     """A keyframe set."""
     keyframes = {**document.keyframes, name: keyframe}
     return document.model_copy(update={"keyframes": dict(sorted(keyframes.items()))})
@@ -108,12 +108,12 @@ def with_seconds(document: Annotations, name: str, number: int, spent: float) ->
     return document.model_copy(update={"seconds": {**document.seconds, name: of_frame}})
 
 
-def taken_over(layers: Mapping[int, str], settled: bool = False) -> Keyframe:
+def taken_over(layers: Mapping[int, str], settled: bool = False) -> KeyframeClicks:
     """A keyframe of propagated masks, given by the digests of their layers."""
     objects = {
         number: ObjectClicks(points=(), engine=PROPAGATION, layer=layer) for number, layer in layers.items()
     }
-    return Keyframe(objects=dict(sorted(objects.items())), settled=settled)
+    return KeyframeClicks(objects=dict(sorted(objects.items())), settled=settled)
 
 
 def new_object(document: Annotations, name: str | None, colour: str | None) -> tuple[Annotations, int]:

@@ -4,7 +4,7 @@ import pytest
 
 from dextr_vos.annotation.annotations import (
     Annotations,
-    Keyframe,
+    KeyframeClicks,
     ObjectClicks,
     ObjectEntry,
     Point,
@@ -35,7 +35,7 @@ def document(times, seconds=None, origin="human", **changes):
     }
     return Annotations(
         objects=tuple(ObjectEntry(id=object_id, name=f"object {object_id}") for object_id in times),
-        keyframes={"00000": Keyframe(objects=clicked)},
+        keyframes={"00000": KeyframeClicks(objects=clicked)},
         seconds={} if seconds is None else {"00000": seconds},
     )
 

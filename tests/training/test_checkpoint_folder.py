@@ -11,7 +11,7 @@ from tiny_training import ended, start_process, wait_until
 from dextr_vos.errors import InputError
 from dextr_vos.networks.checkpoints import read_metadata, read_state_dict
 from dextr_vos.training import checkpoint_folder as folder_module
-from dextr_vos.training.checkpoint_folder import TrainingCheckpoint, TrainingFolder
+from dextr_vos.training.checkpoint_folder import Checkpoint, TrainingFolder
 
 SETTINGS = "rate: 0.1\nloop:\n  steps: 5\ndata:\n- kind: voc\n  repeat: 1\n- kind: sbd\n"
 STATE = {"weight": torch.ones(2)}
@@ -30,9 +30,7 @@ def claimed(path, settings=SETTINGS):
 
 
 def checkpoint(step):
-    return TrainingCheckpoint(
-        step, 1.5, 0.25, {"iou": 0.25}, STATE, {"state": {}, "param_groups": []}, STATE, [0.5]
-    )
+    return Checkpoint(step, 1.5, 0.25, {"iou": 0.25}, STATE, {"state": {}, "param_groups": []}, STATE, [0.5])
 
 
 def visible(path):
