@@ -86,8 +86,10 @@ def write_image(path: Path, image_rgb: ImageRgb) -> None:
         path: file to write, `.jpg` or `.png`.
         image_rgb: H×W×3 uint8.
     """
+    import imageio.v3 as iio  # takes a moment to import, and few commands write images
+
     with atomic_path(path) as temporary:
-        Image.fromarray(image_rgb).save(temporary, quality=92)
+        iio.imwrite(temporary, image_rgb, plugin="pillow", quality=92)
 
 
 @contextmanager

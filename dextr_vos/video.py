@@ -1,6 +1,7 @@
 """Video files as clips, through PyAV: an index from the packets, frames decoded when asked for."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -125,10 +126,25 @@ class VideoClip(Clip):
                 if position >= index:
                     yield frame
             return
-        self._container.seek(time, stream=stream, backward=True)
-        for frame in self._container.decode(stream):
+        for frame in self._decode_from_before(index, time):
             if frame.pts is None or frame.pts >= time:
                 yield frame
+
+    def _decode_from_before(self, index: int, time: int) -> Iterator[av.VideoFrame]:
+        """Frames from a key frame on that is displayed no later than `time`, that of frame `index`."""
+        stream = self._container.streams.video[0]
+        back = 0
+        while True:
+            # containers seek by decoding time: the key frame found may be displayed after the frame
+            start = self._times[max(0, index - back)]
+            self._container.seek(time if start is None else start, stream=stream, backward=True)
+            frames = self._container.decode(stream)
+            first = next(frames, None)
+            if first is None:
+                return iter(())
+            if first.pts is None or first.pts <= time or back > index:
+                return chain([first], frames)
+            back = 2 * back + 1
 
     def _unreadable(self, error: Exception) -> InputError:
         return InputError(

@@ -181,6 +181,23 @@ class TestVideoClip:
             container.mux(stream.encode(None))
         assert open_clip(tmp_path / "a.mkv").fps == pytest.approx(4)
 
+    @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
+    def test_frames_of_a_varying_rate_are_exact(self, tmp_path: Path, suffix: str) -> None:
+        """The last frame before a key frame is displayed before, and may be stored after, that key frame."""
+        path = tmp_path / f"a{suffix}"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=10, options={"crf": "1", "g": "8", "bf": "2"})
+            stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+            stream.codec_context.time_base = Fraction(1, 1000)
+            for index in range(30):
+                image = np.full((48, 64, 3), 8 * index, dtype=np.uint8)
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts, frame.time_base = int(1000 * (index / 10) ** 1.3), Fraction(1, 1000)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        clip = open_clip(path)
+        assert [round(clip[index].mean() / 8) for index in range(29, -1, -1)] == list(range(29, -1, -1))
+
     @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi"])
     def test_truncated_file_is_named(self, tmp_path: Path, suffix: str) -> None:
         options = {"movflags": "faststart"} if suffix == ".mp4" else {}

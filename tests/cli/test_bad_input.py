@@ -243,7 +243,7 @@ CASES: dict[str, tuple[Case, str]] = {
     "unknown device": (lambda _: train("masks", "--device", "tpu"), "unknown device 'tpu'"),
     "segment without network": (
         lambda _: ["segment", "tiny", "--run", "masks", "--out", "out"],
-        r"there is no trained network masks/network\.safetensors",
+        r"there is no fine-tuned network masks/network\.safetensors",
     ),
     "nothing to export": (lambda _: ["export", "tiny", "--masks", "masks"], "nothing to export"),
     "masks missing at export": (
