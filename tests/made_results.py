@@ -25,9 +25,7 @@ MACHINE = Machine(
 
 def result(clip: str, supervision: str, keyframes: int, j: float, f: float | None = None, **changes):
     """A cell whose every frame has the same scores."""
-    cell = Cell(
-        clip=clip, supervision=supervision, keyframes=keyframes, choose="even", network="lite", seed=0
-    )
+    cell = Cell(clip=clip, supervision=supervision, keyframes=keyframes, choose="even", model="lite", seed=0)
     values = {
         "key": f"{clip}-{supervision}-{keyframes}",
         "cell": cell,

@@ -9,8 +9,8 @@ from conftest import tiny_frame, tiny_mask
 from tiny_run import train, write_keyframes
 
 from dextr_vos.annotation.dextr import DextrSegmenter
-from dextr_vos.benchmark.speed.stages import Footage, against_plain, stage_things
-from dextr_vos.benchmark.speed.timing import timed
+from dextr_vos.benchmark.speed.stages import SpeedInput, compare_with_plain, stage_workloads
+from dextr_vos.benchmark.speed.timing import time_workloads
 from dextr_vos.clip import open_clip
 from dextr_vos.geometry import extreme_points
 from dextr_vos.masks import read_labels
@@ -60,9 +60,9 @@ def test_a_correction_goes_on_on_the_gpu(cuda: torch.device, tiny_clip: Path, tm
     assert (tmp_path / "run" / "masks" / "00001.png").read_bytes() == before
 
 
-def test_both_tiers_are_timed_and_the_paper_one_held_against_itself(cuda: torch.device) -> None:
-    footage = Footage.rendered((480, 854))
-    things = [*stage_things("lite", footage, cuda), *stage_things("paper", footage, cuda)]
-    assert all(timing.median_s > 0 for timing in timed(things, 2, cuda))
-    for one in against_plain(footage, cuda, 3, batch=4):
+def test_both_models_are_timed_and_the_paper_one_compared_with_plain_pytorch(cuda: torch.device) -> None:
+    frames = SpeedInput.rendered((480, 854))
+    workloads = [*stage_workloads("lite", frames, cuda), *stage_workloads("paper", frames, cuda)]
+    assert all(timing.median_s > 0 for timing in time_workloads(workloads, 2, cuda))
+    for one in compare_with_plain(frames, cuda, 3, batch=4):
         assert one.ratio > 0.5

@@ -12,7 +12,7 @@ from dextr_vos import runtime
 from dextr_vos.annotation.dextr import DextrSegmenter
 from dextr_vos.annotation.dextr_input import ClickCrop
 from dextr_vos.annotation.segmenter import load_segmenter
-from dextr_vos.benchmark.speed.stages import Footage, stage_things
+from dextr_vos.benchmark.speed.stages import SpeedInput, stage_workloads
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.evaluation.metrics import region_similarity
 from dextr_vos.geometry import extreme_points
@@ -28,8 +28,8 @@ LEAST_IOU = 0.995
 
 
 @pytest.fixture
-def footage():
-    return Footage.rendered((480, 854))
+def frames():
+    return SpeedInput.rendered((480, 854))
 
 
 def both(monkeypatch, result):
@@ -41,9 +41,9 @@ def both(monkeypatch, result):
     return found
 
 
-def test_lite_dextr_stays_in_float32(monkeypatch, footage):
+def test_lite_dextr_stays_in_float32(monkeypatch, frames):
     segmenter = load_segmenter("lite", device="cpu")
-    one, other = both(monkeypatch, lambda: segmenter.probabilities(footage.image_rgb, [footage.points_xy])[0])
+    one, other = both(monkeypatch, lambda: segmenter.probabilities(frames.image_rgb, [frames.points_xy])[0])
     assert (one == other).all()
 
 
@@ -53,19 +53,19 @@ def test_lite_follows_alike(monkeypatch, davis_root, clip):
     davis = Davis(davis_root)
     first, second = (read_image(path) for path in davis.frame_paths(clip)[:2])
     labels = davis.read_annotation(davis.annotation_paths(clip)[0])
-    footage = Footage(first, second, labels, extreme_points(labels == 1))
-    thing = next(one for one in stage_things("lite", footage, CPU) if one.part == "segmenting a frame")
-    one, other = both(monkeypatch, thing.run)
+    frames = SpeedInput(first, second, labels, extreme_points(labels == 1))
+    workload = next(one for one in stage_workloads("lite", frames, CPU) if one.part == "segmenting a frame")
+    one, other = both(monkeypatch, workload.run)
     assert (one != other).any()
     assert region_similarity(one[0] > 0.5, other[0] > 0.5) >= LEAST_IOU
 
 
 @pytest.mark.slow
-def test_the_published_dextr_gives_the_same_masks(monkeypatch, footage):
+def test_the_published_dextr_gives_the_same_masks(monkeypatch, frames):
     network = Dextr(blocks=(1, 1, 2, 1))
     set_golden_weights(network)
     crop = ClickCrop(size_px=256)
-    inputs = crop.inputs(footage.image_rgb, footage.points_xy)[None]
+    inputs = crop.inputs(frames.image_rgb, frames.points_xy)[None]
     segmenter = DextrSegmenter(network, CPU, crop, bf16=True)
     # random weights know no threshold: their own mean in the place of one, as in tests/golden
     monkeypatch.setattr(segmenter, "_probs", lambda tensor: _standardised(segmenter, tensor))
@@ -92,12 +92,12 @@ def _standardised(segmenter, tensor):
 
 @pytest.mark.slow
 def test_osvos_gives_the_same_masks(monkeypatch):
-    footage = Footage.rendered((120, 214))
+    frames = SpeedInput.rendered((120, 214))
     network = PAPER.build(1).eval()
     set_golden_weights(network)
 
     def logits():
-        probs = PAPER.segmenter(network, None, CPU).segment(footage.image_rgb)[0].astype(np.float64)
+        probs = PAPER.segmenter(network, None, CPU).segment(frames.image_rgb)[0].astype(np.float64)
         values = np.log(np.clip(probs, 1e-30, 1)) - np.log1p(-np.clip(probs, 0, 1 - 1e-7))
         return (values - np.median(values)) / values.std()
 

@@ -10,15 +10,7 @@ from dextr_vos.benchmark.settings import BenchmarkSettings
 from dextr_vos.benchmark.workers import Inline
 from dextr_vos.interrupt import never
 
-RECIPE = {
-    "max_steps": 2,
-    "correction_steps": 1,
-    "batch": 1,
-    "cooldown": 0,
-    "longest_side": 64,
-    "correction_pool": 2,
-    "scene": {"size_hw": [48, 64]},
-}
+RECIPE = {"max_steps": 2, "correction_steps": 1, "batch": 1, "longest_side": 64}
 
 
 def write_davis(root: Path, clips: dict[str, int]) -> Path:

@@ -183,11 +183,11 @@ class _CellRun:
 
     def _train(self, start: float, end: float) -> RunRecord:
         settings, cell = self._job.settings, self._job.cell
-        model = model_of(cell.network, settings)
+        model = model_of(cell.model, settings)
         middle = start + _FINETUNE_SHARE * (end - start)
         options = PropagationOptions(
             model=model,
-            parent=settings.parent.get(cell.network),
+            parent=settings.parent.get(cell.model),
             device=str(self._device),
             seed=cell.seed,
         )
@@ -221,7 +221,7 @@ class _CellRun:
         for name, path in ((best, job.folder.best), (worst, job.folder.worst)):
             write_thumbnail(path, self._clip, self._clip.index_of(name), self._mask(name), self._truth(name))
         bf16 = settings.precision == "auto" and bf16_is_faster(self._device)
-        precision = "bfloat16" if bf16 and model_of(job.cell.network, settings).bf16 else "float32"
+        precision = "bfloat16" if bf16 and model_of(job.cell.model, settings).bf16 else "float32"
         seconds = self._watch.seconds
         if job.cell.supervision == "gt":
             seconds = seconds | {"annotate": 0.0}  # copying is no annotation

@@ -70,7 +70,7 @@ def compare(one: Sequence[Row], other: Sequence[Row]) -> BenchmarkComparison:
     if not common:
         raise InputError(
             "the two benchmarks have no cell in common; expected the same clip, supervision, keyframes, "
-            "network and seed in both"
+            "model and seed in both"
         )
     groups: dict[tuple[object, ...], list[CellName]] = {}
     clips: dict[str, list[float]] = {}
@@ -98,14 +98,14 @@ def terminal_tables(compared: BenchmarkComparison, names: tuple[str, str]) -> li
     """
     table = Table(title=f"J&F, A = {names[0]}, B = {names[1]}", box=SIMPLE_HEAD, padding=(0, 1))
     table.title_justify = table.caption_justify = "left"
-    for column in ("supervision", "keyframes", "network", "clips", "A", "B", "B − A", "95 % interval"):
-        table.add_column(column, justify="left" if column in ("supervision", "network") else "right")
+    for column in ("supervision", "keyframes", "model", "clips", "A", "B", "B − A", "95 % interval"):
+        table.add_column(column, justify="left" if column in ("supervision", "model") else "right")
     for group in compared.groups:
-        supervision, keyframes, choose, network = group.name
+        supervision, keyframes, choose, model = group.name
         how = f"{supervision}, suggested" if choose == "suggest" else str(supervision)
         figures = (f"{group.one:.1f}", f"{group.other:.1f}", f"{group.gap.mean:+.1f}")
         interval = f"{group.gap.low:+.1f} … {group.gap.high:+.1f}"
-        table.add_row(how, str(keyframes), str(network), str(group.clips), *figures, interval)
+        table.add_row(how, str(keyframes), str(model), str(group.clips), *figures, interval)
     table.caption = f"{compared.cells} cells in common, {compared.same} of them with equal scores"
     if compared.only_one or compared.only_other:
         table.caption += f"; {compared.only_one} in A alone, {compared.only_other} in B alone"

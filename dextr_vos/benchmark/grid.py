@@ -8,14 +8,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 import dextr_vos
 from dextr_vos.benchmark.settings import (
     BenchmarkSettings,
     Choice,
     ClickSettings,
-    Network,
+    ModelName,
     Supervision,
     model_of,
 )
@@ -30,9 +30,9 @@ class Cell(BaseModel):
     Attributes:
         clip: name of the clip.
         supervision: where the masks of the keyframes come from.
-        keyframes: how many frames are annotated.
-        choose: which ones.
-        network: kind of propagation network.
+        keyframes: number of annotated frames.
+        choose: how they are chosen.
+        model: of propagation.
         seed: of fine-tuning and of the clicks' jitter.
     """
 
@@ -41,24 +41,34 @@ class Cell(BaseModel):
     supervision: Supervision
     keyframes: int
     choose: Choice
-    network: Network
+    model: ModelName
     seed: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_1(cls, values: Any) -> Any:
+        """Cells of older results have `network`, lite or osvos, in place of `model`."""
+        if isinstance(values, dict) and "network" in values:
+            network = values["network"]
+            rest = {key: value for key, value in values.items() if key != "network"}
+            return rest | {"model": "paper" if network == "osvos" else network}
+        return values
 
     def __str__(self) -> str:
         many = "keyframe" if self.keyframes == 1 else "keyframes"
         how = ", as suggested" if self.choose == "suggest" else ""
         return (
-            f"{self.clip}, {self.supervision}, {self.keyframes} {many}{how}, {self.network}, seed {self.seed}"
+            f"{self.clip}, {self.supervision}, {self.keyframes} {many}{how}, {self.model}, seed {self.seed}"
         )
 
 
 def grid(settings: BenchmarkSettings, clips: Sequence[str]) -> list[Cell]:
     """All cells, in the order in which they are best run: clip after clip, few keyframes first."""
     return [
-        Cell(clip=clip, supervision=supervision, keyframes=count, choose=choose, network=network, seed=seed)
-        for seed, network, clip, count, choose, supervision in product(
+        Cell(clip=clip, supervision=supervision, keyframes=count, choose=choose, model=model, seed=seed)
+        for seed, model, clip, count, choose, supervision in product(
             settings.seeds,
-            settings.networks,
+            settings.models,
             clips,
             sorted(settings.keyframes),
             settings.choose,
@@ -82,8 +92,8 @@ def key_of(cell: Cell, settings: BenchmarkSettings, davis: Davis) -> str:
     Raises:
         InputError: a file that determines the result is missing.
     """
-    model = model_of(cell.network, settings)
-    parent = model.parent(settings.parent.get(cell.network))
+    model = model_of(cell.model, settings)
+    parent = model.parent(settings.parent.get(cell.model))
     parts = {
         "algorithm": ALGORITHM,
         # one keyframe is the first frame, evenly spaced or suggested

@@ -99,7 +99,7 @@ class KeyframeMaker:
     def _segmenter(self) -> Segmenter:
         if self._cell.supervision == "grabcut":
             return load_segmenter("grabcut")
-        return _dextr(self._clicks.engine, self._clicks.weights, self._device, self._bf16)
+        return _dextr(self._clicks.model, self._clicks.weights, self._device, self._bf16)
 
     def _read_clicks(self) -> Annotations:
         assert self._clicks.files is not None
@@ -122,5 +122,5 @@ def _clicked_frames(annotations: Annotations, clip: Clip, count: int) -> list[in
 
 
 @lru_cache(maxsize=1)
-def _dextr(engine: str | None, weights: Path | None, device: str, bf16: bool) -> Segmenter:
-    return load_segmenter(engine, weights, device, bf16)
+def _dextr(model: str | None, weights: Path | None, device: str, bf16: bool) -> Segmenter:
+    return load_segmenter(model, weights, device, bf16)

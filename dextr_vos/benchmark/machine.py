@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from dextr_vos import __version__
 
 # gigabytes that a job takes at 480p, roughly
-_JOB_GB = {"lite": 2.0, "osvos": 6.0}
+_JOB_GB = {"lite": 2.0, "paper": 6.0}
 
 
 class Machine(BaseModel):
@@ -87,12 +87,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def jobs_that_fit(network: str, threads: int) -> int:
-    """How many jobs of a network run on this machine's cores and in its free memory, at least one."""
+def jobs_that_fit(model: str, threads: int) -> int:
+    """How many jobs of a model run on this machine's cores and in its free memory, at least one."""
     fit = cores() // threads
     free = _free_gb()
     if free is not None:
-        fit = min(fit, int(free // _JOB_GB[network]))
+        fit = min(fit, int(free // _JOB_GB[model]))
     return max(1, fit)
 
 

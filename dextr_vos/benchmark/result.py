@@ -73,7 +73,7 @@ class CellResult(_Value):
     """
 
     format: Literal["dextr-vos benchmark cell"] = "dextr-vos benchmark cell"
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     key: str
     cell: Cell
     frames: tuple[str, ...]

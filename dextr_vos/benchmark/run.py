@@ -87,8 +87,8 @@ def _absolute(settings: BenchmarkSettings, root: Path) -> BenchmarkSettings:
     named = {name: getattr(settings.clicks, name) for name in ("weights", "files")}
     clicks = {name: path.resolve() for name, path in named.items() if path is not None}
     parent = {
-        network: path if path == "none" else str(Path(path).resolve())
-        for network, path in settings.parent.items()
+        model: path if path == "none" else str(Path(path).resolve())
+        for model, path in settings.parent.items()
     }
     changes = {"davis_root": root, "clicks": settings.clicks.model_copy(update=clicks), "parent": parent}
     return settings.model_copy(update=changes)
@@ -106,7 +106,7 @@ def local_workers(settings: BenchmarkSettings) -> tuple[Workers, str]:
         devices = devices[: settings.workers or len(devices)]
         return LocalWorkers(devices), f"{len(devices)} GPUs of this machine"
     if device.type == "cpu":
-        fit = min(jobs_that_fit(network, settings.threads) for network in settings.networks)
+        fit = min(jobs_that_fit(model, settings.threads) for model in settings.models)
         count = settings.workers or fit
     else:
         count = 1
@@ -232,15 +232,13 @@ def every_cell(out: Path) -> Grid:
     finished.sort(key=lambda folder: (folder.result.stat().st_mtime_ns, folder.key))
     found = [folder.read() for folder in finished]
     cells = {one.cell: one.key for one in found if one is not None}
-    ways = {(cell.supervision, cell.network, cell.seed, cell.choose) for cell in cells}
+    ways = {(cell.supervision, cell.model, cell.seed, cell.choose) for cell in cells}
     for cell, key in list(cells.items()):
         for *same, choose in ways:
             # one keyframe is the first frame, evenly spaced or suggested
-            if cell.keyframes == 1 and same == [cell.supervision, cell.network, cell.seed]:
+            if cell.keyframes == 1 and same == [cell.supervision, cell.model, cell.seed]:
                 cells.setdefault(cell.model_copy(update={"choose": choose}), key)
-    ordered = sorted(
-        cells, key=lambda cell: (cell.seed, cell.network, cell.clip, cell.keyframes, cell.choose)
-    )
+    ordered = sorted(cells, key=lambda cell: (cell.seed, cell.model, cell.clip, cell.keyframes, cell.choose))
     return Grid(
         cells=tuple(GridCell(key=cells[cell], cell=cell) for cell in ordered),
         hours=before.hours,

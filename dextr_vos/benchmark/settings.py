@@ -15,7 +15,7 @@ from dextr_vos.propagation.models import model_named
 from dextr_vos.propagation.settings import changed
 
 Supervision = Literal["gt", "dextr", "clicks", "grabcut"]
-Network = Literal["lite", "osvos"]
+ModelName = Literal["lite", "paper"]
 Choice = Literal["even", "suggest"]
 
 SUPERVISIONS: tuple[Supervision, ...] = get_args(Supervision)
@@ -29,13 +29,13 @@ class ClickSettings(Settings):
     """How clicks become masks.
 
     Attributes:
-        engine: which DEXTR; None is what the weights are for, and lite where there are none.
+        model: which DEXTR; None is what the weights are for, and lite without weights.
         weights: its checkpoint; lite has its own inside the package.
         jitter_px: simulated clicks are off by up to so many pixels.
         files: folder with `<clip>.json` or `<clip>/annotations.json`, for the supervision `clicks`.
     """
 
-    engine: Literal["lite", "paper"] | None = None
+    model: ModelName | None = None
     weights: Path | None = None
     jitter_px: int = Field(default=0, ge=0)
     files: Path | None = None
@@ -47,24 +47,24 @@ class BenchmarkSettings(Settings):
     Attributes:
         davis_root: folder of the data set, in the layout of DAVIS.
         split: which list of clips.
-        year: 2016 scores one object a clip, 2017 each object on its own; None tells by the masks.
+        year: 2016 scores one object a clip, 2017 each object on its own; None decides by the masks.
         clips: these clips in place of the split.
         supervision: where the masks of the keyframes come from: drawn (`gt`), simulated clicks through DEXTR
             (`dextr`) or GrabCut (`grabcut`), clicks of people from files through DEXTR (`clicks`).
-        keyframes: how many frames of a clip are annotated.
+        keyframes: numbers of annotated frames of a clip.
         choose: which ones: evenly spaced, or one after the other as the toolkit suggests.
-        networks: kinds of propagation networks.
-        parent: by network, the checkpoint it starts from; `none` for random weights.
-        recipe: by network, what to change of its recipe, as `{lite: {max_steps: 40}}`.
+        models: models of propagation.
+        parent: by model, the checkpoint it starts from; `none` for random weights.
+        recipe: by model, what to change of its recipe, as `{lite: {max_steps: 40}}`.
         seeds: of fine-tuning, and of the clicks' jitter.
         clicks: how clicks become masks.
         device: where to compute; auto takes every GPU there is, else the CPU.
         precision: `float32` gives the same numbers on every machine; `auto` computes in bf16 where that is
             faster.
-        threads: of each job; a part of its key, since sums are rounded in another order with another number.
-        workers: jobs at a time on this machine; None: as many as fit.
+        threads: of each job; part of its key, since the order of sums, and so their rounding, depends on it.
+        workers: jobs at a time on this machine; as many as fit when not given.
         official: score with the official package, too.
-        keep_runs: leave the folders of the runs, with networks and masks.
+        keep_runs: keep the folders of the runs, with networks and masks.
         click_s: seconds to click one object in one frame.
         draw_s: seconds to draw one.
     """
@@ -76,9 +76,9 @@ class BenchmarkSettings(Settings):
     supervision: tuple[Supervision, ...] = Field(default=("gt", "dextr", "grabcut"), min_length=1)
     keyframes: tuple[int, ...] = Field(default=(1, 2, 3, 5), min_length=1)
     choose: tuple[Choice, ...] = Field(default=("even",), min_length=1)
-    networks: tuple[Network, ...] = Field(default=("lite",), min_length=1)
-    parent: dict[Network, str] = Field(default={})
-    recipe: dict[Network, dict[str, Any]] = Field(default={})
+    models: tuple[ModelName, ...] = Field(default=("lite",), min_length=1)
+    parent: dict[ModelName, str] = Field(default={})
+    recipe: dict[ModelName, dict[str, Any]] = Field(default={})
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     clicks: ClickSettings = ClickSettings()
     device: str = "auto"
@@ -90,17 +90,17 @@ class BenchmarkSettings(Settings):
     click_s: float = Field(default=CLICK_S, gt=0)
     draw_s: float = Field(default=DRAW_S, gt=0)
 
-    @field_validator("clips", "supervision", "keyframes", "choose", "networks", "seeds")
+    @field_validator("clips", "supervision", "keyframes", "choose", "models", "seeds")
     @classmethod
-    def _once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _refuse_repeats(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         twice = [value for value in dict.fromkeys(values) if values.count(value) > 1]
         if twice:
             raise ValueError(f"expected each value once, got {twice[0]} several times")
         return values
 
     @model_validator(mode="after")
-    def _agrees(self) -> "BenchmarkSettings":
-        """Refuse what cannot be run, or would silently do nothing."""
+    def _check(self) -> "BenchmarkSettings":
+        """Refuse settings that cannot be run, or would do nothing."""
         if min(self.keyframes) < 1:
             raise ValueError(f"expected at least 1 in keyframes, got {min(self.keyframes)}")
         if not 0 <= min(self.seeds) <= max(self.seeds) < 2**32:
@@ -113,23 +113,23 @@ class BenchmarkSettings(Settings):
             raise ValueError(
                 "expected choose even with the supervision clicks, whose frames are in the files"
             )
-        if "osvos" in self.networks and "osvos" not in self.parent:
-            raise ValueError("expected parent.osvos with the network osvos; none starts from random weights")
+        if "paper" in self.models and "paper" not in self.parent:
+            raise ValueError("expected parent.paper with the model paper; none starts from random weights")
         return self
 
 
-def model_of(network: Network, settings: BenchmarkSettings) -> Model:
+def model_of(name: ModelName, settings: BenchmarkSettings) -> Model:
     """A model with its recipe changed and its precision chosen.
 
     Raises:
-        ConfigError: the recipe has an unknown key, a value of the wrong kind, or one not for this network.
+        ConfigError: the recipe has an unknown key, a value of the wrong kind, or one not for this model.
     """
-    model = model_named({"osvos": "paper"}.get(network, network))
+    model = model_named(name)
     try:
-        recipe = changed(model.recipe, list(_dotted(settings.recipe.get(network, {}))))
+        recipe = changed(model.recipe, list(_dotted(settings.recipe.get(name, {}))))
         model = replace(model, recipe=recipe, bf16=model.bf16 and settings.precision == "auto")
-    except ConfigError as fault:
-        raise ConfigError(f"recipe.{network}: {fault}") from None
+    except ConfigError as error:
+        raise ConfigError(f"recipe.{name}: {error}") from None
     return model
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from dextr_vos.benchmark.annotation_time import AnnotationTime
 from dextr_vos.benchmark.result import CellResult
-from dextr_vos.benchmark.settings import SUPERVISIONS, Choice, Network, Supervision
+from dextr_vos.benchmark.settings import SUPERVISIONS, Choice, ModelName, Supervision
 
 RESAMPLES = 10_000
 
@@ -22,7 +22,7 @@ class Series:
 
     supervision: Supervision
     choose: Choice
-    network: Network
+    model: ModelName
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def clip_value(result: CellResult, measure: Measure, unaided: bool = False) -> f
 
 def series_in(results: Sequence[CellResult]) -> list[Series]:
     """The curves that have results, drawn masks first."""
-    found = {Series(one.cell.supervision, one.cell.choose, one.cell.network) for one in results}
-    return sorted(found, key=lambda one: (one.network, one.choose, SUPERVISIONS.index(one.supervision)))
+    found = {Series(one.cell.supervision, one.cell.choose, one.cell.model) for one in results}
+    return sorted(found, key=lambda one: (one.model, one.choose, SUPERVISIONS.index(one.supervision)))
 
 
 def by_clip(
@@ -88,7 +88,7 @@ def cells_at(results: Sequence[CellResult], series: Series, keyframes: int) -> l
         one
         for one in results
         if one.cell.keyframes == keyframes
-        and Series(one.cell.supervision, one.cell.choose, one.cell.network) == series
+        and Series(one.cell.supervision, one.cell.choose, one.cell.model) == series
     ]
 
 
@@ -234,7 +234,7 @@ def _pairs(results: Sequence[CellResult]) -> list[tuple[Series, Series]]:
         for other in series
         if one.supervision != "gt"
         and other.supervision == "gt"
-        and (one.network, one.choose) == (other.network, other.choose)
+        and (one.model, one.choose) == (other.model, other.choose)
     ]
 
 

@@ -11,7 +11,7 @@ from dextr_vos.benchmark.result import CellResult
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path, write_text
 
-CELL_COLUMNS = ("clip", "supervision", "keyframes", "choose", "network", "seed")
+CELL_COLUMNS = ("clip", "supervision", "keyframes", "choose", "model", "seed")
 COLUMNS = (
     *CELL_COLUMNS,
     "frame",

@@ -72,8 +72,9 @@ def _speed(options: _Options) -> None:
     import json
 
     import torch
+    from rich.console import Console
 
-    from dextr_vos.benchmark.speed.report import measure, print_report
+    from dextr_vos.benchmark.speed.report import measure, terminal_report
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.errors import ConfigError
     from dextr_vos.files import write_text
@@ -97,6 +98,8 @@ def _speed(options: _Options) -> None:
             options.results,
             bar,
         )
-    print_report(report)
+    console = Console()
+    for shown in terminal_report(report):
+        console.print(shown)
     if options.json_path is not None:
         write_text(options.json_path, json.dumps(report.as_json(), indent=1) + "\n")

@@ -105,7 +105,7 @@ def test_every_combination_is_a_cell_once(tmp_path):
         ({"keyframes": (0,)}, "at least 1"),
         ({"seeds": (-1,)}, "seeds from 0"),
         ({"supervision": ("clicks",)}, "clicks.files"),
-        ({"networks": ("osvos",)}, "parent.osvos"),
+        ({"models": ("paper",)}, "parent.paper"),
         ({"supervision": ("clicks",), "clicks": {"files": "x"}, "choose": ("suggest",)}, "choose even"),
     ],
 )

@@ -43,7 +43,7 @@ def maker(tmp_path, supervision, keyframes, **clicks):
     if not root.exists():
         write_davis(root, {"bear": 5})
     cell = Cell(
-        clip="bear", supervision=supervision, keyframes=keyframes, choose="even", network="lite", seed=0
+        clip="bear", supervision=supervision, keyframes=keyframes, choose="even", model="lite", seed=0
     )
     clip = open_clip(root / "JPEGImages" / "480p" / "bear")
     return KeyframeMaker(

@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -21,7 +22,7 @@ def folder(tmp_path):
         for supervision, score in scores.items()
         for count in (1, 3)
     ]
-    lost = Cell(clip="<cat>", supervision="gt", keyframes=1, choose="even", network="lite", seed=0)
+    lost = Cell(clip="<cat>", supervision="gt", keyframes=1, choose="even", model="lite", seed=0)
     return write_results(tmp_path / "out", results, {lost: "it <broke>"})
 
 
@@ -70,7 +71,7 @@ def test_the_table_has_a_row_a_frame_and_reads_back(folder):
 
 
 def test_a_run_that_has_only_begun_has_a_page_too(tmp_path):
-    cell = Cell(clip="bear", supervision="gt", keyframes=1, choose="even", network="lite", seed=0)
+    cell = Cell(clip="bear", supervision="gt", keyframes=1, choose="even", model="lite", seed=0)
     out = write_results(tmp_path / "out", [], {cell: ""})
     assert "No cell is finished yet" in write_report(out).read_text()
     write_results(out, [result("bear", "dextr", 1, 0.5)])
@@ -111,3 +112,19 @@ def test_a_warning_where_points_are_means_over_different_clips(tmp_path):
 def test_a_folder_without_benchmark_is_told(tmp_path):
     with pytest.raises(InputError, match="holds no benchmark"):
         write_report(tmp_path)
+
+
+def test_results_of_version_1_open(tmp_path):
+    lost = Cell(clip="cat", supervision="gt", keyframes=1, choose="even", model="lite", seed=0)
+    out = write_results(tmp_path / "out", [result("bear", "gt", 1, 0.9)], {lost: "it broke"})
+    for path in (out / "grid.json", *out.glob("cells/*/result.json")):
+        older = json.loads(path.read_text())
+        older.pop("model", None)
+        for cell in [older["cell"]] if "cell" in older else [entry["cell"] for entry in older["cells"]]:
+            cell["network"] = {"lite": "osvos"}[cell.pop("model")]
+        for entry in older.get("cells", []):
+            entry["fault"] = entry.pop("error")
+        path.write_text(json.dumps(older | {"version": 1}))
+    text = write_report(out).read_text()
+    assert "it broke" in text
+    assert {row["model"] for row in read_table(out)} == {"paper"}

@@ -130,8 +130,3 @@ def test_what_was_finished_stays_where_a_worker_is_refused(root, out):
     assert {row["clip"] for row in read_table(out)} == {"bear"}
     assert not any(entry.error for entry in run_inline(settings, out).cells)
     assert {row["clip"] for row in read_table(out)} == {"bear", "dog"}
-
-
-def test_company_for_a_network_that_follows_is_refused_before(root, out):
-    with pytest.raises(ConfigError, match=r"recipe\.lite: .*lite follows objects itself"):
-        run.plan(thin(root, recipe={"lite": {"following": {"own_share": 0.3}}}), out)

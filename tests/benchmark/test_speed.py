@@ -1,13 +1,16 @@
 import json
+import shutil
 
 import pytest
 import torch
 from click.testing import CliRunner
+from tiny_benchmark import write_davis
 
-from dextr_vos.benchmark.speed import report, stages
-from dextr_vos.benchmark.speed.scoring import scoring_masks, scoring_things
-from dextr_vos.benchmark.speed.stages import Against, Footage, stage_things
-from dextr_vos.benchmark.speed.timing import Thing, Timing, timed
+from dextr_vos.benchmark.speed import stages
+from dextr_vos.benchmark.speed.report import SpeedReport, terminal_report
+from dextr_vos.benchmark.speed.scoring import scoring_masks, scoring_workloads
+from dextr_vos.benchmark.speed.stages import PlainComparison, SpeedInput, compare_with_plain, stage_workloads
+from dextr_vos.benchmark.speed.timing import Timing, Workload, time_workloads
 from dextr_vos.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -17,30 +20,32 @@ SMALL = (96, 128)
 
 
 def test_things_take_turns_after_a_first_run_that_does_not_count():
-    done, told = [], []
-    things = [Thing("part", name, "", lambda name=name: done.append(name), 2) for name in "ab"]
-    timings = timed(things, 2, CPU, lambda *run: told.append(run))
+    done, calls = [], []
+    workloads = [Workload("part", name, "", lambda name=name: done.append(name), 2) for name in "ab"]
+    timings = time_workloads(workloads, 2, CPU, lambda *run: calls.append(run))
     assert done == list("ababab")
-    assert told == [(run, 6) for run in range(1, 7)]
+    assert calls == [(run, 6) for run in range(1, 7)]
     assert [timing.name for timing in timings] == ["a", "b"]
-    assert all(0 < timing.least_s <= timing.median_s <= timing.most_s for timing in timings)
+    assert all(0 < timing.min_s <= timing.median_s <= timing.max_s for timing in timings)
 
 
-def test_the_lite_tier_has_its_parts():
-    things = stage_things("lite", Footage.rendered(SMALL), CPU)
-    assert {thing.part for thing in things} == {"clicks to mask", "segmenting a frame", "fine-tuning step"}
-    timings = timed(things, 1, CPU)
-    assert len({(timing.part, timing.name) for timing in timings}) == len(things) == 5
+def test_the_lite_model_has_its_parts():
+    workloads = stage_workloads("lite", SpeedInput.rendered(SMALL), CPU)
+    assert {workload.part for workload in workloads} == {
+        "clicks to mask",
+        "segmenting a frame",
+        "fine-tuning step",
+    }
+    timings = time_workloads(workloads, 1, CPU)
+    assert len({(timing.part, timing.name) for timing in timings}) == len(workloads) == 5
 
 
 @pytest.mark.slow
-def test_the_paper_tier_has_its_parts_and_a_plain_twin(narrow_osvos, monkeypatch):
+def test_the_paper_model_has_its_parts_and_a_plain_twin(narrow_osvos, monkeypatch):
     monkeypatch.setattr(stages, "Dextr", lambda: _thin_dextr())
-    footage = Footage.rendered(SMALL)
-    assert len(timed(stage_things("paper", footage, CPU), 1, CPU)) == 3
-    from dextr_vos.benchmark.speed.stages import against_plain
-
-    for one in against_plain(footage, CPU, 1):
+    frames = SpeedInput.rendered(SMALL)
+    assert len(time_workloads(stage_workloads("paper", frames, CPU), 1, CPU)) == 3
+    for one in compare_with_plain(frames, CPU, 1):
         assert one.ratio > 0
         assert one.iou >= 0.995
 
@@ -53,27 +58,36 @@ def _thin_dextr():
 
 def test_scoring_is_timed_on_masks_that_both_scorers_read():
     with scoring_masks(None, None, SMALL) as scoring:
-        things, difference = scoring_things(scoring)
-        assert [thing.units for thing in things] == [38] * len(things)
+        workloads, difference = scoring_workloads(scoring)
+        assert [workload.units for workload in workloads] == [38] * len(workloads)
         (scores,) = scoring.ours()
         assert 0 < scores.j.mean() < 1
         assert difference is None or difference < 1e-6
 
 
-def test_the_command_writes_its_figures(monkeypatch, tmp_path):
-    timing = Timing("part", "thing", "fp32", 0.25, 0.2, 0.5)
-    against = Against("network", "fp32", 1.0, 2.0, 1.0)
-    made = report.SpeedReport("cpu", 2, 3, [timing], None, [against])
-    monkeypatch.setattr(report, "measure", lambda *_: made)
+def test_the_report_shows_milliseconds_and_how_much_faster_it_is():
+    timing = Timing("part", "work", "fp32", 0.25, 0.2, 0.5)
+    made = SpeedReport("cpu", 2, 3, [timing], None, [PlainComparison("network", "fp32", 1.0, 2.0, 1.0)])
+    table, sentence = terminal_report(made)
+    assert [list(column.cells) for column in table.columns[3:]] == [["250"], ["200"], ["500"]]
+    assert "2.00 times as fast" in sentence
+    assert made.as_json()["against_plain"][0]["ratio"] == 2.0
+
+
+def test_the_command_times_scoring_on_given_masks(tmp_path):
+    root = write_davis(tmp_path / "davis", {"bear": 4})
+    results = tmp_path / "results" / "bear"
+    shutil.copytree(root / "Annotations" / "480p" / "bear", results)
     out = tmp_path / "speed.json"
-    result = CliRunner().invoke(main, ["speed", "--device", "cpu", "--repeats", "3", "--json", str(out)])
-    assert result.exit_code == 0, result.output
-    assert "250" in result.output
-    assert "2.00 times" in " ".join(result.output.split())
+    options = ["--part", "scoring", "--davis-root", str(root), "--results", str(results.parent)]
+    options += ["--device", "cpu", "--repeats", "2", "--json", str(out)]
+    done = CliRunner().invoke(main, ["speed", *options])
+    assert done.exit_code == 0, done.output
+    assert "scoring a frame" in done.output
     written = json.loads(out.read_text())
-    assert written["timings"][0]["median_s"] == 0.25
-    assert written["against"][0]["ratio"] == 2.0
-    assert (written["device"], written["runs"]) == ("cpu", 3)
+    assert written["timings"][0]["name"] == "dextr-vos, files read"
+    assert 0 < written["timings"][0]["min_s"] <= written["timings"][0]["max_s"]
+    assert (written["device"], written["repeats"]) == ("cpu", 2)
 
 
 @pytest.mark.parametrize(

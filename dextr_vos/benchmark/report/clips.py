@@ -89,13 +89,13 @@ def _shot(path: Path, result: CellResult, name: str, kind: str) -> str:
 
 
 def _series(result: CellResult) -> Series:
-    return Series(result.cell.supervision, result.cell.choose, result.cell.network)
+    return Series(result.cell.supervision, result.cell.choose, result.cell.model)
 
 
 def _label(series: Series, results: Sequence[CellResult]) -> str:
     words = [SHORT[series.supervision]]
-    if len({one.cell.network for one in results}) > 1:
-        words.append(series.network)
+    if len({one.cell.model for one in results}) > 1:
+        words.append(series.model)
     if len({one.cell.choose for one in results}) > 1:
         words.append("suggested" if series.choose == "suggest" else "even")
     return ", ".join(words)

@@ -131,7 +131,7 @@ def _curves(results: Sequence[CellResult], times: AnnotationTime) -> list[str]:
         f'<div class="pair">{"".join(charts)}</div>',
         '<p class="soft below">Numbers in the dots count keyframes; thin lines are 95 % bootstrap intervals '
         "over clips. "
-        "Dotted: J as published, on all twenty clips of the split and with another network. "
+        "Dotted: J as published, on all twenty clips of the split and with another model. "
         f"{html.escape(published().source)}.</p>",
         means_table(results, times, lambda one: _name(one, results)),
     ]
@@ -193,16 +193,16 @@ def _name(series: Series, results: Sequence[CellResult]) -> str:
 def _which(series: Series, results: Sequence[CellResult]) -> str:
     """What distinguishes a curve from others of the same supervision; empty where there are none."""
     words: list[str] = []
-    if len({one.cell.network for one in results}) > 1:
-        words.append(series.network)
+    if len({one.cell.model for one in results}) > 1:
+        words.append(series.model)
     if len({one.cell.choose for one in results}) > 1:
         words.append("suggested" if series.choose == "suggest" else "even")
     return f" ({', '.join(words)})" if words else ""
 
 
 def _dash(series: Series, results: Sequence[CellResult]) -> str:
-    kinds = list(dict.fromkeys((one.network, one.choose) for one in series_in(results)))
-    return _DASHES[kinds.index((series.network, series.choose)) % len(_DASHES)]
+    kinds = list(dict.fromkeys((one.model, one.choose) for one in series_in(results)))
+    return _DASHES[kinds.index((series.model, series.choose)) % len(_DASHES)]
 
 
 def origin(out: Path, done: Grid, results: Sequence[CellResult]) -> str:

@@ -1,4 +1,4 @@
-"""Scoring a frame, reading of both files included, beside the official functions on the same files."""
+"""Time to score a frame, with reading its files, by this package and by the official functions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 
-from dextr_vos.benchmark.speed.timing import Thing
+from dextr_vos.benchmark.speed.timing import Workload
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.datasets.synthetic import SyntheticClip
 from dextr_vos.errors import InputError
@@ -29,8 +29,8 @@ class Scoring:
     Attributes:
         davis: true masks.
         results: the masks to score.
-        clips: names.
-        frames: scored ones.
+        clips: names of the clips.
+        frames: number of scored frames.
     """
 
     davis: Davis
@@ -54,7 +54,7 @@ def scoring_masks(
     """Masks to score, in a folder that is removed at the end.
 
     DAVIS 2016 has its masks as {0, 255}, which the official functions of 2017 take for void: they are written
-    anew as {0, 1}, results too.
+    again as {0, 1}, results too.
 
     Args:
         davis_root: clips of DAVIS; None renders one.
@@ -83,22 +83,22 @@ def scoring_masks(
         yield Scoring(Davis(root), root / "results", tuple(pairs), scored)
 
 
-def scoring_things(scoring: Scoring) -> tuple[list[Thing], float | None]:
+def scoring_workloads(scoring: Scoring) -> tuple[list[Workload], float | None]:
     """Our scorer and, where it is installed, the official one; the largest difference between the two."""
     cv2.setNumThreads(1)
-    things = [Thing("scoring a frame", "dextr-vos, files read", "", scoring.ours, scoring.frames)]
+    workloads = [Workload("scoring a frame", "dextr-vos, files read", "", scoring.ours, scoring.frames)]
     try:
         official_functions()
     except InputError:
-        return things, None
-    things.append(
-        Thing("scoring a frame", "official functions, files read", "", scoring.official, scoring.frames)
+        return workloads, None
+    workloads.append(
+        Workload("scoring a frame", "official functions, files read", "", scoring.official, scoring.frames)
     )
-    return things, largest_difference(scoring.ours(), scoring.official())
+    return workloads, largest_difference(scoring.ours(), scoring.official())
 
 
 def _rendered(size_hw: tuple[int, int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """True masks of a rendered scene, and the same a little off."""
+    """True masks of a rendered clip, and results that deviate from them a little."""
     scene = SyntheticClip.make(size_hw, _FRAMES, 0)
     for index in range(_FRAMES):
         truth = scene.render(index)[1] > 0
@@ -109,7 +109,9 @@ def _rendered(size_hw: tuple[int, int]) -> Iterator[tuple[np.ndarray, np.ndarray
 def _real(davis: Davis, results: Path) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     clips = [clip for clip in davis.available_clips() if (results / clip).is_dir()]
     if not clips:
-        raise InputError(f"{results} holds no folder that is called like a clip of {davis.root}")
+        raise InputError(
+            f"{results} holds no folder with the name of a clip of {davis.root}; expected CLIP/FRAME.png"
+        )
     pairs = {}
     for clip in clips:
         truths = davis.annotation_paths(clip)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dextr_vos.annotation.dextr import DextrSegmenter
 from dextr_vos.annotation.dextr_input import ClickCrop
 from dextr_vos.annotation.segmenter import load_segmenter
-from dextr_vos.benchmark.speed.timing import OnRun, Thing, timed
+from dextr_vos.benchmark.speed.timing import OnRun, Workload, time_workloads
 from dextr_vos.datasets.synthetic import SyntheticClip
 from dextr_vos.evaluation.metrics import region_similarity
 from dextr_vos.geometry import IntArray, extreme_points
@@ -30,17 +30,17 @@ from dextr_vos.runtime import autocast, bf16_is_faster, true_float32
 
 SIZE_HW = (480, 854)
 
-TierName = Literal["lite", "paper"]
+ModelName = Literal["lite", "paper"]
 
 
 @dataclass(frozen=True)
-class Footage:
-    """What is measured on.
+class SpeedInput:
+    """Frames and clicks to measure on.
 
     Attributes:
         image_rgb: a frame, H×W×3 uint8.
-        next_rgb: the one after it.
-        labels: H×W uint8, the true mask of the first.
+        next_rgb: the next frame.
+        labels: H×W uint8, the true mask of the first frame.
         points_xy: 4×2 clicks.
     """
 
@@ -50,20 +50,20 @@ class Footage:
     points_xy: IntArray
 
     @staticmethod
-    def rendered(size_hw: tuple[int, int]) -> "Footage":
+    def rendered(size_hw: tuple[int, int]) -> "SpeedInput":
         """Two frames of a rendered scene."""
         scene = SyntheticClip.make(size_hw, 2, 0)
         (image, mask), (neighbour, _) = (scene.render(index) for index in (0, 1))
-        return Footage(image, neighbour, mask.astype("uint8"), extreme_points(mask))
+        return SpeedInput(image, neighbour, mask.astype("uint8"), extreme_points(mask))
 
 
-def stage_things(model: TierName, footage: Footage, device: torch.device) -> list[Thing]:
-    """What there is to time of a model; the paper model has random weights, which take as long as any."""
-    return _lite_things(footage, device) if model == "lite" else _paper_things(footage, device)
+def stage_workloads(model: ModelName, frames: SpeedInput, device: torch.device) -> list[Workload]:
+    """The workloads of a model; the paper model has random weights, which take as long as any."""
+    return _lite_workloads(frames, device) if model == "lite" else _paper_workloads(frames, device)
 
 
 def precision_of(device: torch.device, bf16: bool = True) -> str:
-    """What networks compute in that may compute in half precision."""
+    """The precision of networks that may compute in bf16."""
     return "bf16" if bf16 and bf16_is_faster(device) else "fp32"
 
 
@@ -72,30 +72,30 @@ def random_dextr(device: torch.device, bf16: bool = True) -> DextrSegmenter:
     return DextrSegmenter(_seeded(Dextr), device, bf16=bf16)
 
 
-def _lite_things(footage: Footage, device: torch.device) -> list[Thing]:
+def _lite_workloads(frames: SpeedInput, device: torch.device) -> list[Workload]:
     lite, grabcut = load_segmenter(device=str(device)), load_segmenter("grabcut")
     network = LITE.start(1, 0, LITE.parent(None)).to(device).eval()
     recipe = LITE.recipe.limited_to(1)
     tracking = recipe.tracking
-    small_hw = network_size(footage.labels.shape, tracking.longest_side)
+    small_hw = network_size(frames.labels.shape, tracking.longest_side)
     before, after = (
-        masked_frame(each, footage.labels, [1], small_hw) for each in (footage.image_rgb, footage.next_rgb)
+        masked_frame(each, frames.labels, [1], small_hw) for each in (frames.image_rgb, frames.next_rgb)
     )
     tracker = LITE.tracker(network, tracking, recipe.longest_side, device)
     memory = [tracker.memorize(tracker.known_features(before), before.probs)] * (1 + tracking.max_recent)
     sample = Sample(before.image_rgb, (before.probs[0] > 0.5).astype("uint8"))
-    points, image, bf16 = footage.points_xy, footage.image_rgb, precision_of(device)
+    points, image, bf16 = frames.points_xy, frames.image_rgb, precision_of(device)
     return [
-        Thing("clicks to mask", "lite DEXTR", "fp32", lambda: lite.probabilities(image, [points])),
-        Thing("clicks to mask", "GrabCut", "", lambda: grabcut.probabilities(image, [points])),
-        Thing(
+        Workload("clicks to mask", "lite DEXTR", "fp32", lambda: lite.probabilities(image, [points])),
+        Workload("clicks to mask", "GrabCut", "", lambda: grabcut.probabilities(image, [points])),
+        Workload(
             "segmenting a frame",
             "lite",
             bf16,
             lambda: tracker.segment(tracker.features(before, after.image_rgb, 1), memory),
         ),
-        Thing("fine-tuning step", "lite", bf16, _step(network, LITE, recipe, sample, device)),
-        Thing(
+        Workload("fine-tuning step", "lite", bf16, _step(network, LITE, recipe, sample, device)),
+        Workload(
             "fine-tuning step",
             "lite, after a correction",
             bf16,
@@ -104,18 +104,18 @@ def _lite_things(footage: Footage, device: torch.device) -> list[Thing]:
     ]
 
 
-def _paper_things(footage: Footage, device: torch.device) -> list[Thing]:
+def _paper_workloads(frames: SpeedInput, device: torch.device) -> list[Workload]:
     dextr, bf16 = random_dextr(device), precision_of(device)
     network = osvos_network(device)
     segmenter = PAPER.segmenter(network, None, device)
     # a step is five passes, all alike
     recipe = replace(PAPER.recipe.limited_to(1), accumulate_grad=1)
-    sample = Sample(footage.image_rgb, footage.labels)
-    points, image = footage.points_xy, footage.image_rgb
+    sample = Sample(frames.image_rgb, frames.labels)
+    points, image = frames.points_xy, frames.image_rgb
     return [
-        Thing("clicks to mask", "ResNet-101 DEXTR", bf16, lambda: dextr.probabilities(image, [points])),
-        Thing("segmenting a frame", "OSVOS", bf16, lambda: segmenter.segment(image)),
-        Thing(
+        Workload("clicks to mask", "ResNet-101 DEXTR", bf16, lambda: dextr.probabilities(image, [points])),
+        Workload("segmenting a frame", "OSVOS", bf16, lambda: segmenter.segment(image)),
+        Workload(
             "fine-tuning pass", "OSVOS (a step has 5)", bf16, _step(network, PAPER, recipe, sample, device)
         ),
     ]
@@ -141,16 +141,16 @@ def _seeded(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class Against:
-    """A network as this package runs it against the same run plainly.
+class PlainComparison:
+    """A network as this package runs it, against the same network in float32 and the default layout.
 
     Attributes:
-        name: what was run.
-        precision: of ours.
-        ours_s: median seconds.
-        plain_s: likewise, run plainly.
-        iou: between the masks of both; random weights have no threshold of their own, so it is the median
-            of the plain logits, about which more pixels lie than about any trained one's.
+        name: of the network.
+        precision: in which this package runs it.
+        ours_s: median seconds as this package runs it.
+        plain_s: median seconds in float32 and the default layout.
+        iou: IoU of the masks of both. Random weights have no threshold of their own, so it is the median of
+            the plain logits.
     """
 
     name: str
@@ -161,29 +161,29 @@ class Against:
 
     @property
     def ratio(self) -> float:
-        """How many times as fast ours is."""
+        """Factor by which this package is faster."""
         return self.plain_s / self.ours_s
 
 
-def against_plain(
-    footage: Footage, device: torch.device, runs: int, batch: int = 1, on_run: OnRun | None = None
-) -> list[Against]:
-    """ResNet-101 DEXTR on a batch of clicked objects, and a pass of OSVOS' online training.
+def compare_with_plain(
+    frames: SpeedInput, device: torch.device, repeats: int, batch: int = 1, on_run: OnRun | None = None
+) -> list[PlainComparison]:
+    """Compare ResNet-101 DEXTR on a batch of clicked objects, and one pass of OSVOS' online training.
 
     Args:
-        footage: what is looked at.
-        device: where.
-        runs: how often each is timed.
-        batch: objects that DEXTR sees at a time.
+        frames: input of the networks.
+        device: where to compute.
+        repeats: how often each is timed.
+        batch: objects in a batch of DEXTR.
         on_run: called with runs done and in all.
     """
-    pairs = [_dextr(footage, device, batch), _osvos(footage, device)]
-    things = [thing for pair in pairs for thing in pair.things]
-    timings = timed(things, runs, device, on_run)
+    pairs = [_dextr(frames, device, batch), _osvos(frames, device)]
+    workloads = [workload for pair in pairs for workload in pair.workloads]
+    timings = time_workloads(workloads, repeats, device, on_run)
     return [
-        Against(
-            pair.things[0].name,
-            pair.things[0].precision,
+        PlainComparison(
+            pair.workloads[0].name,
+            pair.workloads[0].precision,
             timings[2 * place].median_s,
             timings[2 * place + 1].median_s,
             _iou(pair.ours(), pair.plain()),
@@ -194,9 +194,9 @@ def against_plain(
 
 @dataclass(frozen=True)
 class _Pair:
-    """Ours and plain: both to time, and the logits of both."""
+    """Both workloads, and the logits of both."""
 
-    things: tuple[Thing, Thing]
+    workloads: tuple[Workload, Workload]
     ours_logits: list[Tensor]
     plain_logits: list[Tensor]
 
@@ -207,11 +207,11 @@ class _Pair:
         return self.plain_logits[-1]
 
 
-def _dextr(footage: Footage, device: torch.device, batch: int) -> _Pair:
+def _dextr(frames: SpeedInput, device: torch.device, batch: int) -> _Pair:
     segmenter = random_dextr(device)
     network = segmenter.network
     plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
-    crop = ClickCrop().inputs(footage.image_rgb, footage.points_xy)
+    crop = ClickCrop().inputs(frames.image_rgb, frames.points_xy)
     inputs = torch.from_numpy(np.stack([crop] * batch)).permute(0, 3, 1, 2).to(device)
     contiguous = inputs.contiguous()
     ours_logits: list[Tensor] = []
@@ -223,22 +223,22 @@ def _dextr(footage: Footage, device: torch.device, batch: int) -> _Pair:
             ours_logits[:] = [network(inputs)]
 
     @torch.inference_mode()
-    def plainly() -> None:
+    def in_plain() -> None:
         with true_float32():
             plain_logits[:] = [plain(contiguous)]
 
     name = f"ResNet-101 DEXTR, {batch} {'object' if batch == 1 else 'objects'}"
-    things = (
-        Thing("against plain", name, precision_of(device), ours),
-        Thing("against plain", name, "fp32", plainly),
+    workloads = (
+        Workload("against plain", name, precision_of(device), ours),
+        Workload("against plain", name, "fp32", in_plain),
     )
-    return _Pair(things, ours_logits, plain_logits)
+    return _Pair(workloads, ours_logits, plain_logits)
 
 
-def _osvos(footage: Footage, device: torch.device) -> _Pair:
+def _osvos(frames: SpeedInput, device: torch.device) -> _Pair:
     """Forward and backward pass on a whole frame, from the same weights every time."""
     recipe = replace(PAPER.recipe.limited_to(1), accumulate_grad=1)
-    batches = PAPER.batch_source(recipe, [Sample(footage.image_rgb, footage.labels)], [1], 0)
+    batches = PAPER.batch_source(recipe, [Sample(frames.image_rgb, frames.labels)], [1], 0)
     batch = batches.batch(0)
     network = osvos_network(device).to(memory_format=PAPER.memory_format(device)).train()
     plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
@@ -253,11 +253,11 @@ def _osvos(footage: Footage, device: torch.device) -> _Pair:
         logits[bf16][:] = [scores[-1].detach()]
 
     name = "OSVOS, pass of a step"
-    things = (
-        Thing("against plain", name, precision_of(device), lambda: one_pass(network, True)),
-        Thing("against plain", name, "fp32", lambda: one_pass(plain, False)),
+    workloads = (
+        Workload("against plain", name, precision_of(device), lambda: one_pass(network, True)),
+        Workload("against plain", name, "fp32", lambda: one_pass(plain, False)),
     )
-    return _Pair(things, logits[True], logits[False])
+    return _Pair(workloads, logits[True], logits[False])
 
 
 def _iou(ours: Tensor, plain: Tensor) -> float:

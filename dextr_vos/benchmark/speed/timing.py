@@ -1,4 +1,4 @@
-"""Timing of things that are done in turn, so that a busy machine is busy for all of them."""
+"""Timing of workloads in turn, so that other load on the machine slows all of them alike."""
 
 import statistics
 import time
@@ -11,15 +11,15 @@ OnRun = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Thing:
-    """Something to time.
+class Workload:
+    """A piece of work to time.
 
     Attributes:
-        part: of the pipeline.
-        name: what it is.
-        precision: in which networks compute, empty where none does.
-        run: does it once.
-        units: frames, say, that it does at a time; its seconds are divided by them.
+        part: of the workflow.
+        name: of the work.
+        precision: in which networks compute, empty without networks.
+        run: does the work once.
+        units: number of frames, say, of one run; seconds are divided by it.
     """
 
     part: str
@@ -31,56 +31,63 @@ class Thing:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one thing.
+    """Seconds of one workload.
 
     Attributes:
-        part: of the pipeline.
-        name: what was measured.
+        part: of the workflow.
+        name: of the work.
         precision: in which networks computed.
         median_s: of all runs but the first.
-        least_s: the quickest.
-        most_s: the slowest.
+        min_s: of the fastest run.
+        max_s: of the slowest run.
     """
 
     part: str
     name: str
     precision: str
     median_s: float
-    least_s: float
-    most_s: float
+    min_s: float
+    max_s: float
 
 
-def timed(
-    things: Sequence[Thing], runs: int, device: torch.device, on_run: OnRun | None = None
+def time_workloads(
+    workloads: Sequence[Workload], repeats: int, device: torch.device, on_run: OnRun | None = None
 ) -> list[Timing]:
-    """Time things in turn, each as often, after a first time that warms up.
+    """Time workloads in turn, each equally often, after a first run that warms up.
 
     Args:
-        things: what to do.
-        runs: how often each is timed.
-        device: waited for, where it computes on its own.
+        workloads: what to time.
+        repeats: how often each is timed.
+        device: synchronized before and after each run.
         on_run: called with runs done and in all.
     """
-    seconds: list[list[float]] = [[] for _ in things]
-    total = len(things) * (runs + 1)
-    for run in range(runs + 1):
-        for place, thing in enumerate(things):
-            _wait_for(device)
+    seconds: list[list[float]] = [[] for _ in workloads]
+    total = len(workloads) * (repeats + 1)
+    for run in range(repeats + 1):
+        for place, workload in enumerate(workloads):
+            _synchronize(device)
             start = time.perf_counter()
-            thing.run()
-            _wait_for(device)
-            seconds[place].append((time.perf_counter() - start) / thing.units)
+            workload.run()
+            _synchronize(device)
+            seconds[place].append((time.perf_counter() - start) / workload.units)
             if on_run is not None:
-                on_run(run * len(things) + place + 1, total)
+                on_run(run * len(workloads) + place + 1, total)
     timings = []
-    for thing, each in zip(things, seconds, strict=True):
+    for workload, each in zip(workloads, seconds, strict=True):
         warm = each[1:]
         timings.append(
-            Timing(thing.part, thing.name, thing.precision, statistics.median(warm), min(warm), max(warm))
+            Timing(
+                workload.part,
+                workload.name,
+                workload.precision,
+                statistics.median(warm),
+                min(warm),
+                max(warm),
+            )
         )
     return timings
 
 
-def _wait_for(device: torch.device) -> None:
+def _synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
