@@ -210,7 +210,7 @@ def open_clip(source: "str | Path | Clip | Sequence[npt.ArrayLike] | npt.NDArray
         InputError: nothing is there, the folder has no images or images of several sizes, the file is no
             video or is cut off, or the frames in memory are not images of one size.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> clip = open_clip(np.zeros((6, 48, 64, 3), np.uint8))
         >>> len(clip), clip.size_hw, clip.names[-1], clip[-1].shape

@@ -29,7 +29,7 @@ class FolderLock:
     Args:
         folder: the folder; it is created when the lock is acquired.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> with FolderLock(folder):

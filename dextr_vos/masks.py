@@ -44,7 +44,7 @@ def write_labels(path: str | Path, labels: npt.ArrayLike) -> None:
     Raises:
         InputError: the file does not end in .png, or the labels are not such an array.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> path = Path(tempfile.mkdtemp()) / "00000.png"
@@ -103,7 +103,7 @@ def read_labels(path: str | Path, size_hw: tuple[int, int] | None = None) -> Lab
     Raises:
         InputError: the file is missing, broken, of another size, or its values cannot be object ids.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "davis.png"
         >>> Image.fromarray(np.array([[0, 255]], np.uint8)).save(path)

@@ -132,7 +132,7 @@ def propagate(
         ConfigError: an unknown option or setting.
         WeightsError: the parent does not fit.
 
-    Example:
+    Examples:
         >>> import numpy as np, dextr_vos as dv
         >>> frames = np.zeros((3, 48, 64, 3), np.uint8)
         >>> frames[:, 10:30, 10:40] = 200

@@ -61,7 +61,7 @@ class Segmenter(ABC):
             InputError: the image is not H×W×3 uint8, or there are fewer than four points, one of them outside
                 the image or not finite, or all in a box less than 3 pixels wide or high.
 
-        Example:
+        Examples:
             >>> import numpy as np
             >>> image_rgb = np.zeros((120, 160, 3), np.uint8)
             >>> image_rgb[40:80, 60:110] = 200, 60, 40
@@ -156,7 +156,7 @@ def load_segmenter(
             device.
         WeightsError: the checkpoint is missing, broken, or of another model.
 
-    Example:
+    Examples:
         >>> load_segmenter("grabcut").name
         'grabcut'
     """

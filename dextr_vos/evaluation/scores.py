@@ -138,7 +138,7 @@ def evaluate(
     Raises:
         InputError: masks are missing, are no labels, differ in size, or hold an object that the truth lacks.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> truth = np.zeros((4, 48, 64), np.uint8)
         >>> truth[:, 10:30, 10:30] = 1
