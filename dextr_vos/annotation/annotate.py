@@ -46,7 +46,7 @@ def annotate(
             all, or a frame cannot be read.
     """
     workspace.check_clip(clip)
-    document = annotations.made_by(segmenter.name)
+    document = annotations.with_model(segmenter.name)
     if workspace.annotations.exists():
         before = load_annotations(workspace.annotations)
         _refuse_locked(before, document, workspace)

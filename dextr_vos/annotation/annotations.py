@@ -1,4 +1,4 @@
-"""`annotations.json`: objects, keyframes and every click, the one source of truth of a workspace.
+"""`annotations.json`: objects, keyframes and every click, the single source of truth of a workspace.
 
 The format is described in docs/formats.md. Values are frozen; a change makes a new document.
 """
@@ -27,7 +27,7 @@ from dextr_vos.geometry import IntArray
 from dextr_vos.masks import MAX_OBJECTS
 
 FORMAT: Final = "dextr-vos annotations"
-VERSION: Final = 1
+VERSION: Final = 2
 
 Origin = Literal["human", "file", "simulated"]
 ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
@@ -37,7 +37,7 @@ FEWEST_POINTS = 4  # that make a mask
 BRUSH: Final = "brush"
 PROPAGATION: Final = "propagation"
 
-_FARTHEST_PX = 1_000_000  # no picture reaches so far
+_FARTHEST_PX = 1_000_000  # no image is this large
 
 
 def _checked_time(text: str) -> str:
@@ -47,7 +47,7 @@ def _checked_time(text: str) -> str:
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    # fields that files need not have: they are written only where they say something
+    # fields that a file may omit: they are written only where they differ from their defaults
     optional: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
@@ -62,7 +62,7 @@ class _Value(BaseModel):
 
 
 class Point(_Value):
-    """One click: pixel, when it was made (ISO 8601, UTC), and by whom."""
+    """One click: its pixel, its time (ISO 8601, UTC), and who made it."""
 
     x: Annotated[int, Field(ge=-_FARTHEST_PX, le=_FARTHEST_PX)]
     y: Annotated[int, Field(ge=-_FARTHEST_PX, le=_FARTHEST_PX)]
@@ -78,22 +78,22 @@ class ObjectClicks(_Value):
     """One object in one keyframe: the clicks its mask was made of, and what made it.
 
     Attributes:
-        points: four or more; none where the mask was painted or propagated.
-        engine: what made the mask: an engine's name, `brush` or `propagation`; None before there is one.
-        painted: the brush was used on the mask since.
-        layer: digest of the object's own mask in the workspace's history, as it is below other objects.
+        points: four or more; none if the mask was painted or propagated.
+        made_by: what made the mask: the name of a model, `brush` or `propagation`; None before there is one.
+        painted: the mask was changed with the brush since.
+        layer: digest of the object's own mask in the workspace's history, uncovered by other objects.
     """
 
     optional: ClassVar[frozenset[str]] = frozenset({"painted", "layer"})
     points: tuple[Point, ...] = Field(strict=False)
-    engine: str | None = None
+    made_by: str | None = None
     painted: bool = False
     layer: str | None = None
 
     @property
     def without_clicks(self) -> bool:
         """Whether the mask was painted or propagated, so that there need not be any clicks."""
-        return not self.points and (self.painted or self.engine in (BRUSH, PROPAGATION))
+        return not self.points and (self.painted or self.made_by in (BRUSH, PROPAGATION))
 
     def points_xy(self) -> IntArray:
         """N×2 integers, in the order they were given."""
@@ -104,9 +104,9 @@ class KeyframeClicks(_Value):
     """An annotated frame; an object that is not listed is not in the frame.
 
     Attributes:
-        objects: by number.
-        locked: no edit changes it.
-        settled: a person said that it is a keyframe; it stays one when its last object is taken back.
+        objects: by id.
+        locked: edits are refused.
+        settled: a person made it a keyframe; it remains one when its last object is removed.
     """
 
     optional: ClassVar[frozenset[str]] = frozenset({"locked", "settled"})
@@ -116,7 +116,7 @@ class KeyframeClicks(_Value):
 
 
 class ObjectEntry(_Value):
-    """An object of the clip: its number in the masks, its name, and how it is shown."""
+    """An object of the clip: its id in the masks, its name, and how it is displayed."""
 
     optional: ClassVar[frozenset[str]] = frozenset({"colour", "visible"})
     id: ObjectId
@@ -129,15 +129,15 @@ class Annotations(_Value):
     """All of `annotations.json`.
 
     Attributes:
-        objects: in the order in which they are drawn, the later ones on top.
-        keyframes: by frame.
-        drafts: clicks that have not made a mask yet, by frame and object.
-        seconds: spent on each object, by frame and object; idle time is left out.
+        objects: in drawing order, later ones on top.
+        keyframes: by frame name.
+        drafts: clicks without a mask yet, by frame name and object id.
+        seconds: time spent on each object without idle time, by frame name and object id.
     """
 
     optional: ClassVar[frozenset[str]] = frozenset({"drafts", "seconds"})
     format: Literal["dextr-vos annotations"] = FORMAT
-    version: Literal[1] = VERSION
+    version: Literal[2] = VERSION
     objects: tuple[ObjectEntry, ...] = Field(strict=False)
     keyframes: dict[str, KeyframeClicks]
     drafts: dict[str, Annotated[dict[ObjectId, Draft], Field(strict=False)]] = {}
@@ -149,50 +149,52 @@ class Annotations(_Value):
         if len(set(listed)) < len(listed):
             raise ValueError("two objects have the same id")
         clicked = {name: set(keyframe.objects) for name, keyframe in self.keyframes.items()}
-        for name, numbers in self.drafts.items():
-            clicked[name] = clicked.get(name, set()) | set(numbers)
+        for name, drafts in self.drafts.items():
+            clicked[name] = clicked.get(name, set()) | set(drafts)
         for name, those in clicked.items():
-            strangers = sorted(those - set(listed))
-            if strangers:
+            unlisted = sorted(those - set(listed))
+            if unlisted:
                 raise ValueError(
-                    f"keyframe '{name}' clicks object {strangers[0]}, which 'objects' does not list"
+                    f"keyframe '{name}' clicks object {unlisted[0]}, which 'objects' does not list"
                 )
         return self
 
     def clicks_in(self, name: str) -> dict[int, IntArray]:
-        """Points N×2 of every object in a frame whose mask was made of clicks, by object number."""
+        """Points N×2 of every object in a frame whose mask was made from clicks, by object id."""
         objects = self.keyframes[name].objects
-        return {number: clicked.points_xy() for number, clicked in objects.items() if clicked.points}
+        return {object_id: clicked.points_xy() for object_id, clicked in objects.items() if clicked.points}
 
     def clicks_only(self) -> "Annotations":
-        """What of this document masks can be made of anew: names, and the clicks that made masks.
+        """The part of this document from which masks can be made again: names and clicks.
 
-        A keyframe in which all is painted or propagated is left out; one with no object stays.
+        Keyframes whose masks are all painted or propagated are dropped; keyframes without objects stay.
         """
         keyframes = {}
         for name, keyframe in self.keyframes.items():
             objects = {
-                number: ObjectClicks(points=clicked.points, engine=clicked.engine)
-                for number, clicked in keyframe.objects.items()
+                object_id: ObjectClicks(points=clicked.points, made_by=clicked.made_by)
+                for object_id, clicked in keyframe.objects.items()
                 if not clicked.without_clicks
             }
             if objects or not keyframe.objects:
                 keyframes[name] = KeyframeClicks(objects=objects)
         return Annotations(objects=self.objects, keyframes=keyframes)
 
-    def is_clicked(self, name: str, number: int) -> bool:
-        """Whether the mask of an object in a frame was made of clicks by an engine."""
-        clicked = self.keyframes[name].objects.get(number) if name in self.keyframes else None
-        return clicked is not None and clicked.engine not in (None, BRUSH) and not clicked.painted
+    def is_clicked(self, name: str, object_id: int) -> bool:
+        """Whether the mask of an object in a frame was made from clicks by a model, and not painted since."""
+        clicked = self.keyframes[name].objects.get(object_id) if name in self.keyframes else None
+        return clicked is not None and clicked.made_by not in (None, BRUSH) and not clicked.painted
 
-    def made_by(self, engine: str) -> "Annotations":
-        """This document with the name of the engine that made the masks of all its clicks."""
+    def with_model(self, model: str) -> "Annotations":
+        """This document with the name of the model that made the masks of all its clicks."""
         keyframes = {
             name: keyframe.model_copy(
                 update={
                     "objects": {
-                        number: clicked.model_copy(update={"engine": engine}) if clicked.points else clicked
-                        for number, clicked in keyframe.objects.items()
+                        object_id: clicked.model_copy(update={"made_by": model})
+                        if clicked.points
+                        else clicked
+                        for object_id, clicked in keyframe.objects.items()
                     }
                 }
             )
@@ -201,10 +203,10 @@ class Annotations(_Value):
         return self.model_copy(update={"keyframes": keyframes})
 
     def merged_with(self, newer: "Annotations") -> "Annotations":
-        """This document with the clicks of a newer one put over its own.
+        """This document with the clicks of a newer one in place of its own.
 
-        Objects that the newer document does not click in a keyframe keep their clicks there; a keyframe that
-        it gives with no object at all is emptied. A name that is not a mere default is never replaced by one.
+        Objects without clicks in a keyframe of the newer document keep theirs; a keyframe without any object
+        there is emptied. A name is never replaced by a default name.
         """
         entries = {entry.id: entry for entry in self.objects}
         for entry in sorted(newer.objects, key=lambda one: one.id):
@@ -234,69 +236,84 @@ def points_xy(points: Sequence[Point]) -> IntArray:
     return np.array([(point.x, point.y) for point in points], dtype=np.int64).reshape(-1, 2)
 
 
-def default_name(number: int) -> str:
-    """What an object is called that nobody has named."""
-    return f"object {number}"
+def default_name(object_id: int) -> str:
+    """The name of an object without a name of its own."""
+    return f"object {object_id}"
 
 
 def annotations_from(clicks: dict[str, dict[int, IntArray]], origin: Origin) -> Annotations:
-    """A document of bare points, all stamped with the present time.
+    """A document of points, all with the current time.
 
     Args:
-        clicks: per frame name, per object number, N×2 points.
+        clicks: N×2 points by frame name and object id.
         origin: who made them.
     """
     now = timestamp()
     keyframes = {
         frame: KeyframeClicks(
             objects={
-                number: ObjectClicks(
+                object_id: ObjectClicks(
                     points=tuple(Point(x=int(x), y=int(y), time=now, origin=origin) for x, y in points)
                 )
-                for number, points in objects.items()
+                for object_id, points in objects.items()
             }
         )
         for frame, objects in clicks.items()
     }
-    numbers = sorted({number for objects in clicks.values() for number in objects})
-    entries = tuple(ObjectEntry(id=number, name=default_name(number)) for number in numbers)
+    object_ids = sorted({object_id for objects in clicks.values() for object_id in objects})
+    entries = tuple(ObjectEntry(id=object_id, name=default_name(object_id)) for object_id in object_ids)
     return Annotations(objects=entries, keyframes=keyframes)
 
 
 def timestamp() -> str:
-    """The present time as ISO 8601 in UTC, to the millisecond."""
+    """The current time as ISO 8601 in UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_annotations(content: Any, path: Path) -> Annotations:
-    """The document in a decoded JSON object.
+    """The document in a decoded JSON object; one of version 1 is converted.
 
     Raises:
-        InputError: another version, or the first fault found, with its place in the file.
+        InputError: another version, or the first error found, with its place in the file.
     """
     version = content.get("version")
+    if version == 1:
+        content, version = _from_version_1(content), VERSION
     if version != VERSION:
         raise InputError(
             f"{path} is of version {version!r}, expected {VERSION}; "
-            "it was written by another release of dextr-vos, use that one or update"
+            "it was written by another version of dextr-vos, use that one or update"
         )
     try:
-        # JSON mode: object numbers are strings there
+        # JSON mode: object ids are strings there
         return Annotations.model_validate_json(json.dumps(content))
-    except ValidationError as faults:
-        first = faults.errors()[0]
+    except ValidationError as error:
+        first = error.errors()[0]
         place = " → ".join(str(part) for part in first["loc"]) or "the whole"
-        more = f" ({faults.error_count() - 1} more faults)" if faults.error_count() > 1 else ""
+        more = f" ({error.error_count() - 1} more errors)" if error.error_count() > 1 else ""
         raise InputError(
             f"{path}, at {place}: {first['msg']}{more}; docs/formats.md describes annotations.json"
         ) from None
+
+
+def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
+    """A document of version 1 under today's names: `engine` is `made_by`, the model dextr is paper."""
+    content = json.loads(json.dumps(content)) | {"version": VERSION}
+    keyframes = content.get("keyframes")
+    for keyframe in keyframes.values() if isinstance(keyframes, dict) else ():
+        objects = keyframe.get("objects") if isinstance(keyframe, dict) else None
+        for clicked in objects.values() if isinstance(objects, dict) else ():
+            if isinstance(clicked, dict) and "engine" in clicked:
+                engine = clicked.pop("engine")
+                clicked["made_by"] = "paper" if engine == "dextr" else engine
+    return content
 
 
 def load_annotations(path: Path) -> Annotations:
     """Read `annotations.json`.
 
     Raises:
-        InputError: missing, not JSON, or not a document of version 1.
+        InputError: missing, not JSON, or not such a document.
     """
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -330,16 +347,16 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is a folder; expected a JSON file") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not a text file; expected JSON in UTF-8") from None
-    except json.JSONDecodeError as fault:
+    except json.JSONDecodeError as error:
         raise InputError(
-            f"{path} is not valid JSON: {fault.msg} at line {fault.lineno}, column {fault.colno}"
+            f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
-    except (ValueError, RecursionError) as fault:
-        raise InputError(f"{path} cannot be read as JSON: {fault}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from None
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; one that has a key twice, of which all but the last would be lost, is refused."""
+    """A JSON object; one with a duplicate key, whose first value would be lost, is refused."""
     content = dict(pairs)
     if len(content) < len(pairs):
         repeated = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))

@@ -111,7 +111,7 @@ def with_seconds(document: Annotations, name: str, number: int, spent: float) ->
 def taken_over(layers: Mapping[int, str], settled: bool = False) -> KeyframeClicks:
     """A keyframe of propagated masks, given by the digests of their layers."""
     objects = {
-        number: ObjectClicks(points=(), engine=PROPAGATION, layer=layer) for number, layer in layers.items()
+        number: ObjectClicks(points=(), made_by=PROPAGATION, layer=layer) for number, layer in layers.items()
     }
     return KeyframeClicks(objects=dict(sorted(objects.items())), settled=settled)
 

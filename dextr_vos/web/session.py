@@ -127,7 +127,9 @@ class Session:
                 segmenter = self.engine.get()
                 mask = label_frame(segmenter, self.pictures.read(index), {number: array}) == number
                 after = edits.with_draft(before, name, number, ())
-                made = ObjectClicks(points=stamped, engine=segmenter.name, layer=self._saved.layers.put(mask))
+                made = ObjectClicks(
+                    points=stamped, made_by=segmenter.name, layer=self._saved.layers.put(mask)
+                )
                 after = edits.with_clicked(after, name, number, made)
             else:
                 after = edits.with_draft(before, name, number, stamped)
@@ -166,7 +168,7 @@ class Session:
             mask = mask & ~stroke if erase else mask | stroke
             clicked = before.keyframes.get(name, edits.EMPTY).objects.get(number)
             if clicked is None:
-                clicked = ObjectClicks(points=(), engine=BRUSH)
+                clicked = ObjectClicks(points=(), made_by=BRUSH)
             painted: ObjectClicks | None = clicked.model_copy(
                 update={"painted": True, "layer": self._saved.layers.put(mask)}
             )

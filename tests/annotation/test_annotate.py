@@ -28,7 +28,7 @@ def test_annotate_fills_a_workspace_and_keeps_what_was_there(tiny_clip, tmp_path
     assert told == [(1, 2), (2, 2)]
     assert list(document.keyframes) == ["00000", "00002", "00003"]
     assert load_annotations(workspace.annotations) == document
-    assert document.keyframes["00003"].objects[3].engine == "squares"
+    assert document.keyframes["00003"].objects[3].made_by == "squares"
     assert np.array_equal(read_labels(workspace.keyframe("00003")), 3 * tiny_mask(0))
     assert not read_labels(workspace.keyframe("00002")).any()
     with pytest.raises(InputError, match=r"the workspace .* belongs to .*tiny \(6 frames"):

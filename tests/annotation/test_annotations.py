@@ -1,21 +1,49 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from dextr_vos.annotation.annotations import ObjectEntry, annotations_from, load_annotations, save_annotations
+from dextr_vos.annotation.annotations import (
+    FORMAT,
+    ObjectEntry,
+    annotations_from,
+    as_text,
+    load_annotations,
+    save_annotations,
+)
 from dextr_vos.errors import InputError
 
 POINTS = np.array([[8, 20], [25, 22], [16, 14], [17, 33]])
 
 
 def test_document_survives_the_file(tmp_path: Path) -> None:
-    document = annotations_from({"a": {1: POINTS, 2: POINTS + 1}, "b": {}}, "simulated").made_by("grabcut")
+    document = annotations_from({"a": {1: POINTS, 2: POINTS + 1}, "b": {}}, "simulated").with_model("grabcut")
     save_annotations(tmp_path / "a.json", document)
     assert load_annotations(tmp_path / "a.json") == document
-    assert document.keyframes["a"].objects[2].engine == "grabcut"
+    assert document.keyframes["a"].objects[2].made_by == "grabcut"
     assert document.keyframes["a"].objects[2].points[0].time.endswith("Z")
+
+
+@pytest.mark.parametrize(("old", "new"), [("dextr", "paper"), ("lite", "lite"), (None, None)])
+def test_a_document_of_version_1_opens(tmp_path: Path, old: str | None, new: str | None) -> None:
+    document = annotations_from({"a": {1: POINTS}, "b": {}}, "human")
+    content = json.loads(as_text(document)) | {"version": 1}
+    clicked = content["keyframes"]["a"]["objects"]["1"]
+    del clicked["made_by"]
+    clicked["engine"] = old
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    made_by = load_annotations(tmp_path / "a.json").keyframes["a"].objects[1].made_by
+    assert made_by == new
+
+
+@pytest.mark.parametrize("keyframes", [None, [], {"a": 1}, {"a": {"objects": {"1": 2}}}])
+def test_a_damaged_document_of_version_1_is_refused(tmp_path: Path, keyframes: object) -> None:
+    content = {"format": FORMAT, "version": 1, "objects": [], "keyframes": keyframes}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"a\.json, at keyframes"):
+        load_annotations(tmp_path / "a.json")
 
 
 def test_newer_clicks_join_and_others_stay() -> None:

@@ -91,7 +91,7 @@ class TestFullForm:
         ("change", "sentence"),
         [
             ({"format": "labelme"}, "is of format 'labelme', expected 'dextr-vos annotations'"),
-            ({"version": 2}, "is of version 2, expected 1"),
+            ({"version": 3}, "is of version 3, expected 2"),
             (
                 {
                     "keyframes": {

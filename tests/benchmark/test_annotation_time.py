@@ -28,7 +28,7 @@ def document(times, seconds=None, origin="human", **changes):
             points=tuple(
                 Point(x=8 + at, y=20, time=f"2026-05-04T09:30:{at:06.3f}Z", origin=origin) for at in each
             ),
-            engine="lite-dextr",
+            made_by="lite",
             **changes,
         )
         for object_id, each in times.items()
@@ -86,7 +86,7 @@ def test_folders_are_searched_and_all_objects_averaged(tmp_path):
     ("content", "words"),
     [
         ("[]", "not an annotations file"),
-        ('{"format": "dextr-vos annotations"}', "version None, expected 1"),
+        ('{"format": "dextr-vos annotations"}', "version None, expected 2"),
         ("no json", "not valid JSON"),
     ],
 )

@@ -47,7 +47,7 @@ def test_clicks_become_a_workspace(tiny_clip: Path, tmp_path: Path) -> None:
     assert iou(read_labels(tmp_path / "w" / "keyframes" / "00000.png"), tiny_mask(0)) > 0.7
     document = load_annotations(tmp_path / "w" / "annotations.json")
     clicked = document.keyframes["00000"].objects[1]
-    assert clicked.engine == "lite"
+    assert clicked.made_by == "lite"
     assert clicked.points_xy().tolist() == POINTS
 
 

@@ -150,7 +150,7 @@ def test_a_job_outlives_no_killed_server_and_loses_nothing(tiny_clip, tmp_path):
         server.process.send_signal(signal.SIGKILL)
         server.process.wait(60)
         server.process.stderr.read()  # to its end: the child has it, too, so it has ended
-    assert load_annotations(work / "annotations.json").keyframes["00000"].objects[1].engine == "grabcut"
+    assert load_annotations(work / "annotations.json").keyframes["00000"].objects[1].made_by == "grabcut"
     with serving(tiny_clip, work) as server:
         assert server.state()["job"] is None
         assert server.post("/api/propagate").status_code == 200

@@ -50,7 +50,7 @@ def test_four_clicks_make_the_mask_the_segmenter_makes(tiny_clip, work):
     of_object = answer["state"]["keyframes"]["0"]["objects"]["1"]
     assert of_object == {"points": POINTS, "painted": False, "mask": True, "seconds": 1.5}
     document = load_annotations(work / "annotations.json")
-    assert document.keyframes["00000"].objects[1].engine == "squares"
+    assert document.keyframes["00000"].objects[1].made_by == "squares"
 
 
 def test_points_keep_their_times_when_others_join(tiny_clip, work):
