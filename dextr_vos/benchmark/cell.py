@@ -18,8 +18,14 @@ import torch
 from dextr_vos.benchmark.grid import Cell, code_digest, key_of
 from dextr_vos.benchmark.keyframe_masks import KeyframeMaker
 from dextr_vos.benchmark.machine import this_machine
-from dextr_vos.benchmark.report.clips import write_thumbnail
-from dextr_vos.benchmark.result import CellFolder, CellResult, ComputeSeconds, ObjectSeries, Stopwatch
+from dextr_vos.benchmark.result import (
+    CellFolder,
+    CellResult,
+    ComputeSeconds,
+    ObjectSeries,
+    Stopwatch,
+    write_thumbnail,
+)
 from dextr_vos.benchmark.settings import BenchmarkSettings, model_of
 from dextr_vos.clip import Clip, open_clip
 from dextr_vos.datasets.davis import Davis

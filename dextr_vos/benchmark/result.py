@@ -1,4 +1,4 @@
-"""Results of cells, the folder of a cell with its files, and the time that a cell took."""
+"""Results of cells: the folder of a cell with its files, its thumbnails, and the time that it took."""
 
 import json
 import time
@@ -6,11 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import cv2
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dextr_vos.benchmark.grid import Cell
 from dextr_vos.benchmark.machine import Machine
-from dextr_vos.files import write_text
+from dextr_vos.clip import Clip
+from dextr_vos.files import atomic_path, write_text
+from dextr_vos.geometry import fit_longest_side
+from dextr_vos.images import ImageRgb
+from dextr_vos.masks import VOID, Labels, object_ids, voc_palette
 
 
 class _Value(BaseModel):
@@ -182,3 +188,41 @@ def share_done(path: Path) -> float:
         return float(json.loads(path.read_text(encoding="utf-8"))["share"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0.0
+
+
+_THUMBNAIL_PX = 320
+_QUALITY = 72
+_TINT = np.array([(0, 0, 0), (255, 70, 60), (60, 170, 255), (255, 200, 40), (60, 210, 120)], dtype=np.uint8)
+
+
+def thumbnail(image_rgb: ImageRgb, labels: Labels, truth: Labels) -> ImageRgb:
+    """A small image of a frame with its mask.
+
+    Args:
+        image_rgb: H×W×3 uint8.
+        labels: H×W uint8, the mask.
+        truth: H×W uint8; its outline is drawn.
+    """
+    height, width = fit_longest_side((image_rgb.shape[0], image_rgb.shape[1]), _THUMBNAIL_PX)
+    small: ImageRgb = cv2.resize(image_rgb, (width, height), interpolation=cv2.INTER_AREA)
+    colours = voc_palette()
+    colours[: len(_TINT)] = _TINT
+    mask, true = (
+        cv2.resize(each, (width, height), interpolation=cv2.INTER_NEAREST) for each in (labels, truth)
+    )
+    inside = (mask != 0) & (mask != VOID)
+    small[inside] = (0.45 * small[inside] + 0.55 * colours[mask[inside]]).astype(np.uint8)
+    for object_id in object_ids(true):
+        outlines, _ = cv2.findContours(
+            (true == object_id).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
+        )
+        cv2.drawContours(small, outlines, -1, (255, 255, 255), 1, cv2.LINE_AA)
+    return small
+
+
+def write_thumbnail(path: Path, clip: Clip, index: int, labels: Labels, truth: Labels) -> None:
+    """Write the thumbnail of one frame as JPEG."""
+    image = thumbnail(clip.read(index), labels, truth)
+    _, content = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.tobytes())

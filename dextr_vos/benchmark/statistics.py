@@ -51,15 +51,15 @@ class CurvePoint:
     clips: ByClip
 
 
-def clip_value(result: CellResult, measure: Measure, unaided: bool = False) -> float:
+def clip_value(result: CellResult, measure: Measure, without_keyframes: bool = False) -> float:
     """A cell's value in points: mean over frames, then over objects.
 
     Args:
         result: of the cell.
         measure: "jf", "j" or "f".
-        unaided: leave out frames that were keyframes.
+        without_keyframes: leave out the keyframes.
     """
-    keep = np.array([not unaided or name not in result.keyframes for name in result.scored])
+    keep = np.array([not without_keyframes or name not in result.keyframes for name in result.scored])
     parts = {"j": [one.j for one in result.objects], "f": [one.f for one in result.objects]}
     chosen = [parts[letter] for letter in measure]
     values = np.asarray(chosen, dtype=np.float64)[..., keep]
@@ -73,12 +73,16 @@ def series_in(results: Sequence[CellResult]) -> list[Series]:
 
 
 def by_clip(
-    results: Sequence[CellResult], series: Series, keyframes: int, measure: Measure, unaided: bool = False
+    results: Sequence[CellResult],
+    series: Series,
+    keyframes: int,
+    measure: Measure,
+    without_keyframes: bool = False,
 ) -> dict[str, float]:
     """Values by clip at a number of keyframes; the mean over seeds."""
     values: dict[str, list[float]] = {}
     for one in cells_at(results, series, keyframes):
-        values.setdefault(one.cell.clip, []).append(clip_value(one, measure, unaided))
+        values.setdefault(one.cell.clip, []).append(clip_value(one, measure, without_keyframes))
     return {clip: float(np.mean(each)) for clip, each in values.items()}
 
 

@@ -29,14 +29,14 @@ class DavisScores:
     Attributes:
         year: 2016 (one object a clip) or 2017 (each object on its own).
         objects: scores over all frames but the first and last.
-        unaided: the same over frames that were no keyframe; empty when no keyframes are known.
-        left_out: for each clip that is not in `unaided` though keyframes are known, why.
+        without_keyframes: the same over frames that were no keyframe; empty when no keyframes are known.
+        left_out: for each clip that is not in `without_keyframes` though keyframes are known, why.
         keyframes: names of the keyframes of each clip for which they are known.
     """
 
     year: int
     objects: tuple[ObjectScores, ...]
-    unaided: tuple[ObjectScores, ...]
+    without_keyframes: tuple[ObjectScores, ...]
     left_out: Mapping[str, str]
     keyframes: Mapping[str, tuple[str, ...]]
 
@@ -90,20 +90,20 @@ def evaluate_davis(
     year = davis.guess_year(clips[0]) if year is None else year
     plans = [_plan(davis, results, clip, keyframes) for clip in clips]
     objects: list[ObjectScores] = []
-    unaided: list[ObjectScores] = []
+    without_keyframes: list[ObjectScores] = []
     left_out: dict[str, str] = {}
     with ThreadPoolExecutor(workers) as pool:
         for plan in plans:
             scored = _score_clip(davis, plan, year, pool)
             objects += scored
             kept, reason = _without_keyframes(scored, plan.keyframes)
-            unaided += kept
+            without_keyframes += kept
             if reason:
                 left_out[plan.clip] = reason
             if on_clip:
                 on_clip(plan.clip)
     known = {plan.clip: plan.keyframes for plan in plans if plan.keyframes is not None}
-    return DavisScores(year, tuple(objects), tuple(unaided), left_out if known else {}, known)
+    return DavisScores(year, tuple(objects), tuple(without_keyframes), left_out if known else {}, known)
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def boundary(mask: BoolArray) -> BoolArray:
     """Boundary of a mask by the one-pixel rule of the Berkeley segmentation benchmark.
 
     A pixel is boundary when it differs from its east, south or south-east neighbour; outside the image
-    the last row and column go on. So the last row looks only east, the last column only south, and the
+    the last row and column are repeated. So the last row looks only east, the last column only south, and the
     last pixel never counts.
 
     Args:

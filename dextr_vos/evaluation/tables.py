@@ -27,7 +27,7 @@ def terminal_tables(scores: DavisScores) -> list[Table]:
     """
     tables = [_table("All frames but the first and the last", scores.year, scores.objects)]
     if scores.keyframes:
-        second = _table("Of these, frames without a keyframe", scores.year, scores.unaided)
+        second = _table("Of these, frames without a keyframe", scores.year, scores.without_keyframes)
         reasons = [f"{clip} is left out: {why}" for clip, why in scores.left_out.items()]
         second.caption = "\n".join(reasons) or None
         tables.append(second)
@@ -70,7 +70,7 @@ def as_json(scores: DavisScores) -> dict[str, Any]:
     return {
         "year": scores.year,
         "all_frames": _json_block(scores.objects),
-        "without_keyframes": _json_block(scores.unaided) if scores.unaided else None,
+        "without_keyframes": _json_block(scores.without_keyframes) if scores.without_keyframes else None,
         "left_out_without_keyframes": dict(scores.left_out),
         "keyframes": {clip: list(names) for clip, names in scores.keyframes.items()},
     }

@@ -42,7 +42,7 @@ def test_values_are_points_and_can_leave_keyframes_out():
     one = result("bear", "gt", 2, 0.5, 0.9)
     assert [clip_value(one, measure) for measure in ("jf", "j", "f")] == pytest.approx([70, 50, 90])
     objects = one.objects[0].model_copy(update={"j": (1.0, 0.5, 0.5, 0.5)})
-    assert clip_value(one.model_copy(update={"objects": (objects,)}), "j", unaided=True) == 50
+    assert clip_value(one.model_copy(update={"objects": (objects,)}), "j", without_keyframes=True) == 50
 
 
 def test_seeds_of_a_clip_are_averaged_first():

@@ -54,7 +54,7 @@ def test_scores_of_2016(davis, results):
     # an 8-pixel square that has moved 2, 4, 6, 8 pixels away
     assert walk.j == pytest.approx([6 / 10, 4 / 12, 2 / 14, 0])
     assert overall(scores.objects)[0].mean == pytest.approx((1 + walk.j.mean()) / 2)
-    assert not scores.unaided
+    assert not scores.without_keyframes
     assert not scores.left_out
 
 
@@ -137,7 +137,7 @@ def test_frames_without_keyframe_of_our_runs(davis, results):
     to_run(results, "still", FRAMES)
     scores = evaluate_davis(davis, results, ["still", "walk"])
     assert [one.clip for one in scores.objects] == ["still", "walk"]
-    (walk,) = scores.unaided
+    (walk,) = scores.without_keyframes
     assert walk.frames == ("00002", "00004")
     assert walk.j == pytest.approx([4 / 12, 0])
     assert walk.j_statistics == statistics(walk.j)
@@ -155,7 +155,7 @@ def test_a_clip_with_unknown_keyframes_says_so(davis, results):
 def test_given_keyframes_go_before_those_of_the_run(davis, results, keyframes):
     to_run(results, "walk", ["00000"])
     scores = evaluate_davis(davis, results, ["walk"], keyframes=keyframes)
-    assert scores.unaided[0].frames == ("00002", "00004")
+    assert scores.without_keyframes[0].frames == ("00002", "00004")
 
 
 @pytest.mark.parametrize("keyframe", [6, -1, "6", "00006", "first", ""])

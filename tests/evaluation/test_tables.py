@@ -10,7 +10,7 @@ from dextr_vos.evaluation.scores import ObjectScores
 from dextr_vos.evaluation.tables import as_json, terminal_tables, write_csvs, write_json
 
 
-def scores_of(year=2016, unaided=False):
+def scores_of(year=2016, without_keyframes=False):
     def one(clip, number, j, f):
         frames = tuple(f"{index:05d}" for index in range(1, len(j) + 1))
         return ObjectScores(clip, number, frames, np.array(j), np.array(f))
@@ -22,9 +22,9 @@ def scores_of(year=2016, unaided=False):
     return DavisScores(
         year=year,
         objects=objects,
-        unaided=objects[:1] if unaided else (),
-        left_out={"paragliding-launch": "every scored frame was a keyframe"} if unaided else {},
-        keyframes={"dog": ("00000",), "paragliding-launch": ("00001",)} if unaided else {},
+        without_keyframes=objects[:1] if without_keyframes else (),
+        left_out={"paragliding-launch": "every scored frame was a keyframe"} if without_keyframes else {},
+        keyframes={"dog": ("00000",), "paragliding-launch": ("00001",)} if without_keyframes else {},
     )
 
 
@@ -61,9 +61,9 @@ def test_csvs_are_written_afresh(tmp_path):
 
 def test_json_keeps_every_digit(tmp_path):
     path = tmp_path / "deep" / "scores.json"
-    write_json(scores_of(unaided=True), path)
+    write_json(scores_of(without_keyframes=True), path)
     content = json.loads(path.read_text())
-    assert content == as_json(scores_of(unaided=True))
+    assert content == as_json(scores_of(without_keyframes=True))
     dog = content["all_frames"]["objects"]["dog_1"]
     assert dog["J"]["per_frame"] == [1.0, 0.5, 1 / 3, 0.25]
     assert dog["frames"] == ["00001", "00002", "00003", "00004"]
@@ -88,7 +88,7 @@ def test_terminal_table_fits_80_columns_uncut(year, name):
 
 
 def test_second_table_says_what_it_leaves_out():
-    text = shown(scores_of(unaided=True))
+    text = shown(scores_of(without_keyframes=True))
     second = text[text.index("without a keyframe") :]
     assert "dog" in second
     assert "paragliding-launch is left out: every scored frame was a keyframe" in " ".join(second.split())

@@ -40,7 +40,7 @@ def means_table(results: Sequence[CellResult], times: AnnotationTime, name: Call
     rows, classes = [], []
     for series in series_in(results):
         for place, point in enumerate(curve(results, series, "jf", times)):
-            j, f, unaided = (
+            j, f, without_keyframes = (
                 by_clip(results, series, point.keyframes, measure, alone)
                 for measure, alone in (("j", False), ("f", False), ("jf", True))
             )
@@ -53,7 +53,7 @@ def means_table(results: Sequence[CellResult], times: AnnotationTime, name: Call
                     _range(point.value),
                     f"{np.mean(list(j.values())):.1f}",
                     f"{np.mean(list(f.values())):.1f}",
-                    f"{np.nanmean(list(unaided.values())):.1f}",
+                    f"{np.nanmean(list(without_keyframes.values())):.1f}",
                     str(len(point.clips)),
                 ]
             )
