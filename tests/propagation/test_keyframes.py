@@ -1,13 +1,18 @@
 import numpy as np
 import pytest
-from conftest import tiny_mask
+from conftest import tiny_frame, tiny_mask
 from PIL import Image
 from tiny_run import write_keyframes
 
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
 from dextr_vos.masks import write_labels
-from dextr_vos.propagation.keyframes import fingerprint, object_numbers, read_keyframes
+from dextr_vos.propagation.keyframes import (
+    AnnotatedClip,
+    keyframe_folder,
+    keyframes_from_labels,
+    read_keyframes,
+)
 
 
 @pytest.fixture
@@ -48,7 +53,7 @@ def test_void_is_no_object(clip, tmp_path):
     (tmp_path / "masks").mkdir()
     write_labels(tmp_path / "masks" / "00000.png", labels)
     keyframes = read_keyframes(tmp_path / "masks", clip)
-    assert object_numbers(keyframes) == [3]
+    assert AnnotatedClip(clip, keyframes).object_ids == [3]
     assert (keyframes[0].labels[:5] == 255).all()
 
 
@@ -57,17 +62,17 @@ def test_objects_of_all_keyframes_count_and_empty_ones_are_welcome(clip, tmp_pat
     write_labels(folder / "00002.png", 3 * tiny_mask(2))
     write_labels(folder / "00004.png", np.zeros((48, 64), dtype=np.uint8))
     keyframes = read_keyframes(folder, clip)
-    assert object_numbers(keyframes) == [1, 3]
+    assert AnnotatedClip(clip, keyframes).object_ids == [1, 3]
     assert len(keyframes) == 3
 
 
-def save(path, picture):
+def save(path, image):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    Image.fromarray(image).save(path)
 
 
 @pytest.mark.parametrize(
-    ("name", "picture", "words"),
+    ("name", "image", "message"),
     [
         ("00006.png", tiny_mask(0), "00006.png belongs to no frame: .* has no frame '00006'.*'00005'"),
         ("0.png", tiny_mask(0), "belongs to no frame"),
@@ -77,13 +82,13 @@ def save(path, picture):
         ("00000.png", 130 * tiny_mask(0), "grey levels"),
     ],
 )
-def test_masks_that_do_not_fit_are_refused(clip, tmp_path, name, picture, words):
-    save(tmp_path / "masks" / name, picture)
-    with pytest.raises(InputError, match=words):
+def test_masks_that_do_not_fit_are_refused(clip, tmp_path, name, image, message):
+    save(tmp_path / "masks" / name, image)
+    with pytest.raises(InputError, match=message):
         read_keyframes(tmp_path / "masks", clip)
 
 
-def test_a_mask_of_void_alone_teaches_nothing_and_is_refused(clip, tmp_path):
+def test_a_mask_of_void_alone_is_refused(clip, tmp_path):
     (tmp_path / "masks").mkdir()
     write_labels(tmp_path / "masks" / "00000.png", 255 * tiny_mask(0))
     with pytest.raises(InputError, match="are empty"):
@@ -99,7 +104,7 @@ def test_two_masks_of_one_frame_are_refused(clip, tmp_path):
         read_keyframes(folder, clip)
 
 
-def test_missing_folders_and_broken_masks_are_told(clip, tmp_path):
+def test_missing_folders_and_broken_masks_are_described(clip, tmp_path):
     with pytest.raises(InputError, match=r"there are no keyframes .*nowhere"):
         read_keyframes(tmp_path / "nowhere", clip)
     (tmp_path / "empty").mkdir()
@@ -115,15 +120,90 @@ def test_missing_folders_and_broken_masks_are_told(clip, tmp_path):
         read_keyframes(clip.path, clip)
 
 
-def test_fingerprint_changes_with_files_and_frames_and_nothing_else(clip, tmp_path):
-    def mark(folder, *indices, **options):
-        return fingerprint(read_keyframes(write_keyframes(tmp_path / folder, *indices, **options), clip))
+def test_the_folder_of_masks_is_that_of_the_workspace_or_the_folder_itself(tmp_path):
+    write_keyframes(tmp_path / "work" / "keyframes", 0)
+    assert keyframe_folder(tmp_path / "work") == tmp_path / "work" / "keyframes"
+    assert keyframe_folder(tmp_path / "masks") == tmp_path / "masks"
 
-    assert mark("a", 0, 2) == mark("b", 0, 2)
-    assert mark("a", 0, 2) != mark("white", 0, 2, white=True)  # keyframes are copied byte for byte
-    marks = {mark("a", 0, 2), mark("c", 0), mark("d", 2), mark("e", 0, 2, 3)}
+
+def test_the_digest_changes_with_files_and_frames_and_nothing_else(clip, tmp_path):
+    def digest(folder):
+        return AnnotatedClip(clip, read_keyframes(tmp_path / folder, clip)).mask_digest
+
+    def digest_of(folder, *indices, **options):
+        write_keyframes(tmp_path / folder, *indices, **options)
+        return digest(folder)
+
+    assert digest_of("a", 0, 2) == digest_of("b", 0, 2)
+    assert digest_of("a", 0, 2) != digest_of("white", 0, 2, white=True)  # keyframes are copied byte for byte
+    digests = {digest_of("a", 0, 2), digest_of("c", 0), digest_of("d", 2), digest_of("e", 0, 2, 3)}
     one_pixel = tiny_mask(2)
     one_pixel[0, 0] = 1
     write_labels(tmp_path / "b" / "00002.png", one_pixel)
-    marks.add(fingerprint(read_keyframes(tmp_path / "b", clip)))
-    assert len(marks) == 5
+    digests.add(digest("b"))
+    assert len(digests) == 5
+
+
+def test_digests_of_keyframes_change_with_their_own_mask_or_frame_alone(tiny_clip, clip, tmp_path):
+    masks = write_keyframes(tmp_path / "masks", 0, 2)
+    before = AnnotatedClip(clip, read_keyframes(masks, clip)).digests
+    assert list(before) == ["00000", "00002"]
+    white = write_keyframes(tmp_path / "white", 0, 2, white=True)  # the same pixels
+    assert AnnotatedClip(clip, read_keyframes(white, clip)).digests == before
+    write_labels(masks / "00000.png", np.maximum(tiny_mask(0), tiny_mask(1)))
+    after = AnnotatedClip(clip, read_keyframes(masks, clip)).digests
+    assert (after["00000"] != before["00000"], after["00002"]) == (True, before["00002"])
+    Image.fromarray(tiny_frame(3)).save(tiny_clip / "00002.png")
+    assert AnnotatedClip(open_clip(tiny_clip), read_keyframes(masks, clip)).digests["00002"] != after["00002"]
+
+
+def test_masks_in_memory_are_those_of_files(clip, tmp_path):
+    read = read_keyframes(write_keyframes(tmp_path / "masks", 0, 5), clip)
+    made = keyframes_from_labels({-1: tiny_mask(5), 0: tiny_mask(0).astype(bool)}, clip)
+    assert [(each.index, each.name, each.path) for each in made] == [(0, "00000", None), (5, "00005", None)]
+    for one, other in zip(read, made, strict=True):
+        assert other.labels.dtype == np.uint8
+        assert np.array_equal(one.labels, other.labels)
+    assert AnnotatedClip(clip, read).digests == AnnotatedClip(clip, made).digests
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({}, r"at least one keyframe as \{frame index: H×W uint8 labels\}, got none"),
+        ({6: tiny_mask(0)}, "keyframe indices from 0 to 5, got 6"),
+        ({-7: tiny_mask(0)}, "got -7"),
+        ({True: tiny_mask(0)}, "got True"),
+        ({"00000": tiny_mask(0)}, "got '00000'"),
+        ({1.0: tiny_mask(0)}, "got 1.0"),
+        ({0: tiny_mask(0).astype(np.float32)}, "mask of frame 0 as an H×W uint8 or bool array, got float32"),
+        ({0: tiny_mask(0).tolist()}, "uint8 or bool array, got list"),
+        ({0: tiny_mask(0)[1:]}, r"the frame's shape \(48, 64\), got \(47, 64\)"),
+        ({0: tiny_mask(0)[None]}, r"got \(1, 48, 64\)"),
+        ({0: 0 * tiny_mask(0), 1: 255 * tiny_mask(1)}, "all 2 keyframe masks are empty"),
+        ({5: tiny_mask(5), -1: tiny_mask(5)}, r"one mask a frame, got two of one: indices \[-1, 5\]"),
+    ],
+)
+def test_masks_in_memory_that_do_not_fit_are_refused(clip, labels, message):
+    with pytest.raises(InputError, match=message):
+        keyframes_from_labels(labels, clip)
+
+
+def test_frames_are_read_again_only_when_many_others_were(clip, monkeypatch):
+    reads = []
+    monkeypatch.setattr(clip, "read", lambda index, read=clip.read: reads.append(index) or read(index))
+    annotated = AnnotatedClip(clip, keyframes_from_labels({0: tiny_mask(0)}, clip))
+    for _ in range(3):
+        for index in (0, 3):
+            assert np.array_equal(annotated.read(index), tiny_frame(index))
+    assert reads == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("at_most", "indices"), [(1, [0]), (2, [0, 3]), (3, [0, 2, 4]), (5, [0, 2, 4]), (6, range(6))]
+)
+def test_some_keyframes_are_spread_over_all(clip, at_most, indices):
+    annotated = AnnotatedClip(
+        clip, keyframes_from_labels({index: tiny_mask(index) for index in range(6)}, clip)
+    )
+    assert [each.index for each in annotated.some_keyframes(at_most)] == list(indices)

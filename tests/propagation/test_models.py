@@ -5,18 +5,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import tiny_frame, tiny_mask
+from tiny_run import CPU, TINY_LITE, TINY_PAPER
 from torchvision.models import vgg16
 
+from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError, WeightsError
-from dextr_vos.networks import checkpoints as weights
+from dextr_vos.networks import checkpoints
 from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.shipped import shipped_weights
-from dextr_vos.propagation.models import LITE, MODELS, OSVOS, build_network, model_named
+from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels
+from dextr_vos.propagation.models import LITE, MODELS, PAPER, model_named
+from dextr_vos.propagation.spans import spans_between
+from dextr_vos.propagation.training_data import Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-BOTH = pytest.mark.parametrize("model", [LITE, OSVOS], ids=lambda model: model.name)
-PER_OBJECT = {"lite": (), "osvos": ("score_dsn.", "fuse.")}
+BOTH = pytest.mark.parametrize("model", [LITE, PAPER], ids=["lite", "paper"])
+TINY = pytest.mark.parametrize("model", [TINY_LITE, TINY_PAPER], ids=["lite", "paper"])
+PER_OBJECT = {"lite": (), "paper": ("score_dsn.", "fuse.")}
+
+
+@pytest.fixture
+def narrow(narrow_lite, narrow_osvos):
+    """Both networks made thin."""
 
 
 def saved(model, path, objects=1, seed=5):
@@ -26,31 +38,59 @@ def saved(model, path, objects=1, seed=5):
         for parameter in network.parameters():
             parameter.copy_(0.01 * torch.randn(parameter.shape, generator=generator))
     if path.suffix == ".safetensors":
-        weights.save(path, network.state_dict())
+        checkpoints.save(path, network.state_dict())
     else:
         torch.save(network.state_dict(), path)
     return network.state_dict()
 
 
-def test_tiers_are_found_by_name():
-    assert [model_named(name).name for name in MODELS] == ["lite", "osvos"]
-    with pytest.raises(InputError, match="unknown network 'large'; expected one of lite, osvos"):
+def two_objects(index):
+    labels = tiny_mask(index)
+    labels[38:46, 10:50] = 3
+    return labels
+
+
+@pytest.fixture
+def annotated(tiny_clip):
+    clip = open_clip(tiny_clip)
+    return AnnotatedClip(clip, keyframes_from_labels({index: two_objects(index) for index in (1, 4)}, clip))
+
+
+def test_models_are_found_by_name():
+    assert [model_named(name).name for name in MODELS] == ["lite", "paper"]
+    with pytest.raises(InputError, match="unknown model 'large'; expected one of lite, paper"):
         model_named("large")
 
 
 @BOTH
-def test_initial_weights_follow_from_the_seed(model):
-    first, again, other = (build_network(model, 1, seed).state_dict() for seed in (0, 0, 1))
+@pytest.mark.usefixtures("narrow")
+def test_initial_weights_depend_on_the_seed_alone(model):
+    torch.manual_seed(3)
+    first = model.start(1, 0, None).state_dict()
+    torch.manual_seed(4)
+    again, other = (model.start(1, seed, None).state_dict() for seed in (0, 1))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
 @BOTH
+@pytest.mark.usefixtures("narrow")
+def test_a_start_from_random_weights_is_logged(model, caplog, tmp_path):
+    model.start(1, 0, None)
+    assert f"the {model.name} model without a parent starts from random weights" in caplog.text
+    caplog.clear()
+    saved(model, tmp_path / "parent.pth")
+    model.start(1, 0, tmp_path / "parent.pth")
+    assert not caplog.text
+
+
+@BOTH
+@pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 @pytest.mark.parametrize("objects", [1, 3])
 def test_a_parent_of_one_object_starts_any_number(model, suffix, objects, tmp_path):
     parent = saved(model, tmp_path / f"parent.{suffix}")
-    state = build_network(model, objects, 0, tmp_path / f"parent.{suffix}").state_dict()
+    state = model.start(objects, 0, tmp_path / f"parent.{suffix}").state_dict()
     assert state.keys() == parent.keys()
     for key, tensor in state.items():
         each = key.startswith(PER_OBJECT[model.name])
@@ -60,32 +100,65 @@ def test_a_parent_of_one_object_starts_any_number(model, suffix, objects, tmp_pa
             assert torch.equal(row, parent[key][0] if each else parent[key]), key
 
 
-def test_an_osvos_of_several_objects_is_no_parent(tmp_path):
-    saved(OSVOS, tmp_path / "parent.pth", objects=2)
+@pytest.mark.usefixtures("narrow")
+def test_a_paper_network_of_several_objects_is_no_parent(tmp_path):
+    saved(PAPER, tmp_path / "parent.pth", objects=2)
     with pytest.raises(WeightsError, match="has 2 rows; start from the parent network"):
-        build_network(OSVOS, 2, 0, tmp_path / "parent.pth")
+        PAPER.start(2, 0, tmp_path / "parent.pth")
 
 
-def test_norms_stay_as_the_parent_has_them_and_learn_where_there_is_none(tmp_path):
+@BOTH
+@pytest.mark.usefixtures("narrow")
+def test_a_parent_of_the_other_model_is_refused(model, tmp_path):
+    (other,) = (each for each in MODELS.values() if each is not model)
+    saved(other, tmp_path / "parent.pth")
+    with pytest.raises(WeightsError, match=r"parent.pth does not fit the network \w+: \d+ missing"):
+        model.start(1, 0, tmp_path / "parent.pth")
+
+
+@BOTH
+@pytest.mark.usefixtures("narrow")
+def test_broken_parents_are_described(model, tmp_path):
+    path = tmp_path / "parent.pth"
+    saved(model, path)
+    whole = path.read_bytes()
+    for content in (b"", whole[:1000], b"<html>", b"not weights"):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"parent\.pth"):
+            model.start(1, 0, path)
+    with pytest.raises(WeightsError, match="there is no checkpoint"):
+        model.start(1, 0, tmp_path / "none.pth")
+    torch.save({"state": 1}, path)
+    with pytest.raises(WeightsError, match="expected tensors only"):
+        model.start(1, 0, path)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_norms_keep_the_statistics_of_a_parent_and_learn_without_one(tmp_path):
     saved(LITE, tmp_path / "parent.pth")
-    assert build_network(LITE, 1, 0, tmp_path / "parent.pth").norm_frozen
-    assert not build_network(LITE, 1, 0, tmp_path / "parent.pth", freeze_norm=False).norm_frozen
-    assert not build_network(LITE, 1, 0).norm_frozen
+    assert LITE.start(1, 0, tmp_path / "parent.pth").norm_frozen
+    assert not LITE.start(1, 0, tmp_path / "parent.pth", freeze_norm=False).norm_frozen
+    network = LITE.start(1, 0, None)
+    assert not network.norm_frozen
+    LITE.freeze_norm(network)
+    assert network.norm_frozen
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_trained_start_learns_with_smaller_steps(tmp_path):
     saved(LITE, tmp_path / "parent.pth")
     rates = [
-        LITE.optimizer(build_network(LITE, 1, 0, parent)).param_groups[0]["lr"]
+        LITE.optimizer(LITE.start(1, 0, parent)).param_groups[0]["lr"]
         for parent in (None, tmp_path / "parent.pth")
     ]
     assert rates[1] < rates[0]
 
 
-def test_what_a_network_remembers_is_no_part_of_a_parent(tmp_path):
+@pytest.mark.usefixtures("narrow")
+def test_the_memory_of_a_network_is_no_part_of_a_parent(tmp_path):
     state = saved(LITE, tmp_path / "parent.safetensors")
-    weights.save(tmp_path / "run.safetensors", state | {"memory.keys": torch.zeros(1, 64, 5)})
-    network = build_network(LITE, 1, 0, tmp_path / "run.safetensors")
+    checkpoints.save(tmp_path / "run.safetensors", state | {"memory.keys": torch.zeros(1, 64, 5)})
+    network = LITE.start(1, 0, tmp_path / "run.safetensors")
     assert all(torch.equal(tensor, state[key]) for key, tensor in network.state_dict().items())
 
 
@@ -93,57 +166,114 @@ def test_lite_starts_from_lite_dextr(tmp_path):
     torch.manual_seed(3)
     dextr = LiteDextr().state_dict()
     torch.save(dextr, tmp_path / "dextr.pth")
-    state = build_network(LITE, 1, 0, tmp_path / "dextr.pth").state_dict()
+    state = LITE.start(1, 0, tmp_path / "dextr.pth").state_dict()
     taken = [key for key in state if key in dextr and state[key].shape == dextr[key].shape]
     assert len(taken) > 100
     assert all(torch.equal(state[key], dextr[key]) for key in taken if key.startswith("encoder."))
 
 
-@pytest.mark.parametrize(("model", "other"), [(LITE, OSVOS), (OSVOS, LITE)], ids=["lite", "osvos"])
-def test_the_other_tiers_parent_is_refused(model, other, tmp_path):
-    saved(other, tmp_path / "parent.pth")
-    with pytest.raises(WeightsError, match=r"parent.pth does not fit the network \w+: \d+ missing"):
-        build_network(model, 1, 0, tmp_path / "parent.pth")
-
-
-@BOTH
-def test_broken_parents_are_told(model, tmp_path):
-    path = tmp_path / "parent.pth"
-    saved(model, path)
-    whole = path.read_bytes()
-    for content in (b"", whole[:1000], b"<html>", b"rubbish"):
-        path.write_bytes(content)
-        with pytest.raises(WeightsError, match=r"parent\.pth"):
-            build_network(model, 1, 0, path)
-    with pytest.raises(WeightsError, match="there is no checkpoint"):
-        build_network(model, 1, 0, tmp_path / "none.pth")
-    torch.save({"state": 1}, path)
-    with pytest.raises(WeightsError, match="expected tensors only"):
-        build_network(model, 1, 0, path)
-
-
 @pytest.mark.slow
-def test_osvos_starts_from_imagenet(tmp_path):
+def test_paper_starts_from_imagenet(tmp_path):
     torch.save(vgg16(weights=None).state_dict(), tmp_path / "vgg16.pth")
-    network = build_network(OSVOS, 2, 0, tmp_path / "vgg16.pth")
-    fresh = build_network(OSVOS, 2, 0)
+    network = PAPER.start(2, 0, tmp_path / "vgg16.pth")
+    fresh = PAPER.start(2, 0, None)
     key = "stages.1.1.weight"
     assert not torch.equal(network.state_dict()[key], fresh.state_dict()[key])
     (tmp_path / "vgg.mat").write_bytes(b"no")
     with pytest.raises(WeightsError, match="cannot read"):
-        build_network(OSVOS, 1, 0, tmp_path / "vgg.mat")
+        PAPER.start(1, 0, tmp_path / "vgg.mat")
 
 
-@BOTH
-def test_a_tier_is_one_interface(model):
-    frames = model.prepare(np.zeros((2, 40, 52, 3), dtype=np.uint8))
-    guides = torch.zeros(2, 3, 40, 52)
-    network = build_network(model, 3, 0).eval()
-    with torch.no_grad():
-        scores = network(frames, guides, frames, guides) if model.follows else network(frames)
-    assert all(score.shape == (2, 3, 40, 52) for score in scores)
-    optimizer = model.optimizer(network)
+def test_a_parent_is_the_one_asked_for_or_the_shipped_one():
+    assert LITE.parent("none") is PAPER.parent("none") is None
+    assert LITE.parent("mine.pth") == PAPER.parent(Path("mine.pth")) == Path("mine.pth")
+    assert PAPER.parent(None) is None
+    assert LITE.parent(None) == shipped_weights("lite-parent")
+
+
+def test_weights_are_interpolated_only_with_those_that_know_objects(tmp_path):
+    assert LITE.knows_objects(shipped_weights("lite-parent"))
+    assert not LITE.knows_objects(shipped_weights("lite-dextr"))  # a network for clicks, which does not track
+    assert PAPER.knows_objects(tmp_path / "parent.pth")
+    assert not LITE.knows_objects(None)
+    assert not PAPER.knows_objects(None)
+
+
+@pytest.mark.usefixtures("narrow")
+@TINY
+def test_only_networks_whose_objects_share_all_weights_go_on_with_others(model):
+    one, three = ({key: each.shape for key, each in model.build(k).state_dict().items()} for k in (1, 3))
+    shared = one == three
+    assert model.any_objects() == shared
+
+
+@pytest.mark.usefixtures("narrow")
+@TINY
+def test_a_model_trains_its_network(model):
+    samples = [Sample(tiny_frame(index), two_objects(index)) for index in (0, 3)]
+    network = model.start(2, 0, None).to(memory_format=model.memory_format(CPU)).train()
+    before = {key: tensor.clone() for key, tensor in network.named_parameters()}
+    optimizer, batches = model.optimizer(network), model.batch_source(model.recipe, samples, [1, 3], 0)
+    batches.prepare(network, CPU)
+    batch = batches.batch(0)
+    logits = batches.logits(network, batch, CPU)
+    assert all(each.shape == batch.targets.shape for each in logits)
+    batches.loss(logits, batch).backward()
     assert all(group["lr"] > 0 for group in optimizer.param_groups)
+    optimizer.step()
+    assert any(not torch.equal(tensor, before[key]) for key, tensor in network.named_parameters())
+
+
+@pytest.mark.usefixtures("narrow")
+@TINY
+def test_a_model_propagates_keyframes_through_a_clip(model, annotated, tmp_path):
+    network = model.start(2, 0, None).eval()
+    propagator = model.propagator(network, model.recipe, annotated, CPU, tmp_path)
+    indices, calls = [], []
+    for span in spans_between(annotated.keyframes, len(annotated)):
+        for each in propagator.propagate(span, span.first, lambda: calls.append(1)):
+            indices.append(each.index)
+            assert np.array_equal(each.image_rgb, tiny_frame(each.index))
+            assert (each.probs.shape, each.probs.dtype) == ((2, 48, 64), np.float32)
+            assert 0 <= each.probs.min() <= each.probs.max() <= 1
+            assert each.agreement.shape == (2,)
+    assert indices == [0, 2, 3, 5]
+    spans = spans_between(annotated.keyframes, len(annotated))
+    assert len(calls) == sum((span.last + 1 - span.first) * propagator.passes(span) for span in spans)
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.usefixtures("narrow")
+@TINY
+def test_a_model_segments_keyframes_as_if_they_were_not_known(model, annotated, tmp_path):
+    propagator = model.propagator(model.start(2, 0, None).eval(), model.recipe, annotated, CPU, tmp_path)
+    found = propagator.repeat(4)
+    assert found.index == 4
+    assert found.probs.shape == (2, 48, 64)
+    assert not np.array_equal(found.probs > 0.5, [two_objects(4) == each for each in (1, 3)])
+    propagator.segment_once(1)
+    propagator.forget()
+    assert np.array_equal(propagator.repeat(4).probs, found.probs)
+
+
+@pytest.mark.usefixtures("narrow")
+@TINY
+@pytest.mark.parametrize("size_hw", [(48, 64), (30, 50)])
+def test_a_model_segments_other_clips_by_memory(model, size_hw, annotated, tmp_path):
+    network = model.start(2, 0, None).eval()
+    memory = model.propagator(network, model.recipe, annotated, CPU, tmp_path).memory()
+    segment = model.sequence_segmenter(network, model.recipe, memory, 2, size_hw, CPU)
+    for index in range(2):
+        probs = segment(np.ascontiguousarray(tiny_frame(index)[: size_hw[0], : size_hw[1]]))
+        assert (probs.shape, probs.dtype) == ((2, *size_hw), np.float32)
+        assert 0 <= probs.min() <= probs.max() <= 1
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_tracking_network_without_memory_cannot_segment_other_clips():
+    network = TINY_LITE.start(1, 0, None).eval()
+    with pytest.raises(WeightsError, match="without its memory of keyframes; run dextr-vos propagate again"):
+        TINY_LITE.sequence_segmenter(network, TINY_LITE.recipe, None, 1, (48, 64), CPU)
 
 
 @BOTH
@@ -152,26 +282,3 @@ def test_a_recipe_is_plain_values(model):
     assert content["augmentation"]["rotation_deg"] == 30.0
     assert replace(model.recipe, max_steps=3).as_dict() == {**content, "max_steps": 3}
     assert json.loads(json.dumps(content))["longest_side"] == model.recipe.longest_side
-
-
-def test_a_step_limit_leaves_room_for_the_training_before_the_cool_down():
-    recipe = replace(LITE.recipe, max_steps=100, correction_steps=30, cooldown=30)
-    limited = [recipe.limited_to(steps) for steps in (100, 50, 11, 1, 0)]
-    assert [(each.max_steps, each.cooldown) for each in limited] == [
-        *((100, 30), (50, 25), (11, 5), (1, 0), (0, 0))
-    ]
-
-
-def test_a_correction_takes_fewer_steps_and_never_more_than_were_allowed():
-    recipe = replace(LITE.recipe, max_steps=100, correction_steps=30)
-    assert recipe.again().max_steps == 30
-    assert recipe.limited_to(8).again().max_steps == 8
-    for model in MODELS.values():
-        assert model.recipe.correction_steps < model.recipe.max_steps
-
-
-def test_a_parent_is_what_was_asked_for_or_what_ships():
-    assert LITE.parent("none") is None
-    assert LITE.parent("mine.pth") == OSVOS.parent("mine.pth") == Path("mine.pth")
-    assert OSVOS.parent(None) is None
-    assert LITE.parent(None) == shipped_weights("lite-parent")

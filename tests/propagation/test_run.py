@@ -1,18 +1,18 @@
 import numpy as np
 import pytest
-import torch
+from conftest import tiny_mask
+from tiny_run import write_keyframes
 
 from dextr_vos.clip import open_clip
-from dextr_vos.errors import InputError, WeightsError
-from dextr_vos.masks import write_labels
-from dextr_vos.networks import checkpoints as weights
-from dextr_vos.networks.lite_tracker import Memory
-from dextr_vos.propagation.models import LITE, OSVOS, build_network
-from dextr_vos.propagation.run import RunFolder, network_record
-from dextr_vos.propagation.trained_network import load_network, save_network
+from dextr_vos.errors import InputError
+from dextr_vos.masks import read_labels, write_labels
+from dextr_vos.propagation.models import LITE
+from dextr_vos.propagation.run import RunFolder, UnfinishedMasks, lock_frames
+from dextr_vos.propagation.trained_network import TrainedNetwork, load_network, save_network
 from dextr_vos.run_files import (
     RunClip,
     RunObject,
+    RunPaths,
     RunRecord,
     RunTraining,
     read_confidence,
@@ -39,120 +39,71 @@ RECORD = RunRecord(
 
 @pytest.fixture
 def run(tmp_path):
+    """A run with its network and its record."""
     run = RunFolder(tmp_path / "run")
-    save_network(run.network, build_network(LITE, 2, 0), RECORD)
-    write_record(run.record, RECORD)
+    save_network(run.paths.network, TrainedNetwork(LITE.start(2, 0, None), RECORD))
+    write_record(run.paths.record, RECORD)
     return run
 
 
-def test_record_comes_back_from_both_files(run):
-    assert read_record(run.record).model_dump_json() == RECORD.model_dump_json()
-    assert network_record(run.network).model_dump_json() == RECORD.model_dump_json()
-
-
-def test_network_comes_back_ready_to_use(run):
-    for path in (run.path, run.network):
-        trained = load_network(path)
-        assert not trained.network.training
-        assert (trained.model, trained.numbers) == (LITE, [1, 3])
-        expected = build_network(LITE, 2, 0).state_dict()
-        assert all(torch.equal(value, expected[key]) for key, value in trained.network.state_dict().items())
-
-
-def test_a_run_of_before_is_followed_as_it_was(tmp_path):
-    """Its frames had one look, of one margin."""
-    zoom = {"margin": 2.0, "least": 0.25, "enlarge": 1.2}
-    settings = RECORD.settings | {"following": RECORD.settings["following"] | {"zoom": zoom}}
-    path = tmp_path / "network.safetensors"
-    save_network(path, build_network(LITE, 2, 0), RECORD.model_copy(update={"settings": settings}))
-    assert load_network(path).following.zoom.margins == (2.0,)
-
-
-def test_a_path_without_network_is_told(tmp_path):
-    for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(InputError, match=r"there is no trained network .*train-propagation"):
-            load_network(path)
-
-
-@pytest.mark.parametrize("keep", [0, 4, 100, 5000, -1])
-def test_a_network_cut_off_is_told(run, keep):
-    run.network.write_bytes(run.network.read_bytes()[:keep])
-    with pytest.raises(WeightsError, match=r"network\.safetensors"):
-        load_network(run.path)
-
-
-@pytest.mark.parametrize("metadata", [{}, {"record": ""}, {"record": "{}"}, {"record": "[1]"}])
-def test_a_network_without_its_record_is_told(run, metadata):
-    weights.save(run.network, LITE.build(1).state_dict(), metadata)
-    with pytest.raises(WeightsError, match="not a network saved by train-propagation"):
-        load_network(run.path)
-
-
-def test_a_record_that_does_not_fit_its_network_is_told(run):
-    record = RECORD.model_copy(update={"model": "osvos"})
-    save_network(run.network, build_network(OSVOS, 1, 0), record)
-    with pytest.raises(WeightsError, match=r"of another shape"):
-        load_network(run.path)
-
-
-def attempt(run, fingerprint, *names):
-    made = run.attempt(fingerprint, None)
+def pending(run, fingerprint, *names):
+    made = run.pending(fingerprint, None)
     for name in names:
         made.masks.write(name, np.zeros((2, 2), np.uint8), {1: 0.5})
     return made
 
 
 def test_finished_masks_replace_older_ones_whole(run):
-    run.masks.mkdir()
-    (run.masks / "00009.png").write_bytes(b"old")
-    write_confidence(run.confidence, {"00009": {1: 0.1}})
-    mine = attempt(run, "a" * 64, "00001", "00000")
-    attempt(run, "b" * 64, "00000")
+    run.paths.masks.mkdir()
+    (run.paths.masks / "00009.png").write_bytes(b"old")
+    write_confidence(run.paths.confidence, {"00009": {1: 0.1}})
+    mine = pending(run, "a" * 64, "00001", "00000")
+    pending(run, "b" * 64, "00000")
     record = RECORD.model_copy(update={"seed": 77})
-    save_network(mine.network, build_network(LITE, 1, 0), record)
+    save_network(mine.paths.network, TrainedNetwork(LITE.start(1, 0, None), record))
     run.finish(mine, record, ["00000", "00001"])
-    assert sorted(path.name for path in run.masks.iterdir()) == ["00000.png", "00001.png"]
-    assert list(read_confidence(run.confidence)) == ["00000", "00001"]
-    assert read_record(run.record).seed == load_network(run.path).record.seed == 77
-    assert sorted(path.name for path in run.path.iterdir()) == [
+    assert sorted(path.name for path in run.paths.masks.iterdir()) == ["00000.png", "00001.png"]
+    assert list(read_confidence(run.paths.confidence)) == ["00000", "00001"]
+    assert read_record(run.paths.record).seed == load_network(run.paths.path).record.seed == 77
+    assert sorted(path.name for path in run.paths.path.iterdir()) == [
         *("confidence.json", "masks", "network.safetensors", "run.json")
     ]
 
 
-def test_the_same_keyframes_after_other_networks_are_other_attempts(run):
-    folders = {run.attempt(mark, start).folder for mark in ("a", "b") for start in (None, "x", "y")}
+def test_pending_runs_of_other_keyframes_or_networks_have_other_folders(run):
+    folders = {run.pending(mark, start).paths.path for mark in ("a", "b") for start in (None, "x", "y")}
     assert len(folders) == 6
 
 
-def test_what_killed_writers_left_is_removed_and_nothing_else(run):
-    made = attempt(run, "a" * 64, "00003")
-    rubbish = [
+def test_leftovers_of_killed_writers_are_removed_and_nothing_else(run):
+    made = pending(run, "a" * 64, "00003")
+    leftovers = [
         made.masks.folder / ".00003.x1y2.png",
-        run.path / ".training.x.pt",
-        run.path / ".network.y.safetensors",
-        run.path / ".run.z.json",
-        run.path / ".confidence.z.json",
+        run.paths.path / ".training.x.pt",
+        run.paths.path / ".network.y.safetensors",
+        run.paths.path / ".run.z.json",
+        run.paths.path / ".confidence.z.json",
     ]
-    kept = [run.path / ".hidden", run.path / "notes.pt"]
-    for path in rubbish + kept:
+    kept = [run.paths.path / ".hidden", run.paths.path / "notes.pt"]
+    for path in leftovers + kept:
         path.write_bytes(b"x")
     run.finish(made, RECORD, ["00003"])
-    assert not [path.name for path in rubbish if path.exists()]
-    assert [path.name for path in run.masks.iterdir()] == ["00003.png"]
-    assert all(path.exists() for path in (*kept, run.network, run.record))
+    assert not [path.name for path in leftovers if path.exists()]
+    assert [path.name for path in run.paths.masks.iterdir()] == ["00003.png"]
+    assert all(path.exists() for path in (*kept, run.paths.network, run.paths.record))
 
 
-@pytest.mark.parametrize("gone", ["record", "network", None])
-def test_a_run_is_finished_when_all_of_it_is_there(run, gone):
-    if gone is not None:
-        getattr(run, gone).unlink()
-    assert (run.finished() is None) == (gone is not None)
+@pytest.mark.parametrize("missing", ["record", "network", None])
+def test_a_run_is_finished_when_all_of_it_is_there(run, missing):
+    if missing is not None:
+        getattr(run.paths, missing).unlink()
+    assert (run.finished() is None) == (missing is not None)
 
 
 def test_a_run_whose_network_is_broken_is_not_finished(run):
-    run.masks.mkdir()
+    run.paths.masks.mkdir()
     assert run.finished() is not None
-    run.network.write_bytes(run.network.read_bytes()[:500])
+    run.paths.network.write_bytes(run.paths.network.read_bytes()[:500])
     assert run.finished() is None
 
 
@@ -184,33 +135,193 @@ EARLIER = recorded(k0="a", k3="b")
         (recorded(k0="a", k2="b"), []),  # the same mask, but of another frame
     ],
 )
-def test_masks_stay_where_both_keyframes_did(run, clip, now, kept):
+def test_masks_stay_where_both_keyframes_are_unchanged(run, clip, now, kept):
     for index in (1, 2, 4, 5):
-        write_labels(run.masks / f"{index:05d}.png", np.zeros((48, 64), np.uint8))
-    write_confidence(run.confidence, {name: {1: 0.25} for name in clip.names})
+        write_labels(run.paths.masks / f"{index:05d}.png", np.zeros((48, 64), np.uint8))
+    write_confidence(run.paths.confidence, {name: {1: 0.25} for name in clip.names})
     found = run.kept_masks(EARLIER, now, clip)
     assert sorted(found) == kept
-    assert all(found[index] == (run.masks / f"{index:05d}.png", {1: 0.25}) for index in kept)
+    assert all(found[index] == (run.paths.masks / f"{index:05d}.png", {1: 0.25}) for index in kept)
 
 
-def test_masks_that_are_gone_or_without_confidence_do_not_stay(run, clip):
+def test_masks_that_are_missing_or_without_confidence_are_not_kept(run, clip):
     assert run.kept_masks(EARLIER, EARLIER, clip) == {}
     for index in (1, 2, 4):
-        write_labels(run.masks / f"{index:05d}.png", np.zeros((48, 64), np.uint8))
-    write_confidence(run.confidence, {name: {1: 0.25} for name in clip.names if name != "00002"})
+        write_labels(run.paths.masks / f"{index:05d}.png", np.zeros((48, 64), np.uint8))
+    write_confidence(run.paths.confidence, {name: {1: 0.25} for name in clip.names if name != "00002"})
     assert sorted(run.kept_masks(EARLIER, EARLIER, clip)) == [1, 4]
-    run.confidence.write_text("{")
+    run.paths.confidence.write_text("{")
     assert run.kept_masks(EARLIER, EARLIER, clip) == {}
 
 
-def test_what_a_network_remembers_comes_back_with_it(run):
-    assert load_network(run.path).memory is None
-    generator = torch.Generator().manual_seed(0)
-    memory = Memory(torch.rand(1, 64, 7, generator=generator), torch.rand(1, 2, 7, generator=generator))
-    save_network(run.network, build_network(LITE, 2, 0), RECORD, memory)
-    trained = load_network(run.path)
-    for one, other in ((trained.memory.keys, memory.keys), (trained.memory.masks, memory.masks)):
-        assert one.dtype == torch.float32
-        assert torch.allclose(one, other, atol=1e-3)
-    expected = build_network(LITE, 2, 0).state_dict()
-    assert all(torch.equal(value, expected[key]) for key, value in trained.network.state_dict().items())
+def test_a_run_killed_while_it_is_put_in_place_is_finished_by_the_next_one(run):
+    run.paths.masks.mkdir()
+    (run.paths.masks / "00009.png").write_bytes(b"old")
+    record = RECORD.model_copy(update={"seed": 77})
+    made = pending(run, "a" * 64, "00000")
+    save_network(made.paths.network, TrainedNetwork(LITE.start(2, 0, None), record))
+    write_confidence(made.paths.confidence, {"00000": {1: 0.5}})
+    write_record(made.paths.record, record)
+    run.recover()  # not complete: it stays pending
+    assert read_record(run.paths.record).seed == RECORD.seed
+    assert made.is_trained()
+    made.paths.complete.touch()
+    made.paths.network.replace(run.paths.network)  # killed after the network was moved
+    run.recover()
+    assert read_record(run.paths.record).seed == load_network(run.paths.path).record.seed == 77
+    assert [path.name for path in run.paths.masks.iterdir()] == ["00000.png"]
+    assert not run.paths.all_pending()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"half a network"])
+def test_a_pending_run_is_trained_once_its_network_is_complete(run, content):
+    made = pending(run, "a" * 64)
+    if content is not None:
+        made.paths.path.mkdir(exist_ok=True)
+        made.paths.network.write_bytes(content)
+    assert not made.is_trained()
+    save_network(made.paths.network, TrainedNetwork(LITE.start(2, 0, None), RECORD))
+    assert made.is_trained()
+    made.clear()
+    assert not made.paths.path.exists()
+
+
+def test_a_run_is_segmented_when_every_mask_and_the_confidences_are_there(run, clip):
+    for name in clip.names:
+        assert not run.is_segmented(clip)
+        write_labels(run.paths.mask(name), np.zeros((48, 64), np.uint8))
+    assert not run.is_segmented(clip)
+    write_confidence(run.paths.confidence, {name: {1: 0.25} for name in clip.names})
+    assert run.is_segmented(clip)
+
+
+def test_a_folder_is_kept_to_one_process(tmp_path):
+    with (
+        RunFolder(tmp_path / "run").locked(),
+        pytest.raises(InputError, match=r"run is in use by process \d+ on"),
+        RunFolder(tmp_path / "run").locked(),
+    ):
+        pass
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file"), RunFolder(tmp_path / "file").locked():
+        pass
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_in_which_something_would_be_lost_is_refused(run, clip, tmp_path):
+    with pytest.raises(InputError, match=r"holds a run on /clips/böar \(6 frames of 64×48\), not on"):
+        run.check(clip, None)
+    write_record(run.paths.record, RECORD.model_copy(update={"clip": RunClip.of(clip)}))
+    run.check(clip, None)
+    with pytest.raises(InputError, match="which this run would replace; copy them to another folder"):
+        run.check(clip, run.paths.mask("00000"))
+    masks = write_keyframes(tmp_path / "other" / "masks", 0)
+    with pytest.raises(InputError, match="did not make it but would replace it; give another --out"):
+        RunFolder(masks.parent).check(clip, None)
+    RunFolder(tmp_path / "new").check(clip, None)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Of a pending run."""
+    return RunPaths(tmp_path / ".next-abc")
+
+
+def test_unfinished_masks_are_read_again(paths, tmp_path):
+    masks = UnfinishedMasks(paths)
+    assert "00000" not in masks
+    masks.write("00000", tiny_mask(0), {1: 0.5, 7: 0.25})
+    write_labels(tmp_path / "given.png", tiny_mask(3))
+    masks.copy("00003", tmp_path / "given.png", {1: 1.0})
+    for again in (masks, UnfinishedMasks(paths)):
+        assert "00000" in again
+        assert "00003" in again
+        assert "00001" not in again
+        assert again.confidence == {"00000": {1: 0.5, 7: 0.25}, "00003": {1: 1.0}}
+    assert np.array_equal(read_labels(paths.masks / "00000.png"), tiny_mask(0))
+    assert (paths.masks / "00003.png").read_bytes() == (tmp_path / "given.png").read_bytes()
+
+
+@pytest.mark.parametrize("kept", range(1, 24))
+def test_a_kill_within_a_line_loses_only_that_mask(paths, kept):
+    masks = UnfinishedMasks(paths)
+    masks.write("00000", tiny_mask(0), {1: 0.5})
+    whole = paths.confidence_log.read_bytes()
+    masks.write("00001", tiny_mask(1), {1: 0.75})
+    line = paths.confidence_log.read_bytes()[len(whole) :]
+    paths.confidence_log.write_bytes(whole + line[: min(kept, len(line) - 2)])
+    again = UnfinishedMasks(paths)
+    assert "00000" in again
+    assert "00001" not in again
+    assert again.confidence == {"00000": {1: 0.5}}
+
+
+def test_masks_written_after_a_kill_within_a_line_are_kept(paths):
+    masks = UnfinishedMasks(paths)
+    masks.write("00000", tiny_mask(0), {1: 0.5})
+    masks.write("00001", tiny_mask(1), {1: 0.75})
+    paths.confidence_log.write_bytes(paths.confidence_log.read_bytes()[:-6])
+    UnfinishedMasks(paths).write("00001", tiny_mask(1), {1: 0.75})
+    assert UnfinishedMasks(paths).confidence == {"00000": {1: 0.5}, "00001": {1: 0.75}}
+
+
+def test_a_deleted_mask_is_missing_though_its_line_is_there(paths):
+    masks = UnfinishedMasks(paths)
+    masks.write("00000", tiny_mask(0), {1: 0.5})
+    (paths.masks / "00000.png").unlink()
+    assert "00000" not in UnfinishedMasks(paths)
+
+
+def test_the_last_line_of_a_frame_counts(paths):
+    for score in (0.25, 0.5):
+        UnfinishedMasks(paths).write("00000", tiny_mask(0), {1: score})
+    assert UnfinishedMasks(paths).confidence == {"00000": {1: 0.5}}
+
+
+def test_frames_may_have_any_names(paths):
+    UnfinishedMasks(paths).write('böar "7"', tiny_mask(0), {1: 0.5})
+    assert 'böar "7"' in UnfinishedMasks(paths)
+
+
+def test_sweeping_keeps_the_masks(paths):
+    masks = UnfinishedMasks(paths)
+    masks.write("00000", tiny_mask(0), {1: 0.5})
+    (paths.masks / ".passes" / "00000001-backward").mkdir(parents=True)
+    (paths.masks / ".passes" / "00000001-backward" / "00000001.png").write_bytes(b"soft")
+    (paths.masks / ".00002.a1b2c3.png").write_bytes(b"half")
+    masks.sweep()
+    assert [path.name for path in paths.masks.iterdir()] == ["00000.png"]
+
+
+@pytest.fixture
+def masks(tmp_path):
+    """The folder of a run that has masks."""
+    return write_keyframes(tmp_path / "run" / "masks", 0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("workspace", [True, False])
+def test_locked_masks_become_keyframes_unchanged(masks, tmp_path, workspace):
+    folder = tmp_path / "work" / "keyframes" if workspace else tmp_path / "work"
+    write_keyframes(folder, 0)
+    assert lock_frames(masks.parent, ["00001", "00003", "00001"], tmp_path / "work") == [
+        folder / "00001.png",
+        folder / "00003.png",
+    ]
+    assert (folder / "00003.png").read_bytes() == (masks / "00003.png").read_bytes()
+
+
+def test_keyframes_are_never_overwritten_and_all_frames_are_locked_or_none(masks, tmp_path):
+    folder = write_keyframes(tmp_path / "work", 2)
+    before = (folder / "00002.png").read_bytes()
+    with pytest.raises(InputError, match=r"00002\.png is a keyframe already"):
+        lock_frames(masks.parent, ["00001", "00002"], folder)
+    with pytest.raises(InputError, match=r"no mask .*00009\.png; give names of frames"):
+        lock_frames(masks.parent, ["00001", "00009"], folder)
+    assert [path.name for path in folder.iterdir()] == ["00002.png"]
+    assert (folder / "00002.png").read_bytes() == before
+
+
+def test_a_missing_folder_is_described_and_not_made(masks, tmp_path):
+    with pytest.raises(InputError, match=r"there is no workspace or folder of masks .*nowhere; give the one"):
+        lock_frames(masks.parent, ["00001"], tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()

@@ -19,11 +19,11 @@ def test_soft_masks_come_back_within_a_level(tmp_path, count, size_hw):
     assert np.abs(read - probs).max() > 0
 
 
-def test_what_writing_gives_back_is_what_is_read(tmp_path):
+def test_write_returns_what_is_read(tmp_path):
     masks = SoftMasks(tmp_path, 3)
     written = masks.write(0, some_probs(3))
     assert np.array_equal(written, masks.read(0))
-    # so it may be written and read again and again: a pass that goes on sees the same numbers
+    # so it may be written and read again and again: a resumed pass sees the same numbers
     assert np.array_equal(masks.write(1, written), written)
 
 
@@ -41,7 +41,7 @@ def test_objects_and_frames_keep_apart(tmp_path):
         assert np.abs(masks.read(index) - some_probs(2, seed=index)).max() <= 0.51 / 255
 
 
-def test_it_knows_which_are_there_and_makes_no_folder_before_one_is(tmp_path):
+def test_the_folder_is_made_with_the_first_mask(tmp_path):
     masks = SoftMasks(tmp_path / "soft", 1)
     assert 4 not in masks
     assert not (tmp_path / "soft").exists()

@@ -24,7 +24,7 @@ def test_every_frame_is_a_keyframe_or_in_exactly_one_span():
         assert all(span.first <= span.last for span in spans)
 
 
-def test_a_span_knows_the_nearest_keyframe_on_either_side():
+def test_a_span_has_the_nearest_keyframe_on_either_side():
     for count, keyframes in CASES:
         for span in spans_between(keyframes, count):
             for index in frames_of(span):
@@ -37,7 +37,7 @@ def test_the_order_of_keyframes_does_not_matter():
     assert spans_between({3: "a", 0: "b"}, 6) == [Span(1, 2, 0, 3), Span(4, 5, 3, None)]
 
 
-def test_another_keyframe_leaves_the_spans_it_is_not_in_as_they_were():
+def test_another_keyframe_leaves_the_other_spans_unchanged():
     for count, keyframes in CASES:
         spans = spans_between(keyframes, count)
         for added in set(range(count)) - set(keyframes):
@@ -54,5 +54,5 @@ def test_the_nearer_keyframe_counts_more():
 
 
 @pytest.mark.parametrize(("span", "share"), [(Span(0, 3, None, 4), 1.0), (Span(5, 8, 4, None), 0.0)])
-def test_where_there_is_one_keyframe_it_counts_alone(span, share):
+def test_a_single_keyframe_counts_alone(span, share):
     assert {span.share_after(index) for index in frames_of(span)} == {share}

@@ -1,32 +1,32 @@
+import cv2
 import numpy as np
 import pytest
 import torch
 from conftest import tiny_frame, tiny_mask
 from tiny_run import CPU, TINY_LITE
 
-from dextr_vos.propagation.clip_segmenter import masked_keyframe
-from dextr_vos.propagation.models import build_network
+from dextr_vos.propagation.bidirectional import masked_frame
 from dextr_vos.propagation.object_crop import CropSettings
-from dextr_vos.propagation.tracker import MaskedFrame, Tracker
+from dextr_vos.propagation.tracker import Flow, MaskedFrame, SequenceSegmenter, Tracker, resized_frame
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
 
 
 @pytest.fixture
 def tracker():
-    # a window as large as the frame, so that everything is in it
+    # a crop as large as the frame, so that everything is in it
     return Tracker(
-        build_network(TINY_LITE, 1, 0).eval(), CPU, False, CropSettings(margins=(9,), enlarge=1.0), 480
+        TINY_LITE.start(1, 0, None).eval(), CPU, False, CropSettings(margins=(9,), enlarge=1.0), 480
     )
 
 
-def remember(tracker, seen):
-    return tracker.remember(tracker.known_view(seen), seen.probs)
+def memorize(tracker, frame):
+    return tracker.memorize(tracker.known_features(frame), frame.probs)
 
 
-def follow(tracker, before, image_rgb, memories):
+def track(tracker, before, image_rgb, memories):
     objects = memories[0][0].masks.shape[1]
-    return tracker.segment(tracker.view(before, image_rgb, objects), memories)
+    return tracker.segment(tracker.features(before, image_rgb, objects), memories)
 
 
 def two_labels(index: int) -> np.ndarray:
@@ -35,25 +35,25 @@ def two_labels(index: int) -> np.ndarray:
     return labels
 
 
-def keyframe(index: int, numbers=(1,), size_hw=(48, 64)) -> MaskedFrame:
-    return masked_keyframe(tiny_frame(index), two_labels(index), numbers, size_hw)
+def keyframe(index: int, object_ids=(1,), size_hw=(48, 64)) -> MaskedFrame:
+    return masked_frame(tiny_frame(index), two_labels(index), object_ids, size_hw)
 
 
-@pytest.mark.parametrize("numbers", [(1,), (1, 2), (2, 1, 7)])
-def test_soft_masks_are_shares_of_each_pixel(tracker, numbers):
-    known = keyframe(0, numbers)
+@pytest.mark.parametrize("object_ids", [(1,), (1, 2), (2, 1, 7)])
+def test_soft_masks_are_shares_of_each_pixel(tracker, object_ids):
+    known = keyframe(0, object_ids)
     for before in (known, None):
-        probs = follow(tracker, before, tiny_frame(1), [remember(tracker, known)])
-        assert (probs.shape, probs.dtype) == ((len(numbers), 48, 64), np.float32)
+        probs = track(tracker, before, tiny_frame(1), [memorize(tracker, known)])
+        assert (probs.shape, probs.dtype) == ((len(object_ids), 48, 64), np.float32)
         assert 0 <= probs.min() <= probs.max() <= 1
-        if len(numbers) > 1:  # a pixel is of one object at most
+        if len(object_ids) > 1:  # a pixel is of one object at most
             assert probs.sum(0).max() <= 1 + 1e-5
 
 
-def test_objects_are_told_apart_by_their_place_alone(tracker):
+def test_objects_differ_by_their_channel_alone(tracker):
     one, other = keyframe(0, (1, 2)), keyframe(0, (2, 1))
-    first = follow(tracker, one, tiny_frame(1), [remember(tracker, one)])
-    swapped = follow(tracker, other, tiny_frame(1), [remember(tracker, other)])
+    first = track(tracker, one, tiny_frame(1), [memorize(tracker, one)])
+    swapped = track(tracker, other, tiny_frame(1), [memorize(tracker, other)])
     assert np.allclose(first, swapped[::-1], atol=1e-5)
     assert not np.allclose(first, swapped, atol=1e-3)
 
@@ -61,28 +61,28 @@ def test_objects_are_told_apart_by_their_place_alone(tracker):
 def test_guide_and_memory_both_matter(tracker):
     here, there = keyframe(0), keyframe(3)
     nothing = MaskedFrame(here.image_rgb, np.zeros_like(here.probs))
-    usual = follow(tracker, here, tiny_frame(1), [remember(tracker, here)])
+    usual = track(tracker, here, tiny_frame(1), [memorize(tracker, here)])
     for before, memory in ((None, here), (nothing, here), (here, nothing), (here, there)):
-        # the untrained network listens little, but it listens
-        assert not np.array_equal(usual, follow(tracker, before, tiny_frame(1), [remember(tracker, memory)]))
+        # little in an untrained network, but not nothing
+        assert not np.array_equal(usual, track(tracker, before, tiny_frame(1), [memorize(tracker, memory)]))
 
 
-def test_what_moved_before_moves_on(tracker):
-    """The guide is where the flow carries the mask, not where it was."""
+def test_the_guide_follows_the_flow(tracker):
+    """It is where the flow moves the mask, not where the mask was."""
     guides = []
     network = tracker._network
     network.decode = lambda features, memory, guide: guides.append(guide[0, 0]) or [guide]
-    follow(tracker, keyframe(0), tiny_frame(1), [remember(tracker, keyframe(0))])
+    track(tracker, keyframe(0), tiny_frame(1), [memorize(tracker, keyframe(0))])
     (guide,) = guides
-    carried, moved, still = guide.numpy() > 0, tiny_mask(1) == 1, tiny_mask(0) == 1
-    assert (carried & moved).sum() > 1.1 * (carried & still).sum()
+    warped, moved, still = guide.numpy() > 0, tiny_mask(1) == 1, tiny_mask(0) == 1
+    assert (warped & moved).sum() > 1.1 * (warped & still).sum()
 
 
-def test_all_that_is_remembered_can_be_read(tracker):
+def test_all_memories_are_read(tracker):
     given = []
     tracker._network.decode = lambda features, memory, guide: given.append(memory) or [guide]
-    memories = [remember(tracker, keyframe(index)) for index in (0, 3, 5)]
-    follow(tracker, keyframe(0), tiny_frame(1), memories)
+    memories = [memorize(tracker, keyframe(index)) for index in (0, 3, 5)]
+    track(tracker, keyframe(0), tiny_frame(1), memories)
     (joined,) = given
     assert torch.equal(joined.keys, torch.cat([each.keys for (each,) in memories], dim=2))
     assert torch.equal(joined.masks, torch.cat([each.masks for (each,) in memories], dim=2))
@@ -90,11 +90,11 @@ def test_all_that_is_remembered_can_be_read(tracker):
 
 @pytest.mark.parametrize("level", [-80.0, 80.0, 0.0])
 @pytest.mark.parametrize("objects", [1, 2, 6])
-def test_extreme_scores_stay_numbers(tracker, level, objects):
+def test_extreme_logits_give_finite_probabilities(tracker, level, objects):
     network = tracker._network
     network.decode = lambda features, memory, guide: [torch.full_like(guide, level)]
     known = keyframe(0, tuple(range(1, objects + 1)))
-    probs = follow(tracker, known, tiny_frame(1), [remember(tracker, known)])
+    probs = track(tracker, known, tiny_frame(1), [memorize(tracker, known)])
     assert np.isfinite(probs).all()
     if level > 0:
         assert probs.sum(0) == pytest.approx(1, abs=1e-3)
@@ -102,72 +102,141 @@ def test_extreme_scores_stay_numbers(tracker, level, objects):
         assert probs.max() < 1e-3
 
 
-def test_outside_its_window_there_is_nothing():
-    zoom = CropSettings(margins=(1.5,), least=0.1)
-    tracker = Tracker(build_network(TINY_LITE, 1, 0).eval(), CPU, False, zoom, 480)
+def test_nothing_is_found_outside_the_crop():
+    crops = CropSettings(margins=(1.5,), least=0.1)
+    tracker = Tracker(TINY_LITE.start(1, 0, None).eval(), CPU, False, crops, 480)
     tracker._network.decode = lambda features, memory, guide: [torch.full_like(guide, 9.0)]
-    view = tracker.view(keyframe(0), tiny_frame(1), 1)
-    (probs,) = tracker.segment(view, [remember(tracker, keyframe(0))])
+    features = tracker.features(keyframe(0), tiny_frame(1), 1)
+    (probs,) = tracker.segment(features, [memorize(tracker, keyframe(0))])
     inside = np.zeros((48, 64), bool)
-    (look,) = view.looks
-    inside[look.window.rows, look.window.columns] = True
+    (crop,) = features.crops
+    inside[crop.crop.rows, crop.crop.columns] = True
     assert 0.1 < inside.mean() < 0.9
     assert probs[inside].min() > 0.99
     assert not probs[~inside].any()
 
 
-def test_a_narrow_and_a_wide_look_are_averaged():
+def test_a_narrow_and_a_wide_crop_are_averaged():
     def answer(*margins):
-        zoom = CropSettings(margins=margins, least=0.1)
-        tracker = Tracker(build_network(TINY_LITE, 1, 0).eval(), CPU, False, zoom, 480)
-        return follow(tracker, keyframe(0), tiny_frame(1), [remember(tracker, keyframe(0))])
+        crops = CropSettings(margins=margins, least=0.1)
+        tracker = Tracker(TINY_LITE.start(1, 0, None).eval(), CPU, False, crops, 480)
+        return track(tracker, keyframe(0), tiny_frame(1), [memorize(tracker, keyframe(0))])
 
     both = answer(1.2, 3.0)
     assert np.allclose(both, (answer(1.2) + answer(3.0)) / 2, atol=1e-6)
     assert not np.allclose(both, answer(3.0), atol=1e-3)
 
 
-def test_windows_that_are_the_same_are_looked_at_once(tracker):
+def test_equal_crops_are_encoded_once(tracker):
     several = Tracker(tracker._network, CPU, False, CropSettings(margins=(8, 9), enlarge=1.0), 480)
-    narrow, wide = several.view(keyframe(0), tiny_frame(1), 1).looks
+    narrow, wide = several.features(keyframe(0), tiny_frame(1), 1).crops
     assert narrow is wide
     assert np.allclose(
-        follow(several, keyframe(0), tiny_frame(1), [remember(several, keyframe(0))]),
-        follow(tracker, keyframe(0), tiny_frame(1), [remember(tracker, keyframe(0))]),
+        track(several, keyframe(0), tiny_frame(1), [memorize(several, keyframe(0))]),
+        track(tracker, keyframe(0), tiny_frame(1), [memorize(tracker, keyframe(0))]),
     )
 
 
-def test_nothing_is_known_of_what_was_not_there_before(tracker):
-    """Minus one would say that it is surely not there, and it could hardly come back."""
-    gone = MaskedFrame(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
-    guides = tracker.view(gone, tiny_frame(1), 2).looks[0].guides[0]
+def test_nothing_is_known_of_an_object_that_was_absent(tracker):
+    """A guide of minus one would say that it is surely absent, and it could hardly come back."""
+    absent = MaskedFrame(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
+    guides = tracker.features(absent, tiny_frame(1), 2).crops[0].guides[0]
     assert (guides[1] == 0).all()
     assert guides[0].min() < -0.9
-    assert (tracker.view(None, tiny_frame(1), 2).looks[0].guides == 0).all()
+    assert (tracker.features(None, tiny_frame(1), 2).crops[0].guides == 0).all()
 
 
-def test_an_object_that_is_gone_may_come_back_far_from_the_others():
+def test_an_absent_object_may_come_back_far_from_the_others():
     tracker = Tracker(
-        build_network(TINY_LITE, 1, 0).eval(), CPU, False, CropSettings(margins=(1.5,), least=0.1), 480
+        TINY_LITE.start(1, 0, None).eval(), CPU, False, CropSettings(margins=(1.5,), least=0.1), 480
     )
-    gone = MaskedFrame(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
-    window = tracker.view(gone, tiny_frame(1), 2).looks[0].window
-    assert (window.rows, window.columns) == (slice(0, 48), slice(0, 64))
+    absent = MaskedFrame(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
+    crop = tracker.features(absent, tiny_frame(1), 2).crops[0].crop
+    assert (crop.rows, crop.columns) == (slice(0, 48), slice(0, 64))
 
 
 def test_no_gradients_are_kept(tracker):
-    (memory,) = remember(tracker, keyframe(0))
-    follow(tracker, keyframe(0), tiny_frame(1), [(memory,)])
+    (memory,) = memorize(tracker, keyframe(0))
+    track(tracker, keyframe(0), tiny_frame(1), [(memory,)])
     assert not memory.keys.requires_grad
     assert all(parameter.grad is None for parameter in tracker._network.parameters())
 
 
-@pytest.mark.parametrize("size_hw", [(48, 64), (24, 32), (16, 60)])
-def test_a_keyframe_is_seen_at_the_size_of_the_network(size_hw):
-    seen = keyframe(2, (1, 2, 9), size_hw)
-    assert seen.image_rgb.shape == (*size_hw, 3)
-    assert (seen.probs.shape, seen.probs.dtype) == ((3, *size_hw), np.float32)
-    scale = size_hw[0] * size_hw[1] / (48 * 64)
-    for place, number in enumerate((1, 2, 9)):  # no share of any object is lost
-        assert seen.probs[place].sum() == pytest.approx(scale * (two_labels(2) == number).sum(), rel=1e-3)
-    assert seen.probs.sum(0).max() <= 1 + 1e-6
+def test_a_sequence_begins_with_memory_alone_and_then_tracks(tracker):
+    known = keyframe(0, (1, 2))
+    memories = memorize(tracker, known)
+    segmenter = SequenceSegmenter(tracker, memories, (24, 32), 2)
+    before = None
+    for index in range(3):
+        small = resized_frame(tiny_frame(index), (24, 32))
+        expected = track(tracker, before, small, [memories])
+        assert np.array_equal(segmenter.segment(tiny_frame(index)), expected)
+        before = MaskedFrame(small, expected)
+
+
+def test_a_frame_of_the_right_size_is_not_copied():
+    image = tiny_frame(0)
+    assert resized_frame(image, (48, 64)) is image
+    small = resized_frame(image, (24, 32))
+    assert (small.shape, small.dtype) == ((24, 32, 3), np.uint8)
+
+
+FLOW_HW = (80, 112)
+
+
+def textured(dx: int = 0, dy: int = 0) -> np.ndarray:
+    """A textured square on a textured background; the square is shifted, the background is not."""
+    rng = np.random.default_rng(8)
+    coarse = rng.integers(0, 90, (20, 28, 3), dtype=np.uint8)
+    image = cv2.resize(coarse, FLOW_HW[::-1], interpolation=cv2.INTER_CUBIC)
+    texture = cv2.resize(rng.integers(130, 255, (9, 9, 3), dtype=np.uint8), (36, 36))
+    image[20 + dy : 56 + dy, 30 + dx : 66 + dx] = texture
+    return image
+
+
+def square(dx: int = 0, dy: int = 0) -> np.ndarray:
+    mask = np.zeros(FLOW_HW, np.float32)
+    mask[20 + dy : 56 + dy, 30 + dx : 66 + dx] = 1
+    return mask
+
+
+def iou(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.minimum(one, other).sum() / np.maximum(one, other).sum())
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(4, 0), (-5, 0), (0, 4), (3, -3)])
+def test_flow_moves_a_mask_with_its_object(dx, dy):
+    (warped,) = Flow().warp(square()[None], textured(), textured(dx, dy))
+    assert warped.dtype == np.float32
+    assert iou(warped, square(dx, dy)) > 0.93
+    assert iou(square(), square(dx, dy)) < 0.85  # without flow
+
+
+def test_a_mask_of_a_still_object_stays():
+    (warped,) = Flow().warp(square()[None], textured(), textured())
+    assert np.abs(warped - square()).max() < 0.02
+
+
+def test_each_soft_mask_is_warped_by_itself():
+    soft = np.stack([0.4 * square(), np.zeros(FLOW_HW, np.float32), square()])
+    warped = Flow().warp(soft, textured(), textured(4, 2))
+    assert warped.shape == (3, *FLOW_HW)
+    assert np.allclose(warped[0], 0.4 * warped[2], atol=1e-5)
+    assert not warped[1].any()
+    assert 0 <= warped.min() <= warped.max() <= 1
+
+
+def test_nothing_comes_in_from_beyond_the_border():
+    """The camera moves to the left: what appears there belongs to no object, though the border did."""
+    rng = np.random.default_rng(2)
+    wide = cv2.resize(rng.integers(0, 255, (20, 32, 3), dtype=np.uint8), (128, 80))
+    (warped,) = Flow().warp(np.ones((1, 80, 112), np.float32), wide[:, 16:], wide[:, 8:120])
+    assert warped[10:-10, :5].mean() < 0.2
+    assert warped[10:-10, 12:].mean() > 0.9
+
+
+@pytest.mark.parametrize("size_hw", [(16, 16), (16, 60), (33, 47)])
+def test_flow_of_small_frames(size_hw):
+    image = np.random.default_rng(0).integers(0, 255, (*size_hw, 3), dtype=np.uint8)
+    probs = np.random.default_rng(1).random((2, *size_hw), dtype=np.float32)
+    assert Flow().warp(probs, image, image).shape == probs.shape

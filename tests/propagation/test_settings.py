@@ -1,0 +1,117 @@
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dextr_vos.errors import ConfigError
+from dextr_vos.propagation.models import LITE, MODELS, PAPER
+from dextr_vos.propagation.settings import KEYS, changed
+
+FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
+
+BOTH = pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
+
+# a good value and what is read, a bad value and what is said of it
+VALUES = {
+    "longest_side": ("320", 320, "31", "a number of at least 32, got 31"),
+    "batch": ("3", 3, "0", "a number of at least 1, got 0"),
+    "accumulate_grad": ("2", 2, "0", "a number of at least 1, got 0"),
+    "max_steps": ("7", 7, "many", "a whole number, got 'many'"),
+    "correction_steps": ("0", 0, "-1", "a number of at least 0, got -1"),
+    "alpha": ("0.25", 0.25, "1.5", "a number of at most 1, got 1.5"),
+    "alpha_clicked": ("1", 1.0, "-0.5", "a number of at least 0, got -0.5"),
+    "small_components": ("0.1", 0.1, "7", "a number of at most 1, got 7"),
+    "tracking.longest_side": ("480", 480, "null", "a whole number, got "),
+    "tracking.max_keyframes": ("2", 2, "0", "a number of at least 1, got 0"),
+    "tracking.max_recent": ("0", 0, "-1", "a number of at least 0, got -1"),
+    "tracking.mem_every": ("5", 5, "2.5", "a whole number, got 2.5"),
+    "tracking.bidirectional": ("false", False, "1", "true or false, got 1"),
+    "tracking.confidence_power": ("0", 0.0, "-1", "a number of at least 0, got -1"),
+}
+
+
+def value_of(recipe, key):
+    for part in key.split("."):
+        recipe = getattr(recipe, part)
+    return recipe
+
+
+def test_every_key_has_values_here_and_a_row_in_the_documents():
+    assert VALUES.keys() == KEYS.keys()
+    documented = re.findall(r"^\| `([a-z_.]+)` \|", FORMATS.read_text(encoding="utf-8"), re.M)
+    assert [key for key in KEYS if documented.count(key) != 1] == []
+
+
+@BOTH
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_takes_a_good_value_and_changes_nothing_else(model, key):
+    text, value, _, _ = VALUES[key]
+    recipe = changed(model.recipe, [f"{key}={text}"])
+    assert value_of(recipe, key) == value
+    group, _, field = key.rpartition(".")
+    if group:
+        restored = replace(recipe, tracking=replace(recipe.tracking, **{field: value_of(model.recipe, key)}))
+    else:
+        restored = replace(recipe, **{field: value_of(model.recipe, key)})
+    assert restored == model.recipe
+
+
+@BOTH
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_refuses_a_bad_value_by_name(model, key):
+    _, _, text, message = VALUES[key]
+    with pytest.raises(ConfigError, match=rf"{re.escape(key)}: expected {re.escape(message)}"):
+        changed(model.recipe, [f"{key}={text}"])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["steps=3", "tolerance=0.5", "scene.own=0.25", "pool=3", "tracking=1", "tracking.crops=1", "=1"],
+)
+def test_any_other_key_is_refused_with_the_list(setting):
+    with pytest.raises(ConfigError, match="unknown setting") as error:
+        changed(LITE.recipe, [setting])
+    assert f"unknown setting '{setting.partition('=')[0]}'" in str(error.value)
+    assert all(key in str(error.value) for key in KEYS)
+
+
+@pytest.mark.parametrize("setting", ["max_steps", ""])
+def test_a_setting_without_a_value_is_refused(setting):
+    with pytest.raises(ConfigError, match="expected key=value"):
+        changed(LITE.recipe, [setting])
+
+
+def test_all_errors_are_reported_at_once_and_the_last_value_counts():
+    with pytest.raises(ConfigError, match=r"batch: .*max_steps: "):
+        changed(LITE.recipe, ["batch=0", "max_steps=-1"])
+    assert changed(LITE.recipe, ["batch=3", "max_steps=5", "batch=4"]) == replace(
+        LITE.recipe, batch=4, max_steps=5
+    )
+
+
+def test_only_a_model_that_may_keep_the_frames_size_takes_null():
+    assert changed(PAPER.recipe, ["longest_side=null"]).longest_side is None
+
+
+@BOTH
+def test_without_settings_the_recipe_stays(model):
+    assert changed(model.recipe, []) == model.recipe
+    assert changed(model.recipe, [f"max_steps={model.recipe.max_steps}"]) == model.recipe
+
+
+def test_a_step_limit_leaves_room_for_the_training_before_the_cool_down():
+    recipe = replace(LITE.recipe, max_steps=100, correction_steps=30, cooldown=30)
+    limited = [recipe.limited_to(steps) for steps in (100, 50, 11, 1, 0)]
+    assert [(each.max_steps, each.cooldown) for each in limited] == [
+        *((100, 30), (50, 25), (11, 5), (1, 0), (0, 0))
+    ]
+
+
+def test_a_correction_takes_fewer_steps_and_never_more_than_were_allowed():
+    recipe = replace(LITE.recipe, max_steps=100, correction_steps=30, correction_pool=7)
+    assert recipe.for_correction().max_steps == 30
+    assert recipe.for_correction().pool == 7
+    assert recipe.limited_to(8).for_correction().max_steps == 8
+    for model in MODELS.values():
+        assert model.recipe.correction_steps < model.recipe.max_steps
