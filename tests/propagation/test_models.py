@@ -126,7 +126,7 @@ def test_broken_parents_are_described(model, tmp_path):
         path.write_bytes(content)
         with pytest.raises(WeightsError, match=r"parent\.pth"):
             model.start(1, 0, path)
-    with pytest.raises(WeightsError, match="there is no checkpoint"):
+    with pytest.raises(InputError, match=r"there is no checkpoint .*none\.pth"):
         model.start(1, 0, tmp_path / "none.pth")
     torch.save({"state": 1}, path)
     with pytest.raises(WeightsError, match="expected tensors only"):

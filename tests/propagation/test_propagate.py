@@ -12,6 +12,7 @@ from dextr_vos.clip import FolderClip, open_clip
 from dextr_vos.errors import InputError, Interrupted, WeightsError
 from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.networks import checkpoints
+from dextr_vos.propagation import propagate
 from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels, read_keyframes
 from dextr_vos.propagation.models import LiteModel, PaperModel
 from dextr_vos.propagation.plan import Plan
@@ -237,10 +238,12 @@ def test_an_estimate_is_given_before_the_training(make, out):
     assert estimate.segmenting_s > 0
 
 
-@pytest.mark.parametrize("budget_s", [0.5, 600.0])
-def test_a_budget_limits_the_training(make, out, budget_s):
-    record = propagate_to_run(make(budget_s=budget_s), out, CPU)
-    assert (record.training.steps, record.longest_side) == ((0, 256) if budget_s < 1 else (8, 480))
+@pytest.mark.parametrize(("frame_s", "steps", "longest_side"), [(100.0, 0, 256), (0.01, 8, 480)])
+def test_a_budget_limits_the_training(make, out, monkeypatch, frame_s, steps, longest_side):
+    monkeypatch.setattr(propagate, "seconds_a_step", lambda *_: 0.01)
+    monkeypatch.setattr(propagate, "seconds_a_frame", lambda *_: frame_s)
+    record = propagate_to_run(make(budget_s=600.0), out, CPU)
+    assert (record.training.steps, record.longest_side) == (steps, longest_side)
     assert record.settings["longest_side"] == record.longest_side
 
 
