@@ -28,7 +28,7 @@ def box_around(points_xy: npt.ArrayLike, relax: int = 0) -> Box:
         relax: pixels added on every side.
 
     Returns:
-        Inclusive box `(x0, y0, x1, y1)`; it may reach outside the picture.
+        Inclusive box `(x0, y0, x1, y1)`; it may reach outside the image.
     """
     points = np.asarray(points_xy, dtype=np.int64)
     x0, y0 = points.min(axis=0)
@@ -43,50 +43,50 @@ def box_size_hw(box_xyxy: Box) -> tuple[int, int]:
 
 
 def clip_box(box_xyxy: Box, size_hw: tuple[int, int]) -> Box:
-    """The part of a box inside a picture of `size_hw`; x1 < x0 or y1 < y0 when there is none."""
+    """The part of a box inside an image of `size_hw`; x1 < x0 or y1 < y0 when there is none."""
     x0, y0, x1, y1 = box_xyxy
     return max(x0, 0), max(y0, 0), min(x1, size_hw[1] - 1), min(y1, size_hw[0] - 1)
 
 
-def crop(picture: npt.NDArray[Scalar], box_xyxy: Box) -> npt.NDArray[Scalar]:
-    """Cut a box out of a picture, zero where the box leaves it.
+def crop(image: npt.NDArray[Scalar], box_xyxy: Box) -> npt.NDArray[Scalar]:
+    """Cut a box out of an image, zero where the box extends beyond it.
 
     Args:
-        picture: H×W or H×W×C.
+        image: H×W or H×W×C.
         box_xyxy: inclusive box, may lie partly or wholly outside.
 
     Returns:
-        Array of the box's size, with the picture's dtype and channels.
+        Array of the box's size, with the image's dtype and channels.
     """
     x0, y0, _, _ = box_xyxy
-    cropped = np.zeros((*box_size_hw(box_xyxy), *picture.shape[2:]), dtype=picture.dtype)
-    vx0, vy0, vx1, vy1 = clip_box(box_xyxy, (picture.shape[0], picture.shape[1]))
+    cropped = np.zeros((*box_size_hw(box_xyxy), *image.shape[2:]), dtype=image.dtype)
+    vx0, vy0, vx1, vy1 = clip_box(box_xyxy, (image.shape[0], image.shape[1]))
     if vx1 >= vx0 and vy1 >= vy0:
-        cropped[vy0 - y0 : vy1 - y0 + 1, vx0 - x0 : vx1 - x0 + 1] = picture[vy0 : vy1 + 1, vx0 : vx1 + 1]
+        cropped[vy0 - y0 : vy1 - y0 + 1, vx0 - x0 : vx1 - x0 + 1] = image[vy0 : vy1 + 1, vx0 : vx1 + 1]
     return cropped
 
 
 def paste(patch: npt.NDArray[Scalar], box_xyxy: Box, size_hw: tuple[int, int]) -> npt.NDArray[Scalar]:
-    """Put a patch of a box's size back at its place in a zero picture; the inverse of `crop`.
+    """Put a patch back at its box in an image of zeros; the inverse of `crop`.
 
     Args:
         patch: array of the box's size, H×W or H×W×C.
-        box_xyxy: inclusive box; what lies outside the picture is dropped.
-        size_hw: size of the picture.
+        box_xyxy: inclusive box; what lies outside the image is dropped.
+        size_hw: size of the image.
 
     Returns:
         Array of `size_hw`, zero outside the box.
     """
     x0, y0, _, _ = box_xyxy
-    picture = np.zeros((*size_hw, *patch.shape[2:]), dtype=patch.dtype)
+    image = np.zeros((*size_hw, *patch.shape[2:]), dtype=patch.dtype)
     vx0, vy0, vx1, vy1 = clip_box(box_xyxy, size_hw)
     if vx1 >= vx0 and vy1 >= vy0:
-        picture[vy0 : vy1 + 1, vx0 : vx1 + 1] = patch[vy0 - y0 : vy1 - y0 + 1, vx0 - x0 : vx1 - x0 + 1]
-    return picture
+        image[vy0 : vy1 + 1, vx0 : vx1 + 1] = patch[vy0 - y0 : vy1 - y0 + 1, vx0 - x0 : vx1 - x0 + 1]
+    return image
 
 
 def points_into_crop(points_xy: npt.ArrayLike, box_xyxy: Box, crop_size_hw: tuple[int, int]) -> IntArray:
-    """Move points from the picture into a crop resized to `crop_size_hw`, truncating to integers (DEXTR)."""
+    """Move points from the image into a crop resized to `crop_size_hw`, truncating to integers (DEXTR)."""
     points = np.asarray(points_xy, dtype=np.float64)
     box_h, box_w = box_size_hw(box_xyxy)
     scale = np.array([crop_size_hw[1] / box_w, crop_size_hw[0] / box_h])
@@ -95,7 +95,7 @@ def points_into_crop(points_xy: npt.ArrayLike, box_xyxy: Box, crop_size_hw: tupl
 
 
 def sort_extremes(points_xy: npt.ArrayLike) -> IntArray:
-    """Order points as left, right, top, bottom, then the others as they came.
+    """Order points as left, right, top, bottom, then the others in their order.
 
     Clicks arrive in any order; each side gets the point that makes the four sides together most extreme,
     so a point that is both leftmost and topmost serves one side and leaves the other to its neighbour.
@@ -119,7 +119,7 @@ def sort_extremes(points_xy: npt.ArrayLike) -> IntArray:
 
 
 def extreme_points(mask: BoolArray, jitter_px: int = 0, rng: np.random.Generator | None = None) -> IntArray:
-    """The four points a person would click on a mask: left, right, top, bottom.
+    """The four extreme points of a mask: left, right, top, bottom.
 
     Without jitter each is the median mask pixel of the extreme row or column. With jitter each is a
     random mask pixel within `jitter_px` of the extreme coordinate, as in DEXTR's training.
@@ -162,8 +162,8 @@ def fit_longest_side(size_hw: tuple[int, int], longest: int, multiple: int = 1) 
     """Size with the same aspect whose longer side is at most `longest`, rounded to a multiple.
 
     Args:
-        size_hw: the picture's size.
-        longest: upper bound of the longer side in pixels; smaller pictures are not enlarged.
+        size_hw: the image's size.
+        longest: upper bound of the longer side in pixels; smaller images are not enlarged.
         multiple: both sides become a multiple of this (at least one multiple).
     """
     scale = min(1.0, longest / max(size_hw))

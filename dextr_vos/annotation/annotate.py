@@ -1,4 +1,4 @@
-"""Stage 1 as a whole: clicks in, a workspace with the masks of the clicked frames out."""
+"""Stage 1: clicks in, a workspace with the masks of the clicked frames out."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -25,25 +25,24 @@ def annotate(
     workspace: Workspace,
     on_frame: OnFrame | None = None,
 ) -> Annotations:
-    """Make the masks of all clicked frames and put them, with the clicks, into a workspace.
+    """Make the masks of all clicked frames and write them, with the clicks, to a workspace.
 
-    What the workspace has already and `annotations` does not mention stays as it is: other keyframes, and
-    other objects of the same keyframe. A keyframe without any object is emptied. Nothing is written before
-    every mask is made.
+    Keyframes of the workspace, and objects in them, that `annotations` does not contain are unchanged. A
+    keyframe without objects is emptied. Nothing is written until all masks are made.
 
     Args:
         clip: the clip.
         annotations: checked clicks.
-        segmenter: the engine.
-        workspace: made when it is not there.
-        on_frame: called with frames done and in all.
+        segmenter: makes the masks.
+        workspace: where to write; it is created if it does not exist.
+        on_frame: called with the object_id of frames done and of all frames.
 
     Returns:
-        The workspace's document after the change.
+        The updated annotations of the workspace.
 
     Raises:
-        InputError: the workspace is on another clip, a clicked frame is locked in it, no object is clicked at
-            all, or a frame cannot be read.
+        InputError: the workspace belongs to another clip, a clicked frame is locked in it, no object is
+            clicked at all, or a frame cannot be read.
     """
     workspace.check_clip(clip)
     document = annotations.with_model(segmenter.name)
@@ -57,7 +56,7 @@ def annotate(
         )
     masks: dict[str, Labels] = {}
     for done, (name, keyframe) in enumerate(annotations.keyframes.items(), start=1):
-        clicks = {number: clicked.points_xy() for number, clicked in keyframe.objects.items()}
+        clicks = {object_id: clicked.points_xy() for object_id, clicked in keyframe.objects.items()}
         masks[name] = _keyframe_labels(clip, name, clicks, segmenter, workspace)
         if on_frame is not None:
             on_frame(done, len(annotations.keyframes))
@@ -80,10 +79,10 @@ def _refuse_locked(before: Annotations, newer: Annotations, workspace: Workspace
 def _keyframe_labels(
     clip: Clip, name: str, clicks: Mapping[int, IntArray], segmenter: Segmenter, workspace: Workspace
 ) -> Labels:
-    """The clicked objects of a frame, over the others that its mask in the workspace has already."""
+    """Labels of the clicked objects of a frame, above the other objects of its mask in the workspace."""
     labels = label_frame(segmenter, clip.read(clip.index_of(name)), clicks)
-    for number in set(clicks) - set(object_ids(labels)):
-        log.warning("object %d has no pixel in frame '%s': another one covers it there", number, name)
+    for object_id in set(clicks) - set(object_ids(labels)):
+        log.warning("object %d has no pixel in frame '%s': another one covers it there", object_id, name)
     before = workspace.keyframe(name)
     if not clicks or not before.exists():
         return labels

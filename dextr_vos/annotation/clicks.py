@@ -60,9 +60,10 @@ def check_annotations(annotations: Annotations, clip: Clip, source: Path | str) 
     """
     for name, keyframe in annotations.keyframes.items():
         _check_frame(name, clip, source)
-        for number, clicked in keyframe.objects.items():
+        for object_id, clicked in keyframe.objects.items():
             if not clicked.without_clicks:
-                check_points(clicked.points_xy(), clip.size_hw, f"{source}, frame '{name}', object {number}")
+                where = f"{source}, frame '{name}', object {object_id}"
+                check_points(clicked.points_xy(), clip.size_hw, where)
 
 
 def check_points(points_xy: IntArray, size_hw: tuple[int, int], where: str) -> None:
@@ -121,8 +122,8 @@ def _parse_short_form(content: Any, clip: Clip, path: Path) -> dict[str, dict[in
                 f"(at most {MAX_OBJECTS})"
             )
         clicks[name] = {
-            number: _parse_points(points, f"{path}, frame '{name}', object {number}")
-            for number, points in enumerate(objects, start=1)
+            object_id: _parse_points(points, f"{path}, frame '{name}', object {object_id}")
+            for object_id, points in enumerate(objects, start=1)
             if points is not None
         }
     return clicks
@@ -147,12 +148,12 @@ def _parse_points(points: Any, where: str) -> IntArray:
 
 
 def _is_number(value: Any) -> bool:
-    # beyond a million no picture reaches; infinities and NaN are out, too
+    # no image is a million pixels wide; infinities and NaN are refused as well
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6
 
 
 def _check_frame(name: str, clip: Clip, source: Path | str) -> None:
     try:
         clip.index_of(name)
-    except InputError as fault:
-        raise InputError(f"{source}: {fault}") from None
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None

@@ -70,7 +70,7 @@ class DextrSegmenter(Segmenter):
                 crops = inputs[..., :3].round().astype(np.uint8)
                 probs = np.stack([refine_by_colour(*pair) for pair in zip(probs, crops, strict=True)])
             masks += [
-                self._crop.in_picture(prob, points, size_hw)
+                self._crop.paste_back(prob, points, size_hw)
                 for prob, points in zip(probs, batch_xy, strict=True)
             ]
         return masks

@@ -1,4 +1,4 @@
-"""What a DEXTR sees of a picture: the crop around the clicks, and the clicks as a heat map beside it.
+"""The input of a DEXTR: the crop of an image around the clicks, and the clicks as a heat map.
 
 Maninis et al., CVPR 2018; the alternatives are those of the paper's ablation.
 """
@@ -29,18 +29,18 @@ Points = Literal["clicks", "corners", "none"]
 
 @dataclass(frozen=True)
 class ClickCrop:
-    """How a crop and its clicks become network input, and a soft mask goes back into the picture.
+    """How a crop and its clicks become the network's input, and its soft mask a mask of the image.
 
     The defaults are those of the published networks.
 
     Attributes:
         size_px: side of the square the crop is resized to.
-        relax_px: margin around the clicks' box, in pixels of the picture.
+        relax_px: margin around the clicks' box, in pixels of the image.
         relax_share: margin besides, as a share of the mean of the box's sides.
-        points: what is drawn: the clicks, the corners of their box, or nothing.
+        points: what the heat map shows: the clicks, the corners of their box, or nothing.
         heat: a Gaussian around each point, or the distance to the nearest point.
         fwhm_px: full width of a Gaussian at half its maximum, in pixels of the crop.
-        whole: the whole picture in place of the crop.
+        whole: the whole image in place of the crop.
         cubic: resize bicubically, as the release does; otherwise by area when the crop gets smaller.
         overlap_share: how far a mask may reach beyond the clicks' box, as a share of the mean of its sides.
     """
@@ -56,7 +56,7 @@ class ClickCrop:
     overlap_share: float = 0.0
 
     def box(self, points_xy: IntArray, size_hw: tuple[int, int]) -> Box:
-        """The part of a picture of `size_hw` the network looks at; not clipped to the picture."""
+        """The part of an image of `size_hw` that the network gets; not clipped to the image."""
         if self.whole:
             return 0, 0, size_hw[1] - 1, size_hw[0] - 1
         return box_around(points_xy, self.relax_px + _share(points_xy, self.relax_share))
@@ -74,17 +74,17 @@ class ClickCrop:
         """
         box = box_xyxy or self.box(points_xy, (image_rgb.shape[0], image_rgb.shape[1]))
         heatmap = self.heatmap(points_into_crop(points_xy, box, (self.size_px, self.size_px)))
-        return np.dstack([self.picture(image_rgb, box).astype(np.float32), heatmap])
+        return np.dstack([self.crop_image(image_rgb, box).astype(np.float32), heatmap])
 
-    def picture(self, image_rgb: ImageRgb, box_xyxy: Box) -> ImageRgb:
-        """The crop of a picture, S×S×3 uint8, black beyond the picture."""
+    def crop_image(self, image_rgb: ImageRgb, box_xyxy: Box) -> ImageRgb:
+        """The crop of an image, S×S×3 uint8, black beyond the image."""
         cropped = crop(image_rgb, box_xyxy)
         size = (self.size_px, self.size_px)
         resized: ImageRgb = cv2.resize(cropped, size, interpolation=self._interpolation(cropped))
         return resized
 
     def heatmap(self, points_xy: IntArray) -> FloatArray:
-        """What is drawn of the clicks.
+        """The heat map of the clicks.
 
         Args:
             points_xy: N×2 integers in the resized crop; they may lie outside it.
@@ -102,13 +102,13 @@ class ClickCrop:
             return distance_map(points_xy, size_hw)
         return gaussian_heatmap(points_xy, size_hw, self.fwhm_px)
 
-    def in_picture(self, prob: FloatArray, points_xy: IntArray, size_hw: tuple[int, int]) -> FloatArray:
-        """Put the network's soft mask back into the picture.
+    def paste_back(self, prob: FloatArray, points_xy: IntArray, size_hw: tuple[int, int]) -> FloatArray:
+        """Put the network's soft mask back into the image.
 
         Args:
             prob: S×S in [0, 1], of the crop `box(points_xy)`.
             points_xy: N×2 integers.
-            size_hw: the picture's size.
+            size_hw: the image's size.
 
         Returns:
             H×W float32, zero outside the box of the points, but for `overlap_share`.
@@ -118,19 +118,19 @@ class ClickCrop:
         interpolation = cv2.INTER_CUBIC if self.cubic else cv2.INTER_LINEAR
         patch = cv2.resize(prob, (crop_w, crop_h), interpolation=interpolation)
         # the bicubic kernel overshoots
-        picture = paste(np.clip(patch, 0, 1), box, size_hw)
+        image = paste(np.clip(patch, 0, 1), box, size_hw)
         inner = box_around(points_xy, _share(points_xy, self.overlap_share))
-        return paste(crop(picture, inner), inner, size_hw)
+        return paste(crop(image, inner), inner, size_hw)
 
     def _interpolation(self, cropped: ImageRgb) -> int:
         if not self.cubic:
             return int(cv2.INTER_AREA if min(cropped.shape[:2]) > self.size_px else cv2.INTER_LINEAR)
-        # the reference guesses from the values whether it has a mask in hand
+        # the reference implementation infers from the values that it resizes a mask
         return int(cv2.INTER_NEAREST if cropped.max() <= 1 else cv2.INTER_CUBIC)
 
 
 def gaussian_heatmap(points_xy: npt.ArrayLike, size_hw: tuple[int, int], fwhm_px: float) -> FloatArray:
-    """Clicks as a picture: the maximum of one Gaussian a point, scaled to 0…255.
+    """Heat map of clicks: the maximum of one Gaussian per point, scaled to 0…255.
 
     Args:
         points_xy: N×2, N ≥ 1.
@@ -157,7 +157,7 @@ def gaussian_heatmap(points_xy: npt.ArrayLike, size_hw: tuple[int, int], fwhm_px
 
 
 def distance_map(points_xy: npt.ArrayLike, size_hw: tuple[int, int]) -> FloatArray:
-    """Clicks as a picture: the distance to the nearest point, at most 255 (Xu et al., CVPR 2016).
+    """Heat map of clicks: the distance to the nearest point, at most 255 (Xu et al., CVPR 2016).
 
     Args:
         points_xy: N×2 integers, N ≥ 1; points outside the map count as those at its edge.

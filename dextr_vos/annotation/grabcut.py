@@ -46,7 +46,7 @@ _CHANNEL_WEIGHT = 0.6
 _COLOUR_WEIGHT, _COLOUR_CLIP = 0.5, 8.0
 # Log odds from which on a pixel is settled before the cut (about 4 : 1).
 _SETTLED = 1.5
-# Variance in grey levels² added to the colour models, for flat pictures.
+# Variance in grey levels² added to the colour models, for flat images.
 _VARIANCE_FLOOR = 10.0
 _ROUNDS = 3
 _ITERATIONS = 5
@@ -59,7 +59,7 @@ _SMALLEST = 0.02
 
 @dataclass(frozen=True)
 class _Scene:
-    """One object in working pixels: h×w pictures and the points in them."""
+    """One object in working pixels: h×w images and the points in them."""
 
     lab: UInt8Array
     points_xy: IntArray
@@ -73,7 +73,7 @@ def grabcut(image_rgb: UInt8Array, points_xy: npt.ArrayLike) -> FloatArray:
 
     Args:
         image_rgb: H×W×3 uint8.
-        points_xy: N×2 integers inside the picture, N ≥ 4, in any order; the four extremes are found among
+        points_xy: N×2 integers inside the image, N ≥ 4, in any order; the four extremes are found among
             them, the others are taken for places on the object.
 
     Returns:
@@ -92,13 +92,13 @@ def grabcut(image_rgb: UInt8Array, points_xy: npt.ArrayLike) -> FloatArray:
     marks = np.array([_quality(fine, _resized(mask, fine.inside.shape) > 0.5) for mask in masks])
     votes = np.exp((marks - marks.max()) / _TEMPERATURE)
     soft = np.tensordot(votes / votes.sum(), np.array(masks, dtype=np.float64), axes=1)
-    return _in_picture(soft.astype(np.float32), points, box, around, size_hw)
+    return _paste_back(soft.astype(np.float32), points, box, around, size_hw)
 
 
-def _in_picture(
+def _paste_back(
     soft: FloatArray, points: IntArray, box: Box, around: Box, size_hw: tuple[int, int]
 ) -> FloatArray:
-    """Working mask to the picture's size, with the clicks set and the outline in place of a failed cut."""
+    """Working mask to the image's size, with the clicks set and the outline in place of a failed cut."""
     inner = crop(paste(_resized(soft, box_size_hw(around)), around, size_hw), box)
     if (inner > 0.5).mean() < _SMALLEST:
         inner = _filled(box_size_hw(box), points - np.array(box[:2]), _START_EXPONENT).astype(np.float32)
@@ -160,14 +160,14 @@ def _start(scene: _Scene) -> UInt8Array:
 
 
 def _cut(
-    picture: UInt8Array, labels: UInt8Array, iterations: int
+    image: UInt8Array, labels: UInt8Array, iterations: int
 ) -> tuple[UInt8Array, DoubleArray, DoubleArray]:
     """New labels and the colour models of background and object; unchanged labels if one is missing."""
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
     cut = labels.copy()
     if (labels & 1).any() and not (labels & 1).all():
         cv2.setRNGSeed(0)  # its k-means draws from OpenCV's global generator
-        cv2.grabCut(picture, cut, None, background, foreground, iterations, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(image, cut, None, background, foreground, iterations, cv2.GC_INIT_WITH_MASK)
     return cut, background, foreground
 
 
@@ -182,8 +182,8 @@ def _shape_channel_cut(scene: _Scene) -> npt.NDArray[np.bool_]:
     centred = colours - colours.mean(axis=0)
     _, _, axes = np.linalg.svd(centred.T @ centred)
     principal = (centred @ axes[:2].T).reshape(*scene.inside.shape, 2) + 128
-    picture = np.clip(np.dstack([principal, 255 * _CHANNEL_WEIGHT * scene.prior]), 0, 255).astype(np.uint8)
-    return (_cut(picture, _start(scene), _ITERATIONS)[0] & 1) > 0
+    image = np.clip(np.dstack([principal, 255 * _CHANNEL_WEIGHT * scene.prior]), 0, 255).astype(np.uint8)
+    return (_cut(image, _start(scene), _ITERATIONS)[0] & 1) > 0
 
 
 def _shape_odds_cut(scene: _Scene) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Clicks of people on the pictures of a data set, from a file."""
+"""Clicks of people on the objects of a data set, read from a file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.geometry import IntArray
 
 _Pixels = Annotated[float, Field(ge=-1e6, le=1e6)]
-_PICTURES = TypeAdapter(dict[str, dict[int, list[tuple[_Pixels, _Pixels]]]])
+_IMAGES = TypeAdapter(dict[str, dict[int, list[tuple[_Pixels, _Pixels]]]])
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class HumanClicks:
     """Clicks of people on objects of a data set.
 
     Attributes:
-        source: the file, for sentences.
-        points_xy: N×2 by picture and number of the object in the data set, from 0.
+        source: the file, for messages.
+        points_xy: N×2 points by image and index of the object in the data set, from 0.
     """
 
     source: Path
@@ -37,43 +37,43 @@ def read_human_clicks(path: Path, refs: Sequence[ObjectRef]) -> HumanClicks:
     Objects are numbered from 1 in the file, as in masks and in `annotations.json`.
 
     Args:
-        path: an `annotations.json`, or JSON that maps pictures to objects to points,
-            `{"2007_000033": {"1": [[x, y], [x, y], [x, y], [x, y]]}}`. The last part of a picture's name will
-            do where only one picture of the set has it.
-        refs: the objects there are.
+        path: an `annotations.json`, or JSON that maps images to objects to points,
+            `{"2007_000033": {"1": [[x, y], [x, y], [x, y], [x, y]]}}`. The last part of an
+            image's name is enough if no other image of the set has it.
+        refs: the objects of the data set.
 
     Raises:
-        InputError: not JSON, of another shape, without clicks, or of a picture or object the set lacks.
+        InputError: not JSON, of another shape, without clicks, or on an image or object not in the set.
     """
-    names = _names_of_pictures(refs)
+    names = _names_of_images(refs)
     known = {(ref.image, ref.object_id) for ref in refs}
     points: dict[tuple[str, int], IntArray] = {}
     for name, objects in _clicks_in(path).items():
-        picture = names.get(name)
-        if picture is None:
+        image = names.get(name)
+        if image is None:
             raise InputError(
-                f"{path} clicks on '{name}', which is not the name of one picture of the data set, "
+                f"{path} clicks on '{name}', which is not the name of one image of the data set, "
                 f"like '{refs[0].image}'"
             )
         for number, points_xy in objects.items():
-            if (picture, number - 1) not in known:
+            if (image, number - 1) not in known:
                 raise InputError(
                     f"{path} clicks on object {number} of '{name}', which is not among those to evaluate"
                 )
-            points[picture, number - 1] = points_xy
+            points[image, number - 1] = points_xy
     if not points:
         raise InputError(f"there are no clicks in {path}; expected points on at least one object")
     return HumanClicks(path, points)
 
 
-def _names_of_pictures(refs: Sequence[ObjectRef]) -> dict[str, str | None]:
+def _names_of_images(refs: Sequence[ObjectRef]) -> dict[str, str | None]:
     """Images by their full names and by the last parts of them; None where several share it."""
-    pictures = list(dict.fromkeys(ref.image for ref in refs))
+    images = list(dict.fromkeys(ref.image for ref in refs))
     names: dict[str, str | None] = {}
-    for picture in pictures:
-        last = picture.rsplit("/", 1)[-1]
-        names[last] = None if last in names else picture
-    return {**names, **{picture: picture for picture in pictures}}
+    for image in images:
+        last = image.rsplit("/", 1)[-1]
+        names[last] = None if last in names else image
+    return {**names, **{image: image for image in images}}
 
 
 def _clicks_in(path: Path) -> dict[str, dict[int, IntArray]]:
@@ -82,18 +82,18 @@ def _clicks_in(path: Path) -> dict[str, dict[int, IntArray]]:
         document = parse_annotations(content, path)
         return {name: document.clicks_in(name) for name in document.keyframes}
     try:
-        pictures = _PICTURES.validate_json(json.dumps(content))
-    except ValidationError as faults:
-        first = faults.errors()[0]
+        images = _IMAGES.validate_json(json.dumps(content))
+    except ValidationError as errors:
+        first = errors.errors()[0]
         place = " → ".join(str(part) for part in first["loc"]) or "the whole"
         raise InputError(
             f"{path}, at {place}: {first['msg']}; expected annotations.json, "
-            'or {"picture": {"1": [[x, y], [x, y], [x, y], [x, y]]}}'
+            'or {"image": {"1": [[x, y], [x, y], [x, y], [x, y]]}}'
         ) from None
     return {
-        picture: {
+        image: {
             number: np.rint(np.array(points, dtype=np.float64).reshape(-1, 2)).astype(np.int64)
             for number, points in objects.items()
         }
-        for picture, objects in pictures.items()
+        for image, objects in images.items()
     }

@@ -1,4 +1,4 @@
-"""Clicks a person would have made, taken from masks; seeded, with a jitter in pixels (DEXTR, CVPR 2018)."""
+"""Simulated clicks: extreme points of masks, with a seeded jitter in pixels (DEXTR, CVPR 2018)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from dextr_vos.masks import Labels, object_ids, read_labels
 def simulate_clicks(
     clip: Clip, mask_folder: Path, indices: Sequence[int], jitter_px: int = 0, seed: int = 0
 ) -> Annotations:
-    """Simulate four extreme clicks an object on some frames.
+    """Simulate four extreme clicks on each object of some frames.
 
     Args:
         clip: the clip.
@@ -26,7 +26,7 @@ def simulate_clicks(
         seed: of the jitter; a frame's clicks depend on the seed and the frame alone.
 
     Returns:
-        The document; an object that a frame's mask lacks is left out there.
+        The annotations; an object without pixels in a frame is left out there.
 
     Raises:
         InputError: a mask is missing, of another size, or all of them are empty.
@@ -55,6 +55,8 @@ def simulate_on(labels: Labels, jitter_px: int, rng: np.random.Generator) -> dic
         rng: for the jitter.
 
     Returns:
-        Per object number 4×2 points: left, right, top, bottom.
+        By object id 4×2 points: left, right, top, bottom.
     """
-    return {number: extreme_points(labels == number, jitter_px, rng) for number in object_ids(labels)}
+    return {
+        object_id: extreme_points(labels == object_id, jitter_px, rng) for object_id in object_ids(labels)
+    }

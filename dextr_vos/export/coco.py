@@ -1,6 +1,6 @@
 """Masks of a clip as COCO JSON, with COCO's own run lengths (Lin et al., ECCV 2014).
 
-A frame is an image, an object of the clip a category and a track: `track_id` is its number in the masks.
+A frame is an image, an object of the clip a category and a track: `track_id` is its id in the masks.
 """
 
 import json
@@ -31,9 +31,9 @@ def write_coco(
     Args:
         path: file to write, `.json`.
         clip: the frames.
-        masks: their masks.
-        names: of the objects by their numbers; the others are called by their number.
-        on_frame: called with frames done and in all.
+        masks: masks of the frames.
+        names: names of objects by id; the others are called "object 1" and so on.
+        on_frame: called with the number of frames done and of all frames.
 
     Raises:
         InputError: another suffix, or a mask that cannot be read.
@@ -43,15 +43,15 @@ def write_coco(
     height, width = clip.size_hw
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    numbers = set(names)
+    ids = set(names)
     for index, name in enumerate(clip.names):
         file = clip.files[index].name if isinstance(clip, FolderClip) else f"{name}.png"
         images.append({"id": index + 1, "file_name": file, "width": width, "height": height})
         labels = masks.read(clip, index)
-        for number in object_ids(labels):
-            numbers.add(number)
-            about = {"id": len(annotations) + 1, "image_id": index + 1, "category_id": number}
-            annotations.append({**about, **coco_mask(labels == number), "track_id": number})
+        for object_id in object_ids(labels):
+            ids.add(object_id)
+            about = {"id": len(annotations) + 1, "image_id": index + 1, "category_id": object_id}
+            annotations.append({**about, **coco_mask(labels == object_id), "track_id": object_id})
         if on_frame is not None:
             on_frame(index + 1, len(clip))
     content = {
@@ -59,13 +59,13 @@ def write_coco(
         "licenses": [],
         "images": images,
         "annotations": annotations,
-        "categories": _categories(numbers, names),
+        "categories": _categories(ids, names),
     }
     write_text(path, json.dumps(content, ensure_ascii=False) + "\n")
 
 
 def coco_mask(mask: BoolArray) -> dict[str, Any]:
-    """What COCO says of a mask: compressed run lengths, area, box (x, y, width, height).
+    """A mask as COCO has it: compressed run lengths, area, box (x, y, width, height).
 
     Args:
         mask: H×W bool.
@@ -84,8 +84,8 @@ def coco_mask(mask: BoolArray) -> dict[str, Any]:
     return {"segmentation": segmentation, "area": area, "bbox": box, "iscrowd": 0}
 
 
-def _categories(numbers: Iterable[int], names: Mapping[int, str]) -> list[dict[str, Any]]:
+def _categories(ids: Iterable[int], names: Mapping[int, str]) -> list[dict[str, Any]]:
     return [
-        {"id": number, "name": names.get(number, f"object {number}"), "supercategory": "object"}
-        for number in sorted(numbers)
+        {"id": object_id, "name": names.get(object_id, f"object {object_id}"), "supercategory": "object"}
+        for object_id in sorted(ids)
     ]

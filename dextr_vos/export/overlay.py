@@ -1,4 +1,4 @@
-"""What people look at: masks laid over frames, as an H.264 video and as a contact sheet."""
+"""Masks laid over frames, as an H.264 video, a contact sheet, or a single preview."""
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -44,46 +44,46 @@ Rgb = tuple[int, int, int]
 
 
 def overlay(
-    image_rgb: ImageRgb, labels: Labels, opacity: float = 0.45, given: Mapping[int, Rgb] | None = None
+    image_rgb: ImageRgb, labels: Labels, opacity: float = 0.45, colours: Mapping[int, Rgb] | None = None
 ) -> ImageRgb:
     """A frame with its objects tinted and outlined.
 
     Args:
         image_rgb: H×W×3 uint8.
         labels: H×W uint8; background and void are left as they are.
-        opacity: of the tint, in [0, 1].
-        given: colours of objects by their numbers; the others have their own.
+        opacity: opacity of the tint, in [0, 1].
+        colours: colours of objects by id; the others get default colours.
     """
-    colours = voc_palette()
-    colours[: len(_FIRST_COLOURS)] = _FIRST_COLOURS
-    for number, colour in (given or {}).items():
-        colours[number] = colour
-    picture = image_rgb.copy()
+    palette = voc_palette()
+    palette[: len(_FIRST_COLOURS)] = _FIRST_COLOURS
+    for object_id, colour in (colours or {}).items():
+        palette[object_id] = colour
+    image = image_rgb.copy()
     thickness = max(1, round(min(labels.shape) / 240))
-    for number in object_ids(labels):
-        inside = labels == number
-        tint = opacity * colours[number].astype(np.float32)
-        picture[inside] = ((1 - opacity) * picture[inside] + tint).astype(np.uint8)
+    for object_id in object_ids(labels):
+        inside = labels == object_id
+        tint = opacity * palette[object_id].astype(np.float32)
+        image[inside] = ((1 - opacity) * image[inside] + tint).astype(np.uint8)
         outlines, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, outlines, -1, colours[number].tolist(), thickness, cv2.LINE_AA)
-    return picture
+        cv2.drawContours(image, outlines, -1, palette[object_id].tolist(), thickness, cv2.LINE_AA)
+    return image
 
 
 def write_preview(path: Path, clip: Clip, mask: Path, clicks: Mapping[int, IntArray]) -> None:
-    """Write a picture of one annotated frame: its objects tinted, every click a ring.
+    """Write a preview of one annotated frame: its objects tinted, each click a ring.
 
     Args:
         path: file to write, `.jpg`.
         clip: the frames; the mask is called like one.
         mask: the frame's mask.
-        clicks: per object number N×2 points.
+        clicks: N×2 points by object id.
     """
-    picture = overlay(clip.read(clip.index_of(mask.stem)), read_labels(mask, clip.size_hw))
+    image = overlay(clip.read(clip.index_of(mask.stem)), read_labels(mask, clip.size_hw))
     radius = max(3, round(min(clip.size_hw) / 90))
     for points in clicks.values():
         for point in points.tolist():
-            cv2.circle(picture, point, radius, _WHITE, max(1, radius // 3), cv2.LINE_AA)
-    write_image(path, picture)
+            cv2.circle(image, point, radius, _WHITE, max(1, radius // 3), cv2.LINE_AA)
+    write_image(path, image)
 
 
 def write_overlay_video(
@@ -99,10 +99,10 @@ def write_overlay_video(
     Args:
         path: file to write, `.mp4`.
         clip: the frames.
-        masks: their masks.
-        opacity: of the tint.
-        on_frame: called with frames done and in all.
-        colours: of objects by their numbers; the others have their own.
+        masks: masks of the frames.
+        opacity: opacity of the tint, in [0, 1].
+        on_frame: called with the number of frames done and of all frames.
+        colours: colours of objects by id; the others get default colours.
 
     Raises:
         InputError: another suffix, or a mask of another size.
@@ -121,10 +121,10 @@ def write_overlay_video(
         )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for index, image_rgb in enumerate(clip):
-            picture = overlay(image_rgb, masks.read(clip, index), opacity, colours)
-            picture = _captioned(picture, _caption(clip, index, masks))
+            image = overlay(image_rgb, masks.read(clip, index), opacity, colours)
+            image = _captioned(image, _caption(clip, index, masks))
             padded = cv2.copyMakeBorder(
-                picture, 0, height - picture.shape[0], 0, width - picture.shape[1], cv2.BORDER_REPLICATE
+                image, 0, height - image.shape[0], 0, width - image.shape[1], cv2.BORDER_REPLICATE
             )
             out.mux(stream.encode(av.VideoFrame.from_ndarray(padded, format="rgb24")))
             if on_frame is not None:
@@ -133,13 +133,13 @@ def write_overlay_video(
 
 
 def write_contact_sheet(path: Path, clip: Clip, masks: ResultMasks, opacity: float = 0.45) -> None:
-    """Write one picture of frames from the whole clip, evenly spaced, with names.
+    """Write a contact sheet: frames from the whole clip, evenly spaced, with their names.
 
     Args:
         path: file to write, `.jpg` or `.png`.
         clip: the frames.
-        masks: their masks.
-        opacity: of the tint.
+        masks: masks of the frames.
+        opacity: opacity of the tint, in [0, 1].
 
     Raises:
         InputError: another suffix, or a mask of another size.
@@ -153,8 +153,8 @@ def write_contact_sheet(path: Path, clip: Clip, masks: ResultMasks, opacity: flo
     size = (rows * (tile_h + _GAP_PX) + _GAP_PX, columns * (tile_w + _GAP_PX) + _GAP_PX, 3)
     sheet = np.full(size, _PAPER, dtype=np.uint8)
     for place, index in enumerate(_sheet_frames(clip, masks, count)):
-        picture = overlay(clip.read(index), masks.read(clip, index), opacity)
-        tile = cv2.resize(picture, (tile_w, tile_h), interpolation=cv2.INTER_AREA)
+        image = overlay(clip.read(index), masks.read(clip, index), opacity)
+        tile = cv2.resize(image, (tile_w, tile_h), interpolation=cv2.INTER_AREA)
         top = _GAP_PX + place // columns * (tile_h + _GAP_PX)
         left = _GAP_PX + place % columns * (tile_w + _GAP_PX)
         sheet[top : top + tile_h, left : left + tile_w] = _captioned(tile, _caption(clip, index, masks))
@@ -178,13 +178,13 @@ def _caption(clip: Clip, index: int, masks: ResultMasks) -> str:
     return f"{name}  keyframe" if name in (masks.keyframes or ()) else name
 
 
-def _captioned(picture: ImageRgb, text: str) -> ImageRgb:
-    """The picture with white text on a dark plate in its upper left corner, clear of a player's controls."""
-    scale = max(0.45, picture.shape[0] / 800)
+def _captioned(image: ImageRgb, text: str) -> ImageRgb:
+    """The image with white text on a dark background in its upper left corner, clear of a player's bar."""
+    scale = max(0.45, image.shape[0] / 800)
     (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     margin = max(4, height // 2)
-    plate = picture[: height + below + 2 * margin, : width + 2 * margin]
+    plate = image[: height + below + 2 * margin, : width + 2 * margin]
     plate[:] = plate // 3
     origin = (margin, margin + height)
-    cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, _WHITE, 1, cv2.LINE_AA)
-    return picture
+    cv2.putText(image, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, _WHITE, 1, cv2.LINE_AA)
+    return image

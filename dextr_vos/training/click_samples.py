@@ -95,7 +95,7 @@ class ClickSamples(Dataset[dict[str, Tensor]]):
         if self._recipe.jitter_px:
             in_crop = _jittered(in_crop, target, self._recipe.jitter_px, rng)
         inputs = np.empty((4, *size), dtype=np.uint8)
-        inputs[:3] = cv2.split(click_crop.picture(layer.image_rgb, box))
+        inputs[:3] = cv2.split(click_crop.crop_image(layer.image_rgb, box))
         inputs[3] = np.rint(click_crop.heatmap(in_crop))
         return {
             "inputs": torch.from_numpy(inputs),

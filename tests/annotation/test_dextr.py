@@ -81,7 +81,7 @@ def test_heatmap_of_several_points_is_their_maximum() -> None:
 
 def test_mask_is_zero_outside_the_points_box() -> None:
     points = np.array([(2, 20), (45, 22), (20, 3), (22, 40)])
-    prob = ClickCrop().in_picture(np.ones((512, 512), dtype=np.float32), points, (48, 64))
+    prob = ClickCrop().paste_back(np.ones((512, 512), dtype=np.float32), points, (48, 64))
     assert prob[3:41, 2:46].min() == pytest.approx(1)
     prob[3:41, 2:46] = 0
     assert prob.max() == 0

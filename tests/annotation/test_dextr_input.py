@@ -36,19 +36,19 @@ def iou(one, other):
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("centre_xy", [(70, 40), (8, 85), (118, 3)])
 def test_a_mask_survives_the_way_into_the_crop_and_back(name, centre_xy):
-    look = VARIANTS[name]
+    click_crop = VARIANTS[name]
     image, mask = scene(centre_xy)
     points = extreme_points(mask)
-    inputs = look.inputs(image, points)
+    inputs = click_crop.inputs(image, points)
     assert inputs.shape == (64, 64, 4)
     assert inputs.dtype == np.float32
     assert inputs.min() >= 0
     assert inputs.max() <= 255
     # the mask as a picture takes the same way as the picture
-    shown = look.picture(
-        np.where(mask[..., None], 255, np.zeros(3)).astype(np.uint8), look.box(points, SIZE_HW)
+    shown = click_crop.crop_image(
+        np.where(mask[..., None], 255, np.zeros(3)).astype(np.uint8), click_crop.box(points, SIZE_HW)
     )
-    prob = look.in_picture((shown[..., 0] / 255).astype(np.float32), points, SIZE_HW)
+    prob = click_crop.paste_back((shown[..., 0] / 255).astype(np.float32), points, SIZE_HW)
     assert prob.shape == SIZE_HW
     assert prob.dtype == np.float32
     assert 0 <= prob.min() <= prob.max() <= 1
@@ -56,16 +56,16 @@ def test_a_mask_survives_the_way_into_the_crop_and_back(name, centre_xy):
 
 
 def test_a_whole_picture_is_seen_whole_and_the_mask_still_stays_in_the_clicks_box():
-    look = VARIANTS["whole"]
+    click_crop = VARIANTS["whole"]
     image, mask = scene()
     points = extreme_points(mask)
-    assert look.box(points, SIZE_HW) == (0, 0, 119, 89)
-    inputs = look.inputs(image, points)
-    assert np.array_equal(inputs[..., :3], look.picture(image, (0, 0, 119, 89)))
+    assert click_crop.box(points, SIZE_HW) == (0, 0, 119, 89)
+    inputs = click_crop.inputs(image, points)
+    assert np.array_equal(inputs[..., :3], click_crop.crop_image(image, (0, 0, 119, 89)))
     heat = inputs[..., 3]
     for x, y in points:
         assert heat[int(y * 64 / 90), int(x * 64 / 120)] > 254
-    prob = look.in_picture(np.ones((64, 64), np.float32), points, SIZE_HW)
+    prob = click_crop.paste_back(np.ones((64, 64), np.float32), points, SIZE_HW)
     rows, columns = np.nonzero(prob)
     left, right, top, bottom = points[0, 0], points[1, 0], points[2, 1], points[3, 1]
     assert (columns.min(), columns.max(), rows.min(), rows.max()) == (left, right, top, bottom)
@@ -74,8 +74,8 @@ def test_a_whole_picture_is_seen_whole_and_the_mask_still_stays_in_the_clicks_bo
 @pytest.mark.parametrize(("share", "beyond_px"), [(0.0, 0), (0.1, 5)])
 def test_the_mask_may_reach_beyond_the_clicks_by_a_share_of_their_box(share, beyond_px):
     _, mask = scene()
-    look = replace(SMALL, overlap_share=share)  # the box is 61×41 pixels, 51 on the mean
-    prob = look.in_picture(np.ones((64, 64), np.float32), extreme_points(mask), SIZE_HW)
+    click_crop = replace(SMALL, overlap_share=share)  # the box is 61×41 pixels, 51 on the mean
+    prob = click_crop.paste_back(np.ones((64, 64), np.float32), extreme_points(mask), SIZE_HW)
     rows, columns = np.nonzero(prob)
     assert (columns.min(), columns.max()) == (40 - beyond_px, 100 + beyond_px)
     assert (rows.min(), rows.max()) == (20 - beyond_px, 60 + beyond_px)
@@ -93,17 +93,17 @@ def test_without_clicks_nothing_is_drawn_and_the_crop_follows_the_box():
 def test_corners_stand_where_the_clicks_box_has_them(heat):
     image, mask = scene()
     points = extreme_points(mask)
-    look = replace(SMALL, points="corners", heat=heat)
-    drawn = look.inputs(image, points)[..., 3]
+    click_crop = replace(SMALL, points="corners", heat=heat)
+    drawn = click_crop.inputs(image, points)[..., 3]
     corners = points_into_crop(
-        np.array([(40, 20), (100, 20), (40, 60), (100, 60)]), look.box(points, SIZE_HW), (64, 64)
+        np.array([(40, 20), (100, 20), (40, 60), (100, 60)]), click_crop.box(points, SIZE_HW), (64, 64)
     )
     expected = (
         gaussian_heatmap(corners, (64, 64), 10) if heat == "gaussian" else distance_map(corners, (64, 64))
     )
     assert np.array_equal(drawn, expected)
     # a further click inside changes nothing
-    assert np.array_equal(look.inputs(image, np.vstack([points, [(60, 40)]]))[..., 3], drawn)
+    assert np.array_equal(click_crop.inputs(image, np.vstack([points, [(60, 40)]]))[..., 3], drawn)
 
 
 def test_gaussians_and_distances_are_those_of_their_formulas():
@@ -124,9 +124,9 @@ def test_distances_end_where_a_byte_ends():
 def test_the_margin_grows_with_the_object_where_it_is_a_share():
     _, small = scene(radii=(10, 10))
     _, large = scene(radii=(30, 30))
-    look = ClickCrop(relax_px=2, relax_share=0.1)
+    click_crop = ClickCrop(relax_px=2, relax_share=0.1)
     for mask, margin in ((small, 4), (large, 8)):
-        x0, y0, x1, y1 = look.box(extreme_points(mask), SIZE_HW)
+        x0, y0, x1, y1 = click_crop.box(extreme_points(mask), SIZE_HW)
         rows, columns = np.nonzero(mask)
         assert (columns.min() - x0, rows.min() - y0, x1 - columns.max(), y1 - rows.max()) == (margin,) * 4
 
@@ -135,7 +135,7 @@ def test_beyond_the_picture_a_crop_is_black():
     image, mask = scene((5, 5), (12, 12))
     box = SMALL.box(extreme_points(mask), SIZE_HW)
     assert box == (-10, -10, 27, 27)  # 38 pixels become 64
-    shown = SMALL.picture(image, box)
+    shown = SMALL.crop_image(image, box)
     assert not shown[:14].any()
     assert not shown[:, :14].any()
     assert shown[19:, 19:].any(axis=2).all()

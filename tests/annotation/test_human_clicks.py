@@ -42,7 +42,7 @@ def test_annotations_of_a_workspace_by_the_last_part_of_the_name(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"00000": {"1": POINTS}}, r"h\.json clicks on '00000', which is not the name of one picture"),
+        ({"00000": {"1": POINTS}}, r"h\.json clicks on '00000', which is not the name of one image"),
         ({"cat/00000": {"1": POINTS}}, "like 'bear/00000'"),
         ({"bear/00000": {"3": POINTS}}, "object 3 of 'bear/00000', which is not among those to evaluate"),
         ({"bear/00000": [POINTS]}, r"at bear/00000: .*; expected annotations\.json"),
