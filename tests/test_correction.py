@@ -1,6 +1,6 @@
 """A run, a look at its masks, a correction, the same command again: what may change then, and what may not.
 
-Masks that must stay are told from those that must be made anew by painting over all of them before the
+Masks that must stay are told from those that must be made again by painting over all of them before the
 correction: what still shows the paint was not touched.
 """
 
@@ -68,7 +68,7 @@ CORRECTIONS = {
 
 
 @pytest.mark.parametrize("name", CORRECTIONS)
-def test_masks_beside_a_correction_are_made_anew_and_all_others_stay(tiny_clip, keyframes, out, name):
+def test_masks_beside_a_correction_are_made_again_and_all_others_stay(tiny_clip, keyframes, out, name):
     correct, kept = CORRECTIONS[name]
     paint(out, *range(6))
     before = bytes_of(out / "masks")
@@ -129,7 +129,7 @@ def test_training_continues_from_the_network_there_in_fewer_steps(
     assert all(torch.equal(after[key], before[key]) for key in learned)
 
 
-def test_a_correction_is_learned_and_remembered(tiny_clip, keyframes, out):
+def test_a_correction_is_learned_and_memorized(tiny_clip, keyframes, out):
     before = tensors(out)
     change(keyframes, 0)
     train(tiny_clip, keyframes, out)
@@ -151,7 +151,7 @@ def test_what_is_said_of_a_correction_is_what_is_done(tiny_clip, keyframes, out,
     with caplog.at_level(logging.INFO):
         train(tiny_clip, keyframes, out)
     assert "continuing with the network of the last run" in caplog.text
-    assert "anew" not in caplog.text
+    assert "again" not in caplog.text
 
 
 def test_corrections_may_follow_one_another(tiny_clip, keyframes, out):
@@ -189,7 +189,7 @@ def test_the_same_mask_in_another_file_changes_that_file_alone(tiny_clip, keyfra
     assert bytes_of(out / "masks")[NAMES[3]] == bytes_of(keyframes)[NAMES[3]]
 
 
-def test_a_keyframe_is_its_picture_too(tiny_clip, keyframes, out):
+def test_a_keyframe_is_its_image_too(tiny_clip, keyframes, out):
     """Frame 3 shows something else now: masks that followed from it are not what they were."""
     paint(out, *range(6))
     image = np.asarray(Image.open(tiny_clip / NAMES[3]))
@@ -229,14 +229,14 @@ def test_several_objects_can_be_corrected(tiny_clip, keyframes, tmp_path, model)
     assert sorted(bytes_of(run / "masks")) == NAMES
 
 
-def test_osvos_with_another_number_of_objects_begins_anew(tiny_clip, keyframes, tmp_path):
+def test_osvos_with_another_number_of_objects_starts_again(tiny_clip, keyframes, tmp_path):
     train(tiny_clip, keyframes, tmp_path / "paper", TINY_PAPER)
     two_objects(keyframes, 5)
     record = train(tiny_clip, keyframes, tmp_path / "paper", TINY_PAPER)
     assert (record.continued_from, record.training.steps) == (None, TINY_PAPER.recipe.max_steps)
 
 
-def test_without_a_keyframe_in_common_it_begins_anew(tiny_clip, keyframes, out):
+def test_without_a_keyframe_in_common_it_starts_again(tiny_clip, keyframes, out):
     paint(out, *range(6))
     delete(keyframes, 0, 3)
     write_keyframes(keyframes, 1, 4)
@@ -247,7 +247,7 @@ def test_without_a_keyframe_in_common_it_begins_anew(tiny_clip, keyframes, out):
 
 @pytest.mark.parametrize("change_keyframe", [True, False])
 @pytest.mark.parametrize("setting", ["seed", "parent", "max_steps", "model"])
-def test_other_settings_begin_anew(tiny_clip, keyframes, out, tmp_path, setting, change_keyframe):
+def test_other_settings_start_again(tiny_clip, keyframes, out, tmp_path, setting, change_keyframe):
     weights.save(tmp_path / "parent.safetensors", LITE.start(1, 7, None).state_dict())
     options = {
         "seed": {"seed": 1},
@@ -264,7 +264,7 @@ def test_other_settings_begin_anew(tiny_clip, keyframes, out, tmp_path, setting,
     assert same_results(out, tmp_path / "new")
 
 
-def test_a_network_that_is_broken_is_not_gone_on_from(tiny_clip, keyframes, out, tmp_path):
+def test_a_network_that_is_broken_is_not_continued_from(tiny_clip, keyframes, out, tmp_path):
     (out / "network.safetensors").write_bytes((out / "network.safetensors").read_bytes()[:400])
     change(keyframes, 0)
     assert train(tiny_clip, keyframes, out).continued_from is None
@@ -275,7 +275,7 @@ def test_a_network_that_is_broken_is_not_gone_on_from(tiny_clip, keyframes, out,
 # --fresh
 
 
-def test_fresh_begins_anew_as_in_a_new_folder(tiny_clip, keyframes, out, tmp_path):
+def test_fresh_starts_again_as_in_a_new_folder(tiny_clip, keyframes, out, tmp_path):
     paint(out, *range(6))
     change(keyframes, 0)
     steps, record = steps_of(tiny_clip, keyframes, out, fresh=True)
@@ -284,7 +284,7 @@ def test_fresh_begins_anew_as_in_a_new_folder(tiny_clip, keyframes, out, tmp_pat
     assert same_results(out, tmp_path / "new")
 
 
-def test_fresh_after_a_finished_correction_begins_anew_too(tiny_clip, keyframes, out, tmp_path):
+def test_fresh_after_a_finished_correction_starts_again_too(tiny_clip, keyframes, out, tmp_path):
     """Nothing has changed since, and still it was asked for what the whole training gives."""
     change(keyframes, 0)
     assert train(tiny_clip, keyframes, out).continued_from is not None
@@ -295,7 +295,7 @@ def test_fresh_after_a_finished_correction_begins_anew_too(tiny_clip, keyframes,
 
 @pytest.mark.parametrize("corrected_before", [True, False])
 @pytest.mark.parametrize("stop_at", [0, 3, 8, 8 + 4])
-def test_fresh_goes_on_after_a_stop(tiny_clip, keyframes, out, tmp_path, stop_at, corrected_before):
+def test_fresh_continues_after_a_stop(tiny_clip, keyframes, out, tmp_path, stop_at, corrected_before):
     change(keyframes, 0)
     if corrected_before:
         train(tiny_clip, keyframes, out)

@@ -165,7 +165,7 @@ def test_a_stopped_correction_taken_back_leaves_the_run_as_it_says(tiny_clip, ke
     assert files_of(out) == FILES
 
 
-def test_what_is_gone_on_from_is_what_is_there(tiny_clip, keyframes, out):
+def test_what_is_continued_from_is_what_is_there(tiny_clip, keyframes, out):
     """A second correction after a first one that was trained and not segmented."""
     first = read_record(out / "run.json")
     change(keyframes, 0)
@@ -194,7 +194,7 @@ def test_other_settings_that_were_stopped_leave_no_trace(tiny_clip, keyframes, o
 
 
 @pytest.mark.parametrize(("first", "second"), [(TINY_LITE, TINY_PAPER), (TINY_PAPER, TINY_LITE)])
-def test_the_other_tier_that_was_stopped_is_no_obstacle(tiny_clip, keyframes, tmp_path, first, second):
+def test_the_other_model_that_was_stopped_is_no_obstacle(tiny_clip, keyframes, tmp_path, first, second):
     run = tmp_path / "both"
     train(tiny_clip, keyframes, run, first)
     with pytest.raises(Interrupted):

@@ -50,7 +50,7 @@ def test_propagation_runs_and_its_network_segments_on_the_cpu(
     assert (a != b).mean() < 0.01
 
 
-def test_a_correction_goes_on_on_the_gpu(cuda: torch.device, tiny_clip: Path, tmp_path: Path) -> None:
+def test_a_correction_continues_on_the_gpu(cuda: torch.device, tiny_clip: Path, tmp_path: Path) -> None:
     keyframes = write_keyframes(tmp_path / "keyframes", 0, 3)
     first = train(tiny_clip, keyframes, tmp_path / "run", device="cuda")
     before = (tmp_path / "run" / "masks" / "00001.png").read_bytes()

@@ -147,7 +147,7 @@ def test_keyframes_changed_back_and_forth_never_mix_masks(tiny_clip, keyframes, 
 
 
 @pytest.mark.parametrize("change", ["seed", "max_steps", "parent", "model"])
-def test_whatever_determines_the_network_trains_anew(tiny_clip, keyframes, out, tmp_path, change):
+def test_whatever_determines_the_network_trains_again(tiny_clip, keyframes, out, tmp_path, change):
     old = finished_run(tiny_clip, keyframes, out)
     weights.save(tmp_path / "parent.safetensors", LITE.build(1).state_dict())
     options = {
@@ -171,7 +171,7 @@ def test_names_of_objects_come_from_the_workspace(tiny_clip, tmp_path, out):
     assert [entry.name for entry in train(tiny_clip, workspace.path, out).objects] == ["object 1"]
 
 
-def test_a_damaged_workspace_is_told_before_the_training(tiny_clip, tmp_path, out):
+def test_a_damaged_workspace_is_reported_before_the_training(tiny_clip, tmp_path, out):
     write_keyframes(tmp_path / "work" / "keyframes", 0)
     (tmp_path / "work" / "annotations.json").write_text("{")
     with pytest.raises(InputError, match=r"annotations\.json is not valid JSON"):
@@ -214,7 +214,7 @@ def test_a_run_on_another_clip_is_refused(tiny_clip, keyframes, out, tmp_path, c
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"version": 2}'])
-def test_a_damaged_record_is_told(tiny_clip, keyframes, out, content):
+def test_a_damaged_record_is_reported(tiny_clip, keyframes, out, content):
     finished_run(tiny_clip, keyframes, out)
     (out / "run.json").write_text(content)
     with pytest.raises(InputError, match=r"run\.json is damaged"):
@@ -222,7 +222,7 @@ def test_a_damaged_record_is_told(tiny_clip, keyframes, out, content):
 
 
 @pytest.mark.parametrize("keep", [0, 20, 3000, -1])
-def test_a_damaged_network_is_trained_anew(tiny_clip, keyframes, out, caplog, keep):
+def test_a_damaged_network_is_trained_again(tiny_clip, keyframes, out, caplog, keep):
     finished_run(tiny_clip, keyframes, out)
     before = bytes_of(out / "masks")
     network = out / "network.safetensors"
@@ -243,7 +243,7 @@ def test_a_damaged_checkpoint_is_no_obstacle(tiny_clip, keyframes, out, tmp_path
     assert files_of(out) == FILES
 
 
-def test_what_a_killed_run_left_half_written_is_swept_up(tiny_clip, keyframes, out):
+def test_what_a_killed_run_left_half_written_is_removed(tiny_clip, keyframes, out):
     with pytest.raises(Interrupted):
         train(tiny_clip, keyframes, out, stop_asked=stop_after(8 + 2))
     (unfinished,) = out.glob(".next-*")
@@ -268,7 +268,7 @@ def test_a_parent_starts_the_training(tiny_clip, tmp_path, out, objects):
     assert len(record.objects) == objects
 
 
-def test_unfit_parents_are_told_and_leave_nothing(tiny_clip, keyframes, out, tmp_path):
+def test_unfit_parents_are_reported_and_leave_nothing(tiny_clip, keyframes, out, tmp_path):
     torch.save({"conv.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match=r"other\.pth does not fit the network LiteTracker"):
         train(tiny_clip, keyframes, out, parent=tmp_path / "other.pth")
@@ -277,7 +277,7 @@ def test_unfit_parents_are_told_and_leave_nothing(tiny_clip, keyframes, out, tmp
     assert not out.exists()
 
 
-def test_osvos_goes_the_whole_way(tiny_clip, keyframes, out):
+def test_osvos_runs_all_stages(tiny_clip, keyframes, out):
     record = train(tiny_clip, keyframes, out, TINY_PAPER)
     assert (record.model, record.training.steps, record.longest_side) == ("paper", 2, None)
     assert files_of(out / "masks") == NAMES
@@ -303,7 +303,7 @@ def test_two_processes_cannot_work_in_one_run(tiny_clip, keyframes, out):
     train(tiny_clip, keyframes, out)
 
 
-def test_a_keyframes_picture_replaced_in_place_is_learned_anew(tiny_clip, keyframes, out):
+def test_a_keyframes_image_replaced_in_place_is_learned_again(tiny_clip, keyframes, out):
     first = finished_run(tiny_clip, keyframes, out)
     image = np.asarray(Image.open(tiny_clip / "00003.png"))
     Image.fromarray(255 - image).save(tiny_clip / "00003.png")

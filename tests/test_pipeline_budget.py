@@ -73,7 +73,7 @@ def test_no_time_for_training_is_a_time_limit_too(tiny_clip, keyframes, out, mon
     assert train(tiny_clip, keyframes, out, budget_s=5).training.stop == "time limit"
 
 
-def test_a_budget_run_goes_on_after_a_stop(tiny_clip, keyframes, out, monkeypatch):
+def test_a_budget_run_continues_after_a_stop(tiny_clip, keyframes, out, monkeypatch):
     machine, stop = Machine(monkeypatch), stop_after(3)
     with pytest.raises(Interrupted):
         train(tiny_clip, keyframes, out, budget_s=6.05, stop_asked=lambda: machine.step() or stop())
@@ -83,7 +83,7 @@ def test_a_budget_run_goes_on_after_a_stop(tiny_clip, keyframes, out, monkeypatc
     assert train(tiny_clip, keyframes, out, budget_s=6.05, on_step=refuse, on_frame=refuse) == record
 
 
-def test_another_budget_trains_anew(tiny_clip, keyframes, out, monkeypatch):
+def test_another_budget_trains_again(tiny_clip, keyframes, out, monkeypatch):
     machine = Machine(monkeypatch)
     train(tiny_clip, keyframes, out, budget_s=6.05, stop_asked=machine.step)
     record = train(tiny_clip, keyframes, out, stop_asked=machine.step)
@@ -96,7 +96,7 @@ def told(estimates):
     return estimate
 
 
-def test_what_is_to_be_done_is_told_before_the_training(tiny_clip, keyframes, out, monkeypatch):
+def test_what_is_to_be_done_is_reported_before_the_training(tiny_clip, keyframes, out, monkeypatch):
     Machine(monkeypatch, step_s=2.0, frame_s=0.5)
     estimates = []
     train(
@@ -112,7 +112,7 @@ def test_what_is_to_be_done_is_told_before_the_training(tiny_clip, keyframes, ou
     train(tiny_clip, keyframes, out, on_estimate=refuse)
 
 
-def test_a_correction_is_told_to_take_fewer_steps(tiny_clip, keyframes, out, monkeypatch):
+def test_a_correction_is_reported_to_take_fewer_steps(tiny_clip, keyframes, out, monkeypatch):
     Machine(monkeypatch)
     train(tiny_clip, keyframes, out)
     write_keyframes(keyframes, 5)
@@ -122,7 +122,7 @@ def test_a_correction_is_told_to_take_fewer_steps(tiny_clip, keyframes, out, mon
 
 
 @pytest.mark.parametrize("budget_s", [5.0, 20.0])
-def test_what_is_told_fits_into_the_budget(tiny_clip, keyframes, out, monkeypatch, budget_s):
+def test_what_is_reported_fits_into_the_budget(tiny_clip, keyframes, out, monkeypatch, budget_s):
     """Whoever asked for a minute must not be told that it will take five."""
     machine = Machine(monkeypatch, step_s=10.0, frame_s=0.1)
     estimates = []
@@ -138,13 +138,13 @@ def test_what_is_told_fits_into_the_budget(tiny_clip, keyframes, out, monkeypatc
     assert estimate.training_s + estimate.segmenting_s <= budget_s * 1.01
 
 
-def test_being_told_changes_nothing(tiny_clip, keyframes, tmp_path):
+def test_being_notified_changes_nothing(tiny_clip, keyframes, tmp_path):
     """The command always tells; a run by way of Python must give the same masks."""
-    for name, options in (("told", {"on_estimate": lambda _: None}), ("untold", {})):
+    for name, options in (("notified", {"on_estimate": lambda _: None}), ("silent", {})):
         train(tiny_clip, keyframes, tmp_path / name, **options)
-    one, other = (load_file(tmp_path / name / "network.safetensors") for name in ("told", "untold"))
+    one, other = (load_file(tmp_path / name / "network.safetensors") for name in ("told", "silent"))
     assert [key for key in one if not torch.equal(one[key], other[key])] == []
-    assert bytes_of(tmp_path / "told" / "masks") == bytes_of(tmp_path / "untold" / "masks")
+    assert bytes_of(tmp_path / "notified" / "masks") == bytes_of(tmp_path / "silent" / "masks")
 
 
 @pytest.mark.parametrize("model", [TINY_LITE, TINY_PAPER], ids=lambda model: model.name)

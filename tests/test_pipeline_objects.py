@@ -116,7 +116,7 @@ def test_an_object_too_small_to_be_seen_does_not_stop_the_others(tmp_path, out):
     assert sorted(bytes_of(out / "masks")) == NAMES[:3]
 
 
-def test_only_objects_too_small_to_be_seen_are_told_or_passed_over(tmp_path, out):
+def test_only_objects_too_small_to_be_seen_are_reported_or_passed_over(tmp_path, out):
     clip = other_clip(tmp_path / "large", 3, (640, 480))
     model = tiny_objects(tmp_path / "masks", also_large=False)
     with suppress(InputError):  # one sentence would do; anything else is a crash
