@@ -90,7 +90,7 @@ def test_another_budget_trains_again(tiny_clip, keyframes, out, monkeypatch):
     assert (record.training.steps, record.continued_from) == (8, None)
 
 
-def told(estimates):
+def only(estimates):
     (estimate,) = estimates
     assert isinstance(estimate, Estimate)
     return estimate
@@ -104,9 +104,9 @@ def test_what_is_to_be_done_is_reported_before_the_training(tiny_clip, keyframes
         keyframes,
         out,
         on_estimate=estimates.append,
-        on_step=lambda *_: told(estimates),
+        on_step=lambda *_: only(estimates),
     )
-    estimate = told(estimates)
+    estimate = only(estimates)
     assert (estimate.steps, estimate.step_s, estimate.frame_s) == (8, 2.0, 0.5)
     assert estimate.frames == 2 * 2 + 2  # two passes between the keyframes, one behind the last
     train(tiny_clip, keyframes, out, on_estimate=refuse)
@@ -118,12 +118,12 @@ def test_a_correction_is_reported_to_take_fewer_steps(tiny_clip, keyframes, out,
     write_keyframes(keyframes, 5)
     estimates = []
     train(tiny_clip, keyframes, out, on_estimate=estimates.append)
-    assert told(estimates).steps == TINY_LITE.recipe.correction_steps
+    assert only(estimates).steps == TINY_LITE.recipe.correction_steps
 
 
 @pytest.mark.parametrize("budget_s", [5.0, 20.0])
 def test_what_is_reported_fits_into_the_budget(tiny_clip, keyframes, out, monkeypatch, budget_s):
-    """Whoever asked for a minute must not be told that it will take five."""
+    """Whoever asked for a minute must not read that it will take five."""
     machine = Machine(monkeypatch, step_s=10.0, frame_s=0.1)
     estimates = []
     train(
@@ -134,7 +134,7 @@ def test_what_is_reported_fits_into_the_budget(tiny_clip, keyframes, out, monkey
         on_estimate=estimates.append,
         stop_asked=machine.step,
     )
-    estimate = told(estimates)
+    estimate = only(estimates)
     assert estimate.training_s + estimate.segmenting_s <= budget_s * 1.01
 
 
@@ -142,7 +142,7 @@ def test_being_notified_changes_nothing(tiny_clip, keyframes, tmp_path):
     """The command always tells; a run by way of Python must give the same masks."""
     for name, options in (("notified", {"on_estimate": lambda _: None}), ("silent", {})):
         train(tiny_clip, keyframes, tmp_path / name, **options)
-    one, other = (load_file(tmp_path / name / "network.safetensors") for name in ("told", "silent"))
+    one, other = (load_file(tmp_path / name / "network.safetensors") for name in ("notified", "silent"))
     assert [key for key in one if not torch.equal(one[key], other[key])] == []
     assert bytes_of(tmp_path / "notified" / "masks") == bytes_of(tmp_path / "silent" / "masks")
 
