@@ -1,5 +1,6 @@
-"""Files that are either whole or not there: atomic writes."""
+"""Files that are either whole or not there (atomic writes), and digests of their content."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -37,3 +38,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically, making parent folders."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes in hexadecimal; "" where the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -33,7 +33,10 @@ def davis_root() -> Path:
 @pytest.fixture
 def tiny_clip(tmp_path: Path) -> Path:
     """A folder of six 64×48 frames: a bright textured square moves over a dark textured ground."""
-    folder = tmp_path / "tiny"
+    return write_tiny_clip(tmp_path / "tiny")
+
+
+def write_tiny_clip(folder: Path) -> Path:
     folder.mkdir()
     for index in range(6):
         Image.fromarray(tiny_frame(index)).save(folder / f"{index:05d}.png")

@@ -1,4 +1,4 @@
-"""The annotation page's server on the tiny clip, with an engine that fills boxes."""
+"""The annotation page's server on the tiny clip, with a segmenter that fills boxes."""
 
 import base64
 import io
@@ -11,33 +11,27 @@ from tiny_run import Squares
 
 from dextr_vos.clip import open_clip
 from dextr_vos.web.app import make_app
-from dextr_vos.web.clip_service import ClipService, Propagation
-from dextr_vos.web.segmenter_process import Engine
+from dextr_vos.web.segmenter_process import SegmenterLoader
+from dextr_vos.web.service import ClipService, Propagation
 from dextr_vos.workspace import Workspace
 
+PORTAL = None  # the event loop that clients share, see web/conftest.py
 TOKEN = "the-token"
 BASE = "http://127.0.0.1:8710"
 POINTS = [[8, 20], [25, 22], [16, 14], [17, 33]]
 OTHER = [[40, 6], [52, 6], [46, 2], [46, 11]]
 TINY = Propagation(
-    settings=(
-        "batch=1",
-        "scene.size_hw=[48, 64]",
-        "window=3",
-        "correction_steps=2",
-        "pool=2",
-        "correction_pool=2",
-    ),
+    settings=("batch=1", "correction_steps=2"),
     max_steps=2,
     device="cpu",
 )
 
 
-def squares() -> Engine:
-    return Engine("squares", Squares)
+def squares() -> SegmenterLoader:
+    return SegmenterLoader("squares", Squares)
 
 
-def make_desk(clip: Path, work: Path, readonly: str | None = None) -> ClipService:
+def make_service(clip: Path, work: Path, readonly: str | None = None) -> ClipService:
     return ClipService(open_clip(clip), Workspace(work), squares(), TINY, readonly)
 
 
@@ -64,7 +58,7 @@ def outlived(app):
 
 
 class Page:
-    """A client that does what the page does."""
+    """A client that does what the page does: it keeps its state up to date by what edits change."""
 
     def __init__(self, service) -> None:
         self.service = service
@@ -74,6 +68,8 @@ class Page:
             headers={"X-Dextr-Vos-Token": TOKEN},
             follow_redirects=False,
         )
+        self.client.portal = PORTAL
+        self._state: dict = {"version": None}
 
     def get(self, path: str):
         return self.client.get(path)
@@ -82,38 +78,61 @@ class Page:
         return self.client.post(path, json=body)
 
     def do(self, path: str, /, **body) -> dict:
-        answer = self.post(path, **body)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        """Make an edit; the answer, with the page's `state` after it."""
+        response = self.post(path, **body)
+        assert response.status_code == 200, response.text
+        answer = response.json()
+        if "changes" in answer and answer["base"] == self._state["version"]:
+            self._state = merged(self._state, answer)
+            whole = self.get("/api/state").json()
+            assert self._state == whole or whole["version"] > answer["version"], (
+                "the changes are not all there"
+            )
+        answer["state"] = self.state()
+        return answer
 
     def refused(self, path: str, /, expected: int = 400, **body) -> str:
-        answer = self.post(path, **body)
-        assert answer.status_code == expected, answer.text
-        return answer.json()["error"]
+        response = self.post(path, **body)
+        assert response.status_code == expected, response.text
+        return response.json()["error"]
 
     def state(self) -> dict:
-        return self.get("/api/state").json()
+        self._state = self.get("/api/state").json()
+        return self._state
 
-    def points(self, index: int, number: int, points, **more) -> dict:
-        return self.do(f"/api/frames/{index}/objects/{number}/points", points=points, **more)
+    def names(self) -> list[str]:
+        return self.get("/api/names").json()
+
+    def points(self, index: int, object_id: int, points, **more) -> dict:
+        return self.do(f"/api/frames/{index}/objects/{object_id}/points", points=points, **more)
 
     def mask(self, index: int) -> np.ndarray | None:
-        answer = self.get(f"/api/masks/{index}")
-        return None if answer.status_code == 204 else decoded(answer.content)
+        response = self.get(f"/api/masks/{index}")
+        return None if response.status_code == 204 else decoded(response.content)
+
+
+def merged(state: dict, answer: dict) -> dict:
+    """A state with the changes of an edit, as the page merges them."""
+    after = {**state, **answer["changes"]}
+    for key in ("keyframes", "status"):
+        if state[key] is not None and key in answer["changes"]:
+            entries = {**state[key], **answer["changes"][key]}
+            after[key] = {index: entry for index, entry in entries.items() if entry is not None}
+    return after
 
 
 def decoded(content: bytes | str) -> np.ndarray:
     """Labels of a PNG, in bytes or base64."""
     if isinstance(content, str):
         content = base64.b64decode(content)
-    with Image.open(io.BytesIO(content)) as picture:
-        assert picture.mode == "L"
-        return np.array(picture)
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.mode in ("L", "P"), "the page decodes 8 bits, grey or indexed"
+        return np.array(image)
 
 
 def open_page(clip: Path, work: Path, objects: int = 1) -> Page:
     """A page on a workspace; a new one gets objects."""
-    page = Page(make_desk(clip, work))
+    page = Page(make_service(clip, work))
     while len(page.state()["objects"]) < objects:
         page.do("/api/objects")
     return page

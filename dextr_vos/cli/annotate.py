@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dextr_vos.annotation.annotations import Annotations
     from dextr_vos.clip import Clip
     from dextr_vos.web.image_folder.service import FolderService
-    from dextr_vos.web.segmenter_process import Engine
+    from dextr_vos.web.segmenter_process import SegmenterLoader
     from dextr_vos.web.service import Service
     from dextr_vos.workspace import Workspace
 
@@ -194,25 +194,25 @@ def _clicks(clip: "Clip", workspace: "Workspace", options: _Options) -> "Annotat
     return annotations
 
 
-def _engine(options: _Options) -> "Engine":
+def _engine(options: _Options) -> "SegmenterLoader":
     """The segmenter, in a process of its own, which is loaded while the page opens."""
     from dextr_vos.annotation.segmenter import MODELS, load_segmenter
-    from dextr_vos.web.segmenter_process import Engine, ProcessSegmenter
+    from dextr_vos.web.segmenter_process import ProcessSegmenter, SegmenterLoader
 
     model, weights, device = options.model, options.weights, options.device
     if model == "grabcut":
         made = load_segmenter(model, weights, device)
-        return Engine(made.name, lambda: made)
+        return SegmenterLoader(made.name, lambda: made)
     if weights is not None or (model or MODELS[0]) != MODELS[0]:
         loaded = ProcessSegmenter(model, weights, device)  # an error is reported before the page opens
-        return Engine(loaded.name, lambda: loaded)
-    return Engine(MODELS[0], lambda: ProcessSegmenter(model, weights, device))
+        return SegmenterLoader(loaded.name, lambda: loaded)
+    return SegmenterLoader(MODELS[0], lambda: ProcessSegmenter(model, weights, device))
 
 
 def _serve_clip(clip: "Clip", workspace: "Workspace", options: _Options) -> None:
     """The page on a clip."""
     from dextr_vos.folder_lock import FolderLock
-    from dextr_vos.web.clip_service import ClipService, Propagation
+    from dextr_vos.web.service import ClipService, Propagation
 
     engine = _engine(options)
     lock = FolderLock(workspace.path)
@@ -254,13 +254,13 @@ def _serve(service: "Service", options: _Options, readonly: str | None) -> None:
         host=options.host,
         port=options.port,
         open_browser=not options.no_open,
-        tell=_show_address,
+        on_address=_show_address,
     )
 
 
 def _reset(service: "FolderService", source: Path) -> None:
     """Forget all progress, if the person confirms."""
-    count = len(service.session.pictures.names)
+    count = len(service.session.images.names)
     question = f"{source}: forget the progress of all {count} images, clicks and unfinished masks included?"
     try:
         confirmed = click.confirm(question, default=False, err=True)

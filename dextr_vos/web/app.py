@@ -1,10 +1,12 @@
-"""The page's own files, held in memory: opening the page asks for some fifty of them at once."""
+"""The routes of the server: what the page asks for, and one sentence for whatever is wrong.
+
+An edit is answered with what it changed, not with the whole state, see `service.changed_by`.
+"""
 
 import base64
 import hashlib
 import logging
 import mimetypes
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,17 +19,29 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from dextr_vos.errors import DextrVosError, InputError
-from dextr_vos.web import schemas as schemas
-from dextr_vos.web.auth import COOKIE, Auth, cookie_with, has_cookie, same
-from dextr_vos.web.service import ConflictError, Service
+from dextr_vos.masks import MAX_OBJECTS
+from dextr_vos.web import schemas
+from dextr_vos.web.auth import COOKIE, Auth, cookie_with, has_cookie, tokens_equal
+from dextr_vos.web.jobs import ConflictError
+from dextr_vos.web.service import Service, changed_by
 from dextr_vos.web.session import ReadOnlyError
-from dextr_vos.web.state import time_summary
 
+log = logging.getLogger(__name__)
+
+STATIC = Path(__file__).parent / "static"
+Index = Annotated[int, InPath(ge=0)]
+ObjectId = Annotated[int, InPath(ge=1, le=MAX_OBJECTS)]
+
+_NO_STORE = {"cache-control": "no-store"}
 _TYPES = {".js": "text/javascript", ".svg": "image/svg+xml", ".css": "text/css", ".html": "text/html"}
+_WITHOUT_TOKEN = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>dextr-vos</title>'
+    "<p>Please open the address that dextr-vos annotate printed: it contains this page's token.</p></html>"
+)
 
 
 class PageFiles:
-    """All files of a folder as they are now.
+    """All files of a folder as they are now, in memory: opening the page asks for some fifty of them at once.
 
     Args:
         folder: of the page.
@@ -37,14 +51,14 @@ class PageFiles:
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         self._files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
         self._tags = {
-            name: f'"{hashlib.sha256(held).hexdigest()[:20]}"' for name, held in self._files.items()
+            name: f'"{hashlib.sha256(content).hexdigest()[:20]}"' for name, content in self._files.items()
         }
 
     def __contains__(self, name: str) -> bool:
         return name in self._files
 
-    def answer(self, request: Request, name: str) -> Response:
-        """A file, or that the browser's own is as good. KeyError where there is none of this name."""
+    def response(self, request: Request, name: str) -> Response:
+        """A file, or 304 where the browser has it already; KeyError where there is none of this name."""
         headers = {"cache-control": "no-cache", "etag": self._tags[name]}
         if request.headers.get("if-none-match") == self._tags[name]:
             return Response(status_code=304, headers=headers)
@@ -52,63 +66,53 @@ class PageFiles:
         return Response(self._files[name], media_type=kind, headers=headers)
 
 
-log = logging.getLogger(__name__)
-
-STATIC = Path(__file__).parent / "static"
-Index = Annotated[int, InPath(ge=0)]
-Number = Annotated[int, InPath(ge=1, le=254)]
-
-_LOCKED_OUT = (
-    '<!doctype html><html lang="en"><meta charset="utf-8"><title>dextr-vos</title>'
-    "<p>Please open the address that dextr-vos annotate printed: it holds the token of this page.</p></html>"
-)
-
-
 def make_app(service: Service, token: str, host: str = "127.0.0.1", static: Path = STATIC) -> FastAPI:
     """The server's application.
 
     Args:
         service: what is worked on.
-        token: that opens it.
-        host: that it will listen on.
+        token: gives access to it.
+        host: that the server listens on.
         static: folder of the page's files.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Auth, token=token, host=host)
     _add_errors(app)
     _add_page(app, token, static)
-    _add_looking(app, service)
+    _add_state(app, service)
+    _add_images(app, service)
     _add_masks(app, service)
+    _add_mask_edits(app, service)
     _add_frame_edits(app, service)
     _add_object_edits(app, service)
-    _add_work(app, service)
+    _add_jobs(app, service)
     return app
 
 
 def _add_errors(app: FastAPI) -> None:
-    def told(status: int) -> Callable[[Request, Exception], Response]:
-        return lambda request, fault: JSONResponse({"error": str(fault)}, status)
+    def with_message(status: int) -> Callable[[Request, Exception], Response]:
+        return lambda request, error: JSONResponse({"error": str(error)}, status)
 
-    app.add_exception_handler(DextrVosError, told(400))
-    app.add_exception_handler(ReadOnlyError, told(409))
-    app.add_exception_handler(ConflictError, told(409))
+    app.add_exception_handler(DextrVosError, with_message(400))
+    app.add_exception_handler(ReadOnlyError, with_message(409))
+    app.add_exception_handler(ConflictError, with_message(409))
 
     @app.exception_handler(RequestValidationError)
-    def broken(request: Request, fault: RequestValidationError) -> Response:
-        first = fault.errors()[0]
-        place = ".".join(str(part) for part in first["loc"][1:]) or "the request"
-        return JSONResponse({"error": f"{place}: {first['msg']}"}, 400)
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:]) or "the request"
+        return JSONResponse({"error": f"{where}: {first['msg']}"}, 400)
 
     @app.exception_handler(HTTPException)
-    def other(request: Request, fault: HTTPException) -> Response:
-        sentences = {404: "there is nothing at this address", 405: "this address is not asked in this way"}
-        return JSONResponse({"error": sentences.get(fault.status_code, fault.detail)}, fault.status_code)
+    def http(request: Request, error: HTTPException) -> Response:
+        messages = {404: "there is nothing at this address", 405: "this address does not accept this method"}
+        return JSONResponse({"error": messages.get(error.status_code, error.detail)}, error.status_code)
 
     @app.exception_handler(OSError)
-    def disk(request: Request, fault: OSError) -> Response:
-        log.error("%s %s", request.method, request.url.path, exc_info=fault)
-        sentence = f"cannot read or write a file of the workspace: {fault.strerror or fault}"
-        return JSONResponse({"error": sentence}, 500)
+    def disk(request: Request, error: OSError) -> Response:
+        log.error("%s %s", request.method, request.url.path, exc_info=error)
+        message = f"cannot read or write a file of the workspace: {error.strerror or error}"
+        return JSONResponse({"error": message}, 500)
 
 
 def _add_page(app: FastAPI, token: str, static: Path) -> None:
@@ -118,44 +122,51 @@ def _add_page(app: FastAPI, token: str, static: Path) -> None:
     async def page(request: Request) -> Response:
         cookies = request.headers.get("cookie", "")
         given = request.query_params.get("token")
-        if given is not None and same(given, token):
-            answer: Response = RedirectResponse("/", 303)
-            answer.set_cookie(COOKIE, cookie_with(cookies, token), httponly=True, samesite="strict", path="/")
-            return answer
+        if given is not None and tokens_equal(given, token):
+            response: Response = RedirectResponse("/", 303)
+            value = cookie_with(cookies, token)
+            response.set_cookie(COOKIE, value, httponly=True, samesite="strict", path="/")
+            return response
         if not has_cookie(cookies, token):
-            return HTMLResponse(_LOCKED_OUT, 403)
-        return files.answer(request, "index.html")
+            return HTMLResponse(_WITHOUT_TOKEN, 403)
+        return files.response(request, "index.html")
 
     @app.get("/static/{name:path}")
     async def file(request: Request, name: str) -> Response:
         if name not in files:
             raise HTTPException(404)
-        return files.answer(request, name)
+        return files.response(request, name)
 
 
-def _add_looking(app: FastAPI, service: Service) -> None:
-    pictures = service.session.pictures
+def _add_state(app: FastAPI, service: Service) -> None:
+    session = service.session
 
     @app.get("/api/state")
     def state() -> Response:
-        service.session.refresh()
-        return JSONResponse(service.state(), headers={"cache-control": "no-store"})
+        session.refresh()
+        return JSONResponse(service.state(), headers=_NO_STORE)
+
+    @app.get("/api/names")
+    def names() -> Response:
+        return JSONResponse(list(session.images.names), headers=_NO_STORE)
 
     @app.get("/api/events")
     async def events() -> Response:
-        stream = service.session.events.stream(lambda: service.session.version)
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        stream = session.events.stream(lambda: session.version)
+        headers = {**_NO_STORE, "x-accel-buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
     @app.get("/api/time")
-    def spent() -> dict[str, Any]:
-        return time_summary(
-            service.session.document, {name: index for index, name in enumerate(pictures.names)}
-        )
+    def time_spent() -> dict[str, Any]:
+        return schemas.time_summary(session.document, session.images.index_of)
 
-    def picture(request: Request, index: int, make: Callable[[int], bytes]) -> Response:
+
+def _add_images(app: FastAPI, service: Service) -> None:
+    images = service.session.images
+
+    def image_response(request: Request, index: int, make: Callable[[int], bytes]) -> Response:
         _check(service, index)
-        tag = f'"{pictures.mark(index)}"'
+        tag = f'"{images.tag(index)}"'
         headers = {"cache-control": "private, no-cache", "etag": tag}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
@@ -163,84 +174,87 @@ def _add_looking(app: FastAPI, service: Service) -> None:
 
     @app.get("/api/frames/{index}")
     def frame(request: Request, index: Index) -> Response:
-        return picture(request, index, pictures.jpeg)
+        return image_response(request, index, images.jpeg)
 
     @app.get("/api/thumbs/{index}")
     def thumb(request: Request, index: Index) -> Response:
-        return picture(request, index, pictures.thumb)
+        return image_response(request, index, images.thumb)
 
 
 def _add_masks(app: FastAPI, service: Service) -> None:
-    def answer(found: tuple[str, bytes] | None) -> Response:
+    session = service.session
+
+    def mask_response(found: tuple[str, bytes] | None) -> Response:
         if found is None:
-            return Response(status_code=204, headers={"cache-control": "no-store"})
-        headers = {"cache-control": "no-store", "x-mask-source": found[0]}
-        return Response(found[1], media_type="image/png", headers=headers)
+            return Response(status_code=204, headers=_NO_STORE)
+        source, png = found
+        return Response(png, media_type="image/png", headers={**_NO_STORE, "x-mask-source": source})
 
     @app.get("/api/masks/{index}")
     def mask(index: Index) -> Response:
         _check(service, index)
-        return answer(service.masks.frame(index))
+        return mask_response(session.masks.png(session.document, index))
 
-    @app.get("/api/frames/{index}/objects/{number}/mask")
-    def object_mask(index: Index, number: Number) -> Response:
+    @app.get("/api/frames/{index}/objects/{object_id}/mask")
+    def object_mask(index: Index, object_id: ObjectId) -> Response:
         _check(service, index)
-        return answer(service.masks.of_object(index, number))
+        return mask_response(session.masks.object_png(session.document, index, object_id))
+
+
+def _add_mask_edits(app: FastAPI, service: Service) -> None:
+    session = service.session
+
+    def edited(index: int, act: Callable[[], None]) -> dict[str, Any]:
+        _, changes = changed_by(service, act)
+        return {**changes, "mask": _mask(service, index)}
+
+    @app.post("/api/frames/{index}/objects/{object_id}/points")
+    def points(index: Index, object_id: ObjectId, body: schemas.Points) -> dict[str, Any]:
+        ms = body.bounded_ms()
+        return edited(index, lambda: session.set_points(index, object_id, body.rounded(), ms))
+
+    @app.post("/api/frames/{index}/objects/{object_id}/stroke")
+    def stroke(index: Index, object_id: ObjectId, body: schemas.Stroke) -> dict[str, Any]:
+        brush, ms = (body.path, body.radius, body.erase), body.bounded_ms()
+        return edited(index, lambda: session.stroke(index, object_id, *brush, ms))
+
+    @app.post("/api/frames/{index}/objects/{object_id}/clear")
+    def clear(index: Index, object_id: ObjectId, body: schemas.Clear | None = None) -> dict[str, Any]:
+        ms = 0.0 if body is None else body.bounded_ms()
+        return edited(index, lambda: session.clear(index, object_id, ms))
+
+    @app.post("/api/undo")
+    def undo(body: schemas.Empty | None = None) -> dict[str, Any]:
+        index, changes = changed_by(service, session.undo)
+        return {**changes, "index": index, "mask": _mask(service, index)}
+
+    @app.post("/api/redo")
+    def redo(body: schemas.Empty | None = None) -> dict[str, Any]:
+        index, changes = changed_by(service, session.redo)
+        return {**changes, "index": index, "mask": _mask(service, index)}
 
 
 def _add_frame_edits(app: FastAPI, service: Service) -> None:
     session = service.session
 
-    def done(index: int, began: float) -> dict[str, Any]:
-        return {
-            **_answer(service),
-            "mask": _mask(service, index),
-            "ms": round(1000 * (time.perf_counter() - began)),
-        }
-
-    @app.post("/api/frames/{index}/objects/{number}/points")
-    def points(index: Index, number: Number, body: schemas.Points) -> dict[str, Any]:
-        began = time.perf_counter()
-        session.set_points(index, number, body.rounded(), body.spent_ms())
-        return done(index, began)
-
-    @app.post("/api/frames/{index}/objects/{number}/stroke")
-    def stroke(index: Index, number: Number, body: schemas.Stroke) -> dict[str, Any]:
-        began = time.perf_counter()
-        session.stroke(index, number, body.path, body.radius, body.erase, body.spent_ms())
-        return done(index, began)
-
-    @app.post("/api/frames/{index}/objects/{number}/clear")
-    def clear(index: Index, number: Number, body: schemas.Clear | None = None) -> dict[str, Any]:
-        began = time.perf_counter()
-        session.clear(index, number, 0.0 if body is None else body.spent_ms())
-        return done(index, began)
-
     @app.post("/api/frames/{index}/keyframe")
     def keyframe(index: Index, body: schemas.KeyframeOrNot) -> dict[str, Any]:
-        session.set_keyframe(index, body.keyframe)
-        return _answer(service)
+        return changed_by(service, lambda: session.set_keyframe(index, body.keyframe))[1]
 
     @app.post("/api/frames/{index}/lock")
     def lock(index: Index, body: schemas.Lock) -> dict[str, Any]:
-        session.set_locked(index, body.locked)
-        return _answer(service)
+        return changed_by(service, lambda: session.set_locked(index, body.locked))[1]
 
     @app.post("/api/frames/{index}/status")
     def status(index: Index, body: schemas.Status) -> dict[str, Any]:
         _check(service, index)
-        service.set_status(index, body.status)
-        return _answer(service)
+        return changed_by(service, lambda: service.set_status(index, body.status))[1]
 
-    @app.post("/api/undo")
-    def undo(body: schemas.Nothing | None = None) -> dict[str, Any]:
-        index = session.undo()
-        return {**_answer(service), "index": index, "mask": _mask(service, index)}
-
-    @app.post("/api/redo")
-    def redo(body: schemas.Nothing | None = None) -> dict[str, Any]:
-        index = session.redo()
-        return {**_answer(service), "index": index, "mask": _mask(service, index)}
+    @app.post("/api/reset")
+    def reset(body: schemas.Reset) -> dict[str, Any]:
+        if not body.confirm:
+            raise InputError('a reset forgets all progress; send {"confirm": true} to confirm it')
+        return changed_by(service, service.reset)[1]
 
 
 def _add_object_edits(app: FastAPI, service: Service) -> None:
@@ -248,65 +262,53 @@ def _add_object_edits(app: FastAPI, service: Service) -> None:
 
     @app.post("/api/objects")
     def new(body: schemas.NewObject) -> dict[str, Any]:
-        number = session.add_object(body.name, body.colour and body.colour.lower())
-        return {**_answer(service), "id": number}
+        colour = body.colour and body.colour.lower()
+        object_id, changes = changed_by(service, lambda: session.add_object(body.name, colour))
+        return {**changes, "id": object_id}
 
     @app.post("/api/objects/order")
     def order(body: schemas.Order) -> dict[str, Any]:
-        session.order_objects(body.ids)
-        return _answer(service)
+        return changed_by(service, lambda: session.order_objects(body.ids))[1]
 
-    @app.post("/api/objects/{number}")
-    def change(number: Number, body: schemas.ChangedObject) -> dict[str, Any]:
-        session.change_object(number, body.changes())
-        return _answer(service)
+    @app.post("/api/objects/{object_id}")
+    def change(object_id: ObjectId, body: schemas.ChangedObject) -> dict[str, Any]:
+        return changed_by(service, lambda: session.change_object(object_id, body.changes()))[1]
 
-    @app.post("/api/objects/{number}/delete")
-    def delete(number: Number, body: schemas.Nothing | None = None) -> dict[str, Any]:
-        session.delete_object(number)
-        return _answer(service)
+    @app.post("/api/objects/{object_id}/delete")
+    def delete(object_id: ObjectId, body: schemas.Empty | None = None) -> dict[str, Any]:
+        return changed_by(service, lambda: session.delete_object(object_id))[1]
 
 
-def _add_work(app: FastAPI, service: Service) -> None:
+def _add_jobs(app: FastAPI, service: Service) -> None:
     @app.post("/api/propagate")
     def propagate(body: schemas.Propagate | None = None) -> dict[str, Any]:
         service.propagate(None if body is None else body.budget)
-        return _answer(service)
+        return {"job": service.state()["job"]}
 
     @app.post("/api/cancel")
-    def cancel(body: schemas.Nothing | None = None) -> dict[str, Any]:
+    def cancel(body: schemas.Empty | None = None) -> dict[str, Any]:
         service.cancel()
-        return _answer(service)
+        return {"job": service.state()["job"]}
 
     @app.post("/api/export")
     def export(body: schemas.Export) -> dict[str, Any]:
         service.export(body.kind)
-        return _answer(service)
+        return {"job": service.state()["job"]}
 
     @app.get("/api/exports/{kind}")
     def exported(kind: str) -> Response:
         path = service.exported(kind)
-        return FileResponse(path, filename=path.name, headers={"cache-control": "no-store"})
-
-    @app.post("/api/reset")
-    def reset(body: schemas.Reset) -> dict[str, Any]:
-        if not body.confirm:
-            raise InputError('resetting forgets all progress; send {"confirm": true} if that is meant')
-        service.reset()
-        return _answer(service)
+        return FileResponse(path, filename=path.name, headers=_NO_STORE)
 
 
 def _check(service: Service, index: int) -> None:
-    count = len(service.session.pictures.names)
+    count = len(service.session.images.names)
     if index >= count:
         raise InputError(f"there is no frame {index}; expected 0 to {count - 1}")
 
 
-def _answer(service: Service) -> dict[str, Any]:
-    state = service.state()
-    return {"version": state["version"], "state": state}
-
-
 def _mask(service: Service, index: int | None) -> str | None:
-    found = None if index is None else service.masks.frame(index)
+    """The PNG of a frame's labels in base64, or None."""
+    session = service.session
+    found = None if index is None else session.masks.png(session.document, index)
     return None if found is None else base64.b64encode(found[1]).decode()

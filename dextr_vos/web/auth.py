@@ -1,4 +1,4 @@
-"""Who may talk to the server: its own page on this machine, with the token, and nobody else.
+"""Access control: only the server's own page on this machine, with the token, may talk to it.
 
 Plain ASGI, so that streams pass through it piece by piece.
 """
@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 COOKIE = "dextr_vos_token"
 TOKEN = "token"
 TOKEN_HEADER = "x-dextr-vos-token"
-MOST_BODY_BYTES = 1_000_000
-_HERE = "here"  # in the address once it was sent on, so that this happens once
-_MOST_TOKENS = 8  # of servers on other ports: a browser sends its cookies to all ports of a host
+MAX_BODY_BYTES = 1_000_000
+_REDIRECTED = "here"  # in the address after a redirect, so that there is only one
+_MAX_TOKENS = 8  # of servers on other ports: a browser sends its cookies to all ports of a host
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -41,32 +41,32 @@ log = logging.getLogger(__name__)
 
 
 class _Body:
-    """A request's body, until it is too long."""
+    """The body of a request, cut off where it becomes too large."""
 
     def __init__(self, receive: Receive) -> None:
-        self._receive, self._taken = receive, 0
+        self._receive, self._bytes = receive, 0
 
     @property
     def too_large(self) -> bool:
-        """Whether it is larger than any the page sends."""
-        return self._taken > MOST_BODY_BYTES
+        """Whether it is larger than any that the page sends."""
+        return self._bytes > MAX_BODY_BYTES
 
     async def receive(self) -> Message:
-        """See ASGI; nothing more comes of a body that is too large."""
+        """See ASGI; a body that is too large looks like a client that has left."""
         message = await self._receive()
         if message["type"] == "http.request":
-            self._taken += len(message.get("body", b""))
+            self._bytes += len(message.get("body", b""))
             if self.too_large:
                 return {"type": "http.disconnect"}
         return message
 
 
 class Auth:
-    """Lets through only what comes from the page.
+    """Middleware that lets only requests of the page through.
 
     Args:
-        app: what it guards.
-        token: that the printed address holds.
+        app: the application that it protects.
+        token: which the printed address contains.
         host: that the server listens on.
     """
 
@@ -82,39 +82,39 @@ class Auth:
         headers = Headers(scope=scope)
         refused = self._refusal(scope, headers)
         if refused is not None:
-            await _answer(send, *refused)
+            await _send_error(send, *refused)
             return
-        if self._comes_from_elsewhere(scope, headers):
-            await _send_on(send, f"/?{TOKEN}={self._token}&{_HERE}")
+        if self._is_cross_site(scope, headers):
+            await _send_redirect(send, f"/?{TOKEN}={self._token}&{_REDIRECTED}")
             return
         body, sent = _Body(receive), False
 
-        async def guarded_send(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal sent
             if body.too_large:
-                return  # whatever was made of a part of it
+                return  # the application has seen only a part of it
             if message["type"] == "http.response.start":
                 sent = True
                 MutableHeaders(scope=message).update(SAFE_HEADERS)
             await send(message)
 
         try:
-            await self._app(scope, body.receive, guarded_send)
+            await self._app(scope, body.receive, send_with_headers)
         except Exception:
             log.exception("%s %s", scope["method"], scope["path"])
             if not sent:
-                await _answer(send, 500, "something went wrong in the server, its log says what")
+                await _send_error(send, 500, "something went wrong in the server; its log says what")
             return
         if body.too_large and not sent:
-            await _answer(send, *_TOO_LARGE)
+            await _send_error(send, *_TOO_LARGE)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         host = headers.get("host", "")
         if not host_is_known(host, self._host):
             return 400, f"this server does not answer to the host {host!r:.100}; open the printed address"
         if scope["path"] == "/" and scope["method"] in ("GET", "HEAD"):
-            return None  # the page itself looks at the token: it sets the cookie
-        by_header = same(headers.get(TOKEN_HEADER, ""), self._token)
+            return None  # the route of the page checks the token itself: it sets the cookie
+        by_header = tokens_equal(headers.get(TOKEN_HEADER, ""), self._token)
         if not by_header and not has_cookie(headers.get("cookie", ""), self._token):
             return 403, "the token is missing or wrong; open the address that dextr-vos annotate printed"
         if scope["method"] not in ("GET", "HEAD"):
@@ -124,27 +124,27 @@ class Auth:
             if origin is not None and origin != f"http://{host}":
                 return 403, f"a change must come from the page itself, not from {origin!r:.100}"
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MOST_BODY_BYTES:
+        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
             return _TOO_LARGE
         return None
 
-    def _comes_from_elsewhere(self, scope: Scope, headers: Headers) -> bool:
-        """Whether a file or another site opened the page: the browser keeps strict cookies back then."""
+    def _is_cross_site(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a file or another site opened the page: the browser then holds back strict cookies."""
         if scope["path"] != "/" or headers.get("sec-fetch-site") != "cross-site":
             return False
-        asked = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        return same(asked.get(TOKEN, [""])[0], self._token) and _HERE not in asked
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        return tokens_equal(query.get(TOKEN, [""])[0], self._token) and _REDIRECTED not in query
 
 
-_TOO_LARGE = (413, f"the request is too large; expected at most {MOST_BODY_BYTES // 1000} kB")
+_TOO_LARGE = (413, f"the request is too large; expected at most {MAX_BODY_BYTES // 1000} kB")
 
 
 def host_is_known(header: str, host: str) -> bool:
-    """Whether a Host header names this machine; a name of somebody else's that leads here is refused.
+    """Whether a Host header names this machine; other names that resolve to it are refused (DNS rebinding).
 
     Args:
         header: its value, with or without a port.
-        host: that the server listens on; where that is every address, any address will do, but no name.
+        host: that the server listens on; where that is every address, any address is accepted, but no name.
     """
     name = header.rsplit("]", 1)[0] + "]" if header.startswith("[") else header.partition(":")[0]
     name = name.strip("[]").lower()
@@ -159,14 +159,14 @@ def host_is_known(header: str, host: str) -> bool:
     return False
 
 
-def same(given: str, token: str) -> bool:
-    """Whether a token is the right one, in a time that does not tell how near it is."""
+def tokens_equal(given: str, token: str) -> bool:
+    """Whether a token is the right one, in a time that does not depend on how similar they are."""
     return secrets.compare_digest(given.encode(), token.encode())
 
 
 def has_cookie(header: str, token: str) -> bool:
-    """Whether a Cookie header holds the token."""
-    return any(same(each, token) for each in cookie_tokens(header))
+    """Whether a Cookie header contains the token."""
+    return any(tokens_equal(each, token) for each in cookie_tokens(header))
 
 
 def cookie_tokens(header: str) -> list[str]:
@@ -175,26 +175,26 @@ def cookie_tokens(header: str) -> list[str]:
         morsel = SimpleCookie(header).get(COOKIE)
     except CookieError:
         return []
-    return [] if morsel is None else [each for each in morsel.value.split(".") if each][:_MOST_TOKENS]
+    return [] if morsel is None else [each for each in morsel.value.split(".") if each][:_MAX_TOKENS]
 
 
 def cookie_with(header: str, token: str) -> str:
-    """The cookie's new value: the token, and those of other servers that it held."""
-    others = [each for each in cookie_tokens(header) if not same(each, token)]
-    return ".".join([token, *others][:_MOST_TOKENS])
+    """The cookie's new value: the token, and those of other servers that it contains."""
+    others = [each for each in cookie_tokens(header) if not tokens_equal(each, token)]
+    return ".".join([token, *others][:_MAX_TOKENS])
 
 
-async def _answer(send: Send, status: int, sentence: str) -> None:
-    body = json.dumps({"error": sentence}, ensure_ascii=False).encode()
+async def _send_error(send: Send, status: int, message: str) -> None:
+    body = json.dumps({"error": message}, ensure_ascii=False).encode()
     await _send(send, status, "application/json", body)
 
 
-async def _send_on(send: Send, address: str) -> None:
-    """Have the page opened once more, by a page of this server."""
-    await _send(send, 200, "text/html; charset=utf-8", leading_to(address).encode())
+async def _send_redirect(send: Send, address: str) -> None:
+    """Let a page of this server open the address again."""
+    await _send(send, 200, "text/html; charset=utf-8", redirect_page(address).encode())
 
 
-def leading_to(address: str) -> str:
+def redirect_page(address: str) -> str:
     """An HTML page that opens an address of this server at once."""
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>dextr-vos</title>'

@@ -1,8 +1,7 @@
-"""Changes of a document as plain functions: what was and what a person did in, what is out."""
+"""Changes of an annotation document as pure functions: a document and an edit in, another document out."""
 
 from collections.abc import Mapping, Sequence
-
-import numpy as np
+from dataclasses import dataclass
 
 from dextr_vos.annotation.annotations import (
     PROPAGATION,
@@ -15,7 +14,6 @@ from dextr_vos.annotation.annotations import (
     timestamp,
 )
 from dextr_vos.errors import InputError
-from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import MAX_OBJECTS
 
 EMPTY = KeyframeClicks(objects={})
@@ -31,39 +29,40 @@ COLOURS = (
     "#a0d228",
     "#8c8cff",
 )
+_SECONDS_WITHIN_ONE_DRAG = 1.0
 
 
 def stamped(points: Sequence[tuple[int, int]], before: Sequence[Point]) -> tuple[Point, ...]:
-    """Points with the time of their clicks; those that were there keep theirs."""
+    """Points with the time of their clicks; points that already existed keep theirs."""
     now = timestamp()
     known = {(point.x, point.y): point for point in before}
     return tuple(known.get((x, y)) or Point(x=x, y=y, time=now, origin="human") for x, y in points)
 
 
-def points_of(document: Annotations, name: str, number: int) -> tuple[Point, ...]:
+def points_of(document: Annotations, name: str, object_id: int) -> tuple[Point, ...]:
     """The clicks on an object in a frame, whether they made a mask or not."""
-    draft = document.drafts.get(name, {}).get(number)
+    draft = document.drafts.get(name, {}).get(object_id)
     if draft is not None:
         return draft
-    clicked = document.keyframes.get(name, EMPTY).objects.get(number)
-    return () if clicked is None else clicked.points
+    clicks = document.keyframes.get(name, EMPTY).objects.get(object_id)
+    return () if clicks is None else clicks.points
 
 
-def with_clicked(document: Annotations, name: str, number: int, clicked: ObjectClicks | None) -> Annotations:
-    """An object's mask in a frame set, or with None taken out; a frame that is left empty is no keyframe.
+def with_clicks(document: Annotations, name: str, object_id: int, clicks: ObjectClicks | None) -> Annotations:
+    """Set an object's mask in a frame, or remove it; a frame that is left empty stops being a keyframe.
 
     Args:
-        document: before.
+        document: before the change.
         name: of the frame.
-        number: of the object.
-        clicked: what there is of it.
+        object_id: of the object.
+        clicks: the mask and what it was made of; None removes the object from the frame.
     """
     keyframe = document.keyframes.get(name, EMPTY)
-    # one that was empty before says so on purpose
+    # a keyframe that was empty before the change was made empty on purpose
     settled = keyframe.settled or (name in document.keyframes and not keyframe.objects)
-    objects = {key: value for key, value in keyframe.objects.items() if key != number}
-    if clicked is not None:
-        objects[number] = clicked
+    objects = {key: value for key, value in keyframe.objects.items() if key != object_id}
+    if clicks is not None:
+        objects[object_id] = clicks
     if not objects and not settled:
         return without_keyframe(document, name)
     changed = keyframe.model_copy(update={"objects": dict(sorted(objects.items())), "settled": settled})
@@ -71,151 +70,192 @@ def with_clicked(document: Annotations, name: str, number: int, clicked: ObjectC
 
 
 def with_keyframe(document: Annotations, name: str, keyframe: KeyframeClicks) -> Annotations:
-    """A keyframe set."""
+    """Set a keyframe."""
     keyframes = {**document.keyframes, name: keyframe}
     return document.model_copy(update={"keyframes": dict(sorted(keyframes.items()))})
 
 
 def without_keyframe(document: Annotations, name: str) -> Annotations:
-    """A keyframe taken out; its drafts stay."""
+    """Remove a keyframe; its drafts stay."""
     keyframes = {key: value for key, value in document.keyframes.items() if key != name}
     return document.model_copy(update={"keyframes": keyframes})
 
 
-def with_draft(document: Annotations, name: str, number: int, points: tuple[Point, ...]) -> Annotations:
-    """Clicks on their way to a mask set; none takes them out."""
-    of_frame = {key: value for key, value in document.drafts.get(name, {}).items() if key != number}
+def with_draft(document: Annotations, name: str, object_id: int, points: tuple[Point, ...]) -> Annotations:
+    """Set clicks that do not make a mask yet; no points remove them."""
+    in_frame = {key: value for key, value in document.drafts.get(name, {}).items() if key != object_id}
     if points:
-        of_frame[number] = points
+        in_frame[object_id] = points
     drafts = {key: value for key, value in document.drafts.items() if key != name}
-    if of_frame:
-        drafts[name] = dict(sorted(of_frame.items()))
+    if in_frame:
+        drafts[name] = dict(sorted(in_frame.items()))
     return document.model_copy(update={"drafts": dict(sorted(drafts.items()))})
 
 
 def without_drafts(document: Annotations, name: str) -> Annotations:
-    """All drafts of a frame taken out."""
+    """Remove all drafts of a frame."""
     drafts = {key: value for key, value in document.drafts.items() if key != name}
     return document.model_copy(update={"drafts": drafts})
 
 
-def with_seconds(document: Annotations, name: str, number: int, spent: float) -> Annotations:
-    """Time spent on an object in a frame added."""
-    if spent <= 0:
+def with_points(
+    document: Annotations, name: str, object_id: int, points: tuple[Point, ...], made: ObjectClicks | None
+) -> Annotations:
+    """Set the clicks on an object in a frame, with the mask that they made, if any.
+
+    Where they are too few to make a mask, the mask that earlier clicks made is removed; one that was painted
+    stays.
+    """
+    if made is not None:
+        return with_clicks(with_draft(document, name, object_id, ()), name, object_id, made)
+    clicks = document.keyframes.get(name, EMPTY).objects.get(object_id)
+    document = with_draft(document, name, object_id, points)
+    if clicks is None:
         return document
-    of_frame = dict(document.seconds.get(name, {}))
-    of_frame[number] = round(of_frame.get(number, 0.0) + spent, 3)
-    return document.model_copy(update={"seconds": {**document.seconds, name: of_frame}})
+    only_clicked = clicks.points and not clicks.painted
+    kept = None if only_clicked else clicks.model_copy(update={"points": ()})
+    return with_clicks(document, name, object_id, kept)
 
 
-def taken_over(layers: Mapping[int, str], settled: bool = False) -> KeyframeClicks:
-    """A keyframe of propagated masks, given by the digests of their layers."""
+def with_seconds(document: Annotations, name: str, object_id: int, seconds: float) -> Annotations:
+    """Add time spent on an object in a frame."""
+    if seconds <= 0:
+        return document
+    in_frame = dict(document.seconds.get(name, {}))
+    in_frame[object_id] = round(in_frame.get(object_id, 0.0) + seconds, 3)
+    return document.model_copy(update={"seconds": {**document.seconds, name: in_frame}})
+
+
+def imported_keyframe(layers: Mapping[int, str]) -> KeyframeClicks:
+    """A keyframe of masks that nobody clicked, given by the digests of their layers, by object id."""
     objects = {
-        number: ObjectClicks(points=(), made_by=PROPAGATION, layer=layer) for number, layer in layers.items()
+        object_id: ObjectClicks(points=(), made_by=PROPAGATION, layer=layer)
+        for object_id, layer in layers.items()
     }
-    return KeyframeClicks(objects=dict(sorted(objects.items())), settled=settled)
+    return KeyframeClicks(objects=dict(sorted(objects.items())), settled=True)
 
 
 def new_object(document: Annotations, name: str | None, colour: str | None) -> tuple[Annotations, int]:
-    """An object added on top of the others, with the smallest number that is free.
+    """Add an object on top of the others, with the smallest free id.
+
+    Returns:
+        The document and the object's id.
 
     Raises:
-        InputError: there are as many as there can be.
+        InputError: there are as many objects as a mask can hold.
     """
     taken = {entry.id for entry in document.objects}
-    number = next((each for each in range(1, MAX_OBJECTS + 1) if each not in taken), None)
-    if number is None:
+    object_id = next((each for each in range(1, MAX_OBJECTS + 1) if each not in taken), None)
+    if object_id is None:
         raise InputError(f"there are {MAX_OBJECTS} objects already, as many as a mask can hold")
-    entry = ObjectEntry(id=number, name=name or default_name(number), colour=colour)
-    return document.model_copy(update={"objects": (*document.objects, entry)}), number
+    entry = ObjectEntry(id=object_id, name=name or default_name(object_id), colour=colour)
+    return document.model_copy(update={"objects": (*document.objects, entry)}), object_id
 
 
-def entry_of(document: Annotations, number: int) -> ObjectEntry:
+def with_missing_objects(document: Annotations, object_ids: Sequence[int]) -> Annotations:
+    """Add objects of these ids to the list where it does not have them."""
+    listed = {entry.id for entry in document.objects}
+    added = [
+        ObjectEntry(id=each, name=default_name(each)) for each in sorted(object_ids) if each not in listed
+    ]
+    return document.model_copy(update={"objects": (*document.objects, *added)}) if added else document
+
+
+def entry_of(document: Annotations, object_id: int) -> ObjectEntry:
     """The entry of an object.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such object.
     """
     for entry in document.objects:
-        if entry.id == number:
+        if entry.id == object_id:
             return entry
     known = ", ".join(str(entry.id) for entry in document.objects) or "none yet"
-    raise InputError(f"there is no object {number}; there are {known}")
+    raise InputError(f"there is no object {object_id}; there are {known}")
 
 
 def with_entry(document: Annotations, changed: ObjectEntry) -> Annotations:
-    """An object's name or looks changed."""
+    """Change an object's name or appearance."""
     objects = tuple(changed if entry.id == changed.id else entry for entry in document.objects)
     return document.model_copy(update={"objects": objects})
 
 
-def without_object(document: Annotations, number: int) -> Annotations:
-    """An object taken out of the list and of every frame.
+def without_object(document: Annotations, object_id: int) -> Annotations:
+    """Remove an object from the list and from every frame.
 
     Raises:
-        InputError: there is none, or it is in a locked frame.
+        InputError: there is no such object, or it is in a locked frame.
     """
-    name = entry_of(document, number).name
+    name = entry_of(document, object_id).name
     for frame, keyframe in document.keyframes.items():
-        if keyframe.locked and number in keyframe.objects:
+        if keyframe.locked and object_id in keyframe.objects:
             raise InputError(f"{name} is in the locked frame '{frame}'; unlock that frame first")
     for frame in list(document.keyframes):
-        if number in document.keyframes[frame].objects:
-            document = with_clicked(document, frame, number, None)
+        if object_id in document.keyframes[frame].objects:
+            document = with_clicks(document, frame, object_id, None)
     for frame in list(document.drafts):
-        document = with_draft(document, frame, number, ())
-    objects = tuple(entry for entry in document.objects if entry.id != number)
+        document = with_draft(document, frame, object_id, ())
+    objects = tuple(entry for entry in document.objects if entry.id != object_id)
     return document.model_copy(update={"objects": objects})
 
 
-def reordered(document: Annotations, numbers: Sequence[int]) -> Annotations:
+def reordered(document: Annotations, object_ids: Sequence[int]) -> Annotations:
     """The objects in another order.
 
     Raises:
-        InputError: `numbers` are not those of all objects.
+        InputError: `object_ids` are not those of all objects.
     """
-    if sorted(numbers) != sorted(entry.id for entry in document.objects):
-        known = [entry.id for entry in document.objects]
-        raise InputError(f"expected the numbers of all objects, {known}, in a new order, got {list(numbers)}")
+    known = [entry.id for entry in document.objects]
+    if sorted(object_ids) != sorted(known):
+        raise InputError(f"expected the ids of all objects, {known}, in a new order, got {list(object_ids)}")
     entries = {entry.id: entry for entry in document.objects}
-    return document.model_copy(update={"objects": tuple(entries[number] for number in numbers)})
+    return document.model_copy(update={"objects": tuple(entries[each] for each in object_ids)})
 
 
 def colour_of(entry: ObjectEntry) -> str:
-    """The colour an object is shown in."""
+    """The colour in which an object is displayed, `#rrggbb`."""
     return entry.colour or COLOURS[(entry.id - 1) % len(COLOURS)]
 
 
-_MOST_WORK = 200_000_000  # pixels looked at, over all parts of a stroke; a few seconds
+@dataclass(frozen=True)
+class PointMove:
+    """One point of an object was given another place.
 
-
-def stroke_mask(path: Sequence[tuple[float, float]], radius: float, size_hw: tuple[int, int]) -> BoolArray:
-    """The pixels whose middles lie within a radius of a path.
-
-    Args:
-        path: x, y of the tip's middle, one or more, joined by straight lines; may leave the picture.
-        radius: of the tip, in pixels.
-        size_hw: of the picture.
-
-    Returns:
-        H×W bool.
-
-    Raises:
-        InputError: the stroke is too long and wide to be painted at once.
+    Attributes:
+        frame: its index.
+        object_id: of the object.
+        point: index of the point.
+        at: time of the change, in seconds.
     """
-    mask = np.zeros(size_hw, dtype=bool)
-    points = np.asarray(path, dtype=np.float64).reshape(-1, 2) - 0.5  # whole numbers are middles of pixels
-    starts, ends = np.concatenate([points[:1], points[:-1]]), points
-    lows = np.floor(np.minimum(starts, ends) - radius).astype(int).clip(0)
-    highs = np.ceil(np.maximum(starts, ends) + radius).astype(int).clip(-1, np.array(size_hw[::-1]) - 1)
-    if np.prod((highs - lows + 1).clip(0), axis=1).sum() > _MOST_WORK:
-        raise InputError("the stroke is too long and wide to be painted at once; paint it in parts")
-    for start, end, low, high in zip(starts, ends, lows, highs, strict=True):
-        if (high < low).any():
-            continue
-        x, y = np.arange(low[0], high[0] + 1) - start[0], np.arange(low[1], high[1] + 1)[:, None] - start[1]
-        (dx, dy), length = end - start, float(((end - start) ** 2).sum())
-        along = np.clip((x * dx + y * dy) / length, 0, 1) if length else 0.0
-        near = (x - along * dx) ** 2 + (y - along * dy) ** 2 <= radius * radius
-        mask[low[1] : high[1] + 1, low[0] : high[0] + 1] |= near
-    return mask
+
+    frame: int
+    object_id: int
+    point: int
+    at: float
+
+    def continues(self, last: "PointMove | None") -> bool:
+        """Whether it belongs to the same drag as the move before it."""
+        if last is None:
+            return False
+        same = (self.frame, self.object_id, self.point) == (last.frame, last.object_id, last.point)
+        return same and self.at - last.at < _SECONDS_WITHIN_ONE_DRAG
+
+
+def point_move(
+    frame: int, object_id: int, before: Sequence[Point], after: Sequence[Point], at: float
+) -> PointMove | None:
+    """The move of one point, or None where something else, or more, has changed."""
+    if len(before) != len(after):
+        return None
+    pairs = [((old.x, old.y), (new.x, new.y)) for old, new in zip(before, after, strict=True)]
+    moved = [place for place, (old, new) in enumerate(pairs) if old != new]
+    return PointMove(frame, object_id, moved[0], at) if len(moved) == 1 else None
+
+
+def describe_points(before: Sequence[Point], after: Sequence[Point]) -> str:
+    """What happened to the points of an object, for the history."""
+    if len(after) > len(before):
+        return "point"
+    if len(after) < len(before):
+        return "point removed" if after else "points removed"
+    return "point moved"

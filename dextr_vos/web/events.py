@@ -1,4 +1,4 @@
-"""Server-sent events: what changed is told to every open page, from whatever thread it happens in."""
+"""Server-sent events: every open page hears what has changed, from whichever thread it is announced."""
 
 import asyncio
 import contextlib
@@ -10,22 +10,40 @@ from typing import Any
 
 SECONDS_BETWEEN_JOBS = 0.25
 SECONDS_BETWEEN_COMMENTS = 10.0
-_MOST_FRAMES = 10_000
+_MAX_FRAMES = 10_000
 
 
 class _Listener:
-    """What one page has not been told yet; of versions and jobs only the newest counts."""
+    """What one page has not been sent yet; of versions and jobs only the newest counts."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.woken = asyncio.Event()
         self.version: int | None = None
         self.job: tuple[Any] | None = None
+        self.job_sent_at = 0.0
         self.frames: list[int] = []
 
     def wake(self) -> None:
         with contextlib.suppress(RuntimeError):  # its loop has ended
             self.loop.call_soon_threadsafe(self.woken.set)
+
+    def take(self) -> list[str]:
+        """What is to be sent now, as lines of the stream; a job's progress comes only now and then."""
+        lines = []
+        if self.version is not None:
+            lines.append(_event("state", {"version": self.version}))
+            self.version = None
+        frames, self.frames = self.frames, []
+        lines += [_event("frame", {"index": index}) for index in frames]
+        if self.job is not None and (self.job[0] is None or self.seconds_to_job() <= 0):
+            lines.append(_event("job", self.job[0]))
+            self.job, self.job_sent_at = None, time.monotonic()
+        return lines
+
+    def seconds_to_job(self) -> float:
+        """Until the next progress of a job may be sent."""
+        return self.job_sent_at + SECONDS_BETWEEN_JOBS - time.monotonic()
 
 
 class Events:
@@ -44,7 +62,7 @@ class Events:
                 listener.wake()
 
     def job(self, job: dict[str, Any] | None) -> None:
-        """A job has gone on, or ended."""
+        """A job has made progress, or ended."""
         with self._lock:
             for listener in self._listeners:
                 listener.job = (job,)
@@ -54,7 +72,7 @@ class Events:
         """The mask of a frame has been made."""
         with self._lock:
             for listener in self._listeners:
-                if len(listener.frames) < _MOST_FRAMES:
+                if len(listener.frames) < _MAX_FRAMES:
                     listener.frames.append(index)
                 listener.wake()
 
@@ -66,39 +84,28 @@ class Events:
                 listener.wake()
 
     async def stream(self, version: Callable[[], int]) -> AsyncIterator[str]:
-        """Events as the lines of a stream, beginning with the present version.
+        """Events as the lines of a stream, starting with the present version.
 
         Args:
-            version: tells it.
+            version: returns the present version.
         """
         listener = _Listener(asyncio.get_running_loop())
         with self._lock:
             self._listeners.add(listener)
         listener.version = version()
-        told_job = 0.0
         try:
             while not self._closed:
                 listener.woken.clear()
-                if listener.version is not None:
-                    number, listener.version = listener.version, None
-                    yield _event("state", {"version": number})
-                frames, listener.frames = listener.frames, []
-                for index in frames:
-                    yield _event("frame", {"index": index})
-                wait_s = SECONDS_BETWEEN_COMMENTS
-                if listener.job is not None:
-                    left_s = told_job + SECONDS_BETWEEN_JOBS - time.monotonic()
-                    if left_s <= 0 or listener.job[0] is None:
-                        (job,), listener.job = listener.job, None
-                        told_job = time.monotonic()
-                        yield _event("job", job)
-                    else:
-                        wait_s = left_s
+                with self._lock:
+                    lines = listener.take()
+                for line in lines:
+                    yield line
+                wait_s = SECONDS_BETWEEN_COMMENTS if listener.job is None else listener.seconds_to_job()
                 try:
                     await asyncio.wait_for(listener.woken.wait(), wait_s)
                 except TimeoutError:
                     if wait_s == SECONDS_BETWEEN_COMMENTS:
-                        yield ": still here\n\n"
+                        yield ": still connected\n\n"
         finally:
             with self._lock:
                 self._listeners.discard(listener)

@@ -1,4 +1,4 @@
-"""Where exports lie in a workspace, and which of them are ready to download."""
+"""Exports of a workspace: where their files are, whether they are up to date, and how they are written."""
 
 import os
 import zipfile
@@ -17,42 +17,34 @@ from dextr_vos.files import atomic_path
 from dextr_vos.masks import Labels, read_labels
 from dextr_vos.web.edits import colour_of
 from dextr_vos.web.layers import labels_png
-from dextr_vos.workspace import ResultMasks, Workspace
+from dextr_vos.workspace import ExportKind, ResultMasks, Workspace
 
-FILES = {"masks": "masks.zip", "video": "overlay.mp4", "coco": "coco.json"}
-
-
-def export_file(workspace: Workspace, kind: str) -> Path:
-    """Where an export lies."""
-    return workspace.path / "exports" / FILES[kind]
+OnFrame = Callable[[int, int], None]
 
 
-def is_ready(workspace: Workspace, kind: str) -> bool:
-    """Whether an export is there and nothing has changed since."""
-    sources = (workspace.annotations, workspace.path / "propagation" / "run.json")
+def is_ready(workspace: Workspace, kind: ExportKind) -> bool:
+    """Whether an export exists and nothing has changed since."""
+    sources = (workspace.annotations, workspace.run.record)
     try:
-        made = export_file(workspace, kind).stat().st_mtime_ns
+        made = workspace.export(kind).stat().st_mtime_ns
         return all(made >= source.stat().st_mtime_ns for source in sources if source.exists())
     except OSError:
         return False
 
 
-OnFrame = Callable[[int, int], None]
-
-
 @dataclass(frozen=True)
 class WorkspaceMasks(ResultMasks):
-    """The best mask of each frame: the keyframe's, else the run's, else none.
+    """The best mask of each frame: that of the keyframe, else of the run, else none.
 
     Attributes:
-        object_ids: ids of the objects; those deleted since are left out.
+        object_ids: ids of the objects; others, deleted since, are left out of the masks.
     """
 
     object_ids: frozenset[int] = field(default_factory=frozenset)
 
     @staticmethod
     def of(workspace: Workspace, document: Annotations) -> "WorkspaceMasks":
-        """Those of a workspace."""
+        """The masks of a workspace."""
         return WorkspaceMasks(
             path=workspace.path,
             folders=(workspace.keyframes, workspace.run.masks),
@@ -62,7 +54,7 @@ class WorkspaceMasks(ResultMasks):
         )
 
     def find_mask(self, name: str) -> Path | None:
-        """See `ResultMasks`; the mask of a frame that is no keyframe any more does not count."""
+        """See `ResultMasks`; the mask file of a frame that is not a keyframe any more does not count."""
         folders = self.folders if name in (self.keyframes or ()) else self.folders[1:]
         files = (folder / f"{name}.png" for folder in folders)
         return next((file for file in files if file.is_file()), None)
@@ -77,14 +69,15 @@ class WorkspaceMasks(ResultMasks):
         return labels
 
 
-def write_export(kind: str, clip_path: Path, workspace_path: Path, on_frame: OnFrame) -> None:
-    """Make one export.
+def write_export(kind: ExportKind, clip_path: Path, workspace_path: Path, on_frame: OnFrame) -> None:
+    """Write one export.
 
     Args:
         kind: "masks", "video" or "coco".
         clip_path: the frames.
         workspace_path: their masks.
-        on_frame: called with frames done and in all; what it raises ends the work, and nothing is left.
+        on_frame: called with the number of frames done and in all; what it raises ends the work without a
+            trace.
 
     Raises:
         InputError: there is no mask yet.
@@ -94,8 +87,8 @@ def write_export(kind: str, clip_path: Path, workspace_path: Path, on_frame: OnF
     masks = WorkspaceMasks.of(workspace, document)
     if not any(masks.find_mask(name) for name in clip.names):
         raise InputError("there is no mask yet; click on an object first")
-    target = export_file(workspace, kind)
-    began = workspace.annotations.stat()
+    target = workspace.export(kind)
+    modified_ns = workspace.annotations.stat().st_mtime_ns
     if kind == "masks":
         write_mask_zip(target, clip, masks, on_frame)
     elif kind == "video":
@@ -103,12 +96,12 @@ def write_export(kind: str, clip_path: Path, workspace_path: Path, on_frame: OnF
         write_overlay_video(target, clip, masks, on_frame=on_frame, colours=colours)
     else:
         write_coco(target, clip, masks, {entry.id: entry.name for entry in document.objects}, on_frame)
-    if workspace.annotations.stat().st_mtime_ns != began.st_mtime_ns:  # changed meanwhile: it is of before
-        os.utime(target, ns=(began.st_mtime_ns, began.st_mtime_ns))
+    if workspace.annotations.stat().st_mtime_ns != modified_ns:  # changed meanwhile: the export is outdated
+        os.utime(target, ns=(modified_ns, modified_ns))
 
 
 def write_mask_zip(path: Path, clip: Clip, masks: WorkspaceMasks, on_frame: OnFrame) -> None:
-    """Write the masks there are as indexed PNGs, `<frame>.png`, into one ZIP file, atomically."""
+    """Write the masks as indexed PNGs, `<frame>.png`, into one ZIP file, atomically."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for index, name in enumerate(clip.names):
             if masks.find_mask(name) is not None:

@@ -1,26 +1,29 @@
 """Undo and redo that survive a killed process: an append-only journal beside the document.
 
-A change goes to the journal first, then to the masks, then to `annotations.json`. Each line holds the digests
-of the document before and after it. So whoever opens the workspace can tell whether the last change arrived
-(`after` is there), was cut off (`before` is there; it is made again), or whether somebody else has changed
-the document since (neither is there; the history begins anew).
+A change is written to the journal first, then to the masks, then to `annotations.json`. Each line holds the
+digests of the document before and after the change. Whoever opens the workspace can therefore tell whether
+the last change is complete (the document is the one after it), was cut off (the document is the one before
+it, and the change is made again), or whether somebody else has changed the document since (it is neither, and
+the history starts again).
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dextr_vos.annotation.annotations import Annotations
 from dextr_vos.files import write_text
 
-MOST_CHANGES = 500
-_MOST_LINES = 4 * MOST_CHANGES
+MAX_CHANGES = 500
+_MAX_LINES = 4 * MAX_CHANGES
 
-Part = dict[str, Any]
+Diff = dict[str, Any]
+"""Parts of a document as plain values: `frames`, by name, and `objects` where the list of objects changed."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,15 @@ class Change:
 
     Attributes:
         label: for people.
-        index: of the frame to look at, None where the change is on no single frame.
+        index: of the frame to show, None where the change concerns no single frame.
         before: the parts of the document that it changed, as they were.
         after: the same parts as they are now.
     """
 
     label: str
     index: int | None
-    before: Part
-    after: Part
+    before: Diff
+    after: Diff
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,10 @@ class Line:
     """One line of the journal.
 
     Attributes:
-        kind: "do"; "amend", a "do" that continues the last one; "undo"; "redo"; "note", no change to undo.
+        kind: "do"; "amend", a "do" that continues the last one; "undo"; "redo"; "note", not to be undone.
         documents: digests of the document before and after.
         change: with "do" and "amend".
-        seconds: frame, object and time spent on it.
+        seconds: frame, object id and time spent on the object.
     """
 
     kind: str
@@ -66,10 +69,12 @@ class Line:
         return json.dumps(content, ensure_ascii=False)
 
     @staticmethod
-    def of(text: str) -> "Line":
-        """The line in a text; ValueError, KeyError or TypeError where it is none."""
+    def parse(text: str) -> "Line":
+        """The line in a text; ValueError, KeyError or TypeError where there is none."""
         content = json.loads(text)
         change = Change(**content["change"]) if "change" in content else None
+        for diff in () if change is None else (change.before, change.after):
+            _convert_version_1(diff)
         seconds = tuple(content["seconds"]) if "seconds" in content else None
         before, after = content["documents"]
         return Line(str(content["kind"]), (before, after), change, seconds)
@@ -80,7 +85,7 @@ class History:
 
     Args:
         path: of the journal.
-        writable: False looks only.
+        writable: False only reads.
     """
 
     def __init__(self, path: Path, writable: bool = True) -> None:
@@ -93,16 +98,16 @@ class History:
 
     @property
     def undo_label(self) -> str | None:
-        """What would be undone."""
+        """Label of the change that undo reverts."""
         return self._done[-1].label if self._done else None
 
     @property
     def redo_label(self) -> str | None:
-        """What would be redone."""
+        """Label of the change that redo makes again."""
         return self._undone[-1].label if self._undone else None
 
     def to_undo(self) -> Change | None:
-        """The change that undo takes back."""
+        """The change that undo reverts."""
         return self._done[-1] if self._done else None
 
     def to_redo(self) -> Change | None:
@@ -110,7 +115,7 @@ class History:
         return self._undone[-1] if self._undone else None
 
     def append(self, line: Line) -> None:
-        """Write a line, and take it up."""
+        """Write a line and apply it to the stacks."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         before = self.path.stat().st_size if self.path.exists() else 0
         try:
@@ -118,25 +123,25 @@ class History:
                 journal.write(line.as_json() + "\n")
         except OSError:
             with suppress(OSError):
-                os.truncate(self.path, before)  # half a line would spoil the next one
+                os.truncate(self.path, before)  # half a line would corrupt the next one
             raise
-        self._take(line)
+        self._apply(line)
 
     def tidy(self) -> None:
-        """Make a long journal short; only once the last line's document is written."""
-        if self._lines > _MOST_LINES:
+        """Shorten a long journal; to be called only once the last line's document is written."""
+        if self._lines > _MAX_LINES:
             self.compact()
 
-    def begin_anew(self) -> None:
-        """Forget everything: somebody else has changed the document."""
+    def clear(self) -> None:
+        """Forget everything."""
         self._done, self._undone, self.last, self._lines = [], [], None, 0
         self.path.unlink(missing_ok=True)
 
     def compact(self) -> None:
-        """Write the journal anew with what can still be undone or redone."""
+        """Rewrite the journal with what can still be undone or redone."""
         if self.last is None:
             return
-        # a document's digest is "" where nothing more is known of it; only the last line's are looked at
+        # of digests only those of the last line are ever compared; the others may be empty
         redo = list(reversed(self._undone))
         lines = [Line("do", ("", ""), change) for change in (*self._done, *redo)]
         lines += [Line("undo", ("", "")) for _ in redo]
@@ -147,11 +152,11 @@ class History:
     def layers(self) -> Iterator[str]:
         """Digests of all layers that an undo or a redo may need."""
         for change in (*self._done, *self._undone):
-            for part in (change.before, change.after):
-                for frame in part["frames"].values():
-                    for clicked in ((frame["keyframe"] or {}).get("objects") or {}).values():
-                        if clicked.get("layer"):
-                            yield clicked["layer"]
+            for diff in (change.before, change.after):
+                for frame in diff["frames"].values():
+                    for clicks in ((frame["keyframe"] or {}).get("objects") or {}).values():
+                        if clicks.get("layer"):
+                            yield clicks["layer"]
 
     def _read(self) -> None:
         if not self.path.exists():
@@ -164,11 +169,11 @@ class History:
                 journal.truncate(len(whole))
         for text in whole.decode("utf-8", errors="replace").split("\n")[:-1]:
             try:
-                self._take(Line.of(text))
+                self._apply(Line.parse(text))
             except (ValueError, KeyError, TypeError, IndexError):
                 self._done, self._undone = [], []  # damaged: nothing before it can be relied on
 
-    def _take(self, line: Line) -> None:
+    def _apply(self, line: Line) -> None:
         self._lines += 1
         if line.kind == "do" and line.change is not None:
             self._done.append(line.change)
@@ -180,56 +185,67 @@ class History:
             self._undone.append(self._done.pop())
         elif line.kind == "redo":
             self._done.append(self._undone.pop())
-        del self._done[:-MOST_CHANGES]
+        del self._done[:-MAX_CHANGES]
         self.last = line
 
 
+def _convert_version_1(diff: Diff) -> None:
+    """Names of values as `annotations.json` has them since version 2: `engine` became `made_by`."""
+    for frame in diff["frames"].values():
+        for clicks in ((frame["keyframe"] or {}).get("objects") or {}).values():
+            if "engine" in clicks:
+                engine = clicks.pop("engine")
+                clicks["made_by"] = "paper" if engine == "dextr" else engine
+
+
 def digest_of(text: str | None) -> str:
-    """A digest of a document's text; of none, "none"."""
+    """A digest of a document's text; "none" where there is no document."""
     return "none" if text is None else hashlib.sha256(text.encode()).hexdigest()
 
 
-_SECONDS_OF_ONE_MOVE = 1.0
+def changed_frames(before: Annotations, after: Annotations) -> list[str]:
+    """Names of the frames whose masks or drafts differ."""
+    names = {*before.keyframes, *after.keyframes, *before.drafts, *after.drafts}
+    return sorted(
+        name
+        for name in names
+        if before.keyframes.get(name) != after.keyframes.get(name)
+        or before.drafts.get(name) != after.drafts.get(name)
+    )
 
 
-@dataclass(frozen=True)
-class Move:
-    """Another place for one point.
-
-    Attributes:
-        frame: its index.
-        number: of the object.
-        point: which one.
-        at: when the request came, in seconds.
-    """
-
-    frame: int
-    number: int
-    point: int
-    at: float
-
-    def goes_on(self, last: "Move | None") -> bool:
-        """Whether it continues the move before it; the person's pause counts, not the time a mask takes."""
-        if last is None:
-            return False
-        same = (self.frame, self.number, self.point) == (last.frame, last.number, last.point)
-        return same and self.at - last.at < _SECONDS_OF_ONE_MOVE
+def extract_diff(document: Annotations, names: list[str], objects: bool) -> Diff:
+    """The frames of these names, and the list of objects where it is wanted, as plain values."""
+    frames = {}
+    for name in names:
+        keyframe, drafts = document.keyframes.get(name), document.drafts.get(name)
+        frames[name] = {
+            "keyframe": None if keyframe is None else keyframe.model_dump(mode="json"),
+            "drafts": None
+            if drafts is None
+            else {
+                str(object_id): [point.model_dump(mode="json") for point in points]
+                for object_id, points in drafts.items()
+            },
+        }
+    diff: Diff = {"frames": frames}
+    if objects:
+        diff["objects"] = [entry.model_dump(mode="json") for entry in document.objects]
+    return diff
 
 
-def moved(
-    where: tuple[int, int], earlier: list[list[int]], now: list[list[int]], arrived: float
-) -> Move | None:
-    """The one point of a frame and object that another place was given to, if that is all that happened."""
-    if len(earlier) != len(now):
-        return None
-    other = [place for place, pair in enumerate(zip(earlier, now, strict=True)) if pair[0] != pair[1]]
-    return Move(*where, other[0], arrived) if len(other) == 1 else None
-
-
-def what_happened(earlier: Sequence[object], now: Sequence[object]) -> str:
-    """A change of points in words."""
-    if len(now) > len(earlier):
-        return "point"
-    if len(now) < len(earlier):
-        return "point taken back" if now else "points taken back"
-    return "point moved"
+def apply_diff(document: Annotations, diff: Diff) -> Annotations:
+    """The document with the values of a diff in place of its own."""
+    content = document.model_dump(mode="json")
+    content.setdefault("drafts", {})
+    for name, frame in diff["frames"].items():
+        for key, value in (("keyframes", frame["keyframe"]), ("drafts", frame["drafts"])):
+            if value is None:
+                content[key].pop(name, None)
+            else:
+                content[key][name] = value
+        content["keyframes"] = dict(sorted(content["keyframes"].items()))
+        content["drafts"] = dict(sorted(content["drafts"].items()))
+    if "objects" in diff:
+        content["objects"] = diff["objects"]
+    return Annotations.model_validate_json(json.dumps(content))

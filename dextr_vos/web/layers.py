@@ -1,68 +1,66 @@
-"""Masks of single objects, kept by what they are: a mask that was once there can always come back.
+"""Masks of single objects, stored by content, and what is made of them: labels of frames, strokes, PNGs.
 
-An object's layer is its whole mask, also where another object covers it in the labels of the frame.
+An object's layer is its whole mask, including what another object covers in the labels of the frame. A mask
+that once existed can therefore always be restored by undo.
 """
 
 import hashlib
 import io
-import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import Labels, voc_palette
+from dextr_vos.web.cache import BoundedCache
 
-_KEPT_BYTES = 64_000_000
+_CACHE_BYTES = 64_000_000
+_MAX_STROKE_PIXELS = 200_000_000  # tested over all segments of a stroke; takes a few seconds
 
 
 class LayerStore:
-    """A folder of 1-bit PNGs, each called after a digest of its pixels.
+    """A folder of 1-bit PNGs, each named after a digest of its pixels.
 
     Args:
-        folder: made with the first layer.
+        folder: created with the first layer.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._kept: OrderedDict[str, BoolArray] = OrderedDict()
-        self._lock = threading.Lock()
+        self._cache: BoundedCache[BoolArray] = BoundedCache(_CACHE_BYTES, lambda mask: mask.nbytes)
 
     def put(self, mask: BoolArray) -> str:
-        """Keep a mask, H×W bool.
+        """Store a mask, H×W bool.
 
         Returns:
-            Its digest.
+            The digest under which `get` finds it.
         """
         digest = hashlib.sha256(repr(mask.shape).encode() + np.packbits(mask).tobytes()).hexdigest()[:32]
         path = self._path(digest)
         if not path.exists():
             with atomic_path(path) as temporary:
-                Image.fromarray(mask.astype(np.uint8) * 255).convert("1").save(temporary, format="PNG")
-        self._keep(digest, mask)
+                Image.fromarray(mask).save(temporary, format="PNG")
+        self._add_to_cache(digest, mask)
         return digest
 
     def get(self, digest: str, size_hw: tuple[int, int]) -> BoolArray | None:
-        """The mask of a digest; None where it is gone or of another size."""
-        with self._lock:
-            mask = self._kept.get(digest)
-            if mask is not None:
-                self._kept.move_to_end(digest)
+        """The mask of a digest, H×W bool; None where it is missing or of another size."""
+        mask = self._cache.get(digest)
         if mask is None:
             try:
-                with Image.open(self._path(digest)) as picture:
-                    mask = np.array(picture.convert("1"), dtype=bool)
+                with Image.open(self._path(digest)) as image:
+                    mask = np.array(image.convert("1"), dtype=bool)
             except (OSError, SyntaxError, ValueError):
                 return None
-            self._keep(digest, mask)
+            self._add_to_cache(digest, mask)
         return mask if mask.shape == size_hw else None
 
     def sweep(self, used: Iterable[str]) -> None:
-        """Remove all masks but those in use, and what killed writers left."""
+        """Delete all layers except those in use, and what killed writers left behind."""
         wanted = {f"{digest}.png" for digest in used}
         if not self.folder.is_dir():
             return
@@ -73,42 +71,65 @@ class LayerStore:
     def _path(self, digest: str) -> Path:
         return self.folder / f"{digest}.png"
 
-    def _keep(self, digest: str, mask: BoolArray) -> None:
+    def _add_to_cache(self, digest: str, mask: BoolArray) -> None:
         mask.setflags(write=False)
-        with self._lock:
-            self._kept[digest] = mask
-            self._kept.move_to_end(digest)
-            while sum(each.nbytes for each in self._kept.values()) > _KEPT_BYTES and len(self._kept) > 1:
-                self._kept.popitem(last=False)
+        self._cache.put(digest, mask)
 
 
 def composite(layers: Mapping[int, BoolArray], size_hw: tuple[int, int]) -> Labels:
-    """Labels of a frame, H×W uint8: the layers by object number drawn in their order, later ones on top."""
+    """Labels of a frame, H×W uint8: the layers by object id, drawn in their order, later ones on top."""
     labels: Labels = np.zeros(size_hw, dtype=np.uint8)
-    for number, mask in layers.items():
-        labels[mask] = number
+    for object_id, mask in layers.items():
+        labels[mask] = object_id
     return labels
 
 
+def stroke_mask(path: Sequence[tuple[float, float]], radius: float, size_hw: tuple[int, int]) -> BoolArray:
+    """The pixels whose centres lie within a radius of a path.
+
+    Args:
+        path: one or more x, y positions of the brush's centre, joined by straight lines, in pixels; pixel i
+            spans [i, i + 1). The path may leave the image.
+        radius: of the brush, in pixels.
+        size_hw: of the image.
+
+    Returns:
+        H×W bool.
+
+    Raises:
+        InputError: the stroke is too long and wide to be painted at once.
+    """
+    mask = np.zeros(size_hw, dtype=bool)
+    points = np.asarray(path, dtype=np.float64).reshape(-1, 2) - 0.5  # whole numbers are centres of pixels
+    starts, ends = np.concatenate([points[:1], points[:-1]]), points
+    lows = np.floor(np.minimum(starts, ends) - radius).astype(int).clip(0)
+    highs = np.ceil(np.maximum(starts, ends) + radius).astype(int).clip(-1, np.array(size_hw[::-1]) - 1)
+    if np.prod((highs - lows + 1).clip(0), axis=1).sum() > _MAX_STROKE_PIXELS:
+        raise InputError("the stroke is too long and wide to be painted at once; paint it in parts")
+    for start, end, low, high in zip(starts, ends, lows, highs, strict=True):
+        if (high < low).any():
+            continue
+        x, y = np.arange(low[0], high[0] + 1) - start[0], np.arange(low[1], high[1] + 1)[:, None] - start[1]
+        (dx, dy), length = end - start, float(((end - start) ** 2).sum())
+        along = np.clip((x * dx + y * dy) / length, 0, 1) if length else 0.0
+        near = (x - along * dx) ** 2 + (y - along * dy) ** 2 <= radius * radius
+        mask[low[1] : high[1] + 1, low[0] : high[0] + 1] |= near
+    return mask
+
+
 def labels_png(labels: Labels) -> bytes:
-    """Labels as the bytes of an indexed PNG with the VOC palette."""
-    picture = Image.fromarray(np.ascontiguousarray(labels))
-    picture.putpalette(voc_palette().tobytes())
-    return _png(picture)
+    """Labels, H×W uint8, as the bytes of an indexed PNG with the VOC palette, written for speed."""
+    image = Image.fromarray(np.ascontiguousarray(labels))
+    image.putpalette(voc_palette().tobytes())
+    return _png(image)
 
 
 def grey_png(values: Labels) -> bytes:
-    """H×W uint8 as the bytes of a grey PNG, quickly rather than small."""
+    """H×W uint8 as the bytes of a grey PNG, written for speed."""
     return _png(Image.fromarray(np.ascontiguousarray(values)))
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def _png(picture: Image.Image) -> bytes:
+def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", compress_level=2)
+    image.save(buffer, format="PNG", compress_level=2)
     return buffer.getvalue()

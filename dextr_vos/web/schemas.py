@@ -1,14 +1,27 @@
-"""What the page sends: shapes and bounds of requests, checked before anything else happens."""
+"""The contract between page and server: requests, checked before anything else happens, and the state.
 
+The state is everything that the page shows, except images, masks and the names of the frames, which are
+fetched once.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_FARTHEST_PX = 100_000.0
-_LONGEST_EDIT_MS = 3_600_000.0
+from dextr_vos.annotation.annotations import Annotations
+from dextr_vos.masks import MAX_OBJECTS
+from dextr_vos.web import edits
 
-Pixel = Annotated[float, Field(ge=-_FARTHEST_PX, le=_FARTHEST_PX)]
-Number = Annotated[int, Field(ge=1, le=254)]
+_MAX_PX = 100_000.0
+_MAX_EDIT_MS = 3_600_000.0
+# Maninis et al., Deep Extreme Cut, CVPR 2018: drawing the mask of an object takes 79 s
+SECONDS_PER_DRAWN_OBJECT = 79.0
+
+Pixel = Annotated[float, Field(ge=-_MAX_PX, le=_MAX_PX)]
+ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]*$")]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
@@ -20,9 +33,9 @@ class _Body(BaseModel):
 class _Edit(_Body):
     active_ms: Annotated[float, Field(ge=0)] = 0.0
 
-    def spent_ms(self) -> float:
-        """Time spent, bounded, for a clock that was set anew."""
-        return min(self.active_ms, _LONGEST_EDIT_MS)
+    def bounded_ms(self) -> float:
+        """Time spent; bounded, since the clock of the browser may have been changed."""
+        return min(self.active_ms, _MAX_EDIT_MS)
 
 
 class Points(_Edit):
@@ -31,12 +44,12 @@ class Points(_Edit):
     points: Annotated[list[tuple[Pixel, Pixel]], Field(max_length=10_000)]
 
     def rounded(self) -> list[tuple[int, int]]:
-        """The pixels."""
+        """The points in whole pixels."""
         return [(round(x), round(y)) for x, y in self.points]
 
 
 class Stroke(_Edit):
-    """A stroke of the brush."""
+    """A stroke of the brush, or of the eraser."""
 
     path: Annotated[list[tuple[Pixel, Pixel]], Field(min_length=1, max_length=20_000)]
     radius: Annotated[float, Field(gt=0, le=2000)]
@@ -44,17 +57,17 @@ class Stroke(_Edit):
 
 
 class Clear(_Edit):
-    """An object is not in a frame."""
+    """Remove an object from a frame."""
 
 
 class KeyframeOrNot(_Edit):
-    """A frame is a keyframe, or is none any more."""
+    """Make a frame a keyframe, or an ordinary frame again."""
 
     keyframe: bool
 
 
 class Lock(_Edit):
-    """A frame stays as it is, or may change again."""
+    """Protect a frame from changes, or allow them again."""
 
     locked: bool
 
@@ -67,14 +80,14 @@ class NewObject(_Edit):
 
 
 class ChangedObject(_Edit):
-    """What to change of an object; what is left out or null stays."""
+    """What to change of an object; what is left out or null stays as it is."""
 
     name: Name | None = None
     colour: Colour | None = None
     visible: bool | None = None
 
     def changes(self) -> dict[str, Any]:
-        """What is given."""
+        """The values that are given."""
         given = {"name": self.name, "colour": self.colour and self.colour.lower(), "visible": self.visible}
         return {key: value for key, value in given.items() if value is not None}
 
@@ -82,15 +95,15 @@ class ChangedObject(_Edit):
 class Order(_Edit):
     """All objects in a new order."""
 
-    ids: Annotated[list[Number], Field(max_length=254)]
+    ids: Annotated[list[ObjectId], Field(max_length=MAX_OBJECTS)]
 
 
-class Nothing(_Edit):
-    """A request that says all by its address."""
+class Empty(_Edit):
+    """A request without content: its address says everything."""
 
 
 class Propagate(_Body):
-    """How long propagating may take, in seconds."""
+    """How long propagation may take, in seconds."""
 
     budget: Annotated[float, Field(ge=1, le=1e6)] | None = None
 
@@ -102,12 +115,101 @@ class Export(_Body):
 
 
 class Status(_Body):
-    """How far a picture is."""
+    """The progress of an image, in folder mode."""
 
     status: Literal["open", "done", "skipped"]
 
 
 class Reset(_Body):
-    """Forget all progress, if it is meant."""
+    """Forget all progress, if it is confirmed."""
 
     confirm: bool = False
+
+
+IndexOf = Callable[[str], int | None]
+
+
+def objects_state(document: Annotations) -> list[dict[str, Any]]:
+    """The objects, in drawing order."""
+    return [
+        {"id": each.id, "name": each.name, "colour": edits.colour_of(each), "visible": each.visible}
+        for each in document.objects
+    ]
+
+
+def keyframes_state(document: Annotations, index_of: IndexOf) -> dict[str, Any]:
+    """The annotated frames by index, drafts included; frames that no longer exist are left out."""
+    found = {index_of(name): name for name in {*document.keyframes, *document.drafts}}
+    return {
+        str(index): _frame_state(document, found[index])
+        for index in sorted(each for each in found if each is not None)
+    }
+
+
+def _frame_state(document: Annotations, name: str) -> dict[str, Any]:
+    keyframe = document.keyframes.get(name, edits.EMPTY)
+    seconds = document.seconds.get(name, {})
+    objects: dict[str, Any] = {}
+    for object_id in sorted({*keyframe.objects, *document.drafts.get(name, {})}):
+        clicks = keyframe.objects.get(object_id)
+        objects[str(object_id)] = {
+            "points": [[point.x, point.y] for point in edits.points_of(document, name, object_id)],
+            "painted": clicks is not None and clicks.painted,
+            "mask": clicks is not None,
+            "seconds": round(seconds.get(object_id, 0.0), 1),
+        }
+    return {"locked": keyframe.locked, "draft": name not in document.keyframes, "objects": objects}
+
+
+def saved_at(annotations: Path) -> str | None:
+    """When `annotations.json` was written, in UTC; None before the first change."""
+    try:
+        file = annotations.stat()
+    except OSError:
+        return None
+    return datetime.fromtimestamp(file.st_mtime, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def state_diff(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """What has changed between two states, for a page that has the first one.
+
+    Returns:
+        The values that differ. Of `keyframes` and `status`, which grow with the clip, only the entries that
+        differ, null where there is none any more.
+    """
+    changes = {key: value for key, value in after.items() if before[key] != value}
+    for key in ("keyframes", "status"):
+        if key in changes and isinstance(before[key], dict):
+            old, new = before[key], after[key]
+            changes[key] = {each: new.get(each) for each in {**old, **new} if old.get(each) != new.get(each)}
+    return changes
+
+
+def time_summary(document: Annotations, index_of: IndexOf) -> dict[str, Any]:
+    """Seconds spent on each object in each frame, and the means over those that have a mask.
+
+    Args:
+        document: the annotations.
+        index_of: index of a frame; frames that no longer exist are left out.
+    """
+    seconds = {
+        (index, object_id): spent
+        for name, in_frame in document.seconds.items()
+        if (index := index_of(name)) is not None
+        for object_id, spent in in_frame.items()
+    }
+    annotated = {
+        (index_of(name), each) for name, frame in document.keyframes.items() for each in frame.objects
+    }
+    finished = {key: spent for key, spent in seconds.items() if key in annotated}
+    total, frames = sum(finished.values()), {index for index, _ in finished}
+    return {
+        "objects": [
+            {"frame": index, "object": object_id, "seconds": round(spent, 3)}
+            for (index, object_id), spent in sorted(seconds.items())
+        ],
+        "seconds_per_object": round(total / len(finished), 2) if finished else None,
+        "seconds_per_keyframe": round(total / len(frames), 2) if frames else None,
+        "seconds_per_drawn_object": SECONDS_PER_DRAWN_OBJECT,
+        "total_seconds": round(sum(seconds.values()), 2),
+    }

@@ -1,4 +1,4 @@
-"""A segmenter in a child process: PyTorch takes seconds to import, and the server answers all the same.
+"""A segmenter in a child process: importing PyTorch takes seconds, during which the server must answer.
 
 Requests and answers are pickles on the child's standard input and output. The child ends when its input does.
 """
@@ -20,6 +20,56 @@ from dextr_vos.errors import DextrVosError, InputError
 from dextr_vos.geometry import FloatArray, IntArray
 from dextr_vos.images import ImageRgb
 
+Crop = tuple[FloatArray, int, int]
+"""The part of a soft mask that is not zero, and its first row and column."""
+
+
+class SegmenterLoader:
+    """A segmenter that is loaded in the background.
+
+    Args:
+        name: of the segmenter, known before it is loaded.
+        load: makes the segmenter.
+    """
+
+    def __init__(self, name: str, load: Callable[[], Segmenter]) -> None:
+        self.name = name
+        self._load = load
+        self._segmenter: Segmenter | None = None
+        self._error: Exception | None = None
+        self._ready = threading.Event()
+        self._started = threading.Lock()
+
+    def start(self) -> None:
+        """Start to load the segmenter, once."""
+        if self._started.acquire(blocking=False):
+            threading.Thread(target=self._run, name="segmenter", daemon=True).start()
+
+    def get(self) -> Segmenter:
+        """The segmenter; waits for it. Raises what `load` raised; the next call then loads again."""
+        self.start()
+        self._ready.wait()
+        if self._error is not None:
+            error, self._error = self._error, None
+            self._ready.clear()
+            self._started.release()
+            raise error
+        assert self._segmenter is not None
+        return self._segmenter
+
+    def close(self) -> None:
+        """Release what the segmenter holds."""
+        close = getattr(self._segmenter, "close", None)
+        if close is not None:
+            close()
+
+    def _run(self) -> None:
+        try:
+            self._segmenter = self._load()
+        except Exception as error:
+            self._error = error
+        self._ready.set()
+
 
 class ProcessSegmenter(Segmenter):
     """A segmenter like any other; see `Segmenter` and, for the arguments, `load_segmenter`.
@@ -29,24 +79,24 @@ class ProcessSegmenter(Segmenter):
     """
 
     def __init__(self, engine: str | None = None, weights: Path | None = None, device: str = "auto") -> None:
-        self._asked = (engine, weights, device)
+        self._arguments = (engine, weights, device)
         self._asking = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._sent: ImageRgb | None = None
         with self._asking:
-            self.name, self.threshold = self._begin()
+            self.name, self.threshold = self._start()
 
     def probabilities(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
         """See `Segmenter.probabilities`."""
         with self._asking:
             if self._process is None:
-                self._begin()
-            # pictures are never changed in place, so the one that was sent last need not be sent again
+                self._start()
+            # images are never changed in place, so the one that was sent last need not be sent again
             image = None if image_rgb is self._sent else image_rgb
-            self._sent = None  # the child has the picture even where no mask comes of it
-            parts: list[tuple[FloatArray, int, int]] = self._ask((image, list(objects_xy)))
+            self._sent = None  # the child has the image even if making the masks fails
+            crops: list[Crop] = self._ask((image, list(objects_xy)))
             self._sent = image_rgb
-        return [_whole(part, image_rgb.shape[:2]) for part in parts]
+        return [_uncropped(crop, image_rgb.shape[:2]) for crop in crops]
 
     def close(self) -> None:
         """End the child."""
@@ -58,10 +108,10 @@ class ProcessSegmenter(Segmenter):
                 try:
                     stream.close()
                 except OSError:
-                    continue  # it has ended already
+                    continue  # the child has ended already
             process.wait()
 
-    def _begin(self) -> tuple[str, float]:
+    def _start(self) -> tuple[str, float]:
         self._sent = None
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "dextr_vos.web.segmenter_process"],
@@ -70,7 +120,7 @@ class ProcessSegmenter(Segmenter):
             start_new_session=True,  # Ctrl-C is for the server
         )
         try:
-            answer: tuple[str, float] = self._ask(self._asked)
+            answer: tuple[str, float] = self._ask(self._arguments)
         except DextrVosError:
             self.close()
             raise
@@ -84,22 +134,22 @@ class ProcessSegmenter(Segmenter):
         try:
             pickle.dump(request, stdin, protocol=5)
             stdin.flush()
-            fault, answer = pickle.load(stdout)
+            error, answer = pickle.load(stdout)
         except (OSError, EOFError, pickle.UnpicklingError):
             self.close()
             raise InputError(
-                "the process that makes masks has ended, perhaps for want of memory; try again"
+                "the process that makes masks has ended, perhaps because memory ran out; try again"
             ) from None
-        if fault is not None:
-            raise fault
+        if error is not None:
+            raise error
         return answer
 
 
 def main() -> None:
-    """Make the segmenter that the first request asks for, then answer one request after the other."""
+    """Make the segmenter that the first request describes, then answer one request after the other."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    sys.stdout = sys.stderr  # whatever a library prints is no answer
+    sys.stdout = sys.stderr  # whatever a library prints must not get among the answers
     requests = sys.stdin.buffer
     segmenter: Any = None
     image: ImageRgb | None = None
@@ -115,23 +165,22 @@ def main() -> None:
                 segmenter = load_segmenter(*request)
                 _answer(out, None, (segmenter.name, segmenter.threshold))
                 continue
-            new, objects_xy = request
-            image = image if new is None else new
-            _answer(out, None, [_part(prob) for prob in segmenter.probabilities(image, objects_xy)])
-        except DextrVosError as fault:
-            _answer(out, fault, None)
-        except Exception as fault:
+            new_image, objects_xy = request
+            image = image if new_image is None else new_image
+            _answer(out, None, [_cropped(prob) for prob in segmenter.probabilities(image, objects_xy)])
+        except DextrVosError as error:
+            _answer(out, error, None)
+        except Exception as error:
             logging.getLogger(__name__).exception("no mask was made")
-            _answer(out, RuntimeError(str(fault)), None)
+            _answer(out, RuntimeError(str(error)), None)
 
 
-def _answer(out: BinaryIO, fault: Exception | None, answer: object) -> None:
-    pickle.dump((fault, answer), out, protocol=5)
+def _answer(out: BinaryIO, error: Exception | None, answer: object) -> None:
+    pickle.dump((error, answer), out, protocol=5)
     out.flush()
 
 
-def _part(prob: FloatArray) -> tuple[FloatArray, int, int]:
-    """The part of a soft mask that is not zero, and where it begins."""
+def _cropped(prob: FloatArray) -> Crop:
     rows, columns = np.flatnonzero(prob.any(axis=1)), np.flatnonzero(prob.any(axis=0))
     if not len(rows):
         return prob[:0, :0], 0, 0
@@ -139,9 +188,9 @@ def _part(prob: FloatArray) -> tuple[FloatArray, int, int]:
     return np.ascontiguousarray(prob[top : rows[-1] + 1, left : columns[-1] + 1]), top, left
 
 
-def _whole(part: tuple[FloatArray, int, int], size_hw: tuple[int, ...]) -> FloatArray:
-    """The soft mask of a picture's size again."""
-    values, top, left = part
+def _uncropped(crop: Crop, size_hw: tuple[int, ...]) -> FloatArray:
+    """The soft mask in the size of its image again, H×W."""
+    values, top, left = crop
     prob: FloatArray = np.zeros(size_hw, dtype=np.float32)
     prob[top : top + values.shape[0], left : left + values.shape[1]] = values
     return prob
@@ -149,50 +198,3 @@ def _whole(part: tuple[FloatArray, int, int], size_hw: tuple[int, ...]) -> Float
 
 if __name__ == "__main__":
     main()
-
-
-class Engine:
-    """A segmenter on its way.
-
-    Args:
-        name: of the engine, known before it is loaded.
-        load: makes the segmenter.
-    """
-
-    def __init__(self, name: str, load: Callable[[], Segmenter]) -> None:
-        self.name = name
-        self._load = load
-        self._segmenter: Segmenter | None = None
-        self._fault: Exception | None = None
-        self._ready = threading.Event()
-        self._started = threading.Lock()
-
-    def start(self) -> None:
-        """Load it in the background, once."""
-        if self._started.acquire(blocking=False):
-            threading.Thread(target=self._run, name="engine", daemon=True).start()
-
-    def get(self) -> Segmenter:
-        """The segmenter; waits for it. Raises what loading raised."""
-        self.start()
-        self._ready.wait()
-        if self._fault is not None:
-            fault, self._fault = self._fault, None
-            self._ready.clear()
-            self._started.release()  # the next one tries again
-            raise fault
-        assert self._segmenter is not None
-        return self._segmenter
-
-    def close(self) -> None:
-        """Let go of what the segmenter holds."""
-        close = getattr(self._segmenter, "close", None)
-        if close is not None:
-            close()
-
-    def _run(self) -> None:
-        try:
-            self._segmenter = self._load()
-        except Exception as fault:
-            self._fault = fault
-        self._ready.set()

@@ -1,4 +1,4 @@
-"""The server as a process: a port, an address to open, an end without loss."""
+"""The server as a process: a port, an address to open, and an end without loss."""
 
 import logging
 import secrets
@@ -15,25 +15,25 @@ import uvicorn
 
 from dextr_vos.errors import InputError
 from dextr_vos.web.app import make_app
-from dextr_vos.web.auth import leading_to
+from dextr_vos.web.auth import redirect_page
 from dextr_vos.web.service import Service
 
 log = logging.getLogger(__name__)
 
 FIRST_PORT = 8710
+SECONDS_BETWEEN_POLLS = 2.0
 _PORTS_TRIED = 30
-_SECONDS_TO_END = 3
-SECONDS_BETWEEN_LOOKS = 2.0
+_SECONDS_TO_SHUT_DOWN = 3
 
 
 class _Server(uvicorn.Server):
-    """Ends open streams when it is asked to end, for it would wait for them."""
+    """Ends open streams when it is asked to shut down, since it would wait for them."""
 
     def __init__(
-        self, config: uvicorn.Config, on_end: Callable[[], None], on_start: Callable[[], None]
+        self, config: uvicorn.Config, on_exit: Callable[[], None], on_start: Callable[[], None]
     ) -> None:
         super().__init__(config)
-        self._on_end, self._on_start = on_end, on_start
+        self._on_exit, self._on_start = on_exit, on_start
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
@@ -42,7 +42,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """See uvicorn."""
-        self._on_end()
+        self._on_exit()
         super().handle_exit(sig, frame)
 
 
@@ -52,51 +52,44 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     open_browser: bool = True,
-    tell: Callable[[str], None],
+    on_address: Callable[[str], None],
 ) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
     Args:
         service: what is worked on.
         host: address to listen on.
-        port: None takes one that is free.
-        open_browser: shows the page at once.
-        tell: is given the address.
+        port: None takes a free one.
+        open_browser: open the page in a browser.
+        on_address: called with the address of the page once it can be opened.
 
     Raises:
-        InputError: the port is taken, or there is no such address here.
+        InputError: the port is taken, or this machine does not have the address.
     """
     token = secrets.token_urlsafe(24)
     listening = listen(host, port)
-    shown = host if host not in ("0.0.0.0", "::", "") else "127.0.0.1"
-    shown = f"[{shown}]" if ":" in shown else shown
-    address = f"http://{shown}:{listening.getsockname()[1]}/?token={token}"
+    address = f"http://{_shown_host(host)}:{listening.getsockname()[1]}/?token={token}"
     private = tempfile.TemporaryDirectory(prefix="dextr-vos-", ignore_cleanup_errors=True)
 
     def started() -> None:
-        tell(address)
-        service.session.engine.start()
+        on_address(address)
+        service.session.loader.start()
         if open_browser:
-            try:
-                way = _way_to(address, Path(private.name)).as_uri()
-            except OSError as fault:
-                log.warning("cannot open a browser: %s; open the address yourself", fault)
-                return
-            threading.Thread(target=webbrowser.open, args=(way,), daemon=True).start()
+            _open_browser(address, Path(private.name))
 
     config = uvicorn.Config(
         make_app(service, token, host),
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=_SECONDS_TO_END,
+        timeout_graceful_shutdown=_SECONDS_TO_SHUT_DOWN,
         lifespan="off",
         ws="none",
     )
     server = _Server(config, service.session.events.close, started)
     ended = threading.Event()
-    threading.Thread(target=_look_around, args=(service, ended), daemon=True).start()
-    before = signal.signal(signal.SIGTERM, _as_ctrl_c)  # uvicorn raises it again once it has ended
+    threading.Thread(target=_poll, args=(service, ended), daemon=True).start()
+    before = signal.signal(signal.SIGTERM, _as_ctrl_c)  # uvicorn raises the signal again once it has ended
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
@@ -109,52 +102,61 @@ def serve(
         private.cleanup()
 
 
-def _way_to(address: str, folder: Path) -> Path:
-    """A file that only this user can read and that leads to the page.
+def listen(host: str, port: int | None) -> socket.socket:
+    """A socket that listens on a port, or on the first free one from FIRST_PORT on.
+
+    Raises:
+        InputError: the port is taken, or this machine does not have the address.
+    """
+    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+    tried = [port] if port is not None else [*range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED), 0]
+    failure: OSError | None = None
+    for each in tried:
+        # only where the protocol is named does asyncio set TCP_NODELAY; answers would be 40 ms late otherwise
+        listening = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, each))
+            listening.listen(128)
+        except OSError as error:
+            listening.close()
+            failure = error
+            continue
+        listening.set_inheritable(False)
+        return listening
+    assert failure is not None
+    reason = failure.strerror or failure
+    raise InputError(f"cannot listen on {host} port {tried[-1]}: {reason}; give another --port or --host")
+
+
+def _shown_host(host: str) -> str:
+    """The host for the address of the page: one that a browser on this machine can open."""
+    shown = host if host not in ("0.0.0.0", "::", "") else "127.0.0.1"
+    return f"[{shown}]" if ":" in shown else shown
+
+
+def _open_browser(address: str, folder: Path) -> None:
+    """Open the page by a file that only this user can read.
 
     Everybody on the machine can read a browser's command line, so the token must not be on it.
     """
     path = folder / "dextr-vos.html"
-    path.touch(0o600)
-    path.write_text(leading_to(address), encoding="utf-8")
-    return path
+    try:
+        path.touch(0o600)
+        path.write_text(redirect_page(address), encoding="utf-8")
+    except OSError as error:
+        log.warning("cannot open a browser: %s; open the address yourself", error)
+        return
+    threading.Thread(target=webbrowser.open, args=(path.as_uri(),), daemon=True).start()
 
 
-def _look_around(service: Service, ended: threading.Event) -> None:
-    while not ended.wait(SECONDS_BETWEEN_LOOKS):
+def _poll(service: Service, ended: threading.Event) -> None:
+    while not ended.wait(SECONDS_BETWEEN_POLLS):
         try:
             service.poll()
-        except (InputError, OSError) as fault:
-            log.warning("%s", fault)
+        except (InputError, OSError) as error:
+            log.warning("%s", error)
 
 
-def _as_ctrl_c(kind: int, frame: FrameType | None) -> None:
+def _as_ctrl_c(sig: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def listen(host: str, port: int | None) -> socket.socket:
-    """A socket on a port, or on the first free one from FIRST_PORT on.
-
-    Raises:
-        InputError: the port is taken, or there is no such address here.
-    """
-    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
-    tried = [port] if port is not None else [*range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED), 0]
-    fault: OSError | None = None
-    for number in tried:
-        # with the protocol named, asyncio sends at once; else answers wait 40 ms for an acknowledgement
-        each = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            each.bind((host, number))
-            each.listen(128)
-        except OSError as told:
-            each.close()
-            fault = told
-            continue
-        each.set_inheritable(False)
-        return each
-    assert fault is not None
-    raise InputError(
-        f"cannot listen on {host} port {tried[-1]}: {fault.strerror or fault}; give another --port or --host"
-    )

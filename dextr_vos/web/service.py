@@ -1,45 +1,56 @@
-"""What the page works on, a clip or a folder of pictures: all that the routes ask for."""
+"""What the page works on: everything that the routes ask for, and the service of a clip.
 
+The service of separate images is `image_folder.service.FolderService`.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
+from dextr_vos.run_files import RunPaths
+from dextr_vos.web import schemas
+from dextr_vos.web.exports import is_ready
+from dextr_vos.web.images import ClipImages
+from dextr_vos.web.jobs import Jobs
+from dextr_vos.web.run_masks import FinishedRun, RunMasks
+from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.session import Session
-from dextr_vos.web.shown_masks import ShownMasks
+from dextr_vos.workspace import EXPORTS, Workspace
 
-
-class ConflictError(Exception):
-    """Not now: something else is at work. The text is one sentence."""
+T = TypeVar("T")
 
 
 class Service(Protocol):
-    """A session and what is around it."""
+    """A session and what surrounds it."""
 
     session: Session
-    masks: ShownMasks
 
     def state(self) -> dict[str, Any]:
-        """All that the page shows."""
+        """Everything that the page shows, except images, masks and names of frames."""
         ...
 
     def propagate(self, budget_s: float | None) -> None:
-        """Begin to make masks of all frames."""
+        """Start to make masks of all frames."""
         ...
 
     def cancel(self) -> None:
-        """Stop what is under way; what is done stays."""
+        """Stop the job; what it has finished is kept."""
         ...
 
     def export(self, kind: str) -> None:
-        """Begin an export."""
+        """Start an export."""
         ...
 
     def exported(self, kind: str) -> Path:
-        """The file of an export that is ready."""
+        """The file of a finished export."""
         ...
 
     def set_status(self, index: int, status: str) -> None:
-        """How far a picture is."""
+        """Set the progress of an image."""
         ...
 
     def reset(self) -> None:
@@ -47,7 +58,7 @@ class Service(Protocol):
         ...
 
     def poll(self) -> None:
-        """See whether anything has changed that nobody did through this server."""
+        """Look for changes on disk that were not made through this server."""
         ...
 
     def close(self) -> None:
@@ -55,11 +66,214 @@ class Service(Protocol):
         ...
 
 
-def only_for_folders() -> InputError:
-    """The refusal of what a clip does not have."""
-    return InputError("this is for a folder of separate pictures; start dextr-vos annotate with --config")
+def session_state(session: Session) -> dict[str, Any]:
+    """The part of the state that clips and folders share."""
+    document, images = session.document, session.images
+    undo, redo = session.history_labels
+    return {
+        "version": session.version,
+        "readonly": session.readonly,
+        "frames": len(images.names),
+        "objects": schemas.objects_state(document),
+        "keyframes": schemas.keyframes_state(document, images.index_of),
+        "history": {"undo": undo, "redo": redo},
+        "saved": schemas.saved_at(session.workspace.annotations),
+    }
 
 
-def only_for_clips() -> InputError:
-    """The refusal of what separate pictures do not have."""
-    return InputError("separate pictures are not propagated or exported; finish each to have its mask saved")
+def changed_by(service: Service, act: Callable[[], T]) -> tuple[T, dict[str, Any]]:
+    """Make an edit.
+
+    Returns:
+        What `act` returns; and what it changed: `base` and `version` of the states before and after it, and
+        `changes`, see `schemas.state_diff`.
+    """
+    with service.session.editing:  # so that nobody else's edit comes between
+        before = service.state()
+        result = act()
+        after = service.state()
+    changes = schemas.state_diff(before, after)
+    return result, {"base": before["version"], "version": after["version"], "changes": changes}
+
+
+@dataclass(frozen=True)
+class Propagation:
+    """How the page propagates.
+
+    Attributes:
+        model: "lite" or "paper".
+        settings: of the recipe, `key=value`.
+        parent: checkpoint to start from; None takes the model's own.
+        max_steps: step limit in place of the recipe's.
+        device: where to compute.
+        min_iou: a network that reproduces a keyframe's mask with a lower IoU is reported as poor.
+    """
+
+    model: str = "lite"
+    settings: tuple[str, ...] = ()
+    parent: str | None = None
+    max_steps: int | None = None
+    device: str = "auto"
+    min_iou: float = 0.6
+
+
+class ClipService:
+    """The service of a clip; see `Service`.
+
+    Args:
+        clip: its frames.
+        workspace: of this clip, or a new one.
+        loader: loads the segmenter that makes masks of clicks.
+        propagation: how masks are propagated.
+        readonly: why nothing can be changed, or None.
+
+    Raises:
+        InputError: the workspace is of another clip.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        workspace: Workspace,
+        loader: SegmenterLoader,
+        propagation: Propagation = Propagation(),
+        readonly: str | None = None,
+    ) -> None:
+        workspace.check_clip(clip)
+        self.clip = clip
+        self.run = workspace.run
+        self._run_masks = RunMasks(self.run, clip.names)
+        self.session = Session(workspace, ClipImages(clip), loader, self._run_masks, readonly)
+        for name in self.session.document.keyframes:
+            clip.index_of(name)
+        self._polled_run = self._finished.stamp
+        self.propagation = propagation
+        self.jobs = Jobs(self.session.events.job, self._mask_made, self._job_ended)
+        if readonly is None:
+            workspace.write_settings(clip)
+
+    def state(self) -> dict[str, Any]:
+        """See `Service`."""
+        session, clip, finished = self.session, self.clip, self._finished
+        done = finished.done
+        keyframes = [clip.index_of(name) for name in session.document.keyframes]
+        return {
+            **session_state(session),
+            "mode": "clip",
+            "title": clip.path.stem if clip.path.is_file() else clip.path.resolve().name,
+            "fps": clip.fps,
+            "size": [clip.size_hw[1], clip.size_hw[0]],
+            "masks": {"done": done, "stale": done and finished.is_stale(session.digests)},
+            "confidence": finished.confidence(),
+            "suggested": finished.suggested(keyframes),
+            "job": self.jobs.current,
+            "last_job": self.jobs.last,
+            "status": None,
+            "exports": {kind: is_ready(session.workspace, kind) for kind in EXPORTS},
+        }
+
+    def propagate(self, budget_s: float | None) -> None:
+        """See `Service`."""
+        session = self.session
+        session.check_writable()
+        if not any(keyframe.objects for keyframe in session.document.keyframes.values()):
+            raise InputError("there is nothing to propagate yet; click on an object in at least one frame")
+
+        def prepare() -> dict[str, Any]:
+            snapshot = session.exclusively(lambda store: _snapshot(store.workspace))
+            self._run_masks.clear_in_progress()
+            return {
+                "kind": "propagate",
+                "clip": str(self.clip.path.resolve()),
+                "workspace": str(snapshot.resolve()),
+                "out": str(self.run.path.resolve()),
+                "budget_s": budget_s,
+                **asdict(self.propagation),
+            }
+
+        self.jobs.start(prepare)
+
+    def cancel(self) -> None:
+        """See `Service`."""
+        self.session.check_writable()
+        self.jobs.cancel()
+
+    def export(self, kind: str) -> None:
+        """See `Service`."""
+        self.session.check_writable()
+        if not self.session.document.keyframes and not self._finished.done:
+            raise InputError("there is no mask yet; click on an object first")
+        work = {
+            "kind": "export",
+            "export": kind,
+            "clip": str(self.clip.path.resolve()),
+            "workspace": str(self.session.workspace.path.resolve()),
+        }
+        self.jobs.start(lambda: work)
+
+    def exported(self, kind: str) -> Path:
+        """See `Service`."""
+        if kind not in EXPORTS:
+            raise InputError(f"there is no export of this kind; expected {', '.join(EXPORTS)}")
+        path = self.session.workspace.export(kind)
+        if not path.is_file():
+            raise InputError(f"the {kind} export has not been made yet; start it first")
+        return path
+
+    def set_status(self, index: int, status: str) -> None:
+        """See `Service`."""
+        raise _only_for_folders()
+
+    def reset(self) -> None:
+        """See `Service`."""
+        raise _only_for_folders()
+
+    def poll(self) -> None:
+        """See `Service`."""
+        self.session.refresh()
+        if self._finished.stamp != self._polled_run:  # a command may propagate into the workspace, too
+            self._polled_run = self._finished.stamp
+            self.session.changed()
+
+    def close(self) -> None:
+        """See `Service`."""
+        self.session.events.close()
+        self.session.loader.close()
+        self.jobs.close()
+
+    @property
+    def _finished(self) -> FinishedRun:
+        finished = self._run_masks.finished
+        assert finished is not None
+        return finished
+
+    def _mask_made(self, name: str, folder: str) -> None:
+        self._run_masks.add_in_progress(name, RunPaths(self.run.path / folder).mask(name))
+        self.session.events.frame(self.clip.index_of(name))
+
+    def _job_ended(self, kind: str) -> None:
+        if kind == "propagate":  # the masks of a cancelled run would not be in any export
+            self._run_masks.clear_in_progress()
+        self.session.changed()
+
+
+def _only_for_folders() -> InputError:
+    return InputError("this is for a folder of separate images; start dextr-vos annotate with --config")
+
+
+def _snapshot(workspace: Workspace) -> Path:
+    """The keyframes and the document as they are now, for a run beside which a person continues to edit.
+
+    Files are never changed in place, so a link keeps its content.
+    """
+    snapshot = workspace.snapshot
+    if snapshot.path.exists():
+        shutil.rmtree(snapshot.path)
+    snapshot.keyframes.mkdir(parents=True)
+    for source in (workspace.settings, workspace.annotations, *workspace.keyframe_files()):
+        target = snapshot.path / source.relative_to(workspace.path)
+        try:
+            target.hardlink_to(source)
+        except OSError:
+            shutil.copyfile(source, target)
+    return snapshot.path

@@ -1,6 +1,6 @@
-"""An open workspace: what a person does to it, one change at a time, from whatever thread it comes.
+"""An open workspace: the edits of a person, one at a time, whichever thread they come from.
 
-Whoever looks takes values that never change, so that looking never waits for a mask that is being made.
+Readers get values that never change, so that they never wait for a mask that is being made.
 """
 
 import threading
@@ -12,59 +12,65 @@ from typing import TypeVar
 
 import numpy as np
 
-from dextr_vos.annotation.annotations import BRUSH, FEWEST_POINTS, Annotations, ObjectClicks, points_xy
+from dextr_vos.annotation.annotations import FEWEST_POINTS, Annotations, ObjectClicks, Point
 from dextr_vos.annotation.clicks import check_inside, check_points
 from dextr_vos.annotation.segmenter import label_frame
 from dextr_vos.errors import InputError
-from dextr_vos.geometry import BoolArray
+from dextr_vos.geometry import IntArray
 from dextr_vos.masks import object_ids
 from dextr_vos.web import edits
-from dextr_vos.web.edits import stroke_mask
+from dextr_vos.web.edits import PointMove
 from dextr_vos.web.events import Events
 from dextr_vos.web.images import Images
-from dextr_vos.web.journal import Move, moved, what_happened
-from dextr_vos.web.run_results import RunMasks
-from dextr_vos.web.segmenter_process import Engine
-from dextr_vos.web.store import SavedDocument
+from dextr_vos.web.journal import Change
+from dextr_vos.web.layers import stroke_mask
+from dextr_vos.web.masks import FrameMasks
+from dextr_vos.web.run_masks import RunMasks
+from dextr_vos.web.segmenter_process import SegmenterLoader
+from dextr_vos.web.store import AnnotationStore
 from dextr_vos.workspace import Workspace
 
-MOST_POINTS = 1000
+MAX_POINTS = 1000
 
 T = TypeVar("T")
 
 
 class ReadOnlyError(Exception):
-    """The workspace cannot be changed by this server; the text is one sentence."""
+    """This server cannot change the workspace; the text is one sentence."""
 
 
 class Session:
-    """Annotations of a workspace that change.
+    """The annotations of a workspace, and the edits that change them.
 
     Args:
         workspace: its paths.
-        pictures: what is annotated.
-        engine: makes masks of clicks.
+        images: what is annotated.
+        loader: loads the segmenter that makes masks of clicks.
         run: masks that were propagated.
         readonly: why nothing can be changed, or None.
+
+    Attributes:
+        editing: held during each edit.
     """
 
     def __init__(
         self,
         workspace: Workspace,
-        pictures: Images,
-        engine: Engine,
+        images: Images,
+        loader: SegmenterLoader,
         run: RunMasks,
         readonly: str | None = None,
     ) -> None:
-        self.workspace, self.pictures, self.engine, self.run = workspace, pictures, engine, run
+        self.workspace, self.images, self.loader, self.run = workspace, images, loader, run
         self.readonly = readonly
         self.events = Events()
-        self._editing = threading.RLock()
-        self._saved = SavedDocument(workspace, pictures, readonly is None)
-        self._seen = self._stamp()
-        # later than that of any server before it, so that a page that was open then knows it is behind
+        self.masks = FrameMasks(workspace, images, run)
+        self.editing = threading.RLock()
+        self._store = self._open_store()
+        self._stamp = self._stamp_on_disk()
+        # larger than that of any earlier server, so that a page that was open then knows that it is outdated
         self._version = int(time.time() * 1000)
-        self._move: Move | None = None
+        self._last_move: PointMove | None = None
 
     @property
     def version(self) -> int:
@@ -73,17 +79,18 @@ class Session:
 
     @property
     def document(self) -> Annotations:
-        """What is annotated now."""
-        return self._saved.document
+        """The present annotations."""
+        return self._store.document
 
     @property
     def digests(self) -> dict[str, str]:
-        """Of the keyframes' mask files, by frame."""
-        return self._saved.digests
+        """Digests of the keyframes' mask files, by frame."""
+        return self._store.digests
 
-    def labels_of_history(self) -> tuple[str | None, str | None]:
-        """What would be undone and redone."""
-        return self._saved.history.undo_label, self._saved.history.redo_label
+    @property
+    def history_labels(self) -> tuple[str | None, str | None]:
+        """What undo and redo would do, None where they can do nothing."""
+        return self._store.history.undo_label, self._store.history.redo_label
 
     def changed(self) -> None:
         """Tell every page that there is something new."""
@@ -91,237 +98,239 @@ class Session:
         self.events.changed(self._version)
 
     def refresh(self) -> None:
-        """When somebody else holds the workspace: look whether they have changed it."""
-        if self.readonly is not None and self._stamp() != self._seen:
-            with self._editing:
-                self._seen = self._stamp()
-                try:
-                    self._saved = SavedDocument(self.workspace, self.pictures, writable=False)
-                except InputError:
-                    return  # between two files of one change; the next look finds both
-            self.changed()
+        """When another server holds the workspace: read it again if that has changed it."""
+        if self.readonly is None or self._stamp_on_disk() == self._stamp:
+            return
+        with self.editing:
+            self._stamp = self._stamp_on_disk()
+            try:
+                self._store = self._open_store()
+            except InputError:
+                return  # between two files of one change; the next poll finds both
+        self.changed()
 
     def set_points(
-        self, index: int, number: int, points: Sequence[tuple[int, int]], active_ms: float = 0
+        self, index: int, object_id: int, points: Sequence[tuple[int, int]], active_ms: float = 0
     ) -> None:
         """Replace the clicks on an object in a frame; four or more make its mask.
+
+        Args:
+            index: of the frame.
+            object_id: of the object.
+            points: all of its clicks, x, y.
+            active_ms: time spent on it since the last edit.
 
         Raises:
             InputError: unknown frame or object, a locked frame, or points that cannot be used.
         """
         arrived = time.monotonic()
-        name, size_hw = self._name(index), self.pictures.size_hw(index)
-        with self._editing:
-            entry = edits.entry_of(self.document, number)
-            where = f"frame '{name}', {entry.name}"
-            if len(points) > MOST_POINTS:
-                raise InputError(f"{where}: {len(points)} points, expected at most {MOST_POINTS}")
-            array = np.array(points, dtype=np.int64).reshape(-1, 2)
-            check_inside(array, size_hw, where)
-            before = self._opened(index, taking_over=bool(points))
-            earlier = edits.points_of(before, name, number)
+        name, size_hw = self._name(index), self.images.size_hw(index)
+        with self.editing:
+            entry = edits.entry_of(self.document, object_id)
+            points_xy = _checked_points(points, size_hw, f"frame '{name}', {entry.name}")
+            before = self._prepared(index, import_mask=bool(points))
+            earlier = edits.points_of(before, name, object_id)
             stamped = edits.stamped(points, earlier)
-            clicked = before.keyframes.get(name, edits.EMPTY).objects.get(number)
-            if len(points) >= FEWEST_POINTS:
-                check_points(array, size_hw, where)
-                segmenter = self.engine.get()
-                mask = label_frame(segmenter, self.pictures.read(index), {number: array}) == number
-                after = edits.with_draft(before, name, number, ())
-                made = ObjectClicks(
-                    points=stamped, made_by=segmenter.name, layer=self._saved.layers.put(mask)
-                )
-                after = edits.with_clicked(after, name, number, made)
-            else:
-                after = edits.with_draft(before, name, number, stamped)
-                if clicked is not None and clicked.points and not clicked.painted:
-                    after = edits.with_clicked(after, name, number, None)
-                elif clicked is not None:
-                    kept = clicked.model_copy(update={"points": ()})
-                    after = edits.with_clicked(after, name, number, kept)
-            label = f"{what_happened(earlier, stamped)} on {entry.name}, frame {name}"
-            move = moved((index, number), points_xy(earlier).tolist(), array.tolist(), arrived)
-            goes_on = move is not None and move.goes_on(self._move)
-            self._commit(after, label, index, before, (name, number, active_ms), amends=goes_on)
-            # from its end on, so that only the person's own pause counts, however long the mask took
-            self._move = None if move is None else replace(move, at=time.monotonic())
+            made = self._segment(index, object_id, points_xy, stamped)
+            after = edits.with_points(before, name, object_id, stamped, made)
+            label = f"{edits.describe_points(earlier, stamped)} on {entry.name}, frame {name}"
+            move = edits.point_move(index, object_id, earlier, stamped, arrived)
+            amends = move is not None and move.continues(self._last_move)
+            self._commit(after, label, index, before, (name, object_id, active_ms), amends=amends)
+            # timed from the end of the edit: the pause of the person counts, not how long the mask took
+            self._last_move = None if move is None else replace(move, at=time.monotonic())
 
     def stroke(
         self,
         index: int,
-        number: int,
+        object_id: int,
         path: Sequence[tuple[float, float]],
         radius: float,
         erase: bool,
         active_ms: float = 0,
     ) -> None:
-        """Paint an object's mask in a frame, or erase of it; paint shows, whatever lay over it.
+        """Paint on an object's mask in a frame, or erase from it; paint is visible above all other objects.
+
+        Args:
+            index: of the frame.
+            object_id: of the object.
+            path: see `stroke_mask`.
+            radius: of the brush, in pixels.
+            erase: erase in place of painting.
+            active_ms: time spent on it since the last edit.
 
         Raises:
             InputError: unknown frame or object, or a locked frame.
         """
-        name, size_hw = self._name(index), self.pictures.size_hw(index)
-        with self._editing:
-            entry = edits.entry_of(self.document, number)
-            before = self._opened(index, taking_over=True)
-            mask = self._saved.layer(name, number, before)
-            stroke = stroke_mask(path, radius, size_hw)
-            mask = mask & ~stroke if erase else mask | stroke
-            clicked = before.keyframes.get(name, edits.EMPTY).objects.get(number)
-            if clicked is None:
-                clicked = ObjectClicks(points=(), made_by=BRUSH)
-            painted: ObjectClicks | None = clicked.model_copy(
-                update={"painted": True, "layer": self._saved.layers.put(mask)}
+        name, size_hw = self._name(index), self.images.size_hw(index)
+        with self.editing:
+            entry = edits.entry_of(self.document, object_id)
+            before = self._prepared(index, import_mask=True)
+            after = self._store.with_stroke(
+                before, name, object_id, stroke_mask(path, radius, size_hw), erase
             )
-            if not mask.any() and not clicked.points:
-                painted = None
-            after = edits.with_clicked(before, name, number, painted)
-            if not erase:
-                after = self._uncovered(after, name, number, stroke)
             label = f"{'eraser' if erase else 'brush'} on {entry.name}, frame {name}"
-            self._commit(after, label, index, before, (name, number, active_ms))
+            self._commit(after, label, index, before, (name, object_id, active_ms))
 
-    def clear(self, index: int, number: int, active_ms: float = 0) -> None:
-        """An object is not in a frame, which is a keyframe even if it says no more than that.
+    def clear(self, index: int, object_id: int, active_ms: float = 0) -> None:
+        """Remove an object from a frame, which becomes a keyframe even if it has no other object.
 
         Raises:
             InputError: unknown frame or object, or a locked frame.
         """
         name = self._name(index)
-        with self._editing:
-            entry = edits.entry_of(self.document, number)
-            before = self._opened(index, taking_over=True)
-            after = edits.with_draft(before, name, number, ())
-            after = edits.with_clicked(after, name, number, None)
+        with self.editing:
+            entry = edits.entry_of(self.document, object_id)
+            before = self._prepared(index, import_mask=True)
+            after = edits.with_draft(before, name, object_id, ())
+            after = edits.with_clicks(after, name, object_id, None)
             keyframe = after.keyframes.get(name, edits.EMPTY).model_copy(update={"settled": True})
             after = edits.with_keyframe(after, name, keyframe)
-            label = f"{entry.name} not in frame {name}"
-            self._commit(after, label, index, before, (name, number, active_ms))
+            label = f"{entry.name} cleared from frame {name}"
+            self._commit(after, label, index, before, (name, object_id, active_ms))
 
     def set_keyframe(self, index: int, keyframe: bool) -> None:
-        """A frame is good as it is and becomes a keyframe, or is none any more.
+        """Make a frame, with its present mask, a keyframe, or an ordinary frame again.
 
         Raises:
             InputError: unknown frame, or a locked one.
         """
         name = self._name(index)
-        with self._editing:
-            before = self._opened(index, taking_over=keyframe)
+        with self.editing:
+            before = self._prepared(index, import_mask=keyframe)
             if keyframe:
                 kept = before.keyframes.get(name, edits.EMPTY).model_copy(update={"settled": True})
                 after = edits.with_keyframe(before, name, kept)
-                label = f"frame {name} a keyframe"
+                label = f"frame {name} made a keyframe"
             else:
                 after = edits.without_drafts(edits.without_keyframe(before, name), name)
-                label = f"frame {name} no keyframe"
+                label = f"keyframe {name} removed"
             self._commit(after, label, index, before)
 
     def set_locked(self, index: int, locked: bool) -> None:
-        """A frame's masks stay as they are, whatever is done, until it is unlocked.
+        """Protect the masks of a frame from every change, or allow changes again.
 
         Raises:
             InputError: unknown frame.
         """
         name = self._name(index)
-        with self._editing:
-            before = self._opened(index, taking_over=locked, locked_too=True)
+        with self.editing:
+            before = self._prepared(index, import_mask=locked, even_if_locked=True)
             keyframe = before.keyframes.get(name, edits.EMPTY)
             after = before
             if locked or name in before.keyframes:
                 changed = keyframe.model_copy(update={"locked": locked, "settled": True})
                 after = edits.with_keyframe(before, name, changed)
             if locked:
-                after = self._saved.flattened(name, after)  # a new order of objects shall not change it
+                after = self._store.flattened(name, after)  # another order of objects must not change it
             self._commit(after, f"frame {name} {'locked' if locked else 'unlocked'}", index, before)
 
     def add_object(self, name: str | None, colour: str | None) -> int:
-        """Add an object; its number."""
-        with self._editing:
-            after, number = edits.new_object(self.document, name, colour)
-            self._commit(after, f"new {edits.entry_of(after, number).name}", None)
-            return number
+        """Add an object and return its id."""
+        with self.editing:
+            after, object_id = edits.new_object(self.document, name, colour)
+            self._commit(after, f"new {edits.entry_of(after, object_id).name}", None)
+            return object_id
 
-    def change_object(self, number: int, changes: dict[str, object]) -> None:
+    def change_object(self, object_id: int, changes: dict[str, object]) -> None:
         """Change an object's name, colour or visibility."""
-        with self._editing:
-            entry = edits.entry_of(self.document, number)
+        with self.editing:
+            entry = edits.entry_of(self.document, object_id)
             after = edits.with_entry(self.document, entry.model_copy(update=changes))
             self._commit(after, f"{' and '.join(sorted(changes)) or 'nothing'} of {entry.name}", None)
 
-    def delete_object(self, number: int) -> None:
-        """Take an object out of everything."""
-        with self._editing:
-            entry, before = edits.entry_of(self.document, number), self.document
+    def delete_object(self, object_id: int) -> None:
+        """Delete an object from the list and from every frame."""
+        with self.editing:
+            entry, before = edits.entry_of(self.document, object_id), self.document
             for name, keyframe in before.keyframes.items():
-                if number in keyframe.objects:
-                    before = self._saved.with_layers(name, before)
-            self._commit(edits.without_object(before, number), f"{entry.name} deleted", None, before)
+                if object_id in keyframe.objects:
+                    before = self._store.with_layers(name, before)
+            after = edits.without_object(before, object_id)
+            self._commit(after, f"{entry.name} deleted", None, before)
 
-    def order_objects(self, numbers: Sequence[int]) -> None:
+    def order_objects(self, object_ids: Sequence[int]) -> None:
         """Draw the objects in another order, the last one on top."""
-        with self._editing:
+        with self.editing:
             before = self.document
-            after = edits.reordered(before, numbers)
+            after = edits.reordered(before, object_ids)
             for name, keyframe in before.keyframes.items():
                 if len(keyframe.objects) > 1:
-                    before = self._saved.with_layers(name, before)
+                    before = self._store.with_layers(name, before)
             after = before.model_copy(update={"objects": after.objects})
             self._commit(after, "order of objects", None, before)
 
     def undo(self) -> int | None:
-        """Take the last change back; the frame to look at."""
-        return self._moved_through_history(lambda: self._saved.undo(), "undo")
+        """Revert the last change; index of the frame to show, None where it concerns no single frame."""
+        return self._move_in_history(lambda: self._store.undo(), "undo")
 
     def redo(self) -> int | None:
-        """Make the last change again that was taken back; the frame to look at."""
-        return self._moved_through_history(lambda: self._saved.redo(), "redo")
+        """Make the change again that was undone last; index of the frame to show, see `undo`."""
+        return self._move_in_history(lambda: self._store.redo(), "redo")
 
-    def exclusively(self, act: Callable[[SavedDocument], T]) -> T:
-        """Do something with the document while nobody edits."""
-        self._writable()
-        with self._editing:
-            result = act(self._saved)
+    def exclusively(self, act: Callable[[AnnotationStore], T]) -> T:
+        """Do something with the store while nobody edits."""
+        self.check_writable()
+        with self.editing:
+            result = act(self._store)
             self.changed()
             return result
 
-    def _moved_through_history(self, move: Callable[[], object], what: str) -> int | None:
-        self._writable()
-        with self._editing:
+    def check_writable(self) -> None:
+        """Refuse to change a workspace that another server holds.
+
+        Raises:
+            ReadOnlyError: another server holds it.
+        """
+        if self.readonly is not None:
+            raise ReadOnlyError(self.readonly)
+
+    def _open_store(self) -> AnnotationStore:
+        # a mask that is written is sent to the page as it is, without reading it back
+        writable = self.readonly is None
+        return AnnotationStore(self.workspace, self.images, writable, on_mask=self.masks.remember)
+
+    def _segment(
+        self, index: int, object_id: int, points_xy: IntArray, points: tuple[Point, ...]
+    ) -> ObjectClicks | None:
+        """The mask that the segmenter makes of clicks, stored as a layer; None of fewer than four clicks."""
+        if len(points) < FEWEST_POINTS:
+            return None
+        segmenter = self.loader.get()
+        mask = label_frame(segmenter, self.images.read(index), {object_id: points_xy}) == object_id
+        return ObjectClicks(points=points, made_by=segmenter.name, layer=self._store.layers.put(mask))
+
+    def _move_in_history(self, move: Callable[[], Change | None], verb: str) -> int | None:
+        self.check_writable()
+        with self.editing:
             change = self._on_disk(move)
-            self._move = None
+            self._last_move = None
             if change is None:
-                raise InputError(f"there is nothing to {what}")
+                raise InputError(f"there is nothing to {verb}")
             self.changed()
-            index: int | None = getattr(change, "index", None)
-            return index
+            return change.index
 
-    def _uncovered(self, document: Annotations, name: str, number: int, stroke: BoolArray) -> Annotations:
-        """The document without what objects above another one have under a stroke."""
-        numbers = [entry.id for entry in document.objects]
-        for above in numbers[numbers.index(number) + 1 :]:
-            clicked = document.keyframes[name].objects.get(above)
-            if clicked is None:
-                continue
-            mask = self._saved.layer(name, above, document)
-            if (mask & stroke).any():
-                changes = {"painted": True, "layer": self._saved.layers.put(mask & ~stroke)}
-                document = edits.with_clicked(document, name, above, clicked.model_copy(update=changes))
-        return document
+    def _prepared(self, index: int, import_mask: bool, even_if_locked: bool = False) -> Annotations:
+        """The document ready for a change of a frame: not locked, its layers known.
 
-    def _opened(self, index: int, taking_over: bool, locked_too: bool = False) -> Annotations:
-        """The document ready for a change of a frame: unlocked, layers known, propagated masks taken over."""
-        self._writable()
+        Args:
+            index: of the frame.
+            import_mask: make a propagated mask of the frame its annotation, if it has no other.
+            even_if_locked: do not refuse a locked frame.
+        """
+        self.check_writable()
         name = self._name(index)
         keyframe = self.document.keyframes.get(name)
         if keyframe is not None:
-            if keyframe.locked and not locked_too:
+            if keyframe.locked and not even_if_locked:
                 raise InputError(f"frame '{name}' is locked; unlock it to change it")
-            return self._saved.with_layers(name)
-        labels = self.run.labels(name, self.pictures.size_hw(index)) if taking_over else None
+            return self._store.with_layers(name)
+        labels = self.run.labels(name, self.images.size_hw(index)) if import_mask else None
         if labels is None:
             return self.document
         listed = {entry.id for entry in self.document.objects}
-        layers = {n: self._saved.layers.put(labels == n) for n in object_ids(labels) if n in listed}
-        return edits.with_keyframe(self.document, name, edits.taken_over(layers, settled=True))
+        layers = self._store.put_layers(labels, [each for each in object_ids(labels) if each in listed])
+        return edits.with_keyframe(self.document, name, edits.imported_keyframe(layers))
 
     def _commit(
         self,
@@ -329,45 +338,57 @@ class Session:
         label: str,
         index: int | None,
         before: Annotations | None = None,
-        spent: tuple[str, int, float] | None = None,
+        active: tuple[str, int, float] | None = None,
         amends: bool = False,
     ) -> None:
-        self._writable()
-        saved = self._saved.document
+        """Save a change, unless it changes nothing; `active` is frame, object id and milliseconds spent."""
+        self.check_writable()
+        saved = self.document
         if index is not None and self._name(index) not in saved.keyframes:
-            before = saved  # what was taken over goes away with an undo
+            before = saved  # so that an imported mask goes away with an undo
         if after == (saved if before is None else before):
             return
-        seconds = None if spent is None or spent[2] <= 0 else (spent[0], spent[1], spent[2] / 1000)
-        self._move = None
+        seconds = None if active is None or active[2] <= 0 else (active[0], active[1], active[2] / 1000)
+        self._last_move = None
         self._on_disk(
-            lambda: self._saved.commit(after, label, index, before=before, seconds=seconds, amends=amends)
+            lambda: self._store.commit(after, label, index, before=before, seconds=seconds, amends=amends)
         )
         self.changed()
 
     def _on_disk(self, change: Callable[[], T]) -> T:
-        """Make a change; where the disk refuses a part of it, what is there counts from then on."""
+        """Make a change; where the disk refuses a part of it, go on with what is on the disk."""
         try:
             return change()
         except OSError:
             with suppress(OSError, InputError):
-                self._saved = SavedDocument(self.workspace, self.pictures)
+                self._store = self._open_store()
             self.changed()
             raise
 
     def _name(self, index: int) -> str:
-        names = self.pictures.names
+        names = self.images.names
         if not 0 <= index < len(names):
             raise InputError(f"there is no frame {index}; expected 0 to {len(names) - 1}")
         return names[index]
 
-    def _writable(self) -> None:
-        if self.readonly is not None:
-            raise ReadOnlyError(self.readonly)
-
-    def _stamp(self) -> tuple[int, int] | None:
+    def _stamp_on_disk(self) -> tuple[int, int] | None:
         try:
-            told = self.workspace.annotations.stat()
+            file = self.workspace.annotations.stat()
         except OSError:
             return None
-        return told.st_mtime_ns, told.st_size
+        return file.st_mtime_ns, file.st_size
+
+
+def _checked_points(points: Sequence[tuple[int, int]], size_hw: tuple[int, int], where: str) -> IntArray:
+    """The points as N×2 integers.
+
+    Raises:
+        InputError: too many, one outside the image, or four or more that cannot be extreme points.
+    """
+    points_xy = np.array(points, dtype=np.int64).reshape(-1, 2)
+    if len(points) > MAX_POINTS:
+        raise InputError(f"{where}: {len(points)} points, expected at most {MAX_POINTS}")
+    check_inside(points_xy, size_hw, where)
+    if len(points) >= FEWEST_POINTS:
+        check_points(points_xy, size_hw, where)
+    return points_xy

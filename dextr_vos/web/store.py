@@ -1,52 +1,67 @@
-"""The document on disk: changes arrive in an order that a killed process cannot break.
+"""The annotations on disk: changes are written in an order that a killed process cannot break.
 
-Layers first, then the journal, then the masks of keyframes, `annotations.json` last. What was cut off is made
-again when the workspace is opened.
+Layers come first, then the journal, then the masks of keyframes, `annotations.json` last. A change that was
+cut off is made again when the workspace is opened.
 """
 
-import json
+import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 
-from dextr_vos.annotation.annotations import Annotations, ObjectEntry, as_text, default_name, load_annotations
+from dextr_vos.annotation.annotations import BRUSH, Annotations, ObjectClicks, as_text, load_annotations
 from dextr_vos.errors import InputError
-from dextr_vos.files import write_text
+from dextr_vos.files import atomic_path, file_digest, write_text
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import Labels, object_ids, read_labels
 from dextr_vos.web import edits
 from dextr_vos.web.images import Images
-from dextr_vos.web.journal import Change, History, Line, Part, digest_of
-from dextr_vos.web.layers import LayerStore, composite, labels_png, write_bytes
-from dextr_vos.web.run_results import file_digest
+from dextr_vos.web.journal import (
+    Change,
+    History,
+    Line,
+    apply_diff,
+    changed_frames,
+    digest_of,
+    extract_diff,
+)
+from dextr_vos.web.layers import LayerStore, composite, labels_png
 from dextr_vos.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
+OnMask = Callable[[Annotations, Path, bytes], None]
 NO_ANNOTATIONS = Annotations(objects=(), keyframes={})
 
 
-class SavedDocument:
+class AnnotationStore:
     """A workspace's document, its keyframes' masks and its history, which change together.
 
     Not safe for threads; `Session` takes care of that.
 
     Args:
         workspace: its paths.
-        pictures: what is annotated.
-        writable: False looks only.
+        images: what is annotated.
+        writable: False only reads.
+        on_mask: called with the document, the path and the content of every mask that is written.
     """
 
-    def __init__(self, workspace: Workspace, pictures: Images, writable: bool = True) -> None:
-        self.workspace, self._pictures, self._writable = workspace, pictures, writable
-        self._places: dict[str, int] = {}
-        folder = workspace.path / "history"
-        self.layers = LayerStore(folder / "layers")
-        self.history = History(folder / "journal.jsonl", writable)
-        self._checked: set[str] = set()
+    def __init__(
+        self,
+        workspace: Workspace,
+        images: Images,
+        writable: bool = True,
+        on_mask: OnMask = lambda document, path, png: None,
+    ) -> None:
+        self.workspace, self._images, self._on_mask = workspace, images, on_mask
+        self.layers = LayerStore(workspace.layers)
+        self.history = History(workspace.journal, writable)
+        self._verified: set[str] = set()  # keyframes whose mask is known to be what their layers make
         self.digests: dict[str, str] = {}
         self.document = self._load()
+        self._text_digest = digest_of(self._text())
         if writable:
             self._recover()
             self._adopt()
@@ -67,162 +82,200 @@ class SavedDocument:
         """Save a change that can be undone.
 
         Args:
-            after: the document as it shall be.
-            label: what the change is called.
-            index: of the frame to look at.
+            after: the document after the change.
+            label: what the change is called in the history.
+            index: of the frame to show.
             before: the document with all layers known, where that is not the one that is saved.
-            seconds: frame, object and time spent.
-            amends: continues the last change; both are undone at once.
+            seconds: frame, object id and time spent on the object.
+            amends: continues the last change; both are undone together.
         """
         before = self.document if before is None else before
-        names = touched(before, after)
-        objects = before.objects != after.objects
-        last = self.history.to_undo()
-        change = Change(label, index, taken_out(before, names, objects), taken_out(after, names, objects))
-        if amends and last is not None:
+        names, objects = changed_frames(before, after), before.objects != after.objects
+        last = self.history.to_undo() if amends else None
+        change = Change(
+            label, index, extract_diff(before, names, objects), extract_diff(after, names, objects)
+        )
+        if last is not None:
             change = Change(last.label, index, last.before, change.after)
         if seconds is not None:
             after = edits.with_seconds(after, *seconds)
-        kind = "amend" if amends and last is not None else "do"
-        documents = (digest_of(self._text()), digest_of(as_text(after)))
-        self.history.append(Line(kind, documents, change, seconds))
-        self._arrive(after, self._to_draw(after, names, objects))
+        self._write("do" if last is None else "amend", after, names, objects, change, seconds)
 
     def undo(self) -> Change | None:
-        """Take the last change back; None where there is none."""
+        """Revert the last change; None where there is nothing to undo."""
         return self._move("undo", self.history.to_undo())
 
     def redo(self) -> Change | None:
-        """Make the change again that was taken back last; None where there is none."""
+        """Make the change again that was undone last; None where there is nothing to redo."""
         return self._move("redo", self.history.to_redo())
 
     def note(self, after: Annotations) -> None:
-        """Save a change that is not to be undone."""
-        names = touched(self.document, after)
-        self.history.append(Line("note", (digest_of(self._text()), digest_of(as_text(after)))))
-        self._arrive(after, [name for name in names if name in after.keyframes])
+        """Save a change that cannot be undone."""
+        names = [name for name in changed_frames(self.document, after) if name in after.keyframes]
+        self._write("note", after, names, False)
 
     def with_layers(self, name: str, document: Annotations | None = None) -> Annotations:
-        """The document with the layers of a keyframe's objects known; those that are not are in its mask."""
+        """The document with a layer for each object of a keyframe; missing ones are cut out of its mask."""
         document = self.document if document is None else document
         keyframe = document.keyframes.get(name)
-        if keyframe is None or not keyframe.objects or self._place(name) is None or name in self._checked:
+        unknown = self._images.index_of(name) is None
+        if keyframe is None or not keyframe.objects or unknown or name in self._verified:
             return document
         labels = self.labels(name)
-        drawn = self._drawn(document, name)
-        if labels is None or (drawn is not None and np.array_equal(drawn, labels)):
-            self._checked.add(name)
+        composed = self._composed(document, name)
+        if labels is None or (composed is not None and np.array_equal(composed, labels)):
+            self._verified.add(name)
             return document
-        objects = {
-            number: clicked.model_copy(update={"layer": self.layers.put(labels == number)})
-            for number, clicked in keyframe.objects.items()
-        }
-        return edits.with_keyframe(document, name, keyframe.model_copy(update={"objects": objects}))
+        return self._with_layers_from(document, name, labels)
+
+    def flattened(self, name: str, document: Annotations) -> Annotations:
+        """The document with each object's layer in a keyframe reduced to its visible part."""
+        composed = self._composed(document, name)
+        return document if composed is None else self._with_layers_from(document, name, composed)
 
     def labels(self, name: str) -> Labels | None:
-        """The mask of a keyframe as it is on disk."""
+        """The mask of a keyframe as it is on disk, H×W uint8, or None."""
         path = self.workspace.keyframe(name)
         return read_labels(path, self.size_hw(name)) if path.exists() else None
 
-    def layer(self, name: str, number: int, document: Annotations | None = None) -> BoolArray:
-        """An object's own mask in a keyframe, H×W bool; nothing where it has none."""
+    def layer(self, name: str, object_id: int, document: Annotations | None = None) -> BoolArray:
+        """An object's own mask in a keyframe, H×W bool; all False where it has none."""
         document = self.with_layers(name, document)
         size_hw = self.size_hw(name)
-        clicked = document.keyframes.get(name, edits.EMPTY).objects.get(number)
-        mask = None if clicked is None or clicked.layer is None else self.layers.get(clicked.layer, size_hw)
+        clicks = document.keyframes.get(name, edits.EMPTY).objects.get(object_id)
+        mask = None if clicks is None or clicks.layer is None else self.layers.get(clicks.layer, size_hw)
         return np.zeros(size_hw, dtype=bool) if mask is None else mask
 
-    def flattened(self, name: str, document: Annotations) -> Annotations:
-        """The document with each object's layer in a keyframe cut to what can be seen of it."""
-        keyframe = document.keyframes[name]
-        drawn = self._drawn(document, name)
-        if drawn is None:
-            return document
-        objects = {
-            number: clicked.model_copy(update={"layer": self.layers.put(drawn == number)})
-            for number, clicked in keyframe.objects.items()
-        }
-        return edits.with_keyframe(document, name, keyframe.model_copy(update={"objects": objects}))
+    def with_stroke(
+        self, document: Annotations, name: str, object_id: int, stroke: BoolArray, erase: bool
+    ) -> Annotations:
+        """Paint on an object's mask in a frame, or erase from it.
+
+        Args:
+            document: with the layers of the frame known.
+            name: of the frame.
+            object_id: of the object.
+            stroke: H×W bool.
+            erase: erase; else the stroke is also removed from all objects above, so that it is visible.
+        """
+        clicks = document.keyframes.get(name, edits.EMPTY).objects.get(object_id)
+        clicks = ObjectClicks(points=(), made_by=BRUSH) if clicks is None else clicks
+        mask = self.layer(name, object_id, document)
+        mask = mask & ~stroke if erase else mask | stroke
+        painted = clicks.model_copy(update={"painted": True, "layer": self.layers.put(mask)})
+        empty = not mask.any() and not clicks.points
+        document = edits.with_clicks(document, name, object_id, None if empty else painted)
+        ids = [entry.id for entry in document.objects]
+        for above in [] if erase else ids[ids.index(object_id) + 1 :]:
+            covering = document.keyframes[name].objects.get(above)
+            if covering is None:
+                continue
+            mask = self.layer(name, above, document)
+            if (mask & stroke).any():
+                cut = {"painted": True, "layer": self.layers.put(mask & ~stroke)}
+                document = edits.with_clicks(document, name, above, covering.model_copy(update=cut))
+        return document
+
+    def put_layers(self, labels: Labels, ids: Iterable[int]) -> dict[int, str]:
+        """Store the masks of objects in labels as layers; their digests by object id."""
+        return {object_id: self.layers.put(labels == object_id) for object_id in ids}
 
     def size_hw(self, name: str) -> tuple[int, int]:
         """Height and width of a frame."""
-        place = self._place(name)
-        if place is None:
-            raise InputError(f"there is no picture '{name}' any more")
-        return self._pictures.size_hw(place)
+        index = self._images.index_of(name)
+        if index is None:
+            raise InputError(f"there is no image '{name}' any more; put it back, or undo what concerns it")
+        return self._images.size_hw(index)
 
-    def start_anew(self) -> None:
-        """Forget all annotations; the document is kept aside, and the layers until the next session."""
+    def reset(self) -> None:
+        """Forget all annotations; a copy of the document stays, and the layers until the next session."""
         text = self._text()
         if text is not None:
             write_text(self.workspace.path / "annotations-before-reset.json", text)
-        self.history.begin_anew()
+        self.history.clear()
         for name in self.document.keyframes:
             self.workspace.keyframe(name).unlink(missing_ok=True)
-        write_text(self.workspace.annotations, as_text(NO_ANNOTATIONS))
-        self.document, self.digests = NO_ANNOTATIONS, {}
-        self._checked.clear()
-
-    def _place(self, name: str) -> int | None:
-        """Index of a picture; there may be more of them than there were."""
-        if name not in self._places:
-            self._places = {each: index for index, each in enumerate(self._pictures.names)}
-        return self._places.get(name)
+        self._verified.clear()
+        self.digests = {}
+        self._save(NO_ANNOTATIONS, as_text(NO_ANNOTATIONS))
 
     def _move(self, kind: str, change: Change | None) -> Change | None:
         if change is None:
             return None
-        part = change.before if kind == "undo" else change.after
-        after = put_back(self.document, part)
-        self.history.append(Line(kind, (digest_of(self._text()), digest_of(as_text(after)))))
-        self._arrive(after, self._to_draw(after, list(part["frames"]), "objects" in part))
+        diff = change.before if kind == "undo" else change.after
+        self._write(kind, apply_diff(self.document, diff), list(diff["frames"]), "objects" in diff)
         return change
 
-    def _arrive(self, after: Annotations, names: Iterable[str]) -> None:
-        """Masks, then the document: the journal has the change already."""
+    def _write(
+        self,
+        kind: str,
+        after: Annotations,
+        names: list[str],
+        objects: bool,
+        change: Change | None = None,
+        seconds: tuple[str, int, float] | None = None,
+    ) -> None:
+        """Write a change: a line of the journal, masks of the frames, the document."""
+        text = as_text(after)
+        self.history.append(Line(kind, (self._text_digest, digest_of(text)), change, seconds))
+        self._arrive(after, text, names, objects)
+
+    def _arrive(self, after: Annotations, text: str, names: list[str], objects: bool) -> None:
+        """Write masks, then the document: the journal has the change already."""
+        if objects:  # with the order of objects, the mask of any frame may change in which some may overlap
+            several = [name for name, keyframe in after.keyframes.items() if len(keyframe.objects) > 1]
+            names = sorted({*names, *several})
         for name in names:
-            self._draw(after, name)
-        write_text(self.workspace.annotations, as_text(after))
-        self.document = after
+            self._write_mask(after, name)
+        self._save(after, text)
         self.history.tidy()
 
-    def _to_draw(self, after: Annotations, names: list[str], objects: bool) -> list[str]:
-        """Frames whose mask files may change; with the list of objects, all where some may overlap."""
-        if not objects:
-            return names
-        several = [name for name, keyframe in after.keyframes.items() if len(keyframe.objects) > 1]
-        return sorted({*names, *several})
+    def _save(self, document: Annotations, text: str) -> None:
+        write_text(self.workspace.annotations, text)
+        self.document, self._text_digest = document, digest_of(text)
 
-    def _draw(self, document: Annotations, name: str) -> None:
+    def _write_mask(self, document: Annotations, name: str) -> None:
         """Make a keyframe's mask what the document says, or remove it."""
         path = self.workspace.keyframe(name)
         if name not in document.keyframes:
             path.unlink(missing_ok=True)
             self.digests.pop(name, None)
-            self._checked.discard(name)
+            self._verified.discard(name)
             return
-        drawn = self._drawn(document, name) if self._place(name) is not None else None
-        if drawn is None:  # no layers are known: the mask is what it is
+        labels = None if self._images.index_of(name) is None else self._composed(document, name)
+        if labels is None:  # no layers are known: the mask stays as it is
             return
-        write_bytes(path, labels_png(drawn))
-        self.digests[name] = file_digest(path)
-        self._checked.add(name)
+        content = labels_png(labels)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+        self._on_mask(document, path, content)
+        self.digests[name] = hashlib.sha256(content).hexdigest()
+        self._verified.add(name)
 
-    def _drawn(self, document: Annotations, name: str) -> Labels | None:
-        """The labels that the layers of a keyframe make; None where one is not known."""
+    def _composed(self, document: Annotations, name: str) -> Labels | None:
+        """The labels that the layers of a keyframe make, H×W uint8; None where a layer is missing."""
         keyframe, size_hw = document.keyframes[name], self.size_hw(name)
         layers = {}
         for entry in document.objects:
-            clicked = keyframe.objects.get(entry.id)
-            if clicked is not None:
-                mask = None if clicked.layer is None else self.layers.get(clicked.layer, size_hw)
+            clicks = keyframe.objects.get(entry.id)
+            if clicks is not None:
+                mask = None if clicks.layer is None else self.layers.get(clicks.layer, size_hw)
                 if mask is None:
                     return None
                 layers[entry.id] = mask
         return composite(layers, size_hw)
 
+    def _with_layers_from(self, document: Annotations, name: str, labels: Labels) -> Annotations:
+        keyframe = document.keyframes[name]
+        digests = self.put_layers(labels, keyframe.objects)
+        objects = {
+            object_id: clicks.model_copy(update={"layer": digests[object_id]})
+            for object_id, clicks in keyframe.objects.items()
+        }
+        return edits.with_keyframe(document, name, keyframe.model_copy(update={"objects": objects}))
+
     def _text(self) -> str | None:
-        """The document's file as it is."""
+        """The text of the document's file as it is."""
         try:
             return self.workspace.annotations.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -234,107 +287,48 @@ class SavedDocument:
         return load_annotations(self.workspace.annotations)
 
     def _recover(self) -> None:
-        """Make the last change again if it was cut off; forget the history if it is not of this document."""
-        last, here = self.history.last, digest_of(self._text())
-        if last is None or here == last.documents[1]:
+        """Make the last change again if it was cut off; clear the history if it is of another document."""
+        last = self.history.last
+        if last is None or self._text_digest == last.documents[1]:
             return
-        if here != last.documents[0]:
-            log.info("%s was changed by somebody else; undo begins anew", self.workspace.annotations)
-            self.history.begin_anew()
+        if self._text_digest != last.documents[0]:
+            log.info("%s was changed by somebody else; its history starts again", self.workspace.annotations)
+            self.history.clear()
             return
         moved = {"undo": self.history.to_redo(), "redo": self.history.to_undo()}
         change = moved.get(last.kind, last.change)
-        if change is None:  # a note; what it adopted is adopted again
+        if change is None:  # a note; masks that it adopted are adopted again
             return
-        part = change.before if last.kind == "undo" else change.after
-        after = put_back(self.document, part)
+        diff = change.before if last.kind == "undo" else change.after
+        after = apply_diff(self.document, diff)
         if last.seconds is not None:
             after = edits.with_seconds(after, *last.seconds)
-        self._arrive(after, self._to_draw(after, list(part["frames"]), "objects" in part))
-        log.info("the last change in %s had been cut off and is made again", self.workspace.path)
+        self._arrive(after, as_text(after), list(diff["frames"]), "objects" in diff)
+        log.info("the last change in %s had been cut off and was made again", self.workspace.path)
 
     def _adopt(self) -> None:
-        """Bring masks and document together where somebody added or deleted masks among the keyframes."""
+        """Make masks and document agree where somebody added or deleted masks among the keyframes."""
         after = self.document
-        folder = self.workspace.keyframes
-        files = {path.stem for path in folder.glob("*.png") if path.name[0] != "."}
-        for name in sorted(files & set(self._pictures.names) - set(after.keyframes)):
+        files = {path.stem for path in self.workspace.keyframe_files()}
+        for name in sorted(files & set(self._images.names) - set(after.keyframes)):
             labels = read_labels(self.workspace.keyframe(name), self.size_hw(name))
-            after = _with_entries(after, object_ids(labels))
-            layers = {number: self.layers.put(labels == number) for number in object_ids(labels)}
-            after = edits.with_keyframe(after, name, edits.taken_over(layers, settled=True))
+            ids = object_ids(labels)
+            after = edits.with_missing_objects(after, ids)
+            keyframe = edits.imported_keyframe(self.put_layers(labels, ids))
+            after = edits.with_keyframe(after, name, keyframe)
         for name in sorted(set(after.keyframes) - files):
-            for number, clicked in after.keyframes[name].objects.items():
-                if clicked.points and number not in after.drafts.get(name, {}):
-                    after = edits.with_draft(after, name, number, clicked.points)
+            for object_id, clicks in after.keyframes[name].objects.items():
+                if clicks.points and object_id not in after.drafts.get(name, {}):
+                    after = edits.with_draft(after, name, object_id, clicks.points)
             after = edits.without_keyframe(after, name)
         if after != self.document:
-            self.history.append(Line("note", (digest_of(self._text()), digest_of(as_text(after)))))
-            write_text(self.workspace.annotations, as_text(after))
-            self.document = after
-
-
-def _with_entries(document: Annotations, numbers: Iterable[int]) -> Annotations:
-    """The document with all these objects listed."""
-    listed = {entry.id for entry in document.objects}
-    added = [
-        ObjectEntry(id=number, name=default_name(number))
-        for number in sorted(numbers)
-        if number not in listed
-    ]
-    return document.model_copy(update={"objects": (*document.objects, *added)}) if added else document
+            text = as_text(after)
+            self.history.append(Line("note", (self._text_digest, digest_of(text))))
+            self._save(after, text)
 
 
 def _layers_of(document: Annotations) -> Iterable[str]:
     for keyframe in document.keyframes.values():
-        for clicked in keyframe.objects.values():
-            if clicked.layer is not None:
-                yield clicked.layer
-
-
-def touched(before: Annotations, after: Annotations) -> list[str]:
-    """Frames whose masks or drafts differ."""
-    names = {*before.keyframes, *after.keyframes, *before.drafts, *after.drafts}
-    return sorted(
-        name
-        for name in names
-        if before.keyframes.get(name) != after.keyframes.get(name)
-        or before.drafts.get(name) != after.drafts.get(name)
-    )
-
-
-def taken_out(document: Annotations, names: list[str], objects: bool) -> Part:
-    """The frames of these names, and the list of objects where it is wanted, as plain values."""
-    frames = {}
-    for name in names:
-        keyframe, drafts = document.keyframes.get(name), document.drafts.get(name)
-        frames[name] = {
-            "keyframe": None if keyframe is None else keyframe.model_dump(mode="json"),
-            "drafts": None
-            if drafts is None
-            else {
-                str(number): [point.model_dump(mode="json") for point in points]
-                for number, points in drafts.items()
-            },
-        }
-    part: Part = {"frames": frames}
-    if objects:
-        part["objects"] = [entry.model_dump(mode="json") for entry in document.objects]
-    return part
-
-
-def put_back(document: Annotations, part: Part) -> Annotations:
-    """The document with those values in the place of its own."""
-    content = document.model_dump(mode="json")
-    content.setdefault("drafts", {})
-    for name, frame in part["frames"].items():
-        for key, value in (("keyframes", frame["keyframe"]), ("drafts", frame["drafts"])):
-            if value is None:
-                content[key].pop(name, None)
-            else:
-                content[key][name] = value
-        content["keyframes"] = dict(sorted(content["keyframes"].items()))
-        content["drafts"] = dict(sorted(content["drafts"].items()))
-    if "objects" in part:
-        content["objects"] = part["objects"]
-    return Annotations.model_validate_json(json.dumps(content))
+        for clicks in keyframe.objects.values():
+            if clicks.layer is not None:
+                yield clicks.layer

@@ -1,7 +1,7 @@
 """The child process that propagates or exports: work comes in on standard input, progress goes out in lines.
 
-The server keeps the child's standard input open. When it is closed, because the work is cancelled or because
-the server is gone, however it ended, the child stops after the step it is at and keeps everything.
+The server keeps the child's standard input open. When that is closed, because the work is cancelled or the
+server has ended, for whatever reason, the child stops after the present step and keeps what is finished.
 """
 
 import json
@@ -14,119 +14,130 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dextr_vos.errors import DextrVosError, Interrupted
+from dextr_vos.run_files import RunPaths
 
-Tell = Callable[[dict[str, Any]], None]
+Send = Callable[[dict[str, Any]], None]
+StopAsked = Callable[[], bool]
 
-PATIENCE = 10  # how far the child stands back behind the server, as `nice` has it
+NICENESS = 10  # of the child: clicks come first
 
 
 def main() -> int:
-    """Do the work that standard input holds in its first line; 0 done, 1 failed, 3 stopped."""
+    """Do the work that the first line of standard input describes; 0 done, 1 failed, 3 stopped."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     if hasattr(os, "nice"):
-        os.nice(PATIENCE)  # clicks come first
+        os.nice(NICENESS)
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    sys.stdout = sys.stderr  # whatever a library prints is no progress
+    sys.stdout = sys.stderr  # whatever a library prints must not get among the lines of progress
     stop = threading.Event()
     work = json.loads(sys.stdin.readline())
-    threading.Thread(target=_listen, args=(sys.stdin, stop), daemon=True).start()
+    threading.Thread(target=_wait_for_end, args=(sys.stdin, stop), daemon=True).start()
 
-    def tell(line: dict[str, Any]) -> None:
+    def send(line: dict[str, Any]) -> None:
         try:
             out.write(json.dumps(line) + "\n")
             out.flush()
         except OSError:
-            stop.set()  # nobody is there
+            stop.set()  # the server has ended
 
+    return _do(work, send, stop.is_set)
+
+
+def _do(work: dict[str, Any], send: Send, stop_asked: StopAsked) -> int:
+    kinds: dict[str, Callable[[dict[str, Any], Send, StopAsked], str]]
+    kinds = {"propagate": _propagate, "export": _export}
     try:
-        kinds: dict[str, Callable[[dict[str, Any], Tell, Callable[[], bool]], str]]
-        kinds = {"propagate": _propagate, "export": _export}
-        tell({"done": kinds[work["kind"]](work, tell, stop.is_set)})
+        send({"done": kinds[work["kind"]](work, send, stop_asked)})
     except Interrupted as stopped:
-        tell({"stopped": str(stopped)})
+        send({"stopped": str(stopped)})
         return 3
-    except DextrVosError as fault:
-        tell({"failed": str(fault)})
+    except DextrVosError as error:
+        send({"failed": str(error)})
         return 1
-    except OSError as fault:
-        place = fault.filename or "a file"
-        tell({"failed": f"cannot read or write {place}: {fault.strerror or fault}"})
+    except OSError as error:
+        file = error.filename or "a file"
+        send({"failed": f"cannot read or write {file}: {error.strerror or error}"})
         return 1
     return 0
 
 
-def _listen(stream: TextIO, stop: threading.Event) -> None:
-    """Note the end of the stream."""
+def _wait_for_end(stream: TextIO, stop: threading.Event) -> None:
     while stream.read(4096):
         pass
     stop.set()
 
 
-def _propagate(work: dict[str, Any], tell: Tell, stop_asked: Callable[[], bool]) -> str:
-    """Fine-tune and segment; what `dextr-vos train-propagation` does."""
+def _propagate(work: dict[str, Any], send: Send, stop_asked: StopAsked) -> str:
+    """Fine-tune and segment, as `dextr-vos train-propagation` does."""
     from dextr_vos.clip import open_clip
     from dextr_vos.pipeline import PropagationOptions, train_propagation
-    from dextr_vos.propagation.estimate import Estimate
     from dextr_vos.propagation.settings import Callbacks
 
+    send({"phase": "preparing"})
     out = Path(work["out"])
-    seen = _NewMasks(out)
-
-    def on_plan(estimate: Estimate) -> None:
-        tell({"plan": {"training_s": estimate.training_s, "segmenting_s": estimate.segmenting_s}})
-
-    def on_step(done: int, total: int, loss: float) -> None:
-        tell({"phase": "training", "done": done, "total": total, "loss": loss})
-
-    def on_frame(done: int, total: int) -> None:
-        for line in seen.lines():
-            tell(line)
-        tell({"phase": "segmenting", "done": done, "total": total})
-
-    tell({"phase": "getting ready"})
     options = PropagationOptions(
-        model=work["network"],
+        model=work["model"],
         parent=work["parent"],
         device=work["device"],
         max_steps=work["max_steps"],
         budget_s=work["budget_s"],
         settings=work["settings"],
     )
-    callbacks = Callbacks(on_plan, on_step, on_frame, stop_asked)
+    progress = _Progress(RunPaths(out), send)
+    callbacks = Callbacks(progress.on_plan, progress.on_step, progress.on_frame, stop_asked)
     record = train_propagation(open_clip(work["clip"]), Path(work["workspace"]), out, options, callbacks)
-    poor = [number for number, iou in record.training.keyframe_iou.items() if iou < work["poor_iou"]]
+    poor = [each for each, iou in record.training.keyframe_iou.items() if iou < work["min_iou"]]
     if poor:
         return (
-            f"done, but the network does not repeat the keyframes' masks of object {poor[0]}; "
-            "look closely, and annotate more frames"
+            f"done, but the network does not reproduce the keyframes' masks of object {poor[0]}; "
+            "check its masks, and annotate more frames"
         )
     return f"done in {record.training.steps} steps"
 
 
-class _NewMasks:
-    """Masks of an unfinished run that were not there at the last look."""
+class _Progress:
+    """Sends the progress of a run, and each of its masks once.
 
-    def __init__(self, run: Path) -> None:
-        self._run = run
-        self._seen: set[Path] = set()
+    Args:
+        run: the files of the run.
+        send: sends one line.
+    """
 
-    def lines(self) -> list[dict[str, Any]]:
-        """What to tell of them."""
-        folders = [folder for folder in self._run.glob(".next-*/masks") if folder.is_dir()]
-        if not folders:
-            return []
-        folder = max(folders, key=lambda each: each.stat().st_mtime_ns)
-        new = {path for path in folder.glob("*.png") if path.name[0] != "."} - self._seen
-        self._seen |= new
-        return [{"made": path.stem, "folder": folder.parent.name} for path in sorted(new)]
+    def __init__(self, run: RunPaths, send: Send) -> None:
+        self._run, self._send = run, send
+        self._sent: set[Path] = set()
+
+    def on_plan(self, estimate: Any) -> None:
+        """See `train_propagation`."""
+        plan = {"training_s": estimate.training_s, "segmenting_s": estimate.segmenting_s}
+        self._send({"plan": plan})
+
+    def on_step(self, done: int, total: int, loss: float) -> None:
+        """See `train_propagation`."""
+        self._send({"phase": "training", "done": done, "total": total, "loss": loss})
+
+    def on_frame(self, done: int, total: int) -> None:
+        """See `train_propagation`."""
+        self._send_new_masks()
+        self._send({"phase": "segmenting", "done": done, "total": total})
+
+    def _send_new_masks(self) -> None:
+        pending = self._run.all_pending()
+        if not pending:
+            return
+        run = pending[-1]
+        new = {path for path in run.masks.glob("*.png") if not path.name.startswith(".")} - self._sent
+        self._sent |= new
+        for path in sorted(new):
+            self._send({"made": path.stem, "folder": run.path.name})
 
 
-def _export(work: dict[str, Any], tell: Tell, stop_asked: Callable[[], bool]) -> str:
-    """Write one kind of export."""
+def _export(work: dict[str, Any], send: Send, stop_asked: StopAsked) -> str:
+    """Write one export."""
     from dextr_vos.web.exports import write_export
 
     def on_frame(done: int, total: int) -> None:
-        tell({"phase": "writing", "done": done, "total": total})
+        send({"phase": "writing", "done": done, "total": total})
         if stop_asked():
             raise Interrupted("the export was cancelled")
 

@@ -4,13 +4,13 @@ import json
 import shutil
 
 import pytest
+from conftest import write_tiny_clip
 from tiny_page import OTHER, POINTS, KilledError, ServerDiedError, open_page
 
 from dextr_vos.annotation.annotations import as_text, load_annotations
-from dextr_vos.web import journal as history_module
-from dextr_vos.web import store as saved_module
-from dextr_vos.web.journal import MOST_CHANGES, Change, History, Line
-from dextr_vos.web.run_results import file_digest
+from dextr_vos.files import file_digest
+from dextr_vos.web import journal, store
+from dextr_vos.web.journal import MAX_CHANGES, Change, History, Line
 
 
 def change(number: int) -> Line:
@@ -30,43 +30,70 @@ def tree(work):
     return document, masks
 
 
-# after which of its writes a change is cut off: the layer, the journal, the mask, the document
-@pytest.mark.parametrize("place", ["append", "labels_png", "write_text"])
-@pytest.mark.parametrize("act", ["points", "stroke", "delete", "undo", "redo", "lock"])
-def test_killed_within_a_change(tiny_clip, tmp_path, monkeypatch, place, act):
-    work = tmp_path / "w"
-    page = open_page(tiny_clip, work, objects=2)
+def undone(page):
+    page.do("/api/undo")
+
+
+def redone(page):
+    page.do("/api/redo")
+
+
+ACTS = {
+    "points": lambda page: page.points(0, 1, [*POINTS, [20, 20]], active_ms=2000),
+    "stroke": lambda page: page.do("/api/frames/0/objects/2/stroke", path=[[50, 40]], radius=3),
+    "delete": lambda page: page.do("/api/objects/1/delete"),
+    "undo": undone,
+    "redo": redone,
+    "lock": lambda page: page.do("/api/frames/3/lock", locked=True),
+}
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory):
+    """A clip, and a workspace in which every act has something to do."""
+    folder = tmp_path_factory.mktemp("annotated")
+    page = open_page(write_tiny_clip(folder / "tiny"), folder / "w", objects=2)
     page.points(3, 1, POINTS)
     page.points(0, 1, POINTS)
     page.points(0, 2, OTHER)
-    if act == "redo":
-        page.do("/api/undo")
-    acts = {
-        "points": lambda page: page.points(0, 1, [*POINTS, [20, 20]], active_ms=2000),
-        "stroke": lambda page: page.do("/api/frames/0/objects/2/stroke", path=[[50, 40]], radius=3),
-        "delete": lambda page: page.do("/api/objects/1/delete"),
-        "undo": lambda page: page.do("/api/undo"),
-        "redo": lambda page: page.do("/api/redo"),
-        "lock": lambda page: page.do("/api/frames/3/lock", locked=True),
-    }
-    whole = tmp_path / "whole"
-    shutil.copytree(work, whole)
+    page.do("/api/frames/4/keyframe", keyframe=True)
+    page.do("/api/undo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(annotated):
+    """What each act makes of the workspace when nothing cuts it off."""
+
+    def result(act):
+        whole = annotated / act
+        shutil.copytree(annotated / "w", whole)
+        ACTS[act](open_page(annotated / "tiny", whole))
+        return tree(whole)
+
+    return {act: result(act) for act in ACTS}
+
+
+# after which of its writes a change is cut off: the layer, the journal, the mask
+@pytest.mark.parametrize("place", ["append", "labels_png", "write_text"])
+@pytest.mark.parametrize("act", list(ACTS))
+def test_killed_within_a_change(annotated, results, tmp_path, monkeypatch, place, act):
+    clip, work = annotated / "tiny", tmp_path / "w"
+    shutil.copytree(annotated / "w", work)
     before = tree(work)
-    acts[act](open_page(tiny_clip, whole))
-    after = tree(whole)
 
     def killed(*arguments, **more):
         raise KilledError
 
-    page = open_page(tiny_clip, work)
-    owner = history_module.History if place == "append" else saved_module
+    page = open_page(clip, work)
+    owner = journal.History if place == "append" else store
     with monkeypatch.context() as patch:
         patch.setattr(owner, place, killed)
         with pytest.raises(ServerDiedError):
-            acts[act](page)
-    opened = open_page(tiny_clip, work)
-    # what came to the journal is made whole, what did not never was
-    assert tree(work) == (before if place == "append" else after)
+            ACTS[act](page)
+    opened = open_page(clip, work)
+    # a change that is in the journal is made again, one that is not never was
+    assert tree(work) == (before if place == "append" else results[act])
     if place != "append" and act in ("points", "stroke", "delete", "lock"):
         opened.do("/api/undo")
         document, masks = tree(work)
@@ -116,24 +143,24 @@ def test_a_new_change_forgets_what_was_undone(tmp_path):
 def test_the_history_is_bounded(tmp_path):
     path = tmp_path / "journal.jsonl"
     history = History(path)
-    for number in range(5 * MOST_CHANGES):
+    for number in range(5 * MAX_CHANGES):
         history.append(change(number))
         history.tidy()
-    assert len(path.read_text().splitlines()) <= 4 * MOST_CHANGES + 1
+    assert len(path.read_text().splitlines()) <= 4 * MAX_CHANGES + 1
     count = 0
     again = History(path)
     while again.to_undo() is not None:
         again.append(Line("undo", ("a", "b")))
         count += 1
-    assert count == MOST_CHANGES
+    assert count == MAX_CHANGES
 
 
 def test_a_damaged_line_forgets_what_came_before_it(tmp_path):
     path = tmp_path / "journal.jsonl"
     history = History(path)
     history.append(change(1))
-    with path.open("a") as journal:
-        journal.write('{"kind": "do"}\nno json\n[]\n')
+    with path.open("a") as file:
+        file.write('{"kind": "do"}\nno json\n[]\n')
     again = History(path)
     assert again.undo_label is None
     again.append(change(2))
@@ -187,14 +214,14 @@ def test_a_full_disk_takes_nothing_of_what_was_there(tiny_clip, tmp_path, monkey
     before = tree(work)
 
     def full(line):
-        with page.service.session._saved.history.path.open("a") as journal:
-            journal.write("{half")
+        with (work / "history" / "journal.jsonl").open("a") as file:
+            file.write("{half")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(Line, "as_json", full)
-        sentence = page.refused("/api/frames/3/objects/1/points", expected=500, points=OTHER)
-        assert "No space left on device" in sentence
+        message = page.refused("/api/frames/3/objects/1/points", expected=500, points=OTHER)
+        assert "No space left on device" in message
     assert tree(work) == before
     page.points(4, 1, OTHER)
     page = open_page(tiny_clip, work)

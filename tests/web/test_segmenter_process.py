@@ -1,50 +1,87 @@
-"""The segmenter in a child process gives what it gives in this one."""
+"""The segmenter in a child process returns what it returns in this one; it is loaded in the background."""
 
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import tiny_frame
 from tiny_page import OTHER, POINTS
+from tiny_run import Squares
 
 from dextr_vos.annotation.segmenter import load_segmenter
 from dextr_vos.errors import InputError, WeightsError
-from dextr_vos.web.segmenter_process import ProcessSegmenter
-
-pytestmark = pytest.mark.slow
+from dextr_vos.web.segmenter_process import ProcessSegmenter, SegmenterLoader
 
 
-def test_the_same_masks_picture_after_picture_and_after_a_crash():
+def test_loading_that_failed_is_tried_again():
+    errors = [WeightsError("no memory")]
+
+    def load():
+        if errors:
+            raise errors.pop()
+        return Squares()
+
+    loader = SegmenterLoader("squares", load)
+    with pytest.raises(WeightsError, match="no memory"):
+        loader.get()
+    assert loader.get().name == "squares"
+    assert loader.get() is loader.get()
+
+
+@pytest.mark.slow
+def test_the_masks_are_the_same_image_after_image_and_after_a_crash(children):
     here, there = load_segmenter("grabcut"), ProcessSegmenter("grabcut")
     assert (there.name, there.threshold) == (here.name, here.threshold)
-    pictures = [tiny_frame(0), tiny_frame(1)]
-    for image in (pictures[0], pictures[0], pictures[1]):
+    images = [tiny_frame(0), tiny_frame(1)]
+    for image in (images[0], images[0], images[1]):
         for objects in ([np.array(POINTS)], [np.array(POINTS), np.array(OTHER)]):
             for one, other in zip(
                 here.probabilities(image, objects), there.probabilities(image, objects), strict=True
             ):
                 assert one.dtype == other.dtype
                 assert (one == other).all()
-    os.kill(there._process.pid, signal.SIGKILL)
+    os.kill(children()[-1], signal.SIGKILL)
     with pytest.raises(InputError, match="try again"):
-        there.probabilities(pictures[1], [np.array(POINTS)])
-    again = there.probabilities(pictures[1], [np.array(POINTS)])
-    assert (again[0] == here.probabilities(pictures[1], [np.array(POINTS)])[0]).all()
+        there.probabilities(images[1], [np.array(POINTS)])
+    again = there.probabilities(images[1], [np.array(POINTS)])
+    assert (again[0] == here.probabilities(images[1], [np.array(POINTS)])[0]).all()
     there.close()
 
 
+@pytest.fixture
+def children():
+    """The process ids of the children that were started during the test."""
+
+    def started() -> list[int]:
+        found = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = path.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == os.getpid():
+                found.append(int(path.parent.name))
+        return sorted(set(found) - before)
+
+    before: set[int] = set()
+    before.update(started())
+    return started
+
+
+@pytest.mark.slow
 def test_the_shipped_network_gives_the_same_mask_as_in_this_process():
     objects = [np.array(POINTS)]
     there = ProcessSegmenter("lite", device="cpu")
     mask = there.probabilities(tiny_frame(0), objects)[0]
-    assert np.allclose(
-        mask, load_segmenter("lite", device="cpu").probabilities(tiny_frame(0), objects)[0], atol=1e-4
-    )
+    expected = load_segmenter("lite", device="cpu").probabilities(tiny_frame(0), objects)[0]
+    assert np.allclose(mask, expected, atol=1e-4)
     there.close()
 
 
-def test_faults_of_loading_are_told_as_they_are(tmp_path):
+@pytest.mark.slow
+def test_errors_of_loading_are_raised_as_they_are(tmp_path):
     (tmp_path / "w.pth").write_bytes(b"no weights")
     with pytest.raises((WeightsError, InputError), match=r"w\.pth"):
         ProcessSegmenter("lite", tmp_path / "w.pth")

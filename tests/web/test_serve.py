@@ -80,9 +80,9 @@ def test_killed_and_opened_again_everything_is_there(tiny_clip, tmp_path):
         server.post("/api/objects")
         server.post("/api/frames/0/objects/1/points", points=POINTS)
         server.post("/api/frames/2/objects/1/points", points=POINTS[:3])
-        answer = server.post("/api/frames/0/objects/1/stroke", path=[[50, 40]], radius=3)
+        server.post("/api/frames/0/objects/1/stroke", path=[[50, 40]], radius=3)
+        before = server.state()
         server.process.send_signal(signal.SIGKILL)
-        before = answer.json()["state"]
         server.process.wait(60)
     with serving(tiny_clip, work) as server:
         state = server.state()
@@ -172,7 +172,7 @@ SERVE_AND_BROWSE = """
 import json, os, signal, sys, webbrowser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from tiny_page import make_desk
+from tiny_page import make_service
 from dextr_vos.web.serve import serve
 
 def browse(url):
@@ -182,7 +182,8 @@ def browse(url):
     os.kill(os.getpid(), signal.SIGINT)
 
 webbrowser.open = browse
-serve(make_desk(Path(sys.argv[1]), Path(sys.argv[2])), port=0, tell=lambda text: print(text, flush=True))
+service = make_service(Path(sys.argv[1]), Path(sys.argv[2]))
+serve(service, port=0, on_address=lambda address: print(address, flush=True))
 """
 
 

@@ -10,8 +10,8 @@ from tiny_page import OTHER, POINTS, box, decoded, open_page
 from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.annotation.segmenter import label_frame
 from dextr_vos.cli.main import main
+from dextr_vos.files import file_digest
 from dextr_vos.masks import read_labels, write_labels
-from dextr_vos.web.run_results import file_digest
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def keyframe(work, index=0):
     return read_labels(work / "keyframes" / f"{index:05d}.png")
 
 
-def write_run(work, clip, keyframes=()):
-    """A finished run whose masks are the true ones."""
+def write_run(page, work, keyframes=()):
+    """A finished run whose masks are the true ones, as a command may make it beside the page."""
     run = work / "propagation"
     for index in range(6):
         write_labels(run / "masks" / f"{index:05d}.png", tiny_mask(index))
@@ -34,6 +34,8 @@ def write_run(work, clip, keyframes=()):
     (run / "run.json").write_text(json.dumps({"keyframes": [f"{index:05d}" for index in keyframes]}))
     scores = {f"{index:05d}": {"1": 1.0 - index / 10} for index in range(6)}
     (run / "confidence.json").write_text(json.dumps(scores))
+    page.service.poll()
+    page.state()
 
 
 def test_four_clicks_make_the_mask_the_segmenter_makes(tiny_clip, work):
@@ -44,7 +46,7 @@ def test_four_clicks_make_the_mask_the_segmenter_makes(tiny_clip, work):
         assert answer["state"]["keyframes"]["0"]["draft"]
     answer = page.points(0, 1, POINTS, active_ms=1500)
     service = page.service
-    expected = label_frame(service.session.engine.get(), service.clip.read(0), {1: np.array(POINTS)})
+    expected = label_frame(service.session.loader.get(), service.clip.read(0), {1: np.array(POINTS)})
     assert (decoded(answer["mask"]) == expected).all()
     assert (keyframe(work) == expected).all()
     of_object = answer["state"]["keyframes"]["0"]["objects"]["1"]
@@ -100,7 +102,7 @@ def test_the_order_of_objects_says_who_is_on_top(tiny_clip, work):
     assert (keyframe(work)[box(POINTS)] == 1).all()
     page.do("/api/undo")
     assert (keyframe(work)[box(POINTS)] == 2).all()
-    assert "expected the numbers of all objects" in page.refused("/api/objects/order", ids=[1])
+    assert "expected the ids of all objects" in page.refused("/api/objects/order", ids=[1])
 
 
 def test_the_brush_paints_and_the_eraser_erases(tiny_clip, work):
@@ -177,7 +179,7 @@ def test_a_drag_is_one_change(tiny_clip, work):
 def test_correcting_a_propagated_frame_takes_over_the_masks_of_all_objects(tiny_clip, work):
     page = open_page(tiny_clip, work, objects=2)
     page.points(0, 1, POINTS)
-    write_run(work, tiny_clip, keyframes=(0,))
+    write_run(page, work, keyframes=(0,))
     assert page.get("/api/masks/3").headers["x-mask-source"] == "run"
     answer = page.points(3, 2, OTHER[:1])
     assert ((decoded(answer["mask"]) == 1) == (tiny_mask(3) == 1)).all()
@@ -193,7 +195,7 @@ def test_correcting_a_propagated_frame_takes_over_the_masks_of_all_objects(tiny_
 def test_a_stroke_repairs_the_propagated_mask(tiny_clip, work):
     page = open_page(tiny_clip, work)
     page.points(0, 1, POINTS)
-    write_run(work, tiny_clip, keyframes=(0,))
+    write_run(page, work, keyframes=(0,))
     page.do("/api/frames/2/objects/1/stroke", path=[[60, 44]], radius=2)
     labels = keyframe(work, 2)
     assert (labels[tiny_mask(2) == 1] == 1).all()
@@ -204,7 +206,7 @@ def test_the_run_tells_trust_staleness_and_what_to_correct(tiny_clip, work):
     page = open_page(tiny_clip, work)
     page.points(0, 1, POINTS)
     assert page.state()["masks"] == {"done": False, "stale": False}
-    write_run(work, tiny_clip, keyframes=(0,))
+    write_run(page, work, keyframes=(0,))
     state = page.state()
     assert state["masks"] == {"done": True, "stale": False}
     assert state["confidence"][3] == 0.7
@@ -237,7 +239,7 @@ def test_a_locked_frame_stays_as_it_is(tiny_clip, work):
 def test_locking_a_propagated_frame_makes_it_a_keyframe(tiny_clip, work):
     page = open_page(tiny_clip, work)
     page.points(0, 1, POINTS)
-    write_run(work, tiny_clip, keyframes=(0,))
+    write_run(page, work, keyframes=(0,))
     state = page.do("/api/frames/5/lock", locked=True)["state"]
     assert state["keyframes"]["5"]["locked"]
     assert (keyframe(work, 5) == tiny_mask(5)).all()
@@ -246,7 +248,7 @@ def test_locking_a_propagated_frame_makes_it_a_keyframe(tiny_clip, work):
 def test_a_deleted_object_is_gone_from_every_mask(tiny_clip, work):
     page = open_page(tiny_clip, work)
     page.points(0, 1, POINTS)
-    write_run(work, tiny_clip, keyframes=(0,))
+    write_run(page, work, keyframes=(0,))
     state = page.do("/api/objects/1/delete")["state"]
     assert state["objects"] == []
     assert state["keyframes"] == {}
@@ -261,10 +263,10 @@ def test_seconds_are_logged_and_summed(tiny_clip, work):
     page.points(3, 1, POINTS[:1], active_ms=500)
     page.do("/api/undo")
     summary = page.get("/api/time").json()
-    assert summary["seconds_an_object"] == 3.0
-    assert summary["seconds_a_keyframe"] == 6.0
+    assert summary["seconds_per_object"] == 3.0
+    assert summary["seconds_per_keyframe"] == 6.0
     assert summary["total_seconds"] == 6.5
-    assert summary["drawn_seconds_an_object"] == 79.0
+    assert summary["seconds_per_drawn_object"] == 79.0
     assert {"frame": 3, "object": 1, "seconds": 0.5} in summary["objects"]
 
 

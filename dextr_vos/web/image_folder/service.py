@@ -1,9 +1,9 @@
-"""Separate images in the browser: each has masks of its own, is finished or skipped, and can be opened again.
+"""Separate images in the browser: each has its own masks, is finished or skipped, and can be reopened.
 
 ```
-DESTINATION/<stem><suffix>.png     masks of finished pictures, 8-bit grey (or .npy, uint8)
-DESTINATION/.dextr-vos/            clicks, masks of half-done pictures, undo: laid out like a workspace
-SOURCE/.anno_prog                  which pictures are done or skipped
+DESTINATION/<stem><suffix>.png     masks of finished images, 8-bit grey (or .npy, uint8)
+DESTINATION/.dextr-vos/            clicks, masks of unfinished images, undo: laid out like a workspace
+SOURCE/.anno_prog                  which images are done or skipped
 ```
 """
 
@@ -11,7 +11,7 @@ import logging
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,17 +19,14 @@ from dextr_vos.clip import image_files
 from dextr_vos.errors import InputError
 from dextr_vos.masks import Labels
 from dextr_vos.web import edits
-from dextr_vos.web.image_folder.masks import WrittenMasks
-from dextr_vos.web.image_folder.progress import ProgressFile, Status
+from dextr_vos.web.image_folder.files import FinishedMasks, ProgressFile, Status
 from dextr_vos.web.image_folder.session import FolderSession
 from dextr_vos.web.image_folder.settings import FolderSettings
 from dextr_vos.web.images import ImageFiles
-from dextr_vos.web.segmenter_process import Engine
-from dextr_vos.web.service import only_for_clips
-from dextr_vos.web.session import ReadOnlyError, Session
-from dextr_vos.web.shown_masks import ShownMasks
-from dextr_vos.web.state import annotated
-from dextr_vos.web.store import SavedDocument
+from dextr_vos.web.segmenter_process import SegmenterLoader
+from dextr_vos.web.service import session_state
+from dextr_vos.web.session import Session
+from dextr_vos.web.store import AnnotationStore
 from dextr_vos.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -38,39 +35,39 @@ WORK = ".dextr-vos"
 
 
 class FolderService:
-    """See `Service`.
+    """The service of separate images; see `Service`.
 
     Args:
-        settings: of the session; folders are there or can be made.
-        engine: makes masks of clicks.
+        settings: of the session; its folders exist or can be made.
+        loader: loads the segmenter that makes masks of clicks.
         readonly: why nothing can be changed, or None.
 
     Raises:
-        InputError: no pictures, or two whose masks would be one file.
+        InputError: there are no images, or two whose masks would be one file.
     """
 
-    def __init__(self, settings: FolderSettings, engine: Engine, readonly: str | None = None) -> None:
+    def __init__(
+        self, settings: FolderSettings, loader: SegmenterLoader, readonly: str | None = None
+    ) -> None:
         self._settings = settings
         self._progress = ProgressFile(progress_path(settings))
-        self._files = ImageFiles([])
-        self._written = WrittenMasks(settings)
+        self._images = ImageFiles([])
+        self._finished = FinishedMasks(settings)
         self._changing = threading.Lock()  # taken within the lock of edits, never around it
         if readonly is None and self._progress.is_new:
-            self._begin()
-        self._look_for_new(readonly is None)
+            self._start_progress()
+        self._add_new_images(readonly is None)
         workspace = Workspace(settings.required.destination / WORK)
-        self._pictures = FolderSession(
-            workspace, self._files, engine, self._finished, self._open_again, readonly
+        self._session = FolderSession(
+            workspace, self._images, loader, self._finished_mask, self._reopen, readonly
         )
-        self.session: Session = self._pictures
-        self.masks = ShownMasks(self.session)
+        self.session: Session = self._session
 
     def state(self) -> dict[str, Any]:
-        """See `Service`."""
-        names = list(self._files.names)
-        statuses = [self._progress.status(name) for name in names]
+        """See `Service`; `status` holds the images that are not open."""
+        statuses = self._statuses()
         return {
-            **annotated(self.session),
+            **session_state(self.session),
             "mode": "folder",
             "title": self._settings.required.source.resolve().name,
             "fps": None,
@@ -80,137 +77,136 @@ class FolderService:
             "suggested": next((index for index, status in enumerate(statuses) if status == "open"), None),
             "job": None,
             "last_job": None,
-            "status": statuses,
+            "status": {str(index): status for index, status in enumerate(statuses) if status != "open"},
             "exports": {"masks": False, "video": False, "coco": False},
         }
 
     def set_status(self, index: int, status: str) -> None:
-        """See `Service`; an image that is done has its mask written, one that is reopened gets it back."""
-        self._writable()
-        name = self._files.names[index]
+        """See `Service`; the mask of an image that is done is written, a reopened one gets it back."""
+        self.session.check_writable()
+        name = self._images.names[index]
         if status == "open":
-            self._pictures.import_mask(index)
+            self._session.import_mask(index)
 
-        def set_it(saved: SavedDocument) -> None:
+        def act(store: AnnotationStore) -> None:
             if status == "done":
-                self._finish(saved, index)
+                self._finish(store, index)
             with self._changing:
-                self._progress.set({name: _status(status)})
+                self._progress.set({name: cast(Status, status)})
 
-        self.session.exclusively(set_it)
+        self.session.exclusively(act)
 
     def reset(self) -> None:
-        """See `Service`; masks that were written stay, clicks are kept aside."""
-        self._writable()
+        """See `Service`; finished masks stay, and a copy of the clicks."""
 
-        def begin_anew(saved: SavedDocument) -> None:
-            saved.start_anew()
+        def act(store: AnnotationStore) -> None:
+            store.reset()
             with self._changing:
                 self._progress.reset()
 
-        self.session.exclusively(begin_anew)
+        self.session.exclusively(act)
 
     def poll(self) -> None:
-        """See `Service`; pictures that were put into the folder are taken up."""
+        """See `Service`; images that were put into the folder are added."""
         writable = self.session.readonly is None
         self.session.refresh()
         with self._changing:
-            before = self.state()["status"]
+            before = self._statuses()
             if not writable:
                 self._progress = ProgressFile(progress_path(self._settings))
             try:
-                self._look_for_new(writable)
-            except InputError as fault:
-                log.warning("%s", fault)
-            changed = self.state()["status"] != before
+                self._add_new_images(writable)
+            except InputError as error:
+                log.warning("%s", error)
+            changed = self._statuses() != before
         if changed:
             self.session.changed()
 
     def propagate(self, budget_s: float | None) -> None:
         """See `Service`."""
-        raise only_for_clips()
+        raise _only_for_clips()
 
     def cancel(self) -> None:
-        """See `Service`; nothing is ever under way."""
+        """See `Service`; there is never a job."""
 
     def export(self, kind: str) -> None:
         """See `Service`."""
-        raise only_for_clips()
+        raise _only_for_clips()
 
     def exported(self, kind: str) -> Path:
         """See `Service`."""
-        raise only_for_clips()
+        raise _only_for_clips()
 
     def close(self) -> None:
         """See `Service`."""
         self.session.events.close()
-        self.session.engine.close()
+        self.session.loader.close()
 
-    def _finish(self, saved: SavedDocument, index: int) -> None:
-        """Write the mask of a picture; one without annotations keeps the mask that is there."""
-        name, document = self._files.names[index], saved.document
-        waiting = document.drafts.get(name, {})
-        if waiting:
-            number = next(iter(waiting))
+    def _statuses(self) -> list[Status]:
+        return [self._progress.status(name) for name in self._images.names]
+
+    def _finish(self, store: AnnotationStore, index: int) -> None:
+        """Write the mask of an image; one without annotations keeps the mask that it has."""
+        name, document = self._images.names[index], store.document
+        drafts = document.drafts.get(name, {})
+        if drafts:
+            object_id = next(iter(drafts))
             raise InputError(
-                f"object {number} of {name} has {len(waiting[number])} of at least four points; "
-                "click the others, or take these back, before the picture is done"
+                f"object {object_id} of {name} has {len(drafts[object_id])} of at least four points; "
+                "click the others, or remove these, before the image is done"
             )
         keyframe = document.keyframes.get(name)
         if keyframe is None:
-            if not self._written.exists(name):
-                self._written.write(name, np.zeros(self._files.size_hw(index), dtype=np.uint8))
+            if not self._finished.exists(name):
+                self._finished.write(name, np.zeros(self._images.size_hw(index), dtype=np.uint8))
             return
-        labels = self.masks.labels(index)
+        labels = self.session.masks.labels(document, index)
         if labels is None:
             raise InputError(
-                f"the mask of {name} in {saved.workspace.keyframes} is gone or broken; start dextr-vos again"
+                f"the mask of {name} in {store.workspace.keyframes} is missing or damaged; "
+                "start dextr-vos annotate again"
             )
-        self._written.write(name, labels)
-        if not keyframe.settled:  # so that with all points taken back, its mask becomes an empty one
+        self._finished.write(name, labels)
+        if not keyframe.settled:  # so that its mask becomes an empty one when all points are removed
             settled = keyframe.model_copy(update={"settled": True})
-            saved.note(edits.with_keyframe(document, name, settled))
+            store.note(edits.with_keyframe(document, name, settled))
 
-    def _finished(self, index: int) -> Labels | None:
-        """The written mask of a picture that is done or skipped, or None; see `FolderSession`."""
-        name = self._files.names[index]
+    def _finished_mask(self, index: int) -> Labels | None:
+        """The finished mask of an image that is done or skipped, or None; see `FolderSession`."""
+        name = self._images.names[index]
         if self._progress.status(name) == "open":
             return None
-        return self._written.read(name, self._files.size_hw(index))
+        return self._finished.read(name, self._images.size_hw(index))
 
-    def _open_again(self, names: set[str]) -> None:
-        """Images whose annotations are not those of their written masks any more are not done."""
+    def _reopen(self, names: set[str]) -> None:
+        """Images whose annotations differ from their finished masks are not done any more."""
         with self._changing:
-            opened: dict[str, Status] = {n: "open" for n in names if self._progress.status(n) == "done"}
-            if opened:
-                self._progress.set(opened)
+            reopened: dict[str, Status] = {n: "open" for n in names if self._progress.status(n) == "done"}
+            if reopened:
+                self._progress.set(reopened)
 
-    def _begin(self) -> None:
-        """The first session: pictures whose masks are there already are done."""
-        files = image_files(self._settings.required.source)
+    def _start_progress(self) -> None:
+        """The first session: images that have masks already are done."""
         done: Status = "done"
         fresh: Status = "open"
-        self._progress.set({f.name: done if self._written.exists(f.name) else fresh for f in files})
+        files = image_files(self._settings.required.source)
+        self._progress.set({f.name: done if self._finished.exists(f.name) else fresh for f in files})
 
-    def _look_for_new(self, noting: bool) -> None:
-        """The pictures of the folder; new ones come last, so that none changes its number."""
+    def _add_new_images(self, save: bool) -> None:
+        """Add the images of the folder that are not known yet, at the end, so that no index changes."""
         settings = self._settings
         files = {file.name: file for file in image_files(settings.required.source)}
-        masks = {self._written.path(name).name for name in files}
+        masks = {self._finished.path(name).name for name in files}
         if settings.required.destination.resolve() == settings.required.source.resolve():
             files = {name: file for name, file in files.items() if name not in masks}
         if not settings.optional.update:
             files = {name: file for name, file in files.items() if name in self._progress.known()}
         _refuse_same_masks(list(files), settings)
-        new = [name for name in files if name not in self._files.names]
-        self._files.add([files[name] for name in new])
+        new = [name for name in files if self._images.index_of(name) is None]
+        self._images.add([files[name] for name in new])
         unknown = [name for name in new if name not in self._progress.known()]
-        if noting and unknown:
+        if save and unknown:
             self._progress.set(dict.fromkeys(unknown, "open"))
-
-    def _writable(self) -> None:
-        if self.session.readonly is not None:
-            raise ReadOnlyError(self.session.readonly)
 
 
 def progress_path(settings: FolderSettings) -> Path:
@@ -218,16 +214,15 @@ def progress_path(settings: FolderSettings) -> Path:
     return settings.required.source / settings.admin.progress_file.expanduser()
 
 
+def _only_for_clips() -> InputError:
+    return InputError("separate images are not propagated or exported; finish each to have its mask saved")
+
+
 def _refuse_same_masks(names: list[str], settings: FolderSettings) -> None:
     twice = [stem for stem, count in Counter(Path(name).stem for name in names).items() if count > 1]
     if twice:
         same = sorted(name for name in names if Path(name).stem == twice[0])
         raise InputError(
-            f"{settings.required.source} has several pictures called '{twice[0]}' ({', '.join(same)}), and "
+            f"{settings.required.source} has several images named '{twice[0]}' ({', '.join(same)}), and "
             "their masks would overwrite each other; rename all but one"
         )
-
-
-def _status(text: str) -> Status:
-    """The status of a name that was checked."""
-    return "done" if text == "done" else "skipped" if text == "skipped" else "open"

@@ -1,13 +1,13 @@
-"""The annotations of a folder's pictures: written masks are gone on with, and what has changed is told."""
+"""The annotations of separate images: edits start from finished masks, and changed images are reported."""
 
 from collections.abc import Callable
 
-from dextr_vos.annotation.annotations import Annotations, ObjectEntry, default_name
+from dextr_vos.annotation.annotations import Annotations
 from dextr_vos.masks import Labels, object_ids
 from dextr_vos.web import edits
 from dextr_vos.web.images import Images
-from dextr_vos.web.run_results import RunMasks
-from dextr_vos.web.segmenter_process import Engine
+from dextr_vos.web.run_masks import RunMasks
+from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.session import Session
 from dextr_vos.workspace import Workspace
 
@@ -17,66 +17,63 @@ class FolderSession(Session):
 
     Args:
         workspace: its paths.
-        pictures: what is annotated.
-        engine: makes masks of clicks.
-        finished: the written mask that a change of a picture, by index, goes on from, or None.
-        on_changed: is given the names of pictures whose annotations have changed, before any page hears.
+        images: what is annotated.
+        loader: loads the segmenter that makes masks of clicks.
+        finished_mask: the finished mask of an image, by index, from which an edit starts, or None.
+        on_changed: called with the names of images whose annotations have changed, before the pages are.
         readonly: why nothing can be changed, or None.
     """
 
     def __init__(
         self,
         workspace: Workspace,
-        pictures: Images,
-        engine: Engine,
-        finished: Callable[[int], Labels | None],
+        images: Images,
+        loader: SegmenterLoader,
+        finished_mask: Callable[[int], Labels | None],
         on_changed: Callable[[set[str]], None],
         readonly: str | None = None,
     ) -> None:
-        super().__init__(workspace, pictures, engine, RunMasks(None, ()), readonly)
-        self._finished, self._on_changed = finished, on_changed
-        self._known, self._known_digests = self.document, dict(self.digests)
+        super().__init__(workspace, images, loader, RunMasks(None, ()), readonly)
+        self._finished_mask, self._on_changed = finished_mask, on_changed
+        self._reported, self._reported_digests = self.document, dict(self.digests)
 
     def changed(self) -> None:
-        """See `Session`; the pictures that have changed are told of first."""
-        with self._editing:
-            names = _differing(self._known, self.document)
-            old, new = self._known_digests, self.digests
+        """See `Session`; the images that have changed are reported first."""
+        with self.editing:
+            names = _images_with_other_clicks(self._reported, self.document)
+            old, new = self._reported_digests, self.digests
             names |= {name for name in {*old, *new} if old.get(name) != new.get(name)}
-            self._known, self._known_digests = self.document, dict(new)
+            self._reported, self._reported_digests = self.document, dict(new)
             if names and self.readonly is None:
                 self._on_changed(names)
         super().changed()
 
     def import_mask(self, index: int) -> None:
-        """Make a finished picture's written mask its annotation, if it has no other; undo takes it out again.
+        """Make the finished mask of an image its annotation, if it has no other; undo removes it again.
 
         Raises:
             InputError: the mask cannot be used.
         """
-        self._writable()
+        self.check_writable()
         name = self._name(index)
-        with self._editing:
+        with self.editing:
             if name not in self.document.keyframes:
-                self._commit(self._opened(index, taking_over=True), f"mask of {name} taken up", index)
+                self._commit(self._prepared(index, import_mask=True), f"mask of {name} imported", index)
 
-    def _opened(self, index: int, taking_over: bool, locked_too: bool = False) -> Annotations:
-        """See `Session`; with the objects of a mask that was written before."""
-        before = super()._opened(index, taking_over, locked_too)
+    def _prepared(self, index: int, import_mask: bool, even_if_locked: bool = False) -> Annotations:
+        """See `Session`; with the objects of a finished mask."""
+        before = super()._prepared(index, import_mask, even_if_locked)
         name = self._name(index)
-        labels = None if not taking_over or name in before.keyframes else self._finished(index)
+        labels = self._finished_mask(index) if import_mask and name not in before.keyframes else None
         if labels is None:
             return before
-        numbers = object_ids(labels)
-        listed = {entry.id for entry in before.objects}
-        added = [ObjectEntry(id=each, name=default_name(each)) for each in numbers if each not in listed]
-        layers = {each: self._saved.layers.put(labels == each) for each in numbers}
-        before = before.model_copy(update={"objects": (*before.objects, *added)})
-        return edits.with_keyframe(before, name, edits.taken_over(layers, settled=True))
+        ids = object_ids(labels)
+        keyframe = edits.imported_keyframe(self._store.put_layers(labels, ids))
+        return edits.with_keyframe(edits.with_missing_objects(before, ids), name, keyframe)
 
 
-def _differing(before: Annotations, after: Annotations) -> set[str]:
-    """Images whose clicks differ; masks are told apart by their digests."""
+def _images_with_other_clicks(before: Annotations, after: Annotations) -> set[str]:
+    """Images whose clicks differ; whether masks do is seen from their digests."""
     if before is after:
         return set()
     return {
@@ -88,4 +85,4 @@ def _differing(before: Annotations, after: Annotations) -> set[str]:
 
 def _clicks(document: Annotations, name: str) -> object:
     objects = document.keyframes.get(name, edits.EMPTY).objects
-    return document.drafts.get(name), {number: clicked.points for number, clicked in objects.items()}
+    return document.drafts.get(name), {object_id: clicks.points for object_id, clicks in objects.items()}

@@ -1,4 +1,4 @@
-"""The YAML of a session on separate pictures, as users of the matplotlib tool have it: `anno_cfg.yml`."""
+"""`anno_cfg.yml`: the YAML of a session on separate images, as users of the matplotlib tool have it."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,19 +10,19 @@ from dextr_vos.errors import ConfigError
 
 
 class RequiredSettings(Settings):
-    """Where pictures come from and masks go."""
+    """Folders of the images and of their masks."""
 
     source: Path
     destination: Path
 
 
 class OptionalSettings(Settings):
-    """What may be left out.
+    """Settings that may be left out.
 
     Attributes:
-        update: take up pictures that were put into the folder since the first session.
-        mask_suffix: between a picture's stem and the mask's own.
-        save_format: 8-bit PNG, or an array of uint8.
+        update: add images that were put into the folder after the first session.
+        mask_suffix: of the masks, between the stem of the image and the suffix of the file.
+        save_format: of the masks: 8-bit PNG, or an array of uint8.
     """
 
     update: bool = True
@@ -38,11 +38,11 @@ class OptionalSettings(Settings):
 
 
 class AdminSettings(Settings):
-    """How progress is kept.
+    """Where progress is kept.
 
     Attributes:
-        progress_file: in the source folder, or an absolute path.
-        reset_progress: forget it, after a question.
+        progress_file: relative to the source folder, or an absolute path.
+        reset_progress: forget it, after asking.
     """
 
     progress_file: Path = Path(".anno_prog")
@@ -50,7 +50,7 @@ class AdminSettings(Settings):
 
 
 class FolderSettings(Settings):
-    """All of `anno_cfg.yml`; groups may be left empty."""
+    """All of `anno_cfg.yml`; optional and admin may be left empty."""
 
     required: RequiredSettings
     optional: OptionalSettings = Field(default_factory=OptionalSettings)
@@ -63,18 +63,18 @@ class FolderSettings(Settings):
 
 
 def read_folder_settings(path: Path) -> FolderSettings:
-    """The settings in a file; relative folders are looked for from where we are, then beside the file.
+    """Read the settings; a relative folder is looked for in the current folder, then beside the file.
 
     Raises:
-        ConfigError: see `load_settings`; or the folder of the pictures is not there.
+        ConfigError: see `load_settings`; or the folder of the images does not exist.
     """
     settings = load_settings(FolderSettings, path)
     source = _found(settings.required.source, path)
     if not source.is_dir():
-        raise ConfigError(f"{path}: required.source: there is no folder {source}; give that of the pictures")
+        raise ConfigError(f"{path}: required.source: there is no folder {source}; give that of the images")
     destination = settings.required.destination.expanduser()
     if not destination.is_absolute() and source != settings.required.source.expanduser():
-        destination = path.parent / destination  # both are meant from the same place
+        destination = path.parent / destination  # both are relative to the same folder
     if destination.exists() and not destination.is_dir():
         raise ConfigError(f"{path}: required.destination: {destination} is a file; expected a folder")
     required = RequiredSettings(source=source, destination=destination)

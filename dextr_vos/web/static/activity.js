@@ -1,4 +1,4 @@
-/** Time at work: gaps of more than five seconds without pointer or key do not count. */
+/** Active time: gaps of more than five seconds without pointer or key do not count. */
 
 const IDLE_MS = 5000;
 

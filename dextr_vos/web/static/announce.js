@@ -1,9 +1,9 @@
-/** Words to the person: toasts on the stage, and the live region that screen readers speak. */
+/** Messages: toasts on the stage, and the live region that screen readers read aloud. */
 import { el, make } from "./dom.js";
 
 let last = 0;
 
-/** Speak a sentence, without showing it. */
+/** Announce a sentence to screen readers, without showing it. */
 export function announce(sentence) {
   const live = el("live");
   live.textContent = "";
@@ -12,7 +12,7 @@ export function announce(sentence) {
 }
 
 /**
- * Show a sentence on the stage for a while, and speak it.
+ * Show a sentence on the stage for a while, and announce it.
  * @param {string} sentence
  * @param {"note"|"error"} [kind]
  */

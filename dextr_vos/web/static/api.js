@@ -1,9 +1,9 @@
-/** Requests to the server. Network trouble and refusals are two things: `Offline` and `Refused`. */
+/** Requests to the server. Network errors and refusals are told apart: `Offline` and `Refused`. */
 
 /** The server cannot be reached; the same request may go through later. */
 export class Offline extends Error {}
 
-/** The server answered, and the answer is no; the message is its own sentence. */
+/** The server refused; the message is its own sentence. */
 export class Refused extends Error {
   constructor(status, message) {
     super(message);
@@ -16,14 +16,14 @@ async function request(path, options) {
   try {
     answer = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
   } catch {
-    throw new Offline("The server does not answer.");
+    throw new Offline("The server does not respond.");
   }
   if (answer.ok) return answer;
   let sentence = `The server answered with ${answer.status}.`;
   try {
     sentence = (await answer.json()).error ?? sentence;
   } catch {
-    // no JSON: the status has to do
+    // no JSON: the status must suffice
   }
   throw new Refused(answer.status, sentence);
 }
@@ -33,7 +33,7 @@ export async function get(path) {
   return (await request(path, {})).json();
 }
 
-/** POST JSON, answer as JSON. An answer that breaks off counts as Offline. */
+/** POST JSON, answer as JSON. An interrupted answer counts as Offline. */
 export async function post(path, body = {}) {
   const answer = await request(path, {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
@@ -41,18 +41,18 @@ export async function post(path, body = {}) {
   try {
     return await answer.json();
   } catch {
-    throw new Offline("The server's answer broke off.");
+    throw new Offline("The server's answer was interrupted.");
   }
 }
 
-/** GET a picture; null where there is none (204). */
-export async function picture(path, cache = "default") {
+/** GET an image or a mask; null where there is none (204). */
+export async function getImage(path, cache = "default") {
   const answer = await request(path, { cache });
   if (answer.status === 204) return null;
   try {
     return { blob: await answer.blob(), source: answer.headers.get("X-Mask-Source") };
   } catch {
-    throw new Offline("The server's answer broke off.");
+    throw new Offline("The server's answer was interrupted.");
   }
 }
 

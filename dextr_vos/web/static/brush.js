@@ -1,4 +1,4 @@
-/** Brush and eraser: the stroke is painted into the page's labels at once and sent when it is done. */
+/** Brush and eraser: the stroke is painted into the page's labels at once and sent when it ends. */
 import { toast } from "./announce.js";
 import { clamp } from "./dom.js";
 import { refusal } from "./state.js";
@@ -27,7 +27,7 @@ export function paintSegment(labels, width, height, [ax, ay], [bx, by], radius, 
   }
 }
 
-/** Coordinates are sent as pixels span them: pixel i is [i, i + 1). */
+/** In requests, pixel i spans [i, i + 1). */
 const hundredths = (value) => Math.round(value * 100) / 100;
 
 export function createBrush(store, view, cache, edits, points) {
@@ -86,7 +86,7 @@ export function createBrush(store, view, cache, edits, points) {
       return edits.stroke(frame, object, rounded, radius, erase);
     },
 
-    /** Give the stroke up. */
+    /** Discard the stroke. */
     drop() {
       if (!stroke) return;
       cache.spoil(stroke.frame);

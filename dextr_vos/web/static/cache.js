@@ -1,11 +1,11 @@
 /**
- * Pictures and masks that were fetched, newest used last, bounded by pixels. A mask that may have changed is stale:
- * it is still shown until the new one is there, so nothing flickers.
+ * Images and masks that were fetched, least recently used first, bounded by pixels. A mask that may have changed is
+ * stale: it is shown until the new one has arrived, so nothing flickers.
  *
  * @typedef {{width: number, height: number, labels: Uint8Array|null, source: string|null,
  *   fill?: ReturnType<typeof tint>, paths?: Map<number, Path2D>, tinted?: string}} Mask
  */
-import { bytesOf, Offline, picture } from "./api.js";
+import { bytesOf, getImage, Offline } from "./api.js";
 import { boxOf, outlines, tint } from "./outline.js";
 import { decodeLabels } from "./png.js";
 
@@ -13,7 +13,7 @@ const FRAME_PIXELS = 80e6;
 const MASK_PIXELS = 50e6;
 const EMPTY = { width: 0, height: 0, labels: null, source: null };
 
-/** A bounded map: what was used longest ago goes first. */
+/** A bounded map: the least recently used items are removed first. */
 class Shelf {
   /** @param {number} limit pixels of all items together */
   constructor(limit) {
@@ -49,7 +49,7 @@ class Shelf {
   }
 }
 
-/** @param {() => void} arrived called when something that was waited for is there */
+/** @param {() => void} arrived called when something has arrived */
 export function createCache(arrived) {
   const frames = new Shelf(FRAME_PIXELS);
   const masks = new Shelf(MASK_PIXELS);
@@ -71,13 +71,13 @@ export function createCache(arrived) {
   }
 
   async function loadFrame(index) {
-    const answer = await picture(`/api/frames/${index}`);
+    const answer = await getImage(`/api/frames/${index}`);
     if (answer) frames.put(index, await createImageBitmap(answer.blob));
   }
 
   async function loadMask(index) {
     const asked = (turns.get(index) ?? 0) + turn;
-    const answer = await picture(`/api/masks/${index}`, "no-store");
+    const answer = await getImage(`/api/masks/${index}`, "no-store");
     const mask = answer ? await decodeLabels(new Uint8Array(await answer.blob.arrayBuffer())) : EMPTY;
     if ((turns.get(index) ?? 0) + turn !== asked) return;
     stale.delete(index);
@@ -89,14 +89,14 @@ export function createCache(arrived) {
     frame: (index) => frames.get(index),
     /** @returns {Mask|undefined} possibly a stale one */
     mask: (index) => masks.get(index),
-    /** @returns {boolean} whether frame and mask are both here and fresh */
+    /** @returns {boolean} whether frame and mask are both loaded and up to date */
     ready: (index) => frames.items.has(index) && masks.items.has(index) && !stale.has(index),
     wantFrame: (index) => (frames.items.has(index) ? Promise.resolve(true) : once(`f${index}`, () => loadFrame(index))),
     wantMask: (index) => (masks.items.has(index) && !stale.has(index)
       ? Promise.resolve(true) : once(`m${index}`, () => loadMask(index))),
     busy: () => coming.size,
 
-    /** Put in labels that are known to be right (an edit's answer, or a stroke not yet answered). */
+    /** Put in labels that are known to be right, as those of a stroke not yet answered. */
     putLabels(index, width, height, labels, source) {
       turns.set(index, (turns.get(index) ?? 0) + 1);
       stale.delete(index);
@@ -113,14 +113,14 @@ export function createCache(arrived) {
       masks.put(index, { ...mask, source: "keyframe" });
     },
 
-    /** The mask of this frame may be another one now. */
+    /** The mask of this frame may have changed. */
     spoil(index) {
       turns.set(index, (turns.get(index) ?? 0) + 1);
       coming.delete(`m${index}`);
       stale.add(index);
     },
 
-    /** All masks may be other ones now; `but` is known to be right. */
+    /** All masks may have changed, except that of the frame `but`. */
     spoilAll(but = null) {
       turn += 1;
       for (const index of masks.items.keys()) if (index !== but) stale.add(index);
@@ -130,7 +130,7 @@ export function createCache(arrived) {
   return cache;
 }
 
-/** Fill and outlines of a mask in these colours, made when first asked for. */
+/** Fill and outlines of a mask in these colours, made when first needed. */
 export function dress(mask, colours) {
   if (!mask.labels) return mask;
   const key = JSON.stringify([...colours]);

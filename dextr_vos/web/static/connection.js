@@ -1,6 +1,7 @@
 /**
- * The line to the server: its events, and coming back after it was away. The state of the server is always fetched
- * whole; events only say that there is a newer one.
+ * The connection to the server: its events, its state, and reconnecting. Events only say that there is a newer state,
+ * which is then fetched whole, except the names of the frames: these are fetched once. The page's own edits are
+ * answered with what they changed.
  */
 import { announce, toast } from "./announce.js";
 import { get, Offline, Refused } from "./api.js";
@@ -17,9 +18,11 @@ export function createConnection(store, cache) {
   let waiting = [];
   let busy = () => false;
   let wanted = 0;
+  /** @type {string[]} of the frames; more may be added, but none ever changes its index while the server runs */
+  let names = [];
 
-  /** Take over a state, unless a newer one is here; `own`: the page's own edit made it, so cached masks are known. */
-  function take(server, own = false) {
+  /** Show a state, unless there is a newer one; `own`: the page's own edit made it, so cached masks are known. */
+  function show(server, own = false) {
     const before = store.get().server;
     if (before && server.version < before.version) return;
     if (before && !own && server.version !== before.version) cache.spoilAll();
@@ -42,8 +45,24 @@ export function createConnection(store, cache) {
   async function fetchState() {
     wanted = 0;
     const server = await get("/api/state");
-    take(server);
+    if (names.length !== server.frames) names = await get("/api/names");
+    show({ ...server, names });
     return server;
+  }
+
+  /** Show what an edit of this page has changed, of the state before it; where that is unknown, fetch the new one. */
+  async function applyChanges({ base, version, changes }) {
+    const { server } = store.get();
+    if (server && server.version >= version) return;
+    if (server?.version === base) show(merged(server, changes), true);
+    else await fetchState().catch(lost);
+  }
+
+  /** This page has started a job. */
+  function showJob(job) {
+    const { server } = store.get();
+    if (server && job) server.job = job;
+    store.set({ job });
   }
 
   function onState(event) {
@@ -54,7 +73,7 @@ export function createConnection(store, cache) {
     settle();
   }
 
-  /** Fetch the state if an event told of a newer one and no own edit is about to bring it. */
+  /** Fetch the state if an event announced a newer one and no edit of this page is being sent. */
   function settle() {
     if (busy()) return;
     const known = store.get().server?.version ?? -1;
@@ -70,7 +89,7 @@ export function createConnection(store, cache) {
     if (before && !job) {
       if (before.kind === "propagate") cache.spoilAll();
       fetchState().catch(lost);
-    } else if (job && store.get().server && !store.get().server.job) store.get().server.job = job;
+    } else if (job && store.get().server) store.get().server.job = job;
   }
 
   function onFrame(event) {
@@ -87,21 +106,21 @@ export function createConnection(store, cache) {
     events.addEventListener("state", onState);
     events.addEventListener("job", onJob);
     events.addEventListener("frame", onFrame);
-    events.addEventListener("error", () => lost(new Offline("The events broke off.")));
+    events.addEventListener("error", () => lost(new Offline("The event stream was interrupted.")));
   }
 
-  /** The server does not answer: say so and try again until it does. */
+  /** The server does not respond: say so and try again until it does. */
   function lost(error) {
-    // A server that was started anew knows this page no more. Once its new address is open in this browser, it does.
+    // A restarted server does not know this page's token. Once its new address is open in this browser, it does.
     const shutOut = error instanceof Refused && error.status === 403;
     if (store.get().online) {
       if (error instanceof Refused && !shutOut) return void toast(error.message, "error");
       if (!shutOut && !(error instanceof Offline)) throw error;
     } else if (!(error instanceof Refused || error instanceof Offline)) console.error(error);
-    // Whatever goes wrong while the page is offline, it goes on trying.
+    // Whatever goes wrong while the page is offline, it keeps trying.
     events?.close();
     events = null;
-    if (store.get().online) announce("The server does not answer. Trying again.");
+    if (store.get().online) announce("The server does not respond. Reconnecting.");
     store.set({ online: false, lost: shutOut ? error.message : null });
     if (!retry) retry = window.setTimeout(comeBack, RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]);
     tries += 1;
@@ -109,6 +128,7 @@ export function createConnection(store, cache) {
 
   async function comeBack() {
     retry = 0;
+    names = []; // another server may number the frames differently
     try {
       await fetchState();
     } catch (error) {
@@ -118,7 +138,7 @@ export function createConnection(store, cache) {
     tries = 0;
     cache.spoilAll();
     store.set({ online: true, lost: null });
-    announce("Connected again.");
+    announce("Reconnected.");
     listen();
     for (const go of waiting.splice(0)) go();
   }
@@ -128,12 +148,13 @@ export function createConnection(store, cache) {
   });
 
   return {
-    take,
+    applyChanges,
+    showJob,
     fetchState,
     settle,
     lost,
     listen,
-    /** Resolves when the server is there again. */
+    /** Resolves when the server responds again. */
     back: () => (store.get().online ? Promise.resolve() : new Promise((go) => { waiting.push(() => go(undefined)); })),
     /** Try at once instead of waiting. */
     tryNow() {
@@ -141,7 +162,18 @@ export function createConnection(store, cache) {
       retry = 0;
       comeBack();
     },
-    /** @param {() => boolean} ask whether own edits are on the way */
+    /** @param {() => boolean} ask whether edits of this page are being sent */
     setBusy(ask) { busy = ask; },
   };
+}
+
+/** A state with the changes of an edit: entries of keyframes and status replace single ones, null removes them. */
+export function merged(state, changes) {
+  const after = { ...state, ...changes };
+  for (const key of ["keyframes", "status"]) {
+    if (!state[key] || !changes[key]) continue;
+    const entries = Object.entries({ ...state[key], ...changes[key] });
+    after[key] = Object.fromEntries(entries.filter(([, entry]) => entry !== null));
+  }
+  return after;
 }

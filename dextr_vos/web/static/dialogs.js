@@ -1,10 +1,10 @@
-/** Questions before something that is hard to take back. */
+/** Questions before something that is hard to undo. */
 import { el, make } from "./dom.js";
 
 /**
- * Ask; Escape and a click beside it mean no.
+ * Ask; Escape and a click outside mean no.
  * @param {string} question
- * @param {string} consequence what happens, and whether it can be taken back
+ * @param {string} consequence what happens, and whether it can be undone
  * @param {string} verb what the button that does it says
  * @returns {Promise<boolean>}
  */
@@ -12,7 +12,7 @@ export function ask(question, consequence, verb) {
   const dialog = /** @type {HTMLDialogElement} */ (el("ask"));
   return new Promise((done) => {
     let answer = false;
-    const no = make("button", { class: "button", text: "Keep it", onclick: () => dialog.close(), "data-test": "ask-no" });
+    const no = make("button", { class: "button", text: "Cancel", onclick: () => dialog.close(), "data-test": "ask-no" });
     const yes = make("button", { class: "button danger", text: verb, "data-test": "ask-yes",
       onclick: () => { answer = true; dialog.close(); } });
     dialog.replaceChildren(
@@ -26,7 +26,7 @@ export function ask(question, consequence, verb) {
   });
 }
 
-/** Close a dialog by a click beside it. */
+/** Close a dialog by a click outside. */
 export function closeBeside(dialog) {
   dialog.addEventListener("pointerdown", (event) => {
     if (event.target !== dialog) return;

@@ -1,11 +1,11 @@
 /**
- * Changes on their way to the server: one at a time and in order. Changes made while the server is away wait and are
- * sent when it is back; a point that moves on before it was sent replaces the move before.
+ * Edits on their way to the server: one at a time and in order. Edits made while the server cannot be reached wait and
+ * are sent later; a move of a point replaces an earlier move that was not sent yet.
  *
  * @typedef {{path: string, body: any, frame?: number, object?: number, kind?: string, live?: boolean,
  *   twice?: boolean, spoils?: boolean, sent?: boolean, version?: number, promise?: Promise<any>, done?: Function}} Edit
- *   live: goes on from the edit before; twice: sending it twice does the same as once; spoils: other frames' masks
- *   may be other ones after it
+ *   live: continues the edit before; twice: sending it twice has the same effect as once; spoils: it may change the
+ *   masks of other frames
  */
 import { announce, toast } from "./announce.js";
 import { Offline, post, Refused } from "./api.js";
@@ -68,15 +68,15 @@ export function createEdits(store, cache, connection, activity) {
     edit.sent = false;
     if (edit.twice || (store.get().server?.version ?? 0) <= edit.version) return;
     queue.shift();
-    toast("The line broke while a change was on its way. It may be missing: look, and do it again if it is.", "error");
+    toast("The connection was lost while a change was being sent. Check whether it is there, and repeat it if it is not.", "error");
     edit.done(null);
   }
 
   async function drop(edit, error) {
-    if (queue[0] === edit) queue.shift(); // not where its answer came and could not be taken
+    if (queue[0] === edit) queue.shift(); // unless its answer came and could not be processed
     forgetDraft(edit);
     if (edit.frame !== undefined) cache.spoil(edit.frame);
-    toast(error instanceof Refused ? error.message : "The page could not take the server's answer.", "error");
+    toast(error instanceof Refused ? error.message : "The page could not process the server's answer.", "error");
     if (!(error instanceof Refused)) console.error(error);
     edit.done(null);
     await connection.fetchState().catch(connection.lost);
@@ -94,12 +94,12 @@ export function createEdits(store, cache, connection, activity) {
     if ("mask" in answer && frame !== undefined && frame !== null && !covered(frame)) {
       await cache.putAnswer(frame, answer.mask);
     }
-    connection.take(answer.state, true);
+    await connection.applyChanges(answer);
     forgetDraft(edit);
     store.set({ answered: performance.now() });
   }
 
-  /** A stroke that is being drawn, or waits, is not wiped away by an older answer. */
+  /** A stroke that is being drawn, or waits, is not removed by an older answer. */
   const covered = (frame) => stroking(frame) || queue.some((edit) => edit.kind === "stroke" && edit.frame === frame);
 
   const onObject = (frame, object, verb) => `/api/frames/${frame}/objects/${object}/${verb}`;
@@ -109,7 +109,7 @@ export function createEdits(store, cache, connection, activity) {
     setStroking(ask) { stroking = ask; },
     waiting: () => queue.length,
 
-    /** Replace the points of an object; `live`: it goes on from the move before, which need not be sent any more. */
+    /** Replace the points of an object; `live`: it continues the move before, which need not be sent any more. */
     points(frame, object, points, live = false) {
       const drafts = store.get().drafts.set(keyOf(frame, object), points);
       store.set({ drafts });
@@ -135,13 +135,13 @@ export function createEdits(store, cache, connection, activity) {
     status: (frame, status) => push({ path: `/api/frames/${frame}/status`, body: { status }, frame, twice: true }),
     reset: () => push({ path: "/api/reset", body: { confirm: true }, twice: true, spoils: true }),
 
-    /** Take the last change back, or put it in again; the page goes to the frame that changed. */
+    /** Undo or redo a change; the page goes to the frame that changed. */
     async history(verb) {
       const label = store.get().server?.history[verb];
       if (!label && !queue.length) return announce(verb === "undo" ? "Nothing to undo." : "Nothing to redo.");
       const answer = await push({ path: `/api/${verb}`, body: {}, spoils: true });
       if (!answer) return undefined;
-      announce(`${verb === "undo" ? "Undone" : "Done again"}: ${label ?? "the last change"}`);
+      announce(`${verb === "undo" ? "Undone" : "Redone"}: ${label ?? "the last change"}`);
       return answer.index ?? undefined;
     },
   };

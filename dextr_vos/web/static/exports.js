@@ -1,4 +1,4 @@
-/** The export menu: make, watch, download; and the summary of time. */
+/** The export menu: start, watch, download; and the summary of time spent. */
 import { toast } from "./announce.js";
 import { get, post } from "./api.js";
 import { el, make } from "./dom.js";
@@ -12,7 +12,7 @@ const KINDS = {
 export function createExports(store, connection) {
   const menu = el("export-menu");
   const opener = el("export-open");
-  /** @type {string|null} asked for here, to be downloaded when it is ready */
+  /** @type {string|null} the export that this page has started */
   let asked = null;
 
   function row(kind, server, job) {
@@ -25,14 +25,14 @@ export function createExports(store, connection) {
         "data-test": `download-${kind}`, "aria-label": `Download ${name}` }, [make("span", { text: "Download" })]));
     }
     if (!server.readonly) {
-      buttons.append(make("button", { class: "button small", text: busy ? "Making" : ready ? "Anew" : "Make", disabled: Boolean(job),
-        "data-test": `make-${kind}`, "aria-label": `${ready ? "Make anew" : "Make"}: ${name}`, onclick: () => start(kind) }));
+      buttons.append(make("button", { class: "button small", text: busy ? "Exporting" : ready ? "Export again" : "Export", disabled: Boolean(job),
+        "data-test": `make-${kind}`, "aria-label": `${ready ? "Export again" : "Export"}: ${name}`, onclick: () => start(kind) }));
     }
     const box = make("div", { class: "export-row" }, [
       make("div", {}, [make("b", { text: name }), make("span", { class: "soft", text: what })]), buttons,
     ]);
     if (busy) {
-      const bar = make("div", { class: "progress", role: "progressbar", "aria-label": `Making ${name}` }, [make("span")]);
+      const bar = make("div", { class: "progress", role: "progressbar", "aria-label": `Exporting ${name}` }, [make("span")]);
       if (job.total) /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${(100 * job.done) / job.total}%`;
       else bar.dataset.unknown = "";
       box.append(bar);
@@ -52,7 +52,7 @@ export function createExports(store, connection) {
     asked = kind;
     try {
       const answer = await post("/api/export", { kind });
-      if (answer.state) connection.take(answer.state, true);
+      connection.showJob(answer.job);
     } catch (error) {
       asked = null;
       connection.lost(error);
@@ -90,7 +90,7 @@ export function createExports(store, connection) {
   return { toggle };
 }
 
-/** The card that tells what clicking cost against drawing. */
+/** The card that compares the time spent on clicking with that of drawing. */
 export function createTime(store) {
   let due = 0;
   const bar = (name, seconds, most, kind) => {
@@ -110,17 +110,17 @@ export function createTime(store) {
     try {
       time = await get("/api/time");
     } catch {
-      return; // only a summary; the line to the server is watched elsewhere
+      return; // only a summary; the connection is watched elsewhere
     }
     const card = el("time-card");
-    card.hidden = !time.objects.length || !time.seconds_an_object;
+    card.hidden = !time.objects.length || !time.seconds_per_object;
     if (card.hidden) return;
-    const drawn = time.drawn_seconds_an_object;
-    const most = Math.max(drawn, time.seconds_an_object, time.seconds_a_keyframe ?? 0);
-    const rows = [bar("an object", time.seconds_an_object, most, "object-time")];
-    if (time.seconds_a_keyframe) rows.push(bar(server.mode === "folder" ? "a picture" : "a keyframe", time.seconds_a_keyframe, most, "key-time"));
-    rows.push(bar("if drawn", drawn, most, "drawn"));
-    card.replaceChildren(make("header", { class: "section-head" }, [make("h2", { text: "Your time" })]), ...rows);
+    const drawn = time.seconds_per_drawn_object;
+    const most = Math.max(drawn, time.seconds_per_object, time.seconds_per_keyframe ?? 0);
+    const rows = [bar("per object", time.seconds_per_object, most, "object-time")];
+    if (time.seconds_per_keyframe) rows.push(bar(server.mode === "folder" ? "per image" : "per keyframe", time.seconds_per_keyframe, most, "key-time"));
+    rows.push(bar("drawn by hand", drawn, most, "drawn"));
+    card.replaceChildren(make("header", { class: "section-head" }, [make("h2", { text: "Time spent" })]), ...rows);
   }
 
   store.on(["server", "pending"], () => {

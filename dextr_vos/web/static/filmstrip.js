@@ -1,6 +1,6 @@
 /** Thumbnails below the overview. Only those in view exist, so a thousand frames cost as much as twenty. */
 import { calm, el, make } from "./dom.js";
-import { SURE } from "./frame-card.js";
+import { CONFIDENT } from "./frame-card.js";
 import { keyframeAt } from "./state.js";
 
 const HEIGHT = 54;
@@ -84,8 +84,8 @@ export function createFilmstrip(store, navigation) {
     const strip = /** @type {HTMLElement} */ (cell.querySelector(".strip"));
     const known = value !== null && value !== undefined;
     strip.style.background = running ? (made.has(index) ? "var(--accent)" : "")
-      : known ? (value >= SURE ? "var(--sure)" : "var(--unsure)")
-        : keyframe || server.masks.done || made.has(index) ? "var(--sure)" : "";
+      : known ? (value >= CONFIDENT ? "var(--confident)" : "var(--uncertain)")
+        : keyframe || server.masks.done || made.has(index) ? "var(--confident)" : "";
     strip.style.width = known && !running ? `${Math.round(100 * Math.max(0.08, value))}%` : "100%";
   }
 

@@ -1,10 +1,10 @@
-/** What the frame shown is, and what can be done with it as a whole. */
+/** The card of the present frame: its status, and the actions on the frame as a whole. */
 import { announce, toast } from "./announce.js";
 import { el, setAttribute, setIcon, setText } from "./dom.js";
 import { chosen, keyframeAt, refusal } from "./state.js";
 
-/** Below this, a confidence is called unsure, here and on the timeline. */
-export const SURE = 0.75;
+/** A lower confidence is displayed as uncertain, here and on the timeline. */
+export const CONFIDENT = 0.75;
 
 export function createFrameCard(store, cache, edits, navigation) {
   function draw() {
@@ -13,20 +13,20 @@ export function createFrameCard(store, cache, edits, navigation) {
     if (!server) return;
     const folder = server.mode === "folder";
     const keyframe = keyframeAt(server, frame);
-    setText(el("frame-title"), folder ? "Picture" : `Frame ${server.names[frame] ?? frame}`);
+    setText(el("frame-title"), folder ? "Image" : `Frame ${server.names[frame] ?? frame}`);
     drawTag(values, keyframe, folder);
     el("frame-buttons").hidden = false;
-    el("picture-buttons").hidden = !folder;
+    el("image-buttons").hidden = !folder;
     const readonly = Boolean(server.readonly);
     const key = /** @type {HTMLButtonElement} */ (el("keyframe"));
     setText(/** @type {HTMLElement} */ (key.querySelector("span")), keyframe ? "Remove keyframe" : "Make keyframe");
     setIcon(key, keyframe ? "diamondFill" : "diamond");
-    setAttribute(key, "data-tip", keyframe ? "Forget what was annotated in this frame" : "Keep this mask as it is; the network learns from it");
+    setAttribute(key, "data-tip", keyframe ? "Remove the annotation of this frame" : "Accept this mask; the network is trained on it");
     key.disabled = readonly || Boolean(keyframe?.locked) || (!keyframe && !values.server.masks.done && !cache.mask(frame)?.labels);
     const lock = /** @type {HTMLButtonElement} */ (el("lock"));
     setText(/** @type {HTMLElement} */ (lock.querySelector("span")), keyframe?.locked ? "Unlock" : "Lock");
     setIcon(lock, keyframe?.locked ? "lock" : "unlock");
-    setAttribute(lock, "data-tip", keyframe?.locked ? "Let it be changed again" : "It is right; nothing may change it");
+    setAttribute(lock, "data-tip", keyframe?.locked ? "Allow changes again" : "Protect this frame from changes");
     lock.disabled = readonly || (!keyframe && key.disabled);
     key.hidden = lock.hidden = folder;
     const clear = /** @type {HTMLButtonElement} */ (el("clear"));
@@ -39,22 +39,22 @@ export function createFrameCard(store, cache, edits, navigation) {
     const tag = el("frame-tag");
     const { server, frame } = values;
     let kind = "none", text = "no mask yet";
-    const sure = server.confidence?.[frame];
+    const confidence = server.confidence?.[frame];
     if (folder) [kind, text] = [{ done: "keyframe", skipped: "none" }[server.status?.[frame]] ?? "none", server.status?.[frame] ?? "open"];
     else if (keyframe) [kind, text] = ["keyframe", keyframe.locked ? "locked keyframe" : "keyframe"];
-    else if (sure !== null && sure !== undefined) {
-      [kind, text] = [sure >= SURE ? "sure" : "unsure", `confidence ${sure.toFixed(2)}`];
-    } else if (server.masks.done || values.made.has(frame)) [kind, text] = ["sure", "made by the network"];
+    else if (confidence !== null && confidence !== undefined) {
+      [kind, text] = [confidence >= CONFIDENT ? "confident" : "uncertain", `confidence ${confidence.toFixed(2)}`];
+    } else if (server.masks.done || values.made.has(frame)) [kind, text] = ["confident", "propagated"];
     setAttribute(tag, "data-kind", kind);
     setText(tag, text);
   }
 
   function drawStatus(server, frame) {
     const status = server.status?.[frame] ?? "open";
-    el("picture-done").hidden = el("picture-skip").hidden = status !== "open";
-    el("picture-reopen").hidden = status === "open";
+    el("image-done").hidden = el("image-skip").hidden = status !== "open";
+    el("image-reopen").hidden = status === "open";
     for (const name of ["done", "skip", "reopen"]) {
-      /** @type {HTMLButtonElement} */ (el(`picture-${name}`)).disabled = Boolean(server.readonly);
+      /** @type {HTMLButtonElement} */ (el(`image-${name}`)).disabled = Boolean(server.readonly);
     }
   }
 
@@ -70,7 +70,7 @@ export function createFrameCard(store, cache, edits, navigation) {
       if (!may() || server.mode === "folder") return;
       const was = Boolean(keyframeAt(server, frame));
       const answer = await edits.keyframe(frame, !was);
-      if (answer) announce(was ? "No keyframe any more" : "Taken over as a keyframe");
+      if (answer) announce(was ? "Not a keyframe any more" : "Made a keyframe");
     },
     async lock() {
       const { server, frame } = store.get();
@@ -88,16 +88,16 @@ export function createFrameCard(store, cache, edits, navigation) {
       announce(`${chosen(values)?.name} cleared from this frame`);
       return edits.clear(values.frame, values.object);
     },
-    /** Folder mode: set the status of the picture; done and skipped go on to the next open one. */
+    /** Folder mode: set the status of the image; done and skipped go on to the next open one. */
     async status(status) {
       const { server, frame } = store.get();
       if (!may() || server.mode !== "folder") return;
       const now = server.status?.[frame] ?? "open";
-      // An edit on its way may be about to open it; the server knows.
-      if (status === "done" && now !== "open" && !edits.waiting()) return announce(`It is ${now} already. R opens it again.`);
+      // An edit that is being sent may reopen it; the server decides.
+      if (status === "done" && now !== "open" && !edits.waiting()) return announce(`It is ${now} already. R reopens it.`);
       const answer = await edits.status(frame, status);
       if (!answer) return;
-      announce(status === "done" ? "Written" : status === "skipped" ? "Skipped" : "Open again");
+      announce(status === "done" ? "Mask written" : status === "skipped" ? "Skipped" : "Reopened");
       if (status !== "open" && store.get().frame === frame) navigation.nextOpen();
     },
   };
@@ -105,10 +105,10 @@ export function createFrameCard(store, cache, edits, navigation) {
   el("keyframe").addEventListener("click", actions.keyframe);
   el("lock").addEventListener("click", actions.lock);
   el("clear").addEventListener("click", actions.clear);
-  el("picture-done").addEventListener("click", () => actions.status("done"));
-  el("picture-skip").addEventListener("click", () => actions.status("skipped"));
-  el("picture-reopen").addEventListener("click", () => actions.status("open"));
-  el("picture-next").addEventListener("click", () => navigation.nextOpen());
+  el("image-done").addEventListener("click", () => actions.status("done"));
+  el("image-skip").addEventListener("click", () => actions.status("skipped"));
+  el("image-reopen").addEventListener("click", () => actions.status("open"));
+  el("image-next").addEventListener("click", () => navigation.nextOpen());
   store.on(["server", "frame", "object", "made", "arrived"], draw);
   return actions;
 }

@@ -1,18 +1,18 @@
-/** The help sheet: how it goes in four steps, and every key. */
+/** The help dialog: the workflow in four steps, and every key. */
 import { closeBeside } from "./dialogs.js";
 import { el, make } from "./dom.js";
 
 const CLIP_STEPS = [
-  ["Click", "Four points on the object: left, top, right, bottom, in any order. The mask is there at once."],
+  ["Click", "Four points on the object: left, top, right, bottom, in any order. The mask appears at once."],
   ["Correct", "Drag a point, click on a part that is missing, or repair with brush and eraser."],
-  ["Propagate", "The network learns from your keyframes and cuts the objects out of every frame."],
-  ["Look again", "Correct the suggested frame, propagate again, export. Every change is saved as you make it."],
+  ["Propagate", "The network learns from your keyframes and segments the objects in every frame."],
+  ["Review", "Correct the suggested frame, propagate again, export. Every change is saved as you make it."],
 ];
 const FOLDER_STEPS = [
-  ["Click", "Four points on the object: left, top, right, bottom, in any order. The mask is there at once."],
+  ["Click", "Four points on the object: left, top, right, bottom, in any order. The mask appears at once."],
   ["Correct", "Drag a point, click on a part that is missing, or repair with brush and eraser."],
-  ["More objects", "N adds one; later objects lie on top."],
-  ["Done", "D writes the mask and goes to the next open picture. S skips, R reopens."],
+  ["More objects", "N adds one; newer objects are drawn on top."],
+  ["Done", "D writes the mask and goes to the next open image. S skips, R reopens."],
 ];
 
 export function createHelp(store, table) {
@@ -30,7 +30,7 @@ export function createHelp(store, table) {
     ]));
     dialog.replaceChildren(
       make("div", { class: "help-head" }, [
-        make("h2", { id: "help-title", text: "How it goes, and every key" }),
+        make("h2", { id: "help-title", text: "Workflow and keyboard shortcuts" }),
         make("button", { class: "icon-button", icon: "close", "aria-label": "Close", "data-test": "help-close", onclick: () => dialog.close() }),
       ]),
       make("ol", { class: "help-steps" }, steps.map(([name, what]) => make("li", {}, [make("b", { text: name }), what]))),

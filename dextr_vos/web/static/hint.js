@@ -1,4 +1,4 @@
-/** The line below the stage: what to do next, where the pointer is, the zoom. */
+/** The line below the stage: what to do next, the pointer's position, the zoom. */
 import { el, setText } from "./dom.js";
 import { chosen, keyframeAt, pointsOf, refusal } from "./state.js";
 
@@ -26,7 +26,7 @@ export function createHint(store, view) {
     drawGlyph(values);
   }
 
-  /** Four dots that fill as points are put; which side is still free is read from the points there are. */
+  /** Four dots that fill as points are placed; which sides are still free follows from the points. */
   function drawGlyph(values) {
     const points = pointsOf(values);
     const clicking = values.tool === "click" && !refusal(values);
@@ -42,22 +42,22 @@ export function createHint(store, view) {
 
   function sentence(values) {
     const reason = refusal(values);
-    if (reason) return values.server.readonly ? ["Read only.", "Look around; nothing can be changed here."] : [reason, ""];
+    if (reason) return values.server.readonly ? ["Read only.", "Nothing can be changed here."] : [reason, ""];
     const { tool, frame, server, point } = values;
     const name = chosen(values)?.name ?? "the object";
-    if (tool === "brush") return [`Paint what is missing of ${name}`, "[ and ] change the size, E erases"];
-    if (tool === "erase") return [`Wipe away what does not belong to ${name}`, "[ and ] change the size, B paints"];
-    if (tool === "hand") return ["Drag to move the picture", "wheel zooms, F fits it, C goes back to clicking"];
+    if (tool === "brush") return [`Paint what is missing from ${name}`, "[ and ] change the size, E erases"];
+    if (tool === "erase") return [`Erase what does not belong to ${name}`, "[ and ] change the size, B paints"];
+    if (tool === "hand") return ["Drag to move the image", "wheel zooms, F fits it, C goes back to clicking"];
     const points = pointsOf(values);
-    if (point !== null) return ["Arrow keys move the point", "Shift for ten pixels, Delete removes it, Esc lets go"];
+    if (point !== null) return ["Arrow keys move the point", "Shift: ten pixels; Delete removes it, Esc deselects it"];
     if (points.length >= 4) return ["Wrong somewhere?", "Drag a point, click on the part that is missing, or repair with the brush (B)"];
     if (points.length > 0) return [`Click the ${NAMES[freeSides(points)[0]]} point`, `${4 - points.length} more, in any order`];
     const made = server.masks.done && !keyframeAt(server, frame);
-    if (made) return [`Right as it is? Go on.`, `Otherwise click the four ends of ${name}, or repair it with the brush (B)`];
+    if (made) return ["Correct? Go on.", `Otherwise click the four extreme points of ${name}, or repair it with the brush (B)`];
     if (server.keyframes[frame]?.objects[values.object]?.mask) {
-      return [`${name} has a mask here`, "Repair it with the brush (B), or click its four ends anew"];
+      return [`${name} has a mask here`, "Repair it with the brush (B), or click its four extreme points again"];
     }
-    return [`Click the leftmost point of ${name}`, "then the top, the right, the bottom; any order will do"];
+    return [`Click the leftmost point of ${name}`, "then the top, the right and the bottom, in any order"];
   }
 
   function where() {
@@ -74,8 +74,8 @@ export function createHint(store, view) {
 }
 
 /**
- * Sides that no point stands for yet. With one point nothing is known, so the sides are filled in the order that is
- * asked for; with more, each is given the side on which it lies farthest out.
+ * Sides that have no point yet. A single point is taken for the first side that was asked for; of several, each is
+ * assigned the side on which it lies farthest out.
  */
 export function freeSides(points) {
   const free = new Set(SIDES);

@@ -1,4 +1,4 @@
-/** The upper canvas: cross-hair, loupe, points, brush ring. Redrawn as the pointer moves; the picture below stays. */
+/** The upper canvas: cross-hair, loupe, points, brush ring. Redrawn as the pointer moves; the image below stays. */
 import { el } from "./dom.js";
 import { chosen, pointsOf } from "./state.js";
 
@@ -36,7 +36,7 @@ export function createHud(store, view, cache) {
     }
   }
 
-  /** Lines through the middle of the pixel, open around it, dark below light so that they show on any picture. */
+  /** Lines through the middle of the pixel, open around it, dark below light so that they show on any image. */
   function drawCross([x, y]) {
     const ratio = devicePixelRatio;
     // On the middle of a screen pixel, or a line one pixel wide is smeared over two.

@@ -1,4 +1,4 @@
-/** Icons: strokes on a grid of 20, in the colour of the text. */
+/** Icons: strokes on a grid of 20, in the text's colour. */
 
 const SOLID = "fill:";
 const PATHS = {

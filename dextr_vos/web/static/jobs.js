@@ -2,11 +2,11 @@
 import { announce, toast } from "./announce.js";
 import { post } from "./api.js";
 import { el, make, setAttribute, setText } from "./dom.js";
-import { SURE } from "./frame-card.js";
+import { CONFIDENT } from "./frame-card.js";
 import { keyframesOf } from "./state.js";
 
 const PHASES = {
-  starting: "Getting ready", "getting ready": "Getting ready", training: "Learning", segmenting: "Cutting out",
+  starting: "Preparing", preparing: "Preparing", training: "Training", segmenting: "Segmenting",
   writing: "Writing masks", stopping: "Stopping",
 };
 
@@ -31,9 +31,9 @@ export function createJobs(store, connection, navigation) {
     setText(/** @type {HTMLElement} */ (button.querySelector("span")), server.masks.done ? "Propagate again" : "Propagate");
     const frames = `${keys.length} ${keys.length === 1 ? "keyframe" : "keyframes"}`;
     setText(el("propagate-note"),
-      !keys.length ? "Click an object in one frame first. One keyframe is enough to begin with."
+      !keys.length ? "Click an object in one frame first. One keyframe is enough to start with."
         : !server.masks.done ? `From ${frames} to all ${server.frames} frames.`
-          : server.masks.stale ? `${frames}, changed since the last run. It goes on from there.`
+          : server.masks.stale ? `${frames}, changed since the last run, which the next one continues.`
             : `All ${server.frames} frames have masks, from ${frames}.`);
     drawSuggestion(server);
   }
@@ -43,11 +43,11 @@ export function createJobs(store, connection, navigation) {
     const index = server.suggested;
     box.hidden = index === null || index === undefined;
     if (box.hidden) return;
-    const sure = server.confidence?.[index];
-    const text = sure === null || sure === undefined ? "" : `confidence ${sure.toFixed(2)}`;
-    box.toggleAttribute("data-sure", (sure ?? 0) >= SURE);
+    const confidence = server.confidence?.[index];
+    const text = confidence === null || confidence === undefined ? "" : `confidence ${confidence.toFixed(2)}`;
+    box.toggleAttribute("data-confident", (confidence ?? 0) >= CONFIDENT);
     const here = index === store.get().frame;
-    const lead = here ? "This frame would help most" : `Look at frame ${server.names[index] ?? index} next`;
+    const lead = here ? "Annotating this frame would help most" : `Look at frame ${server.names[index] ?? index} next`;
     box.replaceChildren(
       make("span", {}, [make("b", { text: lead }), make("br"), make("span", { class: "soft number", text })]),
       ...(here ? [] : [make("span", { class: "go", text: "Go" })]),
@@ -65,7 +65,6 @@ export function createJobs(store, connection, navigation) {
     const words = [];
     if (job.total) words.push(`${job.done} of ${job.total}`);
     if (job.loss !== null && job.loss !== undefined) words.push(`loss ${job.loss.toFixed(3)}`);
-    if (job.note) words.push(job.note);
     setText(el("job-detail"), words.join(", "));
   }
 
@@ -73,12 +72,12 @@ export function createJobs(store, connection, navigation) {
     const { server, job } = store.get();
     if (!server || server.mode === "folder") return;
     if (server.readonly) return void toast(server.readonly, "error");
-    if (job) return void announce("A run is going on already.");
+    if (job) return void announce("A job is in progress already.");
     try {
       store.set({ made: new Set() });
       const answer = await post("/api/propagate", { budget: null });
-      if (answer.state) connection.take(answer.state, true);
-      announce("Propagation has begun.");
+      connection.showJob(answer.job);
+      announce("Propagation has started.");
     } catch (error) {
       connection.lost(error);
     }
@@ -103,7 +102,7 @@ export function createJobs(store, connection, navigation) {
   return { start, cancel };
 }
 
-/** Seconds as a person says them. */
+/** A duration for people. */
 export function duration(seconds) {
   if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
   const minutes = Math.floor(seconds / 60);

@@ -1,4 +1,4 @@
-/** Every key of the page, in one table; the help sheet is made of it. */
+/** Every key of the page, in one table, from which the help dialog is made. */
 import { announce } from "./announce.js";
 import { chosen } from "./state.js";
 
@@ -13,36 +13,36 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
   return {
     "Clicking": [
       { keys: ["c"], shown: ["C"], what: "Click points", run: () => actions.tool("click") },
-      { keys: ["Backspace"], shown: ["⌫"], what: "Take the last point back, or right click", run: () => points.takeBack() },
-      { keys: ["q", "shift+q"], shown: ["Q"], what: "Choose the next point", run: (event) => points.cycle(event.shiftKey ? -1 : 1) },
-      { keys: ["Delete"], shown: ["Del"], what: "Remove the chosen point", run: () => (picked() ? points.remove(store.get().point) : points.takeBack()) },
-      { keys: [], shown: ["← ↑ → ↓"], what: "Move the chosen point, Shift: 10 px", run: () => {} },
+      { keys: ["Backspace"], shown: ["⌫"], what: "Remove the last point (or right-click)", run: () => points.takeBack() },
+      { keys: ["q", "shift+q"], shown: ["Q"], what: "Select the next point", run: (event) => points.cycle(event.shiftKey ? -1 : 1) },
+      { keys: ["Delete"], shown: ["Del"], what: "Remove the selected point", run: () => (picked() ? points.remove(store.get().point) : points.takeBack()) },
+      { keys: [], shown: ["← ↑ → ↓"], what: "Move the selected point (Shift: 10 px)", run: () => {} },
       { keys: ["alt+ArrowLeft", "alt+ArrowRight", "alt+ArrowUp", "alt+ArrowDown", "alt+shift+ArrowLeft", "alt+shift+ArrowRight",
-        "alt+shift+ArrowUp", "alt+shift+ArrowDown"], shown: ["Alt", "← ↑ → ↓"], what: "Move the cross-hair, Shift: 10 px", run: cross },
-      { keys: ["Enter"], shown: ["↵"], what: "Put a point at the cross-hair", run: () => store.get().tool === "click" && pointer.press() },
-      { keys: ["Escape"], shown: ["Esc"], what: "Let go of the point", run: () => { store.set({ point: null, playing: false }); brush.drop(); } },
+        "alt+shift+ArrowUp", "alt+shift+ArrowDown"], shown: ["Alt", "← ↑ → ↓"], what: "Move the cross-hair (Shift: 10 px)", run: cross },
+      { keys: ["Enter"], shown: ["↵"], what: "Place a point at the cross-hair", run: () => store.get().tool === "click" && pointer.press() },
+      { keys: ["Escape"], shown: ["Esc"], what: "Deselect the point", run: () => { store.set({ point: null, playing: false }); brush.drop(); } },
     ],
     "Brush": [
       { keys: ["b"], shown: ["B"], what: "Brush", run: () => actions.tool("brush") },
       { keys: ["e"], shown: ["E"], what: "Eraser", run: () => actions.tool("erase") },
       { keys: ["[", "]"], shown: ["[", "]"], what: "Smaller, larger", run: (event) => brush.resize(event.key === "[" ? -1 : 1) },
     ],
-    "Picture": [
+    "Image": [
       { keys: ["f", "0"], shown: ["F", "0"], what: "Fit", run: () => actions.fit() },
       { keys: ["shift+)", "shift+0", "shift+="], shown: ["Shift 0"], what: "One to one", run: () => actions.actualSize() },
-      { keys: ["+", "shift++", "ctrl+="], shown: ["+"], what: "Zoom in, or the wheel", run: () => actions.zoom(1) },
+      { keys: ["+", "shift++", "ctrl+="], shown: ["+"], what: "Zoom in (or wheel)", run: () => actions.zoom(1) },
       { keys: ["_", "shift+_", "ctrl+-"], shown: ["_"], what: "Zoom out", run: () => actions.zoom(-1) },
-      { keys: ["h"], shown: ["H"], what: "Move the picture, or Space and drag", run: () => actions.tool("hand") },
+      { keys: ["h"], shown: ["H"], what: "Move the image (or Space and drag)", run: () => actions.tool("hand") },
       { keys: ["z"], shown: ["Z"], what: "Loupe", run: () => actions.loupe() },
       { keys: ["o"], shown: ["O"], what: "Outlines", run: () => actions.outlines() },
-      { keys: ["-", "="], shown: ["-", "="], what: "Masks weaker, stronger", run: (event) => actions.opacity(event.key === "=" ? 0.1 : -0.1) },
+      { keys: ["-", "="], shown: ["-", "="], what: "Masks less, more opaque", run: (event) => actions.opacity(event.key === "=" ? 0.1 : -0.1) },
       { keys: ["\\"], shown: ["\\"], what: "Masks on and off", run: () => actions.overlay() },
     ],
     "Frames": [
-      { keys: ["ArrowLeft", ","], shown: ["←", ","], what: "Back one", run: (event) => (event.key === "," ? navigation.step(-1) : arrow(-1, 0, 1, () => navigation.step(-1))()) },
-      { keys: ["ArrowRight", "."], shown: ["→", "."], what: "On one", run: (event) => (event.key === "." ? navigation.step(1) : arrow(1, 0, 1, () => navigation.step(1))()) },
-      { keys: ["shift+ArrowLeft", "shift+<", "shift+,"], shown: ["Shift ←"], what: "Back ten", run: (event) => (event.key === "ArrowLeft" ? arrow(-1, 0, 10, () => navigation.step(-10))() : navigation.step(-10)) },
-      { keys: ["shift+ArrowRight", "shift+>", "shift+."], shown: ["Shift →"], what: "On ten", run: (event) => (event.key === "ArrowRight" ? arrow(1, 0, 10, () => navigation.step(10))() : navigation.step(10)) },
+      { keys: ["ArrowLeft", ","], shown: ["←", ","], what: "Previous", run: (event) => (event.key === "," ? navigation.step(-1) : arrow(-1, 0, 1, () => navigation.step(-1))()) },
+      { keys: ["ArrowRight", "."], shown: ["→", "."], what: "Next", run: (event) => (event.key === "." ? navigation.step(1) : arrow(1, 0, 1, () => navigation.step(1))()) },
+      { keys: ["shift+ArrowLeft", "shift+<", "shift+,"], shown: ["Shift ←"], what: "Ten back", run: (event) => (event.key === "ArrowLeft" ? arrow(-1, 0, 10, () => navigation.step(-10))() : navigation.step(-10)) },
+      { keys: ["shift+ArrowRight", "shift+>", "shift+."], shown: ["Shift →"], what: "Ten forward", run: (event) => (event.key === "ArrowRight" ? arrow(1, 0, 10, () => navigation.step(10))() : navigation.step(10)) },
       { keys: ["Home"], shown: ["Home"], what: "First", run: () => navigation.first() },
       { keys: ["End"], shown: ["End"], what: "Last", run: () => navigation.last() },
       { keys: ["ArrowUp", "PageUp"], shown: ["↑", "PgUp"], what: "Previous keyframe", run: (event) => (event.key === "PageUp" ? navigation.previousKey() : arrow(0, -1, 1, navigation.previousKey)()), mode: "clip" },
@@ -52,7 +52,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: ["p"], shown: ["Space", "P"], what: "Play, pause", run: () => player.toggle(), mode: "clip" },
     ],
     "Objects": [
-      { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shown: ["1", "…", "9"], what: "Choose", run: (event) => objects.chooseAt(Number(event.key) - 1) },
+      { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shown: ["1", "…", "9"], what: "Select", run: (event) => objects.chooseAt(Number(event.key) - 1) },
       { keys: ["n"], shown: ["N"], what: "Add", run: () => objects.add() },
       { keys: ["F2"], shown: ["F2"], what: "Rename", run: () => objects.rename(store.get().object) },
       { keys: ["v"], shown: ["V"], what: "Show, hide", run: () => chosen(store.get()) && objects.show(store.get().object) },
@@ -64,17 +64,17 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
     "Work": [
       { keys: ["ctrl+z"], shown: ["Ctrl Z"], what: "Undo", run: () => actions.undo() },
       { keys: ["ctrl+shift+z", "ctrl+y"], shown: ["Ctrl Shift Z", "Ctrl Y"], what: "Redo", run: () => actions.redo() },
-      { keys: ["k"], shown: ["K"], what: "Make keyframe, or not", run: () => card.keyframe(), mode: "clip" },
+      { keys: ["k"], shown: ["K"], what: "Make or remove keyframe", run: () => card.keyframe(), mode: "clip" },
       { keys: ["l"], shown: ["L"], what: "Lock, unlock", run: () => card.lock(), mode: "clip" },
       { keys: ["ctrl+Enter"], shown: ["Ctrl ↵"], what: "Propagate", run: () => jobs.start(), mode: "clip" },
       { keys: ["ctrl+."], shown: ["Ctrl ."], what: "Cancel the run", run: () => jobs.cancel(), mode: "clip" },
       { keys: ["x"], shown: ["X"], what: "Export", run: () => exports.toggle(), mode: "clip" },
-      { keys: ["d"], shown: ["D"], what: "Done, next open picture", run: () => folder() && card.status("done"), mode: "folder" },
+      { keys: ["d"], shown: ["D"], what: "Done, next open image", run: () => folder() && card.status("done"), mode: "folder" },
       { keys: ["s"], shown: ["S"], what: "Skip", run: () => folder() && card.status("skipped"), mode: "folder" },
       { keys: ["r"], shown: ["R"], what: "Reopen", run: () => folder() && card.status("open"), mode: "folder" },
-      { keys: ["j"], shown: ["J"], what: "Next open picture", run: () => folder() && navigation.nextOpen(), mode: "folder" },
-      { keys: ["ctrl+s"], shown: ["Ctrl S"], what: "Save (it always is)", run: () => announce("Everything is saved already.") },
-      { keys: ["?", "shift+?"], shown: ["?"], what: "This sheet", run: () => actions.help() },
+      { keys: ["j"], shown: ["J"], what: "Next open image", run: () => folder() && navigation.nextOpen(), mode: "folder" },
+      { keys: ["ctrl+s"], shown: ["Ctrl S"], what: "Save (automatic)", run: () => announce("Everything is saved already.") },
+      { keys: ["?", "shift+?"], shown: ["?"], what: "This help", run: () => actions.help() },
     ],
   };
 
@@ -91,7 +91,7 @@ function nameOf(event) {
   return `${event.ctrlKey || event.metaKey ? "ctrl+" : ""}${event.altKey ? "alt+" : ""}${event.shiftKey ? "shift+" : ""}${key}`;
 }
 
-/** Listen on the whole page; fields and dialogs keep their own keys. */
+/** Listen on the whole page, except in fields and dialogs. */
 export function listenToKeys(table, store, pointer, player) {
   const byName = new Map();
   for (const key of Object.values(table).flat()) for (const name of key.keys) byName.set(name, key);

@@ -1,4 +1,4 @@
-/** Puts the page together. Nothing else happens on import; what a part does stands in its own module. */
+/** Puts the page together. Nothing else happens on import; each part has its own module. */
 import { createActivity } from "./activity.js";
 import { createBrush } from "./brush.js";
 import { createCache } from "./cache.js";
@@ -16,7 +16,7 @@ import { keyTable, listenToKeys } from "./keys.js";
 import { createNavigation } from "./navigate.js";
 import { createObjects } from "./objects.js";
 import { createOverview } from "./overview.js";
-import { createPictures } from "./pictures.js";
+import { createImages } from "./images.js";
 import { createPlayer } from "./player.js";
 import { createPointer } from "./pointer.js";
 import { createPoints } from "./points.js";
@@ -49,7 +49,7 @@ const exports = createExports(store, connection);
 createTime(store);
 const overview = createOverview(store, navigation);
 createFilmstrip(store, navigation);
-createPictures(store, edits, navigation);
+createImages(store, edits, navigation);
 createHint(store, view);
 createTips();
 
@@ -102,7 +102,7 @@ function drawCounter() {
 }
 store.on(["server", "frame"], drawCounter);
 
-// Whatever is shown must be here; what came after it was asked for is drawn when it comes.
+// What is shown must be loaded; what arrives later is drawn when it does.
 store.on(["server", "frame", "made", "arrived"], () => {
   const { server, frame, playing } = store.get();
   if (!server || playing || !server.frames) return;
@@ -110,13 +110,13 @@ store.on(["server", "frame", "made", "arrived"], () => {
   cache.wantMask(frame);
 });
 
-// The picture has the focus most of the time; its ring is shown only to those who walk the page by Tab.
+// The image has the focus most of the time; its focus ring is shown only to those who use Tab.
 document.addEventListener("keydown", (event) => {
   if (event.key === "Tab") document.documentElement.dataset.tabbing = "";
 }, true);
 document.addEventListener("pointerdown", () => delete document.documentElement.dataset.tabbing, true);
 
-// A button pressed with the mouse gives the keyboard back to the picture.
+// A button pressed with the mouse gives the keyboard back to the image.
 document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);
   if (event.detail > 0 && target.closest("button") && !target.closest("dialog, .popover, .object")) el("hud").focus({ preventScroll: true });
@@ -125,17 +125,17 @@ window.addEventListener("beforeunload", (event) => {
   if (edits.waiting()) event.preventDefault();
 });
 
-// Where the person was is kept in the address, so that a reload comes back to it.
+// Frame and object are kept in the address, so that a reload returns to them.
 store.on(["frame", "object", "playing"], () => {
   const { frame, object, playing, server } = store.get();
   if (server && !playing) window.history.replaceState(null, "", `#frame=${frame}${object === null ? "" : `&object=${object}`}`);
 });
 
 /**
- * For tests and measurements only: where a picture's pixel lies in the window, and what stands on the canvas.
+ * For tests and measurements only: where an image's pixel is in the window, and what is on the canvas.
  */
 Object.defineProperty(window, "dextrVos", { value: Object.freeze({
-  /** Middle of picture pixel (x, y) in client coordinates. */
+  /** Middle of image pixel (x, y) in client coordinates. */
   clientOf(x, y) {
     const box = el("hud").getBoundingClientRect();
     const [cx, cy] = view.toStage(x + 0.5, y + 0.5);
@@ -147,7 +147,7 @@ Object.defineProperty(window, "dextrVos", { value: Object.freeze({
   },
   /** Labels on the canvas, one a pixel, row by row; null: no mask. */
   labels: () => cache.mask(store.get().frame)?.labels ?? null,
-  /** The frame on the canvas, and whether everything asked for has come. */
+  /** The frame on the canvas, and whether everything requested has arrived. */
   shown() {
     const { frame, object, server, pending, drafts } = store.get();
     const mask = cache.mask(frame);
@@ -172,7 +172,7 @@ async function open() {
   const asked = new URLSearchParams(location.hash.slice(1));
   try {
     const server = await connection.fetchState();
-    const frame = clamp(Number(asked.get("frame") ?? (server.status?.indexOf("open") ?? 0)) || 0, 0, Math.max(0, server.frames - 1));
+    const frame = clamp(Number(asked.get("frame") ?? (server.mode === "folder" ? server.suggested : 0)) || 0, 0, Math.max(0, server.frames - 1));
     const object = Number(asked.get("object"));
     store.set({ frame, ...(server.objects.some((one) => one.id === object) ? { object } : {}) });
     navigation.fetchAround(frame);
@@ -181,7 +181,7 @@ async function open() {
     el("hud").focus({ preventScroll: true });
     if (!server.frames) {
       el("stage-empty").hidden = false;
-      setText(el("stage-empty"), "There are no pictures in this folder yet.");
+      setText(el("stage-empty"), "There are no images in this folder yet.");
     }
   } catch (error) {
     connection.lost(error);

@@ -22,9 +22,9 @@ export function createNavigation(store, cache, activity) {
   function describe(index) {
     const { server } = store.get();
     const keyframe = keyframeAt(server, index);
-    const sure = server.confidence?.[index];
+    const confidence = server.confidence?.[index];
     const what = keyframe ? (keyframe.locked ? ", locked keyframe" : ", keyframe")
-      : sure !== null && sure !== undefined ? `, confidence ${sure.toFixed(2)}` : "";
+      : confidence !== null && confidence !== undefined ? `, confidence ${confidence.toFixed(2)}` : "";
     return `Frame ${index + 1} of ${server.frames}${what}`;
   }
 
@@ -72,14 +72,14 @@ export function createNavigation(store, cache, activity) {
     last: () => go((store.get().server?.frames ?? 1) - 1),
     nextKey: () => toKey(1),
     previousKey: () => toKey(-1),
-    /** The next picture with status "open", after this one, else from the start (folder mode). */
+    /** The next image with status "open", after this one, else from the start (folder mode). */
     nextOpen() {
       const { server, frame } = store.get();
-      const status = server.status ?? [];
-      const after = status.findIndex((one, index) => index > frame && one === "open");
-      const found = after >= 0 ? after : status.findIndex((one, index) => index !== frame && one === "open");
-      if (found >= 0) go(found);
-      else announce("Every picture is done or skipped.");
+      for (let step = 1; step < server.frames; step++) {
+        const index = (frame + step) % server.frames;
+        if (!server.status?.[index]) return go(index);
+      }
+      return announce("Every image is done or skipped.");
     },
   };
 }

@@ -1,4 +1,4 @@
-/** The list of objects: choose, name, colour, show, order, add, delete. */
+/** The list of objects: select, name, colour, show, order, add, delete. */
 import { announce } from "./announce.js";
 import { ask } from "./dialogs.js";
 import { el, make, setAttribute, setIcon, setText } from "./dom.js";
@@ -15,7 +15,7 @@ export function createObjects(store, edits) {
     if (id === store.get().object) return;
     store.set({ object: id, point: null });
     const object = store.get().server?.objects.find((one) => one.id === id);
-    if (object) announce(`${object.name} chosen`);
+    if (object) announce(`${object.name} selected`);
   }
 
   async function add() {
@@ -26,7 +26,7 @@ export function createObjects(store, edits) {
   async function remove(id) {
     const object = store.get().server.objects.find((one) => one.id === id);
     if (!object || store.get().server.readonly) return;
-    const yes = await ask(`Delete ${object.name}?`, "It goes from every frame. Undo brings it back.", "Delete");
+    const yes = await ask(`Delete ${object.name}?`, "It is removed from every frame. Undo restores it.", "Delete");
     if (yes) await edits.deleteObject(id);
   }
 
@@ -44,7 +44,7 @@ export function createObjects(store, edits) {
     if (from < 0 || to < 0 || to >= ids.length) return;
     ids.splice(to, 0, ...ids.splice(from, 1));
     edits.orderObjects(ids).then(() => rowOf(id)?.querySelector(".choose")?.focus());
-    announce(`Moved to place ${to + 1} of ${ids.length}`);
+    announce(`Moved to position ${to + 1} of ${ids.length}`);
   }
 
   const rowOf = (id) => list.querySelector(`[data-id="${id}"]`);
@@ -135,7 +135,7 @@ export function createObjects(store, edits) {
       slot.replaceChildren(button);
     }
     setText(button, object.name);
-    setAttribute(button, "data-tip", "Choose; F2 renames, Alt ↑ ↓ changes the order");
+    setAttribute(button, "data-tip", "Select; F2 renames, Alt ↑ ↓ changes the order");
     setAttribute(button, "data-key", place < 9 ? String(place + 1) : null);
     setAttribute(button, "aria-pressed", object.id === store.get().object);
   }

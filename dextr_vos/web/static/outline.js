@@ -1,5 +1,5 @@
 /**
- * Labels made into what is drawn: a tinted bitmap of the part that holds objects, and outlines as paths along the
+ * What is drawn of labels: a tinted bitmap of the part that holds objects, and outlines as paths along the
  * pixels' edges, so that they stay one line wide and exact at every zoom.
  */
 
@@ -79,7 +79,7 @@ export function outlines(labels, width, height, box = boxOf(labels, width, heigh
       const here = inside && y < bottom ? labels[row + x] : 0;
       const above = inside && y > top ? labels[rowAbove + x] : 0;
       const column = x - left;
-      // Most pixels lie within an object or the ground, and no line begins or ends there.
+      // Most pixels lie within an object or the background, where no line begins or ends.
       if (here === above && here === before && run === 0 && open[column] === 0) continue;
       const flat = here !== above ? (above << 8) | here : 0;
       if (flat !== run) {

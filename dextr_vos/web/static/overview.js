@@ -1,9 +1,9 @@
 /**
- * The whole clip in one strip: keyframes and locks above, confidence below. High, blue bars are sure; low, orange bars
- * are not: height and colour say the same, so that nobody needs to tell the colours apart.
+ * The whole clip in one strip: keyframes and locks above, confidence below. High, blue bars are confident; low, orange
+ * bars are uncertain: height and colour agree, so that nobody needs to tell the colours apart.
  */
 import { clamp, el, setAttribute } from "./dom.js";
-import { SURE } from "./frame-card.js";
+import { CONFIDENT } from "./frame-card.js";
 import { keyframeAt, keyframesOf } from "./state.js";
 
 const MARKS = 14;
@@ -43,7 +43,7 @@ export function createOverview(store, navigation) {
     const running = job?.kind === "propagate";
     const step = width / server.frames;
     const gap = step > 5 ? 1 : 0;
-    const [sure, unsure, none, accent] = [colour("--sure"), colour("--unsure"), colour("--line-strong"), colour("--accent")];
+    const [confident, uncertain, none, accent] = [colour("--confident"), colour("--uncertain"), colour("--line-strong"), colour("--accent")];
     const bottom = height - 4, full = bottom - MARKS - 2;
     const columns = Math.min(server.frames, Math.floor(width));
     for (let column = 0; column < columns; column++) {
@@ -63,10 +63,10 @@ export function createOverview(store, navigation) {
         context.fillRect(x, bottom - full * 0.5, w, full * 0.5);
       } else if (least !== null) {
         const tall = Math.max(2, full * (0.15 + 0.85 * least));
-        context.fillStyle = least >= SURE ? sure : unsure;
+        context.fillStyle = least >= CONFIDENT ? confident : uncertain;
         context.fillRect(x, bottom - tall, w, tall);
       } else {
-        context.fillStyle = has ? sure : none;
+        context.fillStyle = has ? confident : none;
         context.fillRect(x, bottom - (has ? 6 : 2), w, has ? 6 : 2);
       }
     }

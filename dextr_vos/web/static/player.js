@@ -1,4 +1,4 @@
-/** Playing with the overlay at the clip's rate; frames that are not here in time are left out, so it never lags. */
+/** Playing with the overlay at the clip's rate; frames that are not loaded in time are skipped, so it never lags. */
 import { announce } from "./announce.js";
 import { el, setAttribute, setIcon } from "./dom.js";
 
@@ -31,7 +31,7 @@ export function createPlayer(store, cache, navigation) {
     if (!playing) return;
     fetchAhead(frame, server.frames);
     if (!began) {
-      // Begin when a few frames are here, so that the first second does not stutter.
+      // Start when a few frames are loaded, so that the first second does not stutter.
       const enough = Math.min(server.frames - 1, first + 3);
       if (cache.ready(enough) && cache.ready(first)) began = now;
       requestAnimationFrame(tick);
@@ -48,7 +48,7 @@ export function createPlayer(store, cache, navigation) {
     if (next !== frame) store.set({ frame: next });
     if (next >= server.frames - 1) pause();
     else {
-      if (due - next > server.fps) [first, began] = [next, now]; // a whole second behind: go on from here
+      if (due - next > server.fps) [first, began] = [next, now]; // a whole second behind: continue from here
       requestAnimationFrame(tick);
     }
   }

@@ -1,4 +1,4 @@
-/** Pointer and wheel on the stage: which gesture means what. */
+/** Pointer and wheel on the stage: the meaning of gestures. */
 import { clamp, el } from "./dom.js";
 
 export function createPointer(store, view, points, brush, stage) {
@@ -26,7 +26,7 @@ export function createPointer(store, view, points, brush, stage) {
     else delete hud.dataset.cursor;
   }
 
-  /** Where the pointer is now, for whoever draws it. */
+  /** Store where the pointer is, for those that draw it. */
   function point(x, y, over) {
     const panning = gesture?.kind === "pan" || space || store.get().tool === "hand";
     store.set({ pointer: { x, y, over: over !== null, panning, dragging: gesture?.kind === "point" } });
@@ -127,7 +127,7 @@ export function createPointer(store, view, points, brush, stage) {
   hud.addEventListener("auxclick", (event) => event.preventDefault());
 
   return {
-    /** Space is held: drag moves the picture. @returns {boolean} whether it was used to move, at the end */
+    /** Space is held: drag moves the image. @returns {boolean} whether it was used to move, at the end */
     holdSpace(held) {
       if (held && !space) panned = false;
       space = held;
@@ -136,7 +136,7 @@ export function createPointer(store, view, points, brush, stage) {
       return panned;
     },
     busy: () => gesture !== null,
-    /** Move the cross-hair by whole pixels, for hands that use no mouse. */
+    /** Move the cross-hair by whole pixels, for people who use no mouse. */
     moveBy(dx, dy) {
       const { pointer } = store.get();
       const from = pointer ? view.pixelAt(pointer.x, pointer.y) : null;
@@ -145,7 +145,7 @@ export function createPointer(store, view, points, brush, stage) {
       const [cx, cy] = view.toStage(x + 0.5, y + 0.5);
       point(cx, cy, null);
     },
-    /** Put a point under the cross-hair. */
+    /** Place a point under the cross-hair. */
     press() {
       const { pointer } = store.get();
       const pixel = pointer ? view.pixelAt(pointer.x, pointer.y) : null;

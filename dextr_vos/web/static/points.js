@@ -1,4 +1,4 @@
-/** Points of the chosen object: put, pick, move, nudge, take back. */
+/** Points of the selected object: place, pick, move, nudge, remove. */
 import { announce, toast } from "./announce.js";
 import { clamp } from "./dom.js";
 import { pointsOf, refusal } from "./state.js";
@@ -77,12 +77,12 @@ export function createPoints(store, view, edits) {
     const { frame, object: id } = store.get();
     const points = pointsOf(store.get());
     if (id === null || !points.length) {
-      announce("No point to take back here.");
+      announce("No point to remove here.");
       return;
     }
     store.set({ point: null });
     edits.points(frame, id, points.filter((_, at) => at !== index));
-    announce("Point taken back");
+    announce("Point removed");
   }
 
   return {
@@ -96,7 +96,7 @@ export function createPoints(store, view, edits) {
       const next = point === null ? (by > 0 ? 0 : count - 1) : point + by;
       store.set({ point: next < 0 || next >= count ? null : next });
       const chosen = store.get().point;
-      announce(chosen === null ? "No point chosen" : `Point ${chosen + 1} of ${count}. Arrow keys move it.`);
+      announce(chosen === null ? "No point selected" : `Point ${chosen + 1} of ${count}. Arrow keys move it.`);
     },
     object,
   };

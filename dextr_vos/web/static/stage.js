@@ -1,12 +1,12 @@
-/** The lower canvas: picture, tinted masks, outlines. Drawn when something changed, at most once a screen frame. */
+/** The lower canvas: image, tinted masks, outlines. Drawn when something changed, at most once a screen frame. */
 import { dress } from "./cache.js";
 import { el } from "./dom.js";
 
 export function createStage(store, view, cache) {
-  const canvas = /** @type {HTMLCanvasElement} */ (el("picture"));
+  const canvas = /** @type {HTMLCanvasElement} */ (el("image"));
   const context = canvas.getContext("2d", { alpha: false });
   let due = false;
-  /** The frame whose picture stands on the canvas; -1: none yet. */
+  /** The frame whose image is on the canvas; -1: none yet. */
   let shown = -1;
   let background = "#090a0c";
 
@@ -71,7 +71,7 @@ export function createStage(store, view, cache) {
     store.set({ viewed: performance.now() });
   }
 
-  /** The stage's ground follows the theme. */
+  /** The stage's background follows the theme. */
   function recolour() {
     background = getComputedStyle(document.documentElement).getPropertyValue("--stage").trim() || background;
     schedule();
@@ -86,7 +86,7 @@ export function createStage(store, view, cache) {
 
   return {
     schedule, recolour,
-    /** The frame whose picture stands on the canvas. */
+    /** The frame whose image is on the canvas. */
     shown: () => shown,
   };
 }

@@ -1,18 +1,18 @@
 /**
- * What the page knows: the server's state, and what is chosen on the page. One value a name, listeners by name.
+ * What the page knows: the server's state, and what is selected on the page. Values by name, listeners by name.
  *
- * @typedef {[number, number]} Point  x, y in picture pixels
+ * @typedef {[number, number]} Point  x, y in image pixels
  * @typedef {{points: Point[], painted: boolean, mask: boolean, seconds: number}} Entry  one object in one keyframe
  * @typedef {{locked: boolean, draft: boolean, objects: Record<string, Entry>}} Keyframe  draft: points, no mask yet
  * @typedef {{id: number, name: string, colour: string, visible: boolean}} AnnotatedObject
  * @typedef {{kind: string, phase: string, done: number, total: number, loss: number|null,
- *   seconds_left: number|null, note: string|null}} Job
+ *   seconds_left: number|null}} Job
  * @typedef {{mode: "clip"|"folder", title: string, version: number, readonly: string|null, fps: number,
  *   frames: number, size: Point|null, names: string[], objects: AnnotatedObject[],
  *   keyframes: Record<string, Keyframe>, history: {undo: string|null, redo: string|null},
  *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, suggested: number|null,
- *   job: Job|null, last_job: {kind: string, outcome: string, message: string}|null, engine: string,
- *   status: string[]|null, exports: Record<string, boolean>, saved: string|null}} ServerState
+ *   job: Job|null, last_job: {kind: string, outcome: string, message: string}|null,
+ *   status: Record<string, "done"|"skipped">|null, exports: Record<string, boolean>, saved: string|null}} ServerState
  * @typedef {"click"|"brush"|"erase"|"hand"} Tool
  */
 
@@ -20,29 +20,29 @@
 export const START = {
   /** @type {ServerState|null} */ server: null,
   frame: 0,
-  /** @type {number|null} the chosen object */ object: null,
+  /** @type {number|null} the selected object */ object: null,
   /** @type {Tool} */ tool: "click",
   radius: 8,
   opacity: 0.45,
   overlay: true,
   outlines: true,
   loupe: true,
-  /** @type {number|null} place in the list of points of the chosen object */ point: null,
-  /** @type {{x: number, y: number}|null} where the pointer is, in picture pixels, fractions kept */ pointer: null,
+  /** @type {number|null} index among the points of the selected object */ point: null,
+  /** @type {{x: number, y: number}|null} where the pointer is, in image pixels, fractions kept */ pointer: null,
   playing: false,
-  /** @type {Map<string, Point[]>} points that the server has not answered for yet, by `frame:object` */
+  /** @type {Map<string, Point[]>} points that the server has not confirmed yet, by `frame:object` */
   drafts: new Map(),
-  /** @type {number} edits on the way or waiting */ pending: 0,
+  /** @type {number} edits being sent or waiting */ pending: 0,
   online: true,
-  /** @type {string|null} why the page cannot go on by itself */ lost: null,
+  /** @type {string|null} why the page cannot reconnect by itself */ lost: null,
   /** @type {Job|null} */ job: null,
-  /** @type {Set<number>} frames made by the run that is going on */ made: new Set(),
+  /** @type {Set<number>} frames made by the run in progress */ made: new Set(),
   filter: "all",
-  // Moments: that something happened, for those who have to draw it.
-  /** a picture or mask has come */ arrived: 0,
-  /** zoom, place or size of the picture have changed */ viewed: 0,
+  // Times of events, for whatever must be redrawn after them.
+  /** an image or mask was loaded */ arrived: 0,
+  /** zoom, position or size of the image have changed */ viewed: 0,
   /** a stroke has painted into the labels */ strokes: 0,
-  /** an edit has been answered */ answered: 0,
+  /** an edit was answered */ answered: 0,
 };
 
 /** @returns a store: `get`, `set` (listeners run once, after the current task), `on`. */
@@ -83,14 +83,14 @@ export function createStore() {
   };
 }
 
-/** Points of an object in a frame as the person sees them: unanswered ones first. */
+/** Points of an object in a frame as displayed: unconfirmed ones first. */
 export function pointsOf(values, frame = values.frame, object = values.object) {
   const draft = values.drafts.get(`${frame}:${object}`);
   if (draft) return draft;
   return values.server?.keyframes[frame]?.objects[object]?.points ?? [];
 }
 
-/** @returns {AnnotatedObject|undefined} the chosen object */
+/** @returns {AnnotatedObject|undefined} the selected object */
 export function chosen(values) {
   return values.server?.objects.find((object) => object.id === values.object);
 }

@@ -4,10 +4,10 @@ import { el, setAttribute, setIcon } from "./dom.js";
 
 const KEY = "dextr-vos.theme";
 const NEXT = { auto: "dark", dark: "light", light: "auto" };
-const NAMES = { auto: "as the system", dark: "dark", light: "light" };
+const NAMES = { auto: "system", dark: "dark", light: "light" };
 const ICONS = { auto: "half", dark: "moon", light: "sun" };
 
-/** @param {() => void} changed called when colours are other ones now */
+/** @param {() => void} changed called when the colours have changed */
 export function createTheme(changed) {
   const root = document.documentElement;
   const button = el("theme");
@@ -26,7 +26,7 @@ export function createTheme(changed) {
     try {
       localStorage.setItem(KEY, theme);
     } catch {
-      // storage may be forbidden; the choice holds until the page is left
+      // storage may be forbidden; the choice lasts until the page is closed
     }
     announce(`Theme: ${NAMES[theme]}`);
     draw();

@@ -1,4 +1,4 @@
-/** Tooltips: one box for the page, with the key beside the words. */
+/** Tooltips: one box for the page, with text and key. */
 import { el, make } from "./dom.js";
 
 const WAIT_MS = 450;

@@ -62,9 +62,9 @@ export function createToolbar(store, view, actions) {
     const offline = el("banner-offline");
     offline.hidden = online;
     if (!online) {
-      const kept = pending ? ` ${pending === 1 ? "One change waits" : `${pending} changes wait`} here and will be sent.` : "";
-      setText(offline, lost ? `The server was started anew. Open the address that dextr-vos annotate printed now, in this browser.${kept}`
-        : `The server does not answer. Trying again by itself.${kept}`);
+      const kept = pending ? ` ${pending === 1 ? "One change is waiting" : `${pending} changes are waiting`} here and will be sent.` : "";
+      setText(offline, lost ? `The server was restarted. Open the address that dextr-vos annotate printed now, in this browser.${kept}`
+        : `The server does not respond. Trying to reconnect.${kept}`);
     }
     el("banner-readonly").hidden = !server?.readonly;
     if (server?.readonly) setText(el("banner-readonly"), server.readonly);

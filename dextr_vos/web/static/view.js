@@ -1,9 +1,9 @@
-/** Where the picture lies on the stage: scale and offset in CSS pixels, and the way between pixels and pointer. */
+/** Where the image is on the stage: scale and offset in CSS pixels, and the conversion between pixels and pointer. */
 import { clamp } from "./dom.js";
 
 const MARGIN = 20;
 const LARGEST = 64;
-/** A click this near to the picture (CSS pixels) still means its border: extreme points often lie there. */
+/** A click this near to the image (CSS pixels) still means its border: extreme points often lie there. */
 const REACH = 40;
 
 export class View {
@@ -26,7 +26,7 @@ export class View {
     else this.hold();
   }
 
-  /** The picture's size in pixels; another size is fitted anew. */
+  /** The image's size in pixels; another size is fitted again. */
   setImage(width, height) {
     if (width === this.imageWidth && height === this.imageHeight) return;
     this.imageWidth = width;
@@ -51,7 +51,7 @@ export class View {
     this.y = (this.height - this.imageHeight * this.scale) / 2;
   }
 
-  /** Zoom so that the picture under (cx, cy) stays there. */
+  /** Zoom so that the image under (cx, cy) stays there. */
   zoomTo(scale, cx = this.width / 2, cy = this.height / 2) {
     const next = clamp(scale, Math.min(this.fitScale * 0.5, 0.5), LARGEST);
     const [x, y] = this.toImage(cx, cy);
@@ -69,24 +69,24 @@ export class View {
     this.hold();
   }
 
-  /** Keep part of the picture on the stage. */
+  /** Keep part of the image on the stage. */
   hold() {
     const keep = 60;
     this.x = clamp(this.x, keep - this.imageWidth * this.scale, this.width - keep);
     this.y = clamp(this.y, keep - this.imageHeight * this.scale, this.height - keep);
   }
 
-  /** Stage to picture, fractions kept. */
+  /** Stage to image, fractions kept. */
   toImage(cx, cy) {
     return [(cx - this.x) / this.scale, (cy - this.y) / this.scale];
   }
 
-  /** Picture to stage. */
+  /** Image to stage. */
   toStage(x, y) {
     return [x * this.scale + this.x, y * this.scale + this.y];
   }
 
-  /** The pixel under the pointer, held to the picture; null when too far from it. */
+  /** The pixel under the pointer, clamped to the image; null when too far from it. */
   pixelAt(cx, cy) {
     if (!this.imageWidth) return null;
     const [x, y] = this.toImage(cx, cy);

@@ -86,8 +86,8 @@ def _export(screen, folder, masks):
         frames = list(video.decode(video=0))
     assert len(frames) == FRAMES
 
+    from export.test_coco import numpy_1
     from pycocotools import mask as run_length
-    from test_coco import numpy_1
 
     coco = json.loads(made["coco"].read_text(encoding="utf-8"))
     order = {image["id"]: place for place, image in enumerate(coco["images"])}

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from web.browser.conftest import Server
 
-REOPENED = "() => fetch('/api/state').then((a) => a.json()).then((s) => s.status[1] === 'open')"
+REOPENED = "() => fetch('/api/state').then((a) => a.json()).then((s) => !s.status[1])"
 SIZES = {"a.first": (214, 120), "b": (120, 160), "c": (160, 90)}
 ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
 
@@ -23,7 +23,7 @@ def folder(small_clip, tmp_path):
 
 
 def _row(screen, name):
-    return screen.test_id("picture-list").locator("button", has_text=name)
+    return screen.test_id("image-list").locator("button", has_text=name)
 
 
 def test_a_folder_of_pictures_is_worked_through(folder, open_screen):
@@ -44,33 +44,31 @@ def test_a_folder_of_pictures_is_worked_through(folder, open_screen):
             assert np.array_equal(written, labels)
             screen.press("s")
             screen.until("() => dextrVos.shown().frame === 2")
-            assert screen.state()["status"] == ["done", "skipped", "open"]
+            assert screen.state()["status"] == {"0": "done", "1": "skipped"}
             _row(screen, "a.first").click()
             screen.settle()
             assert np.array_equal(screen.labels(), labels)
             screen.press("d")
             assert screen.shown()["frame"] == 0, "what is done is not finished once more"
             screen.press("r")
-            assert screen.state()["status"][0] == "open"
+            assert screen.state()["status"] == {"1": "skipped"}
             screen.press("d")
             screen.until("() => dextrVos.shown().frame === 2")
             screen.press("Control+z")
             assert screen.shown()["frame"] == 0
-            assert screen.state()["status"][0] == "open", "the written mask is not this one any more"
-            assert screen.test_id("picture-done").is_visible()
+            assert screen.state()["status"] == {"1": "skipped"}, "the finished mask is not this one any more"
+            assert screen.test_id("image-done").is_visible()
             screen.press("Control+Shift+z")
         server.kill()
         server = Server("--config", folder / "anno_cfg.yml")
         with open_screen(server.address) as screen:
-            assert screen.state()["status"] == ["open", "skipped", "open"], "progress goes over sessions"
+            assert screen.state()["status"] == {"1": "skipped"}, "progress persists"
             screen.test_id("reset").click()
             screen.test_id("ask-no").click()
-            assert screen.state()["status"][1] == "skipped"
+            assert screen.state()["status"] == {"1": "skipped"}
             screen.test_id("reset").click()
             screen.test_id("ask-yes").click()
-            screen.until(
-                "() => fetch('/api/state').then((a) => a.json()).then((s) => s.status[1] === 'open')"
-            )
+            screen.until("() => fetch('/api/state').then((a) => a.json()).then((s) => !s.status[1])")
             screen.settle()
             assert not screen.labels().any()
     finally:

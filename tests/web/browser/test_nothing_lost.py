@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from web.browser.conftest import Server
 
-from dextr_vos.web.auth import leading_to
+from dextr_vos.web.auth import redirect_page
 
 SHOWS_OFFLINE = "() => !document.querySelector('[data-test=banner-offline]').hidden"
 ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
@@ -26,7 +26,7 @@ def test_after_kill_9_all_is_there_and_what_was_done_meanwhile_is_sent(small_cli
         screen.until(SHOWS_OFFLINE, 20)
         screen.press("b", settle=False)
         screen.drag((20, 20), (40, 20), settle=False)
-        assert "One change waits" in screen.test_id("banner-offline").inner_text()
+        assert "One change is waiting" in screen.test_id("banner-offline").inner_text()
         assert "not saved" in screen.test_id("saved").inner_text()
 
         port = server.address.split(":")[2].split("/")[0]
@@ -104,7 +104,7 @@ def test_an_older_state_that_comes_late_is_not_taken(annotating, open_screen):
 
 def test_the_file_that_opens_the_browser_leads_to_the_page(annotating, browser, tmp_path):
     way = tmp_path / "way.html"
-    way.write_text(leading_to(annotating.address), encoding="utf-8")
+    way.write_text(redirect_page(annotating.address), encoding="utf-8")
     page = browser.new_page()
     try:
         page.goto(way.as_uri(), wait_until="commit")

@@ -1,4 +1,4 @@
-"""Separate pictures by the old tool's YAML: any mode and size, progress over sessions, masks in place."""
+"""Separate images by the YAML of the matplotlib tool: any mode and size, progress, finished masks."""
 
 import io
 import json
@@ -12,7 +12,7 @@ from PIL import Image
 from tiny_page import OTHER, POINTS, Page, box, decoded, squares
 
 from dextr_vos.cli.main import main
-from dextr_vos.errors import ConfigError, InputError
+from dextr_vos.errors import InputError
 from dextr_vos.web.image_folder.service import FolderService
 from dextr_vos.web.image_folder.settings import read_folder_settings
 
@@ -21,7 +21,7 @@ NAMES = ["1.grey.png", "2.rgba.png", "3.deep.png", "4.turned.jpg", "10.large.png
 
 @pytest.fixture
 def source(tmp_path):
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     rng = np.random.default_rng(0)
     grey = rng.integers(0, 255, (48, 64), dtype=np.uint8)
@@ -49,30 +49,30 @@ def open_folder(path, readonly=None) -> Page:
     return page
 
 
-def test_every_kind_of_picture_is_shown_upright_and_annotated(source):
+def test_every_kind_of_image_is_shown_upright_and_annotated(source):
     page = open_folder(config(source))
     state = page.state()
     assert state["mode"] == "folder"
-    assert state["names"] == NAMES
-    assert state["status"] == ["open"] * 5
+    assert page.names() == NAMES
+    assert state["status"] == {}
     for index, size in enumerate([(64, 48), (64, 48), (64, 48), (48, 64), (120, 90)]):
-        with Image.open(io.BytesIO(page.get(f"/api/frames/{index}").content)) as picture:
-            assert picture.size == size
-            assert picture.getexif().get(0x0112, 1) == 1
+        with Image.open(io.BytesIO(page.get(f"/api/frames/{index}").content)) as image:
+            assert image.size == size
+            assert image.getexif().get(0x0112, 1) == 1
         answer = page.points(index, 1, POINTS)
         assert (decoded(answer["mask"]) == box(POINTS, size[::-1])).all()
 
 
-def test_a_finished_picture_has_its_mask_with_the_suffix(source):
+def test_a_finished_image_has_a_mask_with_the_suffix(source):
     page = open_folder(config(source))
     page.points(0, 1, POINTS)
     page.points(0, 2, OTHER)
     state = page.do("/api/frames/0/status", status="done")["state"]
-    assert state["status"][0] == "done"
+    assert state["status"] == {"0": "done"}
     assert state["suggested"] == 1
-    with Image.open(source.parent / "masks" / "1.grey_mask.png") as picture:
-        assert picture.mode == "L"
-        labels = np.array(picture)
+    with Image.open(source.parent / "masks" / "1.grey_mask.png") as image:
+        assert image.mode == "L"
+        labels = np.array(image)
     assert ((labels == 2) == box(OTHER)).all()
     assert ((labels == 1) == box(POINTS)).all()
 
@@ -86,7 +86,7 @@ def test_npy_and_another_suffix(source):
     assert ((labels == 1) == box(POINTS, (90, 120))).all()
 
 
-def test_progress_and_half_done_pictures_survive_and_can_be_opened_again(source):
+def test_progress_and_unfinished_images_persist_and_can_be_reopened(source):
     path = config(source)
     page = open_folder(path)
     page.points(0, 1, POINTS)
@@ -95,28 +95,29 @@ def test_progress_and_half_done_pictures_survive_and_can_be_opened_again(source)
     page.points(2, 1, POINTS[:2])
     assert "at least four points" in page.refused("/api/frames/2/status", status="done")
     state = open_folder(path).state()
-    assert state["status"] == ["done", "skipped", "open", "open", "open"]
+    assert state["status"] == {"0": "done", "1": "skipped"}
     assert state["suggested"] == 2
     assert state["keyframes"]["2"]["objects"]["1"]["points"] == POINTS[:2]
     page = open_folder(path)
-    assert page.do("/api/frames/0/status", status="open")["state"]["status"][0] == "open"
+    assert page.do("/api/frames/0/status", status="open")["state"]["status"] == {"1": "skipped"}
     page.points(0, 1, [*POINTS, [20, 20]])
     page.do("/api/undo")
     assert page.state()["keyframes"]["0"]["objects"]["1"]["points"] == POINTS
 
 
-def test_new_pictures_are_taken_up_while_it_runs_and_later(source):
+def test_new_images_are_added_while_the_server_runs_and_later(source):
     path = config(source)
     page = open_folder(path)
     page.points(0, 1, POINTS)
     Image.new("RGB", (64, 48)).save(source / "0.new.png")
     page.service.poll()
-    assert page.state()["names"] == [*NAMES, "0.new.png"]
+    assert page.names() == [*NAMES, "0.new.png"]
+    assert page.state()["frames"] == 6
     page.points(5, 1, POINTS)
-    assert open_folder(path).state()["names"] == ["0.new.png", *NAMES]
+    assert open_folder(path).names() == ["0.new.png", *NAMES]
     Image.new("RGB", (64, 48)).save(source / "0.later.png")
-    fixed = open_folder(config(source, "optional: {update: false}\n")).state()
-    assert "0.later.png" not in fixed["names"]
+    fixed = open_folder(config(source, "optional: {update: false}\n"))
+    assert "0.later.png" not in fixed.names()
 
 
 def test_reset_forgets_progress_and_keeps_a_copy(source):
@@ -126,12 +127,12 @@ def test_reset_forgets_progress_and_keeps_a_copy(source):
     page.do("/api/frames/0/status", status="done")
     assert "confirm" in page.refused("/api/reset")
     state = page.do("/api/reset", confirm=True)["state"]
-    assert state["status"] == ["open"] * 5
+    assert state["status"] == {}
     assert state["keyframes"] == {}
     assert state["history"] == {"undo": None, "redo": None}
     assert (source.parent / "masks" / "1.grey_mask.png").exists()
     assert (source.parent / "masks" / ".dextr-vos" / "annotations-before-reset.json").exists()
-    assert open_folder(path).state()["status"] == ["open"] * 5
+    assert open_folder(path).state()["status"] == {}
 
 
 def test_reset_asks_first(source, monkeypatch):
@@ -140,32 +141,45 @@ def test_reset_asks_first(source, monkeypatch):
     path = config(source, "admin:\n  reset_progress: true\n")
     served = []
     monkeypatch.setattr("dextr_vos.web.serve.serve", lambda service, **options: served.append(service))
-    for answer, expected in (("n\n", "skipped"), ("", "skipped"), ("y\n", "open")):
+    for answer, expected in (("n\n", {"1": "skipped"}), ("", {"1": "skipped"}), ("y\n", {})):
         result = CliRunner().invoke(main, ["annotate", "--config", str(path)], input=answer)
         assert result.exit_code == 0, result.output
-        assert served.pop().state()["status"][1] == expected
+        assert served.pop().state()["status"] == expected
 
 
-def test_the_old_tools_progress_is_left_alone_and_its_masks_count(source):
+def test_progress_of_the_matplotlib_tool_is_left_alone_and_its_masks_count(source):
     old = pickle.dumps({"done": ["1.grey.png"]})
     (source / ".anno_prog").write_bytes(old)
     (source.parent / "masks").mkdir()
     Image.new("L", (64, 48)).save(source.parent / "masks" / "2.rgba_mask.png")
     page = open_folder(config(source))
-    assert page.state()["status"] == ["open", "done", "open", "open", "open"]
+    assert page.state()["status"] == {"1": "done"}
     page.do("/api/frames/0/status", status="skipped")
     assert (source / ".anno_prog").read_bytes() == old
-    assert json.loads((source / ".anno_prog.json").read_text())["pictures"]["1.grey.png"] == "skipped"
+    assert json.loads((source / ".anno_prog.json").read_text())["images"]["1.grey.png"] == "skipped"
 
 
 def written(source, name="1.grey_mask.png") -> np.ndarray:
-    with Image.open(source.parent / "masks" / name) as picture:
-        return np.array(picture)
+    with Image.open(source.parent / "masks" / name) as image:
+        return np.array(image)
 
 
 def old_mask(source, labels, name="1.grey_mask.png") -> None:
     (source.parent / "masks").mkdir(exist_ok=True)
     Image.fromarray(labels.astype(np.uint8)).save(source.parent / "masks" / name)
+
+
+def test_progress_of_version_1_persists(source):
+    progress = {
+        "format": "dextr-vos progress",
+        "version": 1,
+        "pictures": {NAMES[0]: "done", NAMES[3]: "skipped"},
+    }
+    (source / ".anno_prog").write_text(json.dumps(progress))
+    page = open_folder(config(source))
+    assert page.state()["status"] == {"0": "done", "3": "skipped"}
+    page.do("/api/frames/1/status", status="skipped")
+    assert open_folder(config(source)).state()["status"] == {"0": "done", "1": "skipped", "3": "skipped"}
 
 
 def test_a_mask_that_was_there_before_is_not_replaced_by_an_empty_one(source):
@@ -177,13 +191,13 @@ def test_a_mask_that_was_there_before_is_not_replaced_by_an_empty_one(source):
     page.do("/api/frames/0/status", status="done")
     assert path.read_bytes() == content
     page.do("/api/reset", confirm=True)
-    assert page.do("/api/frames/0/status", status="done")["state"]["status"][0] == "done"
+    assert page.do("/api/frames/0/status", status="done")["state"]["status"] == {"0": "done"}
     assert path.read_bytes() == content
     page.do("/api/frames/1/status", status="done")
     assert not written(source, "2.rgba_mask.png").any()
 
 
-def test_an_old_mask_comes_back_with_its_picture_and_can_be_gone_on_with(source):
+def test_an_older_mask_is_imported_when_its_image_is_reopened(source):
     labels = np.where(box(POINTS), 1, np.where(box(OTHER), 3, 0))
     old_mask(source, labels)
     page = open_folder(config(source))
@@ -203,17 +217,17 @@ def test_an_old_mask_comes_back_with_its_picture_and_can_be_gone_on_with(source)
     assert set(np.unique(written(source))) == {0, 2, 3}
 
 
-def test_an_old_mask_is_gone_on_with_though_nobody_opened_its_picture_again(source):
+def test_an_edit_starts_from_the_finished_mask_of_its_image(source):
     old_mask(source, np.where(box(OTHER), 1, 0))
     page = open_folder(config(source))
     state = page.points(0, 2, POINTS)["state"]
-    assert state["status"][0] == "open"
+    assert state["status"] == {}
     page.do("/api/frames/0/status", status="done")
     assert ((written(source) == 1) == box(OTHER)).all()
     assert ((written(source) == 2) == box(POINTS)).all()
 
 
-def test_old_arrays_are_gone_on_with_and_what_is_no_mask_is_kept_and_told(source):
+def test_older_arrays_are_imported_and_a_broken_mask_is_kept_and_refused(source):
     path = source.parent / "masks" / "1.grey_mask.npy"
     path.parent.mkdir()
     np.save(path, box(POINTS))
@@ -221,15 +235,15 @@ def test_old_arrays_are_gone_on_with_and_what_is_no_mask_is_kept_and_told(source
     page = open_folder(config(source, "optional: {save_format: npy}\n"))
     page.do("/api/frames/0/status", status="open")
     assert (page.mask(0) == box(POINTS)).all()
-    told = page.refused("/api/frames/1/status", status="open")
-    assert "move it elsewhere to begin 2.rgba.png anew" in told
-    assert page.refused("/api/frames/1/objects/1/points", points=POINTS) == told
-    assert page.state()["status"][1] == "done"
+    message = page.refused("/api/frames/1/status", status="open")
+    assert "move it elsewhere to start 2.rgba.png again" in message
+    assert page.refused("/api/frames/1/objects/1/points", points=POINTS) == message
+    assert page.state()["status"]["1"] == "done"
     path.with_name("2.rgba_mask.npy").unlink()
     page.points(1, 1, POINTS)
 
 
-def test_a_finished_picture_that_changes_is_open_until_it_is_finished_again(source):
+def test_a_finished_image_that_changes_is_open_until_it_is_finished_again(source):
     page = open_folder(config(source))
     page.points(0, 1, POINTS)
     finish = "/api/frames/0/status"
@@ -243,15 +257,15 @@ def test_a_finished_picture_that_changes_is_open_until_it_is_finished_again(sour
         ("/api/objects/2/delete", {}),
     )
     for path, body in changes:
-        assert page.do(finish, status="done")["state"]["status"][0] == "done"
-        assert page.do(path, **body)["state"]["status"][0] == "open", path
+        assert page.do(finish, status="done")["state"]["status"] == {"0": "done"}
+        assert page.do(path, **body)["state"]["status"] == {}, path
     page.do(finish, status="done")
     assert not written(source).any()
     page.points(0, 1, POINTS[:2])
-    assert open_folder(config(source)).state()["status"][0] == "open"
+    assert open_folder(config(source)).state()["status"] == {}
 
 
-def test_other_pictures_and_looks_of_objects_leave_a_picture_done(source):
+def test_edits_of_other_images_and_of_the_look_of_objects_leave_an_image_done(source):
     page = open_folder(config(source))
     page.points(0, 1, POINTS)
     page.points(0, 2, OTHER)
@@ -261,10 +275,10 @@ def test_other_pictures_and_looks_of_objects_leave_a_picture_done(source):
     page.do("/api/objects/order", ids=[2, 1])
     page.do("/api/objects")
     page.do("/api/undo")
-    assert page.state()["status"] == ["done", "open", "open", "open", "open"]
+    assert page.state()["status"] == {"0": "done"}
 
 
-def test_taking_all_points_of_a_finished_picture_back_makes_its_mask_empty(source):
+def test_removing_all_points_of_a_finished_image_makes_its_mask_empty(source):
     page = open_folder(config(source))
     page.points(0, 1, POINTS)
     page.do("/api/frames/0/status", status="done")
@@ -274,48 +288,22 @@ def test_taking_all_points_of_a_finished_picture_back_makes_its_mask_empty(sourc
     assert not written(source).any()
 
 
-def test_masks_may_lie_among_the_pictures(source):
+def test_masks_may_be_in_the_folder_of_the_images(source):
     path = source.parent / "anno_cfg.yml"
     path.write_text(f"required: {{source: {source}, destination: {source}}}\n")
     page = open_folder(path)
     page.points(0, 1, POINTS)
     page.do("/api/frames/0/status", status="done")
-    assert open_folder(path).state()["names"] == NAMES
+    assert open_folder(path).names() == NAMES
 
 
-def test_what_is_of_clips_is_refused_in_one_sentence(source):
+def test_propagation_and_exports_are_refused_in_one_sentence(source):
     page = open_folder(config(source))
     assert "not propagated" in page.refused("/api/propagate")
     assert "not propagated" in page.refused("/api/export", kind="coco")
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("required: {source: nowhere, destination: d}\n", "there is no folder nowhere"),
-        ("required: {source: .}\n", "required.destination: this setting is missing"),
-        ("required: {source: ., destination: d}\noptional: {save_format: jpg}\n", "save_format: expected"),
-        ("required: {source: ., destination: d}\noptional: {suffix: x}\n", "mask_suffix"),
-        ("required: {source: ., destination: d}\noptional: {mask_suffix: ../x}\n", "part of a file name"),
-    ],
-)
-def test_faults_of_the_settings(tmp_path, text, sentence):
-    (tmp_path / "c.yml").write_text(text)
-    with pytest.raises(ConfigError, match=sentence.replace(".", r"\.")):
-        read_folder_settings(tmp_path / "c.yml")
-
-
-def test_empty_groups_and_relative_folders(source, monkeypatch):
-    path = source.parent / "anno_cfg.yml"
-    path.write_text("required: {source: pictures, destination: masks}\noptional:\nadmin:\n")
-    monkeypatch.chdir("/")
-    settings = read_folder_settings(path)
-    assert settings.required.source == source
-    assert settings.required.destination == source.parent / "masks"
-    assert settings.optional.mask_suffix == "_mask"
-
-
-def test_two_pictures_with_one_mask_are_refused(source):
+def test_two_images_with_the_same_mask_are_refused(source):
     Image.new("RGB", (8, 8)).save(source / "1.grey.bmp")
-    with pytest.raises(InputError, match=r"several images called '1\.grey'"):
+    with pytest.raises(InputError, match=r"several images named '1\.grey'"):
         open_folder(config(source))

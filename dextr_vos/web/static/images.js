@@ -1,4 +1,4 @@
-/** Folder mode: the list of pictures with their status, only the rows in view; starting over. */
+/** Folder mode: the list of images with their status (only visible rows exist), and starting over. */
 import { ask } from "./dialogs.js";
 import { el, make, setAttribute, setIcon, setText } from "./dom.js";
 
@@ -6,9 +6,9 @@ const ROW = 54;
 const WORDS = { open: "open", done: "done", skipped: "skipped" };
 const ICONS = { open: "", done: "check", skipped: "skip" };
 
-export function createPictures(store, edits, navigation) {
-  const list = el("picture-list");
-  const space = el("picture-space");
+export function createImages(store, edits, navigation) {
+  const list = el("image-list");
+  const space = el("image-space");
   /** @type {Map<number, HTMLElement>} */
   const rows = new Map();
   let due = false, hurry = 0;
@@ -19,7 +19,7 @@ export function createPictures(store, edits, navigation) {
     requestAnimationFrame(draw);
   }
 
-  /** Pictures that the filter lets through, in order. */
+  /** Images that the filter lets through, in order. */
   function listed() {
     const { server, filter } = store.get();
     const all = server.names.map((_, index) => index);
@@ -29,7 +29,7 @@ export function createPictures(store, edits, navigation) {
   function draw() {
     due = false;
     const { server, frame } = store.get();
-    el("pictures").hidden = server?.mode !== "folder";
+    el("images").hidden = server?.mode !== "folder";
     if (server?.mode !== "folder") return;
     const indices = listed();
     space.style.height = `${indices.length * ROW}px`;
@@ -42,16 +42,16 @@ export function createPictures(store, edits, navigation) {
       rows.delete(index);
     }
     for (const [index, place] of wanted) dress(rows.get(index) ?? makeRow(index), index, place, server, frame);
-    const done = (server.status ?? []).filter((one) => one !== "open").length;
-    setText(el("pictures-count"), `${done} of ${server.frames}`);
-    /** @type {HTMLElement} */ (el("pictures-meter").firstElementChild).style.width = `${(100 * done) / Math.max(1, server.frames)}%`;
+    const done = Object.keys(server.status ?? {}).length;
+    setText(el("images-count"), `${done} of ${server.frames}`);
+    /** @type {HTMLElement} */ (el("images-meter").firstElementChild).style.width = `${(100 * done) / Math.max(1, server.frames)}%`;
     /** @type {HTMLButtonElement} */ (el("reset")).disabled = Boolean(server.readonly);
     window.clearTimeout(hurry);
     hurry = window.setTimeout(load, 60);
   }
 
   function makeRow(index) {
-    const row = make("button", { class: "picture-row", tabindex: -1, "data-index": index, onclick: () => navigation.go(index) }, [
+    const row = make("button", { class: "image-row", tabindex: -1, "data-index": index, onclick: () => navigation.go(index) }, [
       make("img", { alt: "" }),
       make("span", { class: "words" }, [make("span", { class: "name" }), make("span", { class: "status" })]),
       make("span", { class: "state" }),
@@ -91,8 +91,8 @@ export function createPictures(store, edits, navigation) {
   }
 
   async function reset() {
-    const yes = await ask("Start over with every picture?",
-      "All points, masks and progress of this folder are forgotten. This cannot be undone.", "Start over");
+    const yes = await ask("Start over with every image?",
+      "Points, unfinished masks and progress of all images are discarded; finished masks stay. This cannot be undone.", "Start over");
     if (yes && await edits.reset()) navigation.go(0);
   }
 

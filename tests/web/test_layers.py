@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dextr_vos.errors import InputError
-from dextr_vos.web.edits import stroke_mask
+from dextr_vos.web.layers import stroke_mask
 
 
 def by_the_rule(path, radius, size_hw):

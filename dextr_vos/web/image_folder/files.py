@@ -1,0 +1,142 @@
+"""Files of separate images, beside their annotations: finished masks, and the progress of the images.
+
+Both are where the matplotlib annotation tool has them. Neither is ever half written.
+"""
+
+import io
+import json
+import logging
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from dextr_vos.errors import InputError
+from dextr_vos.files import atomic_path, write_text
+from dextr_vos.masks import VOID, Labels, read_labels
+from dextr_vos.web.image_folder.settings import FolderSettings
+
+log = logging.getLogger(__name__)
+
+FORMAT = "dextr-vos progress"
+VERSION = 2
+Status = Literal["open", "done", "skipped"]
+_STATUSES: tuple[Status, ...] = get_args(Status)
+_IMAGES_KEYS = ("images", "pictures")  # of version 2 and of version 1
+
+
+class FinishedMasks:
+    """The masks of finished images, 8-bit grey PNGs or arrays of uint8, whoever wrote them.
+
+    Args:
+        settings: of the session.
+    """
+
+    def __init__(self, settings: FolderSettings) -> None:
+        self._folder = settings.required.destination
+        self._end = f"{settings.optional.mask_suffix}.{settings.optional.save_format}"
+
+    def path(self, name: str) -> Path:
+        """Where the mask of an image belongs."""
+        return self._folder / f"{Path(name).stem}{self._end}"
+
+    def exists(self, name: str) -> bool:
+        """Whether an image has a mask."""
+        return self.path(name).exists()
+
+    def write(self, name: str, labels: Labels) -> None:
+        """Write the labels of an image, H×W uint8, atomically."""
+        path, buffer = self.path(name), io.BytesIO()
+        if path.suffix == ".npy":
+            np.save(buffer, labels)
+        else:
+            Image.fromarray(np.ascontiguousarray(labels)).save(buffer, format="PNG")
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(buffer.getvalue())
+
+    def read(self, name: str, size_hw: tuple[int, int]) -> Labels | None:
+        """The labels of an image, H×W uint8; None where it has no mask.
+
+        Raises:
+            InputError: the mask cannot be read, or does not have the size of the image.
+        """
+        path = self.path(name)
+        if not path.exists():
+            return None
+        try:
+            return _read_array(path, size_hw) if path.suffix == ".npy" else read_labels(path, size_hw)
+        except InputError as error:
+            raise InputError(f"{error}; or move it elsewhere to start {name} again") from None
+
+
+class ProgressFile:
+    """Which images are done or skipped; images that it does not mention are open.
+
+    Args:
+        path: of the file. A file of another tool that is there stays as it is, and ours is put beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        content = _read_progress(path)
+        if content is None and path.exists():
+            self.path = path.with_name(f"{path.name}.json")
+            log.warning("%s is not a progress file of dextr-vos and is left alone; see %s", path, self.path)
+            content = _read_progress(self.path)
+        self.is_new = content is None
+        self._statuses = content or {}
+
+    def status(self, name: str) -> Status:
+        """The status of an image."""
+        return self._statuses.get(name, "open")
+
+    def known(self) -> set[str]:
+        """Names of the images that it mentions."""
+        return set(self._statuses)
+
+    def set(self, statuses: dict[str, Status]) -> None:
+        """Set and save the status of images."""
+        self._statuses = {**self._statuses, **statuses}
+        self._save()
+
+    def reset(self) -> None:
+        """Set the status of all images to open."""
+        self._statuses = dict.fromkeys(self._statuses, "open")
+        self._save()
+
+    def _save(self) -> None:
+        content = {"format": FORMAT, "version": VERSION, "images": dict(sorted(self._statuses.items()))}
+        write_text(self.path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        self.is_new = False
+
+
+def _read_progress(path: Path) -> dict[str, Status] | None:
+    """What a progress file contains; None where there is none or it is of another tool."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            return None
+        images = next(content[key] for key in _IMAGES_KEYS if key in content)
+        return {str(name): status for name, status in images.items() if status in _STATUSES}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError):
+        return None
+
+
+def _read_array(path: Path, size_hw: tuple[int, int]) -> Labels:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"cannot read the mask {path}: {error}; save it again with numpy.save") from None
+    if values.shape != size_hw or values.dtype.kind not in "bui":
+        raise InputError(
+            f"the mask {path} is an array of {values.dtype} and shape {values.shape}, expected object "
+            f"ids of shape {size_hw}; save it again"
+        )
+    if values.size and (values.min() < 0 or values.max() > VOID):
+        raise InputError(
+            f"the mask {path} contains {values.min()} to {values.max()}, expected 0 to {VOID}; save it again"
+        )
+    labels: Labels = values.astype(np.uint8)
+    binary = np.count_nonzero(labels) == np.count_nonzero(labels == VOID)
+    return (labels == VOID).astype(np.uint8) if binary else labels

@@ -1,0 +1,43 @@
+"""Server-sent events: what every open page hears."""
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+from dextr_vos.web.events import Events
+
+
+def parsed(line: str) -> tuple[str, object]:
+    kind, data = line.split("\n")[:2]
+    return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def test_a_page_hears_the_version_at_once_and_then_what_happens():
+    async def listen() -> list[tuple[str, object]]:
+        events = Events()
+        stream = events.stream(lambda: 17)
+        heard = [parsed(await anext(stream))]
+        for index in (3, 4):
+            events.frame(index)
+        events.job({"phase": "training", "done": 1})
+        events.job({"phase": "training", "done": 2})
+        events.changed(18)
+        events.changed(19)
+        heard += [parsed(await anext(stream)) for _ in range(4)]
+        events.job({"phase": "training", "done": 3})
+        events.job(None)
+        heard.append(parsed(await anext(stream)))
+        events.close()
+        heard += [parsed(line) async for line in stream]
+        return heard
+
+    with ThreadPoolExecutor(1) as pool:  # the browser tests leave an event loop running in this thread
+        first, *heard, last = pool.submit(asyncio.run, listen()).result()
+    assert first == ("state", {"version": 17})
+    assert sorted(heard, key=repr) == [
+        ("frame", {"index": 3}),
+        ("frame", {"index": 4}),
+        ("job", {"phase": "training", "done": 2}),
+        ("state", {"version": 19}),
+    ]
+    assert last == ("job", None)

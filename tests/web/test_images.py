@@ -1,0 +1,58 @@
+"""Images for the browser: JPEGs, thumbnails, tags, and videos decoded in order."""
+
+import io
+
+import pytest
+from conftest import tiny_mask
+from PIL import Image
+from tiny_page import Page, make_service, open_page
+
+from dextr_vos.clip import open_clip
+from dextr_vos.export.overlay import write_overlay_video
+from dextr_vos.masks import write_labels
+from dextr_vos.video import VideoClip
+from dextr_vos.web.images import THUMB_HEIGHT, ClipImages
+from dextr_vos.workspace import ResultMasks
+
+
+@pytest.fixture
+def page(tiny_clip, tmp_path):
+    return open_page(tiny_clip, tmp_path / "w")
+
+
+def test_images_and_their_tags(page):
+    response = page.get("/api/frames/2")
+    with Image.open(io.BytesIO(response.content)) as image:
+        assert image.size == (64, 48)
+    assert response.headers["cache-control"] == "private, no-cache"
+    again = page.client.get("/api/frames/2", headers={"If-None-Match": response.headers["etag"]})
+    assert again.status_code == 304
+    with Image.open(io.BytesIO(page.get("/api/thumbs/2").content)) as image:
+        assert image.height == THUMB_HEIGHT
+
+
+def test_a_jpeg_is_sent_as_it_is(tmp_path):
+    folder = tmp_path / "jpegs"
+    folder.mkdir()
+    for index in range(2):
+        Image.new("RGB", (64, 48), (index * 90, 20, 30)).save(folder / f"{index}.jpg", quality=71)
+    page = Page(make_service(folder, tmp_path / "w"))
+    assert page.get("/api/frames/1").content == (folder / "1.jpg").read_bytes()
+
+
+def test_a_video_is_decoded_in_order_without_seeking_again(tmp_path, tiny_clip):
+    clip = open_clip(tiny_clip)
+    for name in clip.names:
+        write_labels(tmp_path / "m" / f"{name}.png", tiny_mask(0))
+    write_overlay_video(tmp_path / "v.mp4", clip, ResultMasks.find(tmp_path / "m"))
+    video = VideoClip(tmp_path / "v.mp4")
+    expected = [image.copy() for image in video]
+    read_indices = []
+    read = video.read
+    video.read = lambda index: read_indices.append(index) or read(index)
+    images = ClipImages(video)
+    for index in (4, 2, 5, 0):
+        assert (images.read(index) == expected[index]).all()
+    assert read_indices == [0, 1, 2, 3, 4, 5]
+    assert images.thumb(3)
+    assert read_indices == [0, 1, 2, 3, 4, 5]

@@ -1,0 +1,51 @@
+"""Workspaces on disk: those of older versions, and masks that were changed by hand."""
+
+import json
+
+import pytest
+from tiny_page import OTHER, POINTS, open_page
+
+from dextr_vos.web.journal import digest_of
+
+
+def as_version_1(work) -> None:
+    """Make a workspace what the page of version 1 would have left."""
+    document, journal = work / "annotations.json", work / "history" / "journal.jsonl"
+    document.write_text(
+        document.read_text().replace('"version": 2', '"version": 1').replace('"made_by"', '"engine"')
+    )
+    lines = [json.loads(line.replace('"made_by"', '"engine"')) for line in journal.read_text().splitlines()]
+    lines[-1]["documents"][1] = digest_of(document.read_text())
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.fixture
+def older(tiny_clip, tmp_path):
+    """A workspace of version 1: points, then other ones, then a stroke."""
+    page = open_page(tiny_clip, tmp_path / "w")
+    page.points(0, 1, POINTS)
+    page.points(0, 1, OTHER)
+    page.do("/api/frames/0/objects/1/stroke", path=[[50, 40]], radius=3)
+    page.service.close()
+    as_version_1(tmp_path / "w")
+    return tmp_path / "w"
+
+
+def test_a_workspace_of_version_1_opens_with_its_masks(older, tiny_clip):
+    page = open_page(tiny_clip, older, objects=0)
+    clicks = page.state()["keyframes"]["0"]["objects"]["1"]
+    assert (clicks["points"], clicks["painted"]) == (OTHER, True)
+    assert page.mask(0)[40, 50] == 1
+    page.points(1, 1, POINTS)
+    assert json.loads((older / "annotations.json").read_text())["version"] == 2
+
+
+def test_undo_and_redo_reach_changes_that_version_1_made(older, tiny_clip):
+    page = open_page(tiny_clip, older, objects=0)
+    painted = page.mask(0)
+    for points in (OTHER, POINTS):
+        page.do("/api/undo")
+        assert page.state()["keyframes"]["0"]["objects"]["1"]["points"] == points
+    page.do("/api/redo")
+    page.do("/api/redo")
+    assert (page.mask(0) == painted).all()
