@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The whole road on one clip: clicks -> masks -> fine-tuned network -> masks of every frame -> scores -> a page.
+# The whole workflow on one clip: clicks -> masks -> fine-tuned network -> masks of every frame -> scores -> a page.
 #
 #   bash scripts/demo.sh                                        a rendered clip
 #   bash scripts/demo.sh --davis-root ROOT [--clip NAME]        a clip of DAVIS 2016, clicks simulated
 #   bash scripts/demo.sh --clip FOLDER_OR_VIDEO --clicks FILE   your own, without scores
 #
-# Options: --out DIR (demo-out), --seed N (0)
+# Options: -o, --out DIR (demo-out), --seed N (0)
 set -euo pipefail
 
 usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit "$1"; }
@@ -19,7 +19,7 @@ while [ $# -gt 0 ]; do
         --davis-root) davis="$(absolute "$2")" ;;
         --clip) clip="$2" ;;
         --clicks) clicks="$(absolute "$2")" ;;
-        --out) out="$(absolute "$2")" ;;
+        -o | --out) out="$(absolute "$2")" ;;
         --seed) seed="$2" ;;
         *) usage 2 ;;
     esac
@@ -38,35 +38,34 @@ say() { printf '\n$ dextr-vos %s\n' "$*"; dextr-vos "$@"; }
 if [ -n "$davis" ]; then
     [ -d "$davis/JPEGImages/480p" ] || { echo "demo.sh: $davis has no JPEGImages/480p" >&2; exit 2; }
     name="${clip:-$(ls "$davis/JPEGImages/480p" | head -n 1)}"
-    frames="$davis/JPEGImages/480p/$name"
-    say annotate "$frames" --simulate "$davis/Annotations/480p/$name" --frames first --seed "$seed" \
-        --out "$out/$name/workspace"
+    work="$out/work/$name"
+    say annotate "$davis/JPEGImages/480p/$name" --simulate "$davis/Annotations/480p/$name" --frames first \
+        --seed "$seed" --out "$work"
 elif [ -n "$clip" ]; then
     name="$(basename "$clip")"
     [ -d "$clip" ] || name="${name%.*}"
-    frames="$clip"
-    say annotate "$frames" --clicks "$clicks" --out "$out/$name/workspace"
+    work="$out/work/$name"
+    say annotate "$clip" --clicks "$clicks" --out "$work"
 else
     name=turntable
     davis="$out/davis"
-    frames="$davis/JPEGImages/480p/$name"
+    work="$out/work/$name"
     say synthesize --out "$davis" --name "$name" --seed "$seed"
-    say annotate "$frames" --clicks "$davis/$name-clicks.json" --out "$out/$name/workspace"
+    say annotate "$davis/JPEGImages/480p/$name" --clicks "$davis/$name-clicks.json" --out "$work"
 fi
-say propagate "$frames" --keyframes "$out/$name/workspace" --out "$out/results/$name" --seed "$seed"
+say propagate "$work" --seed "$seed"
 scores=()
 if [ -n "$davis" ]; then
-    say evaluate --davis-root "$davis" --results "$out/results" --clips "$name" --json "$out/$name/scores.json"
-    scores=(--scores "$out/$name/scores.json")
+    say evaluate --davis-root "$davis" --results "$out/work" --clips "$name" --json "$out/$name-scores.json"
+    scores=(--scores "$out/$name-scores.json")
 fi
-say export "$frames" --masks "$out/results/$name" --video "$out/$name/overlay.mp4" \
-    --sheet "$out/$name/sheet.jpg" --page "$out/$name/report.html" ${scores[@]+"${scores[@]}"}
+say export "$work" --out "$out/$name" ${scores[@]+"${scores[@]}"}
 
 cat <<END
 
 Done. Open these:
-  $out/$name/report.html    everything on one page
+  $out/$name/page.html      everything on one page
   $out/$name/overlay.mp4    the masks over the clip
   $out/$name/sheet.jpg      sixteen frames at a glance
-The masks are in $out/results/$name/masks.
+The masks are in $work/propagation/masks.
 END

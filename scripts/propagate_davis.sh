@@ -3,12 +3,12 @@
 #
 #   --davis-root DIR   default $DAVIS_ROOT; the clips of ImageSets/2016/val.txt
 #   --clips a,b        only these
-#   --keyframes N      how many, evenly spaced, the first frame always among them (default 1)
-#   --choose HOW       even: all at once (default); suggest: the first frame, then one correction after the other,
+#   --count N          keyframes a clip, evenly spaced, the first frame always among them (default 1)
+#   --choose HOW       even: all at once (default); suggest: the first frame, then one correction after another,
 #                      each on the frame that dextr-vos suggest names
-#   --from WHAT        truth: true masks (default); clicks: DEXTR masks of four simulated clicks a frame
-#   --out DIR          default davis-N-WHAT; runs that are there already are not repeated
-#   -- …               further options of train-propagation, for instance --budget 60 or --seed 1
+#   --from WHAT        truth: true masks (default); clicks: masks of four simulated clicks a frame
+#   -o, --out DIR      default davis-N-WHAT; finished runs are not repeated
+#   -- …               further options of dextr-vos propagate, for instance --budget 60 or --seed 1
 set -euo pipefail
 
 davis=${DAVIS_ROOT:-} clips= count=1 choose=even from=truth out=
@@ -16,10 +16,10 @@ while (($#)); do
     case $1 in
         --davis-root) davis=$2 ;;
         --clips) clips=$2 ;;
-        --keyframes) count=$2 ;;
+        --count) count=$2 ;;
         --choose) choose=$2 ;;
         --from) from=$2 ;;
-        --out) out=$2 ;;
+        -o | --out) out=$2 ;;
         --) shift; break ;;
         *) echo "propagate_davis.sh: unknown option $1; see the first lines of the script" >&2; exit 2 ;;
     esac
@@ -43,7 +43,7 @@ annotate() {
 # propagate [OPTION …]: the clip's keyframes to masks of all its frames
 propagate() {
     local start=$SECONDS
-    dextr-vos train-propagation "$frames" --keyframes "$keyframes" --out "$run" "$@"
+    dextr-vos propagate "$frames" --keyframes "$keyframes" --out "$run" "$@"
     echo "$clip: $((SECONDS - start)) s for ${#names[@]} frames" | tee -a "$out/seconds.txt"
 }
 

@@ -50,7 +50,11 @@ class _Options:
 
 @click.command(short_help="Clicks on keyframes to masks, in the browser or from a file.")
 @click.argument("clip", required=False, type=PATH)
-@out_option("Workspace to create or continue; by default work/NAME of CLIP.", "WORKSPACE", required=False)
+@out_option(
+    "Workspace to create or continue; by default work/NAME, after the name of CLIP.",
+    "WORKSPACE",
+    required=False,
+)
 @click.option(
     "--config",
     type=PATH,

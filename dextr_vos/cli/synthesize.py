@@ -14,11 +14,11 @@ from dextr_vos.cli.options import out_option, seed_option
     "--length", default=60, show_default=True, type=click.IntRange(2, 10000), help="Number of frames."
 )
 @click.option("--size", default="640x360", show_default=True, help="Width x height, in pixels.")
-@seed_option("Of the textures and the outline.")
+@seed_option("Seed of the textures and the outline.")
 def command(out: Path, name: str, length: int, size: str, seed: int) -> None:
     """Render a textured object that turns, deforms, passes behind a pole and through changing light.
 
-    OUT gets JPEGImages/480p/<name>, Annotations/480p/<name>, ImageSets/2016/val.txt and <name>-clicks.json
+    DIR gets JPEGImages/480p/<name>, Annotations/480p/<name>, ImageSets/2016/val.txt and <name>-clicks.json
     with the object's four extreme points on the first and last frame and at a quarter of the clip.
     """
     import re

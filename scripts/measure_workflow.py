@@ -1,4 +1,4 @@
-"""How long the whole road takes on the page: python scripts/measure_road.py CLIP MASKS.
+"""How long the whole workflow takes on the page: python scripts/measure_workflow.py CLIP MASKS.
 
 CLIP is a folder of frames, MASKS one with a true mask for each, as DAVIS has them: they say where the
 object ends, and how good the masks are. As a person would, it clicks the object in the first, middle and
@@ -28,7 +28,7 @@ BETWEEN_CLICKS_S = 1.8
 STATE = "() => fetch('/api/state').then((answer) => answer.json())"
 
 
-class Road:
+class Workflow:
     """A page on a clip, and the true masks of its frames."""
 
     def __init__(self, page: Any, masks: list[Path]) -> None:
@@ -62,9 +62,9 @@ class Road:
         self.until("() => !document.querySelector('[data-test=job]').hidden")
         self.until("() => document.querySelector('[data-test=job]').hidden")
         settle(self.page)
-        told = self.page.evaluate(STATE)["last_job"]
-        if told["outcome"] != "done":
-            sys.exit(f"the propagation ended so: {json.dumps(told)}")
+        state = self.page.evaluate(STATE)["last_job"]
+        if state["outcome"] != "done":
+            sys.exit(f"the propagation ended so: {json.dumps(state)}")
 
     def export(self, kind: str, folder: Path) -> None:
         """Make and download masks or video."""
@@ -95,7 +95,7 @@ def mean_j(work: Path, masks: list[Path]) -> float:
 
 
 def main(clip: str, mask_folder: str) -> None:
-    """Go the road once and print how long each part took."""
+    """Do it once and print how long each part took."""
     masks = sorted(Path(mask_folder).glob("*.png"))
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -104,24 +104,24 @@ def main(clip: str, mask_folder: str) -> None:
         opened(playwright, address) as page,
     ):
         settle(page)
-        road = Road(page, masks)
-        with road.timed("three keyframes clicked"):
+        workflow = Workflow(page, masks)
+        with workflow.timed("three keyframes clicked"):
             for index in (0, len(masks) // 2, len(masks) - 1):
-                road.annotate(index)
-        with road.timed("propagated"):
-            road.propagate()
+                workflow.annotate(index)
+        with workflow.timed("propagated"):
+            workflow.propagate()
         print(f"mean J {mean_j(Path(scratch), masks):.3f}")
         suggested = page.evaluate(STATE)["suggested"]
-        with road.timed(f"frame {suggested}, the suggested one, corrected"):
-            road.annotate(suggested)
-        with road.timed("propagated again"):
-            road.propagate()
+        with workflow.timed(f"frame {suggested}, the suggested one, corrected"):
+            workflow.annotate(suggested)
+        with workflow.timed("propagated again"):
+            workflow.propagate()
         print(f"mean J {mean_j(Path(scratch), masks):.3f}")
         page.keyboard.press("x")
-        with road.timed("masks and video exported"):
+        with workflow.timed("masks and video exported"):
             for kind in ("masks", "video"):
-                road.export(kind, Path(scratch))
-        print(f"all of it: {road.seconds:.1f} s, {len(masks)} frames")
+                workflow.export(kind, Path(scratch))
+        print(f"all of it: {workflow.seconds:.1f} s, {len(masks)} frames")
 
 
 if __name__ == "__main__":
