@@ -1,4 +1,4 @@
-"""A run: what `train-propagation` leaves of one clip in a folder, its files and their formats.
+"""A run: what `propagate` leaves of one clip in a folder, its files and their formats.
 
 ```
 RUN/run.json               what made the run: model, clip, keyframes, settings, fingerprint
@@ -264,8 +264,6 @@ def read_confidence(path: Path) -> Confidence:
             for name, of_frame in content.items()
         }
     except FileNotFoundError:
-        raise InputError(
-            f"there is no {path}; give the --out folder of a finished train-propagation"
-        ) from None
+        raise InputError(f"there is no {path}; give the --out folder of a finished propagate") from None
     except (ValueError, AttributeError, TypeError):
-        raise InputError(f"{path} is damaged; run train-propagation again to replace it") from None
+        raise InputError(f"{path} is damaged; run propagate again to replace it") from None

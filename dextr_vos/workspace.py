@@ -232,7 +232,7 @@ class ResultMasks:
         if missing:
             raise InputError(
                 f"{self.path} has no masks of {len(missing)} of {len(clip)} frames of {clip.path}, first "
-                f"{missing[0]}.png; give the folder of a finished train-propagation or segment"
+                f"{missing[0]}.png; give the folder of a finished propagate or segment"
             )
 
     def read(self, clip: Clip, index: int) -> Labels:

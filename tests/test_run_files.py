@@ -98,7 +98,7 @@ def test_confidence_comes_back(run: RunPaths) -> None:
 def test_damaged_confidence_is_refused(run: RunPaths, content: bytes) -> None:
     run.path.mkdir()
     run.confidence.write_bytes(content)
-    with pytest.raises(InputError, match=r"confidence\.json is damaged; run train-propagation again"):
+    with pytest.raises(InputError, match=r"confidence\.json is damaged; run propagate again"):
         read_confidence(run.confidence)
 
 

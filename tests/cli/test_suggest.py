@@ -54,7 +54,7 @@ def test_names_of_frames_are_those_of_the_clip(tmp_path):
     ("file", "content", "words"),
     [
         ("confidence.json", None, r"there is no .*confidence.json; give the --out folder"),
-        ("confidence.json", "{", "confidence.json is damaged; run train-propagation again"),
+        ("confidence.json", "{", "confidence.json is damaged; run propagate again"),
         ("run.json", None, "run.json"),
         ("run.json", "{}", "run.json"),
         ("run.json", '{"keyframes": []}', "run.json|keyframes"),

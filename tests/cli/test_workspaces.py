@@ -6,18 +6,18 @@ import pytest
 from click.testing import CliRunner
 from conftest import tiny_frame, tiny_mask
 from PIL import Image
+from tiny_commands import with_small_lite
 from tiny_run import bytes_of, write_keyframes
 
 from dextr_vos.cli.main import main
 from dextr_vos.clip import open_clip
 from dextr_vos.masks import write_labels
-from dextr_vos.networks import lite_encoder
 from dextr_vos.workspace import Workspace
 
 FRAMES = [f"{index:05d}" for index in range(6)]
 QUICK = (
     *("--device", "cpu", "--max-steps", "2", "--parent", "none"),
-    *("batch=1", "scene.size_hw=[48,64]"),
+    "batch=1",
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -40,10 +40,7 @@ def propagated(tmp_path_factory):
     workspace = Workspace(root / "work" / "dog")
     write_keyframes(workspace.keyframes, 0, 3)
     workspace.write_settings(open_clip(root / "frames" / "dog"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lite_encoder, "WIDTHS", (8, 8, 16, 16, 16))
-        patch.setattr(lite_encoder, "DEPTHS", (1, 1, 1, 1))
-        patch.setattr(lite_encoder, "DECODER_WIDTHS", (16, 8, 8, 8))
+    with with_small_lite():
         done = call("propagate", workspace.path, *QUICK)
         assert f"6 masks in {workspace.run.masks}, 2 of them copied keyframes" in done.stdout
         yield root
