@@ -1,6 +1,6 @@
-"""Settings: frozen pydantic models, read from YAML (1.2) with `key=value` on top.
+"""Settings: frozen pydantic models, read from YAML (1.2), with `key=value` overrides.
 
-All faults of a file and of the values given on top of it are told at once, each with its line.
+All errors of a file and of its overrides are reported together, each with its line.
 """
 
 import difflib
@@ -23,9 +23,9 @@ Place = tuple[str | int, ...]
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and no key is taken that the model does not name.
+    """Base class of all settings: frozen, without unknown keys.
 
-    A validator's ValueError should read "expected …, got …"; it is told with the place it belongs to.
+    A validator's ValueError should read "expected …, got …"; it is reported with its place.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -40,46 +40,47 @@ def load_settings(
     overrides: Sequence[str] = (),
     base: Mapping[str, Any] | None = None,
 ) -> T:
-    """Settings from a YAML file, with values given on top of it.
+    """Load settings from a YAML file, with overrides.
 
-    Types are strict: text is no number, and 1 is not true.
+    Types are strict: a string is not a number, and 1 is not true.
 
     Args:
-        model: what to make.
-        path: YAML file; None takes the model's defaults.
-        overrides: `a.b=3`, the value written as in YAML; they win over the file, later ones over earlier.
-        base: plain values that the file wins over.
+        model: class of the settings.
+        path: YAML file; None for the deerrors of the model.
+        overrides: `a.b=3`, with the value as in YAML; they take precedence over the file, later ones over
+            earlier ones.
+        base: plain values over which the file takes precedence.
 
     Raises:
-        ConfigError: the file is missing or no YAML, has a key twice, or the settings are wrong; one sentence
-            that tells all faults.
+        ConfigError: the file is missing, is no YAML or has a duplicate key, or the settings are wrong; one
+            sentence lists all errors.
     """
     text = "" if path is None else _read_text(path)
     values, root = _parse(text, str(path))
     values = json.loads(json.dumps(base or {})) | values
-    faults: list[str] = []
+    errors: list[str] = []
     given: dict[Place, str] = {}
     for override in overrides:
         try:
             given[_put(values, override)] = override
-        except ConfigError as fault:
-            faults.append(str(fault))
+        except ConfigError as error:
+            errors.append(str(error))
     try:
         text = json.dumps(values, default=str)
-    except (TypeError, ValueError) as fault:
-        raise ConfigError(f"{path}: these are no settings: {fault}") from None
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: these are not settings: {error}") from None
     try:
         # as JSON, strictness still lets a list be a tuple and text be a path or an enumeration
         settings = model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        faults += _told(error, model, values, root, str(path) if path else "settings", given)
-    if faults:
-        raise ConfigError("; ".join(dict.fromkeys(faults)))
+        errors += _descriptions(error, model, values, root, str(path) if path else "settings", given)
+    if errors:
+        raise ConfigError("; ".join(dict.fromkeys(errors)))
     return settings
 
 
 def top_level_value(path: Path, key: str) -> object:
-    """What a YAML file says for a key, to tell which model its settings are of; None where it says nothing.
+    """The value of a top-level key in a YAML file, None if it is missing; it may decide on the model to load.
 
     Raises:
         ConfigError: the file is missing or no YAML.
@@ -88,7 +89,7 @@ def top_level_value(path: Path, key: str) -> object:
 
 
 def as_yaml(settings: Settings) -> str:
-    """Settings as YAML text that `load_settings` reads back to an equal value."""
+    """Settings as YAML text, from which `load_settings` reads equal settings."""
     stream = io.StringIO()
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
@@ -103,21 +104,21 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"there is no settings file {path}") from None
-    except (OSError, UnicodeDecodeError) as fault:
-        raise ConfigError(f"cannot read the settings file {path}: {fault}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the settings file {path}: {error}") from None
 
 
 def _parse(text: str, where: str) -> tuple[dict[str, Any], Node | None]:
-    """A YAML mapping, and its nodes, which know their lines."""
+    """A YAML mapping, and its nodes with their line numbers."""
     try:
         values = YAML(typ="safe", pure=True).load(text)
         root = YAML(typ="safe", pure=True).compose(text)
-    except YAMLError as fault:
-        mark = fault.problem_mark if isinstance(fault, MarkedYAMLError) else None
+    except YAMLError as error:
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         line = f" line {mark.line + 1}" if mark else ""
-        # ruamel adds a paragraph on how to allow what it refused
-        told = (fault.problem if isinstance(fault, MarkedYAMLError) else None) or str(fault)
-        what = told.strip().splitlines()[0].partition(" with value")[0]
+        # ruamel adds a paragraph on how to allow what it refuses
+        problem = (error.problem if isinstance(error, MarkedYAMLError) else None) or str(error)
+        what = problem.strip().splitlines()[0].partition(" with value")[0]
         raise ConfigError(f"{where}{line}: cannot be read as YAML: {what}") from None
     if values is None:
         return {}, None
@@ -127,7 +128,7 @@ def _parse(text: str, where: str) -> tuple[dict[str, Any], Node | None]:
 
 
 def _put(values: dict[str, Any], override: str) -> Place:
-    """Set what an override says and tell its place."""
+    """Apply an override and return its place."""
     key, equals, text = override.partition("=")
     names = key.strip().split(".")
     if not equals or not all(names):
@@ -145,7 +146,7 @@ def _put(values: dict[str, Any], override: str) -> Place:
     return tuple(names)
 
 
-def _told(
+def _descriptions(
     error: ValidationError,
     model: type[BaseModel],
     values: dict[str, Any],
@@ -153,10 +154,10 @@ def _told(
     where: str,
     given: Mapping[Place, str],
 ) -> list[str]:
-    """One clause a fault, in the order of lines: where it stands, what was expected, what was there."""
+    """One clause per error, in the order of lines: its place, what was expected, what was found."""
     clauses: dict[tuple[int, str, str], list[str]] = {}
-    for fault in error.errors():
-        place = _real_place(fault, values)
+    for detail in error.errors():
+        place = _real_place(detail, values)
         line = _line(root, place)
         override = next((text for key, text in given.items() if place[: len(key)] == key), None)
         if override is None and line is None:  # a group that only an override made
@@ -165,24 +166,24 @@ def _told(
             )
         source = override or (f"{where} line {line}" if line else where)
         start = ": ".join(filter(None, [source, ".".join(str(part) for part in place)]))
-        wants = clauses.setdefault((0 if override else line or 0, start, _got(fault)), [])
-        wants.append(_expected(fault, place, model))
-    # the branches of a union each report a fault of their own
+        wants = clauses.setdefault((0 if override else line or 0, start, _got(detail)), [])
+        wants.append(_expected(detail, place, model))
+    # each branch of a union reports an error of its own
     return [
         f"{start}: {' or '.join(dict.fromkeys(wants)).replace(' or expected ', ' or ')}{got}"
         for (_, start, got), wants in sorted(clauses.items(), key=lambda clause: clause[0][0])
     ]
 
 
-def _real_place(fault: ErrorDetails, values: object) -> Place:
-    """The fault's place without the names that pydantic adds for the branches of a union."""
+def _real_place(detail: ErrorDetails, values: object) -> Place:
+    """The place of an error without the names that pydantic adds for the branches of a union."""
     place: list[str | int] = []
-    last = len(fault["loc"]) - 1
-    for index, part in enumerate(fault["loc"]):
+    last = len(detail["loc"]) - 1
+    for index, part in enumerate(detail["loc"]):
         if isinstance(values, dict):
             # YAML has keys that are numbers, JSON only text
             keys = {str(key): key for key in values}
-            if str(part) not in keys and not (fault["type"] == "missing" and index == last):
+            if str(part) not in keys and not (detail["type"] == "missing" and index == last):
                 break
             values = values.get(keys.get(str(part)))
         elif isinstance(values, list) and isinstance(part, int) and part < len(values):
@@ -194,7 +195,7 @@ def _real_place(fault: ErrorDetails, values: object) -> Place:
 
 
 def _line(node: Node | None, place: Place) -> int | None:
-    """Line of the file, from 1, where a place stands, or the innermost group around it."""
+    """Line of a place in the file, from 1, or of the innermost group around it."""
     line = None
     for part in place:
         if isinstance(node, MappingNode):
@@ -225,36 +226,38 @@ _OUT_OF_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_
 _BOUNDS = (("gt", "above"), ("ge", "of at least"), ("lt", "below"), ("le", "of at most"))
 
 
-def _expected(fault: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
-    """What should have stood at the place, from pydantic's kind of fault."""
+def _expected(detail: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
+    """What was expected at a place, from the type of pydantic's error."""
     models, field = _field(model, place)
-    group, _, rest = fault["type"].partition("_")
-    match fault["type"]:
+    group, _, rest = detail["type"].partition("_")
+    match detail["type"]:
         case "extra_forbidden":
             return _unknown(str(place[-1]), [name for owner in models for name in owner.model_fields])
         case "unexpected_keyword_argument":  # of a dataclass
             return "unknown setting"
         case "missing":
-            in_list = isinstance(fault["loc"][-1], int)
+            in_list = isinstance(detail["loc"][-1], int)
             return "expected a longer list" if in_list else "this setting is missing"
         case "value_error":
-            return fault["msg"].removeprefix("Value error, ")
+            return detail["msg"].removeprefix("Value error, ")
         case "too_short":
-            return f"expected at least {fault['ctx']['min_length']} items"
+            return f"expected at least {detail['ctx']['min_length']} items"
         case "too_long":
-            return f"expected at most {fault['ctx']['max_length']} items"
+            return f"expected at most {detail['ctx']['max_length']} items"
         case "float_type" | "int_type" | "int_from_float":
             return f"expected {_KINDS[group]}{_limits(field)}"
         case kind if kind in _OUT_OF_BOUNDS:
-            if field is None:  # of a dataclass; the one bound that was crossed is told
-                bounds = [f"{word} {fault['ctx'][name]:g}" for name, word in _BOUNDS if name in fault["ctx"]]
+            if field is None:  # of a dataclass: only the violated bound is known
+                bounds = [
+                    f"{word} {detail['ctx'][name]:g}" for name, word in _BOUNDS if name in detail["ctx"]
+                ]
                 return f"expected a number {' and '.join(bounds)}"
             whole = field.annotation is int
             return f"expected {_KINDS['int' if whole else 'float']}{_limits(field)}"
     if rest in ("type", "parsing", "attributes_type") and group in _KINDS:
         return f"expected {_KINDS[group]}"
-    told = fault["msg"].removeprefix("Input should be ").removeprefix("Input should ")
-    return f"expected {told.replace('String should', 'text to')}"
+    text = detail["msg"].removeprefix("Input should be ").removeprefix("Input should ")
+    return f"expected {text.replace('String should', 'text to')}"
 
 
 def _unknown(name: str, known: list[str]) -> str:
@@ -263,7 +266,7 @@ def _unknown(name: str, known: list[str]) -> str:
 
 
 def _limits(field: FieldInfo | None) -> str:
-    """The bounds of a number, as they follow its kind: " above 0 and of at most 1"."""
+    """The bounds of a number as they follow its type: " above 0 and of at most 1"."""
     rules = [] if field is None else field.metadata
     limits = [
         f"{word} {getattr(rule, name):g}"
@@ -274,9 +277,9 @@ def _limits(field: FieldInfo | None) -> str:
     return " " + " and ".join(limits) if limits else ""
 
 
-def _got(fault: ErrorDetails) -> str:
-    untold = ("extra_forbidden", "unexpected_keyword_argument", "missing", "value_error")
-    return "" if fault["type"] in untold else f", got {_shown(fault['input'])}"
+def _got(detail: ErrorDetails) -> str:
+    without_value = ("extra_forbidden", "unexpected_keyword_argument", "missing", "value_error")
+    return "" if detail["type"] in without_value else f", got {_shown(detail['input'])}"
 
 
 def _shown(value: object) -> str:
@@ -287,7 +290,7 @@ def _shown(value: object) -> str:
 
 
 def _field(model: type[BaseModel], place: Place) -> tuple[list[type[BaseModel]], FieldInfo | None]:
-    """The models that may stand around a place, and the field that it names."""
+    """The models that may contain a place, and the field at that place."""
     models, field = [model], None
     for index, part in enumerate(place):
         field = next(

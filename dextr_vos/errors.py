@@ -1,15 +1,15 @@
-"""The faults a user can mend, each told in one sentence: expected, got, where, what to do.
+"""Errors that a user can correct, each described in one sentence: expected, got, where, what to do.
 
-The command line prints the sentence and exits with status 2; anything else that is raised is a bug.
+The command line prints the sentence and exits with status 2; any other exception is a bug.
 """
 
 
 class DextrVosError(Exception):
-    """A fault in what was handed over; its text is one sentence a user can act on."""
+    """An error in the input; its text is one sentence that says what to do."""
 
 
 class InputError(DextrVosError):
-    """Frames, masks, clicks or results that cannot be used as they are."""
+    """Frames, masks, clicks or results that cannot be used."""
 
 
 class ConfigError(DextrVosError):
@@ -21,4 +21,4 @@ class WeightsError(DextrVosError):
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error
-    """Ctrl-C was pressed and what was done so far is kept; the text says how to go on."""
+    """The work was stopped, by Ctrl-C for example, and is kept so far; the text says how to resume."""

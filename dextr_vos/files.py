@@ -1,4 +1,4 @@
-"""Files that are either whole or not there (atomic writes), and digests of their content."""
+"""Atomic writes, after which a file is either complete or absent, and digests of files."""
 
 import hashlib
 import os
@@ -10,9 +10,9 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and vanishes otherwise.
+    """A temporary path that replaces `path` if the block succeeds, and is removed otherwise.
 
-    Parent folders are made. The temporary name keeps the suffix, so writers that go by it work.
+    Parent folders are created. The temporary name keeps the suffix, which some writers depend on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
@@ -21,11 +21,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         try:
             yield temporary
-        except OSError as fault:
-            # a full disk does not say which file it was
-            fault.filename = fault.filename or str(path)
+        except OSError as error:
+            # the error of a full disk does not name the file
+            error.filename = error.filename or str(path)
             raise
-        # mkstemp makes files private; give ours what the umask would have given
+        # mkstemp makes files private; set the permissions that the umask gives
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
@@ -35,7 +35,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically, making parent folders."""
+    """Write a UTF-8 text file atomically; parent folders are created."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

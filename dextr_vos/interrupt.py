@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for a safe moment: long work asks between steps whether it should stop."""
+"""Ctrl-C that waits for a safe moment: long work checks between steps whether it should stop."""
 
 import logging
 import signal
@@ -13,17 +13,17 @@ StopAsked = Callable[[], bool]
 
 
 def never() -> bool:
-    """The answer for work that nobody interrupts."""
+    """Always False, for work that is not interrupted."""
     return False
 
 
 @contextmanager
 def interruptible() -> Iterator[StopAsked]:
-    """While the block runs, the first Ctrl-C (or SIGTERM) is only noted; a second one stops at once.
+    """While the block runs, the first Ctrl-C (or SIGTERM) only requests a stop; a second one stops at once.
 
     Yields:
-        A function that tells whether a stop was asked for. Outside the main thread, where signals cannot be
-        handled, it is always False.
+        A function that returns whether a stop was requested. Outside the main thread, where signals cannot
+        be handled, it always returns False.
     """
     if threading.current_thread() is not threading.main_thread():
         yield never
@@ -33,7 +33,7 @@ def interruptible() -> Iterator[StopAsked]:
 
     def note(kind: int, frame: FrameType | None) -> None:
         asked.set()
-        log.info("stopping after this step; once more stops at once")
+        log.info("stopping after this step; press Ctrl-C again to stop at once")
         for restored, handler in before.items():
             signal.signal(restored, handler)
 

@@ -1,4 +1,4 @@
-"""The machine a run takes place on: device and seeds."""
+"""Where and how to compute: device, precision and seeds."""
 
 import random
 from contextlib import AbstractContextManager
@@ -10,13 +10,13 @@ from dextr_vos.errors import InputError
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device to compute on.
+    """Choose the device to compute on.
 
     Args:
         name: "auto" (CUDA, else Apple's MPS, else the CPU), "cpu", "mps", "cuda", or "cuda:1".
 
     Raises:
-        InputError: there is no such device on this machine, or the name is none of these.
+        InputError: the device is not available, or the name is unknown.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -58,17 +58,17 @@ def bf16_is_faster(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, wanted: bool = True) -> torch.autocast:
-    """A block in which networks compute in bf16, where that is wanted and faster.
+    """A context in which networks compute in bf16, if `wanted` and faster.
 
     Args:
-        device: where they compute.
-        wanted: False leaves everything in fp32.
+        device: device they run on.
+        wanted: False keeps everything in fp32.
     """
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted and bf16_is_faster(device))
 
 
 def true_float32() -> AbstractContextManager[None]:
-    """A block in which a GPU does not round what goes into convolutions (TF32); a CPU never does."""
+    """A context in which a GPU convolves in full fp32 precision, without TF32; a CPU always does."""
     cudnn = torch.backends.cudnn
     return cudnn.flags(True, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False)
 
@@ -76,12 +76,12 @@ def true_float32() -> AbstractContextManager[None]:
 def seed_everything(seed: int, deterministic: bool = False) -> None:
     """Seed Python, NumPy's global generator and PyTorch on every device.
 
-    The same seed gives the same bits on one CPU with one number of threads. On CUDA the backward passes of
-    bilinear up-sampling and adaptive pooling add in any order, so runs agree closely but not to the bit.
+    The same seed gives bit-identical results on one CPU with one number of threads. On CUDA the backward
+    passes of bilinear upsampling and adaptive pooling add in any order, so results agree closely only.
 
     Args:
         seed: 0 or more, less than 2³².
-        deterministic: also hold cuDNN to one, repeatable algorithm a layer; somewhat slower.
+        deterministic: also restrict cuDNN to deterministic algorithms, which is somewhat slower.
 
     Raises:
         InputError: the seed is out of range.
@@ -89,7 +89,7 @@ def seed_everything(seed: int, deterministic: bool = False) -> None:
     if not 0 <= seed < 2**32:
         raise InputError(f"a seed is a whole number from 0 to {2**32 - 1}, not {seed}")
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002  our own code passes generators; this is for other people's
+    np.random.seed(seed)  # noqa: NPY002  for code of other libraries; ours passes generators
     torch.manual_seed(seed)
     if deterministic:
         torch.backends.cudnn.deterministic = True

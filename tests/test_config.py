@@ -107,8 +107,8 @@ def test_an_override_mends_a_fault_of_the_file(load):
         ("name: [", "line 1: cannot be read as YAML"),
         ("a: 1\n---\nb: 2", "cannot be read as YAML: .*another document"),
         ("- 3", r"x.yaml: expected settings as `key: value` lines, got \[3\]"),
-        ("[1, 2]: 3", "x.yaml: these are no settings"),
-        ("stages: &a [*a]", "x.yaml: these are no settings"),
+        ("[1, 2]: 3", "x.yaml: these are not settings"),
+        ("stages: &a [*a]", "x.yaml: these are not settings"),
     ],
 )
 def test_faults_of_a_file(load, text, words):
