@@ -1,16 +1,13 @@
 import tracemalloc
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from dextr_vos.clip import Clip, natural_key, open_clip, parse_frames
 from dextr_vos.errors import InputError
-from dextr_vos.images import image_size, read_image
 
 COLOURS = np.linspace(0, 255, 4 * 6 * 3).reshape(4, 6, 3).astype(np.uint8)
 
@@ -18,69 +15,6 @@ COLOURS = np.linspace(0, 255, 4 * 6 * 3).reshape(4, 6, 3).astype(np.uint8)
 def save(path: Path, picture: Image.Image, **options: object) -> Path:
     picture.save(path, **options)
     return path
-
-
-def write_video(path: Path, frames: int = 30, size_hw: tuple[int, int] = (48, 64), **options: str) -> Path:
-    """A clip whose frame number can be read off its brightness (8 levels a frame)."""
-    with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream("libx264", rate=10, options={"crf": "1", "g": "8", "bf": "2"})
-        stream.height, stream.width, stream.pix_fmt = *size_hw, "yuv420p"
-        for index in range(frames):
-            image = np.full((*size_hw, 3), 8 * index % 256, dtype=np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
-
-
-class TestImages:
-    @pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff", ".bmp"])
-    def test_lossless_formats_keep_every_value(self, tmp_path: Path, suffix: str) -> None:
-        options = {"lossless": True} if suffix == ".webp" else {}
-        path = save(tmp_path / f"a{suffix}", Image.fromarray(COLOURS), **options)
-        assert (read_image(path) == COLOURS).all()
-
-    def test_jpeg_is_close(self, tmp_path: Path) -> None:
-        smooth = np.full((16, 16, 3), (200, 90, 40), dtype=np.uint8)
-        path = save(tmp_path / "a.jpg", Image.fromarray(smooth), quality=95)
-        assert np.abs(read_image(path).astype(int) - smooth).max() <= 3
-
-    def test_grey_becomes_three_equal_channels(self, tmp_path: Path) -> None:
-        picture = read_image(save(tmp_path / "a.png", Image.fromarray(COLOURS[..., 0])))
-        assert picture.shape == (4, 6, 3)
-        assert (picture == COLOURS[..., :1]).all()
-
-    def test_alpha_is_dropped(self, tmp_path: Path) -> None:
-        rgba = np.dstack([COLOURS, np.full((4, 6), 7, dtype=np.uint8)])
-        assert (read_image(save(tmp_path / "a.png", Image.fromarray(rgba))) == COLOURS).all()
-
-    @pytest.mark.parametrize("suffix", [".png", ".tiff"])
-    def test_sixteen_bits_keep_the_upper_byte(self, tmp_path: Path, suffix: str) -> None:
-        deep = COLOURS[..., 0].astype(np.uint16) * 256 + 77
-        picture = read_image(save(tmp_path / f"a{suffix}", Image.fromarray(deep)))
-        assert picture.dtype == np.uint8
-        assert (picture == COLOURS[..., :1]).all()
-
-    def test_palette_becomes_colour(self, tmp_path: Path) -> None:
-        indexed = Image.fromarray(COLOURS).quantize(24)
-        assert (read_image(save(tmp_path / "a.png", indexed)) == np.array(indexed.convert("RGB"))).all()
-
-    @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tiff", ".webp"])
-    def test_exif_rotation_is_applied(self, tmp_path: Path, suffix: str) -> None:
-        exif = Image.Exif()
-        exif[0x0112] = 6  # shown after a quarter turn clockwise
-        wide = np.zeros((16, 32, 3), dtype=np.uint8)
-        wide[:, :16] = 250
-        path = save(tmp_path / f"a{suffix}", Image.fromarray(wide), exif=exif)
-        picture = read_image(path)
-        assert picture.shape == (32, 16, 3)
-        assert picture[:8].mean() > 200
-        assert picture[-8:].mean() < 50
-        assert image_size(path) == (32, 16)
-
-    def test_float_tiff_is_refused(self, tmp_path: Path) -> None:
-        path = save(tmp_path / "a.tiff", Image.fromarray(np.ones((4, 4), dtype=np.float32)))
-        with pytest.raises(InputError, match=r"a\.tiff holds floating-point"):
-            read_image(path)
 
 
 class TestFolderClip:
@@ -155,68 +89,6 @@ class TestFolderClip:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 8 * frame.nbytes
-
-
-class TestVideoClip:
-    @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".mov"])
-    def test_reads_in_any_order(self, tmp_path: Path, suffix: str) -> None:
-        clip = open_clip(write_video(tmp_path / f"a{suffix}"))
-        assert len(clip) == 30
-        assert clip.names[:2] == ("00000", "00001")
-        assert clip.size_hw == (48, 64)
-        assert clip.fps == 10
-        for index in (0, 1, 2, 17, 3, 29, 28, 0, 9):
-            assert abs(int(clip.read(index).mean()) - 8 * index) <= 3, index
-        assert [round(frame.mean() / 8) for frame in clip] == list(range(30))
-
-    def test_a_varying_rate_is_the_average(self, tmp_path: Path) -> None:
-        with av.open(str(tmp_path / "a.mkv"), "w") as container:
-            stream = container.add_stream("libx264", rate=1000)
-            stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
-            stream.codec_context.time_base = Fraction(1, 1000)
-            for time in (0, 40, 200, 240, 1000):
-                frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), dtype=np.uint8), format="rgb24")
-                frame.pts, frame.time_base = time, Fraction(1, 1000)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-        assert open_clip(tmp_path / "a.mkv").fps == pytest.approx(4)
-
-    @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
-    def test_frames_of_a_varying_rate_are_exact(self, tmp_path: Path, suffix: str) -> None:
-        """The last frame before a key frame is displayed before, and may be stored after, that key frame."""
-        path = tmp_path / f"a{suffix}"
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=10, options={"crf": "1", "g": "8", "bf": "2"})
-            stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
-            stream.codec_context.time_base = Fraction(1, 1000)
-            for index in range(30):
-                image = np.full((48, 64, 3), 8 * index, dtype=np.uint8)
-                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-                frame.pts, frame.time_base = int(1000 * (index / 10) ** 1.3), Fraction(1, 1000)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-        clip = open_clip(path)
-        assert [round(clip[index].mean() / 8) for index in range(29, -1, -1)] == list(range(29, -1, -1))
-
-    @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi"])
-    def test_truncated_file_is_named(self, tmp_path: Path, suffix: str) -> None:
-        options = {"movflags": "faststart"} if suffix == ".mp4" else {}
-        path = write_video(tmp_path / f"cut{suffix}", frames=90, size_hw=(96, 128), **options)
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        with pytest.raises(InputError, match=rf"the video .*cut{suffix}"):
-            list(open_clip(path))
-
-    def test_truncated_without_index(self, tmp_path: Path) -> None:
-        path = write_video(tmp_path / "cut.mp4")
-        path.write_bytes(path.read_bytes()[:-200])
-        with pytest.raises(InputError, match=r"cannot read the video .*cut\.mp4"):
-            open_clip(path)
-
-    def test_other_files_are_refused(self, tmp_path: Path) -> None:
-        path = tmp_path / "notes.mp4"
-        path.write_text("this is text")
-        with pytest.raises(InputError, match=r"cannot read the video .*notes\.mp4"):
-            open_clip(path)
 
 
 class TestParseFrames:
