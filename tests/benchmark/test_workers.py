@@ -86,17 +86,24 @@ def test_a_worker_that_refuses_ends_the_run_and_earlier_errors_are_kept():
     assert workers.started == ["a", "b", "c", "a", "c"]
 
 
-@pytest.fixture
-def settings(tmp_path):
-    root = write_davis(tmp_path / "davis", {"bear": 5, "dog": 6})
-    return tiny_settings(root, keyframes=(1,), workers=2)
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    root = write_davis(tmp_path_factory.mktemp("data") / "davis", {"bear": 5, "dog": 6})
+    return tiny_settings(root, keyframes=(1,), workers=1)
+
+
+@pytest.fixture(scope="module")
+def whole_run(settings, tmp_path_factory):
+    """The folder of a run that was not disturbed, in one process."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    run_inline(settings, out)
+    return out
 
 
 @pytest.fixture
-def whole(settings, tmp_path):
-    """The table of a run that nothing happened to, in one process."""
-    run_inline(settings, tmp_path / "whole")
-    return scores_of(tmp_path / "whole")
+def whole(whole_run):
+    """Its table."""
+    return scores_of(whole_run)
 
 
 def scores_of(out: Path) -> list:
@@ -123,7 +130,7 @@ def finished(out: Path) -> int:
 
 
 @slow
-def test_a_run_killed_twice_ends_with_the_same_table(settings, whole, tmp_path):
+def test_a_run_killed_twice_ends_with_the_same_table(settings, whole_run, tmp_path):
     out = tmp_path / "killed"
     running = command(settings, out)
     wait_until(lambda: list(out.glob("cells/*/work")))  # within the first cell
@@ -137,10 +144,10 @@ def test_a_run_killed_twice_ends_with_the_same_table(settings, whole, tmp_path):
     running = command(settings, out)
     _, stderr = running.communicate(timeout=_PATIENCE_S)
     assert running.returncode == 0, stderr
-    assert scores_of(out) == whole
+    assert scores_of(out) == scores_of(whole_run)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     assert (out / "report.html").exists()
-    assert compare(read_table(tmp_path / "whole"), read_table(out)).same == 4
+    assert compare(read_table(whole_run), read_table(out)).same == 4
 
 
 @slow
