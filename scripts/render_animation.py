@@ -1,6 +1,6 @@
 """Render the moving image of README.md: clicks on a few frames, their masks, then the masks of every frame.
 
-dextr-vos synthesize --out anim --frames 48 --size 480x270
+dextr-vos synthesize -o anim --length 48 --size 480x270
 CLIP=anim/JPEGImages/480p/turntable
 dextr-vos annotate $CLIP --clicks anim/turntable-clicks.json -o anim/work
 dextr-vos propagate $CLIP --keyframes anim/work -o anim/run

@@ -103,6 +103,15 @@ def test_out_has_its_short_form_everywhere() -> None:
     assert {tuple(option.opts) for option in options if "--out" in option.opts} == {("-o", "--out")}
 
 
+def test_the_models_of_the_command_line_are_those_of_the_library() -> None:
+    from dextr_vos.annotation import segmenter
+    from dextr_vos.cli.options import CLICK_MODELS, PROPAGATION_MODELS
+    from dextr_vos.propagation import models
+
+    assert set(PROPAGATION_MODELS) == set(models.MODELS)
+    assert set(CLICK_MODELS) == set(segmenter.MODELS)
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from click.testing import CliRunner; from dextr_vos.cli.main import main, COMMANDS;"
