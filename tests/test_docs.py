@@ -12,7 +12,6 @@ import dextr_vos as dv
 from dextr_vos import errors
 from dextr_vos.cli.main import COMMANDS, main
 from dextr_vos.datasets.synthetic import write_clip
-from dextr_vos.propagation.settings import KEYS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -80,11 +79,6 @@ def test_commands_have_the_options_that_documents_name(document: Path) -> None:
             continue
         options = {opt for param in main.get_command(Context(main), name).params for opt in param.opts}
         assert {word for word in words if word.startswith("-")} <= options | {"--help"}, words
-
-
-def test_every_setting_of_propagate_is_documented() -> None:
-    guide = (DOCS / "guide.md").read_text(encoding="utf-8")
-    assert [key for key in KEYS if f"| `{key}` |" not in guide] == []
 
 
 @pytest.mark.slow
