@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from dextr_vos.errors import InputError
 from dextr_vos.web.app import make_app
@@ -77,8 +78,18 @@ def serve(
         if open_browser:
             _open_browser(address, Path(private.name))
 
-    config = uvicorn.Config(
-        make_app(service, token, host),
+    try:
+        server = _Server(_config(make_app(service, token, host)), service.session.events.close, started)
+        _run(server, service, listening)
+    finally:
+        service.close()
+        listening.close()
+        private.cleanup()
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -86,7 +97,10 @@ def serve(
         lifespan="off",
         ws="none",
     )
-    server = _Server(config, service.session.events.close, started)
+
+
+def _run(server: _Server, service: Service, listening: socket.socket) -> None:
+    """Run the server until it is asked to end, and poll the service meanwhile."""
     ended = threading.Event()
     threading.Thread(target=_poll, args=(service, ended), daemon=True).start()
     before = signal.signal(signal.SIGTERM, _as_ctrl_c)  # uvicorn raises the signal again once it has ended
@@ -97,9 +111,6 @@ def serve(
     finally:
         ended.set()
         signal.signal(signal.SIGTERM, before)
-        service.close()
-        listening.close()
-        private.cleanup()
 
 
 def listen(host: str, port: int | None) -> socket.socket:

@@ -38,14 +38,14 @@ class Server:
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
-        self.told = []
+        lines = []
         for line in self.process.stdout:
-            self.told.append(line)
+            lines.append(line)
             if "token=" in line:
                 break
         else:
             raise AssertionError(self.process.stderr.read())
-        self.address = re.search(r"http://\S+", self.told[-1])[0]
+        self.address = re.search(r"http://\S+", lines[-1])[0]
         base, token = self.address.split("/?token=")
         self.base = base
         self.client = httpx.Client(base_url=base, headers={"X-Dextr-Vos-Token": token}, timeout=60)
@@ -110,11 +110,11 @@ def test_a_second_server_reads_only_and_says_who_holds_the_workspace(tiny_clip, 
     with serving(tiny_clip, work) as first, serving(tiny_clip, work) as second:
         assert first.base != second.base
         first.post("/api/objects")
-        told = second.state()["readonly"]
-        assert f"process {first.process.pid} on {socket.gethostname()} since 20" in told
+        reason = second.state()["readonly"]
+        assert f"process {first.process.pid} on {socket.gethostname()} since 20" in reason
         refused = second.post("/api/objects")
         assert refused.status_code == 409
-        assert refused.json()["error"] == told
+        assert refused.json()["error"] == reason
         with second.client.stream("GET", "/api/events") as stream:
             lines = (line for line in stream.iter_lines() if line.startswith("data"))
             version = json.loads(next(lines)[6:])["version"]

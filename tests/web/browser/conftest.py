@@ -30,7 +30,7 @@ _FLAGS = [
     "--host-resolver-rules=MAP evil.example 127.0.0.1",
 ]
 _SECONDS_TO_START = 90
-# What keeps a run short where it matters that it is made, not how well.
+# For runs where it matters that they are made, not how well.
 SHORT = ("--max-steps", "2")
 
 
@@ -150,8 +150,8 @@ def _screen(browser: Any, address: str, **context: Any) -> Iterator[Screen]:
     settings = {"viewport": {"width": 1280, "height": 800}, "accept_downloads": True, **context}
     opened = browser.new_context(**settings)
     page = opened.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address)
     try:
         screen = Screen(page)
@@ -159,7 +159,7 @@ def _screen(browser: Any, address: str, **context: Any) -> Iterator[Screen]:
         yield screen
     finally:
         opened.close()
-    assert not faults, faults
+    assert not errors, errors
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The page as a test holds it: clicks on picture pixels, waits until all is answered, labels as painted."""
+"""The page as a test drives it: clicks on image pixels, waits until all is answered, labels as displayed."""
 
 import base64
 import io
@@ -51,7 +51,7 @@ class Screen:
         return np.frombuffer(base64.b64decode(text), dtype=np.uint8).reshape(height, width)
 
     def where(self, pixel: Pixel) -> tuple[float, float]:
-        """The middle of a picture's pixel in the window."""
+        """The middle of an image's pixel in the window."""
         x, y = self.page.evaluate("([x, y]) => dextrVos.clientOf(x, y)", list(pixel))
         return x, y
 
@@ -64,7 +64,7 @@ class Screen:
             self.settle()
 
     def drag(self, *pixels: Pixel, settle: bool = True) -> None:
-        """Press on the first pixel, go over the others, let go on the last."""
+        """Press on the first pixel, move over the others, release on the last."""
         self.page.mouse.move(*self.where(pixels[0]))
         self.page.mouse.down()
         for pixel in pixels[1:]:

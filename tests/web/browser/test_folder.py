@@ -1,4 +1,4 @@
-"""Separate pictures in a real browser: done, skip, reopen, each picture of its own size, starting over."""
+"""Separate images in a real browser: done, skip, reopen, each image of its own size, starting over."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
 
 @pytest.fixture
 def folder(small_clip, tmp_path):
-    source = tmp_path / "pictures"
+    source = tmp_path / "images"
     source.mkdir()
     frame = Image.open(small_clip / "00000.png")
     for name, size in SIZES.items():
@@ -26,7 +26,7 @@ def _row(screen, name):
     return screen.test_id("image-list").locator("button", has_text=name)
 
 
-def test_a_folder_of_pictures_is_worked_through(folder, open_screen):
+def test_a_folder_of_images_is_annotated(folder, open_screen):
     server = Server("--config", folder / "anno_cfg.yml")
     try:
         with open_screen(server.address) as screen:
@@ -39,7 +39,7 @@ def test_a_folder_of_pictures_is_worked_through(folder, open_screen):
             screen.press("d")
             screen.until("() => dextrVos.shown().frame === 1")
             screen.settle()
-            assert screen.shown()["size"] == [120, 160], "each picture has its own size"
+            assert screen.shown()["size"] == [120, 160], "each image has its own size"
             written = np.array(Image.open(folder / "masks" / "a.first_mask.png"))
             assert np.array_equal(written, labels)
             screen.press("s")
@@ -49,7 +49,7 @@ def test_a_folder_of_pictures_is_worked_through(folder, open_screen):
             screen.settle()
             assert np.array_equal(screen.labels(), labels)
             screen.press("d")
-            assert screen.shown()["frame"] == 0, "what is done is not finished once more"
+            assert screen.shown()["frame"] == 0, "a finished image is not finished again"
             screen.press("r")
             assert screen.state()["status"] == {"1": "skipped"}
             screen.press("d")
@@ -68,7 +68,7 @@ def test_a_folder_of_pictures_is_worked_through(folder, open_screen):
             assert screen.state()["status"] == {"1": "skipped"}
             screen.test_id("reset").click()
             screen.test_id("ask-yes").click()
-            screen.until("() => fetch('/api/state').then((a) => a.json()).then((s) => !s.status[1])")
+            screen.until(REOPENED)
             screen.settle()
             assert not screen.labels().any()
     finally:

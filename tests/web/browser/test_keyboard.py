@@ -15,12 +15,7 @@ def test_everything_is_done_by_keys(annotating, open_screen, expected):
         screen.go(8)
         screen.page.keyboard.press("f")
         points = []
-        for moves in (
-            ["Alt+Shift+ArrowRight"] * 14,
-            ["Alt+Shift+ArrowUp"] * 9,
-            ["Alt+Shift+ArrowRight"] * 9,
-            ["Alt+Shift+ArrowDown"] * 12,
-        ):
+        for moves in MOVES:
             for move in [*moves, "Alt+ArrowRight"]:
                 screen.page.keyboard.press(move)
             screen.press("Enter")

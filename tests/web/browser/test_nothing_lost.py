@@ -13,7 +13,9 @@ SHOWS_OFFLINE = "() => !document.querySelector('[data-test=banner-offline]').hid
 ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
 
 
-def test_after_kill_9_all_is_there_and_what_was_done_meanwhile_is_sent(small_clip, open_screen, tmp_path):
+def test_after_kill_9_nothing_is_lost_and_later_edits_are_sent(
+    small_clip, open_screen, tmp_path
+):
     out = tmp_path / "work"
     server = Server(small_clip, out=out)
     with open_screen(server.address) as screen:
@@ -47,7 +49,7 @@ def test_after_kill_9_all_is_there_and_what_was_done_meanwhile_is_sent(small_cli
             server.stop()
 
 
-def test_the_page_comes_back_by_itself(annotating, open_screen):
+def test_the_page_reconnects_by_itself(annotating, open_screen):
     with open_screen(annotating.address) as screen:
         screen.go(10)
         screen.page.context.set_offline(True)
@@ -60,14 +62,14 @@ def test_the_page_comes_back_by_itself(annotating, open_screen):
         assert (screen.server_mask(10)[50, 200:261] == 1).all()
 
 
-def test_a_fault_of_the_server_while_the_page_comes_back_is_not_the_end(annotating, open_screen):
+def test_an_error_of_the_server_while_the_page_reconnects_is_not_the_end(annotating, open_screen):
     with open_screen(annotating.address) as screen:
-        faults = []
+        failures = []
 
         def fail_once(route):
-            if faults:
+            if failures:
                 return route.continue_()
-            faults.append(route.request.url)
+            failures.append(route.request.url)
             return route.fulfill(status=500, json={"error": "something went wrong"})
 
         screen.page.context.set_offline(True)
@@ -77,7 +79,7 @@ def test_a_fault_of_the_server_while_the_page_comes_back_is_not_the_end(annotati
         screen.page.route("**/api/state", fail_once)
         screen.page.context.set_offline(False)
         screen.until("() => document.querySelector('[data-test=banner-offline]').hidden", 20)
-        assert faults
+        assert failures
         screen.settle()
 
 
@@ -114,7 +116,7 @@ def test_the_file_that_opens_the_browser_leads_to_the_page(annotating, browser, 
         page.close()
 
 
-def test_closing_the_page_while_a_change_is_on_its_way_is_asked_about(annotating, open_screen):
+def test_closing_the_page_asks_while_a_change_is_being_sent(annotating, open_screen):
     with open_screen(annotating.address) as screen:
         held, asked = [], []
         screen.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
@@ -153,19 +155,19 @@ def test_a_second_server_shows_everything_and_changes_nothing(annotating, real_c
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "status", "told"),
+    ("right", "wrong", "status", "sentence"),
     [
         pytest.param("token=", "token=x", 403, "dextr-vos annotate printed", id="another token"),
         # as after DNS rebinding: the name is another, the address this machine's, the token right
         pytest.param("127.0.0.1", "evil.example", 400, "does not answer to the host", id="another host"),
     ],
 )
-def test_under_another_address_there_is_no_page(annotating, browser, right, wrong, status, told):
+def test_under_another_address_there_is_no_page(annotating, browser, right, wrong, status, sentence):
     context = browser.new_context()
     page = context.new_page()
     answer = page.goto(annotating.address.replace(right, wrong))
     assert answer.status == status
-    assert told in page.inner_text("body")
+    assert sentence in page.inner_text("body")
     context.close()
 
 
@@ -185,13 +187,12 @@ _ASK = """([address, mode]) => fetch(address, {method: 'POST', mode, credentials
   .then((answer) => answer.type, () => 'refused')"""
 
 
-def test_a_page_of_another_origin_changes_nothing_and_reads_nothing(small_clip, open_screen, tmp_path):
+def test_a_page_of_another_origin_changes_nothing_and_reads_nothing(annotating, open_screen):
     """It runs on another port, to which the browser sends the same cookies."""
-    server = Server(small_clip, out=tmp_path / "work")
     with ThreadingHTTPServer(("127.0.0.1", 0), _Elsewhere) as elsewhere:
         Thread(target=elsewhere.serve_forever, daemon=True).start()
-        with open_screen(server.address) as screen:
-            screen.click(*ENDS)
+        with open_screen(annotating.address) as screen:
+            screen.press("n")
             before = screen.state()
             undo = screen.page.evaluate("() => location.origin + '/api/undo'")
             other = screen.page.context.new_page()
@@ -204,4 +205,3 @@ def test_a_page_of_another_origin_changes_nothing_and_reads_nothing(small_clip, 
             assert screen.page.evaluate(_ASK, [undo, "cors"]) == "basic"
             assert screen.state()["version"] != before["version"], "its own page may do it"
         elsewhere.shutdown()
-    server.stop()
