@@ -81,6 +81,15 @@ def narrow_lite(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def narrow_dextr(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paper's DEXTR made thin, likewise."""
+    from dextr_vos.networks import dextr
+
+    monkeypatch.setattr(dextr, "_LAYER_WIDTHS", (4, 8, 8, 16))
+    monkeypatch.setattr(dextr, "_PSP_WIDTH", 16)
+
+
+@pytest.fixture
 def narrow_osvos(monkeypatch: pytest.MonkeyPatch) -> None:
     """OSVOS made thin, likewise."""
     from dextr_vos.networks import osvos

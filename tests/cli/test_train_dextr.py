@@ -15,7 +15,7 @@ CONFIG = Path(__file__).parents[2] / "configs" / "dextr" / "extreme-points.yaml"
 SHORT = ["epochs=null", "loop.steps=4", "loop.batch=2", "loop.workers=0", "loop.log_every=2", "rate=2e-6"]
 SHALLOW = ["blocks=[1,1,1,1]", "crop.size_px=64", "crop.relax_px=10"]
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow_dextr")
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +90,18 @@ def test_what_a_user_can_mend_is_one_line_and_status_2(tmp_path, capfd, given, w
     assert re.search(words, line)
     assert "Traceback" not in errors
     assert not (tmp_path / "out").exists()
+
+
+def test_a_loss_that_is_not_finite_is_one_line_and_status_2(tmp_path, capfd):
+    make_voc(tmp_path / "data", 2, 1)
+    given = [f"data_root={tmp_path / 'data'}", f"out={tmp_path / 'out'}", *SHORT, *SHALLOW, "rate=1e30"]
+    status, _, errors = call(capfd, *given)
+    assert status == 2
+    last = errors.strip().splitlines()[-1]
+    assert re.match(
+        r"dextr-vos: .* of 4; there is no checkpoint yet; start again in another out=FOLDER", last
+    )
+    assert "Traceback" not in errors
 
 
 def test_an_unknown_file_of_settings_is_one_line(tmp_path, capfd):

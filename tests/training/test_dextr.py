@@ -59,6 +59,7 @@ def log_of(out: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.usefixtures("narrow_dextr")
 def test_the_paper_model_learns_and_its_checkpoint_makes_a_segmenter(
     data_root: Path, tmp_path: Path, caplog
 ) -> None:
@@ -94,7 +95,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in (CONFIGS / "dextr").glob("*.yaml"))
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("narrow_dextr")
 @pytest.mark.parametrize("name", [name for name in names() if name != "hard-fifth-click"])
 def test_every_row_of_the_ablation_runs(data_root: Path, tmp_path: Path, name: str) -> None:
     settings = loaded(name, data_root, tmp_path / "out", *steps(2))
@@ -109,7 +110,7 @@ def test_every_row_of_the_ablation_runs(data_root: Path, tmp_path: Path, name: s
     assert prob.shape == example.mask.shape
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("narrow_dextr")
 def test_the_fifth_click_is_learned_in_three_trainings(data_root: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
     for fold in (0, 1):

