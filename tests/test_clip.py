@@ -12,8 +12,8 @@ from dextr_vos.errors import InputError
 COLOURS = np.linspace(0, 255, 4 * 6 * 3).reshape(4, 6, 3).astype(np.uint8)
 
 
-def save(path: Path, picture: Image.Image, **options: object) -> Path:
-    picture.save(path, **options)
+def save(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
     return path
 
 
@@ -21,7 +21,7 @@ class TestFolderClip:
     def test_natural_order_and_any_names(self, tmp_path: Path) -> None:
         for name in ("shot 10.png", "shot 9.png", "shot 1.v2.png"):
             save(tmp_path / name, Image.fromarray(COLOURS))
-        (tmp_path / "notes.txt").write_text("not a picture")
+        (tmp_path / "notes.txt").write_text("not an image")
         (tmp_path / ".hidden.png").write_text("not looked at")
         clip = open_clip(tmp_path)
         assert clip.names == ("shot 1.v2", "shot 9", "shot 10")
@@ -33,7 +33,7 @@ class TestFolderClip:
         names = ["b1", "a10", "a2", "10", "9", "a"]
         assert sorted(names, key=natural_key) == ["9", "10", "a", "a2", "a10", "b1"]
 
-    def test_a_link_that_leads_nowhere_is_told(self, tmp_path: Path) -> None:
+    def test_a_link_that_leads_nowhere_is_reported(self, tmp_path: Path) -> None:
         save(tmp_path / "a.png", Image.fromarray(COLOURS))
         (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
         with pytest.raises(InputError, match=r"there is no image .*b\.png"):
@@ -42,7 +42,7 @@ class TestFolderClip:
     def test_odd_digits_and_equal_numbers_have_an_order(self) -> None:
         assert sorted(["1²3.png", "a01.png", "a1.png"], key=natural_key) == ["1²3.png", "a01.png", "a1.png"]
 
-    def test_faults_name_the_file(self, tmp_path: Path) -> None:
+    def test_errors_name_the_file(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="there is no clip"):
             open_clip(tmp_path / "missing")
         empty = tmp_path / "empty"

@@ -41,7 +41,7 @@ def load(tmp_path):
     return load_text
 
 
-def test_defaults_without_a_file_and_from_an_empty_one(load):
+def test_deerrors_without_a_file_and_from_an_empty_one(load):
     assert load_settings(Recipe, None) == load("") == load("# nothing\n") == Recipe()
 
 
@@ -67,7 +67,7 @@ def test_overrides_win_and_the_last_one_most(load):
     assert load("", "optimiser.folder=a=b").optimiser.folder == Path("a=b")
 
 
-def test_an_override_mends_a_fault_of_the_file(load):
+def test_an_override_mends_a_errors_of_the_file(load):
     assert load("optimiser: {rate: fast}", "optimiser.rate=0.5").optimiser.rate == 0.5
 
 
@@ -111,7 +111,7 @@ def test_an_override_mends_a_fault_of_the_file(load):
         ("stages: &a [*a]", "x.yaml: these are not settings"),
     ],
 )
-def test_faults_of_a_file(load, text, words):
+def test_errors_of_a_file(load, text, words):
     with pytest.raises(ConfigError, match=words):
         load(text)
 
@@ -129,12 +129,12 @@ def test_faults_of_a_file(load, text, words):
         ("zzz.rate=1", "zzz.rate=1: zzz: unknown setting"),
     ],
 )
-def test_faults_of_overrides(load, override, words):
+def test_errors_of_overrides(load, override, words):
     with pytest.raises(ConfigError, match=words):
         load("name: a\noptimiser: {rate: 1}", override)
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_lines(load):
+def test_all_errors_are_reported_at_once_in_the_order_of_lines(load):
     with pytest.raises(
         ConfigError,
         match=r"^expected key=value.*; steps=1: steps: unknown.*; .* line 3: optimiser.rate.*; .* line 4: z",

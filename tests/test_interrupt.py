@@ -41,7 +41,7 @@ def test_second_ctrl_c_stops_at_once():
     assert handlers() == before
 
 
-def test_handlers_come_back_after_a_fault():
+def test_handlers_come_back_after_a_errors():
     before = handlers()
 
     def fail():

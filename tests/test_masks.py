@@ -10,8 +10,8 @@ from dextr_vos.masks import labels_from_probs, object_ids, read_labels, voc_pale
 LABELS = np.array([[0, 1, 2], [3, 0, 255]], dtype=np.uint8)
 
 
-def save(path: Path, picture: Image.Image) -> Path:
-    picture.save(path)
+def save(path: Path, image: Image.Image) -> Path:
+    image.save(path)
     return path
 
 
@@ -25,27 +25,27 @@ def test_labels_survive_writing_and_reading(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.png"
     write_labels(path, LABELS)
     assert (read_labels(path) == LABELS).all()
-    with Image.open(path) as picture:
-        assert picture.mode == "P"
-        assert (np.array(picture.convert("RGB"))[0, 1] == (128, 0, 0)).all()
+    with Image.open(path) as image:
+        assert image.mode == "P"
+        assert (np.array(image.convert("RGB"))[0, 1] == (128, 0, 0)).all()
     assert [file.name for file in path.parent.iterdir()] == ["a.png"]
 
 
 def test_binary_masks_of_davis_2016(tmp_path: Path) -> None:
     grey = np.array([[0, 255], [255, 0]], dtype=np.uint8)
-    for name, picture in {
+    for name, image in {
         "grey": Image.fromarray(grey),
         "bits": Image.fromarray(grey > 0),
         "rgb": Image.fromarray(np.dstack([grey] * 3)),
         "alpha": Image.fromarray(np.dstack([grey] * 3 + [grey + 9])),
     }.items():
-        assert (read_labels(save(tmp_path / f"{name}.png", picture)) == (grey > 0)).all(), name
+        assert (read_labels(save(tmp_path / f"{name}.png", image)) == (grey > 0)).all(), name
 
 
 def test_a_grey_palette_means_grey(tmp_path: Path) -> None:
-    picture = Image.fromarray(np.array([[0, 255]], dtype=np.uint8))
-    picture = picture.convert("P")
-    assert read_labels(save(tmp_path / "a.png", picture)).tolist() == [[0, 1]]
+    image = Image.fromarray(np.array([[0, 255]], dtype=np.uint8))
+    image = image.convert("P")
+    assert read_labels(save(tmp_path / "a.png", image)).tolist() == [[0, 1]]
 
 
 def test_void_stays_void_in_indexed_masks(tmp_path: Path) -> None:
@@ -58,8 +58,8 @@ def test_grey_numbers_are_object_numbers(tmp_path: Path) -> None:
 
 
 def test_voc_colours_are_object_numbers(tmp_path: Path) -> None:
-    picture = Image.fromarray(voc_palette()[LABELS])
-    assert (read_labels(save(tmp_path / "a.png", picture)) == LABELS).all()
+    image = Image.fromarray(voc_palette()[LABELS])
+    assert (read_labels(save(tmp_path / "a.png", image)) == LABELS).all()
 
 
 class TestRefused:
@@ -67,7 +67,7 @@ class TestRefused:
         with pytest.raises(InputError, match=r"there is no mask .*a\.png"):
             read_labels(tmp_path / "a.png")
 
-    def test_not_a_picture(self, tmp_path: Path) -> None:
+    def test_not_a_image(self, tmp_path: Path) -> None:
         (tmp_path / "a.png").write_text("x")
         with pytest.raises(InputError, match=r"cannot read the mask .*a\.png"):
             read_labels(tmp_path / "a.png")
@@ -108,10 +108,10 @@ def test_object_ids_leave_out_background_and_void() -> None:
 
 
 def test_black_and_white_palettes_mean_what_they_show(tmp_path: Path) -> None:
-    picture = Image.fromarray(np.array([[0, 1]], dtype=np.uint8)).convert("P")
+    image = Image.fromarray(np.array([[0, 1]], dtype=np.uint8)).convert("P")
     for palette, expected in (([255] * 3 + [0] * 3, [[1, 0]]), ([0] * 3 + [255] * 3, [[0, 1]])):
-        picture.putpalette(palette)
-        assert read_labels(save(tmp_path / "a.png", picture)).tolist() == expected
+        image.putpalette(palette)
+        assert read_labels(save(tmp_path / "a.png", image)).tolist() == expected
 
 
 def test_sixteen_bit_white(tmp_path: Path) -> None:

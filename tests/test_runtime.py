@@ -49,7 +49,7 @@ def test_device_is_the_one_asked_for(machine, name: str, cuda: int, mps: bool, e
         ("", 1, "unknown device ''"),
     ],
 )
-def test_absent_device_is_told(machine, name: str, cuda: int, message: str) -> None:
+def test_absent_device_is_reported(machine, name: str, cuda: int, message: str) -> None:
     machine(cuda)
     with pytest.raises(InputError, match=message):
         pick_device(name)

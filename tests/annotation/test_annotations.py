@@ -58,7 +58,7 @@ def test_newer_clicks_join_and_others_stay() -> None:
     assert [entry.id for entry in merged.objects] == [1, 2]
 
 
-def test_names_are_not_lost_to_defaults() -> None:
+def test_names_are_not_lost_to_deerrors() -> None:
     older = annotations_from({"a": {1: POINTS}}, "human")
     named = older.model_copy(update={"objects": (ObjectEntry(id=1, name="swan"),)})
     newer = annotations_from({"b": {1: POINTS, 2: POINTS}}, "file")

@@ -67,7 +67,7 @@ class TestShortForm:
             ({"00000": [[[5, 5], [6, 9], [5, 20], [6, 30]]]}, r"object 1: the points span a box of 2×26 px"),
         ],
     )
-    def test_faults_say_where(self, tiny_clip: Path, tmp_path: Path, content: Any, sentence: str) -> None:
+    def test_errors_say_where(self, tiny_clip: Path, tmp_path: Path, content: Any, sentence: str) -> None:
         with pytest.raises(InputError, match=sentence):
             read_clicks(write(tmp_path, content), open_clip(tiny_clip))
 
@@ -134,7 +134,7 @@ class TestFullForm:
             ),
         ],
     )
-    def test_faults_say_where(
+    def test_errors_say_where(
         self, tiny_clip: Path, tmp_path: Path, change: dict[str, Any], sentence: str
     ) -> None:
         document = annotations_from({"00002": {3: np.array(POINTS)}}, origin="human")

@@ -37,11 +37,11 @@ def test_click_input_is_that_of_the_reference(davis_root: Path, case: str) -> No
     facts = read_golden("dextr_forward.json")[case]
     points = np.array(facts["points_xy"])
     assert list(ClickCrop().box(points, (480, 854))) == facts["box_xyxy_inclusive"]
-    picture = ClickCrop().inputs(golden_frame(davis_root, case), points)
-    assert picture.shape == (512, 512, 4)
+    image = ClickCrop().inputs(golden_frame(davis_root, case), points)
+    assert image.shape == (512, 512, 4)
     golden = np.load(GOLDEN / "dextr_forward.npz")
-    assert_golden(f"input, {case}", picture[::8, ::8], golden[f"{case}/input_stride8"], 1e-3 / 255)
-    assert_golden("channel means", picture.mean((0, 1)), facts["input_channel_mean"], 1e-5)
+    assert_golden(f"input, {case}", image[::8, ::8], golden[f"{case}/input_stride8"], 1e-3 / 255)
+    assert_golden("channel means", image.mean((0, 1)), facts["input_channel_mean"], 1e-5)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What a network sees of a picture, and back: every variant of the paper's ablation."""
+"""What a network sees of a image, and back: every variant of the paper's ablation."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ VARIANTS = {
 
 
 def scene(centre_xy=(70, 40), radii=(30, 20)):
-    """A picture, and an ellipse in it."""
+    """A image, and an ellipse in it."""
     rows, columns = np.indices(SIZE_HW)
     mask = ((columns - centre_xy[0]) / radii[0]) ** 2 + ((rows - centre_xy[1]) / radii[1]) ** 2 <= 1
     image = np.random.default_rng(0).integers(2, 255, (*SIZE_HW, 3), dtype=np.uint8)
@@ -44,7 +44,7 @@ def test_a_mask_survives_the_way_into_the_crop_and_back(name, centre_xy):
     assert inputs.dtype == np.float32
     assert inputs.min() >= 0
     assert inputs.max() <= 255
-    # the mask as a picture takes the same way as the picture
+    # the mask as a image takes the same way as the image
     shown = click_crop.crop_image(
         np.where(mask[..., None], 255, np.zeros(3)).astype(np.uint8), click_crop.box(points, SIZE_HW)
     )
@@ -55,7 +55,7 @@ def test_a_mask_survives_the_way_into_the_crop_and_back(name, centre_xy):
     assert iou(prob > 0.5, mask) > 0.93
 
 
-def test_a_whole_picture_is_seen_whole_and_the_mask_still_stays_in_the_clicks_box():
+def test_a_whole_image_is_seen_whole_and_the_mask_still_stays_in_the_clicks_box():
     click_crop = VARIANTS["whole"]
     image, mask = scene()
     points = extreme_points(mask)
@@ -131,7 +131,7 @@ def test_the_margin_grows_with_the_object_where_it_is_a_share():
         assert (columns.min() - x0, rows.min() - y0, x1 - columns.max(), y1 - rows.max()) == (margin,) * 4
 
 
-def test_beyond_the_picture_a_crop_is_black():
+def test_beyond_the_image_a_crop_is_black():
     image, mask = scene((5, 5), (12, 12))
     box = SMALL.box(extreme_points(mask), SIZE_HW)
     assert box == (-10, -10, 27, 27)  # 38 pixels become 64

@@ -87,13 +87,13 @@ def test_extra_points_belong_to_the_object():
         pytest.param((60, 80), [[40, 30]] * 4, id="one pixel"),
         pytest.param((60, 80), [[10, 30], [70, 30], [30, 30], [40, 30]], id="flat line"),
         pytest.param((60, 80), [[40, 5], [40, 55], [40, 20], [40, 30]], id="upright line"),
-        pytest.param((60, 80), [[0, 30], [79, 30], [40, 0], [40, 59]], id="whole picture"),
+        pytest.param((60, 80), [[0, 30], [79, 30], [40, 0], [40, 59]], id="whole image"),
         pytest.param((60, 80), [[0, 0], [79, 59], [79, 0], [0, 59]], id="corners"),
         pytest.param((60, 80), [[0, 20], [30, 30], [10, 10], [20, 40]], id="at the left border"),
         pytest.param((60, 80), [[50, 50], [79, 55], [70, 40], [60, 59]], id="in the lower right corner"),
-        pytest.param((3, 3), [[0, 1], [2, 1], [1, 0], [1, 2]], id="tiny picture"),
-        pytest.param((1, 1), [[0, 0]] * 4, id="picture of one pixel"),
-        pytest.param((2, 2000), [[5, 0], [1900, 1], [700, 0], [800, 1]], id="very long picture"),
+        pytest.param((3, 3), [[0, 1], [2, 1], [1, 0], [1, 2]], id="tiny image"),
+        pytest.param((1, 1), [[0, 0]] * 4, id="image of one pixel"),
+        pytest.param((2, 2000), [[5, 0], [1900, 1], [700, 0], [800, 1]], id="very long image"),
     ],
 )
 @pytest.mark.parametrize("content", ["uniform", "noise", "two colours"])
@@ -110,7 +110,7 @@ def test_odd_input_gives_a_mask_at_the_clicks(size_hw, points, content):
     assert (prob[ys, xs] > 0.5).all()
 
 
-def test_uniform_picture_gives_a_rounded_shape_not_a_few_pixels():
+def test_uniform_image_gives_a_rounded_shape_not_a_few_pixels():
     mask = ellipse()
     prob = grabcut(np.full((*mask.shape, 3), 128, dtype=np.uint8), extreme_points(mask))
     assert iou(prob > 0.5, mask) > 0.5

@@ -22,7 +22,7 @@ def write(path, content):
     return path
 
 
-def test_pictures_and_objects_by_number(tmp_path):
+def test_images_and_objects_by_number(tmp_path):
     path = write(
         tmp_path / "h.json", {"bear/00000": {"2": POINTS}, "dog/00000": {"1": [*POINTS, [17.6, 20]]}}
     )

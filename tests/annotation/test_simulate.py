@@ -43,7 +43,7 @@ def test_jitter_is_seeded_and_does_not_depend_on_the_other_frames(tiny_clip: Pat
     assert all(mask[y, x] for x, y in points_of(alone, "00004", 1))
 
 
-def test_faults(tiny_clip: Path, masks: Path, tmp_path: Path) -> None:
+def test_errors(tiny_clip: Path, masks: Path, tmp_path: Path) -> None:
     clip = open_clip(tiny_clip)
     with pytest.raises(InputError, match="there is no mask folder"):
         simulate_clicks(clip, tmp_path / "none", [0])
