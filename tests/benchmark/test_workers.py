@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tiny_benchmark import run_inline, tiny_settings, write_davis
+from tiny_benchmark import RECIPE, run_inline, tiny_settings, write_davis
 
 from dextr_vos.benchmark.cell import JobOutcome
 from dextr_vos.benchmark.compare import compare
@@ -89,7 +89,8 @@ def test_a_worker_that_refuses_ends_the_run_and_earlier_errors_are_kept():
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
     root = write_davis(tmp_path_factory.mktemp("data") / "davis", {"bear": 5, "dog": 6})
-    return tiny_settings(root, keyframes=(1,), workers=1)
+    recipe = {"lite": {**RECIPE, "max_steps": 1}}
+    return tiny_settings(root, keyframes=(1,), workers=1, recipe=recipe)
 
 
 @pytest.fixture(scope="module")
