@@ -180,7 +180,8 @@ class ClipService:
             raise InputError("there is nothing to propagate yet; click on an object in at least one frame")
 
         def prepare() -> dict[str, Any]:
-            snapshot = session.exclusively(lambda store: _snapshot(store.workspace))
+            with session.editing:
+                snapshot = _snapshot(session.workspace)
             self._run_masks.clear_in_progress()
             return {
                 "kind": "propagate",
@@ -192,6 +193,7 @@ class ClipService:
             }
 
         self.jobs.start(prepare)
+        session.changed()  # only now, so that every page that fetches the state sees the job
 
     def cancel(self) -> None:
         """See `Service`."""

@@ -13,9 +13,7 @@ SHOWS_OFFLINE = "() => !document.querySelector('[data-test=banner-offline]').hid
 ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
 
 
-def test_after_kill_9_nothing_is_lost_and_later_edits_are_sent(
-    small_clip, open_screen, tmp_path
-):
+def test_after_kill_9_nothing_is_lost_and_later_edits_are_sent(small_clip, open_screen, tmp_path):
     out = tmp_path / "work"
     server = Server(small_clip, out=out)
     with open_screen(server.address) as screen:
