@@ -2,15 +2,12 @@
 
 import pkgutil
 import re
-import shlex
 from pathlib import Path
 
 import pytest
-from click import Context
 
 import dextr_vos as dv
 from dextr_vos import errors
-from dextr_vos.cli.main import COMMANDS, main
 from dextr_vos.datasets.synthetic import write_clip
 
 ROOT = Path(__file__).parent.parent
@@ -60,25 +57,6 @@ def test_api_pages_describe_what_is_there(page: str) -> None:
 def test_the_api_page_describes_every_public_name() -> None:
     names = {getattr(entry, "__name__", "") for entry in described("api.md")} | set(vars(errors))
     assert set(dv.__all__) <= names
-
-
-def commands_in(document: Path) -> list[list[str]]:
-    """Every `dextr-vos …` in a document, in blocks and in text, as words."""
-    text = re.sub(r"\\\n\s*", "", document.read_text(encoding="utf-8"))
-    found = re.findall(r"^(?:time )?dextr-vos .*$", text, re.MULTILINE)
-    found += re.findall(r"`dextr-vos ([^`]+)`", text)
-    return [shlex.split(line.replace("\n", " "), comments=True) for line in found]
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_commands_have_the_options_that_documents_name(document: Path) -> None:
-    for words in commands_in(document):
-        name = next((word for word in words if word in COMMANDS), None)
-        if name is None:
-            assert words[-1] in ("--help", "COMMAND") or "COMMAND" in words, words
-            continue
-        options = {opt for param in main.get_command(Context(main), name).params for opt in param.opts}
-        assert {word for word in words if word.startswith("-")} <= options | {"--help"}, words
 
 
 @pytest.mark.slow
