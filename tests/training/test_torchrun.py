@@ -137,25 +137,18 @@ def test_in_double_precision_both_curves_are_the_same(root, tmp_path):
         torch.testing.assert_close(two[key], tensor, rtol=1e-6, atol=1e-8)
 
 
-def test_killed_it_resumes_and_ends_the_same(root, tmp_path, undisturbed):
-    out = tmp_path / "out"
-    args = command(root, out, "loop.batch=8")
-    process = start(args, out, 4)
-    process.kill()
-    process.communicate()
-    run(args)
-    assert (hashes(out), log_lines(out)) == undisturbed[:2]
-
-
-def test_terminated_it_says_so_resumes_and_ends_the_same(root, tmp_path, undisturbed):
+def test_killed_and_terminated_it_resumes_and_ends_the_same(root, tmp_path, undisturbed):
     out = tmp_path / "out"
     args = command(root, out, "loop.batch=8")
     process = start(args, out, 2)
+    process.kill()
+    process.communicate()
+    process = start(args, out, 7)
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate()
+    _, errors = process.communicate()
     assert process.returncode == 130
-    assert "the same command resumes from there" in told
-    assert "Traceback" not in told
+    assert "the same command resumes from there" in errors
+    assert "Traceback" not in errors
     assert "resumed from step" in run(args).stderr
     assert (hashes(out), log_lines(out)) == undisturbed[:2]
 
@@ -170,6 +163,4 @@ def test_ctrl_c_stops_all_processes_of_torchrun_at_one_step(root, tmp_path, undi
     assert (out / "checkpoint.pt").exists()
     step = max(line["step"] for line in log_lines(out))
     assert f"stopped after step {step} of 10" in told
-    run(args)
-    assert len(losses(out)) == 10
-    assert losses(out) == pytest.approx(undisturbed[2], rel=1e-2)
+    assert losses(out) == pytest.approx(undisturbed[2][:step], rel=1e-2)
