@@ -196,7 +196,11 @@ def frame_numbers(count: int) -> tuple[str, ...]:
     return tuple(f"{index:0{digits}d}" for index in range(count))
 
 
-def open_clip(source: "str | Path | Clip | Sequence[npt.ArrayLike] | npt.NDArray[np.uint8]") -> Clip:
+ClipSource = str | Path | Clip | Sequence[npt.ArrayLike] | npt.NDArray[np.uint8]
+"""What `open_clip` takes: a folder, a video file, frames in memory, or an open clip."""
+
+
+def open_clip(source: ClipSource) -> Clip:
     """Open a clip.
 
     Args:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dextr_vos.annotation.annotations import Annotations, load_annotations
-from dextr_vos.clip import Clip
+from dextr_vos.clip import Clip, ClipSource, open_clip
 from dextr_vos.errors import InputError
 from dextr_vos.masks import Labels, object_ids
 from dextr_vos.propagation.clip_segmenter import PropagatedFrame
@@ -103,7 +103,7 @@ def train_propagation(
 
 
 def propagate(
-    clip: Clip,
+    clip: ClipSource,
     keyframes: Mapping[int, Labels],
     *,
     on_progress: Callable[[str, int, int], None] | None = None,
@@ -116,7 +116,7 @@ def propagate(
     frame is segmented. On one thread the masks are those of `dextr-vos propagate`, to the bit.
 
     Args:
-        clip: see `open_clip`.
+        clip: a clip, or whatever `open_clip` takes.
         keyframes: labels by frame index, each H×W uint8 (0 background, object ids, 255 void) or bool; at
             least one, any number of objects.
         on_progress: called with "fine-tuning" or "segmenting", the steps or frames done, and how many there
@@ -140,8 +140,8 @@ def propagate(
         >>> [frame.index for frame in dv.propagate(dv.open_clip(frames), {0: labels}, max_steps=1)]
         [0, 1, 2]
     """
-    chosen = _options(options)
-    annotated = AnnotatedClip(clip, keyframes_from_labels(keyframes, clip))
+    opened, chosen = open_clip(clip), _options(options)
+    annotated = AnnotatedClip(opened, keyframes_from_labels(keyframes, opened))
     plan, device = _plan(annotated, chosen, {}, clicked=False), pick_device(chosen.device)
     callbacks = Callbacks()
     if on_progress is not None:

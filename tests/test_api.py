@@ -71,7 +71,7 @@ def test_propagate_takes_frames_in_memory_and_bool_masks_and_reports():
     frames = np.stack([tiny_frame(index) for index in range(4)])
     reports = []
     results = dv.propagate(
-        dv.open_clip(frames),
+        frames,
         {-1: tiny_mask(3) == 1},
         device="cpu",
         max_steps=1,
