@@ -103,7 +103,8 @@ def test_a_correction_changes_masks(tiny_clip, keyframes, out):
     change(keyframes, 0)
     train(tiny_clip, keyframes, out)
     after = bytes_of(out / "masks")
-    assert {name for name in NAMES if after[name] != before[name]} == set(NAMES[:3])
+    changed = {name for name in NAMES if after[name] != before[name]}
+    assert {NAMES[0]} < changed <= set(NAMES[:3])  # the correction and a prediction, none beyond frame 3
 
 
 @BOTH
