@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dextr_vos.errors import ConfigError, DextrVosError, InputError, Interrupted, WeightsError
     from dextr_vos.evaluation.scores import evaluate
     from dextr_vos.masks import read_labels, write_labels
-    from dextr_vos.pipeline import propagate
+    from dextr_vos.pipeline import PropagationOptions, propagate
     from dextr_vos.propagation.clip_segmenter import PropagatedFrame
 
 _HOMES = {
@@ -34,6 +34,7 @@ _HOMES = {
     "InputError": "errors",
     "Interrupted": "errors",
     "PropagatedFrame": "propagation.clip_segmenter",
+    "PropagationOptions": "pipeline",
     "Segmenter": "annotation.segmenter",
     "WeightsError": "errors",
     "evaluate": "evaluation.scores",
@@ -51,6 +52,7 @@ __all__ = [
     "InputError",
     "Interrupted",
     "PropagatedFrame",
+    "PropagationOptions",
     "Segmenter",
     "WeightsError",
     "evaluate",
@@ -69,4 +71,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, "__doc__", "__file__", "__name__", "__path__", "__version__"])

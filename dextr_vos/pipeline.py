@@ -117,12 +117,13 @@ def propagate(
 
     Args:
         clip: a clip, or whatever `open_clip` takes.
-        keyframes: labels by frame index, each H×W uint8 (0 background, object ids, 255 void) or bool; at
-            least one, any number of objects.
+        keyframes: labels by frame index (negative ones count from the end), each H×W uint8 (0 background,
+            object ids, 255 void) or bool; at least one, any number of objects.
         on_progress: called with "fine-tuning" or "segmenting", the steps or frames done, and how many there
             are in all.
         stop_asked: asked between steps and frames; ends the work with `Interrupted` when it returns True.
-        options: see `PropagationOptions`: model, parent, device, seed, max_steps, budget_s, settings.
+        options: model, parent, device, seed, max_steps, budget_s and settings; `PropagationOptions` describes
+            them.
 
     Yields:
         A `PropagatedFrame` for every frame, in order: index, labels, probabilities, confidence.

@@ -110,8 +110,8 @@ def test_objects_keep_their_ids(tiny_clip):
     ("keyframes", "message"),
     [
         ({}, "at least one keyframe"),
-        ({9: tiny_mask(0)}, "keyframe indices from 0 to 5, got 9"),
-        ({0.5: tiny_mask(0)}, "keyframe indices from 0 to 5, got 0.5"),
+        ({9: tiny_mask(0)}, "keyframe indices from 0 to 5, or from -6 to -1, got 9"),
+        ({0.5: tiny_mask(0)}, "keyframe indices from 0 to 5, or from -6 to -1, got 0.5"),
         ({0: tiny_mask(0).astype(float)}, "H×W uint8 or bool array, got float64"),
         ({0: tiny_mask(0).tolist()}, "H×W uint8 or bool array, got list"),
         ({0: tiny_mask(0)[:-1]}, "with the frame's shape"),

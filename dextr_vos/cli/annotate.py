@@ -48,7 +48,7 @@ class _Options:
     device: str
 
 
-@click.command(short_help="Clicks on keyframes to masks, in the browser or from a file.")
+@click.command(short_help="Turn clicks on keyframes into masks, in the browser or from a file.")
 @click.argument("clip", required=False, type=PATH)
 @out_option(
     "Workspace to create or continue; by default work/NAME, after the name of CLIP.",
@@ -67,7 +67,7 @@ class _Options:
 @click.option(
     "--max-steps",
     type=click.IntRange(min=1),
-    help="Page: step limit of its propagation, in place of the model's own.",
+    help="Page: maximum number of steps of its propagation.",
 )
 @click.option(
     "--clicks", type=PATH, metavar="FILE", help="No page: JSON file with the clicks, see docs/formats.md."
@@ -90,13 +90,13 @@ class _Options:
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="With --simulate: most pixels by which a click is off.",
+    help="With --simulate: maximum error of a click, in pixels.",
 )
 @seed_option("With --simulate: seed of the jitter.")
 @click_model_options
 @device_option()
 def command(**given: Any) -> None:
-    """Click on the objects of a few frames of CLIP: a folder of images, a video file, or a workspace.
+    """Click the objects in a few frames of CLIP: a folder of images, a video file, or a workspace.
 
     This opens a page in the browser: click, see the mask, correct it, propagate it to all frames. Every
     change is saved at once. With --clicks or --simulate masks are made without the page.

@@ -57,7 +57,7 @@ class _Options:
     out: Path | None
 
 
-@click.command(short_help="Score the masks that clicks give on a data set.")
+@click.command(short_help="Score masks made from clicks on a data set.")
 @click.option("--dataset", type=click.Choice(DATASETS), required=True, help="Kind of data set.")
 @click.option(
     "--root",

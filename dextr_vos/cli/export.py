@@ -44,7 +44,7 @@ class _Options:
         )
 
 
-@click.command(short_help="Masks to an overlay video, a contact sheet, COCO, a page.")
+@click.command(short_help="Export masks as an overlay video, a contact sheet, COCO or a page.")
 @click.argument("clip", type=PATH)
 @click.option(
     "--masks",

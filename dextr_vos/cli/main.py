@@ -130,7 +130,7 @@ def _nearest(name: str, known: list[str]) -> str:
 
 @click.group(cls=CommandsByFile, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dextr-vos")
-@click.option("-v", "--verbose", is_flag=True, help="Say more about what is being done.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more details.")
 def main(verbose: bool) -> None:
     """Clicks on a few frames in, masks of every frame out.
 

@@ -54,8 +54,8 @@ def click_model_options(function: F) -> F:
     model = click.option(
         "--model",
         type=click.Choice(CLICK_MODELS),
-        help="What makes masks of clicks: lite (shipped), paper (the published DEXTR; needs --weights) or "
-        "grabcut (no network); by default what --weights are for, else lite.",
+        help="Model that turns clicks into masks: lite (shipped), paper (the published DEXTR; needs "
+        "--weights) or grabcut (no network); default: the model that --weights belong to, otherwise lite.",
     )
     weights = click.option(
         "--weights", type=PATH, metavar="FILE", help="Checkpoint for --model (.pth, .safetensors)."

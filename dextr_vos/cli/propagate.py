@@ -39,7 +39,7 @@ class _Options:
     settings: tuple[str, ...]
 
 
-@click.command(short_help="Masks of keyframes to masks of every frame.")
+@click.command(short_help="Propagate keyframe masks to every frame.")
 @click.argument("clip", type=PATH, metavar="CLIP")
 @settings_argument()
 @click.option(
@@ -50,7 +50,7 @@ class _Options:
     "where CLIP is a workspace.",
 )
 @out_option(
-    "Folder of the run, new or an earlier one; by default the one inside the workspace.",
+    "Run folder, new or existing; by default the one inside the workspace.",
     "RUN",
     required=False,
 )
@@ -65,11 +65,13 @@ class _Options:
     "--parent",
     metavar="FILE|none",
     help="Checkpoint to start from, see docs/checkpoints.md; none: random weights, which need --max-steps 60 "
-    "or more. lite has its own.",
+    "or more. lite ships with its own.",
 )
 @device_option()
 @seed_option("The same seed gives the same masks on the CPU.")
-@click.option("--max-steps", type=click.IntRange(min=1), help="Step limit in place of the model's own.")
+@click.option(
+    "--max-steps", type=click.IntRange(min=1), help="Maximum number of steps; overrides the model's."
+)
 @click.option(
     "--budget",
     type=click.FloatRange(min=1),
@@ -87,8 +89,8 @@ def command(**given: Any) -> None:
     Masks land in RUN/masks/<frame>.png; the keyframes' own masks are copied there unchanged. After Ctrl-C
     the same command resumes.
 
-    After a correction, run the same command again: it continues from the network in RUN, takes seconds, and
-    changes only the frames up to the next keyframe on either side.
+    After a correction, run the same command again: it continues from the network in RUN, takes fewer steps,
+    and changes only the frames up to the next keyframe on either side.
 
     KEY=VALUE changes the recipe, whose keys docs/formats.md lists: batch=2 tracking.max_recent=5
     """

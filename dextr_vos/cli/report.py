@@ -7,7 +7,7 @@ import rich_click as click
 from dextr_vos.cli.options import PATH, click_times_option
 
 
-@click.command(short_help="Draw the page of a benchmark again.")
+@click.command(short_help="Redraw the report of a benchmark.")
 @click.argument("folder", type=PATH, metavar="DIR")
 @click_times_option()
 @click.option(

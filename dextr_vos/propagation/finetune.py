@@ -1,4 +1,7 @@
-"""Fine-tuning on a clip's keyframes until the loss has converged (OSVOS; Caelles et al., CVPR 2017)."""
+"""Fine-tuning on keyframes (Caelles et al., CVPR 2017), until the loss converges or a limit is reached.
+
+The losses are those of `batch_source`.
+"""
 
 import io
 import logging

@@ -179,7 +179,9 @@ def _file(keyframe: Keyframe) -> str:
 def _checked(index: int, labels: Labels, clip: Clip) -> Keyframe:
     count = len(clip)
     if isinstance(index, bool) or not isinstance(index, int | np.integer) or not -count <= index < count:
-        raise InputError(f"expected keyframe indices from 0 to {count - 1}, got {index!r}")
+        raise InputError(
+            f"expected keyframe indices from 0 to {count - 1}, or from -{count} to -1, got {index!r}"
+        )
     if not isinstance(labels, np.ndarray) or labels.dtype not in (np.uint8, np.bool_):
         kind = labels.dtype if isinstance(labels, np.ndarray) else type(labels).__name__
         raise InputError(f"expected the mask of frame {index} as an H×W uint8 or bool array, got {kind}")
