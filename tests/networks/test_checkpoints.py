@@ -139,7 +139,7 @@ def zip_of(names: list[str]) -> bytes:
         (bytes(range(256)) * 4, "not a checkpoint or is broken"),
         (bytes(8) + b"{}", "fetch it again"),
     ],
-    # an archive holds the time it was made: as a name it would differ between the processes that run the tests
+    # an archive holds the time it was made: as a name it would differ between the processes of a test run
     ids=lambda value: value if isinstance(value, str) else "content",
 )
 def test_files_that_are_no_checkpoints_are_told_apart(content: bytes, message: str, tmp_path: Path) -> None:
