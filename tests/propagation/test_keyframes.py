@@ -171,7 +171,7 @@ def test_masks_in_memory_are_those_of_files(clip, tmp_path):
     ("labels", "message"),
     [
         ({}, r"at least one keyframe as \{frame index: H×W uint8 labels\}, got none"),
-        ({6: tiny_mask(0)}, "keyframe indices from 0 to 5, got 6"),
+        ({6: tiny_mask(0)}, "keyframe indices from 0 to 5, or from -6 to -1, got 6"),
         ({-7: tiny_mask(0)}, "got -7"),
         ({True: tiny_mask(0)}, "got True"),
         ({"00000": tiny_mask(0)}, "got '00000'"),
