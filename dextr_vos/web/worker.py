@@ -68,7 +68,7 @@ def _wait_for_end(stream: TextIO, stop: threading.Event) -> None:
 
 
 def _propagate(work: dict[str, Any], send: Send, stop_asked: StopAsked) -> str:
-    """Fine-tune and segment, as `dextr-vos train-propagation` does."""
+    """Fine-tune and segment, as `dextr-vos propagate` does."""
     from dextr_vos.clip import open_clip
     from dextr_vos.pipeline import PropagationOptions, train_propagation
     from dextr_vos.propagation.settings import Callbacks
