@@ -22,17 +22,19 @@ if TYPE_CHECKING:
     from dextr_vos.annotation.segmenter import Segmenter, load_segmenter
     from dextr_vos.clip import Clip, open_clip
     from dextr_vos.errors import ConfigError, DextrVosError, InputError, Interrupted, WeightsError
-    from dextr_vos.evaluation.scores import evaluate
+    from dextr_vos.evaluation.scores import ClipScores, ObjectScores, evaluate
     from dextr_vos.masks import read_labels, write_labels
-    from dextr_vos.pipeline import PropagationOptions, propagate
+    from dextr_vos.pipeline import PropagationOptions, propagate, train_propagation
     from dextr_vos.propagation.clip_segmenter import PropagatedFrame
 
 _HOMES = {
     "Clip": "clip",
+    "ClipScores": "evaluation.scores",
     "ConfigError": "errors",
     "DextrVosError": "errors",
     "InputError": "errors",
     "Interrupted": "errors",
+    "ObjectScores": "evaluation.scores",
     "PropagatedFrame": "propagation.clip_segmenter",
     "PropagationOptions": "pipeline",
     "Segmenter": "annotation.segmenter",
@@ -42,15 +44,18 @@ _HOMES = {
     "open_clip": "clip",
     "propagate": "pipeline",
     "read_labels": "masks",
+    "train_propagation": "pipeline",
     "write_labels": "masks",
 }
 
 __all__ = [
     "Clip",
+    "ClipScores",
     "ConfigError",
     "DextrVosError",
     "InputError",
     "Interrupted",
+    "ObjectScores",
     "PropagatedFrame",
     "PropagationOptions",
     "Segmenter",
@@ -60,6 +65,7 @@ __all__ = [
     "open_clip",
     "propagate",
     "read_labels",
+    "train_propagation",
     "write_labels",
 ]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from operator import index as as_index
 from pathlib import Path
-from typing import overload
+from typing import Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,8 @@ class Clip(ABC):
 
     A clip behaves like a sequence: `len(clip)` frames, `clip[i]` reads one as H×W×3 uint8 RGB (negative
     indices count from the end), `clip[a:b]` is a shorter clip, and iteration reads frame by frame. Frames
-    are read when they are asked for, so that memory holds one at a time.
+    are read when they are asked for, so that memory holds one at a time. A clip of a video file
+    keeps the file open until `close`, or the end of a `with` block; others have nothing to close.
 
     Attributes:
         path: the folder or file; a placeholder for frames in memory.
@@ -45,11 +46,20 @@ class Clip(ABC):
 
     @abstractmethod
     def read(self, index: int) -> ImageRgb:
-        """Frame `index`, 0 ≤ index < len, as H×W×3 uint8 RGB.
+        """Frame `index`, 0 ≤ index < len, as H×W×3 uint8 RGB; a new array, or a view that is read-only.
 
         Raises:
             InputError: the frame is broken, missing or of another size; the message names the file.
         """
+
+    def close(self) -> None:  # noqa: B027 - few clips hold anything
+        """Close the clip's file, if it has one; no frame can be read afterwards."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     @overload
     def __getitem__(self, index: int) -> ImageRgb: ...
@@ -171,8 +181,10 @@ class ArrayClip(Clip):
         self.fps = DEFAULT_FPS
 
     def read(self, index: int) -> ImageRgb:
-        """See `Clip.read`."""
-        return self._frames[index]
+        """See `Clip.read`; the frame is read-only, since its memory is that of the caller's frames."""
+        frame = self._frames[index][:]
+        frame.flags.writeable = False
+        return frame
 
 
 class _PartOfClip(Clip):
@@ -188,6 +200,10 @@ class _PartOfClip(Clip):
     def read(self, index: int) -> ImageRgb:
         """See `Clip.read`."""
         return self._clip.read(self._indices[index])
+
+    def close(self) -> None:
+        """Close the clip that this is a part of."""
+        self._clip.close()
 
 
 def frame_numbers(count: int) -> tuple[str, ...]:

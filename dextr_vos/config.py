@@ -46,7 +46,7 @@ def load_settings(
 
     Args:
         model: class of the settings.
-        path: YAML file; None for the deerrors of the model.
+        path: YAML file; None for the defaults of the model.
         overrides: `a.b=3`, with the value as in YAML; they take precedence over the file, later ones over
             earlier ones.
         base: plain values over which the file takes precedence.

@@ -1,11 +1,15 @@
-"""Atomic writes, after which a file is either complete or absent, and digests of files."""
+"""Atomic writes, after which a file is either complete or absent; JSON; digests of files."""
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from dextr_vos.errors import InputError
 
 
 @contextmanager
@@ -41,9 +45,52 @@ def write_text(path: Path, text: str) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes in hexadecimal; "" where the file cannot be read."""
+    """SHA-256 of a file's bytes in hexadecimal.
+
+    Raises:
+        InputError: there is no such file.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise InputError(f"there is no file {path}") from None
+
+
+def digest_or_empty(path: Path) -> str:
+    """The file's digest; "" where it cannot be read at the moment."""
+    try:
+        return file_digest(path)
+    except (InputError, OSError):
         return ""
+
+
+def read_json(path: Path) -> Any:
+    """Decode a JSON file.
+
+    Raises:
+        InputError: missing or not JSON; the sentence gives line and column.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder; expected a JSON file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not a text file; expected JSON in UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from None
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; one with a duplicate key, whose first value would be lost, is refused."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        repeated = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise ValueError(f"the key {repeated!r} is there twice")
+    return content

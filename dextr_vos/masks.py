@@ -20,8 +20,33 @@ Labels = npt.NDArray[np.uint8]
 
 VOID = 255
 MAX_OBJECTS = 254
+DRAW_S = 79.0  # seconds to draw one object's mask by hand (Maninis et al., Deep Extreme Cut, CVPR 2018)
 # Above this, the values of a grey mask are taken for grey levels (anti-aliasing), not for object ids.
 _LARGEST_GREY_INDEX = 64
+_WHITE_16_BITS = 65535
+
+
+_DISPLAY_COLOURS = (
+    (255, 70, 60),
+    (60, 170, 255),
+    (255, 200, 40),
+    (60, 210, 120),
+    (190, 110, 255),
+    (255, 140, 40),
+    (40, 210, 210),
+    (255, 110, 180),
+    (160, 210, 40),
+    (140, 140, 255),
+)
+
+
+def display_colour(object_id: int) -> tuple[int, int, int]:
+    """The colour in which an object is shown over images: light ones, which carry further than the palette's.
+
+    Args:
+        object_id: from 1; colours repeat after ten.
+    """
+    return _DISPLAY_COLOURS[(object_id - 1) % len(_DISPLAY_COLOURS)]
 
 
 def voc_palette() -> npt.NDArray[np.uint8]:
@@ -76,7 +101,12 @@ def check_labels(labels: npt.ArrayLike, name: str) -> Labels:
     Raises:
         InputError: it is anything else.
     """
-    array = np.asarray(labels)
+    try:
+        array = np.asarray(labels)
+    except ValueError:
+        raise InputError(
+            f"expected {name} as H×W integers from 0 to 255 or bool, got rows of several lengths"
+        ) from None
     if array.ndim != 2 or array.dtype.kind not in "bui" or not array.size:
         raise InputError(
             f"expected {name} as H×W integers from 0 to 255 or bool, got {array.dtype} of shape {array.shape}"
@@ -163,13 +193,15 @@ def _labels_of_indices(indices: Labels, palette: npt.NDArray[np.uint8]) -> Label
 
 
 def _labels_of_grey(grey: npt.NDArray[np.generic], path: Path) -> Labels:
-    white = grey == (VOID if grey.dtype == np.uint8 else grey.max())  # 16-bit white is 65535
-    if np.count_nonzero(white) == np.count_nonzero(grey):
-        binary: Labels = white.view(np.uint8)
-        return binary
+    levels = (VOID,) if grey.dtype == np.uint8 else (VOID, _WHITE_16_BITS)
+    for level in levels:
+        white = grey == level
+        if np.count_nonzero(white) == np.count_nonzero(grey):
+            binary: Labels = white.view(np.uint8)
+            return binary
     values = np.unique(grey)
     ids = values[values != VOID]
-    if ids.max() > _LARGEST_GREY_INDEX or ids.min() < 0:
+    if ids.max() > _LARGEST_GREY_INDEX or ids.min() < 0 or (ids != ids.astype(np.int64)).any():
         raise InputError(
             f"the mask {path} holds {len(values)} different grey levels up to {int(values.max())}, expected "
             "{0, 255} or small object ids; it looks anti-aliased or like a photograph, "
@@ -221,6 +253,11 @@ def labels_from_probs(probs: Iterable[FloatArray], threshold: float = 0.5) -> La
 def object_ids(labels: Labels) -> list[int]:
     """Ids of the objects that occur, ascending, without background and void."""
     return [int(value) for value in np.unique(labels) if value not in (0, VOID)]
+
+
+def default_name(object_id: int) -> str:
+    """The name of an object without a name of its own."""
+    return f"object {object_id}"
 
 
 def looks_like_mask(path: Path) -> bool:

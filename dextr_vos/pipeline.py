@@ -1,13 +1,18 @@
-"""The chain of the stages: clicks -> masks of keyframes -> masks of every frame -> scores."""
+"""Stage 2 as a whole, on disk and in memory: masks of keyframes in, masks of every frame out."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from pathlib import Path
+from typing import TypedDict, Unpack
+
+import numpy.typing as npt
 
 from dextr_vos.annotation.annotations import Annotations, load_annotations
 from dextr_vos.clip import Clip, ClipSource, open_clip
 from dextr_vos.errors import InputError
-from dextr_vos.masks import Labels, object_ids
+from dextr_vos.masks import object_ids
 from dextr_vos.propagation.clip_segmenter import PropagatedFrame
 from dextr_vos.propagation.keyframes import AnnotatedClip, Keyframe, keyframes_from_labels, read_keyframes
 from dextr_vos.propagation.model import Model
@@ -22,19 +27,39 @@ from dextr_vos.workspace import Workspace
 _LAST_SEED = 2**32 - 1
 
 
+def _is_integer(value: object, first: int, last: int | None = None) -> bool:
+    """Whether a value is an integer of any type from `first` to `last`."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return False
+    return first <= int(value) and (last is None or int(value) <= last)
+
+
+def _is_positive(value: object) -> bool:
+    """Whether a value is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    return math.isfinite(value) and float(value) > 0
+
+
 @dataclass(frozen=True)
 class PropagationOptions:
     """How a clip is propagated; the defaults are those of every command.
 
     Attributes:
         model: `lite`, `paper`, or a `Model` with a recipe of its own.
-        parent: checkpoint to start from; None is the shipped one, "none" random weights.
+        parent: checkpoint to start from; None is the shipped one (`paper` has none), "none" random weights.
         device: where to compute: auto, cpu, cuda, cuda:1, mps.
         seed: of initial weights and random changes, from 0 to 2³² - 1.
-        max_steps: step limit in place of the recipe's.
-        budget_s: seconds that fine-tuning and segmenting may take; None has no limit.
+        max_steps: step limit in place of the recipe's, at least 1.
+        budget_s: seconds that fine-tuning and segmenting may take, above 0; None has no limit.
         fresh: start again, and not with the network that an earlier run left.
+        clicked: the keyframes are masks from clicks, which are less exact than drawn ones, so that the
+            network is changed less (`alpha_clicked`). None finds it out: a workspace knows it, other
+            keyframes count as drawn.
         settings: `KEY=VALUE` each, see `propagation.settings.KEYS`.
+
+    Raises:
+        InputError: a value of another type, or out of range.
     """
 
     model: str | Model = "lite"
@@ -44,20 +69,54 @@ class PropagationOptions:
     max_steps: int | None = None
     budget_s: float | None = None
     fresh: bool = False
+    clicked: bool | None = None
     settings: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        def expect(good: bool, name: str, what: str) -> None:
+            if not good:
+                raise InputError(f"expected {name} as {what}, got {getattr(self, name)!r}")
+
+        expect(isinstance(self.model, str | Model), "model", "a name or a Model")
+        expect(self.parent is None or isinstance(self.parent, str | Path), "parent", "a path, 'none' or None")
+        expect(isinstance(self.device, str), "device", "auto, cpu, cuda, cuda:1 or mps")
+        expect(_is_integer(self.seed, 0, _LAST_SEED), "seed", f"an integer from 0 to {_LAST_SEED}")
+        expect(
+            self.max_steps is None or _is_integer(self.max_steps, 1), "max_steps", "an integer from 1 or None"
+        )
+        expect(self.budget_s is None or _is_positive(self.budget_s), "budget_s", "seconds above 0 or None")
+        expect(isinstance(self.fresh, bool), "fresh", "True or False")
+        expect(self.clicked is None or isinstance(self.clicked, bool), "clicked", "True, False or None")
+        strings = not isinstance(self.settings, str) and isinstance(self.settings, Sequence)
+        expect(
+            strings and all(isinstance(one, str) for one in self.settings),
+            "settings",
+            "a sequence of KEY=VALUE",
+        )
 
     def chosen_model(self) -> Model:
         """The model with its recipe changed.
 
         Raises:
-            InputError: there is no such model, or the seed is out of range.
+            InputError: there is no such model.
             ConfigError: an unknown setting, or a value of the wrong kind.
         """
-        if not 0 <= self.seed <= _LAST_SEED:
-            raise InputError(f"expected a seed from 0 to {_LAST_SEED}, got {self.seed}")
         model = model_named(self.model) if isinstance(self.model, str) else self.model
         recipe = changed(model.recipe, self.settings)
         return replace(model, recipe=recipe if self.max_steps is None else recipe.limited_to(self.max_steps))
+
+
+class PropagateOptions(TypedDict, total=False):
+    """The options of `propagate`, which are those of `PropagationOptions` without `fresh`."""
+
+    model: str | Model
+    parent: str | Path | None
+    device: str
+    seed: int
+    max_steps: int | None
+    budget_s: float | None
+    clicked: bool | None
+    settings: Sequence[str]
 
 
 DEFAULT_OPTIONS = PropagationOptions()
@@ -104,33 +163,34 @@ def train_propagation(
 
 def propagate(
     clip: ClipSource,
-    keyframes: Mapping[int, Labels],
+    keyframes: Mapping[int, npt.ArrayLike],
     *,
     on_progress: Callable[[str, int, int], None] | None = None,
     stop_asked: Callable[[], bool] | None = None,
-    **options: object,
+    **options: Unpack[PropagateOptions],
 ) -> Iterator[PropagatedFrame]:
     """Stage 2 in memory: masks of a few frames in, masks of every frame out, as they are computed.
 
     A network is fine-tuned on the keyframes (in the manner of OSVOS, Caelles et al., CVPR 2017), then every
-    frame is segmented. On one thread the masks are those of `dextr-vos propagate`, to the bit.
+    frame is segmented. On one thread the masks are those of `dextr-vos propagate`, to the bit; for keyframes
+    whose masks all come from clicks, pass `clicked=True`, which the command finds out by itself.
 
     Args:
         clip: a clip, or whatever `open_clip` takes.
-        keyframes: labels by frame index (negative ones count from the end), each H×W uint8 (0 background,
+        keyframes: labels by frame index (negative ones count from the end), each H×W integers (0 background,
             object ids, 255 void) or bool; at least one, any number of objects.
         on_progress: called with "fine-tuning" or "segmenting", the steps or frames done, and how many there
             are in all.
         stop_asked: asked between steps and frames; ends the work with `Interrupted` when it returns True.
-        options: model, parent, device, seed, max_steps, budget_s and settings; `PropagationOptions` describes
-            them.
+        options: model, parent, device, seed, max_steps, budget_s, clicked and settings; `PropagationOptions`
+            describes them.
 
     Yields:
         A `PropagatedFrame` for every frame, in order: index, labels, probabilities, confidence.
 
     Raises:
-        InputError: keyframes that do not fit the clip, or an unknown model or device.
-        ConfigError: an unknown option or setting.
+        InputError: keyframes that do not fit the clip, or an unknown option, model or device.
+        ConfigError: an unknown setting.
         WeightsError: the parent does not fit.
 
     Examples:
@@ -141,7 +201,11 @@ def propagate(
         >>> [frame.index for frame in dv.propagate(dv.open_clip(frames), {0: labels}, max_steps=1)]
         [0, 1, 2]
     """
-    opened, chosen = open_clip(clip), _options(options)
+    known = PropagateOptions.__annotations__.keys()
+    unknown = sorted(options.keys() - known)
+    if unknown:
+        raise InputError(f"unknown option '{unknown[0]}' of propagate; expected {', '.join(sorted(known))}")
+    opened, chosen = open_clip(clip), PropagationOptions(**options)
     annotated = AnnotatedClip(opened, keyframes_from_labels(keyframes, opened))
     plan, device = _plan(annotated, chosen, {}, clicked=False), pick_device(chosen.device)
     callbacks = Callbacks()
@@ -157,14 +221,6 @@ def propagate(
     return propagate_frames(plan, device, callbacks)
 
 
-def _options(given: Mapping[str, object]) -> PropagationOptions:
-    known = PropagationOptions.__dataclass_fields__.keys() - {"fresh"}
-    unknown = sorted(given.keys() - known)
-    if unknown:
-        raise InputError(f"unknown option '{unknown[0]}' of propagate; expected {', '.join(sorted(known))}")
-    return PropagationOptions(**given)  # type: ignore[arg-type]
-
-
 def _plan(
     annotated: AnnotatedClip, options: PropagationOptions, names: Mapping[int, str], clicked: bool
 ) -> Plan:
@@ -177,7 +233,7 @@ def _plan(
         object_names=names,
         fresh=options.fresh,
         budget_s=options.budget_s,
-        clicked=clicked,
+        clicked=clicked if options.clicked is None else options.clicked,
     )
 
 

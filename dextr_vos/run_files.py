@@ -12,6 +12,7 @@ RUN/.lock                  held by the process at work
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
 from dextr_vos.files import write_text
 
+POOR_IOU = 0.6  # a network that repeats a keyframe's mask with a lower IoU has not learned it
 _PENDING = ".next-"
 
 
@@ -242,6 +244,11 @@ def keyframe_names(path: Path) -> list[str]:
 
 Confidence = dict[str, dict[int, float]]
 """Confidence in [0, 1] by frame name and object id."""
+
+
+def frame_confidence(of_frame: Mapping[int, float]) -> float:
+    """Confidence in a frame's mask: that of its least certain object, 1 without objects."""
+    return min(of_frame.values(), default=1.0)
 
 
 def write_confidence(path: Path, scores: Confidence) -> None:

@@ -1,9 +1,7 @@
 """Where and how to compute: device, precision and seeds."""
 
-import random
 from contextlib import AbstractContextManager
 
-import numpy as np
 import torch
 
 from dextr_vos.errors import InputError
@@ -71,26 +69,3 @@ def true_float32() -> AbstractContextManager[None]:
     """A context in which a GPU convolves in full fp32 precision, without TF32; a CPU always does."""
     cudnn = torch.backends.cudnn
     return cudnn.flags(True, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False)
-
-
-def seed_everything(seed: int, deterministic: bool = False) -> None:
-    """Seed Python, NumPy's global generator and PyTorch on every device.
-
-    The same seed gives bit-identical results on one CPU with one number of threads. On CUDA the backward
-    passes of bilinear upsampling and adaptive pooling add in any order, so results agree closely only.
-
-    Args:
-        seed: 0 or more, less than 2³².
-        deterministic: also restrict cuDNN to deterministic algorithms, which is somewhat slower.
-
-    Raises:
-        InputError: the seed is out of range.
-    """
-    if not 0 <= seed < 2**32:
-        raise InputError(f"a seed is a whole number from 0 to {2**32 - 1}, not {seed}")
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002  for code of other libraries; ours passes generators
-    torch.manual_seed(seed)
-    if deterministic:
-        torch.backends.cudnn.deterministic = True
-        torch.backends.cudnn.benchmark = False

@@ -26,25 +26,42 @@ class VideoClip(Clip):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._closed, self._next_index = False, 0
         try:
             self._container = av.open(str(path))
-            if not self._container.streams.video:
-                raise InputError(f"{path} has no video stream; expected a video file or a folder of images")
-            self._times = self._index()
-            timeless = self._container.format.name in _TIMELESS_CONTAINERS
-            self._seekable = not timeless and None not in self._times and self._all_times_differ()
-            self._frames = self._decode_from(0)
-            first = _upright(next(self._frames))
-        except (av.error.FFmpegError, StopIteration) as error:
+        except av.error.FFmpegError as error:
             raise self._unreadable(error) from None
-        self._next_index = 0
+        try:
+            self._open()
+        except (av.error.FFmpegError, StopIteration) as error:
+            self.close()
+            raise self._unreadable(error) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        if not self._container.streams.video:
+            raise InputError(f"{self.path} has no video stream; expected a video file or a folder of images")
+        self._times = self._index()
+        timeless = self._container.format.name in _TIMELESS_CONTAINERS
+        self._seekable = not timeless and None not in self._times and self._all_times_differ()
+        self._frames = self._decode_from(0)
+        first = _upright(next(self._frames))
         self._restart(0)
         self.names = frame_numbers(len(self._times))
         self.size_hw = (first.shape[0], first.shape[1])
         self.fps = self._rate()
 
+    def close(self) -> None:
+        """See `Clip.close`."""
+        self._closed = True
+        self._container.close()
+
     def read(self, index: int) -> ImageRgb:
         """See `Clip.read`."""
+        if self._closed:
+            raise InputError(f"the video {self.path} was closed; open it again to read frames")
         try:
             if index != self._next_index:
                 self._restart(index)

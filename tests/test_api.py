@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from conftest import tiny_frame, tiny_mask
+from PIL import Image
 from tiny_run import write_keyframes
 
 import dextr_vos as dv
@@ -82,6 +82,14 @@ def test_propagate_takes_frames_in_memory_and_bool_masks_and_reports():
     assert reports[-1] == ("segmenting", 4, 4)
 
 
+def test_masks_are_copied_at_the_call():
+    frames = np.stack([tiny_frame(index) for index in range(2)])
+    labels = tiny_mask(0).astype(np.int64)
+    results = dv.propagate(frames, {0: labels}, device="cpu", max_steps=1)
+    labels[:] = 0
+    assert np.array_equal(next(results).labels, tiny_mask(0))
+
+
 def test_propagate_streams(tiny_clip):
     read = []
     clip = dv.open_clip(tiny_clip)
@@ -112,10 +120,16 @@ def test_objects_keep_their_ids(tiny_clip):
         ({}, "at least one keyframe"),
         ({9: tiny_mask(0)}, "keyframe indices from 0 to 5, or from -6 to -1, got 9"),
         ({0.5: tiny_mask(0)}, "keyframe indices from 0 to 5, or from -6 to -1, got 0.5"),
-        ({0: tiny_mask(0).astype(float)}, "H×W uint8 or bool array, got float64"),
-        ({0: tiny_mask(0).tolist()}, "H×W uint8 or bool array, got list"),
+        ({"0": tiny_mask(0), 1: tiny_mask(1)}, "keyframe indices from 0 to 5, or from -6 to -1, got '0'"),
+        ([tiny_mask(0)], r"keyframes as {frame index: H×W labels}, got list"),
+        (
+            {0: tiny_mask(0).astype(float)},
+            "mask of frame 0 as H×W integers from 0 to 255 or bool, got float64",
+        ),
+        ({0: tiny_mask(0).astype(int) - 1}, "mask of frame 0 with values from 0 to 255, got -1 to 0"),
+        ({0: [[0, 1], [1]]}, "got rows of several lengths"),
         ({0: tiny_mask(0)[:-1]}, "with the frame's shape"),
-        ({0: tiny_mask(0)[..., None]}, "with the frame's shape"),
+        ({0: tiny_mask(0)[..., None]}, r"of shape \(48, 64, 1\)"),
         ({0: tiny_mask(0) * 0}, "empty"),
         ({5: tiny_mask(0), -1: tiny_mask(0)}, "one mask a frame"),
     ],
@@ -130,34 +144,55 @@ def test_bad_keyframes_are_one_sentence(tiny_clip, keyframes, message):
     [
         ({"model": "osvos"}, "unknown model 'osvos'; expected one of lite, paper"),
         ({"networks": 1}, "unknown option 'networks' of propagate; expected"),
-        ({"seed": -1}, "expected a seed from 0"),
+        ({"model": "paper"}, "the model paper needs a parent, a published .pth; parent='none' starts from"),
+        ({"model": None}, "expected model as a name or a Model, got None"),
+        ({"parent": 3}, "expected parent as a path, 'none' or None, got 3"),
+        ({"device": 0}, "expected device as auto, cpu"),
+        ({"seed": -1}, "expected seed as an integer from 0 to 4294967295, got -1"),
+        ({"seed": 1.0}, "expected seed as an integer"),
+        ({"max_steps": 0}, "expected max_steps as an integer from 1 or None, got 0"),
+        ({"max_steps": True}, "expected max_steps as an integer"),
+        ({"budget_s": 0}, "expected budget_s as seconds above 0 or None, got 0"),
+        ({"budget_s": float("nan")}, "expected budget_s as seconds above 0"),
+        ({"budget_s": float("inf")}, "expected budget_s as seconds above 0"),
+        ({"budget_s": "60"}, "expected budget_s as seconds above 0"),
+        ({"clicked": 1}, "expected clicked as True, False or None"),
+        ({"settings": "batch=1"}, "expected settings as a sequence of KEY=VALUE, got 'batch=1'"),
+        ({"settings": [3]}, "expected settings as a sequence of KEY=VALUE"),
         ({"device": "toaster"}, "unknown device"),
         ({"parent": "nowhere.pth"}, "there is no checkpoint nowhere.pth"),
     ],
 )
 def test_bad_options_are_one_sentence(tiny_clip, options, message):
     with pytest.raises(dv.InputError, match=message):
-        list(dv.propagate(dv.open_clip(tiny_clip), {0: tiny_mask(0)}, **options))
+        dv.propagate(dv.open_clip(tiny_clip), {0: tiny_mask(0)}, **options)
+
+
+def test_frames_that_are_too_small_are_refused_at_the_call():
+    with pytest.raises(dv.InputError, match="4×48 pixels, expected at least"):
+        dv.propagate(np.zeros((2, 48, 4, 3), np.uint8), {0: np.ones((48, 4), bool)})
 
 
 @pytest.mark.slow
 def test_propagate_equals_the_command_on_a_real_clip(davis_root, tmp_path):
-    """J of the API is that of the command, to the bit on one thread."""
+    """Masks of the API are those of the command, to the bit on one thread."""
     from click.testing import CliRunner
 
     from dextr_vos.cli.main import main
 
-    torch.set_num_threads(1)
     frames, truth = (davis_root / kind / "480p" / "dog" for kind in ("JPEGImages", "Annotations"))
     clip_folder, masks = tmp_path / "dog", tmp_path / "masks"
     clip_folder.mkdir(), masks.mkdir()
-    for name in NAMES:
-        (clip_folder / f"{name}.jpg").symlink_to(frames / f"{name}.jpg")
-    (masks / "00000.png").write_bytes((truth / "00000.png").read_bytes())
+    for name in NAMES[:3]:
+        Image.open(frames / f"{name}.jpg").resize((427, 240)).save(clip_folder / f"{name}.jpg")
+    keyframe = np.ascontiguousarray(dv.read_labels(truth / "00000.png")[::2, ::2])
+    dv.write_labels(masks / "00000.png", keyframe)
     arguments = ["propagate", str(clip_folder), "--keyframes", str(masks), "-o", str(tmp_path / "run")]
-    done = CliRunner().invoke(main, [*arguments, "--device", "cpu"])
+    done = CliRunner().invoke(main, [*arguments, "--device", "cpu", "--max-steps", "2"])
     assert done.exit_code == 0, done.output
-    clip = dv.open_clip(clip_folder)
-    for frame in dv.propagate(clip, {0: dv.read_labels(truth / "00000.png")}, device="cpu"):
+    results = list(dv.propagate(dv.open_clip(clip_folder), {0: keyframe}, device="cpu", max_steps=2))
+    assert len(results) == 3
+    for frame in results:
         expected = read_labels(tmp_path / "run" / "masks" / f"{NAMES[frame.index]}.png")
+        assert expected.any()
         assert np.array_equal(frame.labels, expected)

@@ -129,6 +129,13 @@ class TestSequence:
         assert (six_frames.names[0], six_frames.names[-1]) == ("00000", "00005")
         assert six_frames.size_hw == (4, 5)
 
+    def test_frames_in_memory_cannot_be_changed_through_the_clip(self) -> None:
+        mine = FRAMES.copy()
+        with open_clip(mine) as clip, pytest.raises(ValueError, match="read-only"):
+            clip[0][:] = 0
+        mine[0] = 9
+        assert (clip[0] == 9).all()
+
     @pytest.mark.parametrize("index", [6, -7, 100])
     def test_there_are_no_other_frames(self, six_frames: Clip, index: int) -> None:
         with pytest.raises(IndexError, match=f"frame {index} of .* has 6 frames"):

@@ -41,7 +41,7 @@ def load(tmp_path):
     return load_text
 
 
-def test_deerrors_without_a_file_and_from_an_empty_one(load):
+def test_defaults_without_a_file_and_from_an_empty_one(load):
     assert load_settings(Recipe, None) == load("") == load("# nothing\n") == Recipe()
 
 

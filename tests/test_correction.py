@@ -1,7 +1,7 @@
 """A run, a look at its masks, a correction, the same command again: what may change then, and what may not.
 
-Masks that must stay are told from those that must be made again by painting over all of them before the
-correction: what still shows the paint was not touched.
+Masks that must stay are distinguished from those that must be made again by painting over all of them before
+the correction: what still shows the paint was not touched.
 """
 
 import logging

@@ -9,14 +9,15 @@ from conftest import tiny_frame, tiny_mask
 from tiny_run import train, write_keyframes
 
 from dextr_vos.annotation.dextr import DextrSegmenter
+from dextr_vos.annotation.prompts import Click, Prompt
+from dextr_vos.annotation.segmenter import load_segmenter
 from dextr_vos.benchmark.speed.stages import SpeedInput, compare_with_plain, stage_workloads
 from dextr_vos.benchmark.speed.timing import time_workloads
 from dextr_vos.clip import open_clip
 from dextr_vos.geometry import extreme_points
 from dextr_vos.masks import read_labels
 from dextr_vos.networks.dextr import Dextr
-from dextr_vos.propagation.segment import segment_clip
-from dextr_vos.propagation.trained_network import load_network
+from dextr_vos.propagation.trained_network import load_network, segment_clip
 
 pytestmark = pytest.mark.gpu
 
@@ -34,6 +35,16 @@ def test_dextr_agrees_with_the_cpu(cuda: torch.device) -> None:
     points = [extreme_points(tiny_mask(0) == 1)]
     (on_cpu,) = DextrSegmenter(network, torch.device("cpu")).probabilities(tiny_frame(0), points)
     (on_cuda,) = DextrSegmenter(network, cuda).probabilities(tiny_frame(0), points)
+    assert np.abs(on_cpu - on_cuda).max() < 0.01
+
+
+def test_the_network_for_clicks_agrees_with_the_cpu(cuda: torch.device) -> None:
+    points = extreme_points(tiny_mask(0) == 1)
+    known = Prompt(points, (Click(int(points[:, 0].mean()), int(points[:, 1].mean()), True),))
+    on_cpu, on_cuda = (
+        load_segmenter(device=str(device), bf16=False).prompted(tiny_frame(0), [known])[0]
+        for device in ("cpu", cuda)
+    )
     assert np.abs(on_cpu - on_cuda).max() < 0.01
 
 

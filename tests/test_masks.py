@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -67,7 +68,7 @@ class TestRefused:
         with pytest.raises(InputError, match=r"there is no mask .*a\.png"):
             read_labels(tmp_path / "a.png")
 
-    def test_not_a_image(self, tmp_path: Path) -> None:
+    def test_not_an_image(self, tmp_path: Path) -> None:
         (tmp_path / "a.png").write_text("x")
         with pytest.raises(InputError, match=r"cannot read the mask .*a\.png"):
             read_labels(tmp_path / "a.png")
@@ -114,9 +115,19 @@ def test_black_and_white_palettes_mean_what_they_show(tmp_path: Path) -> None:
         assert read_labels(save(tmp_path / "a.png", image)).tolist() == expected
 
 
-def test_sixteen_bit_white(tmp_path: Path) -> None:
-    path = save(tmp_path / "a.png", Image.fromarray(np.array([[0, 65535]], dtype=np.uint16)))
-    assert read_labels(path).tolist() == [[0, 1]]
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 65535], [0, 1]),
+        ([0, 255], [0, 1]),
+        ([0, 5], [0, 5]),
+        ([0, 5, 7], [0, 5, 7]),
+        ([5, 255], [5, 255]),
+    ],
+)
+def test_sixteen_bits(tmp_path: Path, values: list[int], expected: list[int]) -> None:
+    path = save(tmp_path / "a.png", Image.fromarray(np.array([values], dtype=np.uint16)))
+    assert read_labels(path).tolist() == [expected]
 
 
 @pytest.mark.parametrize("kind", [bool, np.int8, np.uint16, np.int64])
@@ -135,9 +146,10 @@ def test_labels_of_any_integer_type_are_written(tmp_path: Path, kind: type) -> N
         (LABELS[:0], r"got uint8 of shape \(0, 3\)"),
         (LABELS.astype(int) - 1, "expected labels with values from 0 to 255, got -1 to 254"),
         (LABELS.astype(np.uint16) * 2, "expected labels with values from 0 to 255, got 0 to 510"),
+        ([[0, 1], [1]], "expected labels as H×W integers from 0 to 255 or bool, got rows of several lengths"),
     ],
 )
-def test_unusable_labels_are_refused(tmp_path: Path, labels: np.ndarray, message: str) -> None:
+def test_unusable_labels_are_refused(tmp_path: Path, labels: npt.ArrayLike, message: str) -> None:
     with pytest.raises(InputError, match=message):
         write_labels(tmp_path / "a.png", labels)
     with pytest.raises(InputError, match=r"a\.jpg must end in \.png"):

@@ -30,8 +30,7 @@ from dextr_vos.networks import checkpoints as weights
 from dextr_vos.propagation import bidirectional as stage
 from dextr_vos.propagation.models import LITE
 from dextr_vos.propagation.run import RunFolder
-from dextr_vos.propagation.segment import segment_clip
-from dextr_vos.propagation.trained_network import load_network
+from dextr_vos.propagation.trained_network import load_network, segment_clip
 from dextr_vos.run_files import read_record
 from dextr_vos.workspace import Workspace
 

@@ -8,7 +8,7 @@ from tiny_run import TINY_LITE, TINY_PAPER, bytes_of, finished_run, stop_after, 
 from dextr_vos.errors import Interrupted
 from dextr_vos.propagation import finetune as finetuning
 from dextr_vos.propagation import propagate as propagating
-from dextr_vos.propagation.estimate import Estimate
+from dextr_vos.propagation.finetune import Estimate
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 NAMES = [f"{index:05d}.png" for index in range(6)]

@@ -135,10 +135,3 @@ def test_a_correction_is_interpolated_with_the_run_before(tiny_clip, keyframes, 
     ((before, share),) = given
     assert share == TINY_LITE.recipe.alpha
     assert all(torch.equal(tensor, before[key]) for key, tensor in first.items())
-
-
-def test_with_a_lite_dextr_as_parent_weights_are_not_interpolated(tiny_clip, keyframes, out, tmp_path):
-    """Half of its layers are random: they must learn."""
-    parent = tmp_path / "dextr.safetensors"
-    save(parent, TINY_LITE.start(1, 3, None).state_dict(), {"network": "lite-dextr"})
-    assert train(tiny_clip, keyframes, out, parent=parent).training.alpha == 1

@@ -14,8 +14,7 @@ from tiny_run import (
 
 from dextr_vos.clip import open_clip
 from dextr_vos.masks import read_labels, write_labels
-from dextr_vos.propagation.segment import segment_clip
-from dextr_vos.propagation.trained_network import load_network
+from dextr_vos.propagation.trained_network import load_network, segment_clip
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 NAMES = [f"{index:05d}.png" for index in range(6)]

@@ -1,11 +1,8 @@
-import random
-
-import numpy as np
 import pytest
 import torch
 
 from dextr_vos.errors import InputError
-from dextr_vos.runtime import pick_device, seed_everything, true_float32
+from dextr_vos.runtime import pick_device, true_float32
 
 
 @pytest.fixture
@@ -53,36 +50,6 @@ def test_absent_device_is_reported(machine, name: str, cuda: int, message: str) 
     machine(cuda)
     with pytest.raises(InputError, match=message):
         pick_device(name)
-
-
-def draw() -> tuple[float, float, float]:
-    return random.random(), float(np.random.rand()), torch.rand(1).item()  # noqa: NPY002
-
-
-def test_one_seed_gives_one_sequence() -> None:
-    seed_everything(7)
-    first = draw()
-    assert draw() != first
-    seed_everything(7)
-    assert draw() == first
-    seed_everything(8)
-    assert draw() != first
-
-
-def test_deterministic_holds_cudnn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
-    seed_everything(0)
-    assert torch.backends.cudnn.benchmark
-    seed_everything(0, deterministic=True)
-    assert torch.backends.cudnn.deterministic
-    assert not torch.backends.cudnn.benchmark
-
-
-@pytest.mark.parametrize("seed", [-1, 2**32])
-def test_seed_out_of_range_is_refused(seed: int) -> None:
-    with pytest.raises(InputError, match="from 0 to 4294967295"):
-        seed_everything(seed)
 
 
 def test_true_float32_holds_for_its_block_alone():

@@ -85,3 +85,24 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     path.write_text("this is text")
     with pytest.raises(InputError, match=r"cannot read the video .*notes\.mp4"):
         open_clip(path)
+
+
+def open_files(path: Path) -> list[str]:
+    """What this process has open of a file, where the system says so."""
+    return [entry.name for entry in Path("/proc/self/fd").iterdir() if entry.resolve() == path.resolve()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not list open files")
+def test_a_closed_or_unusable_video_is_not_held_open(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv")
+    with open_clip(path) as clip:
+        part = clip[3:5]
+        assert open_files(path)
+    assert not open_files(path)
+    with pytest.raises(InputError, match=r"the video .*a\.mkv was closed"):
+        part[0]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError) as kept:  # the traceback is kept, and with it the half-made clip
+        open_clip(path)
+    assert kept.value.__traceback__ is not None
+    assert not open_files(path)

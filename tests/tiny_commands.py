@@ -1,30 +1,14 @@
-"""The lite model made small, for commands in this process and in others, and what runs it."""
+"""The lite model made small, for commands in this process and in others."""
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dextr_vos.networks import lite_encoder
 from dextr_vos.propagation import models
-
-ENVIRONMENT = {
-    **os.environ,
-    "OMP_NUM_THREADS": "1",
-    "TERM": "xterm",
-    "COLUMNS": "120",
-    "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
-}
-# `python -c` with this is the command as it is, but with the small network
-SMALL_COMMAND = (
-    "from tiny_commands import small_lite; [setattr(*change) for change in small_lite()]; "
-    "from dextr_vos.cli.main import main; main(prog_name='dextr-vos')"
-)
 
 
 def small_lite() -> list[tuple[Any, str, object]]:
@@ -35,8 +19,14 @@ def small_lite() -> list[tuple[Any, str, object]]:
         (lite_encoder, "WIDTHS", (8, 8, 16, 16, 16)),
         (lite_encoder, "DEPTHS", (1, 1, 1, 1)),
         (lite_encoder, "DECODER_WIDTHS", (16, 8, 8, 8)),
-        (models, "MODELS", {**models.MODELS, "lite": small}),
+        (models, "MODELS_BY_NAME", {**models.MODELS_BY_NAME, "lite": small}),
     ]
+
+
+def make_lite_small() -> None:
+    """The small network in this process, for good."""
+    for change in small_lite():
+        setattr(*change)
 
 
 @contextmanager

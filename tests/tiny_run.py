@@ -10,6 +10,7 @@ import torch
 from conftest import tiny_frame, tiny_mask
 from PIL import Image
 
+from dextr_vos.annotation.segmenter import Segmenter
 from dextr_vos.clip import open_clip
 from dextr_vos.masks import write_labels
 from dextr_vos.pipeline import PropagationOptions, train_propagation
@@ -100,8 +101,8 @@ def other_clip(folder, count=6, size=(64, 48)):
     return folder
 
 
-class Squares:
-    """An engine that fills the box of the points."""
+class Squares(Segmenter):
+    """A segmenter that fills the box of the points."""
 
     name = "squares"
     threshold = 0.5

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import socket
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -26,7 +27,14 @@ from dextr_vos.training.loop import LoopSettings, TrainingResult, train
 CPU = torch.device("cpu")
 SHORT = {"steps": 12, "batch": 2, "log_every": 1, "validate_every": 5, "save_every": 4, "workers": 0}
 # what takes seconds to import; an optimiser needs dynamo
-_IMPORTED = ["dextr_vos.training.loop", "torch._dynamo", "torch.utils.tensorboard"]
+_IMPORTED = [
+    "dextr_vos.training.loop",
+    "dextr_vos.training.dextr",
+    "dextr_vos.pipeline",
+    "dextr_vos.benchmark.run",
+    "torch._dynamo",
+    "torch.utils.tensorboard",
+]
 TIMES = ("samples_per_second", "waiting_for_samples")
 
 
@@ -145,6 +153,50 @@ def start_process(
     process = context.Process(target=_work, args=(work, args, env or {}))
     process.start()
     return process
+
+
+def start_command(
+    arguments: list[str],
+    told: Path,
+    prepare: Callable[[], None] | None = None,
+    terminal: str | None = None,
+    env: dict[str, str] | None = None,
+) -> BaseProcess:
+    """The command in a process group of its own; it is the console script but for the time of its imports.
+
+    Args:
+        arguments: of `dextr-vos`.
+        told: file to which what it prints is appended.
+        prepare: called first, in that process.
+        terminal: device that is its error stream.
+        env: added to the environment.
+    """
+    return start_process(run_command, arguments, told, prepare, terminal, env=env)
+
+
+def run_command(
+    arguments: list[str],
+    told: Path,
+    prepare: Callable[[], None] | None = None,
+    terminal: str | None = None,
+) -> None:
+    """What `start_command` starts."""
+    os.setpgid(0, 0)
+    warnings.resetwarnings()
+    with told.open("ab", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    if terminal is not None:
+        screen = os.open(terminal, os.O_WRONLY | os.O_NOCTTY)
+        os.dup2(screen, 2)
+        os.close(screen)
+    # the old objects remember what the descriptors were
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
+    if prepare is not None:
+        prepare()
+    from dextr_vos.cli.main import main
+
+    main(arguments, prog_name="dextr-vos")
 
 
 def start_world(count: int, work: Callable[..., object], *args: object) -> list[BaseProcess]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from dextr_vos.annotation.annotations import Annotations, load_annotations, save_annotations
+from dextr_vos.annotation.prompts import Prompt
 from dextr_vos.annotation.segmenter import Segmenter, label_frame
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.geometry import IntArray
 from dextr_vos.masks import Labels, object_ids, read_labels, write_labels
 from dextr_vos.workspace import Workspace
 
@@ -35,7 +35,7 @@ def annotate(
         annotations: checked clicks.
         segmenter: makes the masks.
         workspace: where to write; it is created if it does not exist.
-        on_frame: called with the object_id of frames done and of all frames.
+        on_frame: called with the number of frames done and of all frames.
 
     Returns:
         The updated annotations of the workspace.
@@ -56,7 +56,7 @@ def annotate(
         )
     masks: dict[str, Labels] = {}
     for done, (name, keyframe) in enumerate(annotations.keyframes.items(), start=1):
-        clicks = {object_id: clicked.points_xy() for object_id, clicked in keyframe.objects.items()}
+        clicks = {object_id: clicked.prompt() for object_id, clicked in keyframe.objects.items()}
         masks[name] = _keyframe_labels(clip, name, clicks, segmenter, workspace)
         if on_frame is not None:
             on_frame(done, len(annotations.keyframes))
@@ -77,7 +77,7 @@ def _refuse_locked(before: Annotations, newer: Annotations, workspace: Workspace
 
 
 def _keyframe_labels(
-    clip: Clip, name: str, clicks: Mapping[int, IntArray], segmenter: Segmenter, workspace: Workspace
+    clip: Clip, name: str, clicks: Mapping[int, Prompt], segmenter: Segmenter, workspace: Workspace
 ) -> Labels:
     """Labels of the clicked objects of a frame, above the other objects of its mask in the workspace."""
     labels = label_frame(segmenter, clip.read(clip.index_of(name)), clicks)

@@ -4,7 +4,7 @@ The format is described in docs/formats.md. Values are frozen; a change makes a 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -21,19 +21,21 @@ from pydantic import (
     model_validator,
 )
 
+from dextr_vos.annotation.prompts import Click, Prompt
 from dextr_vos.errors import InputError
-from dextr_vos.files import write_text
-from dextr_vos.geometry import IntArray
-from dextr_vos.masks import MAX_OBJECTS
+from dextr_vos.files import read_json, write_text
+from dextr_vos.geometry import IntArray, box_around
+from dextr_vos.masks import MAX_OBJECTS, default_name
 
 FORMAT: Final = "dextr-vos annotations"
 VERSION: Final = 2
 
 Origin = Literal["human", "file", "simulated"]
+Kind = Literal["extreme", "positive", "negative", "box"]
 ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 
-FEWEST_POINTS = 4  # that make a mask
+CORNERS = 2  # of a box that are clicked
 BRUSH: Final = "brush"
 PROPAGATION: Final = "propagation"
 
@@ -62,23 +64,34 @@ class _Value(BaseModel):
 
 
 class Point(_Value):
-    """One click: its pixel, its time (ISO 8601, UTC), and who made it."""
+    """One click.
 
+    Attributes:
+        x: column of its pixel.
+        y: row of its pixel.
+        time: when, ISO 8601 in UTC.
+        origin: who made it.
+        kind: what it says: an extreme point or a further point on the outline; "positive", the object is
+            here; "negative", it is not; "box", one of two opposite corners of the object's box.
+    """
+
+    optional: ClassVar[frozenset[str]] = frozenset({"kind"})
     x: Annotated[int, Field(ge=-_FARTHEST_PX, le=_FARTHEST_PX)]
     y: Annotated[int, Field(ge=-_FARTHEST_PX, le=_FARTHEST_PX)]
     time: Annotated[str, AfterValidator(_checked_time)]
     origin: Origin
+    kind: Kind = "extreme"
 
 
 Draft = Annotated[tuple[Point, ...], Field(strict=False)]
-NotNegative = Annotated[float, Field(ge=0, strict=False)]
+Seconds = Annotated[float, Field(ge=0, strict=False)]
 
 
 class ObjectClicks(_Value):
     """One object in one keyframe: the clicks its mask was made of, and what made it.
 
     Attributes:
-        points: four or more; none if the mask was painted or propagated.
+        points: see `Prompt` on which make a mask; none if the mask was painted or propagated.
         made_by: what made the mask: the name of a model, `brush` or `propagation`; None before there is one.
         painted: the mask was changed with the brush since.
         layer: digest of the object's own mask in the workspace's history, uncovered by other objects.
@@ -96,8 +109,12 @@ class ObjectClicks(_Value):
         return not self.points and (self.painted or self.made_by in (BRUSH, PROPAGATION))
 
     def points_xy(self) -> IntArray:
-        """N×2 integers, in the order they were given."""
+        """N×2 integers, all points of any kind, in the order they were given."""
         return points_xy(self.points)
+
+    def prompt(self) -> Prompt:
+        """What the points say of the object."""
+        return prompt_of(self.points)
 
 
 class KeyframeClicks(_Value):
@@ -141,7 +158,7 @@ class Annotations(_Value):
     objects: tuple[ObjectEntry, ...] = Field(strict=False)
     keyframes: dict[str, KeyframeClicks]
     drafts: dict[str, Annotated[dict[ObjectId, Draft], Field(strict=False)]] = {}
-    seconds: dict[str, Annotated[dict[ObjectId, NotNegative], Field(strict=False)]] = {}
+    seconds: dict[str, Annotated[dict[ObjectId, Seconds], Field(strict=False)]] = {}
 
     @model_validator(mode="after")
     def _every_object_is_listed(self) -> "Annotations":
@@ -183,7 +200,9 @@ class Annotations(_Value):
     def is_clicked(self, name: str, object_id: int) -> bool:
         """Whether the mask of an object in a frame was made from clicks by a model, and not painted since."""
         clicked = self.keyframes[name].objects.get(object_id) if name in self.keyframes else None
-        return clicked is not None and clicked.made_by not in (None, BRUSH) and not clicked.painted
+        if clicked is None or not clicked.points or clicked.painted:
+            return False
+        return clicked.made_by not in (None, BRUSH)
 
     def with_model(self, model: str) -> "Annotations":
         """This document with the name of the model that made the masks of all its clicks."""
@@ -236,16 +255,36 @@ def points_xy(points: Sequence[Point]) -> IntArray:
     return np.array([(point.x, point.y) for point in points], dtype=np.int64).reshape(-1, 2)
 
 
-def default_name(object_id: int) -> str:
-    """The name of an object without a name of its own."""
-    return f"object {object_id}"
+def prompt_of(points: Sequence[Point]) -> Prompt:
+    """What points say of an object; a corner of a box without the other one says nothing."""
+    extremes = [point for point in points if point.kind == "extreme"]
+    corners = points_xy([point for point in points if point.kind == "box"])
+    return Prompt(
+        points_xy=points_xy(extremes) if extremes else None,
+        clicks=tuple(
+            Click(point.x, point.y, point.kind == "positive")
+            for point in points
+            if point.kind in ("positive", "negative")
+        ),
+        box_xyxy=box_around(corners) if len(corners) == CORNERS else None,
+    )
 
 
-def annotations_from(clicks: dict[str, dict[int, IntArray]], origin: Origin) -> Annotations:
+def points_of(prompt: Prompt, origin: Origin, time: str) -> tuple[Point, ...]:
+    """The points that say what a prompt says, its mask aside."""
+    extremes = [] if prompt.points_xy is None else prompt.points_xy.tolist()
+    corners = [] if prompt.box_xyxy is None else [prompt.box_xyxy[:2], prompt.box_xyxy[2:]]
+    placed: list[tuple[int, int, Kind]] = [(x, y, "extreme") for x, y in extremes]
+    placed += [(x, y, "box") for x, y in corners]
+    placed += [(click.x, click.y, "positive" if click.positive else "negative") for click in prompt.clicks]
+    return tuple(Point(x=x, y=y, time=time, origin=origin, kind=kind) for x, y, kind in placed)
+
+
+def annotations_from(clicks: Mapping[str, Mapping[int, Prompt | IntArray]], origin: Origin) -> Annotations:
     """A document of points, all with the current time.
 
     Args:
-        clicks: N×2 points by frame name and object id.
+        clicks: by frame name and object id; an array is of extreme points.
         origin: who made them.
     """
     now = timestamp()
@@ -253,9 +292,9 @@ def annotations_from(clicks: dict[str, dict[int, IntArray]], origin: Origin) -> 
         frame: KeyframeClicks(
             objects={
                 object_id: ObjectClicks(
-                    points=tuple(Point(x=int(x), y=int(y), time=now, origin=origin) for x, y in points)
+                    points=points_of(known if isinstance(known, Prompt) else Prompt(known), origin, now)
                 )
-                for object_id, points in objects.items()
+                for object_id, known in objects.items()
             }
         )
         for frame, objects in clicks.items()
@@ -331,34 +370,3 @@ def save_annotations(path: Path, annotations: Annotations) -> None:
 def as_text(annotations: Annotations) -> str:
     """A document as `annotations.json` holds it."""
     return annotations.model_dump_json(indent=1) + "\n"
-
-
-def read_json(path: Path) -> Any:
-    """Decode a JSON file.
-
-    Raises:
-        InputError: missing or not JSON; the sentence gives line and column.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder; expected a JSON file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not a text file; expected JSON in UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}") from None
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; one with a duplicate key, whose first value would be lost, is refused."""
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        repeated = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-        raise ValueError(f"the key {repeated!r} is there twice")
-    return content

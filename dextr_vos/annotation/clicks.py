@@ -1,7 +1,8 @@
 """Clicks from a file: the short form for scripts and the full form, checked against the clip.
 
 The short form maps a frame's name to one list of points an object, `null` for an object that is not in the
-frame: `{"00000": [[[12, 40], [80, 44], [50, 9], [47, 90]], null]}`.
+frame: `{"00000": [[[12, 40], [80, 44], [50, 9], [47, 90]], null]}`. In place of a list an object may have
+`{"extreme": …, "positive": …, "negative": …, "box": [x0, y0, x1, y1]}`.
 """
 
 from pathlib import Path
@@ -9,20 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from dextr_vos.annotation.annotations import (
-    FEWEST_POINTS,
-    FORMAT,
-    Annotations,
-    annotations_from,
-    parse_annotations,
-    read_json,
-)
+from dextr_vos.annotation.annotations import FORMAT, Annotations, annotations_from, parse_annotations
+from dextr_vos.annotation.prompts import Click, Prompt, check_prompt
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.geometry import IntArray, box_around, box_size_hw
+from dextr_vos.files import read_json
+from dextr_vos.geometry import IntArray, box_around
 from dextr_vos.masks import MAX_OBJECTS
 
-SHORTEST_BOX_PX = 3
+_KINDS = ("extreme", "positive", "negative", "box")
 
 
 def read_clicks(path: Path, clip: Clip) -> Annotations:
@@ -56,64 +52,23 @@ def check_annotations(annotations: Annotations, clip: Clip, source: Path | str) 
     """Refuse clicks that do not fit a clip; objects whose masks were not made of clicks have none to check.
 
     Raises:
-        InputError: unknown frame, or points that `check_points` refuses.
+        InputError: unknown frame, or points that `check_prompt` refuses.
     """
     for name, keyframe in annotations.keyframes.items():
         _check_frame(name, clip, source)
         for object_id, clicked in keyframe.objects.items():
             if not clicked.without_clicks:
                 where = f"{source}, frame '{name}', object {object_id}"
-                check_points(clicked.points_xy(), clip.size_hw, where)
+                check_prompt(clicked.prompt(), clip.size_hw, where)
 
 
-def check_points(points_xy: IntArray, size_hw: tuple[int, int], where: str) -> None:
-    """Refuse points that cannot be the extreme points of an object.
-
-    Args:
-        points_xy: N×2 integers.
-        size_hw: height and width of the image.
-        where: what to call the points in the message, such as file, frame and object.
-
-    Raises:
-        InputError: fewer than four points, one outside the image, or all in a box less than 3 pixels wide or
-            high.
-    """
-    if len(points_xy) < FEWEST_POINTS:
-        raise InputError(
-            f"{where}: {len(points_xy)} points, expected at least four, the leftmost, rightmost, topmost and "
-            "bottommost of the object"
-        )
-    check_inside(points_xy, size_hw, where)
-    box_h, box_w = box_size_hw(box_around(points_xy))
-    if min(box_h, box_w) < SHORTEST_BOX_PX:
-        raise InputError(
-            f"{where}: the points span a box of {box_w}×{box_h} px, expected at least "
-            f"{SHORTEST_BOX_PX}×{SHORTEST_BOX_PX}; click the object's four extremes"
-        )
-
-
-def check_inside(points_xy: IntArray, size_hw: tuple[int, int], where: str) -> None:
-    """Refuse points outside an image.
-
-    Raises:
-        InputError: one is; the arguments are those of `check_points`.
-    """
-    height, width = size_hw
-    for number, (x, y) in enumerate(points_xy.tolist(), start=1):
-        if not (0 <= x < width and 0 <= y < height):
-            raise InputError(
-                f"{where}, point {number}: ({x}, {y}) is outside the {width}×{height} image; "
-                f"x goes from 0 to {width - 1}, y from 0 to {height - 1}"
-            )
-
-
-def _parse_short_form(content: Any, clip: Clip, path: Path) -> dict[str, dict[int, IntArray]]:
+def _parse_short_form(content: Any, clip: Clip, path: Path) -> dict[str, dict[int, Prompt]]:
     if not isinstance(content, dict) or not content:
         raise InputError(
             f"{path}: expected an object that maps frame names to lists of points, "
             f'like {{"{clip.names[0]}": [[[x, y], [x, y], [x, y], [x, y]]]}}'
         )
-    clicks: dict[str, dict[int, IntArray]] = {}
+    clicks: dict[str, dict[int, Prompt]] = {}
     for name, objects in content.items():
         _check_frame(name, clip, path)
         if not isinstance(objects, list) or len(objects) > MAX_OBJECTS:
@@ -122,11 +77,35 @@ def _parse_short_form(content: Any, clip: Clip, path: Path) -> dict[str, dict[in
                 f"(at most {MAX_OBJECTS})"
             )
         clicks[name] = {
-            object_id: _parse_points(points, f"{path}, frame '{name}', object {object_id}")
-            for object_id, points in enumerate(objects, start=1)
-            if points is not None
+            object_id: _parse_object(content, f"{path}, frame '{name}', object {object_id}")
+            for object_id, content in enumerate(objects, start=1)
+            if content is not None
         }
     return clicks
+
+
+def _parse_object(content: Any, where: str) -> Prompt:
+    """A list of extreme points, or everything by its kind."""
+    if not isinstance(content, dict):
+        return Prompt(_parse_points(content, where))
+    unknown = sorted(set(content) - set(_KINDS))
+    if unknown or not content:
+        got = f"'{unknown[0]}'" if unknown else "none of them"
+        raise InputError(f"{where}: expected the keys {', '.join(_KINDS)}, got {got}")
+    box = content.get("box")
+    if box is not None and not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
+        raise InputError(f"{where}: expected the box as [x0, y0, x1, y1] in pixels, got {box!r:.40}")
+    clicks = [
+        Click(x, y, kind == "positive")
+        for kind in ("positive", "negative")
+        if content.get(kind)
+        for x, y in _parse_points(content[kind], f"{where}, {kind}").tolist()
+    ]
+    return Prompt(
+        points_xy=_parse_points(content["extreme"], where) if content.get("extreme") else None,
+        clicks=tuple(clicks),
+        box_xyxy=None if box is None else box_around(np.rint(np.reshape(box, (2, 2))).astype(np.int64)),
+    )
 
 
 def _parse_points(points: Any, where: str) -> IntArray:

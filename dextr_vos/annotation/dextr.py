@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from dextr_vos.annotation.dextr_input import ClickCrop
-from dextr_vos.annotation.grabcut import refine_by_colour
 from dextr_vos.annotation.segmenter import Segmenter
 from dextr_vos.geometry import FloatArray, IntArray
 from dextr_vos.images import ImageRgb
@@ -27,7 +26,6 @@ class DextrSegmenter(Segmenter):
         threshold: probability above which a pixel belongs to the object.
         name: name of the model.
         bf16: compute in bf16 where that is faster, see `runtime.autocast`.
-        refine: let colours decide where the network is uncertain, see `refine_by_colour`.
         batch_size: number of objects in one forward pass.
     """
 
@@ -38,7 +36,6 @@ class DextrSegmenter(Segmenter):
         crop: ClickCrop | None = None,
         threshold: float = PAPER_THRESHOLD,
         name: str = "paper",
-        refine: bool = False,
         bf16: bool = False,
         batch_size: int = 4,
     ) -> None:
@@ -49,7 +46,6 @@ class DextrSegmenter(Segmenter):
         self._network: nn.Module = network.eval()
         self._device = device
         self._crop = crop or ClickCrop()
-        self._refine = refine
         self._bf16 = bf16
         self._batch_size = batch_size
 
@@ -66,9 +62,6 @@ class DextrSegmenter(Segmenter):
             batch_xy = objects_xy[start : start + self._batch_size]
             inputs = np.stack([self._crop.inputs(image_rgb, points) for points in batch_xy])
             probs = self._forward(inputs)
-            if self._refine:
-                crops = inputs[..., :3].round().astype(np.uint8)
-                probs = np.stack([refine_by_colour(*pair) for pair in zip(probs, crops, strict=True)])
             masks += [
                 self._crop.paste_back(prob, points, size_hw)
                 for prob, points in zip(probs, batch_xy, strict=True)

@@ -9,9 +9,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
-from dextr_vos.annotation.annotations import FORMAT, parse_annotations, read_json
+from dextr_vos.annotation.annotations import FORMAT, parse_annotations
 from dextr_vos.datasets.instances import ObjectRef
 from dextr_vos.errors import InputError
+from dextr_vos.files import read_json
 from dextr_vos.geometry import IntArray
 
 _Pixels = Annotated[float, Field(ge=-1e6, le=1e6)]

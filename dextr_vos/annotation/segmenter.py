@@ -1,4 +1,4 @@
-"""Segmenters: extreme clicks on one image in, masks out; one interface for every model."""
+"""Segmenters: clicks on one image in, masks out; one interface for every model."""
 
 import json
 from abc import ABC, abstractmethod
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dextr_vos.annotation.clicks import check_points
+from dextr_vos.annotation.prompts import Click, Prompt, check_prompt
 from dextr_vos.errors import InputError, WeightsError
-from dextr_vos.geometry import BoolArray, FloatArray, IntArray
+from dextr_vos.geometry import BoolArray, Box, FloatArray, IntArray, box_around
 from dextr_vos.images import ImageRgb, check_image
 from dextr_vos.masks import Labels, labels_from_probs
 
@@ -24,15 +24,17 @@ MODELS = ("lite", "paper", "grabcut")
 
 
 class Segmenter(ABC):
-    """Makes masks from extreme clicks; see `load_segmenter`.
+    """Makes masks from clicks; see `load_segmenter`.
 
     Attributes:
         name: of the model, as `annotations.json` records it.
         threshold: a pixel belongs to an object where its probability is above this.
+        corrects: takes a box, positive and negative clicks and a mask to correct, not extreme points alone.
     """
 
     name: str
     threshold: float
+    corrects: bool = False
 
     @abstractmethod
     def probabilities(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
@@ -46,20 +48,54 @@ class Segmenter(ABC):
             For each object H×W float32 in [0, 1], zero outside the box of its points.
         """
 
-    def segment(self, image_rgb: ImageRgb, points_xy: npt.ArrayLike) -> BoolArray:
-        """Mask of one object from its extreme points (Maninis et al., CVPR 2018).
+    def prompted(self, image_rgb: ImageRgb, prompts: Sequence[Prompt]) -> list[FloatArray]:
+        """Soft masks of several objects in one image from all that is known of them, without any check.
+
+        Args:
+            image_rgb: H×W×3 uint8.
+            prompts: one an object.
+
+        Returns:
+            For each object H×W float32 in [0, 1].
+
+        Raises:
+            InputError: there is more than extreme points, and the model does not take it.
+        """
+        points = [prompt.points_xy for prompt in prompts if prompt.is_extremes]
+        if len(points) < len(prompts):
+            raise InputError(
+                f"the model {self.name} takes extreme points and further points on the outline; a box, "
+                "positive and negative clicks and masks to correct are for the model lite"
+            )
+        return self.probabilities(image_rgb, [each for each in points if each is not None])
+
+    def segment(
+        self,
+        image_rgb: ImageRgb,
+        points_xy: npt.ArrayLike | None = None,
+        *,
+        box_xyxy: npt.ArrayLike | None = None,
+        positive_xy: npt.ArrayLike | None = None,
+        negative_xy: npt.ArrayLike | None = None,
+    ) -> BoolArray:
+        """Mask of one object from its extreme points (Maninis et al., CVPR 2018), a box, or a click on it.
 
         Args:
             image_rgb: H×W×3 uint8, RGB.
             points_xy: N×2 pixels (x, y) with N ≥ 4, in any order: the leftmost, rightmost, topmost and
-                bottommost point of the object, and any further points on its outline.
+                bottommost point of the object, and any further points on its outline. The most precise way.
+            box_xyxy: x0, y0, x1, y1, the box around the object, its ends included, in place of them.
+            positive_xy: N×2 pixels on the object.
+            negative_xy: N×2 pixels that are not on the object.
 
         Returns:
             H×W bool.
 
         Raises:
-            InputError: the image is not H×W×3 uint8, or there are fewer than four points, one of them outside
-                the image or not finite, or all in a box less than 3 pixels wide or high.
+            InputError: the image is not H×W×3 uint8; there are one to three extreme points; one of them, or
+                a click, is outside the image or not finite; all extreme points or the box are less than 3
+                pixels wide or high; there are neither extreme points nor a box nor a positive click; or the
+                model takes extreme points alone.
 
         Examples:
             >>> import numpy as np
@@ -70,10 +106,55 @@ class Segmenter(ABC):
             >>> mask.shape, mask.dtype, int(mask.sum())
             ((120, 160), dtype('bool'), 2000)
         """
+        extremes = None if points_xy is None else as_pixels(points_xy, "points_xy")
+        box = None if box_xyxy is None else _as_box(box_xyxy)
+        return self._segmented(image_rgb, Prompt(extremes, _clicks(positive_xy, negative_xy), box))
+
+    def refine(
+        self,
+        image_rgb: ImageRgb,
+        mask: npt.ArrayLike,
+        positive_xy: npt.ArrayLike | None = None,
+        negative_xy: npt.ArrayLike | None = None,
+        points_xy: npt.ArrayLike | None = None,
+    ) -> BoolArray:
+        """A mask corrected by clicks, whatever it was made by (as RITM, Sofiiuk et al., ICIP 2022).
+
+        Args:
+            image_rgb: H×W×3 uint8, RGB.
+            mask: H×W, bool or a probability in [0, 1]: from clicks, painted, imported or propagated.
+            positive_xy: N×2 pixels on the object, where the mask misses it.
+            negative_xy: N×2 pixels that are not on the object, where the mask spills.
+            points_xy: extreme points, where the mask was made from them; they still count.
+
+        Returns:
+            H×W bool.
+
+        Raises:
+            InputError: as `segment`; the mask is of another size or not in [0, 1]; there is no click; or the
+                model takes extreme points alone.
+
+        Examples:
+            >>> import numpy as np
+            >>> image_rgb = np.zeros((120, 160, 3), np.uint8)
+            >>> image_rgb[40:80, 60:110] = 200, 60, 40
+            >>> mask = np.zeros((120, 160), bool)
+            >>> mask[40:80, 60:90] = True
+            >>> refined = load_segmenter(device="cpu").refine(image_rgb, mask, positive_xy=[(100, 60)])
+            >>> bool(refined[60, 100]), bool(refined[10, 10])
+            (True, False)
+        """
+        clicks = _clicks(positive_xy, negative_xy)
+        if not clicks:
+            raise InputError("expected at least one click in positive_xy or negative_xy, got none")
+        extremes = None if points_xy is None else as_pixels(points_xy, "points_xy")
+        return self._segmented(image_rgb, Prompt(extremes, clicks, mask=_as_soft_mask(mask)))
+
+    def _segmented(self, image_rgb: ImageRgb, prompt: Prompt) -> BoolArray:
         image_rgb = check_image(image_rgb, "image_rgb")
-        points = as_pixels(points_xy, "points_xy")
-        check_points(points, (image_rgb.shape[0], image_rgb.shape[1]), "points_xy")
-        (prob,) = self.probabilities(image_rgb, [points])
+        where = "points_xy" if prompt.points_xy is not None else "prompt"
+        check_prompt(prompt, (image_rgb.shape[0], image_rgb.shape[1]), where)
+        (prob,) = self.prompted(image_rgb, [prompt])
         mask: BoolArray = prob > self.threshold
         return mask
 
@@ -112,21 +193,47 @@ def as_pixels(points_xy: npt.ArrayLike, name: str) -> IntArray:
     return pixels
 
 
-def label_frame(segmenter: Segmenter, image_rgb: ImageRgb, objects_xy: Mapping[int, IntArray]) -> Labels:
+def _as_box(box_xyxy: npt.ArrayLike) -> Box:
+    corners = np.asarray(box_xyxy)
+    if corners.shape != (4,):
+        raise InputError(f"expected box_xyxy as x0, y0, x1, y1, got {box_xyxy!r:.60}")
+    return box_around(as_pixels(corners.reshape(2, 2), "box_xyxy"))
+
+
+def _clicks(positive_xy: npt.ArrayLike | None, negative_xy: npt.ArrayLike | None) -> tuple[Click, ...]:
+    clicks: list[Click] = []
+    for points_xy, positive in ((positive_xy, True), (negative_xy, False)):
+        if points_xy is not None and np.size(points_xy):
+            name = "positive_xy" if positive else "negative_xy"
+            clicks += [Click(x, y, positive) for x, y in as_pixels(points_xy, name).tolist()]
+    return tuple(clicks)
+
+
+def _as_soft_mask(mask: npt.ArrayLike) -> FloatArray:
+    array = np.asarray(mask)
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
+        raise InputError(f"expected mask as H×W bool or numbers in [0, 1], got {array.dtype} {array.shape}")
+    soft: FloatArray = array.astype(np.float32)
+    if not (soft.size and float(soft.min()) >= 0 and float(soft.max()) <= 1):
+        raise InputError("expected the values of mask in [0, 1]; give labels == object_id for one object")
+    return soft
+
+
+def label_frame(segmenter: Segmenter, image_rgb: ImageRgb, objects: Mapping[int, Prompt]) -> Labels:
     """Labels of one image from the clicks on its objects.
 
     Args:
         segmenter: makes the masks.
         image_rgb: H×W×3 uint8.
-        objects_xy: by object id N×2 points in any order, already checked.
+        objects: by object id what is known of it, already checked.
 
     Returns:
         H×W uint8 labels; a pixel that several objects claim goes to the most probable one.
     """
-    if not objects_xy:
+    if not objects:
         return np.zeros(image_rgb.shape[:2], dtype=np.uint8)
-    probs = segmenter.probabilities(image_rgb, list(objects_xy.values()))
-    object_ids = np.array([0, *objects_xy], dtype=np.uint8)
+    probs = segmenter.prompted(image_rgb, list(objects.values()))
+    object_ids = np.array([0, *objects], dtype=np.uint8)
     labels: Labels = object_ids[labels_from_probs(probs, segmenter.threshold)]
     return labels
 
@@ -140,7 +247,7 @@ def load_segmenter(
     """Load a segmenter, which turns extreme clicks into masks.
 
     Args:
-        model: "lite", the small DEXTR, whose weights come with the package; "paper", the published DEXTR
+        model: "lite", the small network, whose weights come with the package; "paper", the published DEXTR
             with a ResNet-101, which needs `weights`; "grabcut", which needs none; or the path of a
             checkpoint. None is the model of `weights`, or lite without any.
         weights: checkpoint, `.pth` as published or `.safetensors` of train-dextr.
@@ -182,24 +289,29 @@ def load_segmenter(
 def _load(model: str | None, weights: Path | None, device: str, bf16: bool) -> Segmenter:
     # PyTorch takes seconds to import, and GrabCut does without
     from dextr_vos.annotation.dextr import DextrSegmenter
+    from dextr_vos.annotation.prompt_segmenter import PromptSegmenter
     from dextr_vos.networks.checkpoints import load_into, read_state_dict
-    from dextr_vos.networks.lite_dextr import LiteDextr, is_lite_dextr
+    from dextr_vos.networks.lite_clicks import LiteClicks, is_lite_clicks
     from dextr_vos.networks.shipped import shipped_weights
+    from dextr_vos.networks.tiny_vit import fold_norms
     from dextr_vos.runtime import pick_device
 
-    path = weights or shipped_weights("lite-dextr")
+    path = weights or shipped_weights("lite-clicks")
     state = read_state_dict(path)
     metadata = _metadata(path)
-    is_lite = is_lite_dextr(state)
+    is_lite = is_lite_clicks(state)
     if model is not None and is_lite != (model == "lite"):
         kind = "of the model lite" if is_lite else "not of the model lite"
         raise WeightsError(f"{path} is {kind}, expected one of {model}; use the other model or other weights")
-    network: nn.Module = LiteDextr() if is_lite else _paper_network(path, state, metadata)
-    load_into(network, state, path)
     crop, threshold = _crop_and_threshold(path, metadata, is_lite)
-    name = "lite" if is_lite else "paper"
-    bf16 = bf16 and not is_lite
-    return DextrSegmenter(network, pick_device(device), crop, threshold, name, refine=is_lite, bf16=bf16)
+    if is_lite:
+        lite = LiteClicks()
+        load_into(lite, state, path)
+        fold_norms(lite.encoder)
+        return PromptSegmenter(lite, pick_device(device), crop, threshold, bf16=bf16)
+    network = _paper_network(path, state, metadata)
+    load_into(network, state, path)
+    return DextrSegmenter(network, pick_device(device), crop, threshold, bf16=bf16)
 
 
 def _paper_network(path: Path, state: "Mapping[str, Tensor]", metadata: Mapping[str, str]) -> "nn.Module":

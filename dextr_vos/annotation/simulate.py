@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dextr_vos.annotation.annotations import Annotations, annotations_from
+from dextr_vos.annotation.prompts import Prompt
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
 from dextr_vos.geometry import IntArray, extreme_points
@@ -33,11 +34,12 @@ def simulate_clicks(
     """
     if not mask_folder.is_dir():
         raise InputError(f"there is no mask folder {mask_folder}; expected one with <frame>.png files")
-    clicks: dict[str, dict[int, IntArray]] = {}
+    clicks: dict[str, dict[int, Prompt]] = {}
     for index in indices:
         name = clip.names[index]
         labels = read_labels(mask_folder / f"{name}.png", clip.size_hw)
-        clicks[name] = simulate_on(labels, jitter_px, np.random.default_rng((seed, index)))
+        extremes = simulate_on(labels, jitter_px, np.random.default_rng((seed, index)))
+        clicks[name] = {object_id: Prompt(points) for object_id, points in extremes.items()}
     if not any(clicks.values()):
         frames = ", ".join(f"'{name}'" for name in clicks)
         raise InputError(

@@ -9,9 +9,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dextr_vos.annotation.annotations import Annotations, ObjectClicks, load_annotations
-from dextr_vos.benchmark.settings import CLICK_S, DRAW_S, Supervision
+from dextr_vos.benchmark.settings import CLICK_S, Supervision
 from dextr_vos.errors import InputError
 from dextr_vos.files import write_text
+from dextr_vos.masks import DRAW_S
 
 # a longer gap between two clicks is a pause, not work
 LONGEST_GAP_S = 5.0

@@ -41,7 +41,7 @@ from dextr_vos.masks import VOID, Labels, object_ids, read_labels
 from dextr_vos.pipeline import PropagationOptions, train_propagation
 from dextr_vos.propagation.settings import Callbacks
 from dextr_vos.propagation.suggest import suggest
-from dextr_vos.run_files import RunPaths, RunRecord, read_confidence
+from dextr_vos.run_files import RunPaths, RunRecord, frame_confidence, read_confidence
 from dextr_vos.runtime import bf16_is_faster, pick_device, true_float32
 
 log = logging.getLogger(__name__)
@@ -209,7 +209,7 @@ class _CellRun:
     def _suggested(self, record: RunRecord) -> int:
         """Index of the frame that is suggested to be annotated next."""
         scores = read_confidence(self._run.confidence)
-        doubts = [1 - min(scores[name].values(), default=1.0) for name in self._clip.names]
+        doubts = [1 - frame_confidence(scores[name]) for name in self._clip.names]
         known = [self._clip.index_of(name) for name in record.keyframes]
         (index,) = suggest(doubts, known)
         return index

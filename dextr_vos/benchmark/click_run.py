@@ -13,7 +13,7 @@ worst.jpg       the objects with the lowest IoU, once the cell is complete
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +25,10 @@ from dextr_vos.annotation.human_clicks import HumanClicks
 from dextr_vos.annotation.segmenter import Segmenter, load_segmenter
 from dextr_vos.benchmark.click_evaluation import EvaluatedObject, evaluate_clicks
 from dextr_vos.benchmark.click_settings import ClickDataset, ClickEvaluationSettings, ClickModel
-from dextr_vos.benchmark.grid import code_digest, file_digest
+from dextr_vos.benchmark.grid import code_digest
 from dextr_vos.benchmark.machine import this_machine
 from dextr_vos.config import as_yaml
-from dextr_vos.datasets.instances import ObjectSet, Subset
+from dextr_vos.datasets.instances import ObjectSet, OnObject, Subset
 from dextr_vos.errors import DextrVosError, InputError, Interrupted
 from dextr_vos.evaluation.failure_sheet import WORST, FailureSheet
 from dextr_vos.evaluation.interactive import (
@@ -38,7 +38,7 @@ from dextr_vos.evaluation.interactive import (
     write_objects,
     write_summary,
 )
-from dextr_vos.files import write_text
+from dextr_vos.files import file_digest, write_text
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.shipped import shipped_weights
@@ -46,15 +46,12 @@ from dextr_vos.runtime import pick_device, true_float32
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 
 # raised with every change of the code that changes masks from clicks, or their scores
-_ALGORITHM = 2
+_ALGORITHM = 3
 _POLL_S = 1.0
 _RESULTS = TypeAdapter(list[ObjectResult])
-
-# called with objects done and in all
-OnObject = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -139,6 +136,7 @@ def plan_clicks(settings: ClickEvaluationSettings, folder: Path) -> list[ClickCe
                     "model": _model_digest(model),
                     "jitter_px": jitter_px,
                     "seed": settings.seed if jitter_px else 0,
+                    "protocol": settings.protocol,
                     "max_clicks": settings.max_clicks if settings.extra_clicks else None,
                     "human": None if dataset.human is None else file_digest(dataset.human),
                     "precision": settings.precision,
@@ -173,6 +171,7 @@ def run_clicks(
     """
     write_text(out / "settings.yaml", as_yaml(settings))
     failed: dict[str, str] = {}
+    _write_grid(out, cells, failed)  # so that a report can be drawn at any time
     for place, cell in enumerate(cells, start=1):
         on_object = progress(f"{place} of {len(cells)}: {cell}")
         for last in (False, True):
@@ -187,6 +186,12 @@ def run_clicks(
                     failed[cell.key] = str(error)
                     break
                 log.warning("%s: %s; it is tried again", cell, error)
+        _write_grid(out, cells, failed)
+    return failed
+
+
+def _write_grid(out: Path, cells: Sequence[ClickCell], failed: Mapping[str, str]) -> None:
+    """Write `clicks.json`."""
     entries = tuple(
         ClickCellEntry(
             key=cell.key,
@@ -199,7 +204,6 @@ def run_clicks(
         for cell in cells
     )
     write_text(out / "clicks.json", ClickGrid(cells=entries).model_dump_json(indent=1) + "\n")
-    return failed
 
 
 def run_cell(
@@ -281,13 +285,10 @@ class _CellRun:
         )
         done = {(one.image, one.object_id) for one in self._results}
         todo = Subset(cell.objects, lambda ref, _: (ref.image, ref.object_id) not in done)
-        targets = NOC_TARGETS if settings.extra_clicks else ()
         total, sheet = len(cell.objects.refs), FailureSheet()
         try:
             with self._objects_file().open("a", encoding="utf-8") as file:
-                for one in evaluate_clicks(
-                    todo, segmenter, cell.jitter_px, settings.seed, cell.human, targets, settings.max_clicks
-                ):
+                for one in self._evaluated(todo, segmenter):
                     self._results.append(one.result)
                     file.write(_RESULTS.dump_json([one.result]).decode() + "\n")
                     file.flush()
@@ -310,6 +311,20 @@ class _CellRun:
             sheet = self._worst_again(segmenter)
         sheet.write(self._folder / "worst.jpg")
         self._write_tables(segmenter.name, complete=True)
+
+    def _evaluated(self, objects: ObjectSet, segmenter: Segmenter) -> Iterator[EvaluatedObject]:
+        settings, cell = self._settings, self._cell
+        targets = NOC_TARGETS if settings.extra_clicks else ()
+        return evaluate_clicks(
+            objects,
+            segmenter,
+            cell.jitter_px,
+            settings.seed,
+            cell.human,
+            targets,
+            settings.max_clicks,
+            settings.protocol,
+        )
 
     def _objects_file(self) -> Path:
         """The file to append to; a line that was cut off, or another cell's results, are removed first."""
@@ -335,6 +350,7 @@ class _CellRun:
             "dataset": cell.dataset.model_dump(mode="json", exclude_defaults=True),
             "model": cell.model.model_dump(mode="json", exclude_defaults=True),
             "segmenter": segmenter_name,
+            "protocol": settings.protocol,
             "jitter_px": cell.jitter_px,
             "seed": settings.seed,
             "machine": machine.model_dump(),
@@ -347,7 +363,10 @@ class _CellRun:
         ranked = sorted(self._results, key=lambda one: one.iou)
         worst = {(one.image, one.object_id) for one in ranked[:WORST]}
         chosen = Subset(cell.objects, lambda ref, _: (ref.image, ref.object_id) in worst)
-        for one in evaluate_clicks(chosen, segmenter, cell.jitter_px, self._settings.seed):
+        settings = self._settings
+        for one in evaluate_clicks(
+            chosen, segmenter, cell.jitter_px, settings.seed, protocol=settings.protocol
+        ):
             _draw(sheet, one)
         return sheet
 
@@ -365,4 +384,4 @@ def _model_digest(model: ClickModel) -> list[str | None]:
         raise InputError(
             f"the model {model.name} needs weights, a published .pth or a .safetensors file of DEXTR"
         )
-    return [model.model, file_digest(model.weights or shipped_weights("lite-dextr"))]
+    return [model.model, file_digest(model.weights or shipped_weights("lite-clicks"))]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from dextr_vos.annotation.human_clicks import HumanClicks, read_human_clicks
-from dextr_vos.benchmark.click_evaluation import filter_objects, spread_evenly, with_human_clicks
+from dextr_vos.benchmark.click_evaluation import Protocol, filter_objects, spread_evenly, with_human_clicks
 from dextr_vos.config import Settings
 from dextr_vos.datasets.instances import Concat, ObjectSet
 from dextr_vos.datasets.registry import DataSettings, open_objects
@@ -118,6 +118,8 @@ class ClickEvaluationSettings(Settings):
         datasets: data sets.
         models: models.
         jitter_px: simulated clicks are off by up to so many pixels; each value is a cell.
+        protocol: "dextr" begins with four extreme points, "ritm" with one click on the object; see
+            `evaluate_clicks`.
         extra_clicks: count the clicks to 85 and 90 % IoU, too.
         max_clicks: clicks an object gets at most.
         seed: of the jitter.
@@ -129,6 +131,7 @@ class ClickEvaluationSettings(Settings):
     datasets: tuple[ClickDataset, ...] = Field(min_length=1)
     models: tuple[ClickModel, ...] = Field(min_length=1)
     jitter_px: tuple[int, ...] = Field(default=(0,), min_length=1)
+    protocol: Protocol = "dextr"
     extra_clicks: bool = True
     max_clicks: int = Field(default=MAX_CLICKS, ge=4)
     seed: int = Field(default=0, ge=0)

@@ -15,13 +15,14 @@ from dextr_vos.benchmark.settings import (
     BenchmarkSettings,
     Choice,
     ClickSettings,
-    ModelName,
     Supervision,
     model_of,
 )
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
+from dextr_vos.files import file_digest
 from dextr_vos.networks.shipped import shipped_weights
+from dextr_vos.propagation.settings import ModelName
 
 
 class Cell(BaseModel):
@@ -101,7 +102,7 @@ def key_of(cell: Cell, settings: BenchmarkSettings, davis: Davis) -> str:
         "clip": clip_digest(davis, cell.clip),
         "supervision": _supervision(cell, settings.clicks),
         "recipe": model.recipe.as_dict(),
-        "parent": None if parent is None else file_digest(parent),
+        "parent": None if parent is None else _digest(parent),
         "precision": settings.precision,
         "threads": settings.threads,
         "year": settings.year,
@@ -128,8 +129,8 @@ def clip_digest(davis: Davis, clip: str) -> str:
     return _digest_of([*davis.frame_paths(clip), *davis.annotation_paths(clip)])
 
 
-def file_digest(path: Path) -> str:
-    """A digest of one file.
+def _digest(path: Path) -> str:
+    """A digest of one file, which is read again only when it has changed.
 
     Raises:
         InputError: there is no such file.
@@ -143,8 +144,7 @@ def file_digest(path: Path) -> str:
 # every cell of a clip asks for the same files
 @lru_cache(maxsize=100_000)
 def _read_digest(path: Path, changed_ns: int, size: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(path)
 
 
 @cache
@@ -158,7 +158,7 @@ def _digest_of(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         digest.update(f"{path.name};".encode())
-        digest.update(file_digest(path).encode())
+        digest.update(_digest(path).encode())
     return digest.hexdigest()
 
 
@@ -170,8 +170,8 @@ def _supervision(cell: Cell, clicks: ClickSettings) -> dict[str, Any]:
     if cell.supervision in ("dextr", "grabcut"):
         parts["jitter_px"] = clicks.jitter_px
     if cell.supervision in ("dextr", "clicks"):
-        parts["weights"] = file_digest(clicks.weights or shipped_weights("lite-dextr"))
+        parts["weights"] = _digest(clicks.weights or shipped_weights("lite-clicks"))
     if cell.supervision == "clicks":
         assert clicks.files is not None
-        parts["clicks"] = file_digest(clicks_file(clicks.files, cell.clip))
+        parts["clicks"] = _digest(clicks_file(clicks.files, cell.clip))
     return parts

@@ -16,7 +16,7 @@ from dextr_vos.clip import Clip
 from dextr_vos.files import atomic_path, write_text
 from dextr_vos.geometry import fit_longest_side
 from dextr_vos.images import ImageRgb
-from dextr_vos.masks import VOID, Labels, object_ids, voc_palette
+from dextr_vos.masks import VOID, Labels, display_colour, object_ids
 
 
 class _Value(BaseModel):
@@ -192,7 +192,7 @@ def share_done(path: Path) -> float:
 
 _THUMBNAIL_PX = 320
 _QUALITY = 72
-_TINT = np.array([(0, 0, 0), (255, 70, 60), (60, 170, 255), (255, 200, 40), (60, 210, 120)], dtype=np.uint8)
+_COLOURS = np.array([(0, 0, 0), *(display_colour(each) for each in range(1, 256))], dtype=np.uint8)
 
 
 def thumbnail(image_rgb: ImageRgb, labels: Labels, truth: Labels) -> ImageRgb:
@@ -205,13 +205,11 @@ def thumbnail(image_rgb: ImageRgb, labels: Labels, truth: Labels) -> ImageRgb:
     """
     height, width = fit_longest_side((image_rgb.shape[0], image_rgb.shape[1]), _THUMBNAIL_PX)
     small: ImageRgb = cv2.resize(image_rgb, (width, height), interpolation=cv2.INTER_AREA)
-    colours = voc_palette()
-    colours[: len(_TINT)] = _TINT
     mask, true = (
         cv2.resize(each, (width, height), interpolation=cv2.INTER_NEAREST) for each in (labels, truth)
     )
     inside = (mask != 0) & (mask != VOID)
-    small[inside] = (0.45 * small[inside] + 0.55 * colours[mask[inside]]).astype(np.uint8)
+    small[inside] = (0.45 * small[inside] + 0.55 * _COLOURS[mask[inside]]).astype(np.uint8)
     for object_id in object_ids(true):
         outlines, _ = cv2.findContours(
             (true == object_id).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE

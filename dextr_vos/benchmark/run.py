@@ -8,14 +8,13 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from dextr_vos.benchmark.annotation_time import AnnotationTime, save_annotation_time
 from dextr_vos.benchmark.cell import Job, clip_of
-from dextr_vos.benchmark.dask_cluster import DaskWorkers
 from dextr_vos.benchmark.grid import Cell, clicks_file, code_digest, grid, key_of
 from dextr_vos.benchmark.keyframe_masks import even_frames
 from dextr_vos.benchmark.machine import jobs_that_fit
 from dextr_vos.benchmark.result import CellFolder, CellResult
 from dextr_vos.benchmark.settings import BenchmarkSettings
 from dextr_vos.benchmark.table import write_table
-from dextr_vos.benchmark.workers import LocalWorkers, OnChange, Workers, run_jobs
+from dextr_vos.benchmark.workers import DaskWorkers, LocalWorkers, OnChange, Workers, run_jobs
 from dextr_vos.clip import Clip
 from dextr_vos.config import as_yaml
 from dextr_vos.datasets.davis import Davis

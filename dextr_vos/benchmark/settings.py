@@ -10,19 +10,17 @@ from pydantic import Field, field_validator, model_validator
 
 from dextr_vos.config import Settings
 from dextr_vos.errors import ConfigError
+from dextr_vos.masks import DRAW_S
 from dextr_vos.propagation.model import Model
 from dextr_vos.propagation.models import model_named
-from dextr_vos.propagation.settings import changed
+from dextr_vos.propagation.settings import ModelName, changed
 
 Supervision = Literal["gt", "dextr", "clicks", "grabcut"]
-ModelName = Literal["lite", "paper"]
 Choice = Literal["even", "suggest"]
 
 SUPERVISIONS: tuple[Supervision, ...] = get_args(Supervision)
 
-# of the DEXTR paper: four clicks on one object of one frame, and the same mask drawn
-CLICK_S = 7.5
-DRAW_S = 79.0
+CLICK_S = 7.5  # of the DEXTR paper, as DRAW_S: four clicks on one object of one frame
 
 
 class ClickSettings(Settings):

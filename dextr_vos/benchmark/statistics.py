@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from dextr_vos.benchmark.annotation_time import AnnotationTime
 from dextr_vos.benchmark.result import CellResult
-from dextr_vos.benchmark.settings import SUPERVISIONS, Choice, ModelName, Supervision
+from dextr_vos.benchmark.settings import SUPERVISIONS, Choice, Supervision
+from dextr_vos.propagation.settings import ModelName
 
 RESAMPLES = 10_000
 

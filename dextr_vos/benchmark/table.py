@@ -1,13 +1,19 @@
-"""`table.csv`, the tidy table of a benchmark: a row a cell, frame and object."""
+"""`table.csv`, the tidy table of a benchmark: a row a cell, frame and object; and two of them compared."""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
 from dextr_vos.benchmark.annotation_time import AnnotationTime
 from dextr_vos.benchmark.result import CellResult
+from dextr_vos.benchmark.statistics import Interval, bootstrap
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path, write_text
 
@@ -31,6 +37,7 @@ COLUMNS = (
 )
 
 Row = dict[str, Any]
+_MOST_CHANGED = 5
 
 
 def rows_of(result: CellResult, times: AnnotationTime) -> Iterator[Row]:
@@ -123,3 +130,139 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return f"{value:.6f}"
     return "" if value is None else value
+
+
+CellName = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class GroupComparison:
+    """Two benchmarks over all clips of one supervision, number of keyframes, choice and model.
+
+    Attributes:
+        name: supervision, number of keyframes, choice and model.
+        one: mean J&F in points, of the first benchmark.
+        other: of the second.
+        gap: second minus first, over clips.
+        clips: number of clips.
+    """
+
+    name: tuple[object, ...]
+    one: float
+    other: float
+    gap: Interval
+    clips: int
+
+
+@dataclass(frozen=True)
+class BenchmarkComparison:
+    """Comparison of two benchmarks.
+
+    Attributes:
+        groups: of the cells that both have.
+        clips: by clip, second minus first in points, over all those cells; most changed first.
+        only_one: number of cells that the first alone has.
+        only_other: number that the second alone has.
+        same: number of cells whose scores are all equal.
+        cells: number of cells in common.
+    """
+
+    groups: Sequence[GroupComparison]
+    clips: Mapping[str, float]
+    only_one: int
+    only_other: int
+    same: int
+    cells: int
+
+
+def compare(one: Sequence[Row], other: Sequence[Row]) -> BenchmarkComparison:
+    """Compare the tables of two benchmarks.
+
+    Args:
+        one: rows of the first, see `read_table`.
+        other: of the second.
+
+    Raises:
+        InputError: they share no cell.
+    """
+    first, second = _frames(one), _frames(other)
+    common = [name for name in first if name in second]
+    if not common:
+        raise InputError(
+            "the two benchmarks have no cell in common; expected the same clip, supervision, keyframes, "
+            "model and seed in both"
+        )
+    groups: dict[tuple[object, ...], list[CellName]] = {}
+    clips: dict[str, list[float]] = {}
+    for name in common:
+        groups.setdefault(name[1:5], []).append(name)
+        gap = _mean(second[name]) - _mean(first[name])
+        clips.setdefault(str(name[0]), []).append(gap)
+    changes = {clip: float(np.mean(gaps)) for clip, gaps in clips.items()}
+    return BenchmarkComparison(
+        groups=[_group(name, cells, first, second) for name, cells in groups.items()],
+        clips=dict(sorted(changes.items(), key=lambda item: -abs(item[1]))),
+        only_one=len(first) - len(common),
+        only_other=len(second) - len(common),
+        same=sum(first[name] == second[name] for name in common),
+        cells=len(common),
+    )
+
+
+def terminal_tables(compared: BenchmarkComparison, names: tuple[str, str]) -> list[Table]:
+    """Tables of the groups, and of the clips that changed most.
+
+    Args:
+        compared: what to show.
+        names: of the two benchmarks.
+    """
+    table = Table(title=f"J&F, A = {names[0]}, B = {names[1]}", box=SIMPLE_HEAD, padding=(0, 1))
+    table.title_justify = table.caption_justify = "left"
+    for column in ("supervision", "keyframes", "model", "clips", "A", "B", "B − A", "95 % interval"):
+        table.add_column(column, justify="left" if column in ("supervision", "model") else "right")
+    for group in compared.groups:
+        supervision, keyframes, choose, model = group.name
+        how = f"{supervision}, suggested" if choose == "suggest" else str(supervision)
+        figures = (f"{group.one:.1f}", f"{group.other:.1f}", f"{group.gap.mean:+.1f}")
+        interval = f"{group.gap.low:+.1f} … {group.gap.high:+.1f}"
+        table.add_row(how, str(keyframes), str(model), str(group.clips), *figures, interval)
+    table.caption = f"{compared.cells} cells in common, {compared.same} of them with equal scores"
+    if compared.only_one or compared.only_other:
+        table.caption += f"; {compared.only_one} in A alone, {compared.only_other} in B alone"
+    clips = Table(title="Clips that changed most, all cells", box=SIMPLE_HEAD, padding=(0, 1))
+    clips.title_justify = "left"
+    clips.add_column("clip")
+    clips.add_column("B − A", justify="right")
+    for clip, gap in list(compared.clips.items())[:_MOST_CHANGED]:
+        clips.add_row(clip, f"{gap:+.1f}")
+    return [table, clips]
+
+
+def _frames(rows: Sequence[Row]) -> dict[CellName, dict[tuple[str, int], float]]:
+    """J&F of each scored frame and object, by cell."""
+    cells: dict[CellName, dict[tuple[str, int], float]] = {}
+    for row in rows:
+        if row["scored"]:
+            name = tuple(row[column] for column in CELL_COLUMNS)
+            cells.setdefault(name, {})[row["frame"], row["object"]] = row["jf"]
+    return cells
+
+
+def _mean(frames: Mapping[tuple[str, int], float]) -> float:
+    return float(100 * np.mean(list(frames.values())))
+
+
+def _group(
+    name: tuple[object, ...],
+    cells: Sequence[CellName],
+    first: Mapping[CellName, Mapping[tuple[str, int], float]],
+    second: Mapping[CellName, Mapping[tuple[str, int], float]],
+) -> GroupComparison:
+    """Means over clips; seeds of a clip are averaged first."""
+    clips = list(dict.fromkeys(cell[0] for cell in cells))
+    one, other = (
+        [float(np.mean([_mean(side[cell]) for cell in cells if cell[0] == clip])) for clip in clips]
+        for side in (first, second)
+    )
+    gaps = [after - before for before, after in zip(one, other, strict=True)]
+    return GroupComparison(name, float(np.mean(one)), float(np.mean(other)), bootstrap(gaps), len(clips))

@@ -1,16 +1,21 @@
-"""Workers that run jobs in this process or in processes of this machine, and the loop that feeds them."""
+"""Workers that run jobs in processes of this machine or on a Dask cluster, and the loop that feeds them.
+
+Those of a cluster see the data set and the folder of the benchmark under the same paths as this machine.
+"""
 
 import logging
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from dextr_vos.benchmark.cell import Job, JobOutcome, try_job
 from dextr_vos.errors import InputError, Interrupted
@@ -18,12 +23,14 @@ from dextr_vos.interrupt import StopAsked, never
 
 log = logging.getLogger(__name__)
 
+
 _TRIES = 2
 _POLL_S = 1.0
 _STOP_TIMEOUT_S = 120.0
 
 # called with the running jobs, and the numbers of finished and failed ones
 OnChange = Callable[[Sequence[Job], int, int], None]
+_CONNECT_S = 20.0
 
 
 class Workers(Protocol):
@@ -44,35 +51,6 @@ class Workers(Protocol):
     def stop(self) -> None:
         """Ask running jobs to save their state and end, and end the workers."""
         ...
-
-
-class Inline:
-    """Runs each job in this process, when `wait` is called.
-
-    Args:
-        device: where networks compute.
-        stop_asked: asked between steps and frames.
-    """
-
-    def __init__(self, device: str, stop_asked: StopAsked) -> None:
-        self._device, self._stop_asked = device, stop_asked
-        self._job: Job | None = None
-
-    def free(self) -> int:
-        """See `Workers`."""
-        return int(self._job is None)
-
-    def start(self, job: Job) -> None:
-        """See `Workers`."""
-        self._job = job
-
-    def wait(self, timeout_s: float) -> list[JobOutcome]:
-        """See `Workers`."""
-        job, self._job = self._job, None
-        return [] if job is None else [try_job(job, self._device, self._stop_asked)]
-
-    def stop(self) -> None:
-        """See `Workers`."""
 
 
 class LocalWorkers:
@@ -248,3 +226,100 @@ def run_jobs(
         if on_change is not None:
             on_change(list(running.values()), finished, len(failed))
     return failed
+
+
+class DaskWorkers:
+    """Runs jobs on a cluster; the jobs of a worker that dies go to another one.
+
+    Args:
+        address: of the scheduler, like `tcp://127.0.0.1:8786`.
+        out: the benchmark's folder; a file in it asks running jobs to stop.
+        gpu: jobs ask for the resource `GPU=1`.
+        device: where networks compute.
+
+    Raises:
+        InputError: Dask is not installed, there is no scheduler, or there are workers and none with a GPU.
+    """
+
+    def __init__(self, address: str, out: Path, gpu: bool, device: str) -> None:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise InputError('a cluster needs Dask; install it with: pip install "dextr-vos[dask]"') from None
+        try:
+            self._client: Any = Client(address, timeout=_CONNECT_S)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise InputError(
+                f"there is no Dask scheduler at {address} ({error}); start dask scheduler"
+            ) from None
+        known = self._client.scheduler_info()["workers"].values()
+        if gpu and known and not any(worker.get("resources", {}).get("GPU") for worker in known):
+            self._client.close()
+            raise InputError(
+                f"no worker of {address} offers the resource GPU; start them with --resources GPU=1, or "
+                "leave --gpu out"
+            )
+        self._stop_file = out / f".stop-{os.getpid()}-{time.time_ns()}"
+        self._resources = {"GPU": 1} if gpu else {}
+        self._device = device
+        self._running: dict[Any, str] = {}
+        self._tries = 0
+
+    def free(self) -> int:
+        """See `Workers`: twice as many as run at once, so that no worker is idle between two jobs."""
+        threads: int = sum(self._client.nthreads().values())
+        return max(0, 2 * threads - len(self._running))
+
+    def start(self, job: Job) -> None:
+        """See `Workers`."""
+        self._tries += 1
+        future = self._client.submit(
+            _on_worker,
+            job,
+            self._device,
+            self._stop_file,
+            key=f"dextr-vos-{job.key}-{os.getpid()}-{self._tries}",
+            resources=self._resources,
+            pure=False,
+        )
+        self._running[future] = job.key
+
+    def wait(self, timeout_s: float) -> list[JobOutcome]:
+        """See `Workers`."""
+        from distributed import wait
+
+        if not self._running:
+            time.sleep(timeout_s)  # no worker has come yet
+            return []
+        try:
+            done = wait(list(self._running), timeout=timeout_s, return_when="FIRST_COMPLETED").done
+        except TimeoutError:
+            return []
+        outcomes = []
+        for future in done:
+            key = self._running.pop(future)
+            error = future.exception() if future.status == "error" else None
+            if error is not None:  # of the cluster; those of a job are in its outcome
+                outcomes.append(JobOutcome(key, f"{type(error).__name__}: {error}"))
+            else:
+                outcomes.append(JobOutcome(key, stopped=True) if future.cancelled() else future.result())
+        return outcomes
+
+    def stop(self) -> None:
+        """See `Workers`; running jobs find the stop file and end by themselves."""
+        if self._running:
+            self._stop_file.touch()
+            self._client.cancel([future for future in self._running if future.status == "pending"])
+        self._client.close()
+
+
+def _on_worker(job: Job, device: str, stop_file: Path) -> JobOutcome:
+    asked_at, answer = -_POLL_S, False
+
+    def stop_asked() -> bool:
+        nonlocal asked_at, answer
+        if time.monotonic() - asked_at >= _POLL_S:
+            asked_at, answer = time.monotonic(), stop_file.exists()
+        return answer
+
+    return try_job(job, device, stop_asked)

@@ -198,7 +198,7 @@ def _clicks(clip: "Clip", workspace: "Workspace", options: _Options) -> "Annotat
     return annotations
 
 
-def _engine(options: _Options) -> "SegmenterLoader":
+def _segmenter_loader(options: _Options) -> "SegmenterLoader":
     """The segmenter, in a process of its own, which is loaded while the page opens."""
     from dextr_vos.annotation.segmenter import MODELS, load_segmenter
     from dextr_vos.web.segmenter_process import ProcessSegmenter, SegmenterLoader
@@ -218,12 +218,12 @@ def _serve_clip(clip: "Clip", workspace: "Workspace", options: _Options) -> None
     from dextr_vos.folder_lock import FolderLock
     from dextr_vos.web.service import ClipService, Propagation
 
-    engine = _engine(options)
+    loader = _segmenter_loader(options)
     lock = FolderLock(workspace.path)
     readonly = None if lock.try_acquire() else f"{lock.message}; here it can only be viewed"
     try:
         propagation = Propagation(max_steps=options.max_steps, device=options.device)
-        service = ClipService(clip, workspace, engine, propagation, readonly)
+        service = ClipService(clip, workspace, loader, propagation, readonly)
         _serve(service, options, readonly)
     finally:
         lock.release()
@@ -232,15 +232,15 @@ def _serve_clip(clip: "Clip", workspace: "Workspace", options: _Options) -> None
 def _serve_folder(options: _Options, config: Path) -> None:
     """The page on separate images."""
     from dextr_vos.folder_lock import FolderLock
+    from dextr_vos.web.image_folder.files import read_folder_settings
     from dextr_vos.web.image_folder.service import WORK, FolderService
-    from dextr_vos.web.image_folder.settings import read_folder_settings
 
-    engine = _engine(options)
+    loader = _segmenter_loader(options)
     settings = read_folder_settings(config)
     lock = FolderLock(settings.required.destination / WORK)
     readonly = None if lock.try_acquire() else f"{lock.message}; here it can only be viewed"
     try:
-        service = FolderService(settings, engine, readonly)
+        service = FolderService(settings, loader, readonly)
         if readonly is None and settings.admin.reset_progress:
             _reset(service, settings.required.source)
         _serve(service, options, readonly)

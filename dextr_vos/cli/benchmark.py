@@ -1,5 +1,6 @@
 """`dextr-vos benchmark`: how good a teacher are click-made masks, per second of annotation."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,7 @@ def command(
         _clicks(wanted if davis_root is None else wanted.with_davis_root(davis_root), config.parent, out)
         return
     base = {} if davis_root is None else {"davis_root": str(davis_root)}
-    given = [f"davis_root={davis_root}"] if davis_root is not None else []
+    given = [f"davis_root={json.dumps(str(davis_root))}"] if davis_root is not None else []
     loaded = load_settings(BenchmarkSettings, config, [*given, *settings], base)
     _propagation(loaded, out, scheduler, gpu, click_times)
 
@@ -110,9 +111,12 @@ def _clicks(settings: "ClickEvaluationSettings", beside: Path, out: Path) -> Non
     from dextr_vos.interrupt import interruptible
 
     cells = plan_clicks(settings, beside)
-    with interruptible() as stop_asked, progress_bars() as bar:
-        failed = run_clicks(settings, cells, out, bar, stop_asked)
-    write_clicks_report(out)
+    try:
+        with interruptible() as stop_asked, progress_bars() as bar:
+            failed = run_clicks(settings, cells, out, bar, stop_asked)
+    finally:
+        if (out / "clicks.json").exists():
+            write_clicks_report(out)
     for cell in cells:
         if cell.key in failed:
             click.echo(f"failed: {cell}: {failed[cell.key]}", err=True)

@@ -21,8 +21,7 @@ def command(one: Path, other: Path, json_path: Path | None) -> None:
 
     from rich.console import Console
 
-    from dextr_vos.benchmark.compare import compare, terminal_tables
-    from dextr_vos.benchmark.table import read_table
+    from dextr_vos.benchmark.table import compare, read_table, terminal_tables
     from dextr_vos.files import write_text
 
     compared = compare(read_table(one), read_table(other))

@@ -75,7 +75,6 @@ def _evaluate(options: _Options) -> None:
     from dextr_vos.datasets.davis import Davis
     from dextr_vos.errors import InputError
     from dextr_vos.evaluation import davis as scorer
-    from dextr_vos.evaluation import tables
     from dextr_vos.evaluation.official import official_functions
 
     if options.official:
@@ -93,12 +92,12 @@ def _evaluate(options: _Options) -> None:
             data, options.results, names, year, annotated, on_clip=lambda _: report(next(done), len(names))
         )
     console = Console()
-    for table in tables.terminal_tables(scores):
+    for table in scorer.terminal_tables(scores):
         console.print(table)
     try:
-        written = tables.write_csvs(scores, options.results, options.split)
+        written = scorer.write_csvs(scores, options.results, options.split)
         if options.json_path is not None:
-            tables.write_json(scores, options.json_path)
+            scorer.write_json(scores, options.json_path)
             written.append(options.json_path)
     except OSError as error:
         raise InputError(f"cannot write the scores: {error}; choose a folder you may write to") from None

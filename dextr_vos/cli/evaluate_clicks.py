@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
@@ -30,7 +30,10 @@ _ONLY_FOR = {
     "every": ("davis",),
     "description": ("folder",),
 }
-_FILES = "objects.csv, summary.json and worst.jpg"
+_FILES = "objects.csv, summary.json, worst.jpg and curve.svg"
+
+
+_FILES_WITHOUT_CURVE = "objects.csv, summary.json and worst.jpg"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class _Options:
     device: str
     jitter: int
     seed: int
+    protocol: Literal["dextr", "ritm"]
     extra_clicks: bool
     max_clicks: int
     human: Path | None
@@ -107,6 +111,13 @@ class _Options:
     help="Most pixels by which a click is off.",
 )
 @seed_option("Seed of the jitter.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["dextr", "ritm"]),
+    default="dextr",
+    show_default=True,
+    help="First clicks: dextr, four extreme points; ritm, one in the middle of the object.",
+)
 @click.option(
     "--extra-clicks/--no-extra-clicks",
     default=False,
@@ -183,6 +194,7 @@ def _settings(options: _Options) -> "ClickEvaluationSettings":
         datasets=(ClickDataset.model_validate(dataset),),
         models=(ClickModel.model_validate(model),),
         jitter_px=(options.jitter,),
+        protocol=options.protocol,
         extra_clicks=options.extra_clicks,
         max_clicks=options.max_clicks,
         seed=options.seed,
@@ -203,6 +215,7 @@ def _year(options: _Options) -> int:
 def _evaluate(settings: "ClickEvaluationSettings", out: Path | None) -> None:
     """Run the one cell of the grid, and show what is done even where it stops early."""
     from dextr_vos.benchmark.click_run import plan_clicks, run_cell
+    from dextr_vos.benchmark.report.clicks import write_curve
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.errors import Interrupted
     from dextr_vos.interrupt import interruptible
@@ -220,7 +233,8 @@ def _evaluate(settings: "ClickEvaluationSettings", out: Path | None) -> None:
         finally:
             _print_table(settings, cell, folder)
     if out is not None:
-        click.echo(f"wrote {_FILES} into {out}")
+        curve = write_curve(out)
+        click.echo(f"wrote {_FILES if curve else _FILES_WITHOUT_CURVE} into {out}")
 
 
 def _print_table(settings: "ClickEvaluationSettings", cell: "ClickCell", folder: Path) -> None:

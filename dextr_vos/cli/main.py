@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.resources import files
 from typing import Any
 
 import rich_click as click
@@ -128,9 +129,25 @@ def _nearest(name: str, known: list[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
+def _show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if not asked:
+        return
+    click.echo(f"dextr-vos, version {__version__}")
+    if context.params["verbose"]:
+        click.echo("\nCode: Apache-2.0.\n")
+        click.echo((files("dextr_vos") / "weights" / "NOTICE").read_text(encoding="utf-8"), nl=False)
+    context.exit()
+
+
 @click.group(cls=CommandsByFile, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="dextr-vos")
-@click.option("-v", "--verbose", is_flag=True, help="Print more details.")
+@click.option("-v", "--verbose", is_flag=True, is_eager=True, help="Print more details.")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit; with -v, the terms of the code and of the network weights, too.",
+)
 def main(verbose: bool) -> None:
     """Clicks on a few frames in, masks of every frame out.
 

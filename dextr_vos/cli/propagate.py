@@ -16,10 +16,8 @@ from dextr_vos.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from dextr_vos.propagation.estimate import Estimate
+    from dextr_vos.propagation.finetune import Estimate
     from dextr_vos.run_files import RunTraining
-
-POOR_IOU = 0.6
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class _Options:
 )
 @click.option(
     "--budget",
-    type=click.FloatRange(min=1),
+    type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
     help="Make the best masks possible within this time on this machine.",
 )
@@ -134,6 +132,8 @@ def _show_estimate(estimate: "Estimate") -> None:
 
 def _show_training(training: "RunTraining") -> None:
     """Why it stopped, and how well the network repeats the keyframes."""
+    from dextr_vos.run_files import POOR_IOU
+
     reasons = {
         "converged": "the loss has converged",
         "step limit": "the step limit was reached",

@@ -23,9 +23,8 @@ def command(clip: Path, run: Path, out: Path, device: str) -> None:
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.cli.workspaces import clip_and_workspace, run_folder
     from dextr_vos.interrupt import interruptible
-    from dextr_vos.propagation.segment import segment_clip
     from dextr_vos.propagation.settings import Callbacks
-    from dextr_vos.propagation.trained_network import load_network
+    from dextr_vos.propagation.trained_network import load_network, segment_clip
     from dextr_vos.runtime import pick_device
 
     opened, _ = clip_and_workspace(clip)

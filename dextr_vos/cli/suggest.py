@@ -26,13 +26,13 @@ def command(run: Path, count: int) -> None:
     from dextr_vos.cli.workspaces import run_folder
     from dextr_vos.errors import InputError
     from dextr_vos.propagation.suggest import suggest
-    from dextr_vos.run_files import RunPaths, keyframe_names, read_confidence
+    from dextr_vos.run_files import RunPaths, frame_confidence, keyframe_names, read_confidence
     from dextr_vos.workspace import Workspace
 
     folder, workspace = RunPaths(run_folder(run)), Workspace(run)
     scores = read_confidence(folder.confidence)
     names = list(scores)
-    doubts = [1 - min(of_frame.values(), default=1.0) for of_frame in scores.values()]
+    doubts = [1 - frame_confidence(of_frame) for of_frame in scores.values()]
     if workspace.exists:  # what was annotated since the run counts, too
         annotated = [file.stem for file in workspace.keyframe_files()]
     else:

@@ -12,9 +12,8 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from dextr_vos.config import Settings, load_settings
-from dextr_vos.datasets.instances import Example, ObjectRef
+from dextr_vos.datasets.instances import Example, ObjectRef, PackedMask, connected_parts
 from dextr_vos.datasets.layout import Indices, read_indices
-from dextr_vos.datasets.packed_mask import PackedMask, connected_parts
 from dextr_vos.errors import InputError
 from dextr_vos.geometry import BoolArray, FloatArray
 from dextr_vos.images import SUFFIXES, ImageRgb, image_size, read_image
@@ -39,7 +38,7 @@ def _expand(values: object) -> tuple[int, ...]:
     return tuple(sorted(expanded))
 
 
-Values = Annotated[tuple[int, ...], BeforeValidator(_expand)]
+LabelValues = Annotated[tuple[int, ...], BeforeValidator(_expand)]
 
 
 class ObjectRule(Settings):
@@ -56,7 +55,7 @@ class ObjectRule(Settings):
     """
 
     name: str = Field(min_length=1)
-    values: Values = Field(min_length=1)
+    values: LabelValues = Field(min_length=1)
     each: bool = False
     parts: bool = False
     min_area: int = Field(default=1, ge=1)
@@ -81,7 +80,7 @@ class FolderDescription(Settings):
     labels: str = Field(min_length=1)
     format: Literal["indexed", "polygons"] = "indexed"
     objects: tuple[ObjectRule, ...] = Field(min_length=1)
-    void: Values = ()
+    void: LabelValues = ()
     names: dict[int, str] = Field(default={})
     missing_labels: Literal["skip", "error"] = "error"
 

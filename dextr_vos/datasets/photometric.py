@@ -87,5 +87,5 @@ def _motion_kernel(length: int, angle: float) -> FloatArray:
     reach = centre * np.array([np.cos(angle), np.sin(angle)])
     start, end = (np.round(centre + sign * reach).astype(int).tolist() for sign in (-1, 1))
     cv2.line(kernel, start, end, 1.0)
-    normalised: FloatArray = kernel / kernel.sum()
-    return normalised
+    normalized: FloatArray = kernel / kernel.sum()
+    return normalized

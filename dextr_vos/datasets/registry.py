@@ -2,7 +2,7 @@
 
 import zlib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, assert_never
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,9 @@ _ONLY_FOR: dict[str, tuple[str, ...]] = {
     "sbd_root": ("voc+sbd",),
     "description": ("folder",),
     "categories": ("coco",),
+    "clips": ("davis",),
+    "without_clips": ("davis",),
+    "without": ("folder",),
 }
 
 
@@ -34,6 +37,10 @@ class DataSettings(Settings):
         description: the YAML of a folder data set, relative to the file that names it.
         split: name of a split list; each kind has its own.
         year: of DAVIS.
+        clips: clips of DAVIS; all of the split where none is given.
+        without_clips: clips of DAVIS that are left out.
+        without: a text file, relative to the file that names it, with the stem of an image a line; these
+            images of a folder are left out.
         every: one frame of DAVIS in this many is taken.
         categories: categories of COCO; all where none is given.
         min_area: smaller objects are left out, in pixels.
@@ -47,6 +54,9 @@ class DataSettings(Settings):
     description: Path | None = None
     split: str | None = None
     year: Literal[2016, 2017] = 2017
+    clips: tuple[str, ...] = ()
+    without_clips: tuple[str, ...] = ()
+    without: Path | None = None
     every: int = Field(default=1, ge=1)
     categories: tuple[str, ...] = ()
     min_area: int = Field(default=0, ge=0)
@@ -95,26 +105,45 @@ def _open(data: DataSettings, data_root: Path, beside: Path) -> ObjectSet:
 
         if data.description is None:
             raise ConfigError("expected a description with kind folder: the YAML that describes its objects")
-        return FolderObjects(beside / data.description, root)
+        return _without(FolderObjects(beside / data.description, root), data, beside)
     if data.kind == "voc":
-        from dextr_vos.datasets.voc import VocObjects
+        from dextr_vos.datasets.pascal import VocObjects
 
         return VocObjects(root, split)
     if data.kind == "sbd":
-        from dextr_vos.datasets.sbd import SbdObjects
+        from dextr_vos.datasets.pascal import SbdObjects
 
         return SbdObjects(root, split)
     if data.kind == "voc+sbd":
-        from dextr_vos.datasets.sbd import voc_and_sbd
+        from dextr_vos.datasets.pascal import voc_and_sbd
 
         return voc_and_sbd(root, data_root / data.sbd_root)
     if data.kind == "coco":
         from dextr_vos.datasets.coco import CocoObjects
 
         return CocoObjects(root, split, data.categories or None)
-    from dextr_vos.datasets.davis import DavisObjects
+    if data.kind == "davis":
+        from dextr_vos.datasets.davis import DavisObjects
 
-    return DavisObjects(root, split, data.year, data.every)
+        # the clip is the category
+        return Subset(
+            DavisObjects(root, split, data.year, data.every),
+            lambda ref, _: (
+                (not data.clips or ref.category in data.clips) and ref.category not in data.without_clips
+            ),
+        )
+    assert_never(data.kind)
+
+
+def _without(objects: ObjectSet, data: DataSettings, beside: Path) -> ObjectSet:
+    if data.without is None:
+        return objects
+    path = beside / data.without
+    try:
+        stems = set(path.read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the list of images to leave out, {path}, cannot be read: {error}") from None
+    return Subset(objects, lambda ref, _: Path(ref.image).name not in stems)
 
 
 def is_held_out(image: str, share: float) -> bool:

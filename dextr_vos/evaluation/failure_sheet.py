@@ -18,7 +18,7 @@ from dextr_vos.geometry import (
 )
 from dextr_vos.images import ImageRgb, write_image
 
-WORST = 12
+WORST = 24
 _COLUMNS = 4
 _TILE_HW = (300, 400)
 _CAPTION_PX = 22

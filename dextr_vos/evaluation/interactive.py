@@ -25,6 +25,7 @@ VOLUME_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # The IoUs for which the number of clicks is counted.
 NOC_TARGETS = (0.85, 0.90)
 MAX_CLICKS = 20
+_CURVE_SHOWN = 8  # numbers of clicks below the table
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class ObjectResult:
         error_in_box: the same among those in the box around the true mask.
         noc: per target IoU the number of clicks that reached it, None where the limit did not; empty when
             further clicks were not simulated.
+        first_clicks: clicks before the first mask: four extreme points, or one click.
+        curve: IoU after the first clicks and after each further one; empty as `noc`.
         human_iou: IoU of the mask from a person's clicks on the same object; None without any.
     """
 
@@ -52,6 +55,8 @@ class ObjectResult:
     error: float
     error_in_box: float
     noc: Mapping[float, int | None] = field(default_factory=dict)
+    first_clicks: int = 4
+    curve: tuple[float, ...] = ()
     human_iou: float | None = None
 
 
@@ -69,6 +74,7 @@ class ClickScores:
         error_in_box: mean share of wrong pixels in the object's box.
         noc: per target IoU the mean number of clicks; an object that did not reach it counts the limit.
         failure_rate: per target IoU the share of objects that did not reach it.
+        curve: mean IoU by the number of clicks; an object that got no more clicks keeps its last IoU.
         human_iou: mean IoU from human clicks, None without any.
     """
 
@@ -81,6 +87,7 @@ class ClickScores:
     error_in_box: float
     noc: Mapping[float, float]
     failure_rate: Mapping[float, float]
+    curve: Mapping[int, float]
     human_iou: float | None
 
 
@@ -179,6 +186,7 @@ def _mean_of_objects(results: Sequence[ObjectResult], max_clicks: int) -> ClickS
             for target, each in counts.items()
         },
         failure_rate={target: each.count(None) / len(results) for target, each in counts.items()},
+        curve=_mean_curve(results),
         human_iou=float(np.mean(human)) if human else None,
     )
 
@@ -203,8 +211,28 @@ def _mean_of_groups(groups: Sequence[ClickScores]) -> ClickScores:
         error_in_box=mean("error_in_box"),
         noc=means("noc"),
         failure_rate=means("failure_rate"),
+        curve=_mean_of_curves([group.curve for group in groups]),
         human_iou=float(np.mean(human)) if human else None,
     )
+
+
+def _mean_curve(results: Sequence[ObjectResult]) -> dict[int, float]:
+    first = results[0].first_clicks
+    length = max(len(result.curve) for result in results)
+    curves = [result.curve for result in results if result.curve]
+    padded = [[*curve, *[curve[-1]] * (length - len(curve))] for curve in curves]
+    if not padded:
+        return {}
+    return {first + place: float(iou) for place, iou in enumerate(np.mean(padded, axis=0))}
+
+
+def _mean_of_curves(curves: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    longest = max(curves, key=len)
+    # a group whose objects were all done earlier keeps its last value
+    return {
+        clicks: float(np.mean([curve.get(clicks, curve[max(curve)]) for curve in curves]))
+        for clicks in longest
+    }
 
 
 def terminal_table(summary: ClickSummary, groups: tuple[str, str] = ("category", "categories")) -> Table:
@@ -233,6 +261,10 @@ def terminal_table(summary: ClickSummary, groups: tuple[str, str] = ("category",
     )
     for target, share in overall.failure_rate.items():
         table.caption += f"\nIoU of {target:.0%} not reached by {share:.1%} of objects"
+    if summary.group_mean.curve:
+        few = list(summary.group_mean.curve.items())[:_CURVE_SHOWN]
+        after = ", ".join(f"{clicks}: {iou:.3f}" for clicks, iou in few)
+        table.caption += f"\nIoU by number of clicks, mean of {groups[1]}: {after}"
     return table
 
 

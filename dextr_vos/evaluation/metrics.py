@@ -87,7 +87,7 @@ def region_and_boundary(truth: BoolArray, mask: BoolArray, radius: int) -> tuple
 
 
 def tolerance_px(size_hw: tuple[int, int]) -> int:
-    """How far boundaries may be apart, in pixels, in a image of that size."""
+    """How far boundaries may be apart, in pixels, in an image of that size."""
     return math.ceil(TOLERANCE * math.sqrt(size_hw[0] ** 2 + size_hw[1] ** 2))
 
 

@@ -24,7 +24,7 @@ from dextr_vos.evaluation.metrics import (
     statistics,
     tolerance_px,
 )
-from dextr_vos.masks import MAX_OBJECTS, VOID, Labels, read_labels
+from dextr_vos.masks import MAX_OBJECTS, VOID, Labels, check_labels, read_labels
 from dextr_vos.masks import object_ids as ids_in
 from dextr_vos.workspace import ResultMasks
 
@@ -122,9 +122,9 @@ def evaluate(
     """Score the masks of one clip against its true masks.
 
     Both are given as `{frame index: labels}`, as `{frame name: labels}`, as a sequence of labels (frames 0,
-    1, 2, …), or as a folder of masks, `FOLDER/FRAME.png` or `FOLDER/masks/FRAME.png`. Labels are H×W, uint8
-    or bool: 0 background, 1…254 objects, 255 void, which counts as background. Where one side has indices
-    and the other names, index i is the i-th frame.
+    1, 2, …), or as a folder of masks, `FOLDER/FRAME.png` or `FOLDER/masks/FRAME.png`. Labels are H×W,
+    integers or bool: 0 background, 1…254 objects, 255 void, which counts as background. Where one
+    side has indices and the other names, index i is the i-th frame, and both have as many.
 
     Args:
         results: the masks to score, at least those of the scored frames.
@@ -162,7 +162,7 @@ def evaluate(
     if missing:
         raise InputError(
             f"there is no result of frame {missing[0]!r} ({len(missing)} of {len(pairs)} scored frames are "
-            "missing); expected a mask of each frame of the truth"
+            "missing); expected a mask of each frame of the truth, or give the truth of these frames only"
         )
     masks = [(frame, theirs[frame], ours[key]) for key, frame in pairs]
     series = _score_frames(masks, ids, only_these=object_ids is None)
@@ -193,7 +193,7 @@ def _score_frames(
     masks: Sequence[tuple[Frame, Reader, Reader]], ids: Sequence[int], *, only_these: bool
 ) -> Values:
     """J and F per frame and object, F×N×2, of true masks and results."""
-    values, has_void = [], False
+    values, has_void, has_objects = [], False, False
     for frame, read_truth, read_result in masks:
         truth, labels = read_truth(), read_result()
         if labels.shape != truth.shape:
@@ -205,6 +205,12 @@ def _score_frames(
             check_object_ids(labels, ids, f"the result of frame {frame!r}")
         values.append(score_frame(truth, labels, ids))
         has_void = has_void or bool((labels == VOID).any())
+        has_objects = has_objects or bool(ids_in(labels))
+    if has_void and not has_objects:
+        raise InputError(
+            "the results hold no object but 255, which is void; read mask files with read_labels, or give "
+            "mask > 0"
+        )
     if has_void:
         log.warning("void (255) in the results is scored as background")
     return np.array(values, dtype=np.float64)
@@ -239,6 +245,8 @@ def _read_masks(source: Masks, name: str) -> dict[Frame, Reader]:
         named = all(isinstance(key, str) for key in source)
         if not named and not all(isinstance(key, int | np.integer) for key in source):
             raise InputError(f"expected {name} by frame indices or by frame names, got {list(source)[:3]}")
+        if not named and source and min(source) < 0:
+            raise InputError(f"expected {name} by frame indices from 0, got {min(source)}")
         arrays: dict[Frame, Any] = {key if named else int(key): source[key] for key in sorted(source)}
     elif isinstance(source, Sequence | np.ndarray):
         arrays = dict(enumerate(source))
@@ -249,7 +257,7 @@ def _read_masks(source: Masks, name: str) -> dict[Frame, Reader]:
         )
     if not arrays:
         raise InputError(f"expected {name} of at least one frame, got none")
-    return {key: partial(_labels, array, f"{name}, frame {key!r}") for key, array in arrays.items()}
+    return {key: partial(check_labels, array, f"{name} of frame {key!r}") for key, array in arrays.items()}
 
 
 def _files(folder: Path, name: str) -> dict[Frame, Reader]:
@@ -261,28 +269,18 @@ def _files(folder: Path, name: str) -> dict[Frame, Reader]:
     return {frame: partial(read_labels, path) for frame, path in paths.items()}
 
 
-def _labels(array: Any, where: str) -> Labels:
-    values = np.asarray(array)
-    if values.ndim != 2 or values.dtype.kind not in "bui":
-        raise InputError(
-            f"{where}: expected labels H×W, uint8 or bool, got {values.dtype} of shape {values.shape}"
-        )
-    if values.size and not 0 <= values.min() <= values.max() <= VOID:
-        raise InputError(f"{where}: expected labels from 0 to 255, got {values.min()} to {values.max()}")
-    return values.astype(np.uint8)
-
-
 def _matched(results: Sequence[Frame], truth: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
     """Per frame of the truth its key in the results; index i of one side is the i-th name of the other."""
     if isinstance(results[0], str) == isinstance(truth[0], str):
         return [(frame, frame) for frame in truth]
-    if isinstance(truth[0], str):
-        return list(enumerate(truth))
+    kinds = ("by index", "by name") if isinstance(truth[0], str) else ("by name", "by index")
     if len(results) != len(truth):
         raise InputError(
-            f"the results have {len(results)} named frames, the truth has {len(truth)} frames by index; "
+            f"the results have {len(results)} frames {kinds[0]}, the truth has {len(truth)} {kinds[1]}; "
             "expected as many, or names on both sides"
         )
+    if isinstance(truth[0], str):
+        return list(enumerate(truth))
     return list(zip(results, truth, strict=True))
 
 
@@ -295,7 +293,7 @@ def _objects_to_score(first_truth: Labels, chosen: Sequence[int] | None) -> list
                 "object_ids"
             )
         return found
-    ids = list(dict.fromkeys(int(object_id) for object_id in chosen))
-    if not ids or not 1 <= min(ids) <= max(ids) <= MAX_OBJECTS:
-        raise InputError(f"expected object_ids from 1 to {MAX_OBJECTS}, got {list(chosen)}")
-    return ids
+    ids = list(dict.fromkeys(chosen))
+    if not ids or not all(isinstance(each, int | np.integer) and 1 <= each <= MAX_OBJECTS for each in ids):
+        raise InputError(f"expected object_ids from 1 to {MAX_OBJECTS}, got {ids}")
+    return [int(each) for each in ids]

@@ -15,7 +15,7 @@ from dextr_vos.clip import Clip, FolderClip
 from dextr_vos.errors import InputError
 from dextr_vos.files import write_text
 from dextr_vos.geometry import BoolArray
-from dextr_vos.masks import object_ids
+from dextr_vos.masks import default_name, object_ids
 from dextr_vos.workspace import ResultMasks
 
 
@@ -86,6 +86,6 @@ def coco_mask(mask: BoolArray) -> dict[str, Any]:
 
 def _categories(ids: Iterable[int], names: Mapping[int, str]) -> list[dict[str, Any]]:
     return [
-        {"id": object_id, "name": names.get(object_id, f"object {object_id}"), "supercategory": "object"}
+        {"id": object_id, "name": names.get(object_id, default_name(object_id)), "supercategory": "object"}
         for object_id in sorted(ids)
     ]

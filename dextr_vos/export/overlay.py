@@ -13,7 +13,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path
 from dextr_vos.geometry import IntArray, fit_longest_side
 from dextr_vos.images import SUFFIXES, ImageRgb, write_image
-from dextr_vos.masks import Labels, object_ids, read_labels, voc_palette
+from dextr_vos.masks import Labels, display_colour, object_ids, read_labels
 from dextr_vos.workspace import ResultMasks
 
 SHEET_COLUMNS = 4
@@ -22,11 +22,6 @@ _TILE_PX = 420
 _GAP_PX = 8
 _WHITE = (255, 255, 255)
 _PAPER = 24  # grey level between the tiles
-# The VOC palette begins with dark red; on video, light colours carry further.
-_FIRST_COLOURS = np.array(
-    [(0, 0, 0), (255, 70, 60), (60, 170, 255), (255, 200, 40), (60, 210, 120), (190, 110, 255)],
-    dtype=np.uint8,
-)
 
 
 def refuse_overwriting(target: Path, clip: Clip, masks: ResultMasks) -> None:
@@ -54,18 +49,15 @@ def overlay(
         opacity: opacity of the tint, in [0, 1].
         colours: colours of objects by id; the others get default colours.
     """
-    palette = voc_palette()
-    palette[: len(_FIRST_COLOURS)] = _FIRST_COLOURS
-    for object_id, colour in (colours or {}).items():
-        palette[object_id] = colour
     image = image_rgb.copy()
     thickness = max(1, round(min(labels.shape) / 240))
     for object_id in object_ids(labels):
         inside = labels == object_id
-        tint = opacity * palette[object_id].astype(np.float32)
+        colour = np.array((colours or {}).get(object_id, display_colour(object_id)), dtype=np.uint8)
+        tint = opacity * colour.astype(np.float32)
         image[inside] = ((1 - opacity) * image[inside] + tint).astype(np.uint8)
         outlines, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(image, outlines, -1, palette[object_id].tolist(), thickness, cv2.LINE_AA)
+        cv2.drawContours(image, outlines, -1, colour.tolist(), thickness, cv2.LINE_AA)
     return image
 
 

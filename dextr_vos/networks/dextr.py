@@ -79,7 +79,7 @@ class PspHead(nn.Module):
         """N×2048×h×w to logits N×1×h×w.
 
         Raises:
-            InputError: one sample in training; the 1×1 pool then has no batch to normalise over.
+            InputError: one sample in training; the 1×1 pool then has no batch to normalize over.
         """
         if self.training and len(features) == 1:
             raise InputError(
@@ -140,7 +140,7 @@ class Dextr(nn.Module):
         self.layer4 = _layer(3, blocks[3])
         features = _LAYER_WIDTHS[-1] * _EXPANSION
         self.layer5: nn.Module = PspHead(features) if head == "psp" else AtrousHead(features)
-        _initialise(self)
+        _initialize(self)
         freeze_backbone_norm(self)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -221,7 +221,7 @@ def _layer(index: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(first, *others)
 
 
-def _initialise(network: Dextr) -> None:
+def _initialize(network: Dextr) -> None:
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d) and not name.startswith("layer5."):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,6 +1,6 @@
 """Backbones trained on ImageNet as the start of the paper's networks: torchvision's, Caffe's, Deeplab's.
 
-Weights come from torchvision (`imagenet_state`) or from files that others published. Their normalisation of
+Weights come from torchvision (`imagenet_state`) or from files that others published. Their normalization of
 colours is folded into the first convolution, since DEXTR and OSVOS take colours in 0…255.
 """
 
@@ -72,7 +72,7 @@ def load_backbone(network: Dextr, state: Mapping[str, Tensor]) -> None:
 def load_torchvision_resnet(network: Dextr, state: Mapping[str, Tensor]) -> None:
     """Start the backbone from torchvision's ResNet-101, whose strides sit elsewhere; see `load_backbone`.
 
-    That network was trained on colours in 0…1, normalised. Scale and mean are folded into the first
+    That network was trained on colours in 0…1, normalized. Scale and mean are folded into the first
     convolution and its batch norm, so that both compute the same, but for one step of zero padding.
 
     Args:
@@ -95,7 +95,7 @@ def load_torchvision_resnet(network: Dextr, state: Mapping[str, Tensor]) -> None
 def load_torchvision_vgg(network: Osvos, state: Mapping[str, Tensor]) -> None:
     """Start the stages from torchvision's VGG-16.
 
-    That network was trained on red, green and blue in 0…1, normalised. Order, scale and mean are folded
+    That network was trained on red, green and blue in 0…1, normalized. Order, scale and mean are folded
     into the first convolution, so that with `osvos_input` it computes the same function. Only within one
     pixel of the border values differ a little: zero padding stands for MEAN_BGR here, for torchvision's
     mean there (they differ by less than one grey level).

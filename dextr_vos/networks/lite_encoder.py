@@ -106,7 +106,7 @@ class Residual(nn.Module):
 
 
 def conv_norm(narrow: int, wide: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """A convolution with batch normalisation and ReLU."""
+    """A convolution with batch normalization and ReLU."""
     return nn.Sequential(
         nn.Conv2d(narrow, wide, kernel, stride=stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(wide),

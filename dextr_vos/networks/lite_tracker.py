@@ -1,12 +1,13 @@
 """The lite propagation network: from a frame, a guide and a memory to the logits of its objects.
 
 It joins guided propagation (Perazzi et al., "Learning Video Object Segmentation from Static Images", CVPR
-2017), whose guide is the mask of the frame before, and matching (see `networks.matching`) with frames whose
-masks are known, on the encoder and decoder of lite DEXTR, whose weights it can start from. Objects share the
-encoder and go through the decoder one by one.
+2017), whose guide is the mask of the frame before, and matching with frames whose masks are known (Hu et al.,
+"VideoMatch", ECCV 2018), which reads a memory as Oh et al. do ("Video Object Segmentation using Space-Time
+Memory Networks", ICCV 2019) with masks as the only values. Encoder and decoder are of plain
+convolutions. Objects share the encoder and go through the decoder one by one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dextr_vos.networks import lite_encoder
-from dextr_vos.networks.matching import CUES, read_memory
 
+CUES = 3
 HINTS = 1 + CUES
 KEY_WIDTH = 64
 KEY_STRIDE = 8
 
 MEMORY_PREFIX = "memory."  # of tensors saved beside a network, see `Memory`
-
-_STEM = "encoder.stem.0.0.weight"
+_UNSEEN = -1.0  # the least cosine there is
+_ROWS_AT_ONCE = 256  # pixels whose cosines to a large memory stay in the cache
+_COSINES_AT_ONCE = 2**27  # half a gigabyte of them on a GPU
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class LiteTracker(nn.Module):
         self.norm_frozen = False
 
     def encode(self, frames: Tensor) -> EncodedFrames:
-        """Encode N×3×H×W float frames, normalised (`lite_input`); any size from 32 pixels up."""
+        """Encode N×3×H×W float frames, normalized (`lite_input`); any size from 32 pixels up."""
         return self.features(self.encoder(frames))
 
     def features(self, maps: list[Tensor]) -> EncodedFrames:
@@ -164,26 +166,6 @@ def _hints(guides: Tensor, cues: Tensor, size_hw: tuple[int, int]) -> Tensor:
     return torch.cat([guide, read.to(guide.dtype)], dim=1)
 
 
-def from_lite_dextr(network: LiteTracker, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state for a tracker with the encoder and decoder of a trained `LiteDextr`.
-
-    Args:
-        network: what the other weights are taken from.
-        state: of a `LiteDextr`; the channel of its heat map is dropped.
-    """
-    taken = {key: tensor for key, tensor in state.items() if key.startswith(("encoder.", "decoder."))}
-    if _STEM in taken:
-        taken[_STEM] = taken[_STEM][:, :3]
-    own = network.state_dict()
-    for key in own:
-        # hints come after the channels that DEXTR has
-        if key.startswith("decoder.merge.") and key.endswith(".0.0.weight") and key in taken:
-            taken[key] = torch.cat([taken[key], own[key][:, -HINTS:]], dim=1)
-    # without counterpart in DEXTR; anything else that does not fit is reported when it is loaded
-    new = ("key.", "sharpness", "scores.", "decoder.blocks.")
-    return {key: tensor for key, tensor in own.items() if key.startswith(new)} | taken
-
-
 def join_memories(memories: Sequence[Memory]) -> Memory:
     """Several memories of the same frames as one."""
     return Memory(
@@ -201,7 +183,7 @@ def lite_input(images_rgb: npt.NDArray[np.uint8]) -> Tensor:
     Returns:
         N×3×H×W float32 on the CPU, each channel about zero mean and unit deviation.
     """
-    return normalize_frames(torch.from_numpy(np.ascontiguousarray(images_rgb)))
+    return normalize_frames(torch.from_numpy(np.require(images_rgb, requirements=["C", "W"])))
 
 
 def normalize_frames(images_rgb: Tensor) -> Tensor:
@@ -212,3 +194,68 @@ def normalize_frames(images_rgb: Tensor) -> Tensor:
         for values in (lite_encoder.MEAN_RGB, lite_encoder.STD_RGB)
     )
     return (rgb - mean) / std
+
+
+def read_memory(keys: Tensor, memory_keys: Tensor, memory_masks: Tensor, sharpness: Tensor) -> Tensor:
+    """Read a memory for every pixel and object.
+
+    Args:
+        keys: N×C×h×w, of unit length along C.
+        memory_keys: N×C×M, likewise, M pixels of frames whose masks are known.
+        memory_masks: N×K×M, share of each of these pixels that belongs to object k.
+        sharpness: scalar; factor on the cosine before the soft maximum.
+
+    Returns:
+        N×K×3×h×w: the mask value read, from -1 to 1, and the largest cosine to a pixel on and off the object.
+    """
+    count, _, height, width = keys.shape
+    rows = keys.flatten(2).transpose(1, 2)  # N×P×C
+    if keys.is_cuda:
+        every = [_cues_of_frames(rows, memory_keys, mask, sharpness) for mask in memory_masks.unbind(1)]
+        return torch.stack(every, dim=1).view(count, -1, CUES, height, width)
+    cues = [
+        _cues_of_object(rows[frame], memory_keys[frame], mask, sharpness)
+        for frame in range(count)
+        for mask in memory_masks[frame]
+    ]
+    return torch.stack(cues).view(count, -1, CUES, height, width)
+
+
+def _cues_of_object(rows: Tensor, memory_keys: Tensor, mask: Tensor, sharpness: Tensor) -> Tensor:
+    """The cues of one object, 3×P, for rows P×C, memory C×M and mask M."""
+    on = mask >= 0.5
+    # on and off sorted, so that each is a slice; masking one of them would cost a copy of all cosines
+    order = torch.argsort(on.to(torch.uint8), stable=True)
+    memory_keys, values = memory_keys[:, order], mask[order].to(rows.dtype)
+    values = torch.stack([values, torch.ones_like(values)], dim=1)
+    first_on = len(on) - int(on.sum())
+    cues = []
+    for some in torch.split(rows, _ROWS_AT_ONCE):
+        cosine = some @ memory_keys
+        best_on, best_off = _best(cosine[:, first_on:]), _best(cosine[:, :first_on])
+        weights = ((cosine - torch.maximum(best_on, best_off).detach()[:, None]) * sharpness).exp()
+        read, total = (weights @ values).unbind(1)
+        cues.append(torch.stack([2 * read / total - 1, best_on, best_off]))
+    return torch.cat(cues, dim=1)
+
+
+def _cues_of_frames(rows: Tensor, memory_keys: Tensor, masks: Tensor, sharpness: Tensor) -> Tensor:
+    """The cues of one object in all frames at once, N×3×P, for rows N×P×C, memory N×C×M and masks N×M.
+
+    As `_cues_of_object`, in few large steps and without waiting for the GPU.
+    """
+    on = (masks >= 0.5)[:, None]
+    values = torch.stack([masks.to(rows.dtype), torch.ones_like(masks, dtype=rows.dtype)], dim=2)
+    cues = []
+    for some in torch.split(rows, max(1, _COSINES_AT_ONCE // max(1, masks.numel())), dim=1):
+        cosine = some @ memory_keys
+        best_on = cosine.masked_fill(~on, _UNSEEN).amax(2)
+        best_off = cosine.masked_fill(on, _UNSEEN).amax(2)
+        weights = ((cosine - torch.maximum(best_on, best_off).detach()[..., None]) * sharpness).exp()
+        read, total = (weights @ values.to(weights.dtype)).unbind(2)
+        cues.append(torch.stack([2 * read / total - 1, best_on, best_off], dim=1))
+    return torch.cat(cues, dim=2)
+
+
+def _best(cosine: Tensor) -> Tensor:
+    return cosine.amax(1) if cosine.shape[1] else cosine.new_full((len(cosine),), _UNSEEN)

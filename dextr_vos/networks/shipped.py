@@ -13,7 +13,7 @@ from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
 
 # SHA-256 of the files in dextr_vos/weights
 CHECKSUMS = {
-    "lite-dextr": "6246ecf91e0527ac32ff0bd4c633f198dc79eebed96699f6e75ebe102b8f6317",
+    "lite-clicks": "71d1eb4faddbd71ce6776785194484cace9e9cf99afa640389b496a087ad6683",
     "lite-parent": "ec389a27d7b80193502b8bd427686d4562380ae10588a81f082776c97173cebd",
 }
 

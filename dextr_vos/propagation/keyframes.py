@@ -1,18 +1,20 @@
-"""Keyframes: the frames of a clip whose masks are known."""
+"""Keyframes: the frames of a clip whose masks are known, and the spans of frames between them."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from dextr_vos.clip import Clip, natural_key
 from dextr_vos.errors import InputError
+from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
-from dextr_vos.masks import Labels, object_ids, read_labels
+from dextr_vos.masks import VOID, Labels, check_labels, object_ids, read_labels
 from dextr_vos.workspace import Workspace
 
 _FRAMES_IN_MEMORY = 6  # keyframes are read by training, checks and propagation in turn
@@ -53,7 +55,7 @@ class AnnotatedClip:
         self.clip = clip
         self.keyframes = {keyframe.index: keyframe for keyframe in keyframes}
         self.object_ids = sorted({each for keyframe in keyframes for each in object_ids(keyframe.labels)})
-        self._read = lru_cache(_FRAMES_IN_MEMORY)(clip.read)
+        self._read = lru_cache(_FRAMES_IN_MEMORY)(self._read_new)
 
     def __len__(self) -> int:
         return len(self.clip)
@@ -64,12 +66,17 @@ class AnnotatedClip:
         return self.clip.size_hw
 
     def read(self, index: int) -> ImageRgb:
-        """A frame, H×W×3 uint8 RGB; frames read lately are still in memory, so do not change it.
+        """A frame, H×W×3 uint8 RGB, read-only: frames read lately are still in memory.
 
         Raises:
             InputError: the frame cannot be read.
         """
         return self._read(index)
+
+    def _read_new(self, index: int) -> ImageRgb:
+        frame = self.clip.read(index)
+        frame.flags.writeable = False
+        return frame
 
     def some_keyframes(self, at_most: int) -> list[Keyframe]:
         """Every n-th keyframe, so that there are at most that many."""
@@ -95,24 +102,26 @@ class AnnotatedClip:
         }
 
 
-def keyframes_from_labels(labels: Mapping[int, Labels], clip: Clip) -> list[Keyframe]:
-    """Keyframes from masks in memory.
+def keyframes_from_labels(labels: Mapping[int, npt.ArrayLike], clip: Clip) -> list[Keyframe]:
+    """Keyframes from masks in memory, which are copied.
 
     Args:
-        labels: H×W uint8 by frame index; 0 background, object ids, 255 void. Negative indices count from
-            the end.
+        labels: H×W integers or bool by frame index; 0 background, object ids, 255 void. Negative indices
+            count from the end.
         clip: the clip they belong to.
 
     Raises:
         InputError: no mask, an index outside the clip, another shape or type, or no object in any mask.
     """
+    if not isinstance(labels, Mapping):
+        raise InputError(f"expected keyframes as {{frame index: H×W labels}}, got {type(labels).__name__}")
     if not labels:
-        raise InputError("expected at least one keyframe as {frame index: H×W uint8 labels}, got none")
-    keyframes = [_checked(index, values, clip) for index, values in sorted(labels.items())]
+        raise InputError("expected at least one keyframe as {frame index: H×W labels}, got none")
+    keyframes = [_checked(index, values, clip) for index, values in labels.items()]
     if len({keyframe.index for keyframe in keyframes}) < len(keyframes):
         raise InputError(f"expected one mask a frame, got two of one: indices {sorted(labels)}")
     if not any(object_ids(keyframe.labels) for keyframe in keyframes):
-        raise InputError(f"all {len(keyframes)} keyframe masks are empty; mark an object in at least one")
+        raise InputError(_without_objects(keyframes))
     return sorted(keyframes, key=lambda keyframe: keyframe.index)
 
 
@@ -172,22 +181,87 @@ def _read_one(file: Path, clip: Clip) -> Keyframe:
     return Keyframe(index, file.stem, read_labels(file, clip.size_hw), file)
 
 
+def _without_objects(keyframes: Sequence[Keyframe]) -> str:
+    if any((keyframe.labels == VOID).any() for keyframe in keyframes):
+        return (
+            "the keyframe masks hold no object but 255, which is void; read mask files with read_labels, or "
+            "give mask > 0"
+        )
+    return "the keyframe masks are all empty; mark an object in at least one"
+
+
 def _file(keyframe: Keyframe) -> str:
     return keyframe.path.name if keyframe.path else f"frame {keyframe.index}"
 
 
-def _checked(index: int, labels: Labels, clip: Clip) -> Keyframe:
+def _checked(index: int, labels: npt.ArrayLike, clip: Clip) -> Keyframe:
     count = len(clip)
     if isinstance(index, bool) or not isinstance(index, int | np.integer) or not -count <= index < count:
         raise InputError(
             f"expected keyframe indices from 0 to {count - 1}, or from -{count} to -1, got {index!r}"
         )
-    if not isinstance(labels, np.ndarray) or labels.dtype not in (np.uint8, np.bool_):
-        kind = labels.dtype if isinstance(labels, np.ndarray) else type(labels).__name__
-        raise InputError(f"expected the mask of frame {index} as an H×W uint8 or bool array, got {kind}")
-    if labels.shape != clip.size_hw:
+    checked = check_labels(labels, f"the mask of frame {index}")
+    if checked.shape != clip.size_hw:
         raise InputError(
-            f"expected the mask of frame {index} with the frame's shape {clip.size_hw}, got {labels.shape}"
+            f"expected the mask of frame {index} with the frame's shape {clip.size_hw}, got {checked.shape}"
         )
     place = int(index) % count
-    return Keyframe(place, clip.names[place], np.ascontiguousarray(labels, dtype=np.uint8))
+    return Keyframe(place, clip.names[place], np.array(checked, order="C"))
+
+
+OnFrameDone = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Consecutive frames without a keyframe among them, at least one.
+
+    Attributes:
+        first: index of the first frame.
+        last: index of the last frame.
+        before: index of the keyframe just before, None at the beginning of the clip.
+        after: index of the keyframe just after, None at the end.
+    """
+
+    first: int
+    last: int
+    before: int | None
+    after: int | None
+
+    def share_after(self, index: int) -> float:
+        """Weight of the keyframe after at a frame, from 0 to 1, by the distance in time."""
+        if self.before is None:
+            return 1.0
+        if self.after is None:
+            return 0.0
+        return (index - self.before) / (self.after - self.before)
+
+
+def spans_between(keyframes: Iterable[int], count: int) -> list[Span]:
+    """The spans of a clip of `count` frames, in order; every frame is a keyframe or in one of them."""
+    fixed = sorted(keyframes)
+    edges: list[int | None] = [None, *fixed, None]
+    spans = []
+    for before, after in pairwise(edges):
+        first = 0 if before is None else before + 1
+        last = count - 1 if after is None else after - 1
+        if first <= last:
+            spans.append(Span(first, last, before, after))
+    return spans
+
+
+@dataclass(frozen=True)
+class FramePrediction:
+    """Soft masks of a frame.
+
+    Attributes:
+        index: of the frame in the clip.
+        image_rgb: H×W×3 uint8, at full size.
+        probs: K×h×w float32 in [0, 1], at the size at which masks are propagated.
+        agreement: K float32 in [0, 1]: soft IoU of the two passes; 1 where there is only one.
+    """
+
+    index: int
+    image_rgb: ImageRgb
+    probs: FloatArray
+    agreement: FloatArray

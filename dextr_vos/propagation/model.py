@@ -16,9 +16,8 @@ from dextr_vos.images import ImageRgb
 from dextr_vos.networks.lite_tracker import Memory
 from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.propagation.batch_source import BatchSource
-from dextr_vos.propagation.keyframes import AnnotatedClip
+from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span
 from dextr_vos.propagation.settings import Recipe
-from dextr_vos.propagation.spans import FramePrediction, OnStep, Span
 from dextr_vos.propagation.training_data import Sample
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ class Propagator(Protocol):
         ...
 
     def propagate(
-        self, span: Span, begin: int, on_step: OnStep, on_known: OnStep = lambda: None
+        self, span: Span, begin: int, on_step: OnFrameDone, on_known: OnFrameDone = lambda: None
     ) -> Iterator[FramePrediction]:
         """The frames of a span in order, see `BidirectionalPropagator.propagate`."""
         ...
@@ -188,7 +187,22 @@ class Model(ABC):
         return network
 
     def parent(self, choice: str | Path | None) -> Path | None:
-        """The checkpoint to start from: a path, None for the shipped one, "none" for random weights."""
+        """The checkpoint to start from.
+
+        Args:
+            choice: a path, None for the shipped one, "none" for random weights.
+
+        Returns:
+            Its file; None for random weights.
+
+        Raises:
+            InputError: a shipped one is asked for, and there is none.
+        """
         if choice is not None:
             return None if choice == "none" else Path(choice)
-        return None if self.shipped is None else shipped_weights(self.shipped)
+        if self.shipped is None:
+            raise InputError(
+                f"the model {self.name} needs a parent, a published .pth; parent='none' starts from random "
+                "weights"
+            )
+        return shipped_weights(self.shipped)

@@ -1,11 +1,14 @@
 """The two models of propagation behind one interface, each with the recipe that fine-tunes it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
+import cv2
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.datasets.copy_paste import CopyPaste
@@ -17,21 +20,101 @@ from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks import osvos
-from dextr_vos.networks.checkpoints import load_into, read_metadata, read_state_dict, repeat_objects
+from dextr_vos.networks.checkpoints import load_into, read_state_dict, repeat_objects
 from dextr_vos.networks.imagenet import load_caffe_vgg, load_torchvision_vgg
-from dextr_vos.networks.lite_dextr import is_lite_dextr
-from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, LiteTracker, Memory, from_lite_dextr
+from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, LiteTracker, Memory
 from dextr_vos.propagation.batch_source import BatchSource, FrameBatches, PairBatches, PoolBatches
 from dextr_vos.propagation.bidirectional import BidirectionalPropagator
-from dextr_vos.propagation.keyframes import AnnotatedClip
+from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span
 from dextr_vos.propagation.model import Model, Propagator
 from dextr_vos.propagation.settings import Recipe, TrackingSettings
-from dextr_vos.propagation.single_frames import FrameSegmenter, SingleFramePropagator
 from dextr_vos.propagation.tracker import SequenceSegmenter, Tracker
 from dextr_vos.propagation.training_data import Sample, network_size
-from dextr_vos.runtime import bf16_is_faster
+from dextr_vos.runtime import autocast, bf16_is_faster
 
+Preprocess = Callable[[npt.NDArray[np.uint8]], Tensor]
 _SMALL_STEPS, _LARGE_STEPS = 3e-4, 2e-3  # learning rates of the lite model
+
+
+class FrameSegmenter:
+    """Soft masks of frames, each on its own.
+
+    Args:
+        network: in evaluation mode, on `device`; frames in, list of logits N×K×h×w out, the final one last.
+        preprocess: N×H×W×3 uint8 RGB to the network's input.
+        longest_side: longest side of the frame that enters the network, in pixels; None keeps its size.
+        device: where to compute.
+        bf16: compute in bf16 where that is faster.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        preprocess: Preprocess,
+        longest_side: int | None,
+        device: torch.device,
+        bf16: bool,
+    ) -> None:
+        self._network, self._preprocess, self._longest_side = network, preprocess, longest_side
+        self._device, self._bf16 = device, bf16
+
+    @torch.inference_mode()
+    def segment(self, image_rgb: ImageRgb) -> FloatArray:
+        """Soft masks of one frame, K×H×W float32 in [0, 1].
+
+        Args:
+            image_rgb: H×W×3 uint8.
+        """
+        size_hw = (image_rgb.shape[0], image_rgb.shape[1])
+        height, width = network_size(size_hw, self._longest_side)
+        small = cv2.resize(image_rgb, (width, height), interpolation=cv2.INTER_AREA)
+        with autocast(self._device, self._bf16):
+            logits = self._network(self._preprocess(small[None]).to(self._device))[-1].float()
+        if (height, width) != size_hw:
+            logits = nn.functional.interpolate(logits, size=size_hw, mode="bilinear", align_corners=False)
+        probs: FloatArray = torch.sigmoid(logits[0]).float().cpu().numpy()
+        return probs
+
+
+class SingleFramePropagator:
+    """The frames of a clip's spans, each segmented on its own.
+
+    Args:
+        annotated: the clip and its keyframes.
+        segmenter: of single frames.
+    """
+
+    def __init__(self, annotated: AnnotatedClip, segmenter: FrameSegmenter) -> None:
+        self._annotated, self._segmenter = annotated, segmenter
+        self._certain = np.ones(len(annotated.object_ids), np.float32)
+
+    def passes(self, span: Span) -> int:
+        """Each frame of a span is segmented once."""
+        return 1
+
+    def propagate(
+        self, span: Span, begin: int, on_step: OnFrameDone, on_known: OnFrameDone = lambda: None
+    ) -> Iterator[FramePrediction]:
+        """The frames of a span in order, from `begin` on; `on_step` is called after each."""
+        for index in range(begin, span.last + 1):
+            yield self.repeat(index)
+            on_step()
+
+    def repeat(self, index: int) -> FramePrediction:
+        """The prediction for any frame; keyframes are frames like others here."""
+        image = self._annotated.read(index)
+        return FramePrediction(index, image, self._segmenter.segment(image), self._certain)
+
+    def memory(self) -> Memory | None:
+        """Such a network has no memory."""
+        return None
+
+    def forget(self) -> None:
+        """Nothing is kept."""
+
+    def segment_once(self, index: int) -> None:
+        """Segment a frame, for timing."""
+        self.repeat(index)
 
 
 class LiteModel(Model):
@@ -42,15 +125,13 @@ class LiteModel(Model):
         return LiteTracker()
 
     def load_parent(self, network: nn.Module, parent: Path, num_objects: int) -> None:
-        """Load a tracker, a fine-tuned one too, or the encoder and decoder of a lite DEXTR."""
+        """Load a tracker, a fine-tuned one too."""
         # a fine-tuned network is saved with its memory
         state = {
             key: tensor
             for key, tensor in read_state_dict(parent).items()
             if not key.startswith(MEMORY_PREFIX)
         }
-        if is_lite_dextr(state):
-            state = from_lite_dextr(cast(LiteTracker, network), state)
         load_into(network, state, parent)
 
     def freeze_norm(self, network: nn.Module) -> None:
@@ -119,10 +200,8 @@ class LiteModel(Model):
         return torch.channels_last
 
     def knows_objects(self, parent: Path | None) -> bool:
-        """A lite DEXTR lends only some of the layers; the others must learn."""
-        if parent is None:
-            return False
-        return not (parent.suffix == ".safetensors" and read_metadata(parent).get("network") == "lite-dextr")
+        """Every parent is a tracker."""
+        return parent is not None
 
     def any_objects(self) -> bool:
         """Objects share all weights."""
@@ -258,7 +337,7 @@ PAPER = PaperModel(
     ),
 )
 
-MODELS: dict[str, Model] = {model.name: model for model in (LITE, PAPER)}
+MODELS_BY_NAME: dict[str, Model] = {model.name: model for model in (LITE, PAPER)}
 
 
 def model_named(name: str) -> Model:
@@ -267,6 +346,6 @@ def model_named(name: str) -> Model:
     Raises:
         InputError: there is none.
     """
-    if name not in MODELS:
-        raise InputError(f"unknown model '{name}'; expected one of {', '.join(MODELS)}")
-    return MODELS[name]
+    if name not in MODELS_BY_NAME:
+        raise InputError(f"unknown model '{name}'; expected one of {', '.join(MODELS_BY_NAME)}")
+    return MODELS_BY_NAME[name]

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from dextr_vos.errors import InputError
+from dextr_vos.files import file_digest
+from dextr_vos.masks import default_name
+from dextr_vos.propagation.clip_segmenter import supported_share
 from dextr_vos.propagation.keyframes import AnnotatedClip
 from dextr_vos.propagation.model import Model
-from dextr_vos.propagation.postprocess import supported_share
 from dextr_vos.propagation.settings import Recipe
 from dextr_vos.run_files import RunClip, RunObject, RunRecord, RunTraining
 
@@ -88,7 +89,7 @@ class Plan:
         parts: dict[str, Any] = {
             "model": self.model.name,
             "recipe": self.recipe.as_dict(),
-            "parent": None if self.parent is None else _file_digest(self.parent),
+            "parent": None if self.parent is None else file_digest(self.parent),
             "seed": self.seed,
             "clip": self.annotated.clip.identity,
             "budget": self.budget_s,
@@ -110,7 +111,7 @@ class Plan:
             model=self.model.name,
             clip=RunClip.of(self.annotated.clip),
             objects=tuple(
-                RunObject(id=object_id, name=self.object_names.get(object_id, f"object {object_id}"))
+                RunObject(id=object_id, name=self.object_names.get(object_id, default_name(object_id)))
                 for object_id in self.object_ids
             ),
             keyframes=tuple(keyframe.name for keyframe in self.annotated.keyframes.values()),
@@ -129,10 +130,3 @@ class Plan:
 
 def _digest(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    if not path.is_file():
-        raise InputError(f"there is no checkpoint {path}")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,14 +13,17 @@ from torch import nn
 from dextr_vos.errors import InputError
 from dextr_vos.propagation.batch_source import BatchSource
 from dextr_vos.propagation.clip_segmenter import ClipSegmenter, PropagatedFrame, keyframe_iou
-from dextr_vos.propagation.estimate import (
+from dextr_vos.propagation.finetune import (
     Estimate,
+    TrainingCheckpoint,
+    TrainingState,
+    finetune,
     frames_to_segment,
+    interpolate_weights,
     seconds_a_frame,
     seconds_a_step,
     within_budget,
 )
-from dextr_vos.propagation.finetune import TrainingCheckpoint, TrainingState, finetune, interpolate_weights
 from dextr_vos.propagation.model import Propagator
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.run import PendingRun, RunFolder
@@ -83,12 +86,14 @@ def propagate_frames(
 ) -> Iterator[PropagatedFrame]:
     """Fine-tune a network and segment every frame, without a run's folder.
 
+    The parent and the frames' size are checked at the call, the rest is done as results are asked for.
+
     Args:
         plan: what to do.
         device: where to compute.
         callbacks: notified of the progress, and asked whether to stop.
 
-    Yields:
+    Returns:
         The results in the order of the frames, each as soon as it is there.
 
     Raises:
@@ -97,8 +102,14 @@ def propagate_frames(
         Interrupted: a stop was asked for.
     """
     _check_size(plan)
+    return _propagated_frames(plan, plan.start(), device, callbacks)
+
+
+def _propagated_frames(
+    plan: Plan, network: nn.Module, device: torch.device, callbacks: Callbacks
+) -> Iterator[PropagatedFrame]:
     with tempfile.TemporaryDirectory(prefix="dextr-vos-") as folder:
-        session = _Session(plan, plan.start(), _first_recipe(plan), device, Path(folder))
+        session = _Session(plan, network, _first_recipe(plan), device, Path(folder))
         session.train(None, callbacks)
         segmenter = ClipSegmenter(plan.annotated, session.propagator, plan.min_component_share, callbacks)
         yield from segmenter.frames()

@@ -1,14 +1,4 @@
-"""The folder of a run: the fine-tuned network, what made it, and the masks of every frame.
-
-```
-RUN/run.json              what made it: model, keyframes, objects, settings, why training stopped
-RUN/network.safetensors   the fine-tuned network; its metadata hold the same
-RUN/masks/00000.png       one mask a frame; keyframes are copies
-RUN/confidence.json       confidence in each of them, by object
-RUN/training.pt           an unfinished training, to continue; gone once it is finished
-RUN/.next-…/              the run that will replace this one, once it is complete
-```
-"""
+"""The folder of a run, whose files `run_files` lists: what in it is kept, and what is replaced when."""
 
 import hashlib
 import json
@@ -28,8 +18,7 @@ from dextr_vos.files import atomic_path
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.masks import Labels, write_labels
 from dextr_vos.networks import checkpoints
-from dextr_vos.propagation.keyframes import keyframe_folder
-from dextr_vos.propagation.spans import Span, spans_between
+from dextr_vos.propagation.keyframes import Span, keyframe_folder, spans_between
 from dextr_vos.run_files import (
     Confidence,
     RunClip,
@@ -52,7 +41,7 @@ class UnfinishedMasks:
     """
 
     def __init__(self, paths: RunPaths) -> None:
-        self.folder = paths.masks
+        self._paths = paths
         self._log = paths.confidence_log
         self.confidence: Confidence = {}
         if self._log.exists():
@@ -68,22 +57,22 @@ class UnfinishedMasks:
                 self.confidence[name] = {int(key): score for key, score in scores.items()}
 
     def __contains__(self, name: str) -> bool:
-        return name in self.confidence and (self.folder / f"{name}.png").exists()
+        return name in self.confidence and self._paths.mask(name).exists()
 
     def write(self, name: str, labels: Labels, scores: dict[int, float]) -> None:
         """Put a mask and its confidences in."""
-        write_labels(self.folder / f"{name}.png", labels)
+        write_labels(self._paths.mask(name), labels)
         self._note(name, scores)
 
     def copy(self, name: str, mask: Path, scores: dict[int, float]) -> None:
         """Put a mask file in as it is."""
-        with atomic_path(self.folder / f"{name}.png") as temporary:
+        with atomic_path(self._paths.mask(name)) as temporary:
             shutil.copyfile(mask, temporary)
         self._note(name, scores)
 
     def sweep(self) -> None:
         """Remove everything but the masks: what was under way, and what killed writers left."""
-        for leftover in self.folder.glob(".*"):
+        for leftover in self._paths.masks.glob(".*"):
             if leftover.is_dir():
                 shutil.rmtree(leftover)
             else:

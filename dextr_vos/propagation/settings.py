@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -15,11 +15,26 @@ from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.errors import ConfigError
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.losses import Average
-from dextr_vos.propagation.object_crop import CropSettings
 
 AtLeastOne = Annotated[int, Field(ge=1)]
+ModelName = Literal["lite", "paper"]
 NotNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """How crops are cut out.
+
+    Attributes:
+        margins: one crop each; the crop's sides as a multiple of the sides of the objects' box.
+        least: shortest side of a crop, as a share of the frame's.
+        enlarge: largest factor by which pixels of the frame are enlarged.
+    """
+
+    margins: Annotated[tuple[Annotated[float, Field(ge=1)], ...], Field(min_length=1)] = (1.6, 2.6)
+    least: Annotated[float, Field(gt=0, le=1)] = 0.25
+    enlarge: Annotated[float, Field(gt=0)] = 1.2
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""The lite network on a clip: from a frame to its neighbour, with the memory of other frames."""
+"""The lite network on a clip: from a frame to its neighbour, with the memory of other frames.
+
+A frame enters it as crops of the objects and their surroundings, enlarged.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +11,131 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dextr_vos.geometry import FloatArray
+from dextr_vos.geometry import FloatArray, fit_longest_side
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks.lite_tracker import EncodedFrames, LiteTracker, Memory, join_memories, lite_input
-from dextr_vos.propagation.object_crop import CropSettings, ObjectCrop, input_pixels, object_crops
-from dextr_vos.propagation.optical_flow import Flow
+from dextr_vos.propagation.settings import CropSettings
 from dextr_vos.runtime import autocast
 
+_FLOW_SIDE = 480  # at which the flow is computed
+_LEAST_PIXELS = 20  # fewer say nothing about where an object is
+_STEEPEST, _FLATTEST = 0.8, 2.0  # least and largest width, as a multiple of the height
+_SHORTEST = 32  # pixels a side, for the network
 _LOST = 1e-4  # share of the frame; an object smaller than that is lost
+
+
+class Flow:
+    """Dense optical flow (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016)."""
+
+    def __init__(self) -> None:
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+    def warp(self, probs: FloatArray, before_rgb: ImageRgb, now_rgb: ImageRgb) -> FloatArray:
+        """Soft masks of one frame, warped by the optical flow to its neighbour.
+
+        Args:
+            probs: K×H×W float32, of the frame before.
+            before_rgb: H×W×3 uint8.
+            now_rgb: H×W×3 uint8, the neighbour, later or earlier.
+
+        Returns:
+            K×H×W float32; 0 for what comes in from beyond the border.
+        """
+        height, width = now_rgb.shape[:2]
+        small_h, small_w = fit_longest_side((height, width), _FLOW_SIDE)
+        before, now = (
+            cv2.resize(
+                cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (small_w, small_h), interpolation=cv2.INTER_AREA
+            )
+            for image in (before_rgb, now_rgb)
+        )
+        flow = cv2.resize(self._search.calc(now, before, None), (width, height))
+        map_x = flow[..., 0] * (width / small_w) + np.arange(width, dtype=np.float32)
+        map_y = flow[..., 1] * (height / small_h) + np.arange(height, dtype=np.float32)[:, None]
+        moved = [
+            cv2.remap(each, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_LINEAR)
+            for each in probs
+        ]
+        return np.stack(moved).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ObjectCrop:
+    """A part of a frame, and the size at which the network sees it.
+
+    Attributes:
+        rows: of the frame, in pixels.
+        columns: of the frame, in pixels.
+        size_hw: height and width of the network's input, in pixels.
+    """
+
+    rows: slice
+    columns: slice
+    size_hw: tuple[int, int]
+
+    def cut_image(self, image_rgb: ImageRgb) -> ImageRgb:
+        """H×W×3 uint8 to h×w×3."""
+        return np.asarray(self._resized(image_rgb[self.rows, self.columns]), dtype=np.uint8)
+
+    def cut(self, maps: FloatArray) -> FloatArray:
+        """K×H×W float32 to K×h×w."""
+        return np.stack([self._resized(each[self.rows, self.columns]) for each in maps]).astype(np.float32)
+
+    def paste(self, maps: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
+        """K×h×w float32 to K×H×W, 0 outside the crop."""
+        whole = np.zeros((len(maps), *size_hw), np.float32)
+        height, width = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+        for target, each in zip(whole, maps, strict=True):
+            target[self.rows, self.columns] = cv2.resize(
+                each, (width, height), interpolation=cv2.INTER_LINEAR
+            )
+        return whole
+
+    def _resized(self, part: np.ndarray) -> np.ndarray:
+        height, width = self.size_hw
+        smaller = height * width < part.shape[0] * part.shape[1]
+        interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        return np.asarray(
+            cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=interpolation)
+        )
+
+
+def object_crops(probs: FloatArray, settings: CropSettings, pixels: int) -> list[ObjectCrop]:
+    """The crops around all objects, one for each margin; the whole frame where no object is visible.
+
+    Args:
+        probs: K×H×W soft masks.
+        settings: how crops are cut out.
+        pixels: approximate number of pixels of the network's input.
+    """
+    return [_crop(probs, margin, settings, pixels) for margin in settings.margins]
+
+
+def _crop(probs: FloatArray, margin: float, settings: CropSettings, pixels: int) -> ObjectCrop:
+    height, width = probs.shape[1:]
+    rows, columns = (np.flatnonzero((probs > 0.5).any(axis)) for axis in ((0, 2), (0, 1)))
+    if np.count_nonzero(probs > 0.5) < _LEAST_PIXELS:
+        box_h, box_w, middle = float(height), float(width), (height / 2, width / 2)
+    else:
+        box_h = max(margin * (rows[-1] + 1 - rows[0]), settings.least * height)
+        box_w = max(margin * (columns[-1] + 1 - columns[0]), settings.least * width)
+        box_w = max(box_w, _STEEPEST * box_h)
+        box_h = max(box_h, box_w / _FLATTEST)
+        middle = (rows[0] + rows[-1] + 1) / 2, (columns[0] + columns[-1] + 1) / 2
+    part_rows, part_columns = _around(middle[0], box_h, height), _around(middle[1], box_w, width)
+    part_hw = part_rows.stop - part_rows.start, part_columns.stop - part_columns.start
+    scale = min((pixels / (part_hw[0] * part_hw[1])) ** 0.5, settings.enlarge)
+    small_h, small_w = (max(_SHORTEST, round(side * scale)) for side in part_hw)
+    return ObjectCrop(part_rows, part_columns, (small_h, small_w))
+
+
+def _around(middle: float, length: float, limit: int) -> slice:
+    return slice(max(0, int(middle - length / 2)), min(limit, max(1, int(np.ceil(middle + length / 2)))))
+
+
+def input_pixels(longest_side: int) -> int:
+    """Pixels of a wide frame (16:9) whose longer side is that."""
+    return longest_side * longest_side * 9 // 16
 
 
 @dataclass(frozen=True)

@@ -202,14 +202,14 @@ class LucidPairs:
             merge=scene.merge if self._several else 0.0,
             twin=0.0,
         )
-        ground, sprites = draw_scene(
+        background, sprites = draw_scene(
             example,
             lambda rng: self._other(place, object_id, rng),
             scene,
             rng,
             lambda _: replace(example, image_rgb=self._backgrounds[place]),
         )
-        return draw_frames(ground, sprites, scene.motion, rng)
+        return draw_frames(background, sprites, scene.motion, rng)
 
     def _other(self, place: int, object_id: int, rng: np.random.Generator) -> Example:
         rest = [key for key in self._examples if key[1] != object_id]

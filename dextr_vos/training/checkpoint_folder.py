@@ -59,10 +59,10 @@ class Checkpoint:
 
 
 class TrainingFolder:
-    """A training's files. Nothing is touched before `claim`, which the main process of several calls.
+    """A training's files. Nothing is touched before `acquire`, which the main process of several calls.
 
     Args:
-        path: made when it is claimed.
+        path: made when it is acquired.
         settings: the settings as YAML text; a folder of a training with other settings is refused.
         metadata: what is written beside the weights, see `networks.checkpoints.save`.
     """
@@ -80,7 +80,7 @@ class TrainingFolder:
         """Where the checkpoint is, or will be."""
         return self.path / "checkpoint.pt"
 
-    def claim(self) -> None:
+    def acquire(self) -> None:
         """Take the folder for this process, until `release` or its end.
 
         Raises:
@@ -92,19 +92,19 @@ class TrainingFolder:
             raise InputError(f"{self.path} is not empty and holds no training; give another out=FOLDER")
         self._lock.acquire(_LOCK_SECONDS)
         try:
-            self._claim_settings(written)
+            self._take_settings(written)
         except BaseException:
             self._lock.release()
             raise
 
     def release(self) -> None:
-        """Close files and let other processes have the folder; claimed or not."""
+        """Close files and let other processes have the folder; acquired or not."""
         if self._board:
             self._board.close()
         self._board = None
         self._lock.release()
 
-    def _claim_settings(self, written: Path) -> None:
+    def _take_settings(self, written: Path) -> None:
         for pattern in (".settings.*.yaml", ".log.*.jsonl", ".checkpoint.*.pt", ".*.safetensors"):
             for unfinished in self.path.glob(pattern):  # of a process killed while it wrote
                 unfinished.unlink()

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,24 +12,31 @@ from torch import Tensor, nn
 
 from dextr_vos.annotation.dextr import DextrSegmenter
 from dextr_vos.config import as_yaml
-from dextr_vos.datasets.instances import Concat
-from dextr_vos.errors import ConfigError, WeightsError
+from dextr_vos.datasets.instances import Concat, OnObject
+from dextr_vos.errors import WeightsError
 from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.geometry import extreme_points
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.checkpoints import load_into, read_state_dict
 from dextr_vos.networks.dextr import Dextr, paper_optimizer, upsample_logits
 from dextr_vos.networks.imagenet import IMAGENET, imagenet_state, load_backbone, load_torchvision_resnet
-from dextr_vos.networks.lite_dextr import LiteDextr
+from dextr_vos.networks.lite_clicks import LiteClicks
 from dextr_vos.networks.losses import class_balanced_bce, plain_bce, soft_iou_loss
-from dextr_vos.networks.optim import lite_optimizer
 from dextr_vos.training.checkpoint_folder import TrainingFolder
-from dextr_vos.training.click_samples import ClickRecipe, ClickSamples
-from dextr_vos.training.dextr_settings import DextrData, DextrSettings, open_data
-from dextr_vos.training.hard_examples import HARD_EXAMPLES, OnObject, check_networks, with_hard_examples
-from dextr_vos.training.loader import SampleOrder
+from dextr_vos.training.click_samples import ClickSamples
+from dextr_vos.training.dextr_settings import (
+    DextrData,
+    DextrSettings,
+    click_recipe,
+    open_data,
+    sample_order,
+    samples_a_step,
+    training_steps,
+)
+from dextr_vos.training.hard_examples import HARD_EXAMPLES, check_networks, with_hard_examples
 from dextr_vos.training.loop import OnStep, TrainingResult, train
-from dextr_vos.training.processes import is_main_process, world_size
+from dextr_vos.training.processes import is_main_process
+from dextr_vos.training.prompt_task import PromptTask, lite_network
 from dextr_vos.training.task import NamedTensors
 
 log = logging.getLogger(__name__)
@@ -61,24 +67,28 @@ def train_dextr(
         Interrupted: see `loop.train`.
     """
     data = open_data(settings, beside)
-    network = _network(settings)
+    network = lite_network(settings) if settings.model == "lite" else _paper_network(settings)
     if settings.hard is not None and not (settings.out / HARD_EXAMPLES).exists():
         check_networks(settings.hard)
     folder = TrainingFolder(settings.out, as_yaml(settings), _metadata(settings))
     if settings.hard is not None:
         if is_main_process():
-            folder.claim()
+            folder.acquire()
         try:
             data = with_hard_examples(data, settings.out, settings.hard, device, on_object, stop_asked)
         finally:
             folder.release()
-    task = DextrTask(settings, network, data)
+    task: DextrTask | PromptTask
+    if isinstance(network, LiteClicks):
+        task = PromptTask(settings, network, data)
+    else:
+        task = DextrTask(settings, network, data)
     loop = settings.loop.model_copy(update={"steps": task.steps})
     return train(task, loop, folder, settings.seed, device, on_step, stop_asked)
 
 
 class DextrTask:
-    """See `task.Task`.
+    """The paper's network; see `task.Task`.
 
     Args:
         settings: everything about the training.
@@ -92,31 +102,17 @@ class DextrTask:
         InputError: there is nothing to train on.
     """
 
-    def __init__(self, settings: DextrSettings, network: nn.Module, data: DextrData) -> None:
+    def __init__(self, settings: DextrSettings, network: Dextr, data: DextrData) -> None:
         self._settings, self._data = settings, data
-        self.network = network
-        self.optimizer = _optimizer(network, settings)
-        order = SampleOrder(
-            [len(part.refs) for part in data.sets], [part.repeat for part in settings.data], settings.seed
-        )
-        step_samples = settings.loop.batch * settings.loop.accumulate_grad * world_size()
-        self.steps = settings.loop.steps
-        if settings.epochs is not None:
-            self.steps = math.ceil(settings.epochs * order.epoch_length / step_samples)
-        recipe = ClickRecipe(
-            settings.crop,
-            settings.crop_px,
-            settings.jitter,
-            settings.jitter_px,
-            settings.extra_clicks,
-            settings.crop_from_mask,
-            settings.copy_paste,
-            settings.augmentation,
-        )
+        self.network: nn.Module = network
+        self.optimizer: torch.optim.Optimizer = paper_optimizer(network, settings.rate)
+        order = sample_order(settings, data)
+        self.steps = training_steps(settings, order)
+        step_samples = samples_a_step(settings)
         self.samples = ClickSamples(
             Concat(data.sets),
             order,
-            recipe,
+            click_recipe(settings),
             step_samples,
             step_samples * self.steps,
             settings.seed,
@@ -156,21 +152,22 @@ def _metadata(settings: DextrSettings) -> Mapping[str, str]:
     if settings.fold is not None:
         metadata["fold"] = str(settings.fold)
     if settings.model == "lite":
-        return {"network": "lite-dextr"} | metadata
+        return {"network": "lite-clicks"} | metadata
     return {"network": "dextr", "head": settings.head, "blocks": json.dumps(settings.blocks)} | metadata
 
 
-def _network(settings: DextrSettings) -> nn.Module:
+def _paper_network(settings: DextrSettings) -> Dextr:
     torch.manual_seed(settings.seed)
-    network = LiteDextr() if settings.model == "lite" else Dextr(settings.head, blocks=settings.blocks)
+    network = Dextr(settings.head, blocks=settings.blocks)
     if settings.start is None:
         return network
-    state = _start(settings)
+    from_imagenet = str(settings.start) == IMAGENET
+    state = imagenet_state("resnet101") if from_imagenet else read_state_dict(settings.start)
     # the heat map is a fourth channel
     of_colours = any(
         key.endswith("conv1.weight") and tensor.shape[1:2] == (3,) for key, tensor in state.items()
     )
-    if isinstance(network, LiteDextr) or not of_colours:
+    if not of_colours:
         load_into(network, state, settings.start)
         return network
     try:
@@ -180,18 +177,3 @@ def _network(settings: DextrSettings) -> nn.Module:
     if is_main_process():
         log.info("%s starts the backbone; the head begins with random weights", settings.start)
     return network
-
-
-def _start(settings: DextrSettings) -> Mapping[str, Tensor]:
-    assert settings.start is not None
-    if str(settings.start) != IMAGENET:
-        return read_state_dict(settings.start)
-    if settings.model == "lite":
-        raise ConfigError("expected start=imagenet with model=paper, got model=lite")
-    return imagenet_state("resnet101")
-
-
-def _optimizer(network: nn.Module, settings: DextrSettings) -> torch.optim.Optimizer:
-    if isinstance(network, Dextr):
-        return paper_optimizer(network, settings.rate)
-    return lite_optimizer(network, settings.rate, settings.weight_decay)

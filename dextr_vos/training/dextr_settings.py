@@ -1,6 +1,7 @@
 """The settings of a training of DEXTR, as a YAML in `configs/` gives them, and the objects they name."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,10 @@ from dextr_vos.datasets.instances import Concat, ObjectSet, Subset
 from dextr_vos.datasets.registry import DataSettings, fold_of, holdout_part, is_held_out, open_objects
 from dextr_vos.geometry import IntArray
 from dextr_vos.networks.dextr import RESNET101_BLOCKS, Head
-from dextr_vos.training.processes import is_main_process
+from dextr_vos.networks.imagenet import IMAGENET
+from dextr_vos.training.click_samples import ClickRecipe, Mixture
+from dextr_vos.training.loader import SampleOrder
+from dextr_vos.training.processes import is_main_process, world_size
 from dextr_vos.training.task import LoopSettings
 
 log = logging.getLogger(__name__)
@@ -26,6 +30,8 @@ Loss = Literal["balanced", "plain", "plain+iou"]
 Fold = Literal[0, 1]
 
 _MIN_CROP_PX = 32
+_LITE_STRIDE = 16
+_FOR_PAPER = ("head", "blocks", "loss", "hard", "augmentation", "jitter_px", "crop_from_mask")
 
 
 class DextrLoop(LoopSettings):
@@ -60,12 +66,15 @@ class DextrSettings(Settings):
         model: lite, or the paper's.
         head: of the paper's network.
         blocks: residual blocks in each of the four layers of the paper's network.
-        start: checkpoint to begin with: of the same network or, for the paper model, a ResNet-101 of
-            ImageNet, Deeplab-v2 or PSPNet; "imagenet" downloads torchvision's. None begins with
-            random weights.
+        start: checkpoint to begin with: of the same network; for the lite model, MobileSAM's
+            `mobile_sam.pt`; for the paper model, a ResNet-101 of ImageNet, Deeplab-v2 or PSPNet, or
+            "imagenet", which downloads torchvision's. None begins with random weights.
         rate: learning rate; per sample and pixel for the paper model, whose loss is a sum.
         weight_decay: of the lite model's optimizer; the paper model has the paper's.
-        loss: class-balanced or plain cross-entropy, or plain with the soft overlap.
+        encoder_rate: factor on the rate for the lite model's encoder.
+        rounds: corrections of every sample of the lite model, beside its first mask.
+        mixture: what the lite model is given of the objects.
+        loss: class-balanced or plain cross-entropy, or plain with the soft overlap, which the lite model has.
         threshold: probability from which a pixel is the object, in validation and in the weights' metadata.
         data_root: folder that the roots of the data sets are relative to.
         data: the data sets.
@@ -94,6 +103,9 @@ class DextrSettings(Settings):
     start: Path | None = None
     rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
+    encoder_rate: float = Field(default=0.3, gt=0, le=1)
+    rounds: int = Field(default=2, ge=0)
+    mixture: Mixture = Mixture()
     loss: Loss = "plain+iou"
     threshold: float = Field(default=0.5, gt=0, lt=1)
     data_root: Path = Path()
@@ -132,12 +144,24 @@ class DextrSettings(Settings):
             raise ValueError("expected either jitter or jitter_px, got both")
         if self.jitter_px and not self.crop_from_mask:
             raise ValueError("expected crop_from_mask with jitter_px, got a crop that follows the clicks")
+        if self.model == "lite":
+            self._agrees_with_lite()
         smallest = min([self.crop.size_px, *(px for _, px in self.crop_px)])
         if smallest < _MIN_CROP_PX:
             raise ValueError(f"expected crops of at least {_MIN_CROP_PX} pixels, got {smallest}")
         if min(self.blocks) < 1:
             raise ValueError(f"expected at least one block a layer, got {list(self.blocks)}")
         return self
+
+    def _agrees_with_lite(self) -> None:
+        for name in _FOR_PAPER:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"expected {name} with model=paper, got model=lite")
+        if str(self.start) == IMAGENET:
+            raise ValueError(f"expected start={IMAGENET} with model=paper, got model=lite")
+        for px in (self.crop.size_px, *(px for _, px in self.crop_px)):
+            if px % _LITE_STRIDE:
+                raise ValueError(f"expected crops of a multiple of {_LITE_STRIDE} pixels, got {px}")
 
 
 @dataclass(frozen=True)
@@ -155,6 +179,42 @@ class DextrData:
     validation: ObjectSet
     sets_xy: Mapping[int, IntArray] = field(default_factory=dict)
     validation_xy: Mapping[int, IntArray] = field(default_factory=dict)
+
+
+def click_recipe(settings: DextrSettings) -> ClickRecipe:
+    """How an object becomes a sample."""
+    return ClickRecipe(
+        settings.crop,
+        settings.crop_px,
+        settings.jitter,
+        settings.jitter_px,
+        settings.extra_clicks,
+        settings.crop_from_mask,
+        settings.copy_paste,
+        settings.augmentation,
+    )
+
+
+def sample_order(settings: DextrSettings, data: DextrData) -> SampleOrder:
+    """Which object comes where.
+
+    Raises:
+        InputError: there is nothing to train on.
+    """
+    counts = [len(part.refs) for part in data.sets]
+    return SampleOrder(counts, [part.repeat for part in settings.data], settings.seed)
+
+
+def samples_a_step(settings: DextrSettings) -> int:
+    """Samples of one optimizer step, of all processes."""
+    return settings.loop.batch * settings.loop.accumulate_grad * world_size()
+
+
+def training_steps(settings: DextrSettings, order: SampleOrder) -> int:
+    """Optimizer steps of the whole training."""
+    if settings.epochs is None:
+        return settings.loop.steps
+    return math.ceil(settings.epochs * order.epoch_length / samples_a_step(settings))
 
 
 def open_data(settings: DextrSettings, beside: Path) -> DextrData:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from dextr_vos.annotation.segmenter import Segmenter, load_segmenter
-from dextr_vos.datasets.instances import Concat, Example, ObjectRef, ObjectSet, Subset
+from dextr_vos.datasets.instances import Concat, Example, ObjectRef, ObjectSet, OnObject, Subset
 from dextr_vos.datasets.registry import fold_of
 from dextr_vos.errors import ConfigError, InputError, Interrupted
 from dextr_vos.evaluation.interactive import mask_iou
@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 HARD_EXAMPLES = "hard_examples.json"
 HARD_VALIDATION = "hard_validation.json"
 
-OnObject = Callable[[int, int], None]
 SegmenterFor = Callable[[ObjectRef], Segmenter]
 # image, object_id, IoU from four clicks, and the fifth click [x, y] where that is too low
 _Row = tuple[str, int, float, list[int] | None]

@@ -74,7 +74,7 @@ def train(
         Interrupted: a stop was asked for; a checkpoint of this step is written.
     """
     processes = Processes(device)
-    processes.from_main(folder.claim)
+    processes.from_main(folder.acquire)
     try:
         outcome = _Run(task, settings, folder, seed, processes).run(on_step, stop_asked)
     except Interrupted:

@@ -6,7 +6,6 @@ falling to nothing. The lite model learns to track one object through two frames
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -22,12 +21,12 @@ from dextr_vos.networks.imagenet import IMAGENET, imagenet_state, load_torchvisi
 from dextr_vos.networks.optim import lite_optimizer
 from dextr_vos.networks.osvos import Osvos, parent_optimizer
 from dextr_vos.propagation.models import LITE, PAPER
+from dextr_vos.propagation.settings import ModelName
 from dextr_vos.training.checkpoint_folder import TrainingFolder
 from dextr_vos.training.loader import SampleOrder
 from dextr_vos.training.loop import OnStep, TrainingResult, train
-from dextr_vos.training.osvos_parent import ImageSamples, OsvosTask, WholeImages
+from dextr_vos.training.parent_tasks import ImageSamples, OsvosTask, PairSamples, TrackerTask, WholeImages
 from dextr_vos.training.task import LoopSettings, Task
-from dextr_vos.training.tracker_parent import PairSamples, TrackerTask
 
 # what stands in the metadata of the weights
 _NETWORKS = {"lite": "lite-parent", "paper": "osvos-parent"}
@@ -39,7 +38,7 @@ class ParentSettings(Settings):
     Attributes:
         out: folder of the training.
         model: lite, or the paper's.
-        start: checkpoint to begin with: of a parent; for lite also of a lite DEXTR; for the paper model also
+        start: checkpoint to begin with: of a parent; for the paper model also
             torchvision's VGG-16 or `vgg_caffe.mat`, and "imagenet" downloads the former. None begins with
             random weights.
         rate: learning rate; for the paper model per sample and pixel, its loss being a sum.
@@ -58,7 +57,7 @@ class ParentSettings(Settings):
     """
 
     out: Path
-    model: Literal["lite", "paper"] = "lite"
+    model: ModelName = "lite"
     start: Path | None = None
     rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)

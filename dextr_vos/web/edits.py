@@ -4,31 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dextr_vos.annotation.annotations import (
-    PROPAGATION,
     Annotations,
     KeyframeClicks,
     ObjectClicks,
     ObjectEntry,
     Point,
-    default_name,
     timestamp,
 )
 from dextr_vos.errors import InputError
-from dextr_vos.masks import MAX_OBJECTS
+from dextr_vos.masks import MAX_OBJECTS, default_name, display_colour
 
 EMPTY = KeyframeClicks(objects={})
-COLOURS = (
-    "#ff463c",
-    "#3caaff",
-    "#ffc828",
-    "#3cd278",
-    "#be6eff",
-    "#ff8c28",
-    "#28d2d2",
-    "#ff6eb4",
-    "#a0d228",
-    "#8c8cff",
-)
 _SECONDS_WITHIN_ONE_DRAG = 1.0
 
 
@@ -126,10 +112,15 @@ def with_seconds(document: Annotations, name: str, object_id: int, seconds: floa
     return document.model_copy(update={"seconds": {**document.seconds, name: in_frame}})
 
 
-def imported_keyframe(layers: Mapping[int, str]) -> KeyframeClicks:
-    """A keyframe of masks that nobody clicked, given by the digests of their layers, by object id."""
+def imported_keyframe(layers: Mapping[int, str], made_by: str) -> KeyframeClicks:
+    """A keyframe of masks that nobody clicked.
+
+    Args:
+        layers: the digests of the masks' layers, by object id.
+        made_by: what made them, `PROPAGATION` or `BRUSH`.
+    """
     objects = {
-        object_id: ObjectClicks(points=(), made_by=PROPAGATION, layer=layer)
+        object_id: ObjectClicks(points=(), made_by=made_by, layer=layer)
         for object_id, layer in layers.items()
     }
     return KeyframeClicks(objects=dict(sorted(objects.items())), settled=True)
@@ -214,7 +205,7 @@ def reordered(document: Annotations, object_ids: Sequence[int]) -> Annotations:
 
 def colour_of(entry: ObjectEntry) -> str:
     """The colour in which an object is displayed, `#rrggbb`."""
-    return entry.colour or COLOURS[(entry.id - 1) % len(COLOURS)]
+    return entry.colour or "#{:02x}{:02x}{:02x}".format(*display_colour(entry.id))
 
 
 @dataclass(frozen=True)

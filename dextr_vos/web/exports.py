@@ -19,8 +19,6 @@ from dextr_vos.web.edits import colour_of
 from dextr_vos.web.layers import labels_png
 from dextr_vos.workspace import ExportKind, ResultMasks, Workspace
 
-OnFrame = Callable[[int, int], None]
-
 
 def is_ready(workspace: Workspace, kind: ExportKind) -> bool:
     """Whether an export exists and nothing has changed since."""
@@ -69,7 +67,9 @@ class WorkspaceMasks(ResultMasks):
         return labels
 
 
-def write_export(kind: ExportKind, clip_path: Path, workspace_path: Path, on_frame: OnFrame) -> None:
+def write_export(
+    kind: ExportKind, clip_path: Path, workspace_path: Path, on_frame: Callable[[int, int], None]
+) -> None:
     """Write one export.
 
     Args:
@@ -94,13 +94,15 @@ def write_export(kind: ExportKind, clip_path: Path, workspace_path: Path, on_fra
     elif kind == "video":
         colours = {entry.id: _rgb(colour_of(entry)) for entry in document.objects}
         write_overlay_video(target, clip, masks, on_frame=on_frame, colours=colours)
-    else:
+    elif kind == "coco":
         write_coco(target, clip, masks, {entry.id: entry.name for entry in document.objects}, on_frame)
     if workspace.annotations.stat().st_mtime_ns != modified_ns:  # changed meanwhile: the export is outdated
         os.utime(target, ns=(modified_ns, modified_ns))
 
 
-def write_mask_zip(path: Path, clip: Clip, masks: WorkspaceMasks, on_frame: OnFrame) -> None:
+def write_mask_zip(
+    path: Path, clip: Clip, masks: WorkspaceMasks, on_frame: Callable[[int, int], None]
+) -> None:
     """Write the masks as indexed PNGs, `<frame>.png`, into one ZIP file, atomically."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for index, name in enumerate(clip.names):

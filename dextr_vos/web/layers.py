@@ -16,7 +16,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import Labels, voc_palette
-from dextr_vos.web.cache import BoundedCache
+from dextr_vos.web.images import BoundedCache
 
 _CACHE_BYTES = 64_000_000
 _MAX_STROKE_PIXELS = 200_000_000  # tested over all segments of a stroke; takes a few seconds

@@ -1,19 +1,134 @@
-"""Masks of frames as the page shows them: annotated, else being made by a run, else of the finished run."""
+"""Masks as the page shows them: annotated, else being made by a run, else of the finished run."""
 
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dextr_vos.annotation.annotations import Annotations
 from dextr_vos.errors import InputError
+from dextr_vos.files import digest_or_empty
 from dextr_vos.masks import Labels, read_labels
-from dextr_vos.web.cache import BoundedCache
-from dextr_vos.web.images import Images
+from dextr_vos.propagation.suggest import suggest
+from dextr_vos.run_files import Confidence, RunPaths, frame_confidence, keyframe_names, read_confidence
+from dextr_vos.web.images import BoundedCache, Images
 from dextr_vos.web.layers import grey_png
-from dextr_vos.web.run_masks import RunMasks
 from dextr_vos.workspace import Workspace
 
 _PNG_BYTES = 32_000_000
+
+
+class FinishedRun:
+    """What a finished run left behind, read again when it changes.
+
+    Args:
+        run: its files; they need not exist.
+        names: of all frames of the clip.
+    """
+
+    def __init__(self, run: RunPaths, names: Sequence[str]) -> None:
+        self._run, self._names = run, names
+        self._stamp: tuple[int, ...] | None = None
+        self._scores: Confidence = {}
+        self._keyframe_digests: dict[str, str] = {}
+        self._suggestion: tuple[object, int | None] = (None, None)
+
+    def mask(self, name: str) -> Path:
+        """Path of a frame's mask; it need not exist."""
+        return self._run.mask(name)
+
+    @property
+    def stamp(self) -> tuple[int, ...] | None:
+        """Differs when the run does; None where there is no finished run."""
+        self._refresh()
+        return self._stamp
+
+    @property
+    def done(self) -> bool:
+        """Whether there is a finished run."""
+        self._refresh()
+        return bool(self._scores)
+
+    def is_stale(self, keyframes: Mapping[str, str]) -> bool:
+        """Whether the keyframes, given as digests of their mask files, differ from those of the run."""
+        self._refresh()
+        return self._keyframe_digests != dict(keyframes)
+
+    def confidence(self) -> list[float | None] | None:
+        """For each frame, the confidence of its least certain object; None where there is no run."""
+        self._refresh()
+        if not self._scores:
+            return None
+        return [
+            frame_confidence(self._scores[name]) if name in self._scores else None for name in self._names
+        ]
+
+    def suggested(self, keyframes: Collection[int]) -> int | None:
+        """Index of the frame whose annotation would help most in addition to these keyframes, or None."""
+        scores = self.confidence()
+        if scores is None or not keyframes or len(keyframes) >= len(scores):
+            return None
+        key = (self._stamp, tuple(sorted(keyframes)))
+        if self._suggestion[0] != key:
+            doubts = [0.0 if score is None else 1 - score for score in scores]
+            best = suggest(doubts, keyframes)
+            self._suggestion = (key, best[0] if best else None)
+        return self._suggestion[1]
+
+    def _refresh(self) -> None:
+        record, confidence = self._run.record, self._run.confidence
+        try:
+            files = [record.stat(), confidence.stat()]
+        except OSError:
+            self._stamp, self._scores, self._keyframe_digests = None, {}, {}
+            return
+        stamp = tuple(value for file in files for value in (file.st_mtime_ns, file.st_size))
+        if stamp == self._stamp:
+            return
+        try:
+            self._scores = read_confidence(confidence)
+            self._keyframe_digests = {n: digest_or_empty(self.mask(n)) for n in keyframe_names(record)}
+        except InputError:
+            self._scores, self._keyframe_digests = {}, {}
+        self._stamp = stamp
+
+
+class RunMasks:
+    """Masks of frames that nobody annotated.
+
+    Args:
+        run: the files of the run; None where nothing is ever propagated.
+        names: of all frames of the clip.
+    """
+
+    def __init__(self, run: RunPaths | None, names: Sequence[str]) -> None:
+        self.finished = None if run is None else FinishedRun(run, names)
+        self._in_progress: dict[str, Path] = {}
+
+    def add_in_progress(self, name: str, path: Path) -> None:
+        """A run in progress has just made the mask of a frame."""
+        self._in_progress[name] = path
+
+    def clear_in_progress(self) -> None:
+        """The run in progress has ended: its masks are those of the finished run now, or of no use."""
+        self._in_progress = {}
+
+    def find(self, name: str) -> tuple[str, Path] | None:
+        """Source ("made" or "run") and path of a frame's mask, or None."""
+        made = self._in_progress.get(name)
+        if made is not None and made.exists():
+            return "made", made
+        if self.finished is not None and self.finished.mask(name).exists():
+            return "run", self.finished.mask(name)
+        return None
+
+    def labels(self, name: str, size_hw: tuple[int, int]) -> Labels | None:
+        """The mask of a frame, H×W uint8; None where there is none, or it cannot be read at the moment."""
+        found = self.find(name)
+        try:
+            return None if found is None else read_labels(found[1], size_hw)
+        except InputError:
+            return None
 
 
 class FrameMasks:

@@ -12,13 +12,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dextr_vos.annotation.annotations import Annotations
-from dextr_vos.masks import MAX_OBJECTS
+from dextr_vos.masks import DRAW_S, MAX_OBJECTS
 from dextr_vos.web import edits
+from dextr_vos.workspace import ExportKind
 
 _MAX_PX = 100_000.0
 _MAX_EDIT_MS = 3_600_000.0
-# Maninis et al., Deep Extreme Cut, CVPR 2018: drawing the mask of an object takes 79 s
-SECONDS_PER_DRAWN_OBJECT = 79.0
 
 Pixel = Annotated[float, Field(ge=-_MAX_PX, le=_MAX_PX)]
 ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
@@ -105,13 +104,13 @@ class Empty(_Edit):
 class Propagate(_Body):
     """How long propagation may take, in seconds."""
 
-    budget: Annotated[float, Field(ge=1, le=1e6)] | None = None
+    budget: Annotated[float, Field(gt=0, le=1e6)] | None = None
 
 
 class Export(_Body):
     """What to export."""
 
-    kind: Literal["masks", "video", "coco"]
+    kind: ExportKind
 
 
 class Status(_Body):
@@ -210,6 +209,6 @@ def time_summary(document: Annotations, index_of: IndexOf) -> dict[str, Any]:
         ],
         "seconds_per_object": round(total / len(finished), 2) if finished else None,
         "seconds_per_keyframe": round(total / len(frames), 2) if frames else None,
-        "seconds_per_drawn_object": SECONDS_PER_DRAWN_OBJECT,
+        "seconds_per_drawn_object": DRAW_S,
         "total_seconds": round(sum(seconds.values()), 2),
     }

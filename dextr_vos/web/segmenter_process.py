@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from dextr_vos.annotation.prompts import Prompt
 from dextr_vos.annotation.segmenter import Segmenter
 from dextr_vos.errors import DextrVosError, InputError
 from dextr_vos.geometry import FloatArray, IntArray
@@ -78,23 +79,27 @@ class ProcessSegmenter(Segmenter):
         InputError, WeightsError: what `load_segmenter` raises.
     """
 
-    def __init__(self, engine: str | None = None, weights: Path | None = None, device: str = "auto") -> None:
-        self._arguments = (engine, weights, device)
+    def __init__(self, model: str | None = None, weights: Path | None = None, device: str = "auto") -> None:
+        self._arguments = (model, weights, device)
         self._asking = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._sent: ImageRgb | None = None
         with self._asking:
-            self.name, self.threshold = self._start()
+            self.name, self.threshold, self.corrects = self._start()
 
     def probabilities(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:
         """See `Segmenter.probabilities`."""
+        return self.prompted(image_rgb, [Prompt(points) for points in objects_xy])
+
+    def prompted(self, image_rgb: ImageRgb, prompts: Sequence[Prompt]) -> list[FloatArray]:
+        """See `Segmenter.prompted`."""
         with self._asking:
             if self._process is None:
                 self._start()
             # images are never changed in place, so the one that was sent last need not be sent again
             image = None if image_rgb is self._sent else image_rgb
             self._sent = None  # the child has the image even if making the masks fails
-            crops: list[Crop] = self._ask((image, list(objects_xy)))
+            crops: list[Crop] = self._ask((image, list(prompts)))
             self._sent = image_rgb
         return [_uncropped(crop, image_rgb.shape[:2]) for crop in crops]
 
@@ -111,7 +116,7 @@ class ProcessSegmenter(Segmenter):
                     continue  # the child has ended already
             process.wait()
 
-    def _start(self) -> tuple[str, float]:
+    def _start(self) -> tuple[str, float, bool]:
         self._sent = None
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "dextr_vos.web.segmenter_process"],
@@ -120,7 +125,7 @@ class ProcessSegmenter(Segmenter):
             start_new_session=True,  # Ctrl-C is for the server
         )
         try:
-            answer: tuple[str, float] = self._ask(self._arguments)
+            answer: tuple[str, float, bool] = self._ask(self._arguments)
         except DextrVosError:
             self.close()
             raise
@@ -163,11 +168,11 @@ def main() -> None:
                 from dextr_vos.annotation.segmenter import load_segmenter
 
                 segmenter = load_segmenter(*request)
-                _answer(out, None, (segmenter.name, segmenter.threshold))
+                _answer(out, None, (segmenter.name, segmenter.threshold, segmenter.corrects))
                 continue
-            new_image, objects_xy = request
+            new_image, prompts = request
             image = image if new_image is None else new_image
-            _answer(out, None, [_cropped(prob) for prob in segmenter.probabilities(image, objects_xy)])
+            _answer(out, None, [_cropped(prob) for prob in segmenter.prompted(image, prompts)])
         except DextrVosError as error:
             _answer(out, error, None)
         except Exception as error:

@@ -11,12 +11,12 @@ from typing import Any, Protocol, TypeVar
 
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.run_files import RunPaths
+from dextr_vos.run_files import POOR_IOU, RunPaths
 from dextr_vos.web import schemas
 from dextr_vos.web.exports import is_ready
 from dextr_vos.web.images import ClipImages
 from dextr_vos.web.jobs import Jobs
-from dextr_vos.web.run_masks import FinishedRun, RunMasks
+from dextr_vos.web.masks import FinishedRun, RunMasks
 from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.session import Session
 from dextr_vos.workspace import EXPORTS, Workspace
@@ -114,7 +114,7 @@ class Propagation:
     parent: str | None = None
     max_steps: int | None = None
     device: str = "auto"
-    min_iou: float = 0.6
+    min_iou: float = POOR_IOU
 
 
 class ClipService:

@@ -12,11 +12,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from dextr_vos.annotation.annotations import FEWEST_POINTS, Annotations, ObjectClicks, Point
-from dextr_vos.annotation.clicks import check_inside, check_points
+from dextr_vos.annotation.annotations import PROPAGATION, Annotations, ObjectClicks, Point, prompt_of
+from dextr_vos.annotation.prompts import FEWEST_POINTS, check_inside, check_points
 from dextr_vos.annotation.segmenter import label_frame
 from dextr_vos.errors import InputError
-from dextr_vos.geometry import IntArray
 from dextr_vos.masks import object_ids
 from dextr_vos.web import edits
 from dextr_vos.web.edits import PointMove
@@ -24,8 +23,7 @@ from dextr_vos.web.events import Events
 from dextr_vos.web.images import Images
 from dextr_vos.web.journal import Change
 from dextr_vos.web.layers import stroke_mask
-from dextr_vos.web.masks import FrameMasks
-from dextr_vos.web.run_masks import RunMasks
+from dextr_vos.web.masks import FrameMasks, RunMasks
 from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.store import AnnotationStore
 from dextr_vos.workspace import Workspace
@@ -127,11 +125,11 @@ class Session:
         name, size_hw = self._name(index), self.images.size_hw(index)
         with self.editing:
             entry = edits.entry_of(self.document, object_id)
-            points_xy = _checked_points(points, size_hw, f"frame '{name}', {entry.name}")
+            _check_points(points, size_hw, f"frame '{name}', {entry.name}")
             before = self._prepared(index, import_mask=bool(points))
             earlier = edits.points_of(before, name, object_id)
             stamped = edits.stamped(points, earlier)
-            made = self._segment(index, object_id, points_xy, stamped)
+            made = self._segment(index, object_id, stamped)
             after = edits.with_points(before, name, object_id, stamped, made)
             label = f"{edits.describe_points(earlier, stamped)} on {entry.name}, frame {name}"
             move = edits.point_move(index, object_id, earlier, stamped, arrived)
@@ -290,14 +288,13 @@ class Session:
         writable = self.readonly is None
         return AnnotationStore(self.workspace, self.images, writable, on_mask=self.masks.remember)
 
-    def _segment(
-        self, index: int, object_id: int, points_xy: IntArray, points: tuple[Point, ...]
-    ) -> ObjectClicks | None:
+    def _segment(self, index: int, object_id: int, points: tuple[Point, ...]) -> ObjectClicks | None:
         """The mask that the segmenter makes of clicks, stored as a layer; None of fewer than four clicks."""
         if len(points) < FEWEST_POINTS:
             return None
         segmenter = self.loader.get()
-        mask = label_frame(segmenter, self.images.read(index), {object_id: points_xy}) == object_id
+        known = {object_id: prompt_of(points)}
+        mask = label_frame(segmenter, self.images.read(index), known) == object_id
         return ObjectClicks(points=points, made_by=segmenter.name, layer=self._store.layers.put(mask))
 
     def _move_in_history(self, move: Callable[[], Change | None], verb: str) -> int | None:
@@ -330,7 +327,7 @@ class Session:
             return self.document
         listed = {entry.id for entry in self.document.objects}
         layers = self._store.put_layers(labels, [each for each in object_ids(labels) if each in listed])
-        return edits.with_keyframe(self.document, name, edits.imported_keyframe(layers))
+        return edits.with_keyframe(self.document, name, edits.imported_keyframe(layers, PROPAGATION))
 
     def _commit(
         self,
@@ -379,8 +376,8 @@ class Session:
         return file.st_mtime_ns, file.st_size
 
 
-def _checked_points(points: Sequence[tuple[int, int]], size_hw: tuple[int, int], where: str) -> IntArray:
-    """The points as N×2 integers.
+def _check_points(points: Sequence[tuple[int, int]], size_hw: tuple[int, int], where: str) -> None:
+    """Refuse points that cannot be used.
 
     Raises:
         InputError: too many, one outside the image, or four or more that cannot be extreme points.
@@ -391,4 +388,3 @@ def _checked_points(points: Sequence[tuple[int, int]], size_hw: tuple[int, int],
     check_inside(points_xy, size_hw, where)
     if len(points) >= FEWEST_POINTS:
         check_points(points_xy, size_hw, where)
-    return points_xy

@@ -13,7 +13,7 @@ import numpy as np
 
 from dextr_vos.annotation.annotations import BRUSH, Annotations, ObjectClicks, as_text, load_annotations
 from dextr_vos.errors import InputError
-from dextr_vos.files import atomic_path, file_digest, write_text
+from dextr_vos.files import atomic_path, digest_or_empty, write_text
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import Labels, object_ids, read_labels
 from dextr_vos.web import edits
@@ -67,7 +67,7 @@ class AnnotationStore:
             self._adopt()
             self.history.tidy()
             self.layers.sweep({*self.history.layers(), *_layers_of(self.document)})
-        self.digests = {name: file_digest(workspace.keyframe(name)) for name in self.document.keyframes}
+        self.digests = {name: digest_or_empty(workspace.keyframe(name)) for name in self.document.keyframes}
 
     def commit(
         self,
@@ -314,7 +314,7 @@ class AnnotationStore:
             labels = read_labels(self.workspace.keyframe(name), self.size_hw(name))
             ids = object_ids(labels)
             after = edits.with_missing_objects(after, ids)
-            keyframe = edits.imported_keyframe(self.put_layers(labels, ids))
+            keyframe = edits.imported_keyframe(self.put_layers(labels, ids), BRUSH)
             after = edits.with_keyframe(after, name, keyframe)
         for name in sorted(set(after.keyframes) - files):
             for object_id, clicks in after.keyframes[name].objects.items():

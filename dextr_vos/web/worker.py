@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dextr_vos.errors import DextrVosError, Interrupted
+from dextr_vos.interrupt import StopAsked
 from dextr_vos.run_files import RunPaths
 
 Send = Callable[[dict[str, Any]], None]
-StopAsked = Callable[[], bool]
 
 NICENESS = 10  # of the child: clicks come first
 

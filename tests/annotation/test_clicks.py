@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dextr_vos.annotation.annotations import annotations_from, save_annotations
-from dextr_vos.annotation.clicks import check_points, read_clicks
+from dextr_vos.annotation.clicks import read_clicks
+from dextr_vos.annotation.prompts import check_points
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
 
@@ -29,6 +30,18 @@ class TestShortForm:
         assert list(annotations.keyframes["00003"].objects) == [2]
         assert annotations.keyframes["00005"].objects == {}
         assert {point.origin for point in annotations.keyframes["00000"].objects[1].points} == {"file"}
+
+    def test_an_object_may_say_each_kind_of_point(self, tiny_clip: Path, tmp_path: Path) -> None:
+        content = {"extreme": POINTS, "positive": [[16, 20]], "negative": [[40, 5]]}
+        path = write(tmp_path, {"00000": [content, {"box": [8.4, 14, 25, 33]}, {"positive": [[16, 20]]}]})
+        objects = read_clicks(path, open_clip(tiny_clip)).keyframes["00000"].objects
+        prompt = objects[1].prompt()
+        assert prompt.points_xy is not None
+        assert prompt.points_xy.tolist() == POINTS
+        assert prompt.clicks == ((16, 20, True), (40, 5, False))
+        assert [point.kind for point in objects[1].points] == ["extreme"] * 4 + ["positive", "negative"]
+        assert objects[2].prompt().box_xyxy == (8, 14, 25, 33)
+        assert objects[3].prompt().points_xy is None
 
     def test_fractions_are_rounded(self, tiny_clip: Path, tmp_path: Path) -> None:
         path = write(tmp_path, {"00000": [[[7.6, 20.2], [25, 22], [16, 14], [17, 33]]]})
@@ -58,6 +71,13 @@ class TestShortForm:
             ('{"00000": [[[NaN, 2]]]}', r"object 1, point 1: expected \[x, y\]"),
             ('{"00000": [[[1e999, 2]]]}', r"object 1, point 1: expected \[x, y\]"),
             ({"00000": [POINTS[:3]]}, r"frame '00000', object 1: 3 points, expected at least four"),
+            ({"00000": [{}]}, r"object 1: expected the keys extreme, positive, negative, box, got none"),
+            ({"00000": [{"points": POINTS}]}, r"expected the keys .*, got 'points'"),
+            ({"00000": [{"box": [1, 2, 3]}]}, r"expected the box as \[x0, y0, x1, y1\]"),
+            ({"00000": [{"box": [1, 2, 3, 99]}]}, r"corners of the box, point 2: \(3, 99\) is outside"),
+            ({"00000": [{"box": [1, 2, 2, 9]}]}, r"span a box of 2×8 px, .* draw it around the object"),
+            ({"00000": [{"negative": [[1, 2]]}]}, r"a box, or at least one positive click on the object"),
+            ({"00000": [{"positive": [[1]]}]}, r"object 1, positive, point 1: expected \[x, y\]"),
             ({"00000": [[]]}, r"object 1: 0 points, expected at least four; write null"),
             (
                 {"00000": [POINTS, [*POINTS, [64, 5]]]},
@@ -130,7 +150,7 @@ class TestFullForm:
             ({"objects": [{"id": 0, "name": "x"}]}, r"at objects → 0 → id: .* greater than or equal to 1"),
             (
                 {"keyframes": {"00002": {"objects": {"3": {"points": []}}}}},
-                r"object 3: 0 points, expected at",
+                r"object 3: expected four extreme points, a box",
             ),
         ],
     )

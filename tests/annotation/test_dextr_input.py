@@ -1,4 +1,4 @@
-"""What a network sees of a image, and back: every variant of the paper's ablation."""
+"""What a network sees of an image, and back: every variant of the paper's ablation."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ VARIANTS = {
 
 
 def scene(centre_xy=(70, 40), radii=(30, 20)):
-    """A image, and an ellipse in it."""
+    """An image, and an ellipse in it."""
     rows, columns = np.indices(SIZE_HW)
     mask = ((columns - centre_xy[0]) / radii[0]) ** 2 + ((rows - centre_xy[1]) / radii[1]) ** 2 <= 1
     image = np.random.default_rng(0).integers(2, 255, (*SIZE_HW, 3), dtype=np.uint8)
@@ -44,7 +44,7 @@ def test_a_mask_survives_the_way_into_the_crop_and_back(name, centre_xy):
     assert inputs.dtype == np.float32
     assert inputs.min() >= 0
     assert inputs.max() <= 255
-    # the mask as a image takes the same way as the image
+    # the mask as an image takes the same way as the image
     shown = click_crop.crop_image(
         np.where(mask[..., None], 255, np.zeros(3)).astype(np.uint8), click_crop.box(points, SIZE_HW)
     )

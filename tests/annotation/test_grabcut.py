@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from dextr_vos.annotation.grabcut import grabcut, refine_by_colour
+from dextr_vos.annotation.grabcut import grabcut
 from dextr_vos.geometry import box_around, extreme_points
 from dextr_vos.images import read_image
 from dextr_vos.masks import read_labels
 
-# Slightly under the measured mean IoU of the nine clips.
+# Slightly under the measured mean IoU of the nine clips' middle frames (0.715; of four frames a clip, too).
 REAL_BOUND = 0.70
 
 
@@ -118,59 +118,13 @@ def test_uniform_image_gives_a_rounded_shape_not_a_few_pixels():
 
 @pytest.mark.slow
 def test_real_clips_stay_as_good_as_measured(davis_root):
-    clip_means = []
+    found = []
     for folder in sorted((davis_root / "Annotations" / "480p").iterdir()):
         files = sorted(folder.glob("*.png"))
-        scores = []
-        for index in (k * (len(files) // 4) for k in range(4)):
-            mask = read_labels(files[index]) > 0
-            image = read_image(davis_root / "JPEGImages" / "480p" / folder.name / f"{files[index].stem}.jpg")
-            if mask.any():
-                scores.append(iou(grabcut(image, extreme_points(mask)) > 0.5, mask))
-        clip_means.append(np.mean(scores))
-        logging.getLogger("grabcut").info("%s: %.3f", folder.name, clip_means[-1])
-    logging.getLogger("grabcut").info("mean: %.3f", np.mean(clip_means))
-    assert np.mean(clip_means) > REAL_BOUND
-
-
-RED, GREEN = (200, 40, 40), (40, 160, 60)
-
-
-def red_square() -> tuple[np.ndarray, np.ndarray]:
-    """A red square on green with a little noise, and its mask."""
-    mask = np.zeros((64, 64), dtype=bool)
-    mask[16:48, 16:48] = True
-    image = np.where(mask[..., None], RED, GREEN)
-    noise = np.random.default_rng(0).integers(-8, 9, image.shape)
-    return (image + noise).astype(np.uint8), mask
-
-
-def test_colour_decides_where_the_network_is_unsure() -> None:
-    image, mask = red_square()
-    prob = np.where(mask, 0.95, 0.05).astype(np.float32)
-    prob[16:48, 32:60] = 0.55  # half of the square, and as much of the ground
-    refined = refine_by_colour(prob, image)
-    assert ((refined > 0.5) == mask).mean() > 0.99
-    assert ((prob > 0.5) == mask).mean() < 0.92
-
-
-def test_what_is_certain_stays() -> None:
-    image, mask = red_square()
-    prob = np.where(mask, 0.05, 0.95).astype(np.float32)  # against all colours
-    refined = refine_by_colour(prob, image)
-    assert np.array_equal(refined > 0.5, ~mask)
-    assert refined.min() >= 0
-    assert refined.max() <= 1
-
-
-def test_without_certain_pixels_nothing_changes() -> None:
-    image, mask = red_square()
-    for value in (0.05, 0.5, 0.95):
-        prob = np.full(mask.shape, value, dtype=np.float32)
-        assert np.array_equal(refine_by_colour(prob, image), prob)
-
-
-def test_refining_repeats() -> None:
-    image, _ = red_square()
-    prob = np.random.default_rng(1).random((64, 64), dtype=np.float32)
-    assert np.array_equal(refine_by_colour(prob, image), refine_by_colour(prob, image))
+        file = files[len(files) // 2]
+        mask = read_labels(file) > 0
+        image = read_image(davis_root / "JPEGImages" / "480p" / folder.name / f"{file.stem}.jpg")
+        found.append(iou(grabcut(image, extreme_points(mask)) > 0.5, mask))
+        logging.getLogger("grabcut").info("%s: %.3f", folder.name, found[-1])
+    logging.getLogger("grabcut").info("mean: %.3f", np.mean(found))
+    assert np.mean(found) > REAL_BOUND

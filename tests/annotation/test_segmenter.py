@@ -8,12 +8,13 @@ import pytest
 import torch
 from conftest import tiny_frame, tiny_mask
 
+from dextr_vos.annotation.prompts import Prompt
 from dextr_vos.annotation.segmenter import Segmenter, label_frame, load_segmenter
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.geometry import extreme_points
 from dextr_vos.networks.checkpoints import save
 from dextr_vos.networks.dextr import Dextr
-from dextr_vos.networks.lite_dextr import LiteDextr
+from dextr_vos.networks.lite_clicks import LiteClicks
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_models_that_need_no_weights(asked: str | None, name: str, least_iou: fl
     segmenter = load_segmenter(asked)
     assert segmenter.name == name
     truth = tiny_mask(2) == 1
-    labels = label_frame(segmenter, tiny_frame(2), {4: extreme_points(truth)})
+    labels = label_frame(segmenter, tiny_frame(2), {4: Prompt(extreme_points(truth))})
     assert set(np.unique(labels)) == {0, 4}
     found = labels == 4
     assert (found & truth).sum() / (found | truth).sum() > least_iou
@@ -36,7 +37,7 @@ def test_no_objects_give_an_empty_mask() -> None:
 
 
 def test_lite_weights_record_their_crop_and_threshold(tmp_path: Path) -> None:
-    state = LiteDextr().state_dict()
+    state = LiteClicks().state_dict()
     crop = {"size_px": 64, "relax_px": 2, "cubic": False}
     save(tmp_path / "own.safetensors", state, {"crop": json.dumps(crop), "threshold": "0.4"})
     segmenter = load_segmenter(weights=tmp_path / "own.safetensors", device="cpu")
@@ -54,8 +55,7 @@ def test_lite_weights_record_their_crop_and_threshold(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["psp", "atrous"])
-@pytest.mark.parametrize("kind", ["published", "safetensors"])
+@pytest.mark.parametrize(("head", "kind"), [("psp", "published"), ("atrous", "safetensors")])
 def test_checkpoints_of_the_paper_tell_their_head(tmp_path: Path, head: str, kind: str) -> None:
     state = Dextr(head=head).state_dict()
     path = tmp_path / f"w.{'pth' if kind == 'published' else kind}"
@@ -118,7 +118,7 @@ def test_points_come_in_any_order_and_number(segmenter: Segmenter) -> None:
         (POINTS[0], "expected points_xy as N×2"),
         ([(1, 2), (3, 4, 5)], "expected points_xy as N×2"),
         ([("a", "b")] * 4, "expected points_xy as N×2"),
-        (None, "expected points_xy as N×2"),
+        (None, "expected four extreme points, a box, or at least one positive click"),
         ([*POINTS[:3].tolist(), (np.nan, 5)], "expected finite points_xy"),
         ([*POINTS[:3].tolist(), (64, 5)], r"points_xy, point 4: \(64, 5\) is outside the 64×48 image"),
         ([*POINTS[:3].tolist(), (3, -1)], r"point 4: \(3, -1\) is outside"),

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from dextr_vos.annotation.human_clicks import HumanClicks
-from dextr_vos.annotation.segmenter import GrabCutSegmenter
+from dextr_vos.annotation.prompts import Click, Prompt
+from dextr_vos.annotation.segmenter import GrabCutSegmenter, Segmenter
 from dextr_vos.benchmark.click_evaluation import (
+    click_curve,
     evaluate_clicks,
     filter_objects,
     number_of_clicks,
@@ -42,7 +44,7 @@ class Disks:
         return Example(self.refs[index], noise + mask[..., None] * np.uint8(200), mask, np.zeros_like(mask))
 
 
-class Oracle:
+class Oracle(Segmenter):
     """Knows the true masks, and gives so much more of them with each click; keeps what it was asked."""
 
     name = "oracle"
@@ -64,7 +66,7 @@ class Oracle:
         return [prob]
 
 
-class Box:
+class Box(Segmenter):
     """The box of the points; what more clicks never help."""
 
     name = "box"
@@ -137,7 +139,64 @@ def test_an_object_whose_outline_is_used_up_never_reaches_it():
     points = extreme_points(mask)
     box = Box()
     (prob,) = box.probabilities(example.image_rgb, [points])
-    assert number_of_clicks(box, example, points, prob > 0.5, (0.9,)) == {0.9: None}
+    curve = click_curve(box, example, Prompt(points), prob, (0.9,))
+    assert 1 <= len(curve) < 16
+    assert number_of_clicks(curve, 4, (0.9,)) == {0.9: None}
+
+
+class Painter(Segmenter):
+    """Paints a disk around every positive click, and takes away one around every negative click."""
+
+    name, threshold, corrects = "painter", 0.5, True
+
+    def __init__(self, radius=6):
+        self.radius, self.asked = radius, []
+
+    def probabilities(self, image_rgb, objects_xy):
+        return self.prompted(image_rgb, [Prompt(points) for points in objects_xy])
+
+    def prompted(self, image_rgb, prompts):
+        (prompt,) = prompts
+        self.asked.append(prompt)
+        mask = np.zeros(image_rgb.shape[:2], dtype=bool) if prompt.mask is None else prompt.mask > 0.5
+        if prompt.mask is None and prompt.points_xy is not None:
+            mask[:, :] = True
+        for click in prompt.clicks[-1:]:
+            around = disk(click.y, click.x, self.radius, mask.shape)
+            mask = mask | around if click.positive else mask & ~around
+        return [mask.astype(np.float32)]
+
+
+def test_corrections_go_to_the_largest_error_and_see_the_mask_so_far():
+    objects, painter = Disks(1), Painter()
+    (result,) = results(objects, painter, targets=(0.85, 0.9), max_clicks=9)
+    first, second, *_ = painter.asked
+    assert first.is_extremes
+    assert second.mask is not None
+    assert second.points_xy is first.points_xy
+    assert [click.positive for click in second.clicks] == [False]
+    assert not objects.masks[0][second.clicks[0].y, second.clicks[0].x]
+    assert [len(prompt.clicks) for prompt in painter.asked] == list(range(6))
+    assert len(result.curve) == 6
+    assert result.first_clicks == 4
+    assert list(result.curve) == sorted(result.curve)
+
+
+def test_ritm_begins_with_a_click_in_the_middle():
+    objects, painter = Disks(1), Painter(radius=12)
+    (result,) = results(objects, painter, targets=(0.85, 0.9), protocol="ritm")
+    assert painter.asked[0] == Prompt(clicks=(Click(30, 28, True),))
+    assert result.first_clicks == 1
+    assert result.noc[0.85] == 1
+    assert result.iou == result.curve[0]
+
+
+def test_a_line_of_one_pixel_can_be_clicked_on():
+    objects = Disks(1)
+    objects.masks[0][:] = False
+    objects.masks[0][20, 10:30] = True
+    (result,) = results(objects, Painter(), targets=(0.9,), protocol="ritm", max_clicks=2)
+    assert result.first_clicks == 1
 
 
 def test_objects_are_read_one_at_a_time():

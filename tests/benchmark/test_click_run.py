@@ -82,6 +82,7 @@ def test_a_stopped_cell_has_tables_of_what_is_done(settings, tmp_path):
     assert len((folder / "objects.csv").read_text().splitlines()) == 1 + 3
     assert not is_complete(folder, cell.key)
     assert json.loads((folder / "summary.json").read_text())["objects_in_all"] == 7
+    assert "0 of 2 cells finished" in write_clicks_report(tmp_path / "out").read_text()
 
 
 def test_a_line_cut_off_by_a_kill_is_evaluated_again(settings, tmp_path):

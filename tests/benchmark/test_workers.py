@@ -1,26 +1,25 @@
-"""The loop that feeds workers; the command killed twice, a worker killed, Ctrl-C, a lost cluster worker."""
+"""The loop that feeds workers; Ctrl-C, the command killed, a worker killed, a lost cluster worker."""
 
 import os
 import signal
 import subprocess
 import sys
-import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from tiny_benchmark import RECIPE, run_inline, tiny_settings, write_davis
+from tiny_training import ended, start_command, wait_until
 
 from dextr_vos.benchmark.cell import JobOutcome
-from dextr_vos.benchmark.compare import compare
 from dextr_vos.benchmark.run import plan, read_grid, run_benchmark
-from dextr_vos.benchmark.table import read_table
+from dextr_vos.benchmark.table import compare, read_table
 from dextr_vos.benchmark.workers import LocalWorkers, run_jobs
 from dextr_vos.config import as_yaml
 from dextr_vos.errors import InputError, Interrupted
 
 slow = pytest.mark.slow
-_PATIENCE_S = 300
 
 
 class Scripted:
@@ -112,18 +111,15 @@ def scores_of(out: Path) -> list:
     return [{name: value for name, value in row.items() if name not in times} for row in read_table(out)]
 
 
-def wait_until(condition) -> None:
-    end = time.monotonic() + _PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def command(settings, out: Path, *more: str) -> subprocess.Popen:
+def command(settings, out: Path, *more: str) -> BaseProcess:
     config = out.parent / "settings.yaml"
     config.write_text(as_yaml(settings))
-    arguments = [sys.executable, "-m", "dextr_vos", "benchmark", "--config", str(config), "--out", str(out)]
-    return subprocess.Popen([*arguments, *more], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return start_command(["benchmark", "--config", str(config), "--out", str(out), *more], told_by(out))
+
+
+def told_by(out: Path) -> Path:
+    """The file of what commands printed."""
+    return out.parent / f"{out.name}.txt"
 
 
 def finished(out: Path) -> int:
@@ -131,20 +127,26 @@ def finished(out: Path) -> int:
 
 
 @slow
-def test_a_run_killed_twice_ends_with_the_same_table(settings, whole_run, tmp_path):
-    out = tmp_path / "killed"
+def test_stopped_by_ctrl_c_and_then_killed_a_run_ends_with_the_same_table(settings, whole_run, tmp_path):
+    out = tmp_path / "out"
     running = command(settings, out)
     wait_until(lambda: list(out.glob("cells/*/work")))  # within the first cell
-    running.kill()
-    running.communicate()
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+    assert ended(running) == [130]
+    told = told_by(out).read_text()
+    assert "the same command resumes" in told
+    assert "Traceback" not in told
+    before = finished(out)
+    assert before < 3
+    assert read_grid(out).cells
+    assert len(read_table(out)) == before
+
     running = command(settings, out)
-    wait_until(lambda: finished(out) >= 1)
+    wait_until(lambda: finished(out) > before)
     running.kill()
-    running.communicate()
+    assert ended(running) == [-signal.SIGKILL]
     stamps = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/result.json")}
-    running = command(settings, out)
-    _, stderr = running.communicate(timeout=_PATIENCE_S)
-    assert running.returncode == 0, stderr
+    assert ended(command(settings, out)) == [0], told_by(out).read_text()
     assert scores_of(out) == scores_of(whole_run)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     assert (out / "report.html").exists()
@@ -152,25 +154,9 @@ def test_a_run_killed_twice_ends_with_the_same_table(settings, whole_run, tmp_pa
 
 
 @slow
-def test_after_ctrl_c_the_same_command_resumes(settings, whole, tmp_path):
-    out = tmp_path / "stopped"
-    running = command(settings, out)
-    wait_until(lambda: list(out.glob("cells/*/work")))
-    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
-    _, stderr = running.communicate(timeout=_PATIENCE_S)
-    assert running.returncode == 130, stderr
-    assert "the same command resumes" in stderr
-    assert "Traceback" not in stderr
-    assert finished(out) < 4
-    running = command(settings, out)
-    running.communicate(timeout=_PATIENCE_S)
-    assert scores_of(out) == whole
-
-
-@slow
 def test_a_worker_that_dies_is_replaced_and_its_cell_tried_again(settings, whole, tmp_path):
     out = tmp_path / "died"
-    workers, killed = LocalWorkers(["cpu", "cpu"]), []
+    workers, killed = LocalWorkers(["cpu"]), []
 
     def kill_one(running, done, failed):
         if running and not killed and any(job.folder.work.exists() for job in running):
@@ -183,18 +169,6 @@ def test_a_worker_that_dies_is_replaced_and_its_cell_tried_again(settings, whole
     assert killed
     assert not any(entry.error for entry in grid.cells)
     assert scores_of(out) == whole
-
-
-@slow
-def test_a_stop_lets_workers_save_their_state(settings, tmp_path):
-    out = tmp_path / "stop"
-    workers = LocalWorkers(["cpu"])
-    with pytest.raises(Interrupted, match="of 4 cells finished"):
-        run_benchmark(
-            settings, out, plan(settings, out), workers, stop_asked=lambda: any(out.glob("cells/*/work"))
-        )
-    assert read_grid(out).cells
-    assert read_table(out) == []
 
 
 @slow
@@ -220,14 +194,12 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_table(settings, whole, tmp
 
             where = ["--scheduler", json.loads(address.read_text())["address"]]
             wait_until(lambda: "Registered to" in log.read_text())
-            refused = command(settings, tmp_path / "gpu", *where, "--gpu")
-            assert "resource GPU" in refused.communicate(timeout=_PATIENCE_S)[1]
-            assert refused.returncode == 2
+            assert ended(command(settings, tmp_path / "gpu", *where, "--gpu")) == [2]
+            assert "resource GPU" in told_by(tmp_path / "gpu").read_text()
             running = command(settings, out, *where)
             wait_until(lambda: list(out.glob("cells/*/work")) and log.read_text().count("Registered to") >= 2)
             first.kill()
-            _, stderr = running.communicate(timeout=_PATIENCE_S)
-        assert running.returncode == 0, stderr + log.read_text()
+            assert ended(running) == [0], told_by(out).read_text() + log.read_text()
         assert scores_of(out) == whole
         assert "Dask cluster" in read_grid(out).workers
     finally:

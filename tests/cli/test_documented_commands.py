@@ -36,11 +36,11 @@ def documented(path: Path) -> list[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_and_options_exist(path: Path) -> None:
-    faults = []
+    wrong = []
     for name, options in documented(path):
         # in a sentence the word after the program's name may be no command; with options it is
         if name not in COMMANDS:
-            faults += [f"{name} {' '.join(options)}"] if options else []
+            wrong += [f"{name} {' '.join(options)}"] if options else []
             continue
         command = main.get_command(click.Context(main), name)
         known = {
@@ -48,8 +48,8 @@ def test_commands_and_options_exist(path: Path) -> None:
             "--help",
             *(flag for one in command.params for flag in (*one.opts, *one.secondary_opts)),
         }
-        faults += [f"{name} {option}" for option in options if option not in known]
-    assert not faults
+        wrong += [f"{name} {option}" for option in options if option not in known]
+    assert not wrong
 
 
 def test_the_commands_of_the_readme_are_found() -> None:

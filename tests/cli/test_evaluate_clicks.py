@@ -11,6 +11,7 @@ from conftest import tiny_frame, tiny_mask
 from PIL import Image
 from tiny_datasets import make_coco, make_davis, make_grabcut, make_voc
 
+from dextr_vos.annotation.segmenter import Segmenter
 from dextr_vos.benchmark import click_run
 from dextr_vos.cli.main import main
 from dextr_vos.images import read_image
@@ -51,9 +52,9 @@ def place(tmp_path, tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def boxes(monkeypatch):
-    """An engine that knows nothing but the box of the clicks, in the place of all engines."""
+    """A model that knows nothing but the box of the clicks, in the place of all models."""
 
-    class Boxes:
+    class Boxes(Segmenter):
         name, threshold, calls = "boxes", 0.5, 0
 
         def probabilities(self, image_rgb, objects_xy):
@@ -115,7 +116,43 @@ def test_extra_clicks_are_counted(place, boxes):
     result = call(*FOLDER, "--extra-clicks", "--out", "out", "--categories", "square")
     assert "not reached by 0.0% of objects" in result.stdout
     assert {row["noc_90"] for row in rows(place / "out/objects.csv")} == {"4"}
-    assert json.loads((place / "out/summary.json").read_text())["overall"]["noc"] == {"0.85": 4, "0.9": 4}
+    content = json.loads((place / "out/summary.json").read_text())
+    assert content["overall"]["noc"] == {"0.85": 4, "0.9": 4}
+    assert content["group_mean"]["curve"] == {"4": 1.0}
+    assert "IoU by number of clicks, mean of categories: 4: 1.000" in result.stdout
+    assert not (place / "out/curve.svg").exists()  # one number of clicks is no curve
+
+
+def test_the_curve_of_corrections_is_drawn(place, monkeypatch):
+    class Halves(Segmenter):
+        """Half of the image after one click, all of it after two."""
+
+        name, threshold, corrects = "halves", 0.5, True
+
+        def probabilities(self, image_rgb, objects_xy):
+            raise AssertionError("nobody gives extreme points here")
+
+        def prompted(self, image_rgb, prompts):
+            height, width = image_rgb.shape[:2]
+            prob = np.zeros((height, width), dtype=np.float32)
+            prob[:, : width // 2 if len(prompts[0].clicks) == 1 else width] = 1
+            return [prob]
+
+    monkeypatch.setattr(click_run, "load_segmenter", lambda *_: Halves())
+    options = ("--protocol", "ritm", "--extra-clicks", "--max-clicks", "4", "--categories", "square")
+    result = call(*FOLDER, *options, "--out", "out")
+    content = json.loads((place / "out/summary.json").read_text())
+    assert content["protocol"] == "ritm"
+    assert list(content["overall"]["curve"])[:2] == ["1", "2"]
+    assert "1: 0." in result.stdout
+    drawn = (place / "out/curve.svg").read_text()
+    assert drawn.startswith("<svg")
+    assert "clicks on an object" in drawn
+
+
+def test_a_model_of_extreme_points_alone_has_no_protocol_without_them(place, boxes):
+    result = call(*FOLDER, "--protocol", "ritm", code=2)
+    assert "the model boxes takes extreme points and further points on the outline" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_the_models_of_the_command_line_are_those_of_the_library() -> None:
     from dextr_vos.cli.options import CLICK_MODELS, PROPAGATION_MODELS
     from dextr_vos.propagation import models
 
-    assert set(PROPAGATION_MODELS) == set(models.MODELS)
+    assert set(PROPAGATION_MODELS) == set(models.MODELS_BY_NAME)
     assert set(CLICK_MODELS) == set(segmenter.MODELS)
 
 

@@ -5,33 +5,26 @@ import pty
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
-import time
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import tiny_frame
 from PIL import Image
-from tiny_commands import ENVIRONMENT, SMALL_COMMAND, with_small_lite
+from tiny_commands import make_lite_small, with_small_lite
 from tiny_run import bytes_of, write_keyframes
+from tiny_training import ended, start_command, wait_until
 
 from dextr_vos.cli.main import main
+from dextr_vos.propagation import finetune
 from dextr_vos.propagation.trained_network import load_network
 from dextr_vos.run_files import read_record
 
 pytestmark = pytest.mark.usefixtures("narrow", "one_thread")
 
-# with a checkpoint after every step: nobody wants to wait 20 s in a test
-EVERY_STEP = (
-    "import dextr_vos.propagation.finetune as finetune; finetune.SECONDS_BETWEEN_CHECKPOINTS = 0.0; "
-    + SMALL_COMMAND
-)
 STEPS = 24
 MANY = 150
-PATIENCE_S = 600  # with a busy machine; only what hangs takes so long
 ABOUT = r"about \d+ s: at most \d+ s of fine-tuning \({steps} steps\), \d+ s of segmenting"
 
 
@@ -47,20 +40,24 @@ def invoke(*given):
     return CliRunner().invoke(main, given)
 
 
+def save_every_step():
+    """With a checkpoint after every step: nobody wants to wait 20 s in a test."""
+    make_lite_small()
+    finetune.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+
+
 class Terminal:
     """A process whose error stream is a terminal, and what it has shown so far."""
 
-    def __init__(self, *given):
+    def __init__(self, told, *given):
+        self.told = told  # the file of its output
         ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", SMALL_COMMAND, *given],
-            env=ENVIRONMENT,
-            stderr=theirs,
-            stdout=subprocess.PIPE,
+        self.process = start_command(
+            list(given), told, make_lite_small, os.ttyname(theirs), {"TERM": "xterm", "COLUMNS": "120"}
         )
-        os.close(theirs)
+        self.theirs = theirs  # open until the process has opened it, too
         self.shown = ""
-        self.reader = threading.Thread(target=self._read, args=(ours,))
+        self.reader = threading.Thread(target=self._read, args=(ours,), daemon=True)
         self.reader.start()
 
     def _read(self, ours):
@@ -75,17 +72,15 @@ class Terminal:
         os.close(ours)
 
     def wait_for(self, pattern):
-        until = time.monotonic() + PATIENCE_S
-        while not re.search(pattern, self.shown):
-            assert self.process.poll() is None, self.shown
-            assert time.monotonic() < until, self.shown
-            time.sleep(0.01)
+        wait_until(lambda: re.search(pattern, self.shown) or not self.process.is_alive())
+        assert re.search(pattern, self.shown), self.shown
 
     def end(self):
-        output, _ = self.process.communicate(timeout=PATIENCE_S)
+        (status,) = ended(self.process)
+        os.close(self.theirs)
         self.reader.join()
         lines = [line.strip() for line in re.split(r"[\r\n]+", self.shown) if line.strip()]
-        return self.process.returncode, output.decode(), lines
+        return status, self.told.read_text(), lines
 
 
 @pytest.fixture(scope="module")
@@ -213,9 +208,9 @@ def test_what_is_left_of_a_run_goes_on_to_suggest_and_segment(project, tmp_path)
 def test_a_training_that_is_stopped_and_then_killed_ends_as_if_it_had_not_been(project, tmp_path, caplog):
     root, _ = project
     out = tmp_path / "run"
-    terminal = Terminal(*given(root, out))
+    terminal = Terminal(tmp_path / "told.txt", *given(root, out))
     terminal.wait_for(r"fine-tuning.* [1-9]\d*/24 loss \d\.\d{3} ")  # the bar, with loss
-    terminal.process.send_signal(signal.SIGINT)
+    os.kill(terminal.process.pid, signal.SIGINT)
     status, output, lines = terminal.end()
     assert (status, output) == (130, "")
     (line,) = [line for line in lines if "dextr-vos:" in line]
@@ -227,14 +222,10 @@ def test_a_training_that_is_stopped_and_then_killed_ends_as_if_it_had_not_been(p
     assert not any("Traceback" in line for line in lines)
     assert files_of(out) == ["training.pt"]
     before = (out / "training.pt").stat().st_mtime_ns
-    process = subprocess.Popen([sys.executable, "-c", EVERY_STEP, *given(root, out)], env=ENVIRONMENT)
-    until = time.monotonic() + PATIENCE_S
-    while (out / "training.pt").exists() and (out / "training.pt").stat().st_mtime_ns == before:
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.005)
+    process = start_command(given(root, out), tmp_path / "told.txt", save_every_step)
+    wait_until(lambda: (out / "training.pt").stat().st_mtime_ns != before or not process.is_alive())
     process.kill()
-    assert process.wait() == -signal.SIGKILL
+    assert ended(process) == [-signal.SIGKILL]
     caplog.set_level("INFO")
     resumed = invoke(*given(root, out))
     assert resumed.exit_code == 0
@@ -251,9 +242,9 @@ def test_segmenting_that_is_stopped_and_then_killed_keeps_the_masks_made_so_far(
     for index in range(1, MANY):
         os.link(clip / "00000.png", clip / f"{index:05d}.png")
     command = arguments(clip, write_keyframes(tmp_path / "masks", 0), out, steps=2)
-    terminal = Terminal(*command)
+    terminal = Terminal(tmp_path / "told.txt", *command)
     terminal.wait_for(rf"segmenting.* ([5-9]|\d\d+)/{MANY} ")
-    terminal.process.send_signal(signal.SIGINT)
+    os.kill(terminal.process.pid, signal.SIGINT)
     status, _, lines = terminal.end()
     assert status == 130
     stopped = re.fullmatch(
@@ -261,7 +252,7 @@ def test_segmenting_that_is_stopped_and_then_killed_keeps_the_masks_made_so_far(
     )
     first = made_so_far(out)
     assert len(first) == int(stopped[1])
-    terminal = Terminal(*command)
+    terminal = Terminal(tmp_path / "told.txt", *command)
     terminal.wait_for(r"segmenting.* ([3-9]|\d\d+)/\d+ ")
     terminal.process.kill()
     assert terminal.end()[0] == -signal.SIGKILL

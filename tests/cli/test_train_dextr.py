@@ -14,7 +14,6 @@ from dextr_vos.networks.checkpoints import read_state_dict
 CONFIG = Path(__file__).parents[2] / "configs" / "dextr" / "extreme-points.yaml"
 SHORT = ["epochs=null", "loop.steps=4", "loop.batch=2", "loop.workers=0", "loop.log_every=2", "rate=2e-6"]
 SHALLOW = ["blocks=[1,1,1,1]", "crop.size_px=64", "crop.relax_px=10"]
-SMALL = ["model=lite", "crop.size_px=64", "crop.relax_px=10"]
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_dextr")
 
@@ -32,10 +31,10 @@ def call(capfd, *given):
     return stop.value.code, output, errors
 
 
-def test_it_tells_what_it_learns_from_how_good_it_gets_and_how_fast(tmp_path, narrow_lite, capfd, caplog):
+def test_it_tells_what_it_learns_from_how_good_it_gets_and_how_fast(tmp_path, capfd, caplog):
     make_voc(tmp_path / "data", 4, 2)
     out = tmp_path / "out"
-    given = ["-o", out, f"data_root={tmp_path / 'data'}", "loop.validate_every=2", *SHORT, *SMALL]
+    given = ["-o", out, f"data_root={tmp_path / 'data'}", "loop.validate_every=2", *SHORT, *SHALLOW]
     caplog.set_level("INFO")
     status, output, _ = call(capfd, *given)
     assert status == 0

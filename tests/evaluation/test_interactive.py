@@ -88,13 +88,21 @@ def test_clicks_never_enough_count_the_limit():
 
 def test_without_extra_clicks_and_people_nothing_is_made_up():
     scores = summarize([result(0.9)]).overall
-    assert scores == ClickScores(1, 0.9, 1.0, 1.0, pytest.approx(8 / 9), 0.1, 0.2, {}, {}, None)
+    assert scores == ClickScores(1, 0.9, 1.0, 1.0, pytest.approx(8 / 9), 0.1, 0.2, {}, {}, {}, None)
 
 
 def test_people_are_averaged_over_their_objects():
     scores = summarize([result(0.9, human_iou=0.8), result(0.5, "dog", human_iou=0.6)])
     assert scores.overall.human_iou == pytest.approx(0.7)
     assert scores.groups["dog"].human_iou == 0.6
+
+
+def test_a_curve_keeps_the_last_iou_of_an_object_that_is_done():
+    scores = summarize(FULL)
+    assert scores.overall.curve == pytest.approx({4: 0.65, 5: 0.75, 6: 0.875})
+    assert scores.groups["cat"].curve == {4: 0.9}
+    assert scores.group_mean.curve == pytest.approx({4: 0.65, 5: 0.75, 6: 0.875})
+    assert summarize(PLAIN).overall.curve == {}
 
 
 def test_nothing_is_refused():
@@ -107,8 +115,8 @@ PLAIN = [
     ObjectResult("b, c", 1, "dog", 60, 0.4, 0.03, 0.04),
 ]
 FULL = [
-    ObjectResult("a", 0, "cat", 50, 0.9, 0.01, 0.02, {0.85: 4, 0.9: 4}, 0.8),
-    ObjectResult("b", 1, "dog", 60, 0.4, 0.03, 0.04, {0.85: 9, 0.9: None}, 0.5),
+    ObjectResult("a", 0, "cat", 50, 0.9, 0.01, 0.02, {0.85: 4, 0.9: 4}, 4, (0.9,), 0.8),
+    ObjectResult("b", 1, "dog", 60, 0.4, 0.03, 0.04, {0.85: 9, 0.9: None}, 4, (0.4, 0.6, 0.85), 0.5),
 ]
 
 

@@ -101,13 +101,16 @@ def test_void_is_background_with_a_warning(caplog):
         (RESULTS, TRUTH * 0, "the first true mask holds no object"),
         (RESULTS, TRUTH[:2], "at least 3 frames of truth, got 2"),
         (RESULTS, [], "truth of at least one frame"),
-        (RESULTS / 2, TRUTH, "results, frame 1: expected labels H×W, uint8 or bool, got float64"),
+        (RESULTS / 2, TRUTH, "results of frame 1 as H×W integers from 0 to 255 or bool, got float64"),
         (RESULTS[..., None], TRUTH, r"of shape \(32, 40, 1\)"),
-        (RESULTS.astype(int) - 1, TRUTH, "from 0 to 255, got -1 to 0"),
+        (RESULTS.astype(int) - 1, TRUTH, "results of frame 1 with values from 0 to 255, got -1 to 0"),
         ({1.5: RESULTS[0]}, TRUTH, "by frame indices or by frame names"),
         (3, TRUTH, "a folder of masks, got int"),
         ("nowhere", TRUTH, "there is no folder nowhere"),
-        ({"a": RESULTS[0]}, TRUTH, "1 named frames, the truth has 5"),
+        ({"a": RESULTS[0]}, TRUTH, "results have 1 frames by name, the truth has 5 by index"),
+        (RESULTS[:3], dict.fromkeys("abcde", TRUTH[0]), "names on both sides"),
+        ({-1: RESULTS[0]}, TRUTH, "results by frame indices from 0, got -1"),
+        ([RESULTS[0], [[0, 1], [1]], *RESULTS[2:]], TRUTH, "got rows of several lengths"),
     ],
 )
 def test_what_cannot_be_scored_is_one_sentence(results, truth, words):
@@ -115,7 +118,7 @@ def test_what_cannot_be_scored_is_one_sentence(results, truth, words):
         evaluate(results, truth)
 
 
-@pytest.mark.parametrize("object_ids", [[], [0], [255]])
+@pytest.mark.parametrize("object_ids", [[], [0], [255], ["a"], [1.5], [None]])
 def test_object_ids_must_be_objects(object_ids):
     with pytest.raises(InputError, match="object_ids from 1 to 254"):
         evaluate(RESULTS, TRUTH, object_ids=object_ids)

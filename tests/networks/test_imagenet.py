@@ -130,12 +130,12 @@ def test_torchvision_start_computes_the_same_function() -> None:
     load_torchvision_vgg(network, {f"features.{k}": v for k, v in features.state_dict().items()})
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
     mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
-    normalised = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - mean) / std
+    normalized = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - mean) / std
     inner = (..., slice(1, -1), slice(1, -1))
     with torch.inference_mode():
-        found, expected = network.stages[0][0](osvos_input(images)), features[0](normalised)
+        found, expected = network.stages[0][0](osvos_input(images)), features[0](normalized)
         torch.testing.assert_close(found[inner], expected[inner], atol=1e-4, rtol=1e-4)
-        found, expected = osvos_input(images), features[:30](normalised)
+        found, expected = osvos_input(images), features[:30](normalized)
         for stage in network.stages:
             found = stage(found)
     # what the border's small difference comes to after thirteen layers

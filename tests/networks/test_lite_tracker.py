@@ -3,14 +3,11 @@ import pytest
 import torch
 from torch import nn
 
-from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.lite_tracker import (
-    HINTS,
     KEY_STRIDE,
     KEY_WIDTH,
     LiteTracker,
     Memory,
-    from_lite_dextr,
     join_memories,
     lite_input,
 )
@@ -159,48 +156,6 @@ def test_scales_and_shifts_of_frozen_norms_still_learn():
     norms = [module for module in network.encoder.modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms
     assert all(norm.weight.grad.any() and norm.bias.grad.any() for norm in norms)
-
-
-@narrow
-def test_it_starts_with_what_lite_dextr_computes():
-    torch.manual_seed(1)
-    dextr, network = LiteDextr().eval(), tracker()
-    given = {key: value.clone() for key, value in dextr.state_dict().items()}
-    network.load_state_dict(from_lite_dextr(network, given))
-    assert all(torch.equal(value, given[key]) for key, value in dextr.state_dict().items())
-    network.decoder.blocks = nn.Sequential()  # which lite DEXTR does not have
-    frames, heat = torch.randn(1, 3, *SIZE_HW), torch.zeros(1, 1, *SIZE_HW)
-    with torch.no_grad():
-        maps = network.encoder(frames)
-        hints = [torch.zeros(1, HINTS, *each.shape[-2:]) for each in maps[-2::-1]]
-        ours = network.decoder(maps, hints)
-        theirs = dextr.decoder(dextr.encoder(torch.cat([frames, heat], dim=1)))
-    assert all(torch.allclose(one, two, atol=1e-5) for one, two in zip(ours, theirs, strict=True))
-
-
-@narrow
-def test_what_lite_dextr_does_not_have_stays_and_hints_come_last():
-    network, state = tracker(), LiteDextr().state_dict()
-    before = {key: value.clone() for key, value in network.state_dict().items()}
-    taken = from_lite_dextr(network, state)
-    assert taken.keys() == before.keys()
-    for stage in range(4):
-        key = f"decoder.merge.{stage}.0.0.weight"
-        assert torch.equal(taken[key][:, -HINTS:], before[key][:, -HINTS:])
-        assert torch.equal(taken[key][:, :-HINTS], state[key])
-    own = [key for key in before if key.startswith(("key.", "sharpness", "scores.", "decoder.blocks."))]
-    assert own
-    assert all(torch.equal(taken[key], before[key]) for key in own)
-
-
-@narrow
-def test_it_starts_from_half_precision_too():
-    network, state = tracker(), LiteDextr().state_dict()
-    halved = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
-    network.load_state_dict(from_lite_dextr(network, halved))
-    key = "decoder.merge.1.0.0.weight"
-    assert torch.allclose(network.state_dict()[key][:, :-HINTS], state[key], atol=1e-3)
-    assert all(value.dtype == torch.float32 for value in network.parameters())
 
 
 @narrow

@@ -6,12 +6,12 @@ import torch
 from dextr_vos.errors import WeightsError
 from dextr_vos.networks import shipped
 from dextr_vos.networks.checkpoints import load_into, read_metadata, read_state_dict, save
-from dextr_vos.networks.lite_dextr import LiteDextr
+from dextr_vos.networks.lite_clicks import LiteClicks
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.shipped import CHECKSUMS, shipped_weights, write_fp16
 
 MEGABYTE = 1 << 20
-NETWORKS = {"lite-dextr": LiteDextr, "lite-parent": LiteTracker}
+NETWORKS = {"lite-clicks": LiteClicks, "lite-parent": LiteTracker}
 
 
 @pytest.mark.parametrize("name", CHECKSUMS)
@@ -33,10 +33,10 @@ def test_damaged_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(shipped, "files", lambda _: tmp_path)
     shipped_weights.cache_clear()
     with pytest.raises(WeightsError, match="are missing; install dextr-vos again"):
-        shipped_weights("lite-dextr")
-    (weights / "lite-dextr.safetensors").write_bytes(b"cut short")
+        shipped_weights("lite-clicks")
+    (weights / "lite-clicks.safetensors").write_bytes(b"cut short")
     with pytest.raises(WeightsError, match="were changed; install"):
-        shipped_weights("lite-dextr")
+        shipped_weights("lite-clicks")
     shipped_weights.cache_clear()
 
 

@@ -11,9 +11,8 @@ from dextr_vos.propagation.bidirectional import (
     masked_frame,
     soft_iou,
 )
-from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels
+from dextr_vos.propagation.keyframes import AnnotatedClip, Span, keyframes_from_labels, spans_between
 from dextr_vos.propagation.settings import TrackingSettings
-from dextr_vos.propagation.spans import Span, spans_between
 
 SIZE_HW = (16, 24)
 FRAMES = 12

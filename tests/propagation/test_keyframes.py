@@ -1,3 +1,5 @@
+from itertools import chain, combinations
+
 import numpy as np
 import pytest
 from conftest import tiny_frame, tiny_mask
@@ -9,9 +11,11 @@ from dextr_vos.errors import InputError
 from dextr_vos.masks import write_labels
 from dextr_vos.propagation.keyframes import (
     AnnotatedClip,
+    Span,
     keyframe_folder,
     keyframes_from_labels,
     read_keyframes,
+    spans_between,
 )
 
 
@@ -170,17 +174,20 @@ def test_masks_in_memory_are_those_of_files(clip, tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ({}, r"at least one keyframe as \{frame index: H×W uint8 labels\}, got none"),
+        ({}, r"at least one keyframe as \{frame index: H×W labels\}, got none"),
         ({6: tiny_mask(0)}, "keyframe indices from 0 to 5, or from -6 to -1, got 6"),
         ({-7: tiny_mask(0)}, "got -7"),
         ({True: tiny_mask(0)}, "got True"),
         ({"00000": tiny_mask(0)}, "got '00000'"),
         ({1.0: tiny_mask(0)}, "got 1.0"),
-        ({0: tiny_mask(0).astype(np.float32)}, "mask of frame 0 as an H×W uint8 or bool array, got float32"),
-        ({0: tiny_mask(0).tolist()}, "uint8 or bool array, got list"),
+        (
+            {0: tiny_mask(0).astype(np.float32)},
+            "mask of frame 0 as H×W integers from 0 to 255 or bool, got float32",
+        ),
+        ({0: tiny_mask(0).tolist(), "1": tiny_mask(1)}, "got '1'"),
         ({0: tiny_mask(0)[1:]}, r"the frame's shape \(48, 64\), got \(47, 64\)"),
-        ({0: tiny_mask(0)[None]}, r"got \(1, 48, 64\)"),
-        ({0: 0 * tiny_mask(0), 1: 255 * tiny_mask(1)}, "all 2 keyframe masks are empty"),
+        ({0: tiny_mask(0)[None]}, r"of shape \(1, 48, 64\)"),
+        ({0: 0 * tiny_mask(0), 1: 255 * tiny_mask(1)}, "no object but 255, which is void"),
         ({5: tiny_mask(5), -1: tiny_mask(5)}, r"one mask a frame, got two of one: indices \[-1, 5\]"),
     ],
 )
@@ -207,3 +214,57 @@ def test_some_keyframes_are_spread_over_all(clip, at_most, indices):
         clip, keyframes_from_labels({index: tiny_mask(index) for index in range(6)}, clip)
     )
     assert [each.index for each in annotated.some_keyframes(at_most)] == list(indices)
+
+
+# every choice of keyframes, none and all among them, in clips of one to seven frames
+CASES = [
+    (count, keyframes)
+    for count in range(1, 8)
+    for keyframes in chain.from_iterable(combinations(range(count), size) for size in range(count + 1))
+]
+
+
+def frames_of(span: Span) -> list[int]:
+    return list(range(span.first, span.last + 1))
+
+
+def test_every_frame_is_a_keyframe_or_in_exactly_one_span():
+    for count, keyframes in CASES:
+        spans = spans_between(keyframes, count)
+        inside = [index for span in spans for index in frames_of(span)]
+        assert inside == [index for index in range(count) if index not in keyframes], (count, keyframes)
+        assert all(span.first <= span.last for span in spans)
+
+
+def test_a_span_has_the_nearest_keyframe_on_either_side():
+    for count, keyframes in CASES:
+        for span in spans_between(keyframes, count):
+            for index in frames_of(span):
+                assert span.before == max((each for each in keyframes if each < index), default=None)
+                assert span.after == min((each for each in keyframes if each > index), default=None)
+
+
+def test_the_order_of_keyframes_does_not_matter():
+    assert spans_between([7, 2, 5], 10) == spans_between(iter([2, 5, 7]), 10)
+    assert spans_between({3: "a", 0: "b"}, 6) == [Span(1, 2, 0, 3), Span(4, 5, 3, None)]
+
+
+def test_another_keyframe_leaves_the_other_spans_unchanged():
+    for count, keyframes in CASES:
+        spans = spans_between(keyframes, count)
+        for added in set(range(count)) - set(keyframes):
+            now = spans_between([*keyframes, added], count)
+            assert [span for span in spans if added not in frames_of(span)] == [
+                span for span in now if added not in (span.before, span.after)
+            ]
+
+
+def test_the_nearer_keyframe_counts_more():
+    span = Span(1, 3, 0, 4)
+    assert [span.share_after(index) for index in (1, 2, 3)] == [0.25, 0.5, 0.75]
+    assert [Span(5, 5, 4, 6).share_after(index) for index in (4, 5, 6)] == [0.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize(("span", "share"), [(Span(0, 3, None, 4), 1.0), (Span(5, 8, 4, None), 0.0)])
+def test_a_single_keyframe_counts_alone(span, share):
+    assert {span.share_after(index) for index in frames_of(span)} == {share}

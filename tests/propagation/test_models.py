@@ -7,16 +7,14 @@ import pytest
 import torch
 from conftest import tiny_frame, tiny_mask
 from tiny_run import CPU, TINY_LITE, TINY_PAPER
-from torchvision.models import vgg16
+from torchvision.models.vgg import cfgs, make_layers
 
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.networks import checkpoints
-from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.shipped import shipped_weights
-from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels
-from dextr_vos.propagation.models import LITE, MODELS, PAPER, model_named
-from dextr_vos.propagation.spans import spans_between
+from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels, spans_between
+from dextr_vos.propagation.models import LITE, MODELS_BY_NAME, PAPER, model_named
 from dextr_vos.propagation.training_data import Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -57,7 +55,7 @@ def annotated(tiny_clip):
 
 
 def test_models_are_found_by_name():
-    assert [model_named(name).name for name in MODELS] == ["lite", "paper"]
+    assert [model_named(name).name for name in MODELS_BY_NAME] == ["lite", "paper"]
     with pytest.raises(InputError, match="unknown model 'large'; expected one of lite, paper"):
         model_named("large")
 
@@ -110,7 +108,7 @@ def test_a_paper_network_of_several_objects_is_no_parent(tmp_path):
 @BOTH
 @pytest.mark.usefixtures("narrow")
 def test_a_parent_of_the_other_model_is_refused(model, tmp_path):
-    (other,) = (each for each in MODELS.values() if each is not model)
+    (other,) = (each for each in MODELS_BY_NAME.values() if each is not model)
     saved(other, tmp_path / "parent.pth")
     with pytest.raises(WeightsError, match=r"parent.pth does not fit the network \w+: \d+ missing"):
         model.start(1, 0, tmp_path / "parent.pth")
@@ -162,22 +160,15 @@ def test_the_memory_of_a_network_is_no_part_of_a_parent(tmp_path):
     assert all(torch.equal(tensor, state[key]) for key, tensor in network.state_dict().items())
 
 
-def test_lite_starts_from_lite_dextr(tmp_path):
-    torch.manual_seed(3)
-    dextr = LiteDextr().state_dict()
-    torch.save(dextr, tmp_path / "dextr.pth")
-    state = LITE.start(1, 0, tmp_path / "dextr.pth").state_dict()
-    taken = [key for key in state if key in dextr and state[key].shape == dextr[key].shape]
-    assert len(taken) > 100
-    assert all(torch.equal(state[key], dextr[key]) for key in taken if key.startswith("encoder."))
-
-
 @pytest.mark.slow
 def test_paper_starts_from_imagenet(tmp_path):
-    torch.save(vgg16(weights=None).state_dict(), tmp_path / "vgg16.pth")
+    features = make_layers(cfgs["D"], batch_norm=False).state_dict()
+    state = {f"features.{key}": tensor for key, tensor in features.items()}
+    torch.save(state | {"classifier.0.weight": torch.zeros(2, 2)}, tmp_path / "vgg16.pth")
     network = PAPER.start(2, 0, tmp_path / "vgg16.pth")
     fresh = PAPER.start(2, 0, None)
     key = "stages.1.1.weight"
+    assert torch.equal(network.state_dict()[key], state["features.5.weight"])
     assert not torch.equal(network.state_dict()[key], fresh.state_dict()[key])
     (tmp_path / "vgg.mat").write_bytes(b"no")
     with pytest.raises(WeightsError, match="cannot read"):
@@ -187,13 +178,13 @@ def test_paper_starts_from_imagenet(tmp_path):
 def test_a_parent_is_the_one_asked_for_or_the_shipped_one():
     assert LITE.parent("none") is PAPER.parent("none") is None
     assert LITE.parent("mine.pth") == PAPER.parent(Path("mine.pth")) == Path("mine.pth")
-    assert PAPER.parent(None) is None
+    with pytest.raises(InputError, match="the model paper needs a parent"):
+        PAPER.parent(None)
     assert LITE.parent(None) == shipped_weights("lite-parent")
 
 
 def test_weights_are_interpolated_only_with_those_that_know_objects(tmp_path):
     assert LITE.knows_objects(shipped_weights("lite-parent"))
-    assert not LITE.knows_objects(shipped_weights("lite-dextr"))  # a network for clicks, which does not track
     assert PAPER.knows_objects(tmp_path / "parent.pth")
     assert not LITE.knows_objects(None)
     assert not PAPER.knows_objects(None)

@@ -94,7 +94,7 @@ def test_clicked_keyframes_are_another_network_only_with_another_interpolation(m
 
 
 def test_a_missing_parent_is_described(make, tmp_path):
-    with pytest.raises(InputError, match=r"there is no checkpoint .*nowhere\.pth"):
+    with pytest.raises(InputError, match=r"there is no file .*nowhere\.pth"):
         assert make(parent=tmp_path / "nowhere.pth").fingerprint
 
 

@@ -78,7 +78,7 @@ def test_pending_runs_of_other_keyframes_or_networks_have_other_folders(run):
 def test_leftovers_of_killed_writers_are_removed_and_nothing_else(run):
     made = pending(run, "a" * 64, "00003")
     leftovers = [
-        made.masks.folder / ".00003.x1y2.png",
+        made.paths.masks / ".00003.x1y2.png",
         run.paths.path / ".training.x.pt",
         run.paths.path / ".network.y.safetensors",
         run.paths.path / ".run.z.json",

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from dextr_vos.errors import ConfigError
-from dextr_vos.propagation.models import LITE, MODELS, PAPER
+from dextr_vos.propagation.models import LITE, MODELS_BY_NAME, PAPER
 from dextr_vos.propagation.settings import KEYS, changed
 
 FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
 
-BOTH = pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
+BOTH = pytest.mark.parametrize("model", MODELS_BY_NAME.values(), ids=lambda model: model.name)
 
 # a good value and what is read, a bad value and what is said of it
 VALUES = {
@@ -113,5 +113,5 @@ def test_a_correction_takes_fewer_steps_and_never_more_than_were_allowed():
     assert recipe.for_correction().max_steps == 30
     assert recipe.for_correction().pool == 7
     assert recipe.limited_to(8).for_correction().max_steps == 8
-    for model in MODELS.values():
+    for model in MODELS_BY_NAME.values():
         assert model.recipe.correction_steps < model.recipe.max_steps

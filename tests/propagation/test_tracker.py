@@ -6,9 +6,14 @@ from conftest import tiny_frame, tiny_mask
 from tiny_run import CPU, TINY_LITE
 
 from dextr_vos.propagation.bidirectional import masked_frame
-from dextr_vos.propagation.object_crop import CropSettings
-from dextr_vos.propagation.optical_flow import Flow
-from dextr_vos.propagation.tracker import MaskedFrame, SequenceSegmenter, Tracker, resized_frame
+from dextr_vos.propagation.settings import CropSettings
+from dextr_vos.propagation.tracker import (
+    Flow,
+    MaskedFrame,
+    SequenceSegmenter,
+    Tracker,
+    resized_frame,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
 

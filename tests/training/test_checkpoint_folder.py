@@ -25,7 +25,7 @@ def at_once(monkeypatch):
 
 def claimed(path, settings=SETTINGS):
     folder = TrainingFolder(path, settings, {"network": "tiny"})
-    folder.claim()
+    folder.acquire()
     return folder
 
 
@@ -181,7 +181,7 @@ def test_curves_in_tensorboard_forget_it_too(tmp_path):
         for step in range(first + 1, first + 4):
             folder.log(step=step, loss=value, rate=0.1)
         folder.release()
-        time.sleep(1.1)  # files of events are told apart by their second
+        time.sleep(1.1)  # files of events differ by their second
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [
         (1, 1.0),

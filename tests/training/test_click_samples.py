@@ -9,7 +9,7 @@ from dextr_vos.annotation.dextr_input import ClickCrop, gaussian_heatmap
 from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.datasets.copy_paste import CopyPaste
 from dextr_vos.datasets.instances import Example, ObjectRef
-from dextr_vos.datasets.voc import VocObjects
+from dextr_vos.datasets.pascal import VocObjects
 from dextr_vos.evaluation.next_click import outline
 from dextr_vos.geometry import crop, extreme_points
 from dextr_vos.networks.losses import class_balanced_bce, plain_bce, soft_iou_loss
@@ -50,7 +50,7 @@ def voc(tmp_path):
 
 
 def points_of(sample):
-    """The clicks, x and y, told from the heat map."""
+    """The clicks, x and y, read from the heat map."""
     rows, columns = np.nonzero(sample["inputs"][3].numpy() > 250)
     return list(zip(columns.tolist(), rows.tolist(), strict=True))
 

@@ -21,7 +21,7 @@ from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
 from dextr_vos.networks.dextr import Dextr
 from dextr_vos.training import dextr, hard_examples
 from dextr_vos.training.dextr import train_dextr
-from dextr_vos.training.dextr_settings import DextrSettings, open_data
+from dextr_vos.training.dextr_settings import DextrSettings, open_data, sample_order, training_steps
 from dextr_vos.training.hard_examples import with_hard_examples
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -68,7 +68,7 @@ def test_the_paper_model_learns_and_its_checkpoint_makes_a_segmenter(
         "extreme-points", data_root, tmp_path / "out", *steps(24), "rate=2e-6", "loop.batch=4",
         "loop.log_every=4", "loop.validate_every=12", "threshold=0.5",
     )  # fmt: skip
-    task = dextr.DextrTask(settings, dextr._network(settings), open_data(settings, Path()))
+    task = dextr.DextrTask(settings, dextr._paper_network(settings), open_data(settings, Path()))
     untrained = task.validate(task.network)["iou"]
     outcome = train_dextr(settings, device=CPU)
     losses = [line["loss"] for line in log_of(tmp_path / "out") if "loss" in line]
@@ -215,14 +215,25 @@ def test_the_lite_settings_are_read() -> None:
     assert settings.copy_paste is not None
 
 
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["loss=balanced"], "expected loss with model=paper, got model=lite"),
+        (["augmentation={}", "copy_paste=null"], "expected augmentation with model=paper"),
+        (["crop.size_px=100"], "expected crops of a multiple of 16 pixels, got 100"),
+        (["crop_px=[[0.0, 90]]"], "expected crops of a multiple of 16 pixels, got 90"),
+    ],
+)
+def test_settings_that_are_not_for_the_lite_model_are_refused(overrides: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_settings(DextrSettings, CONFIGS / "lite-dextr.yaml", overrides)
+
+
 @pytest.mark.parametrize(("epochs", "expected"), [("1", 6), ("2.5", 15), ("0.01", 1)])
 def test_epochs_count_objects(data_root: Path, tmp_path: Path, epochs: str, expected: int) -> None:
     settings = loaded("aspp", data_root, tmp_path, f"epochs={epochs}", "loop.accumulate_grad=1")
-    network = torch.nn.Linear(1, 1)
-    task = dextr.DextrTask(
-        settings.model_copy(update={"model": "lite"}), network, open_data(settings, Path())
-    )
-    assert task.steps == expected  # 12 objects, two a step
+    data = open_data(settings, Path())
+    assert training_steps(settings, sample_order(settings, data)) == expected  # 12 objects, two a step
 
 
 @pytest.mark.parametrize(
@@ -285,13 +296,13 @@ def test_a_start_may_be_a_dextr_or_the_backbone_of_another_network(data_root: Pa
 
     def started(name: str, *overrides: str) -> dict[str, torch.Tensor]:
         settings = loaded("psp", data_root, tmp_path, f"start={tmp_path / name}", *overrides)
-        return dextr._network(settings).state_dict()
+        return dextr._paper_network(settings).state_dict()
 
     found = started("whole.safetensors")
     assert all(torch.equal(found[key], tensor) for key, tensor in whole.items())
     found = started("resnet.pth")
     assert torch.equal(found["layer4.0.conv2.weight"], resnet["layer4.0.conv2.weight"])
-    assert not torch.equal(found["conv1.weight"][:, :3], resnet["conv1.weight"])  # normalisation folded in
+    assert not torch.equal(found["conv1.weight"][:, :3], resnet["conv1.weight"])  # normalization folded in
     assert torch.equal(started("psp.pth")["conv1.weight"][:, :3], resnet["conv1.weight"])
     with pytest.raises(WeightsError, match=r"resnet\.pth: this is no start of a ResNet-101"):
         started("resnet.pth", "blocks=[1,1,2,1]")
@@ -310,11 +321,10 @@ def test_imagenet_starts_from_the_weights_of_torchvision(
     path.parent.mkdir(parents=True)
     resnet = ResNet(Bottleneck, [1, 1, 1, 1]).state_dict()
     torch.save(resnet, path)
-    network = dextr._network(loaded("psp", data_root, tmp_path, "start=imagenet"))
+    network = dextr._paper_network(loaded("psp", data_root, tmp_path, "start=imagenet"))
     assert torch.equal(network.state_dict()["layer4.0.conv2.weight"], resnet["layer4.0.conv2.weight"])
-    lite = load_settings(DextrSettings, CONFIGS / "lite-dextr.yaml", ["start=imagenet"])
     with pytest.raises(ConfigError, match="start=imagenet with model=paper"):
-        dextr._network(lite)
+        load_settings(DextrSettings, CONFIGS / "lite-dextr.yaml", ["start=imagenet"])
 
 
 def test_nothing_is_written_before_the_data_are_there(tmp_path: Path) -> None:
@@ -327,5 +337,5 @@ def test_nothing_is_written_before_the_data_are_there(tmp_path: Path) -> None:
 def test_weights_of_a_published_layout_stay_readable(data_root: Path, tmp_path: Path) -> None:
     save(tmp_path / "start.safetensors", Dextr("atrous", blocks=(1, 1, 1, 1)).state_dict())
     settings = loaded("crop", data_root, tmp_path, f"start={tmp_path / 'start.safetensors'}")
-    network = dextr._network(settings)
+    network = dextr._paper_network(settings)
     assert read_state_dict(tmp_path / "start.safetensors").keys() == network.state_dict().keys()

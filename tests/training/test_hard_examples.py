@@ -5,7 +5,7 @@ import pytest
 from tiny_datasets import make_voc
 from tiny_run import Squares, stop_after
 
-from dextr_vos.datasets.voc import VocObjects
+from dextr_vos.datasets.pascal import VocObjects
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.evaluation.next_click import outline

@@ -13,7 +13,6 @@ from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.registry import holdout_part, is_held_out
 from dextr_vos.errors import ConfigError, InputError, WeightsError
 from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
-from dextr_vos.networks.lite_dextr import LiteDextr
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.propagation.models import LITE
 from dextr_vos.training import parent
@@ -95,17 +94,8 @@ def test_a_lite_parent_learns_and_starts_fine_tuning(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, trained[key]) for key, tensor in network.state_dict().items())
 
 
-def test_the_lite_parent_starts_from_lite_dextr(tmp_path: Path) -> None:
-    state = LiteDextr().state_dict()
-    save(tmp_path / "dextr.safetensors", state)
+def test_a_parent_of_another_network_is_refused(tmp_path: Path) -> None:
     root = make_voc(tmp_path / "voc")
-    task = parent._task(
-        settings_for(root, tmp_path / "out", start=str(tmp_path / "dextr.safetensors")), Path()
-    )
-    own = task.network.state_dict()
-    key = "decoder.reduce.0.0.weight"
-    assert torch.equal(own[key], state[key])
-    assert torch.equal(own["encoder.stem.0.0.weight"], state["encoder.stem.0.0.weight"][:, :3])
     save(tmp_path / "other.safetensors", {"a": torch.ones(1)})
     with pytest.raises(WeightsError, match="does not fit the network LiteTracker"):
         parent._task(settings_for(root, tmp_path / "out", start=str(tmp_path / "other.safetensors")), Path())

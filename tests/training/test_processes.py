@@ -33,7 +33,7 @@ SETTINGS = SHORT | {"accumulate_grad": 2, "average": 0.9, "clip_norm": 0.3}
 
 
 def train_and_tell(out: Path, settings: dict, task: dict) -> None:
-    """Train in one of several processes; what became of it is told in a file for each."""
+    """Train in one of several processes; what became of it is written to a file for each."""
     rank = os.environ.get("RANK", "0")
     written = []
     save = TrainingFolder.save_checkpoint
@@ -123,11 +123,11 @@ def train_while_the_others_wait(out: Path) -> None:
     validate = task.validate
 
     def slowly(network):
-        time.sleep(2)
+        time.sleep(1)
         return validate(network)
 
     task.validate = slowly
-    train(task, LoopSettings(**SHORT), TrainingFolder(out, "", {}), 1, CPU)
+    train(task, LoopSettings(**SHORT | {"steps": 5}), TrainingFolder(out, "", {}), 1, CPU)
 
 
 def test_the_others_wait_while_the_first_validates(tmp_path):

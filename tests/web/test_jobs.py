@@ -58,9 +58,14 @@ def listening(events):
 
 
 @pytest.mark.slow
-def test_propagate_correct_and_propagate_again(page, tmp_path):
+def test_a_run_is_cancelled_resumed_and_seen_as_it_goes_on(page):
+    """What comes after it, a correction and another run, is tested in the browser."""
+    page.do("/api/propagate", budget=None)
+    wait_for(page, until=lambda state: state["job"]["phase"] != "starting")
+    page.do("/api/cancel")
+    assert wait_for(page)["last_job"]["outcome"] == "cancelled"
     with listening(page.service.session.events) as heard:
-        job = page.do("/api/propagate", budget=None)["job"]
+        job = page.do("/api/propagate")["job"]
         assert job["kind"] == "propagate"
         assert "wait for it or cancel it" in page.refused("/api/propagate", expected=409)
         state = wait_for(page)
@@ -73,26 +78,6 @@ def test_propagate_correct_and_propagate_again(page, tmp_path):
     assert training[-1]["loss"] is not None
     assert training[-1]["total"] == 2
     assert all(page.mask(index) is not None for index in range(6))
-    mask = page.mask(5)
-    page.points(5, 1, OTHER)
-    assert page.state()["masks"]["stale"]
-    page.do("/api/propagate")
-    assert wait_for(page)["last_job"]["outcome"] == "done"
-    assert not page.state()["masks"]["stale"]
-    run = tmp_path / "w" / "propagation"
-    assert json.loads((run / "run.json").read_text())["continued_from"]
-    assert (page.mask(5) != mask).any()
-
-
-@pytest.mark.slow
-def test_a_cancelled_run_is_resumed_by_the_next(page):
-    page.do("/api/propagate")
-    wait_for(page, until=lambda state: state["job"]["phase"] != "starting")
-    page.do("/api/cancel")
-    state = wait_for(page)
-    assert state["last_job"]["outcome"] == "cancelled"
-    page.do("/api/propagate")
-    assert wait_for(page)["last_job"]["outcome"] == "done"
 
 
 def test_there_must_be_something_to_propagate(tiny_clip, tmp_path):

@@ -172,8 +172,11 @@ SERVE_AND_BROWSE = """
 import json, os, signal, sys, webbrowser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from tiny_page import make_service
+from dextr_vos.clip import open_clip
+from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.serve import serve
+from dextr_vos.web.service import ClipService, Propagation
+from dextr_vos.workspace import Workspace
 
 def browse(url):
     path = Path(unquote(urlsplit(url).path))
@@ -182,7 +185,8 @@ def browse(url):
     os.kill(os.getpid(), signal.SIGINT)
 
 webbrowser.open = browse
-service = make_service(Path(sys.argv[1]), Path(sys.argv[2]))
+segmenter = SegmenterLoader("none", lambda: sys.exit("not asked for"))
+service = ClipService(open_clip(sys.argv[1]), Workspace(Path(sys.argv[2])), segmenter, Propagation(), None)
 serve(service, port=0, on_address=lambda address: print(address, flush=True))
 """
 

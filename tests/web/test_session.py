@@ -8,6 +8,7 @@ from conftest import tiny_mask
 from tiny_page import OTHER, POINTS, box, decoded, open_page
 
 from dextr_vos.annotation.annotations import load_annotations
+from dextr_vos.annotation.prompts import Prompt
 from dextr_vos.annotation.segmenter import label_frame
 from dextr_vos.cli.main import main
 from dextr_vos.files import file_digest
@@ -46,7 +47,7 @@ def test_four_clicks_make_the_mask_the_segmenter_makes(tiny_clip, work):
         assert answer["state"]["keyframes"]["0"]["draft"]
     answer = page.points(0, 1, POINTS, active_ms=1500)
     service = page.service
-    expected = label_frame(service.session.loader.get(), service.clip.read(0), {1: np.array(POINTS)})
+    expected = label_frame(service.session.loader.get(), service.clip.read(0), {1: Prompt(np.array(POINTS))})
     assert (decoded(answer["mask"]) == expected).all()
     assert (keyframe(work) == expected).all()
     of_object = answer["state"]["keyframes"]["0"]["objects"]["1"]

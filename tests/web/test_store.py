@@ -3,8 +3,11 @@
 import json
 
 import pytest
+from conftest import tiny_mask
 from tiny_page import OTHER, POINTS, open_page
 
+from dextr_vos.annotation.annotations import load_annotations
+from dextr_vos.masks import write_labels
 from dextr_vos.web.journal import digest_of
 
 
@@ -49,3 +52,13 @@ def test_undo_and_redo_reach_changes_that_version_1_made(older, tiny_clip):
     page.do("/api/redo")
     page.do("/api/redo")
     assert (page.mask(0) == painted).all()
+
+
+def test_masks_that_somebody_drew_are_never_taken_for_clicked_ones(tiny_clip, tmp_path):
+    work = tmp_path / "w"
+    open_page(tiny_clip, work).service.close()
+    write_labels(work / "keyframes" / "00003.png", tiny_mask(3))
+    open_page(tiny_clip, work, objects=0).service.close()
+    document = load_annotations(work / "annotations.json")
+    assert document.keyframes["00003"].objects[1].made_by == "brush"
+    assert not document.is_clicked("00003", 1)

@@ -2,12 +2,13 @@
 
 import html
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dextr_vos.benchmark.statistics import CurvePoint, Interval
 
 _TICKS = (1, 2, 5)
+_FEWEST_COUNTS = 2  # of clicks, that make a curve
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,65 @@ def dot_chart(title: str, groups: Sequence[tuple[str, Sequence[tuple[str, float]
             for colour, value in dots
         ]
     return _svg(width, height, title, parts)
+
+
+def click_chart(title: str, lines: Sequence[tuple[str, str, Mapping[int, float]]]) -> str:
+    """Values in [0, 1] over the number of clicks.
+
+    Args:
+        title: what is shown.
+        lines: label, colour as CSS has it, and the values by number of clicks.
+    """
+    width, height, left, right, top, bottom = 560, 320, 44, 110, 34, 46
+    counts = [clicks for _, _, curve in lines for clicks in curve]
+    values = [value for _, _, curve in lines for value in curve.values()]
+    if len(set(counts)) < _FEWEST_COUNTS:
+        return ""
+    low = min(0.8, 0.1 * math.floor(10 * min(values)))
+
+    def x_of(clicks: float) -> float:
+        return left + (clicks - min(counts)) / (max(counts) - min(counts)) * (width - left - right)
+
+    def y_of(value: float) -> float:
+        return height - bottom - (value - low) / (1 - low) * (height - top - bottom)
+
+    parts = [f'<text class="title" x="{left}" y="18">{html.escape(title)}</text>']
+    for tick in range(round(10 * low), 11):
+        y = y_of(tick / 10)
+        parts.append(
+            f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{tick / 10:.1f}</text>'
+        )
+    parts += [
+        f'<text class="tick" x="{x_of(clicks):.1f}" y="{height - bottom + 17}" text-anchor="middle">'
+        f"{clicks}</text>"
+        for clicks in range(min(counts), max(counts) + 1)
+    ]
+    parts.append(
+        f'<text class="axis" x="{(left + width - right) / 2:.0f}" y="{height - 8}" text-anchor="middle">'
+        "clicks on an object</text>"
+    )
+    parts += [_labelled_curve(label, colour, curve, x_of, y_of) for label, colour, curve in lines]
+    return _svg(width, height, title, parts)
+
+
+def _labelled_curve(
+    label: str,
+    colour: str,
+    curve: Mapping[int, float],
+    x_of: Callable[[float], float],
+    y_of: Callable[[float], float],
+) -> str:
+    places = [(x_of(clicks), y_of(value), value) for clicks, value in sorted(curve.items())]
+    dots = "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{value:.3f}</title></circle>'
+        for x, y, value in places
+    )
+    x, y, _ = places[-1]
+    return (
+        f'<path class="curve" d="{_path([place[:2] for place in places])}" stroke="{colour}"/>{dots}'
+        f'<text class="label" x="{x + 8:.1f}" y="{y + 4:.1f}">{html.escape(label)}</text>'
+    )
 
 
 def _line(

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from dextr_vos.benchmark.click_run import ClickCellEntry, ClickGrid, is_complete
 from dextr_vos.benchmark.report import style
-from dextr_vos.benchmark.report.charts import dot_chart
+from dextr_vos.benchmark.report.charts import click_chart, dot_chart
 from dextr_vos.benchmark.statistics import Interval, bootstrap
 from dextr_vos.errors import InputError
 from dextr_vos.files import write_text
@@ -90,6 +90,7 @@ def _data_set(name: str, rows: Sequence[_Row], colours: Mapping[str, str]) -> li
         f"{best.summary['overall']['objects']} objects).</p>",
         _scores(rows, groups, colours),
         *_chart(rows, colours),
+        *_curves(rows, colours),
         *(_human(row) for row in rows if row.summary["overall"]["human_iou"] is not None),
     ]
     for row in rows:
@@ -123,6 +124,40 @@ def _chart(rows: Sequence[_Row], colours: Mapping[str, str]) -> list[str]:
     )
     chart = dot_chart(f"IoU by {rows[0].cell.groups}", dots)
     return [f'<div class="legend">{legend}</div><figure style="max-width: 46rem">{chart}</figure>']
+
+
+def _curves(rows: Sequence[_Row], colours: Mapping[str, str]) -> list[str]:
+    """IoU by number of clicks at the least jitter."""
+    least = min(row.cell.jitter_px for row in rows)
+    lines = [
+        (row.cell.model, f"var(--{colours[row.cell.model]})", _curve(row.summary))
+        for row in rows
+        if row.cell.jitter_px == least
+    ]
+    chart = click_chart("IoU by number of clicks", lines)
+    return [f'<figure class="below" style="max-width: 46rem">{chart}</figure>'] if chart else []
+
+
+def write_curve(folder: Path) -> Path | None:
+    """Draw the IoU by number of clicks of one evaluation.
+
+    Args:
+        folder: of the evaluation, with its `summary.json`.
+
+    Returns:
+        `curve.svg` in the folder; None where no further clicks were simulated.
+    """
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    chart = click_chart("IoU by number of clicks", [(summary["segmenter"], "#cf5410", _curve(summary))])
+    if not chart:
+        return None
+    write_text(folder / "curve.svg", style.alone(chart))
+    return folder / "curve.svg"
+
+
+def _curve(summary: Mapping[str, Any]) -> dict[int, float]:
+    # JSON has no integer keys
+    return {int(clicks): iou for clicks, iou in summary["group_mean"]["curve"].items()}
 
 
 def _scores(rows: Sequence[_Row], groups: str, colours: Mapping[str, str]) -> str:

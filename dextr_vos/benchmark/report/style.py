@@ -109,6 +109,22 @@ def page(title: str, body: Sequence[str]) -> str:
     return _PAGE.substitute(title=html.escape(title), body="\n".join(piece for piece in body if piece))
 
 
+def alone(svg: str) -> str:
+    """A chart as a file of its own, on white."""
+    style = (
+        "<style>svg { background: #fff; font: 12px system-ui, sans-serif; } .title { font-size: 14px; "
+        "font-weight: 600; } .tick, .axis { fill: #667079; } .grid { stroke: #e2ded6; } "
+        ".curve { fill: none; stroke-width: 2.2; }</style>"
+    )
+    opening = svg.index(">") + 1
+    return (
+        svg[:opening].replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"')
+        + style
+        + svg[opening:]
+        + "\n"
+    )
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str] = ()) -> str:
     """A table.
 

@@ -11,13 +11,13 @@ from rich.table import Table
 from dextr_vos.benchmark.speed.scoring import scoring_masks, scoring_workloads
 from dextr_vos.benchmark.speed.stages import (
     SIZE_HW,
-    ModelName,
     PlainComparison,
     SpeedInput,
     compare_with_plain,
     stage_workloads,
 )
 from dextr_vos.benchmark.speed.timing import OnRun, Timing, time_workloads
+from dextr_vos.propagation.settings import ModelName
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Literal
+from itertools import cycle
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dextr_vos.annotation.dextr import DextrSegmenter
 from dextr_vos.annotation.dextr_input import ClickCrop
+from dextr_vos.annotation.prompts import Click, Prompt
 from dextr_vos.annotation.segmenter import load_segmenter
 from dextr_vos.benchmark.speed.timing import OnRun, Workload, time_workloads
 from dextr_vos.datasets.synthetic import SyntheticClip
@@ -24,13 +25,11 @@ from dextr_vos.propagation.bidirectional import masked_frame
 from dextr_vos.propagation.finetune import finetune
 from dextr_vos.propagation.model import Model
 from dextr_vos.propagation.models import LITE, PAPER
-from dextr_vos.propagation.settings import Recipe
+from dextr_vos.propagation.settings import ModelName, Recipe
 from dextr_vos.propagation.training_data import Sample, network_size
 from dextr_vos.runtime import autocast, bf16_is_faster, true_float32
 
 SIZE_HW = (480, 854)
-
-ModelName = Literal["lite", "paper"]
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,13 @@ def _lite_workloads(frames: SpeedInput, device: torch.device) -> list[Workload]:
     memory = [tracker.memorize(tracker.known_features(before), before.probs)] * (1 + tracking.max_recent)
     sample = Sample(before.image_rgb, (before.probs[0] > 0.5).astype("uint8"))
     points, image, bf16 = frames.points_xy, frames.image_rgb, precision_of(device)
+    images = cycle((frames.next_rgb, frames.image_rgb))
+    x, y = points.mean(axis=0).round().astype(int).tolist()
+    corrected = Prompt(points, (Click(x, y, True),), mask=(frames.labels == 1).astype(np.float32))
     return [
-        Workload("clicks to mask", "lite DEXTR", "fp32", lambda: lite.probabilities(image, [points])),
+        # of two frames in turn: the maps of the last one are kept for corrections
+        Workload("clicks to mask", "lite", bf16, lambda: lite.probabilities(next(images), [points])),
+        Workload("correction of a mask", "lite", bf16, lambda: lite.prompted(image, [corrected])),
         Workload("clicks to mask", "GrabCut", "", lambda: grabcut.probabilities(image, [points])),
         Workload(
             "segmenting a frame",

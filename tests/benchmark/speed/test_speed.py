@@ -33,15 +33,16 @@ def test_the_lite_model_has_its_parts():
     workloads = stage_workloads("lite", SpeedInput.rendered(SMALL), CPU)
     assert {workload.part for workload in workloads} == {
         "clicks to mask",
+        "correction of a mask",
         "segmenting a frame",
         "fine-tuning step",
     }
     timings = time_workloads(workloads, 1, CPU)
-    assert len({(timing.part, timing.name) for timing in timings}) == len(workloads) == 5
+    assert len({(timing.part, timing.name) for timing in timings}) == len(workloads) == 6
 
 
 @pytest.mark.slow
-def test_the_paper_model_has_its_parts_and_a_plain_twin(narrow_osvos, monkeypatch):
+def test_the_paper_model_has_its_parts_and_a_plain_twin(narrow_osvos, narrow_dextr, monkeypatch):
     monkeypatch.setattr(stages, "Dextr", lambda: _thin_dextr())
     frames = SpeedInput.rendered(SMALL)
     assert len(time_workloads(stage_workloads("paper", frames, CPU), 1, CPU)) == 3

@@ -186,6 +186,7 @@ def expected(real_clip: Path) -> Callable[..., np.ndarray]:
     """What the segmenter itself makes of points in a frame of the real clip."""
     import torch
 
+    from dextr_vos.annotation.prompts import Prompt
     from dextr_vos.annotation.segmenter import label_frame, load_segmenter
     from dextr_vos.clip import open_clip
 
@@ -194,7 +195,7 @@ def expected(real_clip: Path) -> Callable[..., np.ndarray]:
 
     def labels(index: int, objects_xy: dict[int, list[tuple[int, int]]]) -> np.ndarray:
         return label_frame(
-            segmenter, clip.read(index), {key: np.array(points) for key, points in objects_xy.items()}
+            segmenter, clip.read(index), {key: Prompt(np.array(points)) for key, points in objects_xy.items()}
         )
 
     return labels

@@ -55,8 +55,13 @@ def test_keyframe_propagate_correct_propagate_again_export(working, open_screen,
         assert np.array_equal(corrected[40:], first[LAST][40:]), "the rest of the mask stays as it was"
         assert screen.state()["masks"]["stale"]
         assert str(LAST) in screen.state()["keyframes"]
-        _propagate(screen)
+        assert not _propagate(screen)["masks"]["stale"]
+        run = json.loads((working.out / "propagation" / "run.json").read_text(encoding="utf-8"))
+        assert run["continued_from"], "the network learns on"
         assert np.array_equal(screen.labels(), corrected), "a correction sticks"
+        screen.go(1)
+        assert (screen.labels() != first[1]).any(), "masks beside a correction are made anew"
+        screen.go(LAST)
         assert screen.state()["suggested"] == 1
 
         masks = [screen.server_mask(index) for index in range(FRAMES)]

@@ -13,8 +13,8 @@ from tiny_page import OTHER, POINTS, Page, box, decoded, squares
 
 from dextr_vos.cli.main import main
 from dextr_vos.errors import InputError
+from dextr_vos.web.image_folder.files import read_folder_settings
 from dextr_vos.web.image_folder.service import FolderService
-from dextr_vos.web.image_folder.settings import read_folder_settings
 
 NAMES = ["1.grey.png", "2.rgba.png", "3.deep.png", "4.turned.jpg", "10.large.png"]
 

@@ -1,0 +1,106 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dextr_vos.networks.lite_tracker import CUES, _cues_of_frames, _cues_of_object, read_memory
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+RED, GREEN, BLUE = torch.eye(3)
+SHARP = torch.tensor(50.0)
+
+
+def made_up(objects, frames=2, channels=5, size_hw=(2, 3), pixels=7):
+    """Random keys of unit length, and masks with all kinds of shares; one object is not there at all."""
+    generator = torch.Generator().manual_seed(objects)
+    keys = F.normalize(torch.randn(frames, channels, *size_hw, generator=generator).double(), dim=1)
+    memory_keys = F.normalize(torch.randn(frames, channels, pixels, generator=generator).double(), dim=1)
+    masks = torch.randint(0, 5, (frames, objects, pixels), generator=generator) / 4
+    masks[0, -1] = 0
+    return keys, memory_keys, masks.float()
+
+
+def colours(*rows):
+    """A row of pixels for each image, as keys 1×3×1×w."""
+    return torch.stack(rows, dim=1)[None, :, None]
+
+
+@pytest.mark.parametrize("objects", [1, 3])
+def test_the_cues_are_those_of_a_search_through_all_pixels(objects):
+    keys, memory_keys, masks = made_up(objects)
+    cues = read_memory(keys, memory_keys, masks, torch.tensor(4.0))
+    assert cues.shape == (2, objects, CUES, 2, 3)
+    for n in range(2):
+        for k in range(objects):
+            shares = masks[n, k].tolist()
+            for y in range(2):
+                for x in range(3):
+                    cosines = [float(keys[n, :, y, x] @ memory_keys[n, :, m]) for m in range(7)]
+                    weights = [math.exp(4 * cosine) for cosine in cosines]
+                    pairs = list(zip(weights, shares, strict=True))
+                    share = sum(weight * s for weight, s in pairs) / sum(weights)
+                    on = [cosine for cosine, s in zip(cosines, shares, strict=True) if s >= 0.5]
+                    off = [cosine for cosine, s in zip(cosines, shares, strict=True) if s < 0.5]
+                    expected = [2 * share - 1, max(on, default=-1.0), max(off, default=-1.0)]
+                    assert cues[n, k, :, y, x].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_all_frames_at_once_give_what_one_after_the_other_gives(monkeypatch):
+    monkeypatch.setattr("dextr_vos.networks.lite_tracker._COSINES_AT_ONCE", 50)
+    keys, memory_keys, masks = made_up(2, frames=3, size_hw=(4, 5), pixels=11)
+    masks[1, 0] = 1  # a memory that shows nothing but the object
+    rows = keys.flatten(2).transpose(1, 2).requires_grad_()
+    for mask in masks.unbind(1):
+        at_once = _cues_of_frames(rows, memory_keys, mask, SHARP)
+        one_by_one = torch.stack(
+            [_cues_of_object(rows[n], memory_keys[n], mask[n], SHARP) for n in range(len(mask))]
+        )
+        assert torch.allclose(at_once, one_by_one)
+        grads = [torch.autograd.grad(cues.square().sum(), rows)[0] for cues in (at_once, one_by_one)]
+        assert torch.allclose(*grads)
+
+
+def test_pixels_find_the_object_they_look_like():
+    memory = torch.stack([RED, GREEN, BLUE, BLUE], dim=1)[None]
+    masks = torch.tensor([[[1.0, 0, 0, 0], [0, 1, 0, 0]]])
+    cues = read_memory(colours(BLUE, GREEN, RED), memory, masks, SHARP)[0, :, :, 0]
+    red, green = cues
+    assert red.tolist() == [[-1, -1, 1], [0, 0, 1], [1, 1, 0]]
+    assert green.tolist() == [[-1, 1, -1], [0, 1, 0], [1, 0, 1]]
+
+
+def test_the_order_of_the_memory_s_pixels_does_not_matter():
+    keys, memory_keys, masks = made_up(2, pixels=20)
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(1))
+    cues = read_memory(keys, memory_keys, masks, SHARP)
+    shuffled = read_memory(keys, memory_keys[..., order], masks[..., order], SHARP)
+    assert torch.allclose(cues, shuffled, atol=1e-6)
+    assert not torch.allclose(cues, read_memory(keys, memory_keys[..., order], masks, SHARP), atol=0.1)
+
+
+def test_what_no_pixel_shows_is_not_seen():
+    memory = torch.stack([RED, GREEN], dim=1)[None]
+    nowhere, everywhere = read_memory(
+        colours(RED, BLUE), memory, torch.tensor([[[0.0, 0], [1, 1]]]), SHARP
+    ).unbind(1)
+    assert nowhere[0, :, 0].tolist() == [[-1, -1], [-1, -1], [1, 0]]
+    assert everywhere[0, :, 0].tolist() == [[1, 1], [1, 0], [-1, -1]]
+
+
+def test_sharpness_tells_how_much_the_most_alike_pixel_counts():
+    memory = torch.stack([RED, GREEN], dim=1)[None]
+    masks = torch.tensor([[[1.0, 0]]])
+    values = [
+        float(read_memory(colours(RED), memory, masks, torch.tensor(sharpness))[0, 0, 0, 0, 0])
+        for sharpness in (0.0, 1.0, 10.0)
+    ]
+    assert values == pytest.approx([0, math.tanh(0.5), math.tanh(5)], abs=1e-5)
+
+
+def test_frames_read_their_own_memory():
+    keys, memory_keys, masks = made_up(2)
+    together = read_memory(keys, memory_keys, masks, SHARP)
+    alone = read_memory(keys[1:], memory_keys[1:], masks[1:], SHARP)
+    assert torch.allclose(together[1:], alone, atol=1e-6)

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dextr_vos.propagation.settings import CropSettings
+from dextr_vos.propagation.tracker import ObjectCrop, input_pixels, object_crops
+
+SIZE_HW = (120, 200)
+PIXELS = 60 * 100
+
+
+def probs_with(*boxes, size_hw=SIZE_HW):
+    """An object a box: top, left, bottom, right; none of it where there is no box."""
+    probs = np.zeros((len(boxes), *size_hw), np.float32)
+    for each, box in zip(probs, boxes, strict=True):
+        if box is not None:
+            each[box[0] : box[2], box[1] : box[3]] = 0.9
+    return probs
+
+
+def sides(crop):
+    return crop.rows.stop - crop.rows.start, crop.columns.stop - crop.columns.start
+
+
+def inside(crop):
+    mask = np.zeros(SIZE_HW, bool)
+    mask[crop.rows, crop.columns] = True
+    return mask
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_crop_holds_all_objects_and_lies_in_the_frame(data):
+    boxes = []
+    for _ in range(data.draw(st.integers(1, 3))):
+        top, left = data.draw(st.integers(0, 100)), data.draw(st.integers(0, 180))
+        height, width = data.draw(st.integers(5, 119 - top)), data.draw(st.integers(5, 199 - left))
+        boxes.append((top, left, top + height, left + width))
+    probs = probs_with(*boxes)
+    crop_settings = CropSettings(margins=(data.draw(st.sampled_from([1.0, 1.8, 4.0])),))
+    (crop,) = object_crops(probs, crop_settings, PIXELS)
+    assert 0 <= crop.rows.start < crop.rows.stop <= SIZE_HW[0]
+    assert 0 <= crop.columns.start < crop.columns.stop <= SIZE_HW[1]
+    assert not ((probs > 0.5).any(0) & ~inside(crop)).any()
+    assert min(crop.size_hw) >= 32
+
+
+def test_a_larger_margin_shows_more_around_the_object():
+    probs = probs_with((50, 90, 70, 110))
+    crops = object_crops(probs, CropSettings(margins=(1.2, 2.0, 3.0), least=0.05), PIXELS)
+    heights = [sides(crop)[0] for crop in crops]
+    assert heights == sorted(heights)
+    assert heights[0] == pytest.approx(24, abs=2)
+    assert heights[2] == pytest.approx(60, abs=2)
+
+
+def test_a_small_object_still_has_surroundings():
+    (crop,) = object_crops(probs_with((58, 98, 63, 103)), CropSettings(margins=(1.5,), least=0.5), PIXELS)
+    height, width = sides(crop)
+    assert height >= 59
+    assert width >= 99
+
+
+@pytest.mark.parametrize(
+    "probs",
+    [
+        probs_with(None),
+        probs_with(None, None),
+        probs_with((10, 10, 13, 13)),  # nine pixels do not count
+        np.full((1, *SIZE_HW), 0.5, np.float32),
+    ],
+)
+def test_without_a_visible_object_the_crop_is_the_whole_frame(probs):
+    assert all(inside(crop).all() for crop in object_crops(probs, CropSettings(), PIXELS))
+
+
+def test_crops_are_never_very_steep_or_very_flat():
+    for box in ((10, 100, 110, 104), (60, 5, 64, 195)):
+        (crop,) = object_crops(probs_with(box), CropSettings(margins=(1.0,), least=0.01), PIXELS)
+        height, width = sides(crop)
+        assert 0.75 < width / height < 2.1
+
+
+@pytest.mark.parametrize("box", [(50, 90, 70, 110), (5, 5, 115, 195), (40, 60, 80, 140)])
+def test_every_crop_enters_the_network_with_about_as_many_pixels(box):
+    (crop,) = object_crops(probs_with(box), CropSettings(margins=(1.8,), enlarge=100.0, least=0.01), PIXELS)
+    assert crop.size_hw[0] * crop.size_hw[1] == pytest.approx(PIXELS, rel=0.1)
+    assert crop.size_hw[0] / crop.size_hw[1] == pytest.approx(sides(crop)[0] / sides(crop)[1], rel=0.1)
+
+
+def test_pixels_are_enlarged_no_more_than_allowed():
+    (crop,) = object_crops(
+        probs_with((50, 80, 80, 120)), CropSettings(margins=(1.8,), enlarge=1.2, least=0.01), 10**6
+    )
+    assert crop.size_hw[0] == pytest.approx(1.2 * sides(crop)[0], abs=1)
+
+
+def smooth(count, size_hw=SIZE_HW):
+    ys, xs = np.indices(size_hw, dtype=np.float32)
+    return np.stack([0.5 + 0.4 * np.sin(xs / 17 + shift) * np.cos(ys / 13) for shift in range(count)])
+
+
+@pytest.mark.parametrize("size_hw", [(60, 80), (40, 54), (90, 120)])
+def test_cut_and_paste_restore(size_hw):
+    crop = ObjectCrop(slice(20, 80), slice(100, 180), size_hw)
+    maps = smooth(2)
+    cut = crop.cut(maps)
+    assert (cut.shape, cut.dtype) == ((2, *size_hw), np.float32)
+    back = crop.paste(cut, SIZE_HW)
+    assert (back.shape, back.dtype) == ((2, *SIZE_HW), np.float32)
+    assert np.abs(back - maps)[:, inside(crop)].max() < 0.02
+    assert not back[:, ~inside(crop)].any()
+
+
+def test_images_and_maps_are_cut_alike():
+    crop = ObjectCrop(slice(20, 80), slice(100, 180), (45, 60))
+    maps = smooth(1)
+    image = np.repeat((maps[0] * 255).astype(np.uint8)[..., None], 3, axis=2)
+    cut = crop.cut_image(image)
+    assert (cut.shape, cut.dtype) == ((45, 60, 3), np.uint8)
+    assert np.abs(cut[..., 1] / 255 - crop.cut(maps)[0]).max() < 0.01
+
+
+def test_pixels_of_the_input_are_those_of_a_wide_frame():
+    assert input_pixels(480) == 480 * 270
+    assert input_pixels(256) == 256 * 144
