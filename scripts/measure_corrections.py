@@ -39,6 +39,8 @@ def main() -> None:
     davis = Davis(given.davis_root)
     clips = given.clips.split(",") if given.clips else davis.available_clips()
     found = [(clip, *mask) for clip in clips for mask in masks_between(davis, clip, given)]
+    if not found:
+        raise SystemExit("no mask has an IoU in the range; take another --low and --high")
     chosen = [
         found[place] for place in np.linspace(0, len(found) - 1, min(given.most, len(found))).astype(int)
     ]

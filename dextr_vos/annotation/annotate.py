@@ -52,7 +52,8 @@ def annotate(
         document = before.merged_with(document)
     if not any(keyframe.objects for keyframe in document.keyframes.values()):
         raise InputError(
-            f"no object is clicked in any frame of {workspace.path}; give at least four points on one"
+            f"no object is clicked in any frame of {workspace.path}; "
+            "give four extreme points, a box or a click on one"
         )
     masks: dict[str, Labels] = {}
     for done, (name, keyframe) in enumerate(annotations.keyframes.items(), start=1):

@@ -177,9 +177,9 @@ class Annotations(_Value):
         return self
 
     def clicks_in(self, name: str) -> dict[int, IntArray]:
-        """Points N×2 of every object in a frame whose mask was made from clicks, by object id."""
-        objects = self.keyframes[name].objects
-        return {object_id: clicked.points_xy() for object_id, clicked in objects.items() if clicked.points}
+        """Extreme points N×2 of every object in a frame whose mask was made from such, by object id."""
+        prompts = {key: clicked.prompt() for key, clicked in self.keyframes[name].objects.items()}
+        return {key: prompt.points_xy for key, prompt in prompts.items() if prompt.points_xy is not None}
 
     def clicks_only(self) -> "Annotations":
         """The part of this document from which masks can be made again: names and clicks.

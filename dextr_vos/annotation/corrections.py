@@ -32,8 +32,8 @@ def next_correction(
         before: clicks made already; the next one is on another pixel.
 
     Returns:
-        A positive click where the object is missed, a negative one where the mask spills; None where nothing
-        is wrong, or only a seam of a pixel.
+        A positive click where the object is missed, a negative one where the mask spills; None where no error
+        is wider than two pixels.
     """
     depths = []
     for wrong in (truth & ~mask & ~void, mask & ~truth & ~void):

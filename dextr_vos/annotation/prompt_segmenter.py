@@ -93,10 +93,12 @@ class PromptSegmenter(Segmenter):
 
     def _encode(self, cropped_rgb: ImageRgb) -> Maps:
         digest = hashlib.blake2b(cropped_rgb.tobytes()).digest()
-        if self._encoded is None or self._encoded[0] != digest:
+        encoded = self._encoded  # another thread may replace it
+        if encoded is None or encoded[0] != digest:
             image = torch.from_numpy(cropped_rgb).to(self._device).permute(2, 0, 1)[None]
-            self._encoded = digest, self._network.encode(image.float())
-        return self._encoded[1]
+            encoded = digest, self._network.encode(image.float())
+            self._encoded = encoded
+        return encoded[1]
 
 
 def _network_prompts(prompt: Prompt, box_xyxy: Box, size_px: int, device: torch.device) -> Prompts:

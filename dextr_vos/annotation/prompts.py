@@ -52,9 +52,18 @@ class Prompt:
         return self.points_xy is not None and not self.clicks and self.box_xyxy is None and self.mask is None
 
     @property
+    def makes_mask(self) -> bool:
+        """Whether a mask can be made of it."""
+        if self.points_xy is not None and len(self.points_xy) < FEWEST_POINTS:
+            return False
+        return self.known or any(click.positive for click in self.clicks)
+
+    @property
     def known(self) -> bool:
         """Whether it says how far the object reaches: by extreme points, a box or a mask."""
-        return self.points_xy is not None or self.box_xyxy is not None or self.mask is not None
+        if self.points_xy is not None or self.box_xyxy is not None:
+            return True
+        return self.mask is not None and bool((self.mask > _MASK_THRESHOLD).any())
 
     def extent_xy(self) -> IntArray | None:
         """Points that the object reaches as far as it is known, N×2; None where only clicks are known."""
@@ -123,6 +132,8 @@ def check_prompt(prompt: Prompt, size_hw: tuple[int, int], where: str) -> None:
     """
     if prompt.points_xy is not None:
         check_points(prompt.points_xy, size_hw, where)
+    if prompt.points_xy is not None and prompt.box_xyxy is not None:
+        raise InputError(f"{where}: expected either extreme points or a box, got both; leave the box out")
     if prompt.box_xyxy is not None:
         corners = np.array([prompt.box_xyxy[:2], prompt.box_xyxy[2:]], dtype=np.int64)
         check_inside(corners, size_hw, f"{where}, corners of the box")

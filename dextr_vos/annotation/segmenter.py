@@ -4,7 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +45,7 @@ class Segmenter(ABC):
             objects_xy: for each object N×2 pixels (x, y) inside the image, N ≥ 4, in any order.
 
         Returns:
-            For each object H×W float32 in [0, 1], zero outside the box of its points.
+            For each object H×W float32 in [0, 1], zero farther outside the box of its points.
         """
 
     def prompted(self, image_rgb: ImageRgb, prompts: Sequence[Prompt]) -> list[FloatArray]:
@@ -178,10 +178,7 @@ def as_pixels(points_xy: npt.ArrayLike, name: str) -> IntArray:
     Raises:
         InputError: they are not N×2 finite numbers; `name` says which points.
     """
-    try:
-        points = np.asarray(points_xy)
-    except ValueError:  # rows of different lengths
-        points = np.empty(0, dtype=object)
+    points = _as_array(points_xy)
     if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "iuf":
         raise InputError(
             f"expected {name} as N×2 numbers, one (x, y) in pixels for each point, got {points.dtype} of "
@@ -193,8 +190,15 @@ def as_pixels(points_xy: npt.ArrayLike, name: str) -> IntArray:
     return pixels
 
 
+def _as_array(values: npt.ArrayLike) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError:  # rows of different lengths
+        return np.array([None], dtype=object)
+
+
 def _as_box(box_xyxy: npt.ArrayLike) -> Box:
-    corners = np.asarray(box_xyxy)
+    corners = _as_array(box_xyxy)
     if corners.shape != (4,):
         raise InputError(f"expected box_xyxy as x0, y0, x1, y1, got {box_xyxy!r:.60}")
     return box_around(as_pixels(corners.reshape(2, 2), "box_xyxy"))
@@ -203,14 +207,14 @@ def _as_box(box_xyxy: npt.ArrayLike) -> Box:
 def _clicks(positive_xy: npt.ArrayLike | None, negative_xy: npt.ArrayLike | None) -> tuple[Click, ...]:
     clicks: list[Click] = []
     for points_xy, positive in ((positive_xy, True), (negative_xy, False)):
-        if points_xy is not None and np.size(points_xy):
+        if points_xy is not None and _as_array(points_xy).size:
             name = "positive_xy" if positive else "negative_xy"
             clicks += [Click(x, y, positive) for x, y in as_pixels(points_xy, name).tolist()]
     return tuple(clicks)
 
 
 def _as_soft_mask(mask: npt.ArrayLike) -> FloatArray:
-    array = np.asarray(mask)
+    array = _as_array(mask)
     if array.ndim != 2 or array.dtype.kind not in "biuf":
         raise InputError(f"expected mask as H×W bool or numbers in [0, 1], got {array.dtype} {array.shape}")
     soft: FloatArray = array.astype(np.float32)
@@ -252,8 +256,7 @@ def load_segmenter(
             checkpoint. None is the model of `weights`, or lite without any.
         weights: checkpoint, `.pth` as published or `.safetensors` of train-dextr.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        bf16: let the paper's network compute in bf16 where that is faster. The lite one never does: some of
-            its masks would differ by more than 0.5 % in IoU.
+        bf16: let the network compute in bf16 where that is faster.
 
     Returns:
         The segmenter, with its network on the device.

@@ -152,6 +152,8 @@ class ClickEvaluationSettings(Settings):
             twice = [name for name in names if names.count(name) > 1]
             if twice:
                 raise ValueError(f"expected names that differ, got {twice[0]} twice")
+        if self.protocol == "ritm" and any(self.jitter_px):
+            raise ValueError("expected jitter_px of 0 with protocol=ritm, whose click is in the middle")
         if min(self.jitter_px) < 0:
             raise ValueError(f"expected 0 or more in jitter_px, got {min(self.jitter_px)}")
         return self

@@ -139,7 +139,7 @@ class _Options:
 )
 @out_option(f"Where {_FILES} go; the same command resumes a stopped evaluation there.", required=False)
 def command(**given: Any) -> None:
-    """Simulate four extreme clicks on each object of a data set, and score the masks they give.
+    """Simulate clicks on each object of a data set, four extreme ones at first, and score their masks.
 
     Prints IoU and shares of objects above an IoU, per category (with davis, per clip) and over all. For
     several data sets, models and jitters at once, see configs/benchmark/clicks.yaml.
@@ -159,6 +159,8 @@ def _check(options: _Options) -> None:
             raise ConfigError(
                 f"--{name} goes with --dataset {' or '.join(kinds)}, not with {options.dataset}"
             )
+    if options.jitter and options.protocol == "ritm":
+        raise ConfigError("--jitter goes with --protocol dextr; the click of ritm is in the middle")
     if "max_clicks" in given and not options.extra_clicks:
         raise ConfigError("--max-clicks goes with --extra-clicks")
     if options.human is not None and len(options.description) > 1:

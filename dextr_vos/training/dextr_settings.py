@@ -31,6 +31,7 @@ Fold = Literal[0, 1]
 
 _MIN_CROP_PX = 32
 _LITE_STRIDE = 16
+_FOR_LITE = ("encoder_rate", "rounds", "mixture")
 _FOR_PAPER = ("head", "blocks", "loss", "hard", "augmentation", "jitter_px", "crop_from_mask")
 
 
@@ -146,6 +147,10 @@ class DextrSettings(Settings):
             raise ValueError("expected crop_from_mask with jitter_px, got a crop that follows the clicks")
         if self.model == "lite":
             self._agrees_with_lite()
+        else:
+            for name in _FOR_LITE:
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"expected {name} with model=lite, got model=paper")
         smallest = min([self.crop.size_px, *(px for _, px in self.crop_px)])
         if smallest < _MIN_CROP_PX:
             raise ValueError(f"expected crops of at least {_MIN_CROP_PX} pixels, got {smallest}")

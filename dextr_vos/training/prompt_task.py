@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dextr_vos.annotation.corrections import next_correction
 from dextr_vos.annotation.prompt_segmenter import PromptSegmenter
-from dextr_vos.annotation.prompts import Click, Prompt
+from dextr_vos.annotation.prompts import Prompt
 from dextr_vos.datasets.instances import Concat
 from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.geometry import extreme_points
@@ -49,6 +49,7 @@ def lite_network(settings: DextrSettings) -> LiteClicks:
 
 
 _CLICK_WEIGHT = 0.5
+_HALF = 0.5  # of a pixel at half the size that is covered by the object
 
 
 class PromptTask:
@@ -124,7 +125,9 @@ class _Corrections:
 
     def __init__(self, batch: NamedTensors, first: Prompts) -> None:
         self.known = [first]
-        self._truth, self._void = (batch[name][:, 0, ::2, ::2].cpu().numpy() for name in ("target", "void"))
+        truth, void = (batch[name].float() for name in ("target", "void"))
+        self._truth = (F.avg_pool2d(truth, 2)[:, 0] >= _HALF).cpu().numpy()
+        self._void = (F.max_pool2d(void, 2)[:, 0] > 0).cpu().numpy()
         # of the samples: however many processes share a batch, the clicks are the same
         self._rngs = [np.random.default_rng(seed) for seed in batch["seed"].tolist()]
 
@@ -134,10 +137,13 @@ class _Corrections:
         height, width = masks.shape[1:]
         points, kinds = [], []
         for mask, truth, void, rng in zip(masks, self._truth, self._void, self._rngs, strict=True):
-            click = next_correction(mask, truth, void, rng) or Click(0, 0, False)
-            found = bool(truth[click.y, click.x] != mask[click.y, click.x])
+            click = next_correction(mask, truth, void, rng)
+            if click is None:
+                points.append([0.5, 0.5])
+                kinds.append(PADDING)
+                continue
             points.append([(click.x + 0.5) / width, (click.y + 0.5) / height])
-            kinds.append((POSITIVE if click.positive else NEGATIVE) if found else PADDING)
+            kinds.append(POSITIVE if click.positive else NEGATIVE)
         device = logits.device
         corrected = prompts.corrected(
             torch.tensor(points, device=device), torch.tensor(kinds, device=device), F.avg_pool2d(probs, 2)
@@ -159,8 +165,8 @@ def _loss(logits: Tensor, quality: Tensor, target: Tensor, void: Tensor) -> Tens
 def _click_loss(logits: Tensor, target: Tensor, void: Tensor, known: Prompts) -> Tensor:
     """Cross-entropy about the positive and negative clicks, which are to be obeyed."""
     near = hint_maps(known, (logits.shape[-2], logits.shape[-1]))[:, 1:3].amax(dim=1, keepdim=True)
-    near = near * ~void[..., ::2, ::2]
-    wrong = F.binary_cross_entropy_with_logits(logits, target[..., ::2, ::2], reduction="none")
+    near = near * (F.max_pool2d(void.float(), 2) == 0)
+    wrong = F.binary_cross_entropy_with_logits(logits, F.avg_pool2d(target, 2), reduction="none")
     # of each image by itself: the loss of a batch is the mean of its images
     return ((wrong * near).sum((1, 2, 3)) / near.sum((1, 2, 3)).clamp(min=1)).mean()
 

@@ -19,10 +19,15 @@ _SECONDS_WITHIN_ONE_DRAG = 1.0
 
 
 def stamped(points: Sequence[tuple[int, int]], before: Sequence[Point]) -> tuple[Point, ...]:
-    """Points with the time of their clicks; points that already existed keep theirs."""
+    """Points with the time of their clicks; earlier points keep theirs, moved ones their kind."""
     now = timestamp()
     known = {(point.x, point.y): point for point in before}
-    return tuple(known.get((x, y)) or Point(x=x, y=y, time=now, origin="human") for x, y in points)
+    kinds = [point.kind for point in before] if len(before) == len(points) else []
+    made = []
+    for place, (x, y) in enumerate(points):
+        kind = kinds[place] if kinds else "extreme"
+        made.append(known.get((x, y)) or Point(x=x, y=y, time=now, origin="human", kind=kind))
+    return tuple(made)
 
 
 def points_of(document: Annotations, name: str, object_id: int) -> tuple[Point, ...]:

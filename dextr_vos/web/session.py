@@ -10,10 +10,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
-import numpy as np
-
-from dextr_vos.annotation.annotations import PROPAGATION, Annotations, ObjectClicks, Point, prompt_of
-from dextr_vos.annotation.prompts import FEWEST_POINTS, check_inside, check_points
+from dextr_vos.annotation.annotations import (
+    PROPAGATION,
+    Annotations,
+    ObjectClicks,
+    Point,
+    points_xy,
+    prompt_of,
+)
+from dextr_vos.annotation.prompts import check_inside, check_prompt
 from dextr_vos.annotation.segmenter import label_frame
 from dextr_vos.errors import InputError
 from dextr_vos.masks import object_ids
@@ -125,10 +130,10 @@ class Session:
         name, size_hw = self._name(index), self.images.size_hw(index)
         with self.editing:
             entry = edits.entry_of(self.document, object_id)
-            _check_points(points, size_hw, f"frame '{name}', {entry.name}")
             before = self._prepared(index, import_mask=bool(points))
             earlier = edits.points_of(before, name, object_id)
             stamped = edits.stamped(points, earlier)
+            _check_points(stamped, size_hw, f"frame '{name}', {entry.name}")
             made = self._segment(index, object_id, stamped)
             after = edits.with_points(before, name, object_id, stamped, made)
             label = f"{edits.describe_points(earlier, stamped)} on {entry.name}, frame {name}"
@@ -289,11 +294,12 @@ class Session:
         return AnnotationStore(self.workspace, self.images, writable, on_mask=self.masks.remember)
 
     def _segment(self, index: int, object_id: int, points: tuple[Point, ...]) -> ObjectClicks | None:
-        """The mask that the segmenter makes of clicks, stored as a layer; None of fewer than four clicks."""
-        if len(points) < FEWEST_POINTS:
+        """The mask that the segmenter makes of clicks, stored as a layer; None of clicks that make none."""
+        prompt = prompt_of(points)
+        if not prompt.makes_mask:
             return None
         segmenter = self.loader.get()
-        known = {object_id: prompt_of(points)}
+        known = {object_id: prompt}
         mask = label_frame(segmenter, self.images.read(index), known) == object_id
         return ObjectClicks(points=points, made_by=segmenter.name, layer=self._store.layers.put(mask))
 
@@ -376,15 +382,15 @@ class Session:
         return file.st_mtime_ns, file.st_size
 
 
-def _check_points(points: Sequence[tuple[int, int]], size_hw: tuple[int, int], where: str) -> None:
+def _check_points(points: Sequence[Point], size_hw: tuple[int, int], where: str) -> None:
     """Refuse points that cannot be used.
 
     Raises:
-        InputError: too many, one outside the image, or four or more that cannot be extreme points.
+        InputError: too many, one outside the image, or extreme points that cannot be such.
     """
-    points_xy = np.array(points, dtype=np.int64).reshape(-1, 2)
     if len(points) > MAX_POINTS:
         raise InputError(f"{where}: {len(points)} points, expected at most {MAX_POINTS}")
-    check_inside(points_xy, size_hw, where)
-    if len(points) >= FEWEST_POINTS:
-        check_points(points_xy, size_hw, where)
+    check_inside(points_xy(points), size_hw, where)
+    prompt = prompt_of(points)
+    if prompt.makes_mask:
+        check_prompt(prompt, size_hw, where)

@@ -7,12 +7,13 @@ import pytest
 from conftest import tiny_mask
 from tiny_page import OTHER, POINTS, box, decoded, open_page
 
-from dextr_vos.annotation.annotations import load_annotations
+from dextr_vos.annotation.annotations import Point, load_annotations, prompt_of
 from dextr_vos.annotation.prompts import Prompt
 from dextr_vos.annotation.segmenter import label_frame
 from dextr_vos.cli.main import main
 from dextr_vos.files import file_digest
 from dextr_vos.masks import read_labels, write_labels
+from dextr_vos.web import edits
 
 
 @pytest.fixture
@@ -344,3 +345,17 @@ def test_paint_shows_over_whatever_lay_above_and_goes_away_with_an_undo(tiny_cli
     assert (keyframe(work)[before == 2] > 0).all()
     page.do("/api/undo")
     assert (keyframe(work) == before).all()
+
+
+def test_points_keep_their_kinds_when_they_are_moved_and_too_few_extremes_make_no_mask():
+    kinds = ("extreme",) * 4 + ("negative",)
+    before = tuple(
+        Point(x=x, y=y, time="2026-05-04T09:30:00Z", origin="file", kind=kind)
+        for (x, y), kind in zip([*POINTS, (3, 4)], kinds, strict=True)
+    )
+    moved = edits.stamped([*map(tuple, POINTS), (5, 4)], before)
+    assert tuple(point.kind for point in moved) == kinds
+    fewer = edits.stamped([*map(tuple, POINTS[1:]), (3, 4)], before)
+    assert tuple(point.kind for point in fewer) == kinds[1:]
+    assert prompt_of(before).makes_mask
+    assert not prompt_of(fewer).makes_mask

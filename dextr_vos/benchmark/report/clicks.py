@@ -22,6 +22,7 @@ from dextr_vos.files import write_text
 # models take these colours of the page in their order
 _COLOURS = ("dextr", "grabcut", "gt", "clicks")
 _MOST_GROUPS = 40
+_FIRST = {"dextr": "Four simulated extreme clicks", "ritm": "Single clicks in the middle"}
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ def _data_set(name: str, rows: Sequence[_Row], colours: Mapping[str, str]) -> li
     best = max(rows, key=lambda row: row.iou.mean)
     parts = [
         f"<h2>{html.escape(name)}</h2>",
-        f'<p class="answer">Four simulated clicks give {html.escape(best.cell.model)} masks with a mean '
-        f"IoU of <strong>{best.iou.mean:.1f}</strong> (95 % interval over "
+        f'<p class="answer">{_FIRST[best.summary["protocol"]]} give {html.escape(best.cell.model)} masks '
+        f"with a mean IoU of <strong>{best.iou.mean:.1f}</strong> (95 % interval over "
         f"{len(best.summary['groups'])} {groups} {best.iou.low:.1f} to {best.iou.high:.1f}; "
         f"{best.summary['overall']['objects']} objects).</p>",
         _scores(rows, groups, colours),
@@ -150,6 +151,7 @@ def write_curve(folder: Path) -> Path | None:
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     chart = click_chart("IoU by number of clicks", [(summary["segmenter"], "#cf5410", _curve(summary))])
     if not chart:
+        (folder / "curve.svg").unlink(missing_ok=True)
         return None
     write_text(folder / "curve.svg", style.alone(chart))
     return folder / "curve.svg"
