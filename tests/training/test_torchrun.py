@@ -110,7 +110,7 @@ class DoubleTask(DextrTask):
 
 
 def train_in_double_precision(config: Path, out: Path, batch: int) -> None:
-    changed = ["model=paper", f"loop.batch={batch}", "loop.workers=0"]
+    changed = ["model=paper", "rounds=2", f"loop.batch={batch}", "loop.workers=0"]
     settings = load_settings(DextrSettings, config, changed)
     # thin, since rounding is all that matters here
     dextr._LAYER_WIDTHS, dextr._PSP_WIDTH = (4, 8, 8, 16), 16
