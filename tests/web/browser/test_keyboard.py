@@ -38,9 +38,9 @@ def test_everything_is_done_by_keys(annotating, open_screen, expected):
         screen.press("v")
         assert screen.state()["objects"][0]["visible"] is False
         screen.press("v", "Home")
-        assert screen.shown()["frame"] == 0
+        screen.until("() => dextrVos.shown().frame === 0")
         screen.press("End", "PageUp")
-        assert screen.shown()["frame"] == 8, "the keyframe before the last frame"
+        screen.until("() => dextrVos.shown().frame === 8")  # the keyframe before the last frame
         screen.press("?")
         assert screen.test_id("help").is_visible()
         screen.page.keyboard.press("Escape")
