@@ -33,6 +33,10 @@ from dextr_vos.training.prompt_samples import PromptSamples
 from dextr_vos.training.task import NamedTensors
 
 
+_CLICK_WEIGHT = 0.5  # of the loss about the clicks, beside that of the whole mask
+_HALF = 0.5  # of a pixel at half the size that is covered by the object
+
+
 def lite_network(settings: DextrSettings) -> LiteClicks:
     """The lite network as its training begins: from MobileSAM, from one of its own, or with random weights.
 
@@ -48,12 +52,8 @@ def lite_network(settings: DextrSettings) -> LiteClicks:
     return network
 
 
-_CLICK_WEIGHT = 0.5
-_HALF = 0.5  # of a pixel at half the size that is covered by the object
-
-
 class PromptTask:
-    """See `task.Task`.
+    """The lite network; see `task.Task`.
 
     Args:
         settings: everything about the training.
