@@ -32,7 +32,6 @@ from dextr_vos.training.dextr_settings import (
 from dextr_vos.training.prompt_samples import PromptSamples
 from dextr_vos.training.task import NamedTensors
 
-
 _CLICK_WEIGHT = 0.5  # of the loss about the clicks, beside that of the whole mask
 _HALF = 0.5  # of a pixel at half the size that is covered by the object
 
