@@ -37,10 +37,14 @@ def test_everything_is_done_by_keys(annotating, open_screen, expected):
         assert screen.state()["objects"][0]["name"] == "scooter"
         screen.press("v")
         assert screen.state()["objects"][0]["visible"] is False
+        last = screen.state()["frames"] - 1
         screen.press("v", "Home")
         screen.until("() => dextrVos.shown().frame === 0")
         screen.press("End", "PageUp")
-        screen.until("() => dextrVos.shown().frame === 8")  # the keyframe before the last frame
+        # other tests on this server leave keyframes too
+        before_last = max(int(index) for index in screen.state()["keyframes"] if int(index) < last)
+        screen.until(f"() => dextrVos.shown().frame === {before_last}")
+        screen.go(8)
         screen.press("?")
         assert screen.test_id("help").is_visible()
         screen.page.keyboard.press("Escape")
