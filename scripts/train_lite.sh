@@ -13,4 +13,5 @@ cd "$(dirname "$0")/.."
 source scripts/setup_env.sh
 
 dextr-vos train-dextr --config configs/lite-dextr.yaml "data_root=$data" "start=$mobile_sam" "out=$out/lite-dextr"
-dextr-vos train-parent --config configs/lite-parent.yaml "data_root=$data/training-images" "out=$out/lite-parent"
+dextr-vos train-parent --config configs/lite-parent.yaml "data_root=$data" "start=$out/lite-dextr/last.safetensors" \
+    "out=$out/lite-parent"

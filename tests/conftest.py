@@ -73,11 +73,11 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def narrow_lite(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lite network made thin, for tests in which it matters that it is trained, not how well."""
-    from dextr_vos.networks import lite_encoder
+    from dextr_vos.networks import prompt_decoder, tiny_vit
 
-    monkeypatch.setattr(lite_encoder, "WIDTHS", (8, 8, 16, 16, 16))
-    monkeypatch.setattr(lite_encoder, "DEPTHS", (1, 1, 1, 1))
-    monkeypatch.setattr(lite_encoder, "DECODER_WIDTHS", (16, 8, 8, 8))
+    monkeypatch.setattr(tiny_vit, "_DEPTHS", (1, 1, 1, 1))
+    monkeypatch.setattr(tiny_vit, "_EXPANSION", 1)
+    monkeypatch.setattr(prompt_decoder, "_MLP_CHANNELS", 32)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from dextr_vos.errors import Interrupted
 from dextr_vos.masks import read_labels
 from dextr_vos.networks.checkpoints import read_state_dict, save
 from dextr_vos.propagation import propagate
-from dextr_vos.propagation.tracker import Tracker
+from dextr_vos.propagation.tracker import SoftMasks, Tracker
 from dextr_vos.propagation.trained_network import load_network
 from dextr_vos.workspace import Workspace
 
@@ -33,7 +33,7 @@ def test_small_components_that_no_keyframe_shows_are_removed(
 ):
     found = np.zeros((1, 48, 64), np.float32)
     found[0, 10:30, 10:30], found[0, 40:43, 50:53] = 0.9, 0.9
-    monkeypatch.setattr(Tracker, "segment", lambda *_: found)
+    monkeypatch.setattr(Tracker, "segment", lambda *_: SoftMasks(found, np.ones(1, np.float32)))
     model = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, small_components=share))
     record = train(tiny_clip, keyframes, out, model)
     assert record.min_component_share == {1: share}

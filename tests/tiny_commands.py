@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dextr_vos.networks import lite_encoder
+from dextr_vos.networks import prompt_decoder, tiny_vit
 from dextr_vos.propagation import models
 
 
@@ -16,9 +16,9 @@ def small_lite() -> list[tuple[Any, str, object]]:
     recipe = models.LITE.recipe
     small = replace(models.LITE, recipe=replace(recipe, scene=replace(recipe.scene, size_hw=(48, 64))))
     return [
-        (lite_encoder, "WIDTHS", (8, 8, 16, 16, 16)),
-        (lite_encoder, "DEPTHS", (1, 1, 1, 1)),
-        (lite_encoder, "DECODER_WIDTHS", (16, 8, 8, 8)),
+        (tiny_vit, "_DEPTHS", (1, 1, 1, 1)),
+        (tiny_vit, "_EXPANSION", 1),
+        (prompt_decoder, "_MLP_CHANNELS", 32),
         (models, "MODELS_BY_NAME", {**models.MODELS_BY_NAME, "lite": small}),
     ]
 

@@ -31,6 +31,8 @@ TINY_LITE = replace(
         window=3,
         tolerance=-9.0,
         cooldown=2,
+        pool=0,
+        alpha_clicked=0.2,
         scene=replace(LITE.recipe.scene, size_hw=(48, 64)),
     ),
 )

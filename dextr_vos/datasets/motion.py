@@ -1,4 +1,4 @@
-"""Two frames made of still images: objects and camera move, shapes bend, other objects occlude them.
+"""Frames made of still images: objects and camera move, shapes bend, other objects occlude them.
 
 Training data where there is no video; after Perazzi et al., CVPR 2017, and Khoreva et al., "Lucid Data
 Dreaming for Video Object Segmentation", IJCV 2019.
@@ -89,6 +89,12 @@ class Pose:
     shift_xy: FloatArray
     bend: FloatArray
 
+    def at(self, time: float) -> "Pose":
+        """The part of it that is done at a time; 0 is unmoved, 1 is all."""
+        still = np.eye(2, dtype=np.float32)
+        linear = (still + time * (self.linear - still)).astype(np.float32)
+        return Pose(linear, np.float32(time) * self.shift_xy, np.float32(time) * self.bend)
+
     @staticmethod
     def still() -> "Pose":
         """Unmoved."""
@@ -111,12 +117,25 @@ class Pose:
 def draw_frames(
     background: Layer, sprites: Sequence[Sprite], motion: Motion, rng: np.random.Generator
 ) -> tuple[Frame, Frame]:
-    """Two frames of a scene; the first shows it as it is given.
+    """Two frames of a scene; the first shows it as it is given. Arguments as `draw_clip`."""
+    first, second = draw_clip(background, sprites, motion, (0.0, 1.0), rng)
+    return first, second
+
+
+def draw_clip(
+    background: Layer,
+    sprites: Sequence[Sprite],
+    motion: Motion,
+    times: Sequence[float],
+    rng: np.random.Generator,
+) -> list[Frame]:
+    """Frames of a scene in which everything moves steadily.
 
     Args:
         background: the image behind; its own mask belongs to the target and moves with the camera.
         sprites: from back to front.
-        motion: how far things move.
+        motion: how far things move from time 0, which shows the scene as it is given, to time 1.
+        times: of the frames. What is absent is so from time 0.5 on.
         rng: the only source of chance.
     """
     height, width = background.mask.shape
@@ -129,18 +148,25 @@ def draw_frames(
         rng,
     )
     poses = _sprite_poses(sprites, motion, rng)
-    second_sprites = [sprite for sprite in sprites if not sprite.absent]
-    second_poses = [pose for pose, sprite in zip(poses, sprites, strict=True) if not sprite.absent]
-    still = [Pose.still()] * len(sprites)
-    first = _drawn(background, sprites, Pose.still(), still, rng, moves=False)
-    second = _drawn(background, second_sprites, camera, second_poses, rng, moves=True)
     light = replace(motion.photometric, light=motion.light, tint=motion.light, grey=0.0)
-    second = replace(second, image_rgb=change_colours(second.image_rgb, light, rng))
-    first, second = (
+    frames = []
+    for time in times:
+        there = [index for index, sprite in enumerate(sprites) if time < 0.5 or not sprite.absent]
+        frame = _drawn(
+            background,
+            [sprites[index] for index in there],
+            camera.at(time),
+            [poses[index].at(time) for index in there],
+            rng,
+            moves=time > 0,
+        )
+        if time > 0:
+            frame = replace(frame, image_rgb=change_colours(frame.image_rgb, light, rng))
+        frames.append(frame)
+    return [
         replace(frame, image_rgb=change_sharpness(frame.image_rgb, motion.photometric, rng))
-        for frame in (first, second)
-    )
-    return first, second
+        for frame in frames
+    ]
 
 
 def warp(

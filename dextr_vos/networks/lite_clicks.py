@@ -66,7 +66,7 @@ class LiteClicks(nn.Module):
 
 def is_lite_clicks(state: Mapping[str, Tensor]) -> bool:
     """Whether a state is one of `LiteClicks`, by its keys."""
-    return "decoder.prompts.frequencies" in state
+    return "decoder.prompts.frequencies" in state and "key.weight" not in state
 
 
 # from the keys of mobile_sam.pt to those here, applied one after the other

@@ -1,13 +1,15 @@
-"""The lite propagation network: from a frame, a guide and a memory to the logits of its objects.
+"""The lite propagation network: from a frame, a guide and a memory to the masks of its objects.
 
-It joins guided propagation (Perazzi et al., "Learning Video Object Segmentation from Static Images", CVPR
-2017), whose guide is the mask of the frame before, and matching with frames whose masks are known (Hu et al.,
-"VideoMatch", ECCV 2018), which reads a memory as Oh et al. do ("Video Object Segmentation using Space-Time
-Memory Networks", ICCV 2019) with masks as the only values. Encoder and decoder are of plain
-convolutions. Objects share the encoder and go through the decoder one by one.
+The encoder is TinyViT and the decoder that of "Segment Anything" at a small size, as for clicks
+(`networks.lite_clicks`), from whose weights both begin. In place of clicks the decoder is given a guide, the
+mask of the frame before (Perazzi et al., "Learning Video Object Segmentation from Static Images", CVPR 2017),
+and matches with frames whose masks are known: pixel by pixel (Hu et al., "VideoMatch", ECCV 2018), in the way
+Oh et al. read a memory ("Video Object Segmentation using Space-Time Memory Networks", ICCV 2019), and as a
+whole, one token for the object and one for what is around it (after Cheng et al., "Putting the Object Back
+into Video Object Segmentation", CVPR 2024). Objects share the encoder and go through the decoder one by one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dextr_vos.networks import lite_encoder
+from dextr_vos.networks.mask_decoder import CUES, MaskDecoder
+from dextr_vos.networks.tiny_vit import EIGHTH_CHANNELS, EMBEDDING, MEAN_RGB, STD_RGB, TinyVit
 
-CUES = 3
-HINTS = 1 + CUES
 KEY_WIDTH = 64
 KEY_STRIDE = 8
 
 MEMORY_PREFIX = "memory."  # of tensors saved beside a network, see `Memory`
+_LEAST_SEEN = 0.1  # pixels of the embedding; less says nothing of an object
+LOST = 1e-4  # share of the frame; an object smaller than that is lost
 _UNSEEN = -1.0  # the least cosine there is
 _ROWS_AT_ONCE = 256  # pixels whose cosines to a large memory stay in the cache
 _COSINES_AT_ONCE = 2**27  # half a gigabyte of them on a GPU
@@ -31,15 +34,18 @@ _COSINES_AT_ONCE = 2**27  # half a gigabyte of them on a GPU
 
 @dataclass(frozen=True)
 class Memory:
-    """Keys and masks of the pixels of frames whose masks are known.
+    """What is known of frames whose masks are known.
 
     Attributes:
-        keys: N×C×M, unit length along C.
+        keys: N×C×M, of their pixels, unit length along C.
         masks: N×K×M, share of each pixel that belongs to object k.
+        summaries: N×K×F×2×C, the mean of the embedding on and off object k in each of the F frames; 0 where
+            there is no such pixel.
     """
 
     keys: Tensor
     masks: Tensor
+    summaries: Tensor
 
 
 @dataclass(frozen=True)
@@ -47,47 +53,53 @@ class EncodedFrames:
     """Features of frames and their keys for matching.
 
     Attributes:
-        maps: at strides 2, 4, 8, 16, 32, see `LiteEncoder`.
+        maps: at strides 2, 4, 8, 16, see `TinyVit`.
         keys: N×C×h×w at `KEY_STRIDE`, unit length along C.
     """
 
-    maps: list[Tensor]
+    maps: tuple[Tensor, ...]
     keys: Tensor
 
     def memorize(self, masks: Tensor) -> Memory:
         """The frames as memory, given their masks N×K×H×W in [0, 1]; each frame has a memory of its own."""
-        shares = F.adaptive_avg_pool2d(masks, (self.keys.shape[-2], self.keys.shape[-1]))
-        return Memory(self.keys.flatten(2), shares.flatten(2))
+        fine = F.adaptive_avg_pool2d(masks, (self.keys.shape[-2], self.keys.shape[-1]))
+        embedding = self.maps[-1].float()
+        coarse = F.adaptive_avg_pool2d(masks, (embedding.shape[-2], embedding.shape[-1]))
+        shares = torch.stack([coarse, 1 - coarse], dim=2)  # N×K×2×h×w
+        summed = torch.einsum("nkshw,nchw->nksc", shares, embedding)
+        pixels = shares.sum((-2, -1))[..., None]
+        summaries = torch.where(pixels < _LEAST_SEEN, 0.0, summed / pixels.clamp(min=_LEAST_SEEN))
+        return Memory(self.keys.flatten(2), fine.flatten(2), summaries[:, :, None])
 
 
 class LiteTracker(nn.Module):
     """Frame, guide and memory in, logits out.
 
     Attributes:
-        norm_frozen: the running statistics of the batch norms are kept in training, see `freeze_norm`.
+        pretrained: whether the weights are those of a trained tracker, which small steps suit.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = lite_encoder.LiteEncoder(input_channels=3)
-        self.key = nn.Conv2d(lite_encoder.WIDTHS[2] + lite_encoder.WIDTHS[3], KEY_WIDTH, 1)
+        self.encoder = TinyVit()
+        self.key = nn.Conv2d(EIGHTH_CHANNELS + EMBEDDING, KEY_WIDTH, 1)
         self.sharpness = nn.Parameter(torch.tensor(12.0))
-        self.decoder = lite_encoder.LiteDecoder(HINTS, blocks=2)
-        self.scores = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in lite_encoder.DECODER_WIDTHS)
-        self.norm_frozen = False
+        self.decoder = MaskDecoder()
+        self.pretrained = False
 
     def encode(self, frames: Tensor) -> EncodedFrames:
-        """Encode N×3×H×W float frames, normalized (`lite_input`); any size from 32 pixels up."""
+        """Encode N×3×H×W float frames, normalized (`lite_input`); H and W are multiples of 16."""
         return self.features(self.encoder(frames))
 
-    def features(self, maps: list[Tensor]) -> EncodedFrames:
-        """Features of frames from the five maps of the encoder, N×C×h×w each."""
+    def features(self, maps: Sequence[Tensor]) -> EncodedFrames:
+        """Features of frames from the four maps of the encoder, N×C×h×w each."""
         fine, coarse = maps[2], maps[3]
         coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
-        return EncodedFrames(maps, F.normalize(self.key(torch.cat([fine, coarse], dim=1)).float(), dim=1))
+        keys = self.key(torch.cat([fine, coarse], dim=1)).float()
+        return EncodedFrames(tuple(maps), F.normalize(keys, dim=1))
 
-    def decode(self, features: EncodedFrames, memory: Memory, guides: Tensor) -> list[Tensor]:
-        """Logits of every object.
+    def decode(self, features: EncodedFrames, memory: Memory, guides: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of every object, and how good the masks are.
 
         Args:
             features: of N frames.
@@ -95,75 +107,97 @@ class LiteTracker(nn.Module):
             guides: N×K×H×W, 1 where the object is believed to be, -1 elsewhere, 0 everywhere without a guide.
 
         Returns:
-            Four tensors N×K×H×W: the side scores from coarse to fine, then the final score.
+            N×K×H×W logits, and N×K estimates of the IoU of the masks.
         """
         count, objects, *size_hw = guides.shape
         cues = read_memory(features.keys, memory.keys, memory.masks, self.sharpness).flatten(0, 1)
-        guides = guides.flatten(0, 1)[:, None]
         maps = [each.repeat_interleave(objects, 0) if objects > 1 else each for each in features.maps]
-        hints = [_hints(guides, cues, (each.shape[-2], each.shape[-1])) for each in maps[-2::-1]]
-        scores = [score(x) for score, x in zip(self.scores, self.decoder(maps, hints), strict=True)]
-        return [
-            F.interpolate(score, size=size_hw, mode="bilinear", align_corners=False).view(
-                count, objects, *size_hw
-            )
-            for score in scores
-        ]
-
-    def forward(self, frames: Tensor, guides: Tensor, known: Tensor, masks: Tensor) -> list[Tensor]:
-        """Logits of frames, each with one frame whose masks are known; for training.
-
-        Args:
-            frames: N×3×H×W.
-            guides: N×K×H×W, see `decode`.
-            known: N×3×H×W, the other frames.
-            masks: N×K×H×W in [0, 1], their masks.
-        """
-        count = len(frames)
-        maps = self.encoder(torch.cat([frames, known]))
-        first, second = [each[:count] for each in maps], [each[count:] for each in maps]
-        return self.decode_pairs(first, guides, second, masks)
+        seen = (memory.summaries != 0).any(-1, keepdim=True).sum(2).clamp(min=1)
+        summaries = (memory.summaries.sum(2) / seen).flatten(0, 1)
+        logits, quality = self.decoder(maps, guides.flatten(0, 1)[:, None], cues, summaries)
+        logits = F.interpolate(logits, size=size_hw, mode="bilinear", align_corners=False)
+        return logits.view(count, objects, *size_hw), quality.view(count, objects)
 
     def decode_pairs(
-        self, maps: list[Tensor], guides: Tensor, known: list[Tensor], masks: Tensor
-    ) -> list[Tensor]:
-        """As `forward`, from the maps of the encoder.
+        self, maps: Sequence[Tensor], guides: Tensor, known: Sequence[Tensor], masks: Tensor
+    ) -> Tensor:
+        """Logits of frames, each with one frame whose masks are known; for fine-tuning.
 
         Args:
-            maps: the encoder's five maps of the frames, N×C×h×w each.
+            maps: the encoder's four maps of the frames, N×C×h×w each.
             guides: N×K×H×W, see `decode`.
             known: the encoder's maps of the other frames.
             masks: N×K×H×W in [0, 1], their masks.
         """
-        return self.decode(self.features(maps), self.features(known).memorize(masks), guides)
+        return self.decode(self.features(maps), self.features(known).memorize(masks), guides)[0]
 
-    def freeze_norm(self) -> None:
-        """Keep the running statistics of the batch norms from now on, also in training.
+    def forward(
+        self,
+        frames: Tensor,
+        masks: Tensor,
+        guides: Tensor,
+        flows: Tensor,
+        remember: int = 0,
+        encoder_learns: bool = True,
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Track one object through frames, given its mask in the first; for training.
 
-        Augmented copies of a few frames are too few for the statistics of frames; those of a trained network
-        are better. Scales and shifts still learn.
+        Args:
+            frames: N×(1+T)×3×H×W: the frame whose mask is known, and those to track through.
+            masks: N×1×H×W in [0, 1], of the first one.
+            guides: N×1×H×W, for the second one, see `decode`.
+            flows: N×(T-1)×2×h×w, from each of the others back to the one before it, as shares of width and
+                height.
+            remember: how many of the tracked frames become memory too.
+            encoder_learns: whether gradients reach the encoder.
+
+        Returns:
+            T times logits N×1×H×W and N estimates of the IoU.
         """
-        self.norm_frozen = True
-        self.train(self.training)
+        count, length = frames.shape[:2]
+        with torch.set_grad_enabled(encoder_learns and torch.is_grad_enabled()):
+            maps = self.encoder(frames.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        each = [
+            self.features([part.unflatten(0, (count, length))[:, index] for part in maps])
+            for index in range(length)
+        ]
+        memory = each[0].memorize(masks)
+        tracked: list[tuple[Tensor, Tensor]] = []
+        for index, features in enumerate(each[1:]):
+            logits, quality = self.decode(features, memory, guides)
+            tracked.append((logits, quality[:, 0]))
+            if index + 2 == length:
+                break
+            probs = torch.sigmoid(logits.detach().float())
+            if index < remember:
+                memory = join_memories([memory, features.memorize(probs)])
+            guides = warped_guide(probs, flows[:, index])
+        return tracked
 
-    def train(self, mode: bool = True) -> "LiteTracker":
-        """As `nn.Module.train`, but for frozen norms."""
-        super().train(mode)
-        if self.norm_frozen:
-            for module in self.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-        return self
+
+def warped_guide(probs: Tensor, flow: Tensor) -> Tensor:
+    """A guide for the next frame: the masks N×1×H×W moved by the optical flow N×2×h×w, see `LiteTracker`."""
+    height, width = probs.shape[-2:]
+    flow = F.interpolate(flow.float(), size=(height, width), mode="bilinear", align_corners=False)
+    y, x = ((2 * torch.arange(side, device=probs.device) + 1) / side - 1 for side in (height, width))
+    places = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)
+    moved = F.grid_sample(probs, places + 2 * flow.permute(0, 2, 3, 1), align_corners=False)
+    lost = (moved > 0.5).float().mean((1, 2, 3), keepdim=True) < LOST
+    return torch.where(lost, torch.zeros_like(moved), 2 * moved - 1)
 
 
-def _hints(guides: Tensor, cues: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Guide and cues at one stride of the decoder, N×4×h×w."""
-    guide = F.adaptive_avg_pool2d(guides, size_hw)
-    if size_hw[0] < cues.shape[-2]:
-        read = F.adaptive_avg_pool2d(cues, size_hw)
-    else:
-        read = F.interpolate(cues, size=size_hw, mode="bilinear", align_corners=False)
-    return torch.cat([guide, read.to(guide.dtype)], dim=1)
+def from_clicks(network: LiteTracker, clicks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state for the network with all that it shares with the network for clicks.
+
+    Args:
+        network: what the other does not have is as here.
+        clicks: state of a `LiteClicks`.
+    """
+    state = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    shared = {key: tensor for key, tensor in clicks.items() if key in state}
+    # what was a map of clicks is now one of cues
+    shared["decoder.detail.0.weight"] = network.decoder.detail_from_clicks(clicks["decoder.detail.0.weight"])
+    return state | shared
 
 
 def join_memories(memories: Sequence[Memory]) -> Memory:
@@ -171,6 +205,7 @@ def join_memories(memories: Sequence[Memory]) -> Memory:
     return Memory(
         torch.cat([each.keys for each in memories], dim=2),
         torch.cat([each.masks for each in memories], dim=2),
+        torch.cat([each.summaries for each in memories], dim=2),
     )
 
 
@@ -189,10 +224,7 @@ def lite_input(images_rgb: npt.NDArray[np.uint8]) -> Tensor:
 def normalize_frames(images_rgb: Tensor) -> Tensor:
     """As `lite_input`, for a tensor N×H×W×3 uint8, on whose device the result is."""
     rgb = images_rgb.permute(0, 3, 1, 2).float().contiguous()
-    mean, std = (
-        torch.tensor(values, device=rgb.device).view(1, 3, 1, 1)
-        for values in (lite_encoder.MEAN_RGB, lite_encoder.STD_RGB)
-    )
+    mean, std = (torch.tensor(values, device=rgb.device).view(1, 3, 1, 1) for values in (MEAN_RGB, STD_RGB))
     return (rgb - mean) / std
 
 
@@ -230,12 +262,13 @@ def _cues_of_object(rows: Tensor, memory_keys: Tensor, mask: Tensor, sharpness: 
     values = torch.stack([values, torch.ones_like(values)], dim=1)
     first_on = len(on) - int(on.sum())
     cues = []
-    for some in torch.split(rows, _ROWS_AT_ONCE):
-        cosine = some @ memory_keys
-        best_on, best_off = _best(cosine[:, first_on:]), _best(cosine[:, :first_on])
-        weights = ((cosine - torch.maximum(best_on, best_off).detach()[:, None]) * sharpness).exp()
+    for some in torch.split(rows * sharpness, _ROWS_AT_ONCE):
+        scaled = some @ memory_keys
+        best_on, best_off = (_best(part, sharpness) for part in (scaled[:, first_on:], scaled[:, :first_on]))
+        largest = torch.maximum(best_on, best_off).detach()[:, None]
+        weights = (scaled - largest).exp() if scaled.requires_grad else scaled.sub_(largest).exp_()
         read, total = (weights @ values).unbind(1)
-        cues.append(torch.stack([2 * read / total - 1, best_on, best_off]))
+        cues.append(torch.stack([2 * read / total - 1, best_on / sharpness, best_off / sharpness]))
     return torch.cat(cues, dim=1)
 
 
@@ -257,5 +290,5 @@ def _cues_of_frames(rows: Tensor, memory_keys: Tensor, masks: Tensor, sharpness:
     return torch.cat(cues, dim=2)
 
 
-def _best(cosine: Tensor) -> Tensor:
-    return cosine.amax(1) if cosine.shape[1] else cosine.new_full((len(cosine),), _UNSEEN)
+def _best(scaled: Tensor, sharpness: Tensor) -> Tensor:
+    return scaled.amax(1) if scaled.shape[1] else (_UNSEEN * sharpness).expand(len(scaled))

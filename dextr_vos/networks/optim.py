@@ -39,15 +39,25 @@ def rate_factor(step: int, decay: Decay, start: int, end: int, warmup: int = 0) 
     return left**_POLY_POWER if decay == "poly" else left
 
 
-def lite_optimizer(network: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
+def lite_optimizer(
+    network: nn.Module, rate: float, weight_decay: float, encoder_rate: float = 1.0
+) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter, ICLR 2019) with weight decay on kernels, none on norms and biases.
 
     Args:
-        network: all its parameters learn.
+        network: a network whose encoder is called so; all its parameters learn.
         rate: the full learning rate.
         weight_decay: of the kernels.
+        encoder_rate: factor on the rate for the encoder.
     """
-    kernels = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=rate, weight_decay=weight_decay)
+    groups: list[dict[str, Any]] = []
+    for of_encoder, factor in ((True, encoder_rate), (False, 1.0)):
+        for kernels in (True, False):
+            parameters = [
+                parameter
+                for name, parameter in network.named_parameters()
+                if name.startswith("encoder.") == of_encoder and (parameter.ndim > 1) == kernels
+            ]
+            decay = weight_decay if kernels else 0.0
+            groups.append({"params": parameters, "lr": rate * factor, "weight_decay": decay})
+    return torch.optim.AdamW(groups, fused=True)

@@ -27,12 +27,15 @@ NEGATIVE, POSITIVE, BOX_START, BOX_END, EXTREME = range(5)
 _HEADS = 8
 _MLP_CHANNELS = 2048
 _MASK_TOKENS = 4
-_EIGHTH_WIDTH, _QUARTER_WIDTH, _HALF_WIDTH = 64, 32, 16
+EIGHTH_WIDTH, QUARTER_WIDTH = 64, 32
+_HALF_WIDTH = 16
 # a mask's probabilities are scaled to logits from -10 to 10, in the range the decoder was pretrained with
 _MASK_SCALE = 20.0
 # what becomes a map of its own at half the image's size, and how wide a point is, as a share of the side
 _HINT_KINDS = (EXTREME, POSITIVE, NEGATIVE)
 _HINT_SIGMA = 0.0125
+HINTS = len(_HINT_KINDS) + 1
+DETAIL_INPUTS = QUARTER_WIDTH + HALF_CHANNELS + 1 + HINTS
 _DILATIONS = (1, 2, 4)
 
 
@@ -63,16 +66,14 @@ class Prompts:
         )
 
 
-class PromptEncoder(nn.Module):
-    """Points to tokens, a mask to a map."""
+class MaskPrompt(nn.Module):
+    """A mask to a map, and the places of pixels to vectors."""
 
     frequencies: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.randn(2, EMBEDDING // 2))
-        self.kinds = nn.Parameter(0.02 * torch.randn(EXTREME + 1, EMBEDDING))
-        self.padding = nn.Parameter(torch.zeros(EMBEDDING))
         self.no_mask = nn.Parameter(torch.zeros(EMBEDDING))
         self.mask = nn.Sequential(
             nn.Conv2d(1, 4, 2, 2),
@@ -84,51 +85,119 @@ class PromptEncoder(nn.Module):
             nn.Conv2d(16, EMBEDDING, 1),
         )
 
-    def forward(self, prompts: Prompts) -> tuple[Tensor, Tensor]:
-        """Tokens N×P×C, and a map N×C×H/16×W/16 to be added to the embedding."""
-        tokens = self._places(prompts.points_xy) + self.kinds[prompts.kinds.clamp(min=0)]
-        tokens = torch.where((prompts.kinds == PADDING)[..., None], self.padding, tokens)
-        mask = self.mask(_MASK_SCALE * (prompts.mask - 0.5))
+    def dense(self, mask_logits: Tensor, has_mask: Tensor) -> Tensor:
+        """A map N×C×H/16×W/16 to be added to the embedding.
+
+        Args:
+            mask_logits: N×1×H/4×W/4, from -10 to 10.
+            has_mask: N booleans; where one is False, the mask does not count.
+        """
         none = self.no_mask[:, None, None]
-        return tokens, torch.where(prompts.has_mask[:, None, None, None], mask, none)
+        return torch.where(has_mask[:, None, None, None], self.mask(mask_logits), none)
 
     def grid(self, height: int, width: int) -> Tensor:
         """Where each pixel of a map is, (height · width)×C."""
-        y = (torch.arange(height, device=self.kinds.device) + 0.5) / height
-        x = (torch.arange(width, device=self.kinds.device) + 0.5) / width
+        device = self.frequencies.device
+        y = (torch.arange(height, device=device) + 0.5) / height
+        x = (torch.arange(width, device=device) + 0.5) / width
         rows, columns = torch.meshgrid(y, x, indexing="ij")
-        return self._places(torch.stack([columns, rows], dim=-1)).flatten(0, 1)
+        return self.places(torch.stack([columns, rows], dim=-1)).flatten(0, 1)
 
-    def _places(self, unit_xy: Tensor) -> Tensor:
+    def places(self, unit_xy: Tensor) -> Tensor:
+        """Places as shares of width and height, …×2, to …×C."""
         # bf16 has too few digits for the phase
         with torch.autocast(unit_xy.device.type, enabled=False):
             phase = 2 * math.pi * ((2 * unit_xy.float() - 1) @ self.frequencies.float())
             return torch.cat([phase.sin(), phase.cos()], dim=-1)
 
 
-class PromptDecoder(nn.Module):
-    """Prompts and the maps of an image to the logits of one object, and how good the mask is."""
+class PromptEncoder(MaskPrompt):
+    """Points to tokens, a mask to a map."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.prompts = PromptEncoder()
+        self.kinds = nn.Parameter(0.02 * torch.randn(EXTREME + 1, EMBEDDING))
+        self.padding = nn.Parameter(torch.zeros(EMBEDDING))
+
+    def forward(self, prompts: Prompts) -> tuple[Tensor, Tensor]:
+        """Tokens N×P×C, and a map N×C×H/16×W/16 to be added to the embedding."""
+        tokens = self.places(prompts.points_xy) + self.kinds[prompts.kinds.clamp(min=0)]
+        tokens = torch.where((prompts.kinds == PADDING)[..., None], self.padding, tokens)
+        return tokens, self.dense(_MASK_SCALE * (prompts.mask - 0.5), prompts.has_mask)
+
+
+class TwoWayDecoder(nn.Module):
+    """What the decoders of clicks and of the tracker share: attention both ways, and the way up to a mask."""
+
+    prompts: MaskPrompt
+
+    def __init__(self) -> None:
+        super().__init__()
         # the first asks for the quality, the second for the mask; the others only take part in the attention
         self.tokens = nn.Parameter(0.02 * torch.randn(1 + _MASK_TOKENS, EMBEDDING))
         self.blocks = nn.ModuleList([_TwoWayBlock(first=True), _TwoWayBlock(first=False)])
         self.last_attention = _Attention(EMBEDDING // 2)
         self.last_norm = nn.LayerNorm(EMBEDDING)
-        self.to_eighth = nn.ConvTranspose2d(EMBEDDING, _EIGHTH_WIDTH, 2, 2)
-        self.eighth_norm = LayerNorm2d(_EIGHTH_WIDTH)
-        self.to_quarter = nn.ConvTranspose2d(_EIGHTH_WIDTH, _QUARTER_WIDTH, 2, 2)
-        self.add_eighth = _zero(nn.Conv2d(EIGHTH_CHANNELS, _EIGHTH_WIDTH, 1))
-        self.add_quarter = _zero(nn.Conv2d(QUARTER_CHANNELS, _QUARTER_WIDTH, 1))
-        self.weights = _mlp(_QUARTER_WIDTH)
+        self.to_eighth = nn.ConvTranspose2d(EMBEDDING, EIGHTH_WIDTH, 2, 2)
+        self.eighth_norm = LayerNorm2d(EIGHTH_WIDTH)
+        self.to_quarter = nn.ConvTranspose2d(EIGHTH_WIDTH, QUARTER_WIDTH, 2, 2)
+        self.add_eighth = zero(nn.Conv2d(EIGHTH_CHANNELS, EIGHTH_WIDTH, 1))
+        self.add_quarter = zero(nn.Conv2d(QUARTER_CHANNELS, QUARTER_WIDTH, 1))
+        self.weights = _mlp(QUARTER_WIDTH)
         self.quality = _mlp(1)
-        inputs = _QUARTER_WIDTH + HALF_CHANNELS + 1 + len(_HINT_KINDS) + 1
-        layers: list[nn.Module] = [nn.Conv2d(inputs, _HALF_WIDTH, 1), nn.GELU()]
+        layers: list[nn.Module] = [nn.Conv2d(DETAIL_INPUTS, _HALF_WIDTH, 1), nn.GELU()]
         for dilation in _DILATIONS:
             layers += [nn.Conv2d(_HALF_WIDTH, _HALF_WIDTH, 3, padding=dilation, dilation=dilation), nn.GELU()]
-        self.detail = nn.Sequential(*layers, _zero(nn.Conv2d(_HALF_WIDTH, 1, 3, padding=1)))
+        self.detail = nn.Sequential(*layers, zero(nn.Conv2d(_HALF_WIDTH, 1, 3, padding=1)))
+
+    def attended(self, known: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens that have looked at the image, and the image that has looked at them.
+
+        Args:
+            known: N×P×C, tokens of what is known of the object.
+            embedding: N×C×h×w.
+        """
+        points = torch.cat([self.tokens.expand(len(known), -1, -1), known], dim=1)
+        size = embedding.shape[-2:]
+        grid = self.prompts.grid(*size).to(embedding.dtype)
+        image = embedding.flatten(2).transpose(1, 2)
+        tokens = points
+        for block in self.blocks:
+            tokens, image = block(tokens, image, points, grid)
+        seen = self.last_attention(tokens + points, image + grid, image)
+        return self.last_norm(tokens + seen), image.transpose(1, 2).view(embedding.shape)
+
+    def eighth_pixels(self, image: Tensor, eighth: Tensor) -> Tensor:
+        """Features at stride 8, from the image that was attended to and the encoder's map."""
+        return F.gelu(self.eighth_norm(self.to_eighth(image)) + self.add_eighth(eighth))
+
+    def quarter_pixels(self, pixels: Tensor, quarter: Tensor) -> Tensor:
+        """Features at stride 4, from those at stride 8 and the encoder's map."""
+        return F.gelu(self.to_quarter(pixels) + self.add_quarter(quarter))
+
+    def logits(self, tokens: Tensor, pixels: Tensor, half: Tensor, hints: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits N×1×H/2×W/2, and N estimates of the mask's IoU.
+
+        Args:
+            tokens: see `attended`.
+            pixels: see `quarter_pixels`.
+            half: the encoder's map at stride 2.
+            hints: N×4×H/2×W/2, what is known of the object as maps.
+        """
+        logits = torch.einsum("nc,nchw->nhw", self.weights(tokens[:, 1]), pixels)[:, None]
+        pixels, logits = (_doubled(each) for each in (pixels, logits))
+        logits = logits + self.detail(torch.cat([pixels, half, logits, hints.to(half.dtype)], dim=1))
+        return logits, self.quality(tokens[:, 0])[:, 0]
+
+
+class PromptDecoder(TwoWayDecoder):
+    """Prompts and the maps of an image to the logits of one object, and how good the mask is."""
+
+    prompts: PromptEncoder
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prompts = PromptEncoder()
 
     def forward(self, maps: tuple[Tensor, Tensor, Tensor, Tensor], prompts: Prompts) -> tuple[Tensor, Tensor]:
         """Logits N×1×H/2×W/2, and N estimates of the mask's IoU.
@@ -139,27 +208,9 @@ class PromptDecoder(nn.Module):
         """
         half, quarter, eighth, embedding = maps
         points, dense = self.prompts(prompts)
-        tokens = torch.cat([self.tokens.expand(len(points), -1, -1), points], dim=1)
-        tokens, image = self._attended(tokens, embedding + dense)
-        pixels = F.gelu(self.eighth_norm(self.to_eighth(image)) + self.add_eighth(eighth))
-        pixels = F.gelu(self.to_quarter(pixels) + self.add_quarter(quarter))
-        logits = torch.einsum("nc,nchw->nhw", self.weights(tokens[:, 1]), pixels)[:, None]
-        pixels, logits = (_doubled(each) for each in (pixels, logits))
-        hints = hint_maps(prompts, (half.shape[-2], half.shape[-1]))
-        seen = torch.cat([pixels, half, logits, hints.to(half.dtype)], dim=1)
-        logits = logits + self.detail(seen)
-        return logits, self.quality(tokens[:, 0])[:, 0]
-
-    def _attended(self, points: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens that have looked at the image, and the image that has looked at them."""
-        size = embedding.shape[-2:]
-        grid = self.prompts.grid(*size).to(embedding.dtype)
-        image = embedding.flatten(2).transpose(1, 2)
-        tokens = points
-        for block in self.blocks:
-            tokens, image = block(tokens, image, points, grid)
-        seen = self.last_attention(tokens + points, image + grid, image)
-        return self.last_norm(tokens + seen), image.transpose(1, 2).view(embedding.shape)
+        tokens, image = self.attended(points, embedding + dense)
+        pixels = self.quarter_pixels(self.eighth_pixels(image, eighth), quarter)
+        return self.logits(tokens, pixels, half, hint_maps(prompts, (half.shape[-2], half.shape[-1])))
 
 
 def hint_maps(prompts: Prompts, size_hw: tuple[int, int]) -> Tensor:
@@ -239,7 +290,8 @@ def _mlp(outputs: int) -> nn.Sequential:
     )
 
 
-def _zero(convolution: nn.Conv2d) -> nn.Conv2d:
+def zero(convolution: nn.Conv2d) -> nn.Conv2d:
+    """A convolution that begins by giving nothing."""
     nn.init.zeros_(convolution.weight)
     if convolution.bias is not None:
         nn.init.zeros_(convolution.bias)

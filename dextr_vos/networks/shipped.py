@@ -14,7 +14,7 @@ from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
 # SHA-256 of the files in dextr_vos/weights
 CHECKSUMS = {
     "lite-clicks": "71d1eb4faddbd71ce6776785194484cace9e9cf99afa640389b496a087ad6683",
-    "lite-parent": "ec389a27d7b80193502b8bd427686d4562380ae10588a81f082776c97173cebd",
+    "lite-parent": "b609bf8da4a753ea6740fe55f79217f524fc9c25858b1f3c7692bda6058e4b1f",
 }
 
 

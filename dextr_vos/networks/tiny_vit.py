@@ -51,6 +51,7 @@ class TinyVit(nn.Module):
             nn.Conv2d(EMBEDDING, EMBEDDING, 3, padding=1, bias=False),
             LayerNorm2d(EMBEDDING),
         )
+        self.train()  # a new module is in training mode without having been asked; see the class
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Maps of an image.
@@ -73,7 +74,7 @@ class TinyVit(nn.Module):
         """See the class on batch norms."""
         super().train(mode)
         for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, (nn.BatchNorm2d, nn.SyncBatchNorm)):
                 module.eval()
         return self
 

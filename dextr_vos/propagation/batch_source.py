@@ -1,6 +1,6 @@
 """Batches for fine-tuning on one clip, and their loss: augmented keyframes, or pairs made of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Protocol, cast
 
@@ -52,19 +52,7 @@ class BatchSource(Protocol):
         ...
 
 
-class _Direct:
-    """Batches that the network takes as they are."""
-
-    def prepare(self, network: nn.Module, device: torch.device, stop_asked: StopAsked = never) -> None:
-        """There is nothing to compute."""
-
-    def logits(self, network: nn.Module, batch: ClipBatch, device: torch.device) -> list[Tensor]:
-        """See `BatchSource.logits`."""
-        logits: list[Tensor] = network(*(tensor.to(device) for tensor in batch.inputs))
-        return logits
-
-
-class FrameBatches(_Direct):
+class FrameBatches:
     """Randomly changed keyframes and the class-balanced loss of OSVOS (Caelles et al., CVPR 2017).
 
     Args:
@@ -89,16 +77,22 @@ class FrameBatches(_Direct):
         )
         return ClipBatch((osvos_input(images),), targets, void)
 
-    def loss(self, logits: Sequence[Tensor], batch: ClipBatch) -> Tensor:
-        """That of the final output and, if the recipe says so, of the side outputs."""
-        return _weighted(logits, self._recipe.side_weight, lambda output: self._output_loss(output, batch))
+    def prepare(self, network: nn.Module, device: torch.device, stop_asked: StopAsked = never) -> None:
+        """There is nothing to compute."""
 
-    def _output_loss(self, output: Tensor, batch: ClipBatch) -> Tensor:
+    def logits(self, network: nn.Module, batch: ClipBatch, device: torch.device) -> list[Tensor]:
+        """See `BatchSource.logits`."""
+        logits: list[Tensor] = network(*(tensor.to(device) for tensor in batch.inputs))
+        return logits
+
+    def loss(self, logits: Sequence[Tensor], batch: ClipBatch) -> Tensor:
+        """That of the final output."""
+        output = logits[-1]
         targets, void = batch.targets.to(output.device), batch.void.to(output.device)
         return class_balanced_bce(output.float(), targets, void, self._recipe.average, self._absent_weight)
 
 
-class PairBatches(_Direct):
+class PairBatches:
     """Pairs of frames, binary cross-entropy and soft IoU loss.
 
     Args:
@@ -114,6 +108,18 @@ class PairBatches(_Direct):
         self._recipe, self._corruption = recipe, recipe.mask_corruption or MaskCorruption()
         self._pairs = LucidPairs(samples, object_ids, recipe.scene or SceneRecipe(), self._corruption, seed)
 
+    def prepare(self, network: nn.Module, device: torch.device, stop_asked: StopAsked = never) -> None:
+        """There is nothing to compute."""
+
+    def logits(self, network: nn.Module, batch: ClipBatch, device: torch.device) -> list[Tensor]:
+        """See `BatchSource.logits`."""
+        frames, guides, known, masks = (tensor.to(device) for tensor in batch.inputs)
+        tracker = cast(LiteTracker, network)
+        maps = tracker.encoder(torch.cat([frames, known]).contiguous(memory_format=torch.channels_last))
+        count = len(frames)
+        first, second = [each[:count] for each in maps], [each[count:] for each in maps]
+        return [tracker.decode_pairs(first, guides, second, masks)]
+
     def batch(self, index: int) -> ClipBatch:
         """Frames, guides, known frames and their masks; one object each."""
         stacked = stack([self._pairs[position] for position in _positions(index, self._recipe)])
@@ -122,12 +128,9 @@ class PairBatches(_Direct):
         return ClipBatch(inputs, stacked["target"].float(), stacked["void"])
 
     def loss(self, logits: Sequence[Tensor], batch: ClipBatch) -> Tensor:
-        """That of the final output and of the side outputs."""
-        return _weighted(logits, self._recipe.side_weight, lambda output: self._output_loss(output, batch))
-
-    def _output_loss(self, output: Tensor, batch: ClipBatch) -> Tensor:
+        """See `BatchSource.loss`."""
+        output = logits[-1].float()
         targets, void = batch.targets.to(output.device), batch.void.to(output.device)
-        output = output.float()
         return plain_bce(output, targets, void, "size") + soft_iou_loss(output, targets, void)
 
 
@@ -188,7 +191,7 @@ class PoolBatches(PairBatches):
         frames = _joined([self._maps[place][target] for place, target, _ in places.tolist()])
         known = _joined([self._maps[place][known] for place, _, known in places.tolist()])
         tracker = cast(LiteTracker, network)
-        return tracker.decode_pairs(frames, guides.to(device), known, masks.to(device))
+        return [tracker.decode_pairs(frames, guides.to(device), known, masks.to(device))]
 
 
 def _joined(frames: Sequence[list[Tensor]]) -> list[Tensor]:
@@ -198,16 +201,6 @@ def _joined(frames: Sequence[list[Tensor]]) -> list[Tensor]:
 
 def _positions(index: int, recipe: Recipe) -> range:
     return range(index * recipe.batch, (index + 1) * recipe.batch)
-
-
-def _weighted(
-    logits: Sequence[Tensor], side_weight: float, output_loss: Callable[[Tensor], Tensor]
-) -> Tensor:
-    loss = output_loss(logits[-1])
-    if side_weight:
-        for side in logits[:-1]:
-            loss = loss + side_weight * output_loss(side)
-    return loss
 
 
 def _typical_share(samples: Sequence[Sample], object_ids: Sequence[int]) -> float:

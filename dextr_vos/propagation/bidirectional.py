@@ -5,7 +5,7 @@ What happens between two keyframes does not depend on the frames beyond them.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import cv2
@@ -19,15 +19,25 @@ from dextr_vos.masks import Labels
 from dextr_vos.networks.lite_tracker import Memory, join_memories
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span
 from dextr_vos.propagation.settings import TrackingSettings
-from dextr_vos.propagation.tracker import FrameFeatures, MaskedFrame, Memories, Tracker, resized_frame
+from dextr_vos.propagation.shots import ShotWatch, typical_difference
+from dextr_vos.propagation.tracker import (
+    FrameFeatures,
+    MaskedFrame,
+    Memories,
+    SoftMasks,
+    Tracker,
+    resized_frame,
+)
 
 _FRAMES_AT_ONCE = 32
 _REMNANT = 0.1  # of the area that the other pass finds
 _LEAST_CONFIDENCE = 1e-6
 
 
-class SoftMasks:
-    """Soft masks of frames by their index, one grey PNG a frame with the objects one below the other.
+class MaskFiles:
+    """Soft masks of frames by their index, one grey PNG a frame.
+
+    The objects are one below the other, and the qualities in the last row.
 
     Args:
         folder: made when the first one is written.
@@ -40,28 +50,33 @@ class SoftMasks:
     def __contains__(self, index: int) -> bool:
         return self._path(index).exists()
 
-    def read(self, index: int) -> FloatArray:
-        """K×h×w float32 in [0, 1]."""
+    def read(self, index: int) -> SoftMasks:
+        """What was written, in 256 levels."""
         levels = cv2.imread(str(self._path(index)), cv2.IMREAD_GRAYSCALE)
         assert levels is not None, f"{self._path(index)} was there a moment ago"
-        return _probs(levels.reshape(self._count, -1, levels.shape[1]))
+        return self._decoded(levels)
 
-    def write(self, index: int, probs: FloatArray) -> FloatArray:
-        """Write K×h×w float32 in [0, 1], atomically; gives back what will be read, 256 levels of it."""
-        levels = np.rint(probs * 255).astype(np.uint8)
+    def write(self, index: int, masks: SoftMasks) -> SoftMasks:
+        """Write soft masks, atomically; gives back what will be read."""
+        width = masks.probs.shape[2]
+        rows = masks.probs.reshape(-1, width)
+        # narrow frames of many objects need more than one row
+        qualities = np.zeros((-(-self._count // width), width), np.float32)
+        qualities.flat[: self._count] = masks.quality
+        levels = np.rint(np.vstack([rows, qualities]) * 255).astype(np.uint8)
         with atomic_path(self._path(index)) as temporary:
-            coded = cv2.imencode(
-                ".png", levels.reshape(-1, levels.shape[2]), [cv2.IMWRITE_PNG_COMPRESSION, 1]
-            )[1]
+            coded = cv2.imencode(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
             temporary.write_bytes(coded.tobytes())
-        return _probs(levels)
+        return self._decoded(levels)
+
+    def _decoded(self, levels: npt.NDArray[np.uint8]) -> SoftMasks:
+        shares = np.divide(levels, 255, dtype=np.float32)
+        width = shares.shape[1]
+        end = len(shares) - -(-self._count // width)
+        return SoftMasks(shares[:end].reshape(self._count, -1, width), shares[end:].flat[: self._count])
 
     def _path(self, index: int) -> Path:
         return self._folder / f"{index:08d}.png"
-
-
-def _probs(levels: npt.NDArray[np.uint8]) -> FloatArray:
-    return np.divide(levels, 255, dtype=np.float32)
 
 
 class BidirectionalPropagator:
@@ -109,12 +124,12 @@ class BidirectionalPropagator:
         backward, forward = self._soft_masks(span, "backward"), self._soft_masks(span, "forward")
         bidirectional = self._tracking.bidirectional
         if span.after is not None and (bidirectional or span.before is None):
-            start = _Pass(self._keyframe(span.after))
+            start = self._pass(span.after)
             for index, image in self._in_reverse(span.last, begin):
                 known = index in backward
                 self._advance(start, span, image, index, backward)
                 (on_known if known else on_step)()
-        here = None if span.before is None else _Pass(self._keyframe(span.before))
+        here = None if span.before is None else self._pass(span.before)
         if here is not None:
             for index in range(span.first, begin):
                 self._advance(here, span, self._resized(self._annotated.read(index)), index, forward)
@@ -122,32 +137,37 @@ class BidirectionalPropagator:
         for index in range(begin, span.last + 1):
             image = self._annotated.read(index)
             if here is None:
-                yield FramePrediction(index, image, backward.read(index), certain)
+                found = backward.read(index)
+                yield FramePrediction(index, image, found.probs, certain, found.quality)
                 continue  # reported by the backward pass
             self._advance(here, span, self._resized(image), index, forward)
-            probs, agreement = here.frame.probs, certain
+            found, agreement = here.found, certain
             if span.after is not None and bidirectional:
                 other = backward.read(index)
-                agreement = soft_iou(probs, other)
-                probs = _blended(probs, other, span.share_after(index), self._tracking.confidence_power)
-            yield FramePrediction(index, image, probs, agreement)
+                if found.is_known and other.is_known:
+                    agreement = soft_iou(found.probs, other.probs)
+                share, power = span.share_after(index), self._tracking.confidence_power
+                found = _blended(found, other, share, power)
+            yield FramePrediction(index, image, found.probs, agreement, found.quality)
             on_step()
 
     def repeat(self, index: int) -> FramePrediction:
         """A keyframe segmented from its memory alone, as the network would find it in another frame."""
         memory, frame = self._memory(index), self._keyframe(index)
         features = self._tracker.features(None, frame.image_rgb, self._count)
-        probs = self._tracker.segment(features, [memory])
-        return FramePrediction(index, self._annotated.read(index), probs, np.ones(self._count, np.float32))
+        found = self._tracker.segment(features, [memory])
+        certain = np.ones(self._count, np.float32)
+        return FramePrediction(index, self._annotated.read(index), found.probs, certain, found.quality)
 
     def memory(self) -> Memory:
         """What the network knows of some keyframes, on the CPU, so that it can be applied to other clips."""
         indices = [each.index for each in self._annotated.some_keyframes(self._tracking.max_keyframes)]
         joined = join_memories([crop for index in indices for crop in self._memory(index)])
-        return Memory(joined.keys.cpu(), joined.masks.cpu())
+        return Memory(joined.keys.cpu(), joined.masks.cpu(), joined.summaries.cpu())
 
     def forget(self) -> None:
         """Drop the memory of keyframes, once the network has changed."""
+        self._tracker.forget()
         self._memory.cache_clear()
 
     def segment_once(self, index: int) -> None:
@@ -156,23 +176,44 @@ class BidirectionalPropagator:
         features = self._tracker.features(frame, frame.image_rgb, self._count)
         self._tracker.segment(features, [self._memory(index)] * (1 + self._tracking.max_recent))
 
+    @cached_property
+    def _typical_difference(self) -> float:
+        def read(index: int) -> ImageRgb:
+            return self._resized(self._annotated.read(index))
+
+        return typical_difference(read, len(self._annotated))
+
+    def _pass(self, keyframe: int) -> "_Pass":
+        frame = self._keyframe(keyframe)
+        typical = 0.0 if self._tracking.across_cuts else self._typical_difference
+        return _Pass(frame, ShotWatch(frame.image_rgb, typical))
+
     def _advance(
-        self, state: "_Pass", span: Span, image: ImageRgb, index: int, soft_masks: SoftMasks
+        self, state: "_Pass", span: Span, image: ImageRgb, index: int, soft_masks: MaskFiles
     ) -> None:
         """Go on by one frame; one that was found before is not segmented again."""
         tracking = self._tracking
+        if not tracking.across_cuts and not state.shot.contains(image):
+            # nothing is known of the objects in another shot
+            nothing = np.zeros((self._count, *self._size_hw), np.float32)
+            state.found = SoftMasks(nothing, np.zeros(self._count, np.float32))
+            if index not in soft_masks:
+                soft_masks.write(index, state.found)
+            return
         memorized = tracking.max_recent > 0 and state.steps % tracking.mem_every == tracking.mem_every - 1
         features = None
         if index in soft_masks:
-            probs = soft_masks.read(index)
+            masks = soft_masks.read(index)
         else:
             features = self._features(state.frame, image)
-            probs = self._tracker.segment(features, [*self._nearest(span), *state.recent])
-            probs = soft_masks.write(index, probs)
+            masks = self._tracker.segment(features, [*self._nearest(span), *state.recent])
+            masks = soft_masks.write(index, masks)
         if memorized:
             features = features or self._features(state.frame, image)
-            state.recent = [*state.recent, self._tracker.memorize(features, probs)][-tracking.max_recent :]
-        state.frame = MaskedFrame(image, probs)
+            state.recent = [*state.recent, self._tracker.memorize(features, masks.probs)][
+                -tracking.max_recent :
+            ]
+        state.frame, state.found = MaskedFrame(image, masks.probs), masks
         state.steps += 1
 
     def _features(self, before: MaskedFrame, image: ImageRgb) -> FrameFeatures:
@@ -192,8 +233,8 @@ class BidirectionalPropagator:
         nearest = sorted(sorted(self._annotated.keyframes), key=lambda index: abs(index - middle))
         return [self._memory(index) for index in sorted(nearest[: self._tracking.max_keyframes])]
 
-    def _soft_masks(self, span: Span, direction: str) -> SoftMasks:
-        return SoftMasks(self._folder / f"{span.first:08d}-{direction}", self._count)
+    def _soft_masks(self, span: Span, direction: str) -> MaskFiles:
+        return MaskFiles(self._folder / f"{span.first:08d}-{direction}", self._count)
 
     def _in_reverse(self, last: int, first: int) -> Iterator[tuple[int, ImageRgb]]:
         """Resized frames from last to first; a video is still read forward, piece by piece."""
@@ -208,11 +249,23 @@ class BidirectionalPropagator:
 
 @dataclass
 class _Pass:
-    """The state of a pass: the last frame, and what it has memorized of those before."""
+    """The state of a pass.
+
+    Attributes:
+        frame: the last one of the keyframe's shot, from which the next is tracked.
+        recent: what is memorized of frames before.
+        steps: frames done.
+        found: in the last frame, of whichever shot; the keyframe's masks at first.
+        shot: of the keyframe.
+    """
 
     frame: MaskedFrame
+    shot: ShotWatch
     recent: list[Memories] = field(default_factory=list)
     steps: int = 0
+
+    def __post_init__(self) -> None:
+        self.found = SoftMasks(self.frame.probs, np.ones(len(self.frame.probs), np.float32))
 
 
 def masked_frame(
@@ -260,14 +313,19 @@ def _ratio(both: FloatArray, either: FloatArray) -> FloatArray:
     return ratio
 
 
-def _blended(forward: FloatArray, backward: FloatArray, share: float, power: float) -> FloatArray:
+def _blended(forward: SoftMasks, backward: SoftMasks, share: float, power: float) -> SoftMasks:
     """The weighted mean of two passes; `share` is the backward one's where both are as confident."""
-    confidence = np.stack([expected_iou(probs) for probs in (forward, backward)])
+    for one, other in ((forward, backward), (backward, forward)):
+        if not one.is_known:
+            return other
+    confidence = np.stack([masks.quality for masks in (forward, backward)])
     # a pass that has lost the object, or all but a remnant of it, cannot say whether it is gone: time decides
-    area = np.stack([(probs > 0.5).sum((1, 2)) for probs in (forward, backward)])
+    area = np.stack([(masks.probs > 0.5).sum((1, 2)) for masks in (forward, backward)])
     present = np.minimum(1, area / np.maximum(_REMNANT * area.max(0), 1))
     confidence = np.maximum(present * confidence + (1 - present) * confidence[::-1], _LEAST_CONFIDENCE)
     weights = (confidence / confidence.max(0)) ** power * np.array([[1 - share], [share]])
-    shares = (weights[1] / weights.sum(0))[:, None, None]
-    blended: FloatArray = ((1 - shares) * forward + shares * backward).astype(np.float32)
-    return blended
+    shares = weights[1] / weights.sum(0)
+    quality: FloatArray = ((1 - shares) * forward.quality + shares * backward.quality).astype(np.float32)
+    shares = shares[:, None, None]
+    blended: FloatArray = ((1 - shares) * forward.probs + shares * backward.probs).astype(np.float32)
+    return SoftMasks(blended, quality)

@@ -90,11 +90,13 @@ def labels_of_probs(
 
 
 def confidence(prediction: FramePrediction) -> list[float]:
-    """Confidence in each object's mask, in [0, 1].
+    """Confidence in each object's mask: the IoU with the truth that is to be expected, in [0, 1].
 
-    The IoU that the soft mask expects of its own hard mask, times the agreement of the two passes.
+    The network's estimate of it, or where it makes none the IoU that the soft mask expects of its own hard
+    mask, times the agreement of the two passes. 0 in a shot without a keyframe.
     """
-    values = expected_iou(prediction.probs) * prediction.agreement
+    estimate = expected_iou(prediction.probs) if prediction.quality is None else prediction.quality
+    values = estimate * prediction.agreement
     return [round(float(value), 4) for value in values]
 
 

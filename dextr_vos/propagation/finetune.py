@@ -318,7 +318,7 @@ def seconds_a_step(
         batches: which are prepared.
         device: where to compute.
     """
-    # a copy, since batch norms that are not frozen would follow what passes through them
+    # a copy, so that no gradient stays behind
     network = copy.deepcopy(network).to(device).train()
 
     def step() -> None:

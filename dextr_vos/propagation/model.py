@@ -150,22 +150,17 @@ class Model(ABC):
     def knows_objects(self, parent: Path | None) -> bool:
         """Whether a parent can already segment, so that fine-tuned weights may be interpolated with it."""
 
-    @abstractmethod
-    def freeze_norm(self, network: nn.Module) -> None:
-        """Keep the running statistics of batch norms from now on, where there are any."""
-
     def any_objects(self) -> bool:
         """Whether a network fine-tuned for some objects can go on with others."""
         return False
 
-    def start(self, num_objects: int, seed: int, parent: Path | None, freeze_norm: bool = True) -> nn.Module:
+    def start(self, num_objects: int, seed: int, parent: Path | None) -> nn.Module:
         """A network ready to be fine-tuned.
 
         Args:
             num_objects: K.
             seed: of the initial weights.
             parent: checkpoint to start from; None starts from random weights.
-            freeze_norm: keep the parent's statistics of batch norms.
 
         Raises:
             InputError: there is no such file.
@@ -182,8 +177,6 @@ class Model(ABC):
         if not parent.is_file():
             raise InputError(f"there is no checkpoint {parent}")
         self.load_parent(network, parent, num_objects)
-        if freeze_norm:
-            self.freeze_norm(network)
         return network
 
     def parent(self, choice: str | Path | None) -> Path | None:

@@ -22,7 +22,8 @@ from dextr_vos.images import ImageRgb
 from dextr_vos.networks import osvos
 from dextr_vos.networks.checkpoints import load_into, read_state_dict, repeat_objects
 from dextr_vos.networks.imagenet import load_caffe_vgg, load_torchvision_vgg
-from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, LiteTracker, Memory
+from dextr_vos.networks.lite_clicks import is_lite_clicks
+from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, LiteTracker, Memory, from_clicks
 from dextr_vos.propagation.batch_source import BatchSource, FrameBatches, PairBatches, PoolBatches
 from dextr_vos.propagation.bidirectional import BidirectionalPropagator
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span
@@ -125,22 +126,20 @@ class LiteModel(Model):
         return LiteTracker()
 
     def load_parent(self, network: nn.Module, parent: Path, num_objects: int) -> None:
-        """Load a tracker, a fine-tuned one too."""
+        """Load a tracker, a fine-tuned one too, or what a network for clicks shares with one."""
         # a fine-tuned network is saved with its memory
         state = {
             key: tensor
             for key, tensor in read_state_dict(parent).items()
             if not key.startswith(MEMORY_PREFIX)
         }
-        load_into(network, state, parent)
-
-    def freeze_norm(self, network: nn.Module) -> None:
-        """See `LiteTracker.freeze_norm`."""
-        cast(LiteTracker, network).freeze_norm()
+        tracker = cast(LiteTracker, network)
+        tracker.pretrained = not is_lite_clicks(state)
+        load_into(network, state if tracker.pretrained else from_clicks(tracker, state), parent)
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         """AdamW; with small steps where a parent would be forgotten."""
-        rate = _SMALL_STEPS if cast(LiteTracker, network).norm_frozen else _LARGE_STEPS
+        rate = _SMALL_STEPS if cast(LiteTracker, network).pretrained else _LARGE_STEPS
         learning = [each for each in network.parameters() if each.requires_grad]
         return torch.optim.AdamW(learning, lr=rate, weight_decay=1e-4)
 
@@ -189,7 +188,7 @@ class LiteModel(Model):
             raise WeightsError(
                 "the network was saved without its memory of keyframes; run dextr-vos propagate again"
             )
-        known = Memory(memory.keys.to(device), memory.masks.to(device))
+        known = Memory(memory.keys.to(device), memory.masks.to(device), memory.summaries.to(device))
         tracker = self.tracker(network, recipe.tracking, recipe.longest_side, device)
         small_hw = network_size(size_hw, recipe.tracking.longest_side)
         memories = (known,) * len(recipe.tracking.crops.margins)
@@ -200,8 +199,8 @@ class LiteModel(Model):
         return torch.channels_last
 
     def knows_objects(self, parent: Path | None) -> bool:
-        """Every parent is a tracker."""
-        return parent is not None
+        """A tracker does, a network for clicks does not."""
+        return parent is not None and not is_lite_clicks(read_state_dict(parent))
 
     def any_objects(self) -> bool:
         """Objects share all weights."""
@@ -226,9 +225,6 @@ class PaperModel(Model):
             load_torchvision_vgg(paper_network, state)
         else:
             load_into(network, repeat_objects(state, num_objects), parent)
-
-    def freeze_norm(self, network: nn.Module) -> None:
-        """VGG-16 has no batch norms."""
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         """That of the published online training."""
@@ -281,7 +277,7 @@ class PaperModel(Model):
 
 # the frames of one clip differ less from one another than images do
 _LUCID = SceneRecipe(
-    size_hw=(224, 320),
+    size_hw=(224, 336),
     size=(0.4, 0.85),
     own=0.6,
     merge=0.0,
@@ -302,17 +298,17 @@ LITE = LiteModel(
         longest_side=480,
         batch=2,
         accumulate_grad=1,
-        max_steps=20,
+        max_steps=40,
         correction_steps=16,
         window=20,
         tolerance=0.02,
         cooldown=20,
         average="size",
-        side_weight=0.2,
-        alpha=0.5,
-        alpha_clicked=0.2,
+        alpha=0.7,
+        alpha_clicked=0.7,
         scene=_LUCID,
         mask_corruption=MaskCorruption(),
+        pool=20,
         correction_pool=20,
     ),
     shipped="lite-parent",
@@ -331,7 +327,6 @@ PAPER = PaperModel(
         tolerance=0.01,
         cooldown=0,
         average="batch",
-        side_weight=0.0,
         small_components=0.0,
         augmentation=Augmentation(brightness=0.1),
     ),

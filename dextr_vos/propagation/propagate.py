@@ -206,7 +206,6 @@ def _train_in(
     if earlier is not None:
         log.info("continuing with the network of the last run")
         network, recipe = load_network(run.paths.network).network, plan.recipe.for_correction()
-        plan.model.freeze_norm(network)
         continued_from = earlier.fingerprint
     session = _Session(plan, network or plan.start(), recipe, device, pending.passes)
     checkpoint = TrainingCheckpoint(run.paths.checkpoint, f"{plan.fingerprint} {continued_from}")

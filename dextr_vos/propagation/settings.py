@@ -32,7 +32,7 @@ class CropSettings:
         enlarge: largest factor by which pixels of the frame are enlarged.
     """
 
-    margins: Annotated[tuple[Annotated[float, Field(ge=1)], ...], Field(min_length=1)] = (1.6, 2.6)
+    margins: Annotated[tuple[Annotated[float, Field(ge=1)], ...], Field(min_length=1)] = (2.0,)
     least: Annotated[float, Field(gt=0, le=1)] = 0.25
     enlarge: Annotated[float, Field(gt=0)] = 1.2
 
@@ -49,8 +49,9 @@ class TrackingSettings:
         mem_every: every how many frames one is memorized.
         bidirectional: run a pass from the keyframe on each side of a span, not from the earlier one alone.
         confidence_power: how strongly the more confident of two passes is preferred. Each pass is weighted by
-            its distance in time, times the IoU that its soft masks expect of themselves to this power; 0
+            its distance in time, times the IoU that the network expects of its masks to this power; 0
             weights by time alone.
+        across_cuts: track from one shot into the next; otherwise objects are lost at a cut.
         crops: how the network's crops are cut out.
     """
 
@@ -60,6 +61,7 @@ class TrackingSettings:
     mem_every: AtLeastOne = 2
     bidirectional: bool = True
     confidence_power: Annotated[float, Field(ge=0)] = 8.0
+    across_cuts: bool = False
     crops: CropSettings = field(default_factory=CropSettings)
 
 
@@ -85,7 +87,6 @@ class Recipe:
         tolerance: the loss has converged when it fell by less than this share from one window to the next.
         cooldown: last steps, over which the learning rate falls to zero.
         average: how the loss is averaged, see `class_balanced_bce`.
-        side_weight: weight of each side loss, relative to the loss of the fused output.
         augmentation: random changes of each sample, for networks that see single frames.
         scene: how pairs of frames are rendered, for networks that track.
         mask_corruption: how wrong the guides of those pairs are.
@@ -104,7 +105,6 @@ class Recipe:
     tolerance: float
     cooldown: NotNegative
     average: Average
-    side_weight: Annotated[float, Field(ge=0)]
     alpha: Share = 1.0
     alpha_clicked: Share = 1.0
     small_components: Share = 0.2
@@ -149,6 +149,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "tracking.mem_every": "every how many frames one is memorized",
         "tracking.bidirectional": "propagate from both neighbouring keyframes",
         "tracking.confidence_power": "how strongly the more confident pass is preferred",
+        "tracking.across_cuts": "track from one shot into the next",
     }
 )
 

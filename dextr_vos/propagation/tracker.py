@@ -3,8 +3,10 @@
 A frame enters it as crops of the objects and their surroundings, enlarged.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -13,15 +15,23 @@ from torch import Tensor
 
 from dextr_vos.geometry import FloatArray, fit_longest_side
 from dextr_vos.images import ImageRgb
-from dextr_vos.networks.lite_tracker import EncodedFrames, LiteTracker, Memory, join_memories, lite_input
+from dextr_vos.networks.lite_tracker import (
+    LOST,
+    EncodedFrames,
+    LiteTracker,
+    Memory,
+    join_memories,
+    lite_input,
+)
+from dextr_vos.networks.tiny_vit import fold_norms
 from dextr_vos.propagation.settings import CropSettings
 from dextr_vos.runtime import autocast
 
 _FLOW_SIDE = 480  # at which the flow is computed
 _LEAST_PIXELS = 20  # fewer say nothing about where an object is
 _STEEPEST, _FLATTEST = 0.8, 2.0  # least and largest width, as a multiple of the height
-_SHORTEST = 32  # pixels a side, for the network
-_LOST = 1e-4  # share of the frame; an object smaller than that is lost
+# heights and widths of the network's input are multiples of that, for the sake of the encoder's windows
+_SIDE_STEP = 112
 
 
 class Flow:
@@ -125,7 +135,7 @@ def _crop(probs: FloatArray, margin: float, settings: CropSettings, pixels: int)
     part_rows, part_columns = _around(middle[0], box_h, height), _around(middle[1], box_w, width)
     part_hw = part_rows.stop - part_rows.start, part_columns.stop - part_columns.start
     scale = min((pixels / (part_hw[0] * part_hw[1])) ** 0.5, settings.enlarge)
-    small_h, small_w = (max(_SHORTEST, round(side * scale)) for side in part_hw)
+    small_h, small_w = (max(_SIDE_STEP, _SIDE_STEP * round(side * scale / _SIDE_STEP)) for side in part_hw)
     return ObjectCrop(part_rows, part_columns, (small_h, small_w))
 
 
@@ -179,6 +189,24 @@ class FrameFeatures:
     size_hw: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class SoftMasks:
+    """What the network says of a frame.
+
+    Attributes:
+        probs: K×H×W float32 in [0, 1].
+        quality: K float32 in [0, 1], its estimates of the IoU of each mask with the truth.
+    """
+
+    probs: FloatArray
+    quality: FloatArray
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the objects were found or looked for; not so beyond a cut."""
+        return bool(self.quality.any() or self.probs.any())
+
+
 Memories = tuple[Memory, ...]  # of one frame, for each of its crops
 
 
@@ -196,9 +224,20 @@ class Tracker:
     def __init__(
         self, network: LiteTracker, device: torch.device, bf16: bool, crops: CropSettings, longest_side: int
     ) -> None:
-        self._network, self._device, self._bf16 = network, device, bf16
+        self._trained, self._device, self._bf16 = network, device, bf16
         self._crops, self._pixels = crops, input_pixels(longest_side)
         self._flow = Flow()
+
+    @cached_property
+    def _network(self) -> LiteTracker:
+        """A copy of the network that computes the same faster."""
+        folded = copy.deepcopy(self._trained)
+        fold_norms(folded.encoder)
+        return folded
+
+    def forget(self) -> None:
+        """See the network again, once it has changed."""
+        self.__dict__.pop("_network", None)
 
     def features(self, before: MaskedFrame | None, image_rgb: ImageRgb, objects: int) -> FrameFeatures:
         """Features of a frame onto which its neighbour's masks are warped by optical flow.
@@ -213,7 +252,7 @@ class Tracker:
             warped = np.full((objects, *size_hw), 0.5, np.float32)
         else:
             warped = self._flow.warp(before.probs, before.image_rgb, image_rgb)
-            lost = (warped > 0.5).mean((1, 2)) < _LOST
+            lost = (warped > 0.5).mean((1, 2)) < LOST
             warped[lost] = 0.5
             if lost.any():
                 # it may come back anywhere
@@ -234,8 +273,8 @@ class Tracker:
         return tuple(made[id(crop)] for crop in frame.crops)
 
     @torch.inference_mode()
-    def segment(self, frame: FrameFeatures, memories: Sequence[Memories]) -> FloatArray:
-        """Soft masks of a frame, K×H×W float32 in [0, 1]: the mean of the crops', each 0 outside its crop.
+    def segment(self, frame: FrameFeatures, memories: Sequence[Memories]) -> SoftMasks:
+        """Soft masks of a frame: the mean of the crops', each 0 outside its crop.
 
         So nothing is found outside the narrowest crop.
 
@@ -243,17 +282,21 @@ class Tracker:
             frame: see `features`.
             memories: frames whose masks are known, at least one.
         """
-        masks = [
-            self._decode(crop, join_memories(of_crop), frame.size_hw)
-            for crop, of_crop in zip(frame.crops, zip(*memories, strict=True), strict=True)
-        ]
-        mean: FloatArray = np.mean(masks, axis=0, dtype=np.float32)
-        return mean
+        found: dict[int, SoftMasks] = {}
+        for crop, of_crop in zip(frame.crops, zip(*memories, strict=True), strict=True):
+            if id(crop) not in found:
+                found[id(crop)] = self._decode(crop, join_memories(of_crop), frame.size_hw)
+        masks = [found[id(crop)] for crop in frame.crops]
+        return SoftMasks(
+            np.mean([each.probs for each in masks], axis=0, dtype=np.float32),
+            np.mean([each.quality for each in masks], axis=0, dtype=np.float32),
+        )
 
-    def _decode(self, crop: CropFeatures, memory: Memory, size_hw: tuple[int, int]) -> FloatArray:
+    def _decode(self, crop: CropFeatures, memory: Memory, size_hw: tuple[int, int]) -> SoftMasks:
         with autocast(self._device, self._bf16):
-            logits = self._network.decode(crop.features, memory, crop.guides)[-1].float()
-        return crop.crop.paste(_aggregate(logits[0]).cpu().numpy(), size_hw)
+            logits, quality = self._network.decode(crop.features, memory, crop.guides)
+        probs = crop.crop.paste(_aggregate(logits[0].float()).cpu().numpy(), size_hw)
+        return SoftMasks(probs, quality[0].float().clamp(0, 1).cpu().numpy())
 
     @torch.inference_mode()
     def _features(self, probs: FloatArray, image_rgb: ImageRgb, focus: FloatArray) -> FrameFeatures:
@@ -294,7 +337,7 @@ class SequenceSegmenter:
         """Soft masks of the next frame H×W×3 uint8, K×h×w float32 in [0, 1]."""
         small = resized_frame(image_rgb, self._size_hw)
         features = self._tracker.features(self._before, small, self._count)
-        probs = self._tracker.segment(features, [self._memories])
+        probs = self._tracker.segment(features, [self._memories]).probs
         self._before = MaskedFrame(small, probs)
         return probs
 

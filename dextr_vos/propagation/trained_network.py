@@ -3,9 +3,8 @@
 The file holds its weights, the record of what made it, and its memory of keyframes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, Recipe
 from dextr_vos.run_files import RunPaths, RunRecord
 from dextr_vos.workspace import Workspace
 
+_MEMORY = tuple(field.name for field in fields(Memory))
 _MARK = ".dextr-vos-segment"  # masks beside it may be replaced
 
 
@@ -74,8 +74,7 @@ def save_network(path: Path, trained: TrainedNetwork) -> None:
     """Save a fine-tuned network with its record and its memory, atomically."""
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in trained.network.state_dict().items()}
     if trained.memory is not None:
-        memory: dict[str, Any] = {"keys": trained.memory.keys.half(), "masks": trained.memory.masks.half()}
-        state |= {MEMORY_PREFIX + name: tensor for name, tensor in memory.items()}
+        state |= {MEMORY_PREFIX + name: tensor.half() for name, tensor in vars(trained.memory).items()}
     checkpoints.save(path, state, {"record": trained.record.model_dump_json()})
 
 
@@ -98,8 +97,13 @@ def load_network(path: Path) -> TrainedNetwork:
     network = model_named(record.model).build(len(record.objects))
     state = checkpoints.read_state_dict(file)
     memory = None
-    if MEMORY_PREFIX + "keys" in state:
-        memory = Memory(*(state.pop(MEMORY_PREFIX + name).float() for name in ("keys", "masks")))
+    saved = [name for name in _MEMORY if MEMORY_PREFIX + name in state]
+    if saved and saved != list(_MEMORY):
+        raise WeightsError(
+            f"{file} was saved by an earlier version of dextr-vos; run dextr-vos propagate again"
+        )
+    if saved:
+        memory = Memory(*(state.pop(MEMORY_PREFIX + name).float() for name in _MEMORY))
     checkpoints.load_into(network, state, file)
     return TrainedNetwork(network.eval(), record, memory)
 

@@ -214,7 +214,7 @@ class _Run:
         self.folder.log(
             step=self.step,
             loss=sum(self.losses) / len(self.losses),
-            rate=self.task.optimizer.param_groups[0]["lr"],
+            rate=max(group["lr"] for group in self.task.optimizer.param_groups),
             samples_per_second=samples / pace.seconds,
             waiting_for_samples=pace.waited / pace.seconds,
         )

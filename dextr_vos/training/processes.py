@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import Tensor, nn
 
 from dextr_vos.errors import DextrVosError, InputError
@@ -64,7 +64,11 @@ class Processes:
             # without this, processes on a machine that has no GPU would each train alone
             cpu=(device is not None and device.type == "cpu") or (count > 1 and not cuda),
             mixed_precision="no",
-            kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+            kwargs_handlers=[
+                InitProcessGroupKwargs(timeout=_PATIENCE),
+                # the lite tracker's encoder stays as it is at first
+                DistributedDataParallelKwargs(find_unused_parameters=True),
+            ],
         )
         self.count: int = self._accelerator.num_processes
         if self.count != count:

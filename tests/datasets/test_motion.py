@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dextr_vos.datasets.copy_paste import Layer
-from dextr_vos.datasets.motion import Motion, Pose, Sprite, draw_frames, warp
+from dextr_vos.datasets.motion import Motion, Pose, Sprite, draw_clip, draw_frames, warp
 from dextr_vos.datasets.photometric import PhotometricAugmentation
 
 NO_LIGHT = PhotometricAugmentation(light=0.0, tint=0.0, grey=0.0, blur=0.0, noise=0.0, codec=0.0)
@@ -265,3 +265,67 @@ def test_a_bend_moves_pixels_by_what_it_says():
         values, Pose(np.eye(2, dtype=np.float32), np.zeros(2, np.float32), bend), (30, 20), cv2.INTER_LINEAR
     )
     assert np.allclose(bent[:, 10:50], values[:, 10:50] + 4, atol=1e-3)
+
+
+def clip(sprites, times, motion=STILL, seed=0, behind=None):
+    return draw_clip(behind or ground(), sprites, motion, times, np.random.default_rng(seed))
+
+
+def test_things_move_steadily_and_go_on_after_the_last_time():
+    motion, behind = replace(STILL, shift=0.3), ground((96, 128))
+    moved = []
+    for seed in range(6):
+        shown = clip([bar(GREEN, (64, 48), True)], (0.0, 0.5, 1.0, 1.5), motion, seed, behind)
+        start, *later = (centre(frame.mask) for frame in shown)
+        halves = [place - start for place in later]
+        assert np.abs(halves[1] - 2 * halves[0]).max() < 1.6
+        assert np.abs(halves[2] - 3 * halves[0]).max() < 2.1
+        moved.append(np.abs(halves[1]).max())
+    assert max(moved) > 6
+
+
+def test_the_camera_moves_steadily_too():
+    shaken, behind = replace(STILL, camera_shift=0.03), ground((96, 128), colour=GREEN)
+    behind = replace(behind, mask=np.roll(behind.mask, 30, axis=0))
+    moved = []
+    for seed in range(6):
+        start, half, whole = (centre(frame.mask) for frame in clip([], (0.0, 0.5, 1.0), shaken, seed, behind))
+        assert np.abs((whole - start) - 2 * (half - start)).max() < 1.6
+        moved.append(np.abs(whole - start).max())
+    assert max(moved) > 4
+
+
+def test_what_is_absent_leaves_half_way():
+    shown = clip([bar(GREEN, (30, 20), True, absent=True)], (0.0, 0.4, 0.5, 1.0))
+    assert [bool(frame.mask.any()) for frame in shown] == [True, True, False, False]
+    assert not any(is_of(GREEN, frame.image_rgb).any() for frame in shown[2:])
+
+
+def test_two_frames_are_a_clip_from_its_start_to_its_end():
+    sprites = [bar(RED, (20, 30), False), bar(GREEN, (40, 30), True, absent=True)]
+    for one, two in zip(frames(sprites, Motion(), 4), clip(sprites, (0.0, 1.0), Motion(), 4), strict=True):
+        assert np.array_equal(one.image_rgb, two.image_rgb)
+        assert np.array_equal(one.mask, two.mask)
+
+
+def test_the_light_changes_in_every_frame_but_the_first():
+    lit = replace(STILL, light=0.5)
+    first, *later = (
+        float(np.mean(frame.image_rgb))
+        for frame in clip([], (0.0, 0.3, 0.6, 0.9), lit, behind=ground(colour=GREEN))
+    )
+    assert first == pytest.approx(float(np.mean(ground(colour=GREEN).image_rgb)))
+    assert len({round(brightness) for brightness in (first, *later)}) > 2
+
+
+def test_a_pose_is_done_in_parts():
+    pose = Pose.draw(10.0, 20.0, 0.2, 3.0, np.random.default_rng(0))
+    before, half, whole = (pose.at(time) for time in (0.0, 0.5, 1.0))
+    assert np.array_equal(before.linear, np.eye(2))
+    assert not before.shift_xy.any()
+    assert not before.bend.any()
+    assert np.allclose(half.shift_xy, pose.shift_xy / 2)
+    assert np.allclose(half.bend, pose.bend / 2)
+    assert np.allclose(half.linear, (pose.linear + np.eye(2)) / 2, atol=1e-6)
+    for name in ("linear", "shift_xy", "bend"):
+        assert np.allclose(getattr(whole, name), getattr(pose, name), atol=1e-6)

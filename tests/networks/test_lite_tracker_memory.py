@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dextr_vos.networks.lite_tracker import CUES, _cues_of_frames, _cues_of_object, read_memory
+from dextr_vos.networks.lite_tracker import _cues_of_frames, _cues_of_object, read_memory
+from dextr_vos.networks.mask_decoder import CUES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,6 +9,7 @@ from dextr_vos.networks.checkpoints import load_into, read_metadata, read_state_
 from dextr_vos.networks.lite_clicks import LiteClicks
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.shipped import CHECKSUMS, shipped_weights, write_fp16
+from dextr_vos.propagation.models import LITE
 
 MEGABYTE = 1 << 20
 NETWORKS = {"lite-clicks": LiteClicks, "lite-parent": LiteTracker}
@@ -21,6 +22,28 @@ def test_shipped_weights_are_whole_and_fit(name: str) -> None:
     load_into(network, state, name)
     assert all(tensor.dtype == torch.float16 for tensor in state.values() if tensor.is_floating_point())
     assert all(tensor.isfinite().all() for tensor in network.state_dict().values())
+
+
+@pytest.mark.parametrize("name", CHECKSUMS)
+def test_shipped_weights_say_what_they_are(name: str) -> None:
+    assert read_metadata(shipped_weights(name))["network"] == name
+
+
+def test_the_shipped_parent_is_a_trained_tracker() -> None:
+    network = LITE.start(1, 0, shipped_weights("lite-parent"))
+    assert isinstance(network, LiteTracker)
+    assert network.pretrained
+
+
+def test_a_tracker_starts_from_the_shipped_network_for_clicks_as_one_that_is_not_trained() -> None:
+    network = LITE.start(1, 0, shipped_weights("lite-clicks"))
+    assert isinstance(network, LiteTracker)
+    assert not network.pretrained
+    state = read_state_dict(shipped_weights("lite-clicks"))
+    own = network.state_dict()
+    encoder = {key: tensor for key, tensor in state.items() if key.startswith("encoder.")}
+    assert len(encoder) > 100
+    assert all(torch.equal(own[key], tensor.to(own[key].dtype)) for key, tensor in encoder.items())
 
 
 def test_shipped_weights_are_small() -> None:

@@ -87,17 +87,6 @@ def test_a_right_answer_losses_less_than_a_wrong_one(model):
 
 
 @ALL
-@pytest.mark.parametrize("weight", [0.0, 0.5])
-def test_side_losses_have_the_weight_of_the_recipe(model, weight):
-    batches = source_of(model, side_weight=weight)
-    batch = batches.batch(0)
-    good, bad = 8 * (2 * batch.targets - 1), torch.zeros_like(batch.targets)
-    alone, side = float(batches.loss([good], batch)), float(batches.loss([bad], batch))
-    assert float(batches.loss([bad, good], batch)) == pytest.approx(alone + weight * side, rel=1e-4)
-    assert float(batches.loss([bad, bad, good], batch)) == pytest.approx(alone + 2 * weight * side, rel=1e-4)
-
-
-@ALL
 def test_void_does_not_reach_the_loss(model):
     batches = source_of(model, batch=1)
     batch = batches.batch(0)
@@ -136,7 +125,8 @@ def test_logits_of_the_pool_are_those_of_the_whole_network():
             np.stack([batches._pool[row[0]][row[place]].image_rgb for row in places.tolist()])
             for place in (1, 2)
         )
-        expected = network(lite_input(frames), guides, lite_input(known), masks)
+        inputs = (lite_input(frames), guides, lite_input(known), masks)
+        expected = source_of(TINY_LITE).logits(network, replace(batch, inputs=inputs), CPU)
         for ours, theirs in zip(logits, expected, strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
         targets |= {row[1] for row in places.tolist()}
@@ -153,6 +143,14 @@ def test_the_pool_is_encoded_once_and_its_guides_are_always_new(monkeypatch):
     assert first.inputs[2][0, 0] == again.inputs[2][0, 0] == 0
     assert not torch.equal(first.inputs[0], again.inputs[0])
     batches.logits(network, again, CPU)
+
+
+def test_encoding_the_pool_leaves_the_network_as_it_is():
+    """One that was just made, and so has not been told whether it is trained: its norms would learn."""
+    network = TINY_POOL.start(1, 0, None)
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    source_of(TINY_POOL).prepare(network, CPU)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
 
 
 def test_the_pool_holds_every_keyframe_that_the_steps_can_reach():

@@ -1,6 +1,15 @@
 import numpy as np
 import pytest
-from PIL import Image
+from recording_tracker import (
+    BACKWARD,
+    FORWARD,
+    SIZE_HW,
+    Recorder,
+    TwoWays,
+    annotated_clip,
+    index_of,
+    write_clip,
+)
 
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import Interrupted
@@ -11,12 +20,10 @@ from dextr_vos.propagation.bidirectional import (
     masked_frame,
     soft_iou,
 )
-from dextr_vos.propagation.keyframes import AnnotatedClip, Span, keyframes_from_labels, spans_between
+from dextr_vos.propagation.keyframes import Span, spans_between
 from dextr_vos.propagation.settings import TrackingSettings
 
-SIZE_HW = (16, 24)
 FRAMES = 12
-FORWARD, BACKWARD = 204 / 255, 51 / 255
 KEYFRAMES_ALONE = TrackingSettings(max_recent=0, confidence_power=0.0)
 
 
@@ -59,54 +66,9 @@ def test_a_keyframe_is_resized_and_no_share_of_an_object_is_lost(size_hw):
     assert frame.probs.sum(0).max() <= 1 + 1e-6
 
 
-def index_of(image: np.ndarray) -> int:
-    """Which frame it is: each is of one grey."""
-    return int(image[0, 0, 0]) // 10
-
-
-class Recorder:
-    """A tracker whose masks tell the direction of the pass, and which records what it is asked."""
-
-    def __init__(self):
-        self.steps, self.memories, self.memorized = [], {}, []
-
-    def known_features(self, frame):
-        return (None, frame.image_rgb)
-
-    def features(self, before, image_rgb, objects):
-        return (before, image_rgb)
-
-    def memorize(self, features, probs):
-        self.memorized.append(index_of(features[1]))
-        return index_of(features[1])
-
-    def segment(self, features, memories):
-        before, image_rgb = features
-        came, here = index_of(before.image_rgb), index_of(image_rgb)
-        self.steps.append((came, here))
-        self.memories[here] = list(memories)
-        return self.probs(before, forward=came < here)
-
-    def probs(self, before, forward):
-        # it depends on all frames of the pass: one that began elsewhere would be seen
-        return before.probs * 0.5 + (FORWARD if forward else BACKWARD) * 0.5
-
-
 @pytest.fixture
 def clip(tmp_path):
-    (tmp_path / "clip").mkdir()
-    for index in range(FRAMES):
-        Image.fromarray(np.full((*SIZE_HW, 3), 10 * index, np.uint8)).save(
-            tmp_path / "clip" / f"{index:05d}.png"
-        )
-    return open_clip(tmp_path / "clip")
-
-
-def annotated_clip(clip, *keyframes):
-    """Keyframes with two objects, a half of the frame each."""
-    labels = np.ones(SIZE_HW, np.uint8)
-    labels[:, SIZE_HW[1] // 2 :] = 2
-    return AnnotatedClip(clip, keyframes_from_labels(dict.fromkeys(keyframes, labels), clip))
+    return open_clip(write_clip(tmp_path / "clip", [0] * FRAMES))
 
 
 @pytest.fixture
@@ -156,42 +118,35 @@ def test_agreement_is_the_soft_iou_of_both_passes(make):
         assert each.agreement == pytest.approx([2 / 3, 2 / 3], abs=0.01)
 
 
-class TwoWays(Recorder):
-    """The forward pass finds two objects as `one` and `other`, the backward pass as `other` and `one`."""
-
-    def __init__(self, one, other):
-        super().__init__()
-        self.masks = np.stack([one, other]).astype(np.float32)
-
-    def probs(self, before, forward):
-        return self.masks if forward else self.masks[::-1]
-
-
 @pytest.fixture
 def blended(make):
-    """Soft masks of a frame between the keyframes 2 and 6, of two passes that disagree."""
+    """A frame between the keyframes 2 and 6, of two passes that disagree."""
 
-    def blend(one, other, confidence_power, index, folder="soft"):
+    def blend(one, other, confidence_power, index, folder="soft", qualities=None):
         tracking = TrackingSettings(max_recent=0, confidence_power=confidence_power)
-        propagator, _ = make(2, 6, folder=folder, tracking=tracking, tracker=TwoWays(one, other))
-        return list(propagator.propagate(Span(3, 5, 2, 6), 3, ignore))[index - 3].probs
+        tracker = TwoWays(one, other, qualities)
+        propagator, _ = make(2, 6, folder=folder, tracking=tracking, tracker=tracker)
+        return list(propagator.propagate(Span(3, 5, 2, 6), 3, ignore))[index - 3]
 
     return blend
 
 
 @pytest.mark.parametrize(("index", "share"), [(3, 0.25), (4, 0.5), (5, 0.75)])
-def test_the_more_confident_pass_counts_more(blended, index, share):
+@pytest.mark.parametrize("qualities", [(0.8, 0.4), (0.4, 0.8)])
+def test_the_pass_that_the_network_thinks_better_counts_more(blended, index, share, qualities):
+    """However sure its soft masks are."""
     sure, unsure = np.full(SIZE_HW, 0.9), np.full(SIZE_HW, 0.6)
-    plain = blended(sure, unsure, 0.0, index, "plain")[:, 0, 0]
-    weighted = blended(sure, unsure, 4.0, index, "weighted")[:, 0, 0]
+    plain = blended(sure, unsure, 0.0, index, "plain", qualities).probs[:, 0, 0]
+    weighted = blended(sure, unsure, 4.0, index, "weighted", qualities)
     assert plain == pytest.approx(
         [(1 - share) * 0.9 + share * 0.6, (1 - share) * 0.6 + share * 0.9], abs=0.01
     )
-    # of a mask of one value, that is the IoU it expects of itself
-    ratio = (0.6 / 0.9) ** 4
-    first, second = (share * ratio / (1 - share + share * ratio), share / ((1 - share) * ratio + share))
-    expected = [(1 - first) * 0.9 + first * 0.6, (1 - second) * 0.6 + second * 0.9]
-    assert weighted == pytest.approx(expected, abs=0.01)
+    ratio = (qualities[1] / qualities[0]) ** 4
+    shares = np.array([share * ratio / (1 - share + share * ratio), share / ((1 - share) * ratio + share)])
+    there, back = np.array([0.9, 0.6]), np.array([0.6, 0.9])
+    assert weighted.probs[:, 0, 0] == pytest.approx((1 - shares) * there + shares * back, abs=0.01)
+    there = np.array(qualities)
+    assert weighted.quality == pytest.approx((1 - shares) * there + shares * there[::-1], abs=0.01)
 
 
 def present():
@@ -203,7 +158,7 @@ def present():
 @pytest.mark.parametrize("residue", [0.0, 1 / 255, 0.05, 0.3])
 def test_a_pass_that_lost_an_object_counts_by_time_alone(blended, residue):
     lost = np.full(SIZE_HW, residue)
-    found = blended(present(), lost, 8.0, 5)[:, 5, 5]
+    found = blended(present(), lost, 8.0, 5).probs[:, 5, 5]
     expected = [0.25 * 0.95 + 0.75 * residue, 0.75 * 0.95 + 0.25 * residue]
     assert found == pytest.approx(expected, abs=0.01)
 
@@ -229,7 +184,7 @@ def test_an_object_that_fades_does_not_flicker(blended):
         rest = np.zeros((10, 10))
         rest.flat[:pixels] = 0.6
         fading[2:12, 2:12] = rest
-        now = blended(present(), fading, 8.0, 4, str(pixels))[:, 11, 11]
+        now = blended(present(), fading, 8.0, 4, str(pixels)).probs[:, 11, 11]
         assert before is None or np.abs(now - before).max() < 0.1
         before = now
 
@@ -238,11 +193,11 @@ def test_two_passes_of_no_confidence_are_blended_by_time(blended):
     haze = np.full(SIZE_HW, 0.4)
     haze[8, 8] = 0.51
     found = blended(haze, haze, 40.0, 5)
-    assert found[:, 8, 8] == pytest.approx([0.51, 0.51], abs=0.01)
+    assert found.probs[:, 8, 8] == pytest.approx([0.51, 0.51], abs=0.01)
     other = haze.copy()
     other[8, 8] = 0.6
     found = blended(haze, other, 1.0, 5, "other")
-    assert 0.51 < found[0, 8, 8] < 0.6
+    assert 0.51 < found.probs[0, 8, 8] < 0.6
 
 
 @pytest.mark.parametrize(
@@ -258,6 +213,7 @@ def test_the_ends_of_a_clip_have_one_pass(make, span, steps):
     assert recorder.steps == steps
     assert [each.index for each in found] == frames_of(span)
     assert all((each.agreement == 1).all() for each in found)
+    assert all(each.quality == pytest.approx(expected_iou(each.probs), abs=0.01) for each in found)
     order = 1 if span.after is None else -1
     levels = [float(each.probs[0, 0, 0]) for each in found][::order]
     assert levels == sorted(levels, reverse=True)
@@ -333,6 +289,7 @@ def test_a_stopped_pass_resumes(make, span):
         for one, other in zip(found, expected[len(made) :], strict=True):
             assert np.array_equal(one.probs, other.probs)
             assert np.array_equal(one.agreement, other.agreement)
+            assert np.array_equal(one.quality, other.quality)
         # nothing is segmented twice but, at most, the frame at which it was stopped
         assert len(done.steps) + len(rest.steps) <= len(recorder.steps) + 1
 
@@ -398,3 +355,4 @@ def test_keyframes_are_memorized_again_once_the_network_has_changed(make):
     propagator.forget()
     list(propagator.propagate(Span(5, 11, 4, None), 5, ignore))
     assert sorted(recorder.memorized) == [0, 0, 4, 4]
+    assert recorder.forgotten == 1

@@ -37,7 +37,7 @@ class Truth:
     def prediction(self, index):
         probs = np.stack([self.masks(index) == each for each in self.ids]).astype(np.float32)
         agreement = np.full(len(self.ids), self.agreement, np.float32)
-        return FramePrediction(index, tiny_frame(index), probs, agreement)
+        return FramePrediction(index, tiny_frame(index), probs, agreement, np.ones_like(agreement))
 
     def propagate(self, span, begin, on_step, on_known=lambda: None):
         self.begun.append(begin)
@@ -219,10 +219,10 @@ def test_specks_and_empty_keyframes_support_nothing():
     assert supported_share([drawn(BODY, SPECK), drawn()], 0.2) == 0.2
 
 
-def predicted(probs, agreement=None, size_hw=(20, 30)):
+def predicted(probs, agreement=None, size_hw=(20, 30), quality=None):
     probs = np.asarray(probs, np.float32)
     agreement = np.ones(len(probs), np.float32) if agreement is None else np.asarray(agreement, np.float32)
-    return FramePrediction(0, np.zeros((*size_hw, 3), np.uint8), probs, agreement)
+    return FramePrediction(0, np.zeros((*size_hw, 3), np.uint8), probs, agreement, quality)
 
 
 def flat(*levels):
@@ -250,6 +250,12 @@ def test_passes_that_disagree_have_less_confidence():
     probs = flat(0.9, 0.9)
     agreeing, not_agreeing = confidence(predicted(probs, [1.0, 0.5]))
     assert not_agreeing == pytest.approx(agreeing / 2, abs=1e-4)
+
+
+def test_what_the_network_expects_of_its_masks_counts_where_it_says_so():
+    estimates = np.array([0.9, 0.25, 0.0], np.float32)
+    found = confidence(predicted(flat(0.6, 0.9, 0.0), [1.0, 0.5, 1.0], quality=estimates))
+    assert found == [pytest.approx(0.9), pytest.approx(0.125), 0.0]
 
 
 def test_an_object_that_both_passes_miss_is_surely_absent():

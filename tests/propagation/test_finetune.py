@@ -15,7 +15,6 @@ from dextr_vos.propagation.finetune import (
     TrainingCheckpoint,
     TrainingState,
     finetune,
-    has_converged,
     interpolate_weights,
 )
 from dextr_vos.propagation.settings import Callbacks, Recipe
@@ -347,10 +346,7 @@ def test_with_a_pool_the_encoder_stays_and_the_rest_learns():
     before = TINY_POOL.start(1, 0, None).state_dict()
     recipe = replace(TINY_POOL.recipe, batch=2, max_steps=40)
     after, state = train(recipe, model=TINY_POOL)
-    # the running statistics of norms belong to the encoder when it encodes, which is once
-    learned = {key for key in before if "running_" not in key and "num_batches" not in key}
-    changed = {key for key in learned if not torch.equal(after[key], before[key])}
-    assert changed
+    changed = {key for key in before if not torch.equal(after[key], before[key])}
     assert not any(key.startswith("encoder.") for key in changed)
     assert any(key.startswith("decoder.") for key in changed)
     assert any(key.startswith("key.") for key in changed)
@@ -383,27 +379,3 @@ def test_weights_are_interpolated_and_counters_are_not():
     counters = [tensor for tensor in network.state_dict().values() if not tensor.is_floating_point()]
     assert counters
     assert all(counter == 1 for counter in counters)
-
-
-@pytest.mark.parametrize(
-    ("losses", "converged"),
-    [
-        ([], False),
-        ([1.0] * 7, False),  # one short of two windows
-        ([1.0] * 8, True),
-        ([1.0] * 4 + [0.96] * 4, True),
-        ([1.0] * 4 + [0.94] * 4, False),
-        ([1.0] * 4 + [2.0] * 4, True),  # rising is not falling
-        ([9.0] * 50 + [1.0] * 8, True),  # what was long ago does not count
-        ([1.0] * 50 + [0.5] * 4, False),
-        ([0.0] * 8, True),  # nothing is left to learn
-    ],
-)
-def test_the_loss_has_converged_when_it_fell_by_less_than_the_tolerance(losses, converged):
-    assert has_converged(losses, window=4, tolerance=0.05) is converged
-
-
-def test_one_outlier_does_not_matter_much():
-    falling = np.geomspace(1, 0.1, 100)
-    falling[95] *= 1.5
-    assert not has_converged(falling.tolist(), window=20, tolerance=0.05)

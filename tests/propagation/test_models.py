@@ -12,6 +12,7 @@ from torchvision.models.vgg import cfgs, make_layers
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.networks import checkpoints
+from dextr_vos.networks.lite_clicks import LiteClicks
 from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels, spans_between
 from dextr_vos.propagation.models import LITE, MODELS_BY_NAME, PAPER, model_named
@@ -132,24 +133,26 @@ def test_broken_parents_are_described(model, tmp_path):
 
 
 @pytest.mark.usefixtures("narrow")
-def test_norms_keep_the_statistics_of_a_parent_and_learn_without_one(tmp_path):
-    saved(LITE, tmp_path / "parent.pth")
-    assert LITE.start(1, 0, tmp_path / "parent.pth").norm_frozen
-    assert not LITE.start(1, 0, tmp_path / "parent.pth", freeze_norm=False).norm_frozen
-    network = LITE.start(1, 0, None)
-    assert not network.norm_frozen
-    LITE.freeze_norm(network)
-    assert network.norm_frozen
+def test_a_network_for_clicks_starts_a_tracker_that_is_not_one_yet(tmp_path):
+    clicks = {key: torch.full_like(each, 0.25) for key, each in LiteClicks().state_dict().items()}
+    checkpoints.save(tmp_path / "clicks.safetensors", clicks)
+    started, random = LITE.start(1, 0, tmp_path / "clicks.safetensors"), LITE.start(1, 0, None)
+    before, after = random.state_dict(), started.state_dict()
+    assert all(torch.equal(after[key], clicks[key]) for key in after if key.startswith("encoder."))
+    assert all(torch.equal(after[key], before[key]) for key in after if key not in clicks)
+    assert not started.pretrained
+    assert not random.pretrained
 
 
 @pytest.mark.usefixtures("narrow")
 def test_a_trained_start_learns_with_smaller_steps(tmp_path):
     saved(LITE, tmp_path / "parent.pth")
-    rates = [
+    checkpoints.save(tmp_path / "clicks.safetensors", LiteClicks().state_dict())
+    random, clicks, trained = (
         LITE.optimizer(LITE.start(1, 0, parent)).param_groups[0]["lr"]
-        for parent in (None, tmp_path / "parent.pth")
-    ]
-    assert rates[1] < rates[0]
+        for parent in (None, tmp_path / "clicks.safetensors", tmp_path / "parent.pth")
+    )
+    assert trained < clicks == random
 
 
 @pytest.mark.usefixtures("narrow")
@@ -228,6 +231,10 @@ def test_a_model_propagates_keyframes_through_a_clip(model, annotated, tmp_path)
             assert (each.probs.shape, each.probs.dtype) == ((2, 48, 64), np.float32)
             assert 0 <= each.probs.min() <= each.probs.max() <= 1
             assert each.agreement.shape == (2,)
+            assert (each.quality is None) == (model.name == "paper")
+            if each.quality is not None:
+                assert each.quality.shape == (2,)
+                assert 0 <= each.quality.min() <= each.quality.max() <= 1
     assert indices == [0, 2, 3, 5]
     spans = spans_between(annotated.keyframes, len(annotated))
     assert len(calls) == sum((span.last + 1 - span.first) * propagator.passes(span) for span in spans)

@@ -28,6 +28,7 @@ VALUES = {
     "tracking.mem_every": ("5", 5, "2.5", "a whole number, got 2.5"),
     "tracking.bidirectional": ("false", False, "1", "true or false, got 1"),
     "tracking.confidence_power": ("0", 0.0, "-1", "a number of at least 0, got -1"),
+    "tracking.across_cuts": ("true", True, "0", "true or false, got 0"),
 }
 
 

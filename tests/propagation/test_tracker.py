@@ -5,6 +5,7 @@ import torch
 from conftest import tiny_frame, tiny_mask
 from tiny_run import CPU, TINY_LITE
 
+from dextr_vos.networks.lite_tracker import lite_input
 from dextr_vos.propagation.bidirectional import masked_frame
 from dextr_vos.propagation.settings import CropSettings
 from dextr_vos.propagation.tracker import (
@@ -35,6 +36,11 @@ def track(tracker, before, image_rgb, memories):
     return tracker.segment(tracker.features(before, image_rgb, objects), memories)
 
 
+def answer(logits, quality=0.5):
+    """What `LiteTracker.decode` gives."""
+    return logits, torch.full(logits.shape[:2], quality)
+
+
 def two_labels(index: int) -> np.ndarray:
     labels = tiny_mask(index)
     labels[38:46, 10:50] = 2
@@ -49,7 +55,10 @@ def keyframe(index: int, object_ids=(1,), size_hw=(48, 64)) -> MaskedFrame:
 def test_soft_masks_are_shares_of_each_pixel(tracker, object_ids):
     known = keyframe(0, object_ids)
     for before in (known, None):
-        probs = track(tracker, before, tiny_frame(1), [memorize(tracker, known)])
+        found = track(tracker, before, tiny_frame(1), [memorize(tracker, known)])
+        probs, quality = found.probs, found.quality
+        assert (quality.shape, quality.dtype) == ((len(object_ids),), np.float32)
+        assert 0 <= quality.min() <= quality.max() <= 1
         assert (probs.shape, probs.dtype) == ((len(object_ids), 48, 64), np.float32)
         assert 0 <= probs.min() <= probs.max() <= 1
         if len(object_ids) > 1:  # a pixel is of one object at most
@@ -60,47 +69,53 @@ def test_objects_differ_by_their_channel_alone(tracker):
     one, other = keyframe(0, (1, 2)), keyframe(0, (2, 1))
     first = track(tracker, one, tiny_frame(1), [memorize(tracker, one)])
     swapped = track(tracker, other, tiny_frame(1), [memorize(tracker, other)])
-    assert np.allclose(first, swapped[::-1], atol=1e-5)
-    assert not np.allclose(first, swapped, atol=1e-3)
+    assert np.allclose(first.probs, swapped.probs[::-1], atol=1e-5)
+    assert np.allclose(first.quality, swapped.quality[::-1], atol=1e-5)
+    assert not np.allclose(first.probs, swapped.probs, atol=1e-3)
 
 
 def test_guide_and_memory_both_matter(tracker):
     here, there = keyframe(0), keyframe(3)
     nothing = MaskedFrame(here.image_rgb, np.zeros_like(here.probs))
-    usual = track(tracker, here, tiny_frame(1), [memorize(tracker, here)])
+    usual = track(tracker, here, tiny_frame(1), [memorize(tracker, here)]).probs
     for before, memory in ((None, here), (nothing, here), (here, nothing), (here, there)):
         # little in an untrained network, but not nothing
-        assert not np.array_equal(usual, track(tracker, before, tiny_frame(1), [memorize(tracker, memory)]))
+        other = track(tracker, before, tiny_frame(1), [memorize(tracker, memory)]).probs
+        assert not np.array_equal(usual, other)
 
 
 def test_the_guide_follows_the_flow(tracker):
     """It is where the flow moves the mask, not where the mask was."""
     guides = []
-    network = tracker._network
-    network.decode = lambda features, memory, guide: guides.append(guide[0, 0]) or [guide]
+    tracker._network.decode = lambda features, memory, guide: guides.append(guide[0, 0]) or answer(guide)
     track(tracker, keyframe(0), tiny_frame(1), [memorize(tracker, keyframe(0))])
     (guide,) = guides
-    warped, moved, still = guide.numpy() > 0, tiny_mask(1) == 1, tiny_mask(0) == 1
+    size_wh = guide.shape[1], guide.shape[0]
+    moved, still = (
+        cv2.resize(tiny_mask(index), size_wh, interpolation=cv2.INTER_AREA) == 1 for index in (1, 0)
+    )
+    warped = guide.numpy() > 0
     assert (warped & moved).sum() > 1.1 * (warped & still).sum()
 
 
 def test_all_memories_are_read(tracker):
     given = []
-    tracker._network.decode = lambda features, memory, guide: given.append(memory) or [guide]
+    tracker._network.decode = lambda features, memory, guide: given.append(memory) or answer(guide)
     memories = [memorize(tracker, keyframe(index)) for index in (0, 3, 5)]
     track(tracker, keyframe(0), tiny_frame(1), memories)
     (joined,) = given
-    assert torch.equal(joined.keys, torch.cat([each.keys for (each,) in memories], dim=2))
-    assert torch.equal(joined.masks, torch.cat([each.masks for (each,) in memories], dim=2))
+    for name, tensor in vars(joined).items():
+        assert torch.equal(tensor, torch.cat([getattr(each, name) for (each,) in memories], dim=2))
 
 
 @pytest.mark.parametrize("level", [-80.0, 80.0, 0.0])
 @pytest.mark.parametrize("objects", [1, 2, 6])
 def test_extreme_logits_give_finite_probabilities(tracker, level, objects):
-    network = tracker._network
-    network.decode = lambda features, memory, guide: [torch.full_like(guide, level)]
+    tracker._network.decode = lambda features, memory, guide: answer(torch.full_like(guide, level), level)
     known = keyframe(0, tuple(range(1, objects + 1)))
-    probs = track(tracker, known, tiny_frame(1), [memorize(tracker, known)])
+    found = track(tracker, known, tiny_frame(1), [memorize(tracker, known)])
+    assert found.quality.tolist() == [float(level > 0)] * objects
+    probs = found.probs
     assert np.isfinite(probs).all()
     if level > 0:
         assert probs.sum(0) == pytest.approx(1, abs=1e-3)
@@ -111,9 +126,9 @@ def test_extreme_logits_give_finite_probabilities(tracker, level, objects):
 def test_nothing_is_found_outside_the_crop():
     crops = CropSettings(margins=(1.5,), least=0.1)
     tracker = Tracker(TINY_LITE.start(1, 0, None).eval(), CPU, False, crops, 480)
-    tracker._network.decode = lambda features, memory, guide: [torch.full_like(guide, 9.0)]
+    tracker._network.decode = lambda features, memory, guide: answer(torch.full_like(guide, 9.0))
     features = tracker.features(keyframe(0), tiny_frame(1), 1)
-    (probs,) = tracker.segment(features, [memorize(tracker, keyframe(0))])
+    (probs,) = tracker.segment(features, [memorize(tracker, keyframe(0))]).probs
     inside = np.zeros((48, 64), bool)
     (crop,) = features.crops
     inside[crop.crop.rows, crop.crop.columns] = True
@@ -123,14 +138,15 @@ def test_nothing_is_found_outside_the_crop():
 
 
 def test_a_narrow_and_a_wide_crop_are_averaged():
-    def answer(*margins):
+    def found(*margins):
         crops = CropSettings(margins=margins, least=0.1)
         tracker = Tracker(TINY_LITE.start(1, 0, None).eval(), CPU, False, crops, 480)
         return track(tracker, keyframe(0), tiny_frame(1), [memorize(tracker, keyframe(0))])
 
-    both = answer(1.2, 3.0)
-    assert np.allclose(both, (answer(1.2) + answer(3.0)) / 2, atol=1e-6)
-    assert not np.allclose(both, answer(3.0), atol=1e-3)
+    both, narrow, wide = found(1.2, 3.0), found(1.2), found(3.0)
+    assert np.allclose(both.probs, (narrow.probs + wide.probs) / 2, atol=1e-6)
+    assert np.allclose(both.quality, (narrow.quality + wide.quality) / 2, atol=1e-6)
+    assert not np.allclose(both.probs, wide.probs, atol=1e-3)
 
 
 def test_equal_crops_are_encoded_once(tracker):
@@ -138,8 +154,8 @@ def test_equal_crops_are_encoded_once(tracker):
     narrow, wide = several.features(keyframe(0), tiny_frame(1), 1).crops
     assert narrow is wide
     assert np.allclose(
-        track(several, keyframe(0), tiny_frame(1), [memorize(several, keyframe(0))]),
-        track(tracker, keyframe(0), tiny_frame(1), [memorize(tracker, keyframe(0))]),
+        track(several, keyframe(0), tiny_frame(1), [memorize(several, keyframe(0))]).probs,
+        track(tracker, keyframe(0), tiny_frame(1), [memorize(tracker, keyframe(0))]).probs,
     )
 
 
@@ -164,8 +180,38 @@ def test_an_absent_object_may_come_back_far_from_the_others():
 def test_no_gradients_are_kept(tracker):
     (memory,) = memorize(tracker, keyframe(0))
     track(tracker, keyframe(0), tiny_frame(1), [(memory,)])
-    assert not memory.keys.requires_grad
-    assert all(parameter.grad is None for parameter in tracker._network.parameters())
+    assert not any(each.requires_grad for each in vars(memory).values())
+    for network in (tracker._network, tracker._trained):
+        assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_a_faster_copy_of_the_network_is_used_until_it_is_forgotten():
+    network = TINY_LITE.start(1, 0, None).eval()
+    generator = torch.Generator().manual_seed(1)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # as trained ones are: none is the identity
+            module.running_mean.normal_(std=0.1, generator=generator)
+            module.running_var.uniform_(0.5, 1.5, generator=generator)
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    tracker = Tracker(network, CPU, False, CropSettings(margins=(9,)), 480)
+    (crop,) = tracker.features(keyframe(0), tiny_frame(1), 1).crops
+    frames = lite_input(crop.crop.cut_image(tiny_frame(1))[None])
+    with torch.inference_mode():
+        expected = network.encode(frames)
+    torch.testing.assert_close(crop.features.keys, expected.keys, rtol=1e-4, atol=1e-5)
+    assert same(network.state_dict(), before)  # and it is a copy that was folded
+    network.load_state_dict(TINY_LITE.start(1, 1, None).state_dict())
+    (still,) = tracker.features(keyframe(0), tiny_frame(1), 1).crops
+    assert torch.equal(still.features.keys, crop.features.keys)
+    tracker.forget()
+    (changed,) = tracker.features(keyframe(0), tiny_frame(1), 1).crops
+    with torch.inference_mode():
+        expected = network.encode(frames)
+    torch.testing.assert_close(changed.features.keys, expected.keys, rtol=1e-4, atol=1e-5)
+
+
+def same(one, other) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_a_sequence_begins_with_memory_alone_and_then_tracks(tracker):
@@ -175,7 +221,7 @@ def test_a_sequence_begins_with_memory_alone_and_then_tracks(tracker):
     before = None
     for index in range(3):
         small = resized_frame(tiny_frame(index), (24, 32))
-        expected = track(tracker, before, small, [memories])
+        expected = track(tracker, before, small, [memories]).probs
         assert np.array_equal(segmenter.segment(tiny_frame(index)), expected)
         before = MaskedFrame(small, expected)
 

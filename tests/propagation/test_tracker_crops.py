@@ -8,6 +8,7 @@ from dextr_vos.propagation.tracker import ObjectCrop, input_pixels, object_crops
 
 SIZE_HW = (120, 200)
 PIXELS = 60 * 100
+STEP = 112  # sides are multiples of that
 
 
 def probs_with(*boxes, size_hw=SIZE_HW):
@@ -43,7 +44,8 @@ def test_a_crop_holds_all_objects_and_lies_in_the_frame(data):
     assert 0 <= crop.rows.start < crop.rows.stop <= SIZE_HW[0]
     assert 0 <= crop.columns.start < crop.columns.stop <= SIZE_HW[1]
     assert not ((probs > 0.5).any(0) & ~inside(crop)).any()
-    assert min(crop.size_hw) >= 32
+    assert min(crop.size_hw) >= STEP
+    assert all(side % STEP == 0 for side in crop.size_hw)
 
 
 def test_a_larger_margin_shows_more_around_the_object():
@@ -84,16 +86,27 @@ def test_crops_are_never_very_steep_or_very_flat():
 
 @pytest.mark.parametrize("box", [(50, 90, 70, 110), (5, 5, 115, 195), (40, 60, 80, 140)])
 def test_every_crop_enters_the_network_with_about_as_many_pixels(box):
-    (crop,) = object_crops(probs_with(box), CropSettings(margins=(1.8,), enlarge=100.0, least=0.01), PIXELS)
-    assert crop.size_hw[0] * crop.size_hw[1] == pytest.approx(PIXELS, rel=0.1)
+    pixels = 1200 * 2000  # so many that steps matter little
+    (crop,) = object_crops(probs_with(box), CropSettings(margins=(1.8,), enlarge=100.0, least=0.01), pixels)
+    assert crop.size_hw[0] * crop.size_hw[1] == pytest.approx(pixels, rel=0.1)
     assert crop.size_hw[0] / crop.size_hw[1] == pytest.approx(sides(crop)[0] / sides(crop)[1], rel=0.1)
 
 
+@pytest.mark.parametrize("pixels", [PIXELS, 480 * 270, 854 * 480])
+def test_sides_are_rounded_to_the_nearest_step(pixels):
+    probs = probs_with((40, 60, 80, 140))
+    (crop,) = object_crops(probs, CropSettings(margins=(1.8,), enlarge=100.0, least=0.01), pixels)
+    scale = (pixels / (sides(crop)[0] * sides(crop)[1])) ** 0.5
+    for side, exact in zip(crop.size_hw, (scale * side for side in sides(crop)), strict=True):
+        assert abs(side - max(STEP, exact)) <= STEP / 2
+
+
 def test_pixels_are_enlarged_no_more_than_allowed():
+    """But for the rounding."""
     (crop,) = object_crops(
-        probs_with((50, 80, 80, 120)), CropSettings(margins=(1.8,), enlarge=1.2, least=0.01), 10**6
+        probs_with((50, 80, 80, 120)), CropSettings(margins=(1.8,), enlarge=12.0, least=0.01), 10**8
     )
-    assert crop.size_hw[0] == pytest.approx(1.2 * sides(crop)[0], abs=1)
+    assert crop.size_hw[0] == pytest.approx(12 * sides(crop)[0], abs=STEP / 2)
 
 
 def smooth(count, size_hw=SIZE_HW):

@@ -116,10 +116,12 @@ def test_a_record_of_an_unknown_model_is_described(paths):
 
 def test_the_memory_of_a_network_comes_back_with_it(paths):
     generator = torch.Generator().manual_seed(0)
-    memory = Memory(torch.rand(1, 64, 7, generator=generator), torch.rand(1, 2, 7, generator=generator))
+    shapes = ((1, 64, 7), (1, 2, 7), (1, 2, 3, 2, 256))
+    memory = Memory(*(torch.rand(shape, generator=generator) for shape in shapes))
     save_network(paths.network, TrainedNetwork(LITE.start(2, 0, None), RECORD, memory))
     trained = load_network(paths.path)
-    for one, other in ((trained.memory.keys, memory.keys), (trained.memory.masks, memory.masks)):
+    for name, other in vars(memory).items():
+        one = getattr(trained.memory, name)
         assert one.dtype == torch.float32
         assert torch.allclose(one, other, atol=1e-3)
     expected = LITE.start(2, 0, None).state_dict()
@@ -240,3 +242,12 @@ def test_own_masks_are_replaced_and_no_others(make, clip, tmp_path):
     for _ in range(2):
         segment_clip(clip, make(), tmp_path / "out", CPU)
     assert files_of(tmp_path / "out") == NAMES
+
+
+def test_a_network_of_an_earlier_version_is_refused_in_one_sentence(paths):
+    state = checkpoints.read_state_dict(paths.network)
+    record = checkpoints.read_metadata(paths.network)
+    old = {"memory.keys": torch.zeros(1, 64, 5), "memory.masks": torch.zeros(1, 2, 5)}
+    checkpoints.save(paths.network, state | old, record)
+    with pytest.raises(WeightsError, match="earlier version of dextr-vos; run dextr-vos propagate again"):
+        load_network(paths.network)

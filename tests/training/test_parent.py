@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.registry import holdout_part, is_held_out
 from dextr_vos.errors import ConfigError, InputError, WeightsError
 from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
+from dextr_vos.networks.lite_clicks import LiteClicks
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.propagation.models import LITE
 from dextr_vos.training import parent
@@ -23,7 +25,16 @@ pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos"
 
 CPU = torch.device("cpu")
 LITE_CHANGES: dict[str, object] = {}
-PAPER = {"model": "paper", "scene": None, "loop": {"steps": 2, "batch": 1, "workers": 0}}
+PAPER = {"model": "paper", "loop": {"steps": 2, "batch": 1, "workers": 0}}
+SHORT = {
+    "steps": 25,
+    "batch": 2,
+    "workers": 0,
+    "log_every": 5,
+    "validate_every": 25,
+    "clip_norm": 1.0,
+    "warmup": 2,
+}
 MODELS = [pytest.param(LITE_CHANGES, id="lite"), pytest.param(PAPER, id="paper")]
 
 
@@ -34,9 +45,19 @@ def settings_for(root: Path, out: Path, **changes: object) -> ParentSettings:
         "data": [{"kind": "voc", "root": str(root)}],
         "validation": [{"kind": "voc", "root": str(root), "split": "val"}],
         "validation_samples": 4,
-        "scene": {"size_hw": (48, 64)},
-        "loop": {"steps": 30, "batch": 4, "workers": 0, "log_every": 5, "validate_every": 30},
+        "sizes_hw": [(48, 64)],
+        "loop": {
+            "steps": 25,
+            "batch": 2,
+            "workers": 0,
+            "log_every": 5,
+            "validate_every": 25,
+            "clip_norm": 1.0,
+            "warmup": 2,
+        },
     }
+    if changes.get("model") == "paper":
+        values.pop("sizes_hw", None)
     return ParentSettings.model_validate(values | changes)
 
 
@@ -62,15 +83,30 @@ class Squares:
 
 
 class Knows(nn.Module):
-    """A network that says what a function of its inputs says; its only side score says the contrary."""
+    """OSVOS that says what a function of its frames says; its only side score says the contrary."""
 
-    def __init__(self, answer: Callable[..., Tensor]) -> None:
+    def __init__(self, answer: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.answer, self.weight = answer, nn.Parameter(torch.zeros(1))
 
-    def forward(self, *inputs: Tensor) -> list[Tensor]:
-        said = self.answer(*inputs)
+    def forward(self, frames: Tensor) -> list[Tensor]:
+        said = self.answer(frames)
         return [-said, said]
+
+
+class Tracks(nn.Module):
+    """A tracker that finds nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, frames: Tensor, *_: object) -> list[tuple[Tensor, Tensor]]:
+        return [(frames[:, 1, :1] * 0 - 1, torch.zeros(len(frames)))]
+
+
+def network_of(changes: dict[str, object]) -> nn.Module:
+    return Knows(lambda frames: frames[:, :1]) if changes else Tracks()
 
 
 def task_on(objects: Squares, monkeypatch: pytest.MonkeyPatch, **changes: object) -> Task:
@@ -82,8 +118,9 @@ def task_on(objects: Squares, monkeypatch: pytest.MonkeyPatch, **changes: object
 
 def test_a_lite_parent_learns_and_starts_fine_tuning(tmp_path: Path) -> None:
     root = make_voc(tmp_path / "voc")
-    outcome = train_parent(settings_for(root, tmp_path / "out"), device=CPU)
-    assert outcome.steps == 30
+    settings = settings_for(root, tmp_path / "out", rate=0.001, sequence={"correct": 1.0})
+    outcome = train_parent(settings, device=CPU)
+    assert outcome.steps == 25
     curve = losses(tmp_path / "out")
     assert curve[-1] < 0.8 * curve[0]
     assert 0 < outcome.scores["iou"] <= 1
@@ -101,14 +138,43 @@ def test_a_parent_of_another_network_is_refused(tmp_path: Path) -> None:
         parent._task(settings_for(root, tmp_path / "out", start=str(tmp_path / "other.safetensors")), Path())
 
 
-def test_norms_learn_their_statistics(tmp_path: Path) -> None:
-    save(tmp_path / "parent.safetensors", LiteTracker().state_dict())
+def test_a_lite_parent_starts_from_a_network_for_clicks(tmp_path: Path) -> None:
+    clicks = LiteClicks().state_dict()
+    save(tmp_path / "clicks.safetensors", clicks)
     settings = settings_for(
-        make_voc(tmp_path / "voc"), tmp_path / "o", start=str(tmp_path / "parent.safetensors")
+        make_voc(tmp_path / "voc"), tmp_path / "o", start=str(tmp_path / "clicks.safetensors")
+    )
+    network = parent._task(settings, Path()).network
+    assert isinstance(network, LiteTracker)
+    assert torch.equal(network.state_dict()["encoder.patches.0.weight"], clicks["encoder.patches.0.weight"])
+
+
+def test_the_encoder_has_a_rate_of_its_own(tmp_path: Path) -> None:
+    settings = settings_for(make_voc(tmp_path / "voc"), tmp_path / "o", rate=0.01, encoder_rate=0.25)
+    task = parent._task(settings, Path())
+    rates = {id(each): group["lr"] for group in task.optimizer.param_groups for each in group["params"]}
+    for name, parameter in task.network.named_parameters():
+        assert rates[id(parameter)] == pytest.approx(0.0025 if name.startswith("encoder.") else 0.01)
+
+
+def test_a_lite_parent_learns_from_clips_and_is_validated_on_others(tmp_path: Path) -> None:
+    root = make_davis(tmp_path / "davis", ["a", "b"], 9, split="train")
+    clips = {"kind": "davis", "root": str(root)}
+    settings = settings_for(
+        root,
+        tmp_path / "out",
+        data=[],
+        validation=[],
+        clips=[clips | {"clips": ["a"]}],
+        validation_clips=[clips | {"clips": ["b"]}],
+        sequence={"length": 2, "margin": [1.5, 2.0]},
+        loop={"steps": 2, "batch": 2, "workers": 0, "log_every": 1, "validate_every": 2},
     )
     task = parent._task(settings, Path())
-    task.network.train()
-    assert all(m.training for m in task.network.modules() if isinstance(m, nn.BatchNorm2d))
+    assert task.samples[0]["frames"].shape == (3, 48, 64, 3)
+    outcome = train_parent(settings, device=CPU)
+    assert set(outcome.scores) == {"iou", "quality"}
+    assert np.isfinite(losses(tmp_path / "out")).all()
 
 
 def batch_of(task: Task) -> dict[str, Tensor]:
@@ -119,30 +185,28 @@ def batch_of(task: Task) -> dict[str, Tensor]:
     return batch
 
 
-@pytest.mark.parametrize("changes", MODELS)
 def test_a_loss_falls_with_every_right_pixel_and_void_counts_neither_way(
-    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    task = task_on(Squares(), monkeypatch, side_weight=0.0, **changes)
+    task = task_on(Squares(), monkeypatch, side_weight=0.0, **PAPER)
     batch = batch_of(task)
     right = 8.0 * batch["target"] - 4
 
     def loss(logits: Tensor) -> float:
-        return float(task.loss(Knows(lambda *_: logits), batch, 0.0))
+        return float(task.loss(Knows(lambda _: logits), batch, 0.0))
 
     assert loss(right) < 0.5 * loss(0 * right) < 0.5 * loss(-right)
     assert loss(torch.where(batch["void"], -9 * right, right)) == loss(right)
 
 
-@pytest.mark.parametrize("changes", MODELS)
-def test_side_losses_fade(changes: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
-    task = task_on(Squares(), monkeypatch, side_weight=0.5, **changes)
+def test_side_losses_fade(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = task_on(Squares(), monkeypatch, side_weight=0.5, **PAPER)
     batch = batch_of(task)
     right = 8.0 * batch["target"] - 4
     first, half, right_alone = (
-        float(task.loss(Knows(lambda *_: right), batch, done)) for done in (0.0, 0.5, 1.0)
+        float(task.loss(Knows(lambda _: right), batch, done)) for done in (0.0, 0.5, 1.0)
     )
-    wrong_alone = float(task.loss(Knows(lambda *_: -right), batch, 1.0))
+    wrong_alone = float(task.loss(Knows(lambda _: -right), batch, 1.0))
     assert first == pytest.approx(right_alone + 0.5 * wrong_alone, rel=1e-5)
     assert half == pytest.approx((first + right_alone) / 2, rel=1e-5)
 
@@ -161,7 +225,7 @@ def test_held_out_images_are_validated_on_and_never_trained_on(
         task.samples[position]
     assert objects.read_images == names - held
     objects.read_images.clear()
-    task.validate(Knows(lambda frames, *_: frames[:, :1]))
+    task.validate(network_of(changes))
     assert objects.read_images
     assert objects.read_images <= held
 
@@ -171,32 +235,7 @@ def test_with_nothing_held_out_there_is_no_score(
     changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = task_on(Squares(), monkeypatch, **changes)
-    assert task.validate(Knows(lambda frames, *_: frames[:, :1])) == {}
-
-
-def test_a_tracker_is_validated_on_the_overlap_with_the_target_without_its_void(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    dull = {"photometric": dict.fromkeys(("light", "tint", "grey", "blur", "noise", "codec"), 0.0)}
-    still = {"size_hw": (48, 64), "size": (0.3, 0.3), "own": 1.0, "others": 0.0, "sprite": dull}
-    still["motion"] = dull | {"light": 0.0}
-    corrupted = dict.fromkeys(("absent", "astray", "shift", "bend", "loss", "gain", "blur"), 0.0)
-    task = task_on(Squares(), monkeypatch, hold_out=0.5, scene=still, mask_corruption=corrupted)
-    right, again, wrong, nothing, with_void = (
-        task.validate(Knows(answer))["iou"]
-        for answer in (
-            lambda _frames, guides, *_: guides,
-            lambda _frames, guides, *_: guides,
-            lambda _frames, guides, *_: -guides,
-            lambda _frames, guides, *_: guides - 2,
-            # the void line is the only thing that is red, being white
-            lambda frames, guides, *_: torch.where(frames[:, :1] > 1.5, 1.0, guides),
-        )
-    )
-    assert 0.7 < right == again < 1
-    assert wrong < 0.1
-    assert nothing == 0
-    assert with_void > right - 0.1
+    assert task.validate(network_of(changes)) == {}
 
 
 def test_osvos_is_validated_on_whole_images_without_their_void(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,12 +248,34 @@ def test_osvos_is_validated_on_whole_images_without_their_void(monkeypatch: pyte
 
 
 def test_validation_takes_at_most_validation_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    for changes in (LITE_CHANGES, PAPER):
-        seen = []
-        task = task_on(Squares(), monkeypatch, hold_out=0.5, validation_samples=3, **changes)
-        task.validate(Knows(lambda frames, *_, seen=seen: seen.append(frames.shape) or frames[:, :1]))
-        assert seen == [(1, 3, 48, 64)] * 3
-        assert task.samples[0]["image"].shape == (48, 64, 3)
+    seen = []
+    task = task_on(Squares(), monkeypatch, hold_out=0.5, validation_samples=3, **PAPER)
+    task.validate(Knows(lambda frames: seen.append(frames.shape) or frames[:, :1]))
+    assert seen == [(1, 3, 48, 64)] * 3
+
+
+def test_held_out_images_do_not_come_back_where_clips_are_validated_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, clip = Squares(16), Squares(9)
+    clip.refs = [replace(ref, image=f"clip/{ref.image}") for ref in clip.refs]
+    monkeypatch.setattr(parent, "open_objects", lambda data, *_: clip if data.kind == "davis" else images)
+    settings = settings_for(
+        Path("nowhere"),
+        Path("nowhere"),
+        validation=[],
+        hold_out=0.4,
+        rendered=1.0,
+        validation_clips=[{"kind": "davis"}],
+    )
+    task = parent._task(settings, Path())
+    task.samples[0]
+    assert images.read_images
+    assert not clip.read_images
+    images.read_images.clear()
+    task.validate(Tracks())
+    assert clip.read_images
+    assert not images.read_images
 
 
 def test_every_object_is_either_kept_for_validation_or_trained_on() -> None:
@@ -227,9 +288,12 @@ def test_every_object_is_either_kept_for_validation_or_trained_on() -> None:
     assert not holdout_part(objects, 0.0, kept=True).refs
 
 
-def test_sets_in_which_everything_is_held_out_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("changes", MODELS)
+def test_sets_in_which_everything_is_held_out_are_refused(
+    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(InputError, match="no object to train on"):
-        task_on(Squares(1), monkeypatch, hold_out=0.999)
+        task_on(Squares(1), monkeypatch, hold_out=0.999, **changes)
 
 
 def test_the_parent_of_the_paper_trains_on_davis(tmp_path: Path) -> None:
@@ -242,7 +306,6 @@ def test_the_parent_of_the_paper_trains_on_davis(tmp_path: Path) -> None:
         rate=1e-8,
         data=[{"kind": "davis", "root": str(root), "year": 2016}],
         validation=[],
-        scene=None,
         augmentation={"rotation_deg": 30.0},
         loop={
             "steps": 2,
@@ -267,14 +330,22 @@ LITE_YAML = "out: o\ndata: [{kind: voc}]\nloop: {steps: 1, batch: 4}\n"
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["model=paper", "loop.batch=1", "scene={}"], "scene and mask_corruption with model=lite alone"),
-        (
-            ["model=paper", "loop.batch=1", "mask_corruption={}"],
-            "scene and mask_corruption with model=lite alone",
-        ),
+        (["model=paper", "loop.batch=1", "scene={}"], "with model=lite alone"),
+        (["model=paper", "loop.batch=1", "mask_corruption={}"], "mask_corruption with model=lite alone"),
+        (["model=paper", "loop.batch=1", "rendered=0.5"], "rendered with model=lite alone"),
+        (["side_weight=0.1"], "side_weight with model=paper alone"),
+        (["sizes_hw=[[0, 336]]"], "from 16 up"),
         (["model=paper"], r"whole images differ in size: set loop\.batch=1"),
-        (["augmentation={}"], "augmentation with model=paper alone; lite takes scene"),
-        (["data=[]"], "at least 1 items"),
+        (["augmentation={}"], "augmentation with model=paper alone"),
+        (["data=[]"], "expected data, clips or both, got neither"),
+        (["model=paper", "loop.batch=1", "data=[]"], "expected data, at least one"),
+        (["model=paper", "loop.batch=1", "clips=[{kind: davis}]"], "with model=lite alone"),
+        (["model=paper", "loop.batch=1", "sequence={}"], "with model=lite alone"),
+        (["sizes_hw=[[224, 330]]"], "expected sizes_hw to be multiples of 16"),
+        (["sizes_hw=[]"], "sizes_hw"),
+        (["rendered=2"], "rendered"),
+        (["encoder_rate=0"], "encoder_rate"),
+        (["sequence={frames: 3}"], r"sequence\.frames"),
         (["hold_out=1"], "below 1"),
         (["validation_samples=0"], "of at least 1"),
         (["loss=balanced"], "loss: unknown setting"),
@@ -293,9 +364,13 @@ def test_settings_that_contradict_are_refused(tmp_path: Path, overrides: list[st
 def test_settings_of_both_networks_are_taken(tmp_path: Path) -> None:
     path = tmp_path / "parent.yaml"
     path.write_text(LITE_YAML)
-    lite = load_settings(ParentSettings, path, ["scene={size_hw: [32, 48]}", "mask_corruption={absent: 0.5}"])
-    assert lite.scene.size_hw == (32, 48)
+    chosen = ["scene={own: 0.9}", "mask_corruption={absent: 0.5}", "sequence={length: 5, margin: [1, 2]}"]
+    lite = load_settings(ParentSettings, path, [*chosen, "sizes_hw=[[32, 48]]", "clips=[{kind: davis}]"])
+    assert lite.scene.own == 0.9
     assert lite.mask_corruption.absent == 0.5
+    assert (lite.sequence.length, lite.sequence.margin) == (5, (1, 2))
+    assert lite.sizes_hw == ((32, 48),)
+    assert load_settings(ParentSettings, path, ["data=[]", "clips=[{kind: davis}]"]).data == ()
     paper = load_settings(ParentSettings, path, ["model=paper", "loop.batch=1", "augmentation={}"])
     assert paper.augmentation is not None
 

@@ -96,7 +96,7 @@ def _lite_workloads(frames: SpeedInput, device: torch.device) -> list[Workload]:
             "segmenting a frame",
             "lite",
             bf16,
-            lambda: tracker.segment(tracker.features(before, after.image_rgb, 1), memory),
+            lambda: tracker.segment(tracker.features(before, after.image_rgb, 1), memory).probs,
         ),
         Workload("fine-tuning step", "lite", bf16, _step(network, LITE, recipe, sample, device)),
         Workload(

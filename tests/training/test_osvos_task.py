@@ -6,7 +6,7 @@ import torch
 from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.training.loader import SampleOrder
-from dextr_vos.training.parent_tasks import ImageSamples, WholeImages
+from dextr_vos.training.osvos_task import ImageSamples, WholeImages
 
 GREEN = (0, 200, 0)
 

@@ -1,0 +1,87 @@
+"""A tracker without a network, whose masks tell the direction of the pass, and clips for it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dextr_vos.clip import Clip
+from dextr_vos.propagation.bidirectional import expected_iou
+from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels
+from dextr_vos.propagation.tracker import SoftMasks
+
+SIZE_HW = (16, 24)
+FORWARD, BACKWARD = 204 / 255, 51 / 255
+
+
+def write_clip(folder: Path, shots: Sequence[int]) -> Path:
+    """Frames that differ in their first pixel alone, see `index_of`, but for frames of different shots."""
+    folder.mkdir()
+    for index, shot in enumerate(shots):
+        image = np.random.default_rng(shot).integers(0, 60, (*SIZE_HW, 3), dtype=np.uint8) + 90 * (shot % 3)
+        image[0, 0] = 10 * index
+        Image.fromarray(image.astype(np.uint8)).save(folder / f"{index:05d}.png")
+    return folder
+
+
+def index_of(image: np.ndarray) -> int:
+    return int(image[0, 0, 0]) // 10
+
+
+def annotated_clip(clip: Clip, *keyframes: int) -> AnnotatedClip:
+    """Keyframes with two objects, a half of the frame each."""
+    labels = np.ones(SIZE_HW, np.uint8)
+    labels[:, SIZE_HW[1] // 2 :] = 2
+    return AnnotatedClip(clip, keyframes_from_labels(dict.fromkeys(keyframes, labels), clip))
+
+
+class Recorder:
+    """Records what it is asked; its masks depend on the direction and on all frames of the pass before."""
+
+    def __init__(self):
+        self.steps, self.memories, self.memorized, self.forgotten = [], {}, [], 0
+
+    def known_features(self, frame):
+        return (None, frame.image_rgb)
+
+    def features(self, before, image_rgb, objects):
+        return (before, image_rgb)
+
+    def memorize(self, features, probs):
+        self.memorized.append(index_of(features[1]))
+        return index_of(features[1])
+
+    def forget(self):
+        self.forgotten += 1
+
+    def segment(self, features, memories):
+        before, image_rgb = features
+        came, here = index_of(before.image_rgb), index_of(image_rgb)
+        self.steps.append((came, here))
+        self.memories[here] = list(memories)
+        probs = self.probs(before, forward=came < here)
+        return SoftMasks(probs, self.quality(probs, forward=came < here))
+
+    def probs(self, before, forward):
+        # it depends on all frames of the pass: one that began elsewhere would be seen
+        return before.probs * 0.5 + (FORWARD if forward else BACKWARD) * 0.5
+
+    def quality(self, probs, forward):
+        return expected_iou(probs)
+
+
+class TwoWays(Recorder):
+    """The forward pass finds two objects as `one` and `other`, the backward pass as `other` and `one`."""
+
+    def __init__(self, one, other, qualities=None):
+        super().__init__()
+        self.masks, self.qualities = np.stack([one, other]).astype(np.float32), qualities
+
+    def probs(self, before, forward):
+        return self.masks if forward else self.masks[::-1]
+
+    def quality(self, probs, forward):
+        if self.qualities is None:
+            return expected_iou(probs)
+        return np.array(self.qualities if forward else self.qualities[::-1], np.float32)
