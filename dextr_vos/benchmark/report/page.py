@@ -164,9 +164,9 @@ def _differences(results: Sequence[CellResult], times: AnnotationTime) -> list[s
     chart = interval_chart("Click-made minus drawn, by number of keyframes", rows)
     return [
         "<h2>Click-made against drawn masks</h2>",
-        '<p class="soft">The same clips, keyframes and model; only the masks of the keyframes differ, and '
-        "the share of the fine-tuned weights that is kept (alpha and alpha_clicked of the recipe), which is "
-        "smaller for masks of clicks. Intervals: clips resampled with replacement, 10,000 times.</p>",
+        '<p class="soft">The same clips, keyframes and model; only the masks of the keyframes differ and, '
+        "where the recipe says so, the share of the fine-tuned weights that is kept (alpha, alpha_clicked). "
+        "Intervals: clips resampled with replacement, 10,000 times.</p>",
         f'<div class="pair"><figure>{chart}</figure><div>{style.table(head, lines)}</div></div>',
     ]
 
