@@ -185,8 +185,7 @@ class BidirectionalPropagator:
 
     def _pass(self, keyframe: int) -> "_Pass":
         frame = self._keyframe(keyframe)
-        typical = 0.0 if self._tracking.across_cuts else self._typical_difference
-        return _Pass(frame, ShotWatch(frame.image_rgb, typical))
+        return _Pass(frame, ShotWatch(frame.image_rgb, lambda: self._typical_difference))
 
     def _advance(
         self, state: "_Pass", span: Span, image: ImageRgb, index: int, soft_masks: MaskFiles

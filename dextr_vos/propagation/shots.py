@@ -89,10 +89,10 @@ class ShotWatch:
 
     Args:
         first_rgb: H×W×3 uint8.
-        typical: see `is_cut`.
+        typical: gives the typical difference of the clip, see `is_cut`; asked only where a cut is likely.
     """
 
-    def __init__(self, first_rgb: ImageRgb, typical: float) -> None:
+    def __init__(self, first_rgb: ImageRgb, typical: Callable[[], float]) -> None:
         self._last, self._away, self._typical = FrameSummary.of(first_rgb), 0, typical
 
     def contains(self, image_rgb: ImageRgb) -> bool:
@@ -100,7 +100,7 @@ class ShotWatch:
         if self._away > _FLASH:
             return False
         now = FrameSummary.of(image_rgb)
-        if is_cut(self._last, now, self._typical):
+        if is_cut(self._last, now) and is_cut(self._last, now, self._typical()):
             self._away += 1
             return False
         self._last, self._away = now, 0
