@@ -3,6 +3,7 @@
 import base64
 import io
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,13 @@ class Screen:
                 return found
             self.page.wait_for_timeout(40)
         raise AssertionError(f"still not {ask}; the page shows {self.page.evaluate(_SHOWN)}")
+
+    def wait_for(self, happened: Callable[[], object], seconds: float = 60.0) -> None:
+        """Wait until something has happened on this side of the browser."""
+        end = time.monotonic() + seconds
+        while not happened():
+            assert time.monotonic() < end, "it never happened"
+            self.page.wait_for_timeout(40)
 
     def settle(self) -> None:
         """Every edit is answered, frame and mask are drawn."""

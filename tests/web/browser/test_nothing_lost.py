@@ -96,7 +96,8 @@ def test_an_older_state_that_comes_late_is_not_taken(annotating, open_screen):
         screen.page.route("**/api/state", answer_late)
         screen.page.route("**/api/objects", lambda route: route.fulfill(status=400, json={"error": "no"}))
         screen.press("n")  # refused, upon which the page fetches the state
-        assert asked
+        screen.wait_for(lambda: asked)
+        screen.settle()
         assert screen.shown()["version"] == newer
         screen.page.unroute_all()
         screen.press("Control+z")
