@@ -46,15 +46,7 @@ def settings_for(root: Path, out: Path, **changes: object) -> ParentSettings:
         "validation": [{"kind": "voc", "root": str(root), "split": "val"}],
         "validation_samples": 4,
         "sizes_hw": [(48, 64)],
-        "loop": {
-            "steps": 25,
-            "batch": 2,
-            "workers": 0,
-            "log_every": 5,
-            "validate_every": 25,
-            "clip_norm": 1.0,
-            "warmup": 2,
-        },
+        "loop": SHORT,
     }
     if changes.get("model") == "paper":
         values.pop("sizes_hw", None)
