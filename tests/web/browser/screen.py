@@ -40,6 +40,16 @@ class Screen:
             assert time.monotonic() < end, "it never happened"
             self.page.wait_for_timeout(40)
 
+    def route(self, pattern: str, answer: Callable[[Any], object]) -> None:
+        """Answer the page's requests in the server's place, from this moment on.
+
+        Chromium says that it intercepts a little before it does; so a probe is sent until it is intercepted.
+        """
+        self.page.route("**/probe", lambda route: route.fulfill(status=299))
+        self.until("() => fetch('/probe').then((answer) => answer.status === 299, () => false)")
+        self.page.route(pattern, answer)
+        self.page.unroute("**/probe")
+
     def settle(self) -> None:
         """Every edit is answered, frame and mask are drawn."""
         self.until("() => Boolean(window.dextrVos) && dextrVos.shown().settled")

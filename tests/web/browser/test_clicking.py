@@ -111,7 +111,7 @@ def test_a_stroke_is_painted_before_the_server_answers(annotating, open_screen):
     with open_screen(annotating.address) as screen:
         screen.go(5)
         screen.press("b")
-        screen.page.route("**/stroke", lambda route: None)
+        screen.route("**/stroke", lambda route: None)
         screen.page.mouse.move(*screen.where((400, 300)))
         screen.page.mouse.down()
         screen.page.mouse.move(*screen.where((440, 320)), steps=5)

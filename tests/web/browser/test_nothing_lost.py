@@ -74,7 +74,7 @@ def test_an_error_of_the_server_while_the_page_reconnects_is_not_the_end(annotat
         screen.press("b", settle=False)
         screen.drag((200, 80), (260, 80), settle=False)
         screen.until(SHOWS_OFFLINE, 20)
-        screen.page.route("**/api/state", fail_once)
+        screen.route("**/api/state", fail_once)
         screen.page.context.set_offline(False)
         screen.until("() => document.querySelector('[data-test=banner-offline]').hidden", 20)
         assert failures
@@ -93,8 +93,8 @@ def test_an_older_state_that_comes_late_is_not_taken(annotating, open_screen):
             asked.append(route.request.url)
             return route.fulfill(json=old)
 
-        screen.page.route("**/api/state", answer_late)
-        screen.page.route("**/api/objects", lambda route: route.fulfill(status=400, json={"error": "no"}))
+        screen.route("**/api/state", answer_late)
+        screen.route("**/api/objects", lambda route: route.fulfill(status=400, json={"error": "no"}))
         screen.press("n")  # refused, upon which the page fetches the state
         screen.wait_for(lambda: asked)
         screen.settle()
@@ -119,7 +119,7 @@ def test_closing_the_page_asks_while_a_change_is_being_sent(annotating, open_scr
     with open_screen(annotating.address) as screen:
         held, asked = [], []
         screen.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
-        screen.page.route("**/stroke", lambda route: held.append(route))
+        screen.route("**/stroke", lambda route: held.append(route))
         screen.press("b", settle=False)
         screen.drag((200, 80), (260, 80), settle=False)
         screen.page.close(run_before_unload=True)
