@@ -1,11 +1,14 @@
-"""Stage 2 as a whole, on disk and in memory: masks of keyframes in, masks of every frame out."""
+"""Stage 2 as a whole, on disk and in memory: masks of keyframes in, masks of every frame out.
+
+PyTorch is imported once something has to be computed.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy.typing as npt
 
@@ -13,16 +16,16 @@ from dextr_vos.annotation.annotations import Annotations, load_annotations
 from dextr_vos.clip import Clip, ClipSource, open_clip
 from dextr_vos.errors import InputError
 from dextr_vos.masks import object_ids
-from dextr_vos.propagation.clip_segmenter import PropagatedFrame
 from dextr_vos.propagation.keyframes import AnnotatedClip, Keyframe, keyframes_from_labels, read_keyframes
-from dextr_vos.propagation.model import Model
-from dextr_vos.propagation.models import model_named
 from dextr_vos.propagation.plan import Plan
-from dextr_vos.propagation.propagate import propagate_frames, propagate_to_run
+from dextr_vos.propagation.propagate import propagate_to_run
+from dextr_vos.propagation.recipes import ModelConfig, config_named
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, changed
 from dextr_vos.run_files import RunRecord
-from dextr_vos.runtime import pick_device
 from dextr_vos.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dextr_vos.propagation.clip_segmenter import PropagatedFrame
 
 _LAST_SEED = 2**32 - 1
 
@@ -46,7 +49,7 @@ class PropagationOptions:
     """How a clip is propagated; the defaults are those of every command.
 
     Attributes:
-        model: `lite`, `paper`, or a `Model` with a recipe of its own.
+        model: `lite`, `paper`, or one with a recipe of its own.
         parent: checkpoint to start from; None is the shipped one (`paper` has none), "none" random weights.
         device: where to compute: auto, cpu, cuda, cuda:1, mps.
         seed: of initial weights and random changes, from 0 to 2³² - 1.
@@ -62,7 +65,7 @@ class PropagationOptions:
         InputError: a value of another type, or out of range.
     """
 
-    model: str | Model = "lite"
+    model: str | ModelConfig = "lite"
     parent: str | Path | None = None
     device: str = "auto"
     seed: int = 0
@@ -77,7 +80,7 @@ class PropagationOptions:
             if not good:
                 raise InputError(f"expected {name} as {what}, got {getattr(self, name)!r}")
 
-        expect(isinstance(self.model, str | Model), "model", "a name or a Model")
+        expect(isinstance(self.model, str | ModelConfig), "model", "a name or a Model")
         expect(self.parent is None or isinstance(self.parent, str | Path), "parent", "a path, 'none' or None")
         expect(isinstance(self.device, str), "device", "auto, cpu, cuda, cuda:1 or mps")
         expect(_is_integer(self.seed, 0, _LAST_SEED), "seed", f"an integer from 0 to {_LAST_SEED}")
@@ -94,14 +97,14 @@ class PropagationOptions:
             "a sequence of KEY=VALUE",
         )
 
-    def chosen_model(self) -> Model:
+    def chosen_model(self) -> ModelConfig:
         """The model with its recipe changed.
 
         Raises:
             InputError: there is no such model.
             ConfigError: an unknown setting, or a value of the wrong kind.
         """
-        model = model_named(self.model) if isinstance(self.model, str) else self.model
+        model = config_named(self.model) if isinstance(self.model, str) else self.model
         recipe = changed(model.recipe, self.settings)
         return replace(model, recipe=recipe if self.max_steps is None else recipe.limited_to(self.max_steps))
 
@@ -109,7 +112,7 @@ class PropagationOptions:
 class PropagateOptions(TypedDict, total=False):
     """The options of `propagate`, which are those of `PropagationOptions` without `fresh`."""
 
-    model: str | Model
+    model: str | ModelConfig
     parent: str | Path | None
     device: str
     seed: int
@@ -158,7 +161,11 @@ def train_propagation(
     names = {} if document is None else {entry.id: entry.name for entry in document.objects}
     clicked = document is not None and _all_clicked(document, masks)
     plan = _plan(AnnotatedClip(clip, masks), options, names, clicked)
-    return propagate_to_run(plan, out, pick_device(options.device), callbacks)
+    if options.device not in ("auto", "cpu"):  # there is one in any case
+        from dextr_vos.runtime import pick_device
+
+        pick_device(options.device)
+    return propagate_to_run(plan, out, options.device, callbacks)
 
 
 def propagate(
@@ -168,7 +175,7 @@ def propagate(
     on_progress: Callable[[str, int, int], None] | None = None,
     stop_asked: Callable[[], bool] | None = None,
     **options: Unpack[PropagateOptions],
-) -> Iterator[PropagatedFrame]:
+) -> "Iterator[PropagatedFrame]":
     """Stage 2 in memory: masks of a few frames in, masks of every frame out, as they are computed.
 
     A network is fine-tuned on the keyframes (in the manner of OSVOS, Caelles et al., CVPR 2017), then every
@@ -205,6 +212,9 @@ def propagate(
     unknown = sorted(options.keys() - known)
     if unknown:
         raise InputError(f"unknown option '{unknown[0]}' of propagate; expected {', '.join(sorted(known))}")
+    from dextr_vos.propagation.session import propagate_frames
+    from dextr_vos.runtime import pick_device
+
     opened, chosen = open_clip(clip), PropagationOptions(**options)
     annotated = AnnotatedClip(opened, keyframes_from_labels(keyframes, opened))
     plan, device = _plan(annotated, chosen, {}, clicked=False), pick_device(chosen.device)

@@ -10,7 +10,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_mask
+from conftest import tiny_frame, tiny_mask
 from PIL import Image
 from tiny_correction import (
     FILES,
@@ -26,12 +26,22 @@ from tiny_correction import (
     steps_of,
     tensors,
 )
-from tiny_run import TINY_LITE, TINY_PAPER, bytes_of, finished_run, stop_after, train, write_keyframes
+from tiny_run import (
+    TINY_LITE,
+    TINY_PAPER,
+    bytes_of,
+    finished_run,
+    stop_after,
+    train,
+    write_keyframes,
+)
 
+from dextr_vos.clip import FolderClip
 from dextr_vos.errors import Interrupted
 from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.networks import checkpoints as weights
 from dextr_vos.propagation.models import LITE
+from dextr_vos.propagation.tracker import Tracker
 from dextr_vos.propagation.trained_network import load_network
 from dextr_vos.run_files import read_confidence, read_record
 
@@ -91,6 +101,26 @@ def test_masks_beside_a_correction_are_made_again_and_all_others_stay(tiny_clip,
     whole = bytes_of(control / "masks")
     assert all(after[file] == whole[file] for file in NAMES if NAMES.index(file) not in kept)
     assert files_of(out) == FILES
+
+
+def test_a_correction_computes_nothing_elsewhere(tmp_path, monkeypatch):
+    """Of 30 frames, 20 to 25 lie between the keyframe that is new and its neighbour; 26 to 29 behind it."""
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    for index in range(30):
+        Image.fromarray(tiny_frame(index % 6)).save(clip / f"{index:05d}.png")
+    keyframes = write_keyframes(tmp_path / "keyframes")
+    for index in (0, 10, 20):
+        write_labels(keyframes / f"{index:05d}.png", tiny_mask(index % 6))
+    train(clip, keyframes, tmp_path / "run")
+    write_labels(keyframes / "00025.png", tiny_mask(1))
+    read, segmented = [], []
+    one, other = FolderClip.read, Tracker.segment
+    monkeypatch.setattr(FolderClip, "read", lambda clip, index: read.append(index) or one(clip, index))
+    monkeypatch.setattr(Tracker, "segment", lambda *args: segmented.append(1) or other(*args))
+    assert train(clip, keyframes, tmp_path / "run").continued_from is not None
+    assert set(read) <= {0, 10, 20, *range(20, 30)}  # the keyframes are learned again
+    assert len(segmented) == 2 * 4 + 4 + 4  # both ways, to the end, and the four keyframes
 
 
 def painted_masks(out):

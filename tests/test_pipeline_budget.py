@@ -7,7 +7,7 @@ from tiny_run import TINY_LITE, TINY_PAPER, bytes_of, finished_run, stop_after, 
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.propagation import finetune as finetuning
-from dextr_vos.propagation import propagate as propagating
+from dextr_vos.propagation import session as propagating
 from dextr_vos.propagation.finetune import Estimate
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")

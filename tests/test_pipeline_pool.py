@@ -13,7 +13,7 @@ from dextr_vos.clip import open_clip
 from dextr_vos.errors import Interrupted
 from dextr_vos.masks import read_labels
 from dextr_vos.networks.checkpoints import read_state_dict, save
-from dextr_vos.propagation import propagate
+from dextr_vos.propagation import session
 from dextr_vos.propagation.tracker import SoftMasks, Tracker
 from dextr_vos.propagation.trained_network import load_network
 from dextr_vos.workspace import Workspace
@@ -128,7 +128,7 @@ def test_a_correction_is_interpolated_with_the_run_before(tiny_clip, keyframes, 
     first = load_network(out).network.state_dict()
     given = []
     monkeypatch.setattr(
-        propagate, "interpolate_weights", lambda network, before, alpha: given.append((before, alpha))
+        session, "interpolate_weights", lambda network, before, alpha: given.append((before, alpha))
     )
     write_keyframes(keyframes, 5)
     assert train(tiny_clip, keyframes, out, parent=parent).continued_from is not None

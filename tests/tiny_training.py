@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from dextr_vos.errors import InputError
-from dextr_vos.networks.checkpoints import read_metadata, read_state_dict
+from dextr_vos.networks.checkpoint_file import read_metadata
+from dextr_vos.networks.checkpoints import read_state_dict
 from dextr_vos.training.checkpoint_folder import TrainingFolder
 from dextr_vos.training.loop import LoopSettings, TrainingResult, train
 

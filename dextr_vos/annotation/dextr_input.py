@@ -9,7 +9,6 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import distance_transform_edt
 
 from dextr_vos.geometry import (
     Box,
@@ -166,6 +165,8 @@ def distance_map(points_xy: npt.ArrayLike, size_hw: tuple[int, int]) -> FloatArr
     Returns:
         H×W float32, in pixels.
     """
+    from scipy.ndimage import distance_transform_edt  # takes as long to import as all the rest
+
     height, width = size_hw
     points = np.clip(np.asarray(points_xy, dtype=np.int64), 0, (width - 1, height - 1))
     away = np.ones(size_hw, dtype=bool)

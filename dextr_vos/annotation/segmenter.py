@@ -293,8 +293,9 @@ def _load(model: str | None, weights: Path | None, device: str, bf16: bool) -> S
     # PyTorch takes seconds to import, and GrabCut does without
     from dextr_vos.annotation.dextr import DextrSegmenter
     from dextr_vos.annotation.prompt_segmenter import PromptSegmenter
+    from dextr_vos.networks.checkpoint_file import is_lite_clicks
     from dextr_vos.networks.checkpoints import load_into, read_state_dict
-    from dextr_vos.networks.lite_clicks import LiteClicks, is_lite_clicks
+    from dextr_vos.networks.lite_clicks import LiteClicks
     from dextr_vos.networks.shipped import shipped_weights
     from dextr_vos.networks.tiny_vit import fold_norms
     from dextr_vos.runtime import pick_device
@@ -332,7 +333,7 @@ def _paper_network(path: Path, state: "Mapping[str, Tensor]", metadata: Mapping[
 
 def _metadata(path: Path) -> dict[str, str]:
     """What a training wrote beside its weights; nothing for a published checkpoint."""
-    from dextr_vos.networks.checkpoints import read_metadata
+    from dextr_vos.networks.checkpoint_file import read_metadata
 
     return read_metadata(path) if path.suffix == ".safetensors" else {}
 

@@ -1,19 +1,20 @@
 """Scenes for two frames: a background, objects that occlude one another, and one target among them."""
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import cv2
 import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from dextr_vos.datasets.copy_paste import CopyPaste, Draw, Layer, moved
 from dextr_vos.datasets.instances import Example
 from dextr_vos.datasets.mask_corruption import MaskCorruption, corrupt_guide, corrupt_mask
 from dextr_vos.datasets.motion import Frame, Motion, Sprite
 from dextr_vos.datasets.photometric import change_colours
+
+if TYPE_CHECKING:  # settings are read without PyTorch, too
+    from torch import Tensor
 
 Chance = Annotated[float, Field(ge=0, le=1)]
 
@@ -157,12 +158,14 @@ def crop_around_object(example: Example, how: SceneRecipe, rng: np.random.Genera
 
 def pair_sample(
     first: Frame, second: Frame, corruption: MaskCorruption, rng: np.random.Generator
-) -> dict[str, Tensor]:
+) -> "dict[str, Tensor]":
     """Two frames as the network takes them, in either order; the known one shows the target.
 
     Returns:
         "image" and "known" H×W×3 uint8; "guide" 1×H×W float32; "target", "void" and "known_mask" 1×H×W bool.
     """
+    import torch
+
     known, target = known_and_target(first, second, rng)
     return {
         "image": torch.from_numpy(np.ascontiguousarray(target.image_rgb)),
@@ -179,8 +182,10 @@ def known_and_target(first: Frame, second: Frame, rng: np.random.Generator) -> t
 
 def pair_masks(
     known: Frame, target: Frame, corruption: MaskCorruption, rng: np.random.Generator
-) -> dict[str, Tensor]:
+) -> "dict[str, Tensor]":
     """All of `pair_sample` but the images."""
+    import torch
+
     guide = corrupt_guide(target, corruption, rng)
     known_mask = known.mask
     if corruption.known and rng.random() < corruption.known:

@@ -12,29 +12,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
 from dextr_vos.errors import WeightsError
 from dextr_vos.files import atomic_path
+from dextr_vos.networks.checkpoint_file import FETCH_AGAIN, first_bytes, is_safetensors
 from dextr_vos.networks.dextr import Head
 
 # layers with one row for each object
 _PER_OBJECT = ("score_dsn.", "fuse.")
-# first bytes of files that are not checkpoints, and what the message says of them
-_IMPOSTORS = (
-    (b"<", "is a web page, not a checkpoint; the address it came from has moved or asks for a login"),
-    (b"version https://git-lfs", "is a Git LFS pointer, not the checkpoint itself; run git lfs pull"),
-    (b"\x89HDF", "is an HDF5 (Keras) file; take the .pth of the same name"),
-    (b"MATLAB", "is a MATLAB file; of those only vgg_caffe.mat is read, as the start of an OSVOS parent"),
-    (b"\x1f\x8b", "is a gzip archive; unpack it and give the checkpoint inside"),
-)
-# safetensors begins with eight bytes of length, which may look like anything, then a JSON object
-_HEADER = b"{"
 _SHOWN = 3
-_FETCH_AGAIN = "the download was probably cut short, fetch it again"
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -49,8 +39,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is missing, cut short, something else, or holds more than tensors.
     """
-    start = _first_bytes(path)
-    loaded = _read_safetensors(path) if _is_safetensors(path, start) else _read_pickle(path, start)
+    start = first_bytes(path)
+    loaded = _read_safetensors(path) if is_safetensors(path, start) else _read_pickle(path, start)
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, Mapping) or not loaded:
@@ -148,49 +138,11 @@ def save(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | 
         temporary.write_bytes(content)
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """The text that `save` put beside the tensors; empty when there is none.
-
-    Raises:
-        WeightsError: the file is missing, broken, or not safetensors.
-    """
-    if not _is_safetensors(path, _first_bytes(path)):
-        raise WeightsError(f"{path} is not a safetensors file, only those carry settings beside the weights")
-    try:
-        with safe_open(path, framework="pt") as opened:
-            return dict(opened.metadata() or {})
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is broken ({error}); {_FETCH_AGAIN}") from None
-
-
-def _first_bytes(path: Path) -> bytes:
-    """The first bytes of a file that may be a checkpoint."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(64)
-    except FileNotFoundError:
-        raise WeightsError(f"there is no checkpoint {path}") from None
-    except OSError as error:
-        raise WeightsError(f"cannot read the checkpoint {path}: {error.strerror}") from None
-    if not start:
-        raise WeightsError(f"the checkpoint {path} is empty; {_FETCH_AGAIN}")
-    if start[8:9] == _HEADER:
-        return start
-    for beginning, what in _IMPOSTORS:
-        if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(beginning):
-            raise WeightsError(f"{path} {what}")
-    return start
-
-
-def _is_safetensors(path: Path, start: bytes) -> bool:
-    return start[8:9] == _HEADER or path.suffix == ".safetensors"
-
-
 def _read_safetensors(path: Path) -> object:
     try:
         loaded: object = load_file(path)
     except SafetensorError as error:
-        raise WeightsError(f"{path} is a broken safetensors file ({error}); {_FETCH_AGAIN}") from None
+        raise WeightsError(f"{path} is a broken safetensors file ({error}); {FETCH_AGAIN}") from None
     return loaded
 
 
@@ -218,7 +170,7 @@ def _unpickling_error(error: Exception, start: bytes) -> str:
     reason = type(error).__name__
     if not isinstance(error, pickle.UnpicklingError) and str(error):
         reason = str(error).splitlines()[0]
-    return f"is not a checkpoint or is broken ({reason}); {_FETCH_AGAIN}"
+    return f"is not a checkpoint or is broken ({reason}); {FETCH_AGAIN}"
 
 
 def _check_archive(path: Path) -> None:
@@ -226,7 +178,7 @@ def _check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError):
-        raise WeightsError(f"the checkpoint {path} is cut short or broken; {_FETCH_AGAIN}") from None
+        raise WeightsError(f"the checkpoint {path} is cut short or broken; {FETCH_AGAIN}") from None
     if not any(name.endswith("data.pkl") for name in names):
         raise WeightsError(
             f"{path} is an archive of {_some(names)}; unpack it and give the checkpoint inside"

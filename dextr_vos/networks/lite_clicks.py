@@ -64,11 +64,6 @@ class LiteClicks(nn.Module):
         return predictions
 
 
-def is_lite_clicks(state: Mapping[str, Tensor]) -> bool:
-    """Whether a state is one of `LiteClicks`, by its keys."""
-    return "decoder.prompts.frequencies" in state and "key.weight" not in state
-
-
 # from the keys of mobile_sam.pt to those here, applied one after the other
 _RENAMED: Sequence[tuple[str, str]] = (
     (r"^image_encoder\.patch_embed\.seq\.0\.", "encoder.stem.0."),

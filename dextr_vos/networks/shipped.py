@@ -1,6 +1,6 @@
 """The weights inside the package: where they are, and a check that they are unchanged.
 
-docs/models.md is their model card.
+docs/models.md is their model card. Finding them needs no PyTorch.
 """
 
 import hashlib
@@ -9,7 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from dextr_vos.errors import WeightsError
-from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
 
 # SHA-256 of the files in dextr_vos/weights
 CHECKSUMS = {
@@ -49,6 +48,9 @@ def write_fp16(source: Path, target: Path) -> str:
     Raises:
         WeightsError: the source is missing, broken, or not safetensors.
     """
+    from dextr_vos.networks.checkpoint_file import read_metadata
+    from dextr_vos.networks.checkpoints import read_state_dict, save
+
     metadata, state = read_metadata(source), read_state_dict(source)
     save(target, {key: t.half() if t.is_floating_point() else t for key, t in state.items()}, metadata)
     return hashlib.sha256(target.read_bytes()).hexdigest()

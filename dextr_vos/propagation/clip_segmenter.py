@@ -1,92 +1,20 @@
-"""The masks of a clip from a fine-tuned network: soft masks to labels, their confidence, and a check."""
+"""The masks of a clip from a fine-tuned network, their confidence, and a check."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from dextr_vos.errors import Interrupted
-from dextr_vos.geometry import BoolArray, FloatArray
-from dextr_vos.masks import VOID, Labels, labels_from_probs, object_ids
+from dextr_vos.geometry import FloatArray
+from dextr_vos.masks import VOID, Labels, object_ids
 from dextr_vos.propagation.bidirectional import expected_iou
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, Span, spans_between
 from dextr_vos.propagation.model import Propagator
+from dextr_vos.propagation.postprocess import full_size, labels_of, labels_of_probs
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks
 
-_SPECK = 0.02  # of the largest component; less than that is a slip of the brush
 _KEYFRAMES_TO_CHECK = 10
-
-
-def small_components(mask: BoolArray, share: float) -> BoolArray:
-    """The connected components of a mask, H×W, that are smaller than a share of the largest one."""
-    _, components, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    areas = stats[:, cv2.CC_STAT_AREA]
-    small = areas < share * areas[1:].max(initial=0)
-    small[0] = False
-    removed: BoolArray = small[components]
-    return removed
-
-
-def supported_share(masks: Sequence[BoolArray], share: float) -> float:
-    """The least share of its largest component that a component must have to stay, given known masks.
-
-    Args:
-        masks: of one object in the keyframes, each H×W.
-        share: the answer where the keyframes show no smaller component.
-
-    Returns:
-        `share`, or half of what the smallest component of a keyframe has.
-    """
-    return min([share, *(0.5 * each for mask in masks for each in _component_shares(mask))])
-
-
-def _component_shares(mask: BoolArray) -> list[float]:
-    """Every component of a mask as a share of its largest, specks left out."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    if not len(areas):
-        return []
-    return [float(share) for share in areas / areas.max() if share > _SPECK]
-
-
-def labels_of(
-    prediction: FramePrediction,
-    object_ids: Sequence[int],
-    min_component_share: Mapping[int, float] | None = None,
-) -> Labels:
-    """Labels of a frame at full size.
-
-    Args:
-        prediction: its soft masks.
-        object_ids: one a channel.
-        min_component_share: see `RunRecord`; smaller components are removed.
-
-    Returns:
-        H×W uint8.
-    """
-    return labels_of_probs(full_size(prediction), object_ids, min_component_share)
-
-
-def full_size(prediction: FramePrediction) -> FloatArray:
-    """Soft masks at the size of the frame, K×H×W float32 in [0, 1]."""
-    height, width = prediction.image_rgb.shape[:2]
-    resized = [cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR) for each in prediction.probs]
-    return np.stack(resized)
-
-
-def labels_of_probs(
-    probs: FloatArray, object_ids: Sequence[int], min_component_share: Mapping[int, float] | None = None
-) -> Labels:
-    """Labels of soft masks K×H×W, see `labels_of`."""
-    probs = probs.copy()
-    places = labels_from_probs(probs)
-    for place, object_id in enumerate(object_ids):
-        removed = small_components(places == place + 1, (min_component_share or {}).get(object_id, 0.0))
-        probs[place][removed] = 0
-    # what was removed belongs to the next likely object
-    labels: Labels = np.array([0, *object_ids], dtype=np.uint8)[labels_from_probs(probs)]
-    return labels
 
 
 def confidence(prediction: FramePrediction) -> list[float]:

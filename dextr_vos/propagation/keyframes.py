@@ -17,6 +17,8 @@ from dextr_vos.images import ImageRgb
 from dextr_vos.masks import VOID, Labels, check_labels, object_ids, read_labels
 from dextr_vos.workspace import Workspace
 
+# Below this there is nothing to learn, and OpenCV's mirrored borders never end on a single row.
+SHORTEST_SIDE = 16
 _FRAMES_IN_MEMORY = 6  # keyframes are read by training, checks and propagation in turn
 
 

@@ -14,9 +14,9 @@ from dextr_vos.errors import InputError
 from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks.lite_tracker import Memory
-from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.propagation.batch_source import BatchSource
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span
+from dextr_vos.propagation.recipes import ModelConfig
 from dextr_vos.propagation.settings import Recipe
 from dextr_vos.propagation.training_data import Sample
 
@@ -54,20 +54,8 @@ class Propagator(Protocol):
 
 
 @dataclass(frozen=True)
-class Model(ABC):
-    """A propagation network with all that is needed to fine-tune it and to segment with it.
-
-    Attributes:
-        name: `lite` or `paper`.
-        recipe: how it is fine-tuned.
-        bf16: compute in bf16 where that is faster.
-        shipped: its parent inside the package, see `networks.shipped`; None where there is none.
-    """
-
-    name: str
-    recipe: Recipe
-    bf16: bool = True
-    shipped: str | None = None
+class Model(ModelConfig, ABC):
+    """A propagation network with all that is needed to fine-tune it and to segment with it."""
 
     @abstractmethod
     def build(self, num_objects: int) -> nn.Module:
@@ -146,10 +134,6 @@ class Model(ABC):
     def memory_format(self, device: torch.device) -> torch.memory_format:
         """How the network's weights lie in memory while it is trained."""
 
-    @abstractmethod
-    def knows_objects(self, parent: Path | None) -> bool:
-        """Whether a parent can already segment, so that fine-tuned weights may be interpolated with it."""
-
     def any_objects(self) -> bool:
         """Whether a network fine-tuned for some objects can go on with others."""
         return False
@@ -178,24 +162,3 @@ class Model(ABC):
             raise InputError(f"there is no checkpoint {parent}")
         self.load_parent(network, parent, num_objects)
         return network
-
-    def parent(self, choice: str | Path | None) -> Path | None:
-        """The checkpoint to start from.
-
-        Args:
-            choice: a path, None for the shipped one, "none" for random weights.
-
-        Returns:
-            Its file; None for random weights.
-
-        Raises:
-            InputError: a shipped one is asked for, and there is none.
-        """
-        if choice is not None:
-            return None if choice == "none" else Path(choice)
-        if self.shipped is None:
-            raise InputError(
-                f"the model {self.name} needs a parent, a published .pth; parent='none' starts from random "
-                "weights"
-            )
-        return shipped_weights(self.shipped)

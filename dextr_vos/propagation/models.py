@@ -1,6 +1,7 @@
-"""The two models of propagation behind one interface, each with the recipe that fine-tunes it."""
+"""The two models of propagation behind one interface; `recipes` has what fine-tunes them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -10,24 +11,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from dextr_vos.datasets.augment import Augmentation
-from dextr_vos.datasets.copy_paste import CopyPaste
-from dextr_vos.datasets.frame_pairs import SceneRecipe
-from dextr_vos.datasets.mask_corruption import MaskCorruption
-from dextr_vos.datasets.motion import Motion
-from dextr_vos.datasets.photometric import PhotometricAugmentation
-from dextr_vos.errors import InputError, WeightsError
+from dextr_vos.errors import WeightsError
 from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks import osvos
+from dextr_vos.networks.checkpoint_file import is_lite_clicks
 from dextr_vos.networks.checkpoints import load_into, read_state_dict, repeat_objects
 from dextr_vos.networks.imagenet import load_caffe_vgg, load_torchvision_vgg
-from dextr_vos.networks.lite_clicks import is_lite_clicks
 from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, LiteTracker, Memory, from_clicks
 from dextr_vos.propagation.batch_source import BatchSource, FrameBatches, PairBatches, PoolBatches
 from dextr_vos.propagation.bidirectional import BidirectionalPropagator
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span
 from dextr_vos.propagation.model import Model, Propagator
+from dextr_vos.propagation.recipes import LITE_CONFIG, PAPER_CONFIG, ModelConfig, config_named
 from dextr_vos.propagation.settings import Recipe, TrackingSettings
 from dextr_vos.propagation.tracker import SequenceSegmenter, Tracker
 from dextr_vos.propagation.training_data import Sample, network_size
@@ -198,10 +194,6 @@ class LiteModel(Model):
         """Channels last, which is faster everywhere."""
         return torch.channels_last
 
-    def knows_objects(self, parent: Path | None) -> bool:
-        """A tracker does, a network for clicks does not."""
-        return parent is not None and not is_lite_clicks(read_state_dict(parent))
-
     def any_objects(self) -> bool:
         """Objects share all weights."""
         return True
@@ -270,67 +262,9 @@ class PaperModel(Model):
         plain = device.type == "cpu" and not bf16_is_faster(device)
         return torch.contiguous_format if plain else torch.channels_last
 
-    def knows_objects(self, parent: Path | None) -> bool:
-        """The parent knows objects in general."""
-        return parent is not None
 
-
-# the frames of one clip differ less from one another than images do
-_LUCID = SceneRecipe(
-    size_hw=(224, 336),
-    size=(0.4, 0.85),
-    own=0.6,
-    merge=0.0,
-    others=0.0,
-    absent=0.03,
-    sprite=CopyPaste(
-        rotation_deg=8.0,
-        shear=0.04,
-        aspect=0.08,
-        photometric=PhotometricAugmentation(0.12, 0.05, 0.0, 0.15, 0.1, 0.15),
-    ),
-    motion=Motion(photometric=PhotometricAugmentation(0.1, 0.05, 0.0, 0.2, 0.1, 0.15)),
-)
-
-LITE = LiteModel(
-    name="lite",
-    recipe=Recipe(
-        longest_side=480,
-        batch=2,
-        accumulate_grad=1,
-        max_steps=40,
-        correction_steps=16,
-        window=20,
-        tolerance=0.02,
-        cooldown=20,
-        average="size",
-        alpha=0.7,
-        alpha_clicked=0.7,
-        scene=_LUCID,
-        mask_corruption=MaskCorruption(),
-        pool=20,
-        correction_pool=20,
-    ),
-    shipped="lite-parent",
-)
-
-# the published online training: 2,000 steps of 5 passes on full frames, loss on the fused output alone
-PAPER = PaperModel(
-    name="paper",
-    recipe=Recipe(
-        longest_side=None,
-        batch=1,
-        accumulate_grad=5,
-        max_steps=2000,
-        correction_steps=400,
-        window=200,
-        tolerance=0.01,
-        cooldown=0,
-        average="batch",
-        small_components=0.0,
-        augmentation=Augmentation(brightness=0.1),
-    ),
-)
+LITE = LiteModel(**vars(LITE_CONFIG))
+PAPER = PaperModel(**vars(PAPER_CONFIG))
 
 MODELS_BY_NAME: dict[str, Model] = {model.name: model for model in (LITE, PAPER)}
 
@@ -341,6 +275,9 @@ def model_named(name: str) -> Model:
     Raises:
         InputError: there is none.
     """
-    if name not in MODELS_BY_NAME:
-        raise InputError(f"unknown model '{name}'; expected one of {', '.join(MODELS_BY_NAME)}")
-    return MODELS_BY_NAME[name]
+    return MODELS_BY_NAME[config_named(name).name]
+
+
+def model_of(config: ModelConfig) -> Model:
+    """The model of a configuration, with its recipe."""
+    return config if isinstance(config, Model) else replace(model_named(config.name), **vars(config))

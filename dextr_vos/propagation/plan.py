@@ -1,4 +1,4 @@
-"""Everything that determines a run, and the digest by which a finished one is recognized."""
+"""Everything that determines a run, and the digest by which a finished one is recognized; no PyTorch."""
 
 import hashlib
 import json
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
+from dextr_vos.errors import InputError
 from dextr_vos.files import file_digest
 from dextr_vos.masks import default_name
-from dextr_vos.propagation.clip_segmenter import supported_share
-from dextr_vos.propagation.keyframes import AnnotatedClip
-from dextr_vos.propagation.model import Model
+from dextr_vos.propagation.keyframes import SHORTEST_SIDE, AnnotatedClip
+from dextr_vos.propagation.postprocess import supported_share
+from dextr_vos.propagation.recipes import ModelConfig
 from dextr_vos.propagation.settings import Recipe
 from dextr_vos.run_files import RunClip, RunObject, RunRecord, RunTraining
 
@@ -26,7 +26,7 @@ class Plan:
 
     Attributes:
         annotated: the clip and its keyframes.
-        model: propagation model.
+        model: propagation model; its network is not needed to tell whether a run is finished.
         parent: checkpoint it starts from; None starts from random weights.
         seed: of initial weights and random changes.
         object_names: by object id; the others are called by their id.
@@ -36,7 +36,7 @@ class Plan:
     """
 
     annotated: AnnotatedClip
-    model: Model
+    model: ModelConfig
     parent: Path | None
     seed: int = 0
     object_names: Mapping[int, str] = field(default_factory=dict)
@@ -61,13 +61,24 @@ class Plan:
         """Object ids, one a channel."""
         return self.annotated.object_ids
 
-    def start(self) -> nn.Module:
-        """The network before fine-tuning.
+    def check_size(self) -> None:
+        """Refuse frames that are too small.
 
         Raises:
-            WeightsError: the parent does not fit.
+            InputError: they are.
         """
-        return self.model.start(len(self.object_ids), self.seed, self.parent)
+        clip = self.annotated.clip
+        if min(clip.size_hw) < SHORTEST_SIDE:
+            raise InputError(
+                f"the frames of {clip.path} are {clip.size_hw[1]}×{clip.size_hw[0]} pixels, "
+                f"expected at least {SHORTEST_SIDE} a side"
+            )
+
+    def is_trained_by(self, finished: RunRecord) -> bool:
+        """Whether the network of a finished run is the one that is asked for."""
+        if self.fresh and finished.continued_from is not None:
+            return False
+        return finished.fingerprint == self.fingerprint
 
     @cached_property
     def fingerprint(self) -> str:

@@ -17,7 +17,7 @@ from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.files import atomic_path
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.masks import Labels, write_labels
-from dextr_vos.networks import checkpoints
+from dextr_vos.networks.checkpoint_file import read_metadata
 from dextr_vos.propagation.keyframes import Span, keyframe_folder, spans_between
 from dextr_vos.run_files import (
     Confidence,
@@ -266,7 +266,7 @@ def network_record(file: Path) -> RunRecord:
         WeightsError: there is none, or it is damaged or of another version.
     """
     try:
-        return RunRecord.model_validate_json(checkpoints.read_metadata(file)["record"])
+        return RunRecord.model_validate_json(read_metadata(file)["record"])
     except (KeyError, ValidationError):
         raise WeightsError(
             f"{file} was not saved by this version of dextr-vos propagate (its record is missing, damaged or "

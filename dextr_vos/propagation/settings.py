@@ -14,9 +14,9 @@ from dextr_vos.datasets.frame_pairs import SceneRecipe
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.errors import ConfigError
 from dextr_vos.interrupt import StopAsked, never
-from dextr_vos.networks.losses import Average
 
 AtLeastOne = Annotated[int, Field(ge=1)]
+Average = Literal["batch", "size", "sum"]  # see `losses.class_balanced_bce`
 ModelName = Literal["lite", "paper"]
 NotNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]

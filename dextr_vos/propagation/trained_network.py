@@ -16,10 +16,10 @@ from dextr_vos.errors import InputError, Interrupted, WeightsError
 from dextr_vos.masks import write_labels
 from dextr_vos.networks import checkpoints
 from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, Memory
-from dextr_vos.propagation.clip_segmenter import labels_of
 from dextr_vos.propagation.keyframes import FramePrediction
 from dextr_vos.propagation.model import Model
 from dextr_vos.propagation.models import model_named
+from dextr_vos.propagation.postprocess import labels_of
 from dextr_vos.propagation.run import network_record
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, Recipe
 from dextr_vos.run_files import RunPaths, RunRecord

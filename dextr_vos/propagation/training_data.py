@@ -18,12 +18,9 @@ from dextr_vos.errors import InputError
 from dextr_vos.geometry import fit_longest_side
 from dextr_vos.images import ImageRgb
 from dextr_vos.masks import VOID, Labels
-from dextr_vos.propagation.keyframes import AnnotatedClip
+from dextr_vos.propagation.keyframes import SHORTEST_SIDE, AnnotatedClip
 
 _INPAINT_PX = 5.0
-
-# Below this there is nothing to learn, and OpenCV's mirrored borders never end on a single row.
-SHORTEST_SIDE = 16
 
 ImagesRgb = npt.NDArray[np.uint8]  # N×H×W×3
 

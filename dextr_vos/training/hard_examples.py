@@ -24,7 +24,7 @@ from dextr_vos.evaluation.next_click import next_click
 from dextr_vos.files import write_text
 from dextr_vos.geometry import IntArray, extreme_points
 from dextr_vos.interrupt import StopAsked, never
-from dextr_vos.networks.checkpoints import read_metadata
+from dextr_vos.networks.checkpoint_file import read_metadata
 from dextr_vos.training.dextr_settings import DextrData, HardSettings
 from dextr_vos.training.processes import is_main_process
 

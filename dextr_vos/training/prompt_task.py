@@ -17,8 +17,9 @@ from dextr_vos.annotation.prompts import Prompt
 from dextr_vos.datasets.instances import Concat
 from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.geometry import extreme_points
+from dextr_vos.networks.checkpoint_file import is_lite_clicks
 from dextr_vos.networks.checkpoints import load_into, read_state_dict
-from dextr_vos.networks.lite_clicks import LiteClicks, is_lite_clicks, mobile_sam_state
+from dextr_vos.networks.lite_clicks import LiteClicks, mobile_sam_state
 from dextr_vos.networks.losses import plain_bce, soft_iou_loss
 from dextr_vos.networks.prompt_decoder import NEGATIVE, PADDING, POSITIVE, Prompts, hint_maps
 from dextr_vos.training.dextr_settings import (

@@ -5,6 +5,8 @@ import pty
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -145,6 +147,36 @@ def test_a_finished_run_is_not_repeated(project, tmp_path, caplog):
     assert bytes_of(tmp_path / "run" / "masks") == before
 
 
+def test_where_nothing_changed_pytorch_is_not_needed(project, tmp_path):
+    root, _ = project
+    shutil.copytree(root / "whole", tmp_path / "run")
+    without = "import sys; sys.modules['torch'] = None; from dextr_vos.cli.main import main; main()"
+    again = subprocess.run(
+        [sys.executable, "-c", without, *given(root, tmp_path / "run")], capture_output=True, text=True
+    )
+    assert (again.returncode, again.stderr) == (0, "all masks are there already\n")
+    assert "6 masks in" in again.stdout
+
+
+def test_a_mask_that_changed_is_noticed_though_time_and_size_of_its_file_did_not(project, tmp_path, caplog):
+    root, _ = project
+    caplog.set_level("INFO")
+    shutil.copytree(root / "whole", tmp_path / "run")
+    for folder in ("clip", "masks"):
+        shutil.copytree(root / folder, tmp_path / folder)
+    file = tmp_path / "masks" / "00000.png"
+    before = file.stat()
+    for index in range(3):  # PNGs without compression are of one size
+        mask = np.zeros((48, 64), np.uint8)
+        mask[10:30, 10 + 10 * index : 40 + 10 * index] = 255
+        Image.fromarray(mask).save(file, compress_level=0)
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert invoke(*given(tmp_path, tmp_path / "run")).exit_code == 0
+        assert "all masks are there already" not in caplog.messages
+        assert (tmp_path / "run" / "masks" / "00000.png").read_bytes() == file.read_bytes()
+    assert file.stat().st_mtime_ns == before.st_mtime_ns
+
+
 def test_a_correction_says_what_it_goes_on_from(project, tmp_path, caplog):
     root, _ = project
     caplog.set_level("INFO")
@@ -181,10 +213,10 @@ def test_fresh_begins_anew(project, tmp_path):
 
 def test_the_time_that_is_up_is_said(project, tmp_path, monkeypatch):
     """A budget that segmenting alone would use up, whatever machine this is."""
-    from dextr_vos.propagation import propagate
+    from dextr_vos.propagation import session
 
     root, _ = project
-    monkeypatch.setattr(propagate, "seconds_a_frame", lambda *_: 1000.0)
+    monkeypatch.setattr(session, "seconds_a_frame", lambda *_: 1000.0)
     result = invoke(*given(root, tmp_path / "run"), "--budget", "10")
     assert result.exit_code == 0, result.output
     assert re.search(r"fine-tuned in 0 steps \(0 s\): the time was up", result.stdout)

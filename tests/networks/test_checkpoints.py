@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dextr_vos.errors import WeightsError
-from dextr_vos.networks.checkpoints import dextr_head, load_into, read_metadata, read_state_dict, save
+from dextr_vos.networks.checkpoint_file import read_metadata
+from dextr_vos.networks.checkpoints import dextr_head, load_into, read_state_dict, save
 from dextr_vos.networks.dextr import Dextr
 from dextr_vos.networks.osvos import Osvos
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from dextr_vos.errors import WeightsError
-from dextr_vos.networks.lite_clicks import LiteClicks, is_lite_clicks, mobile_sam_state
+from dextr_vos.networks.checkpoint_file import is_lite_clicks
+from dextr_vos.networks.lite_clicks import LiteClicks, mobile_sam_state
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.prompt_decoder import EXTREME, NEGATIVE, PADDING, POSITIVE, Prompts
 from dextr_vos.networks.tiny_vit import fold_norms

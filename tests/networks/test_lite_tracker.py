@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch import nn
 
+from dextr_vos.networks.checkpoint_file import is_lite_clicks
 from dextr_vos.networks.checkpoints import load_into
-from dextr_vos.networks.lite_clicks import LiteClicks, is_lite_clicks
+from dextr_vos.networks.lite_clicks import LiteClicks
 from dextr_vos.networks.lite_tracker import (
     KEY_STRIDE,
     KEY_WIDTH,

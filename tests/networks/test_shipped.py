@@ -5,7 +5,8 @@ import torch
 
 from dextr_vos.errors import WeightsError
 from dextr_vos.networks import shipped
-from dextr_vos.networks.checkpoints import load_into, read_metadata, read_state_dict, save
+from dextr_vos.networks.checkpoint_file import read_metadata
+from dextr_vos.networks.checkpoints import load_into, read_state_dict, save
 from dextr_vos.networks.lite_clicks import LiteClicks
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.shipped import CHECKSUMS, shipped_weights, write_fp16

@@ -8,9 +8,9 @@ from torch import nn
 from dextr_vos.clip import open_clip
 from dextr_vos.networks.lite_tracker import lite_input
 from dextr_vos.networks.osvos import osvos_input
-from dextr_vos.propagation.clip_segmenter import labels_of_probs
 from dextr_vos.propagation.keyframes import AnnotatedClip, Span, keyframes_from_labels
 from dextr_vos.propagation.models import FrameSegmenter, SingleFramePropagator
+from dextr_vos.propagation.postprocess import labels_of_probs
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_osvos")
 

@@ -12,12 +12,13 @@ from dextr_vos.clip import FolderClip, open_clip
 from dextr_vos.errors import InputError, Interrupted, WeightsError
 from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.networks import checkpoints
-from dextr_vos.propagation import propagate
+from dextr_vos.propagation import session
 from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels, read_keyframes
 from dextr_vos.propagation.models import LiteModel, PaperModel
 from dextr_vos.propagation.plan import Plan
-from dextr_vos.propagation.propagate import propagate_frames, propagate_to_run
+from dextr_vos.propagation.propagate import propagate_to_run
 from dextr_vos.propagation.run import RunFolder
+from dextr_vos.propagation.session import propagate_frames, start_network
 from dextr_vos.propagation.settings import Callbacks
 from dextr_vos.propagation.trained_network import load_network
 from dextr_vos.run_files import RunPaths, read_confidence
@@ -90,7 +91,7 @@ def test_a_first_run_does_nothing_twice(make, parent, model, out, monkeypatch):
     path = parent(model)
     counts = Counts(monkeypatch)
     plan = make(model, path)
-    propagate_to_run(plan, out, CPU)
+    propagate_to_run(plan, out, "cpu")
     assert counts.built == 1
     assert counts.hashed == [str(plan.parent)]
     # frames are still in memory when they are needed again; the first one also identifies the clip
@@ -108,7 +109,7 @@ def test_frames_of_a_long_clip_are_read_once_a_pass_and_keyframes_once_a_phase(
     path = parent(TINY_LITE)
     counts = Counts(monkeypatch)
     plan = Plan(AnnotatedClip(clip, keyframes), TINY_LITE, path)
-    propagate_to_run(plan, out, CPU)
+    propagate_to_run(plan, out, "cpu")
     between = [index for index in counts.read if index not in (0, 12, 29)]
     assert len(between) == 2 * 27
     assert {between.count(index) for index in between} == {2}
@@ -117,13 +118,13 @@ def test_frames_of_a_long_clip_are_read_once_a_pass_and_keyframes_once_a_phase(
 
 
 def test_a_finished_run_is_neither_trained_nor_segmented_again(make, out, monkeypatch):
-    record = propagate_to_run(make(), out, CPU)
+    record = propagate_to_run(make(), out, "cpu")
     before = bytes_of(out / "masks")
     counts = Counts(monkeypatch)
     again = propagate_to_run(
         make(),
         out,
-        CPU,
+        "cpu",
         Callbacks(on_step=lambda *_: pytest.fail("trained"), on_frame=lambda *_: pytest.fail("segmented")),
     )
     assert again.model_dump_json() == record.model_dump_json()
@@ -134,7 +135,7 @@ def test_a_finished_run_is_neither_trained_nor_segmented_again(make, out, monkey
 
 @MODELS
 def test_in_memory_and_on_disk_the_results_are_the_same_to_the_bit(make, parent, model, out):
-    propagate_to_run(make(model, parent(model)), out, CPU)
+    propagate_to_run(make(model, parent(model)), out, "cpu")
     frames = list(propagate_frames(make(model, parent(model)), CPU))
     assert [frame.index for frame in frames] == list(range(6))
     scores = read_confidence(RunPaths(out).confidence)
@@ -145,7 +146,7 @@ def test_in_memory_and_on_disk_the_results_are_the_same_to_the_bit(make, parent,
 
 
 def test_a_run_holds_the_network_and_what_made_it(make, out):
-    record = propagate_to_run(make(seed=3), out, CPU)
+    record = propagate_to_run(make(seed=3), out, "cpu")
     trained = load_network(out)
     assert trained.record == record
     assert trained.recipe == TINY_LITE.recipe
@@ -158,22 +159,22 @@ def test_a_run_holds_the_network_and_what_made_it(make, out):
 
 def test_keyframes_are_copied_byte_for_byte(make, masks, out):
     Image.fromarray(tiny_mask(3) * 255).save(masks / "00003.png")
-    propagate_to_run(make(), out, CPU)
+    propagate_to_run(make(), out, "cpu")
     for path in masks.iterdir():
         assert (out / "masks" / path.name).read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("stop_at", [0, 3, 9, 13])
 def test_a_stopped_run_resumes_and_ends_the_same(make, tmp_path, stop_at):
-    propagate_to_run(make(), tmp_path / "whole", CPU)
+    propagate_to_run(make(), tmp_path / "whole", "cpu")
     steps, frames = [], []
     callbacks = Callbacks(
         on_step=lambda step, *_: steps.append(step), on_frame=lambda done, _: frames.append(done)
     )
     with pytest.raises(Interrupted, match="the same command"):
-        propagate_to_run(make(), tmp_path / "run", CPU, replace(callbacks, stop_asked=stop_after(stop_at)))
+        propagate_to_run(make(), tmp_path / "run", "cpu", replace(callbacks, stop_asked=stop_after(stop_at)))
     assert not (tmp_path / "run" / "masks").exists()  # a run is there whole or not at all
-    propagate_to_run(make(), tmp_path / "run", CPU, callbacks)
+    propagate_to_run(make(), tmp_path / "run", "cpu", callbacks)
     assert steps == list(range(1, 9))
     assert bytes_of(tmp_path / "run" / "masks") == bytes_of(tmp_path / "whole" / "masks")
     one, other = (load_network(tmp_path / name).network.state_dict() for name in ("run", "whole"))
@@ -181,25 +182,25 @@ def test_a_stopped_run_resumes_and_ends_the_same(make, tmp_path, stop_at):
 
 
 def test_a_correction_continues_and_keeps_the_masks_it_does_not_touch(make, masks, out):
-    first = propagate_to_run(make(), out, CPU)
+    first = propagate_to_run(make(), out, "cpu")
     before = bytes_of(out / "masks")
     write_labels(masks / "00005.png", tiny_mask(5))
     steps = []
-    corrected = propagate_to_run(make(), out, CPU, Callbacks(on_step=lambda step, *_: steps.append(step)))
+    corrected = propagate_to_run(make(), out, "cpu", Callbacks(on_step=lambda step, *_: steps.append(step)))
     assert steps == [1, 2, 3]  # correction_steps
     assert corrected.continued_from == first.fingerprint
     after = bytes_of(out / "masks")
     assert all(after[f"{name}.png"] == before[f"{name}.png"] for name in ("00000", "00001", "00002", "00003"))
     assert after["00005.png"] == (masks / "00005.png").read_bytes()
-    fresh = propagate_to_run(make(fresh=True), out, CPU)
+    fresh = propagate_to_run(make(fresh=True), out, "cpu")
     assert (fresh.continued_from, fresh.training.steps) == (None, 8)
     assert fresh.fingerprint == corrected.fingerprint
 
 
 def test_a_network_of_one_output_an_object_does_not_continue_with_another_object(make, masks, out):
-    propagate_to_run(make(TINY_PAPER), out, CPU)
+    propagate_to_run(make(TINY_PAPER), out, "cpu")
     write_labels(masks / "00003.png", 2 * tiny_mask(3))
-    assert propagate_to_run(make(TINY_PAPER), out, CPU).continued_from is None
+    assert propagate_to_run(make(TINY_PAPER), out, "cpu").continued_from is None
     assert load_network(out).object_ids == [1, 2]
 
 
@@ -209,7 +210,7 @@ def test_weights_are_interpolated_with_the_parent(make, parent):
 
     def network(alpha, folder):
         recipe = replace(TINY_LITE.recipe, alpha=alpha)
-        record = propagate_to_run(make(replace(TINY_LITE, recipe=recipe), path), folder, CPU)
+        record = propagate_to_run(make(replace(TINY_LITE, recipe=recipe), path), folder, "cpu")
         assert record.training.alpha == alpha
         return record, load_network(folder).network.state_dict()
 
@@ -230,7 +231,7 @@ def test_an_estimate_is_given_before_the_training(make, out):
     callbacks = Callbacks(
         on_estimate=lambda estimate: calls.append(estimate), on_step=lambda step, *_: calls.append(step)
     )
-    propagate_to_run(make(), out, CPU, callbacks)
+    propagate_to_run(make(), out, "cpu", callbacks)
     estimate, *steps = calls
     assert steps == list(range(1, 9))
     assert (estimate.steps, estimate.frames) == (8, 2 * 2 + 2)
@@ -240,23 +241,23 @@ def test_an_estimate_is_given_before_the_training(make, out):
 
 @pytest.mark.parametrize(("frame_s", "steps", "longest_side"), [(1e6, 0, 256), (0.01, 8, 480)])
 def test_a_budget_limits_the_training(make, out, monkeypatch, frame_s, steps, longest_side):
-    monkeypatch.setattr(propagate, "seconds_a_step", lambda *_: 0.01)
-    monkeypatch.setattr(propagate, "seconds_a_frame", lambda *_: frame_s)
-    record = propagate_to_run(make(budget_s=600.0), out, CPU)
+    monkeypatch.setattr(session, "seconds_a_step", lambda *_: 0.01)
+    monkeypatch.setattr(session, "seconds_a_frame", lambda *_: frame_s)
+    record = propagate_to_run(make(budget_s=600.0), out, "cpu")
     assert (record.training.steps, record.longest_side) == (steps, longest_side)
     assert record.settings["longest_side"] == record.longest_side
 
 
 def test_measuring_changes_no_result(make, tmp_path):
-    propagate_to_run(make(), tmp_path / "plain", CPU)
-    propagate_to_run(make(), tmp_path / "measured", CPU, Callbacks(on_estimate=lambda _: None))
+    propagate_to_run(make(), tmp_path / "plain", "cpu")
+    propagate_to_run(make(), tmp_path / "measured", "cpu", Callbacks(on_estimate=lambda _: None))
     assert bytes_of(tmp_path / "plain" / "masks") == bytes_of(tmp_path / "measured" / "masks")
 
 
 def test_without_a_parent_the_encoder_is_trained_though_there_is_a_pool(make, parent, out, tmp_path):
     def encoder(plan, folder):
-        propagate_to_run(plan, folder, CPU)
-        before, after = plan.start().state_dict(), load_network(folder).network.state_dict()
+        propagate_to_run(plan, folder, "cpu")
+        before, after = start_network(plan).state_dict(), load_network(folder).network.state_dict()
         weights = [key for key in before if key.startswith("encoder.") and key.endswith(".weight")]
         return any(not torch.equal(before[key], after[key]) for key in weights)
 
@@ -267,7 +268,7 @@ def test_without_a_parent_the_encoder_is_trained_though_there_is_a_pool(make, pa
 
 def test_nothing_is_written_where_the_parent_does_not_fit(make, parent, out):
     with pytest.raises(WeightsError, match="does not fit the network"):
-        propagate_to_run(make(parent=parent(TINY_PAPER)), out, CPU)
+        propagate_to_run(make(parent=parent(TINY_PAPER)), out, "cpu")
     assert not out.exists()
 
 
@@ -278,7 +279,7 @@ def test_frames_too_small_for_the_network_are_refused(tmp_path, out, in_memory):
     clip = open_clip(tmp_path / "thin")
     plan = Plan(AnnotatedClip(clip, keyframes_from_labels({0: tiny_mask(0)[14:29]}, clip)), TINY_LITE, None)
     with pytest.raises(InputError, match="are 64×15 pixels, expected at least 16 a side"):
-        list(propagate_frames(plan, CPU)) if in_memory else propagate_to_run(plan, out, CPU)
+        list(propagate_frames(plan, CPU)) if in_memory else propagate_to_run(plan, out, "cpu")
     assert not out.exists()
 
 
@@ -299,13 +300,13 @@ def test_a_folder_in_use_is_refused(make, out):
         RunFolder(out).locked(),
         pytest.raises(InputError, match="is in use by process"),
     ):
-        propagate_to_run(make(), out, CPU)
+        propagate_to_run(make(), out, "cpu")
 
 
 def test_one_keyframe_and_all_keyframes(make, masks, out, tmp_path):
     (masks / "00003.png").unlink()
-    propagate_to_run(make(), out, CPU)
+    propagate_to_run(make(), out, "cpu")
     assert [path.name for path in sorted((out / "masks").iterdir())] == [f"{name}.png" for name in NAMES]
     write_keyframes(masks, *range(6))
-    propagate_to_run(make(), tmp_path / "all", CPU)
+    propagate_to_run(make(), tmp_path / "all", "cpu")
     assert bytes_of(tmp_path / "all" / "masks") == bytes_of(masks)

@@ -10,11 +10,12 @@ from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError, Interrupted, WeightsError
 from dextr_vos.masks import read_labels
 from dextr_vos.networks import checkpoints
+from dextr_vos.networks.checkpoint_file import read_metadata
 from dextr_vos.networks.lite_tracker import Memory
-from dextr_vos.propagation.clip_segmenter import labels_of_probs
 from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels
 from dextr_vos.propagation.models import LITE, PAPER
 from dextr_vos.propagation.plan import Plan
+from dextr_vos.propagation.postprocess import labels_of_probs
 from dextr_vos.propagation.run import network_record
 from dextr_vos.propagation.settings import Callbacks
 from dextr_vos.propagation.tracker import SequenceSegmenter
@@ -246,7 +247,7 @@ def test_own_masks_are_replaced_and_no_others(make, clip, tmp_path):
 
 def test_a_network_of_an_earlier_version_is_refused_in_one_sentence(paths):
     state = checkpoints.read_state_dict(paths.network)
-    record = checkpoints.read_metadata(paths.network)
+    record = read_metadata(paths.network)
     old = {"memory.keys": torch.zeros(1, 64, 5), "memory.masks": torch.zeros(1, 2, 5)}
     checkpoints.save(paths.network, state | old, record)
     with pytest.raises(WeightsError, match="earlier version of dextr-vos; run dextr-vos propagate again"):

@@ -9,7 +9,8 @@ import torch
 from tiny_training import ended, start_process, wait_until
 
 from dextr_vos.errors import InputError
-from dextr_vos.networks.checkpoints import read_metadata, read_state_dict
+from dextr_vos.networks.checkpoint_file import read_metadata
+from dextr_vos.networks.checkpoints import read_state_dict
 from dextr_vos.training import checkpoint_folder as folder_module
 from dextr_vos.training.checkpoint_folder import Checkpoint, TrainingFolder
 

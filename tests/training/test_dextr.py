@@ -17,7 +17,8 @@ from dextr_vos.datasets.registry import fold_of
 from dextr_vos.errors import ConfigError, InputError, Interrupted, WeightsError
 from dextr_vos.evaluation.next_click import outline
 from dextr_vos.geometry import extreme_points
-from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
+from dextr_vos.networks.checkpoint_file import read_metadata
+from dextr_vos.networks.checkpoints import read_state_dict, save
 from dextr_vos.networks.dextr import Dextr
 from dextr_vos.training import dextr, hard_examples
 from dextr_vos.training.dextr import train_dextr

@@ -10,7 +10,8 @@ from tiny_training import CPU, SHORT, TinyTask, hashes, log_lines, losses, train
 from torch import nn
 
 from dextr_vos.errors import InputError, Interrupted, WeightsError
-from dextr_vos.networks.checkpoints import read_metadata, read_state_dict
+from dextr_vos.networks.checkpoint_file import read_metadata
+from dextr_vos.networks.checkpoints import read_state_dict
 from dextr_vos.networks.optim import rate_factor
 from dextr_vos.training.checkpoint_folder import TrainingFolder
 from dextr_vos.training.loop import LoopSettings, WeightAverage, train

@@ -13,7 +13,8 @@ from dextr_vos.config import load_settings
 from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.registry import holdout_part, is_held_out
 from dextr_vos.errors import ConfigError, InputError, WeightsError
-from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
+from dextr_vos.networks.checkpoint_file import read_metadata
+from dextr_vos.networks.checkpoints import read_state_dict, save
 from dextr_vos.networks.lite_clicks import LiteClicks
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.propagation.models import LITE

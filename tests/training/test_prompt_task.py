@@ -11,7 +11,8 @@ from tiny_datasets import make_voc
 from dextr_vos.annotation.segmenter import load_segmenter
 from dextr_vos.errors import WeightsError
 from dextr_vos.geometry import extreme_points
-from dextr_vos.networks.checkpoints import read_metadata, read_state_dict, save
+from dextr_vos.networks.checkpoint_file import read_metadata
+from dextr_vos.networks.checkpoints import read_state_dict, save
 from dextr_vos.networks.lite_clicks import LiteClicks
 from dextr_vos.networks.prompt_decoder import NEGATIVE, PADDING, POSITIVE, Prompts
 from dextr_vos.training.dextr import train_dextr

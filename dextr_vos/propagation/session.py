@@ -1,0 +1,262 @@
+"""The part of propagation that computes: a network fine-tuned on a clip, and the masks made with it."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from dextr_vos.propagation.batch_source import BatchSource
+from dextr_vos.propagation.clip_segmenter import ClipSegmenter, PropagatedFrame, keyframe_iou
+from dextr_vos.propagation.finetune import (
+    Estimate,
+    TrainingCheckpoint,
+    TrainingState,
+    finetune,
+    frames_to_segment,
+    interpolate_weights,
+    seconds_a_frame,
+    seconds_a_step,
+    within_budget,
+)
+from dextr_vos.propagation.model import Propagator
+from dextr_vos.propagation.models import model_of
+from dextr_vos.propagation.plan import Plan
+from dextr_vos.propagation.run import PendingRun, RunFolder
+from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, Recipe
+from dextr_vos.propagation.trained_network import TrainedNetwork, load_network, save_network
+from dextr_vos.propagation.training_data import read_samples
+from dextr_vos.run_files import RunRecord, RunTraining
+
+log = logging.getLogger(__name__)
+
+
+def start_network(plan: Plan) -> nn.Module:
+    """The network of a plan before fine-tuning.
+
+    Raises:
+        InputError: there is no such parent.
+        WeightsError: the parent does not fit.
+    """
+    return model_of(plan.model).start(len(plan.object_ids), plan.seed, plan.parent)
+
+
+def complete_run(
+    plan: Plan,
+    run: RunFolder,
+    finished: RunRecord | None,
+    network: nn.Module | None,
+    device: torch.device,
+    callbacks: Callbacks,
+) -> RunRecord:
+    """Train what is not trained and make the masks that are not there; the new run replaces the one there.
+
+    Args:
+        plan: what to do.
+        run: its folder, which is locked.
+        finished: the record of the run that is there.
+        network: see `start_network`; None where it is not loaded yet.
+        device: where to compute.
+        callbacks: notified of the progress, and asked whether to stop.
+
+    Raises:
+        WeightsError: the parent does not fit.
+        Interrupted: a stop was asked for; the same call continues from there.
+    """
+    done = finished is not None and plan.is_trained_by(finished)
+    earlier = finished if finished is not None and not done and _can_continue(plan, finished) else None
+    continued_from = finished.continued_from if finished is not None and done else None
+    pending = run.pending(plan.fingerprint, continued_from if earlier is None else earlier.fingerprint)
+    if done or pending.is_trained():
+        log.info("the network is trained already")
+        trained = load_network(run.paths.network if done else pending.paths.network)
+        trained.network.to(device).to(memory_format=torch.channels_last)
+    else:
+        pending.clear()  # masks of another network
+        trained = _train(plan, run, pending, earlier, network, device, callbacks)
+    _write_masks(plan, run, pending, earlier, trained, device, callbacks)
+    run.finish(pending, trained.record, plan.annotated.clip.names)
+    return trained.record
+
+
+def propagate_frames(
+    plan: Plan, device: torch.device, callbacks: Callbacks = NO_CALLBACKS
+) -> Iterator[PropagatedFrame]:
+    """Fine-tune a network and segment every frame, without a run's folder.
+
+    The parent and the frames' size are checked at the call, the rest is done as results are asked for.
+
+    Args:
+        plan: what to do.
+        device: where to compute.
+        callbacks: notified of the progress, and asked whether to stop.
+
+    Returns:
+        The results in the order of the frames, each as soon as it is there.
+
+    Raises:
+        InputError: a frame cannot be read or is too small, or the training diverged.
+        WeightsError: the parent does not fit.
+        Interrupted: a stop was asked for.
+    """
+    plan.check_size()
+    return _propagated_frames(plan, start_network(plan), device, callbacks)
+
+
+def _propagated_frames(
+    plan: Plan, network: nn.Module, device: torch.device, callbacks: Callbacks
+) -> Iterator[PropagatedFrame]:
+    with tempfile.TemporaryDirectory(prefix="dextr-vos-") as folder:
+        session = FineTuning(plan, network, _first_recipe(plan), device, Path(folder))
+        session.train(None, callbacks)
+        segmenter = ClipSegmenter(plan.annotated, session.propagator, plan.min_component_share, callbacks)
+        yield from segmenter.frames()
+
+
+class FineTuning:
+    """A network being fine-tuned on a clip, with its propagator.
+
+    Args:
+        plan: what to do.
+        network: as it is before training.
+        recipe: of this training.
+        device: where to compute.
+        folder: for soft masks in progress.
+    """
+
+    def __init__(
+        self, plan: Plan, network: nn.Module, recipe: Recipe, device: torch.device, folder: Path
+    ) -> None:
+        if plan.alpha == 0:
+            recipe = recipe.limited_to(0)
+        self._plan, self._model = plan, model_of(plan.model)
+        self.network, self.recipe = network, recipe
+        self._device, self._folder = device, folder
+        self.propagator = self._new_propagator()
+
+    def train(self, checkpoint: TrainingCheckpoint | None, callbacks: Callbacks) -> TrainingState:
+        """Fine-tune within the plan's budget, and interpolate with the weights before training."""
+        plan, model, device, started = self._plan, self._model, self._device, time.monotonic()
+        network = self.network.to(device).to(memory_format=model.memory_format(device))
+        before = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
+        samples = read_samples(plan.annotated, model.sample_side(self.recipe))
+        batches = model.batch_source(self.recipe, samples, plan.object_ids, plan.seed)
+        batches.prepare(network, device, callbacks.stop_asked)
+        time_limit_s = None
+        if callbacks.on_estimate is not None or plan.budget_s is not None:
+            estimate = self._estimate(batches)
+            if plan.budget_s is not None:
+                left_s = plan.budget_s - (time.monotonic() - started)
+                self.recipe, estimate, time_limit_s = within_budget(self.recipe, estimate, left_s)
+                self.propagator = self._new_propagator()
+            if callbacks.on_estimate is not None:
+                callbacks.on_estimate(estimate)
+        state = finetune(
+            network,
+            model,
+            self.recipe,
+            batches,
+            device,
+            checkpoint=checkpoint,
+            time_limit_s=time_limit_s,
+            callbacks=callbacks,
+        )
+        interpolate_weights(network, before, plan.alpha)
+        network.eval().to(memory_format=torch.channels_last)
+        return state
+
+    def trained(self, state: TrainingState, continued_from: str | None) -> TrainedNetwork:
+        """The network as it is saved."""
+        tail = state.losses[-self.recipe.window :]
+        training = RunTraining(
+            steps=state.step,
+            stop=state.stop,
+            loss=sum(tail) / max(1, len(tail)),
+            seconds=state.seconds,
+            alpha=self._plan.alpha,
+            keyframe_iou=keyframe_iou(self._plan.annotated, self.propagator),
+        )
+        record = self._plan.record(self.recipe, training, continued_from)
+        return TrainedNetwork(self.network, record, self.propagator.memory())
+
+    def _new_propagator(self) -> Propagator:
+        return self._model.propagator(
+            self.network, self.recipe, self._plan.annotated, self._device, self._folder
+        )
+
+    def _estimate(self, batches: BatchSource) -> Estimate:
+        plan = self._plan
+        frames = frames_to_segment(self.propagator, list(plan.annotated.keyframes), len(plan.annotated))
+        step_s = seconds_a_step(self.network, self._model, self.recipe, batches, self._device)
+        frame_s = seconds_a_frame(self.network, self.propagator, plan.annotated)
+        return Estimate(self.recipe.max_steps, step_s, frames, frame_s)
+
+
+def _train(
+    plan: Plan,
+    run: RunFolder,
+    pending: PendingRun,
+    earlier: RunRecord | None,
+    network: nn.Module | None,
+    device: torch.device,
+    callbacks: Callbacks,
+) -> TrainedNetwork:
+    """Fine-tune a network and save it, starting with that of the earlier run where there is one."""
+    recipe, continued_from = _first_recipe(plan), None
+    if earlier is not None:
+        log.info("continuing with the network of the last run")
+        network, recipe = load_network(run.paths.network).network, plan.recipe.for_correction()
+        continued_from = earlier.fingerprint
+    session = FineTuning(plan, network or start_network(plan), recipe, device, pending.passes)
+    checkpoint = TrainingCheckpoint(run.paths.checkpoint, f"{plan.fingerprint} {continued_from}")
+    trained = session.trained(session.train(checkpoint, callbacks), continued_from)
+    save_network(pending.paths.network, trained)
+    run.paths.checkpoint.unlink(missing_ok=True)
+    return trained
+
+
+def _write_masks(
+    plan: Plan,
+    run: RunFolder,
+    pending: PendingRun,
+    earlier: RunRecord | None,
+    trained: TrainedNetwork,
+    device: torch.device,
+    callbacks: Callbacks,
+) -> None:
+    """Make every mask that is not there: kept from the earlier run, copied from a keyframe, or segmented."""
+    annotated, masks, names = plan.annotated, pending.masks, plan.annotated.clip.names
+    if earlier is not None:
+        for index, (mask, scores) in run.kept_masks(earlier, trained.record, annotated.clip).items():
+            if names[index] not in masks:
+                masks.copy(names[index], mask, scores)
+    model = model_of(plan.model)
+    propagator = model.propagator(trained.network, trained.recipe, annotated, device, pending.passes)
+    segmenter = ClipSegmenter(annotated, propagator, trained.record.min_component_share, callbacks)
+    for frame in segmenter.frames([index for index, name in enumerate(names) if name not in masks]):
+        source = annotated.keyframes[frame.index].path if frame.is_keyframe else None
+        if source is None:
+            masks.write(names[frame.index], frame.labels, frame.confidence)
+        else:
+            masks.copy(names[frame.index], source, frame.confidence)
+
+
+def _first_recipe(plan: Plan) -> Recipe:
+    """The recipe of a training that does not continue an earlier one."""
+    # an encoder with random weights must learn, too
+    return replace(plan.recipe, pool=0) if plan.parent is None else plan.recipe
+
+
+def _can_continue(plan: Plan, earlier: RunRecord) -> bool:
+    """Whether a correction is all that happened since an earlier run."""
+    if plan.fresh:
+        return False
+    common = plan.annotated.digests.items() & earlier.keyframe_digests.items()
+    same_objects = (
+        model_of(plan.model).any_objects() or [entry.id for entry in earlier.objects] == plan.object_ids
+    )
+    return earlier.base_fingerprint == plan.base_fingerprint and bool(common) and same_objects
