@@ -4,6 +4,7 @@
 WORKSPACE/workspace.yaml      which clip, format version
 WORKSPACE/annotations.json    objects, keyframes, every click
 WORKSPACE/keyframes/*.png     indexed masks of the annotated frames
+WORKSPACE/corrections/*.png   those of corrected frames that are no keyframes yet; only the page uses them
 WORKSPACE/preview/*.jpg       the masks and clicks over their frames, to look at
 WORKSPACE/propagation/        the run, see `run_files`
 WORKSPACE/exports/            what the page exports
@@ -62,6 +63,10 @@ class Workspace:
     def keyframe_files(self) -> list[Path]:
         """The masks of all annotated frames, by name; those that are being written are left out."""
         return sorted(path for path in self.keyframes.glob("*.png") if not path.name.startswith("."))
+
+    def correction(self, name: str) -> Path:
+        """Mask of a corrected frame that is no keyframe yet."""
+        return self.path / "corrections" / f"{name}.png"
 
     def preview(self, name: str) -> Path:
         """The image that shows a mask and its clicks over the frame `name`."""

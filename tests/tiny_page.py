@@ -2,14 +2,17 @@
 
 import base64
 import io
+import json
 from pathlib import Path
 
 import numpy as np
+from conftest import tiny_mask
 from PIL import Image
 from starlette.testclient import TestClient
 from tiny_run import Squares
 
 from dextr_vos.clip import open_clip
+from dextr_vos.masks import write_labels
 from dextr_vos.web.app import make_app
 from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.service import ClipService, Propagation
@@ -27,12 +30,41 @@ TINY = Propagation(
 )
 
 
+class Corrector(Squares):
+    """Fills the box of extreme points; the last click adds five by five pixels to a mask, or removes them."""
+
+    name = "corrector"
+    corrects = True
+
+    def prompted(self, image_rgb, prompts):
+        masks = []
+        for prompt in prompts:
+            if prompt.mask is not None:
+                mask = prompt.mask.copy()
+            elif prompt.points_xy is not None:
+                (mask,) = self.probabilities(image_rgb, [prompt.points_xy])
+            else:
+                mask = np.zeros(image_rgb.shape[:2], dtype=np.float32)
+            if prompt.clicks:
+                x, y, positive = prompt.clicks[-1]
+                mask[around(x, y)] = positive
+            masks.append(mask)
+        return masks
+
+
+def around(x: int, y: int) -> tuple[slice, slice]:
+    """The pixels that a click of `Corrector` changes."""
+    return slice(max(0, y - 2), y + 3), slice(max(0, x - 2), x + 3)
+
+
 def squares() -> SegmenterLoader:
     return SegmenterLoader("squares", Squares)
 
 
-def make_service(clip: Path, work: Path, readonly: str | None = None) -> ClipService:
-    return ClipService(open_clip(clip), Workspace(work), squares(), TINY, readonly)
+def make_service(
+    clip: Path, work: Path, readonly: str | None = None, loader: SegmenterLoader | None = None
+) -> ClipService:
+    return ClipService(open_clip(clip), Workspace(work), loader or squares(), TINY, readonly)
 
 
 class KilledError(BaseException):
@@ -130,9 +162,10 @@ def decoded(content: bytes | str) -> np.ndarray:
         return np.array(image)
 
 
-def open_page(clip: Path, work: Path, objects: int = 1) -> Page:
-    """A page on a workspace; a new one gets objects."""
-    page = Page(make_service(clip, work))
+def open_page(clip: Path, work: Path, objects: int = 1, corrects: bool = False) -> Page:
+    """A page on a workspace; a new one gets objects. Its segmenter takes clicks that correct, or does not."""
+    loader = SegmenterLoader("corrector", Corrector, corrects=True) if corrects else None
+    page = Page(make_service(clip, work, loader=loader))
     while len(page.state()["objects"]) < objects:
         page.do("/api/objects")
     return page
@@ -144,3 +177,18 @@ def box(points, shape=(48, 64)) -> np.ndarray:
     (x0, y0), (x1, y1) = np.min(points, axis=0), np.max(points, axis=0)
     mask[y0 : y1 + 1, x0 : x1 + 1] = True
     return mask
+
+
+def write_run(page: Page, work: Path, keyframes=()) -> None:
+    """A finished run whose masks are the true ones, as a command may make it beside the page."""
+    run = work / "propagation"
+    for index in range(6):
+        write_labels(run / "masks" / f"{index:05d}.png", tiny_mask(index))
+    for index in keyframes:
+        path = work / "keyframes" / f"{index:05d}.png"
+        (run / "masks" / path.name).write_bytes(path.read_bytes())
+    (run / "run.json").write_text(json.dumps({"keyframes": [f"{index:05d}" for index in keyframes]}))
+    scores = {f"{index:05d}": {"1": 1.0 - index / 10} for index in range(6)}
+    (run / "confidence.json").write_text(json.dumps(scores))
+    page.service.poll()
+    page.state()

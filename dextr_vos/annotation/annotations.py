@@ -95,18 +95,32 @@ class ObjectClicks(_Value):
         made_by: what made the mask: the name of a model, `brush` or `propagation`; None before there is one.
         painted: the mask was changed with the brush since.
         layer: digest of the object's own mask in the workspace's history, uncovered by other objects.
+        base: digest of the mask that the clicks correct, where that was painted, imported or propagated.
+        added: digest of the pixels that strokes of the brush put on the object, which clicks do not change.
+        erased: digest of the pixels that strokes of the eraser took off it.
     """
 
-    optional: ClassVar[frozenset[str]] = frozenset({"painted", "layer"})
+    optional: ClassVar[frozenset[str]] = frozenset({"painted", "layer", "base", "added", "erased"})
     points: tuple[Point, ...] = Field(strict=False)
     made_by: str | None = None
     painted: bool = False
     layer: str | None = None
+    base: str | None = None
+    added: str | None = None
+    erased: str | None = None
 
     @property
     def without_clicks(self) -> bool:
-        """Whether the mask was painted or propagated, so that there need not be any clicks."""
+        """Whether the mask was painted or propagated: it cannot be made again from clicks alone."""
+        if self.base is not None:
+            return True
         return not self.points and (self.painted or self.made_by in (BRUSH, PROPAGATION))
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Digests of all masks in the workspace's history that it needs."""
+        digests = (self.layer, self.base, self.added, self.erased)
+        return tuple(digest for digest in digests if digest is not None)
 
     def points_xy(self) -> IntArray:
         """N×2 integers, all points of any kind, in the order they were given."""
@@ -148,15 +162,18 @@ class Annotations(_Value):
     Attributes:
         objects: in drawing order, later ones on top.
         keyframes: by frame name.
+        corrections: propagated masks that were corrected, by frame name: drafts until somebody makes them
+            keyframes or propagates; nothing else uses them.
         drafts: clicks without a mask yet, by frame name and object id.
         seconds: time spent on each object without idle time, by frame name and object id.
     """
 
-    optional: ClassVar[frozenset[str]] = frozenset({"drafts", "seconds"})
+    optional: ClassVar[frozenset[str]] = frozenset({"corrections", "drafts", "seconds"})
     format: Literal["dextr-vos annotations"] = FORMAT
     version: Literal[2] = VERSION
     objects: tuple[ObjectEntry, ...] = Field(strict=False)
     keyframes: dict[str, KeyframeClicks]
+    corrections: dict[str, KeyframeClicks] = {}
     drafts: dict[str, Annotated[dict[ObjectId, Draft], Field(strict=False)]] = {}
     seconds: dict[str, Annotated[dict[ObjectId, Seconds], Field(strict=False)]] = {}
 
@@ -165,7 +182,11 @@ class Annotations(_Value):
         listed = [entry.id for entry in self.objects]
         if len(set(listed)) < len(listed):
             raise ValueError("two objects have the same id")
-        clicked = {name: set(keyframe.objects) for name, keyframe in self.keyframes.items()}
+        twice = sorted(self.keyframes.keys() & self.corrections.keys())
+        if twice:
+            raise ValueError(f"frame '{twice[0]}' is both in 'keyframes' and in 'corrections'")
+        frames = {**self.keyframes, **self.corrections}
+        clicked = {name: set(frame.objects) for name, frame in frames.items()}
         for name, drafts in self.drafts.items():
             clicked[name] = clicked.get(name, set()) | set(drafts)
         for name, those in clicked.items():
@@ -175,6 +196,10 @@ class Annotations(_Value):
                     f"keyframe '{name}' clicks object {unlisted[0]}, which 'objects' does not list"
                 )
         return self
+
+    def frame(self, name: str) -> KeyframeClicks | None:
+        """What is annotated in a frame, a keyframe or a correction."""
+        return self.keyframes.get(name) or self.corrections.get(name)
 
     def clicks_in(self, name: str) -> dict[int, IntArray]:
         """Extreme points N×2 of every object in a frame whose mask was made from such, by object id."""
@@ -200,7 +225,7 @@ class Annotations(_Value):
     def is_clicked(self, name: str, object_id: int) -> bool:
         """Whether the mask of an object in a frame was made from clicks by a model, and not painted since."""
         clicked = self.keyframes[name].objects.get(object_id) if name in self.keyframes else None
-        if clicked is None or not clicked.points or clicked.painted:
+        if clicked is None or not clicked.points or clicked.painted or clicked.without_clicks:
             return False
         return clicked.made_by not in (None, BRUSH)
 
@@ -211,7 +236,7 @@ class Annotations(_Value):
                 update={
                     "objects": {
                         object_id: clicked.model_copy(update={"made_by": model})
-                        if clicked.points
+                        if clicked.points and not clicked.without_clicks
                         else clicked
                         for object_id, clicked in keyframe.objects.items()
                     }
@@ -225,7 +250,8 @@ class Annotations(_Value):
         """This document with the clicks of a newer one in place of its own.
 
         Objects without clicks in a keyframe of the newer document keep theirs; a keyframe without any object
-        there is emptied. A name is never replaced by a default name.
+        there is emptied. A correction of a frame that becomes a keyframe goes. A name is never replaced by a
+        default name.
         """
         entries = {entry.id: entry for entry in self.objects}
         for entry in sorted(newer.objects, key=lambda one: one.id):
@@ -245,6 +271,7 @@ class Annotations(_Value):
         return Annotations(
             objects=tuple(entries.values()),
             keyframes=dict(sorted(keyframes.items())),
+            corrections={frame: each for frame, each in self.corrections.items() if frame not in keyframes},
             drafts=drafts,
             seconds=self.seconds,
         )

@@ -75,8 +75,8 @@ def object_seconds(document: Annotations) -> list[float]:
 
     The document's own `seconds` count where it records them. Elsewhere they are added up from the times of
     the clicks: each gap between one click of the document and the next belongs to the object of the latter,
-    and gaps of more than 5 s are left out. Objects without clicks of people, and objects that were painted,
-    are left out.
+    and gaps of more than 5 s are left out. Objects without clicks of people, objects that were painted and
+    corrected masks are left out.
 
     Args:
         document: a workspace's annotations.
@@ -116,7 +116,9 @@ def load_annotation_time(path: Path) -> AnnotationTime:
 
 
 def _clicked_by_a_person(clicked: ObjectClicks) -> bool:
-    return not clicked.painted and any(point.origin == "human" for point in clicked.points)
+    return not (clicked.painted or clicked.without_clicks) and any(
+        point.origin == "human" for point in clicked.points
+    )
 
 
 def _documents(paths: Sequence[Path]) -> list[Path]:

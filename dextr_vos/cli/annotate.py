@@ -209,8 +209,9 @@ def _segmenter_loader(options: _Options) -> "SegmenterLoader":
         return SegmenterLoader(made.name, lambda: made)
     if weights is not None or (model or MODELS[0]) != MODELS[0]:
         loaded = ProcessSegmenter(model, weights, device)  # an error is reported before the page opens
-        return SegmenterLoader(loaded.name, lambda: loaded)
-    return SegmenterLoader(MODELS[0], lambda: ProcessSegmenter(model, weights, device))
+        return SegmenterLoader(loaded.name, lambda: loaded, loaded.corrects)
+    # the first model takes clicks of all kinds
+    return SegmenterLoader(MODELS[0], lambda: ProcessSegmenter(model, weights, device), corrects=True)
 
 
 def _serve_clip(clip: "Clip", workspace: "Workspace", options: _Options) -> None:

@@ -282,8 +282,8 @@ def _add_object_edits(app: FastAPI, service: Service) -> None:
 def _add_jobs(app: FastAPI, service: Service) -> None:
     @app.post("/api/propagate")
     def propagate(body: schemas.Propagate | None = None) -> dict[str, Any]:
-        service.propagate(None if body is None else body.budget)
-        return {"job": service.state()["job"]}
+        confirmed = service.propagate(None if body is None else body.budget)
+        return {"job": service.state()["job"], "confirmed": confirmed}
 
     @app.post("/api/cancel")
     def cancel(body: schemas.Empty | None = None) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Changes of an annotation document as pure functions: a document and an edit in, another document out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dextr_vos.annotation.annotations import (
     Annotations,
     KeyframeClicks,
+    Kind,
     ObjectClicks,
     ObjectEntry,
     Point,
@@ -16,18 +17,17 @@ from dextr_vos.masks import MAX_OBJECTS, default_name, display_colour
 
 EMPTY = KeyframeClicks(objects={})
 _SECONDS_WITHIN_ONE_DRAG = 1.0
+_CLICKS = {"positive": "click to add", "negative": "click to remove"}
 
 
-def stamped(points: Sequence[tuple[int, int]], before: Sequence[Point]) -> tuple[Point, ...]:
-    """Points with the time of their clicks; earlier points keep theirs, moved ones their kind."""
+def stamped(points: Sequence[tuple[int, int, Kind]], before: Sequence[Point]) -> tuple[Point, ...]:
+    """Points, x, y and kind, with the time of their clicks; earlier points keep theirs."""
     now = timestamp()
-    known = {(point.x, point.y): point for point in before}
-    kinds = [point.kind for point in before] if len(before) == len(points) else []
-    made = []
-    for place, (x, y) in enumerate(points):
-        kind = kinds[place] if kinds else "extreme"
-        made.append(known.get((x, y)) or Point(x=x, y=y, time=now, origin="human", kind=kind))
-    return tuple(made)
+    known = {(point.x, point.y, point.kind): point for point in before}
+    return tuple(
+        known.get((x, y, kind)) or Point(x=x, y=y, time=now, origin="human", kind=kind)
+        for x, y, kind in points
+    )
 
 
 def points_of(document: Annotations, name: str, object_id: int) -> tuple[Point, ...]:
@@ -35,8 +35,13 @@ def points_of(document: Annotations, name: str, object_id: int) -> tuple[Point, 
     draft = document.drafts.get(name, {}).get(object_id)
     if draft is not None:
         return draft
-    clicks = document.keyframes.get(name, EMPTY).objects.get(object_id)
+    clicks = clicks_of(document, name, object_id)
     return () if clicks is None else clicks.points
+
+
+def clicks_of(document: Annotations, name: str, object_id: int) -> ObjectClicks | None:
+    """An object's mask in a frame and what it was made of, in a keyframe or a correction."""
+    return (document.frame(name) or EMPTY).objects.get(object_id)
 
 
 def with_clicks(document: Annotations, name: str, object_id: int, clicks: ObjectClicks | None) -> Annotations:
@@ -48,28 +53,50 @@ def with_clicks(document: Annotations, name: str, object_id: int, clicks: Object
         object_id: of the object.
         clicks: the mask and what it was made of; None removes the object from the frame.
     """
-    keyframe = document.keyframes.get(name, EMPTY)
+    keyframe = document.frame(name) or EMPTY
     # a keyframe that was empty before the change was made empty on purpose
-    settled = keyframe.settled or (name in document.keyframes and not keyframe.objects)
+    settled = keyframe.settled or (document.frame(name) is not None and not keyframe.objects)
     objects = {key: value for key, value in keyframe.objects.items() if key != object_id}
     if clicks is not None:
         objects[object_id] = clicks
     if not objects and not settled:
         return without_keyframe(document, name)
     changed = keyframe.model_copy(update={"objects": dict(sorted(objects.items())), "settled": settled})
-    return with_keyframe(document, name, changed)
+    return with_frame(document, name, changed)
 
 
 def with_keyframe(document: Annotations, name: str, keyframe: KeyframeClicks) -> Annotations:
-    """Set a keyframe."""
+    """Set a keyframe; a correction of the same frame is replaced by it."""
+    document = without_keyframe(document, name)
     keyframes = {**document.keyframes, name: keyframe}
     return document.model_copy(update={"keyframes": dict(sorted(keyframes.items()))})
 
 
+def with_correction(document: Annotations, name: str, frame: KeyframeClicks) -> Annotations:
+    """Set a correction, which is no keyframe yet; a keyframe of the same frame is replaced by it."""
+    document = without_keyframe(document, name)
+    corrections = {**document.corrections, name: frame}
+    return document.model_copy(update={"corrections": dict(sorted(corrections.items()))})
+
+
+def with_frame(document: Annotations, name: str, frame: KeyframeClicks) -> Annotations:
+    """Set what is annotated in a frame: a correction stays one, anything else is a keyframe."""
+    put = with_correction if name in document.corrections else with_keyframe
+    return put(document, name, frame)
+
+
+def confirmed(document: Annotations, names: Iterable[str]) -> Annotations:
+    """Make keyframes of the corrections of these frames."""
+    for name in names:
+        document = with_keyframe(document, name, document.corrections[name])
+    return document
+
+
 def without_keyframe(document: Annotations, name: str) -> Annotations:
-    """Remove a keyframe; its drafts stay."""
+    """Remove a keyframe or a correction; clicks without a mask stay."""
     keyframes = {key: value for key, value in document.keyframes.items() if key != name}
-    return document.model_copy(update={"keyframes": keyframes})
+    corrections = {key: value for key, value in document.corrections.items() if key != name}
+    return document.model_copy(update={"keyframes": keyframes, "corrections": corrections})
 
 
 def with_draft(document: Annotations, name: str, object_id: int, points: tuple[Point, ...]) -> Annotations:
@@ -99,7 +126,7 @@ def with_points(
     """
     if made is not None:
         return with_clicks(with_draft(document, name, object_id, ()), name, object_id, made)
-    clicks = document.keyframes.get(name, EMPTY).objects.get(object_id)
+    clicks = clicks_of(document, name, object_id)
     document = with_draft(document, name, object_id, points)
     if clicks is None:
         return document
@@ -186,8 +213,8 @@ def without_object(document: Annotations, object_id: int) -> Annotations:
     for frame, keyframe in document.keyframes.items():
         if keyframe.locked and object_id in keyframe.objects:
             raise InputError(f"{name} is in the locked frame '{frame}'; unlock that frame first")
-    for frame in list(document.keyframes):
-        if object_id in document.keyframes[frame].objects:
+    for frame in [*document.keyframes, *document.corrections]:
+        if clicks_of(document, frame, object_id) is not None:
             document = with_clicks(document, frame, object_id, None)
     for frame in list(document.drafts):
         document = with_draft(document, frame, object_id, ())
@@ -243,7 +270,9 @@ def point_move(
     """The move of one point, or None where something else, or more, has changed."""
     if len(before) != len(after):
         return None
-    pairs = [((old.x, old.y), (new.x, new.y)) for old, new in zip(before, after, strict=True)]
+    pairs = [
+        ((old.x, old.y, old.kind), (new.x, new.y, new.kind)) for old, new in zip(before, after, strict=True)
+    ]
     moved = [place for place, (old, new) in enumerate(pairs) if old != new]
     return PointMove(frame, object_id, moved[0], at) if len(moved) == 1 else None
 
@@ -251,7 +280,7 @@ def point_move(
 def describe_points(before: Sequence[Point], after: Sequence[Point]) -> str:
     """What happened to the points of an object, for the history."""
     if len(after) > len(before):
-        return "point"
+        return _CLICKS.get(after[-1].kind, "point")
     if len(after) < len(before):
         return "point removed" if after else "points removed"
     return "point moved"

@@ -21,6 +21,7 @@ from dextr_vos.files import write_text
 
 MAX_CHANGES = 500
 _MAX_LINES = 4 * MAX_CHANGES
+_LAYERS = ("layer", "base", "added", "erased")  # of an object in a keyframe, digests of masks
 
 Diff = dict[str, Any]
 """Parts of a document as plain values: `frames`, by name, and `objects` where the list of objects changed."""
@@ -153,10 +154,8 @@ class History:
         """Digests of all layers that an undo or a redo may need."""
         for change in (*self._done, *self._undone):
             for diff in (change.before, change.after):
-                for frame in diff["frames"].values():
-                    for clicks in ((frame["keyframe"] or {}).get("objects") or {}).values():
-                        if clicks.get("layer"):
-                            yield clicks["layer"]
+                for clicks in _objects_in(diff):
+                    yield from (clicks[key] for key in _LAYERS if clicks.get(key))
 
     def _read(self) -> None:
         if not self.path.exists():
@@ -191,11 +190,17 @@ class History:
 
 def _convert_version_1(diff: Diff) -> None:
     """Names of values as `annotations.json` has them since version 2: `engine` became `made_by`."""
+    for clicks in _objects_in(diff):
+        if "engine" in clicks:
+            engine = clicks.pop("engine")
+            clicks["made_by"] = "paper" if engine == "dextr" else engine
+
+
+def _objects_in(diff: Diff) -> Iterator[dict[str, Any]]:
+    """The objects of all keyframes and corrections in a diff."""
     for frame in diff["frames"].values():
-        for clicks in ((frame["keyframe"] or {}).get("objects") or {}).values():
-            if "engine" in clicks:
-                engine = clicks.pop("engine")
-                clicks["made_by"] = "paper" if engine == "dextr" else engine
+        for part in (frame["keyframe"], frame.get("correction")):
+            yield from ((part or {}).get("objects") or {}).values()
 
 
 def digest_of(text: str | None) -> str:
@@ -204,23 +209,24 @@ def digest_of(text: str | None) -> str:
 
 
 def changed_frames(before: Annotations, after: Annotations) -> list[str]:
-    """Names of the frames whose masks or drafts differ."""
-    names = {*before.keyframes, *after.keyframes, *before.drafts, *after.drafts}
-    return sorted(
-        name
-        for name in names
-        if before.keyframes.get(name) != after.keyframes.get(name)
-        or before.drafts.get(name) != after.drafts.get(name)
+    """Names of the frames whose masks, corrections or drafts differ."""
+    pairs = (
+        (before.keyframes, after.keyframes),
+        (before.corrections, after.corrections),
+        (before.drafts, after.drafts),
     )
+    return sorted({name for old, new in pairs for name in {*old, *new} if old.get(name) != new.get(name)})
 
 
 def extract_diff(document: Annotations, names: list[str], objects: bool) -> Diff:
     """The frames of these names, and the list of objects where it is wanted, as plain values."""
     frames = {}
     for name in names:
-        keyframe, drafts = document.keyframes.get(name), document.drafts.get(name)
+        keyframe, correction = document.keyframes.get(name), document.corrections.get(name)
+        drafts = document.drafts.get(name)
         frames[name] = {
             "keyframe": None if keyframe is None else keyframe.model_dump(mode="json"),
+            "correction": None if correction is None else correction.model_dump(mode="json"),
             "drafts": None
             if drafts is None
             else {
@@ -237,15 +243,16 @@ def extract_diff(document: Annotations, names: list[str], objects: bool) -> Diff
 def apply_diff(document: Annotations, diff: Diff) -> Annotations:
     """The document with the values of a diff in place of its own."""
     content = document.model_dump(mode="json")
-    content.setdefault("drafts", {})
-    for name, frame in diff["frames"].items():
-        for key, value in (("keyframes", frame["keyframe"]), ("drafts", frame["drafts"])):
+    keys = {"keyframe": "keyframes", "correction": "corrections", "drafts": "drafts"}
+    for part, key in keys.items():
+        values = content.get(key, {})
+        for name, frame in diff["frames"].items():
+            value = frame.get(part)  # older journals know no corrections
             if value is None:
-                content[key].pop(name, None)
+                values.pop(name, None)
             else:
-                content[key][name] = value
-        content["keyframes"] = dict(sorted(content["keyframes"].items()))
-        content["drafts"] = dict(sorted(content["drafts"].items()))
+                values[name] = value
+        content[key] = dict(sorted(values.items()))
     if "objects" in diff:
         content["objects"] = diff["objects"]
     return Annotations.model_validate_json(json.dumps(content))

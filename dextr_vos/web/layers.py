@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dextr_vos.annotation.annotations import ObjectClicks
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path
 from dextr_vos.geometry import BoolArray
@@ -58,6 +59,26 @@ class LayerStore:
                 return None
             self._add_to_cache(digest, mask)
         return mask if mask.shape == size_hw else None
+
+    def get_or_empty(self, digest: str | None, size_hw: tuple[int, ...]) -> BoolArray:
+        """See `get`; all False where there is no such mask."""
+        mask = None if digest is None else self.get(digest, (size_hw[0], size_hw[1]))
+        return np.zeros(size_hw, dtype=bool) if mask is None else mask
+
+    def with_stroke(self, clicks: ObjectClicks, stroke: BoolArray, erase: bool) -> ObjectClicks:
+        """An object after a stroke, H×W bool: the mask, and the pixels that stay as strokes set them."""
+        mask, added, erased = (
+            self.get_or_empty(digest, stroke.shape) for digest in (clicks.layer, clicks.added, clicks.erased)
+        )
+        put = {
+            "layer": mask & ~stroke if erase else mask | stroke,
+            "added": added & ~stroke if erase else added | stroke,
+            "erased": erased | stroke if erase else erased & ~stroke,
+        }
+        kept = {
+            key: self.put(pixels) if key == "layer" or pixels.any() else None for key, pixels in put.items()
+        }
+        return clicks.model_copy(update={"painted": True, **kept})
 
     def sweep(self, used: Iterable[str]) -> None:
         """Delete all layers except those in use, and what killed writers left behind."""

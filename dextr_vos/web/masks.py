@@ -145,7 +145,10 @@ class FrameMasks:
         self._cache: BoundedCache[bytes] = BoundedCache(_PNG_BYTES, len)
 
     def png(self, document: Annotations, index: int) -> tuple[str, bytes] | None:
-        """Source ("keyframe", "made" or "run") of a frame's labels and their PNG of 8 bits, or None."""
+        """Source and PNG of 8 bits of a frame's labels, or None.
+
+        The source is "keyframe", "correction", "made" by a run in progress, or "run".
+        """
         found = self._find(document, index)
         if found is None:
             return None
@@ -187,6 +190,9 @@ class FrameMasks:
         if name in document.keyframes:
             path = self._workspace.keyframe(name)
             return ("keyframe", path) if path.exists() else None
+        if name in document.corrections:
+            path = self._workspace.correction(name)
+            return ("correction", path) if path.exists() else None
         return self.run.find(name)
 
     def _read(self, document: Annotations, index: int, path: Path) -> Labels | None:

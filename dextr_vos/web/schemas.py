@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from dextr_vos.annotation.annotations import Annotations
+from dextr_vos.annotation.annotations import Annotations, Kind, Point
 from dextr_vos.masks import DRAW_S, MAX_OBJECTS
 from dextr_vos.web import edits
 from dextr_vos.workspace import ExportKind
@@ -19,7 +19,14 @@ from dextr_vos.workspace import ExportKind
 _MAX_PX = 100_000.0
 _MAX_EDIT_MS = 3_600_000.0
 
+
+def _with_kind(point: object) -> object:
+    return [*point, "extreme"] if isinstance(point, list) and len(point) == 2 else point
+
+
 Pixel = Annotated[float, Field(ge=-_MAX_PX, le=_MAX_PX)]
+Click = Annotated[tuple[Pixel, Pixel, Kind], BeforeValidator(_with_kind)]
+"""x, y and kind of a point; an extreme point may leave its kind out."""
 ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]*$")]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
@@ -40,11 +47,11 @@ class _Edit(_Body):
 class Points(_Edit):
     """All points of an object in a frame."""
 
-    points: Annotated[list[tuple[Pixel, Pixel]], Field(max_length=10_000)]
+    points: Annotated[list[Click], Field(max_length=10_000)]
 
-    def rounded(self) -> list[tuple[int, int]]:
-        """The points in whole pixels."""
-        return [(round(x), round(y)) for x, y in self.points]
+    def rounded(self) -> list[tuple[int, int, Kind]]:
+        """The points in whole pixels, with their kinds."""
+        return [(round(x), round(y), kind) for x, y, kind in self.points]
 
 
 class Stroke(_Edit):
@@ -137,8 +144,12 @@ def objects_state(document: Annotations) -> list[dict[str, Any]]:
 
 
 def keyframes_state(document: Annotations, index_of: IndexOf) -> dict[str, Any]:
-    """The annotated frames by index, drafts included; frames that no longer exist are left out."""
-    found = {index_of(name): name for name in {*document.keyframes, *document.drafts}}
+    """The annotated frames by index, drafts included; frames that no longer exist are left out.
+
+    `draft` says that a frame is no keyframe: it has clicks without a mask, or it is `corrected`.
+    """
+    names = {*document.keyframes, *document.corrections, *document.drafts}
+    found = {index_of(name): name for name in names}
     return {
         str(index): _frame_state(document, found[index])
         for index in sorted(each for each in found if each is not None)
@@ -146,18 +157,27 @@ def keyframes_state(document: Annotations, index_of: IndexOf) -> dict[str, Any]:
 
 
 def _frame_state(document: Annotations, name: str) -> dict[str, Any]:
-    keyframe = document.keyframes.get(name, edits.EMPTY)
+    frame = document.frame(name) or edits.EMPTY
     seconds = document.seconds.get(name, {})
     objects: dict[str, Any] = {}
-    for object_id in sorted({*keyframe.objects, *document.drafts.get(name, {})}):
-        clicks = keyframe.objects.get(object_id)
+    for object_id in sorted({*frame.objects, *document.drafts.get(name, {})}):
+        clicks = frame.objects.get(object_id)
         objects[str(object_id)] = {
-            "points": [[point.x, point.y] for point in edits.points_of(document, name, object_id)],
+            "points": [_point_state(point) for point in edits.points_of(document, name, object_id)],
             "painted": clicks is not None and clicks.painted,
             "mask": clicks is not None,
             "seconds": round(seconds.get(object_id, 0.0), 1),
         }
-    return {"locked": keyframe.locked, "draft": name not in document.keyframes, "objects": objects}
+    return {
+        "locked": frame.locked,
+        "draft": name not in document.keyframes,
+        "corrected": name in document.corrections,
+        "objects": objects,
+    }
+
+
+def _point_state(point: Point) -> list[object]:
+    return [point.x, point.y] if point.kind == "extreme" else [point.x, point.y, point.kind]
 
 
 def saved_at(annotations: Path) -> str | None:

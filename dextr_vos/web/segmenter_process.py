@@ -31,10 +31,11 @@ class SegmenterLoader:
     Args:
         name: of the segmenter, known before it is loaded.
         load: makes the segmenter.
+        corrects: see `Segmenter`; known before it is loaded, too.
     """
 
-    def __init__(self, name: str, load: Callable[[], Segmenter]) -> None:
-        self.name = name
+    def __init__(self, name: str, load: Callable[[], Segmenter], corrects: bool = False) -> None:
+        self.name, self.corrects = name, corrects
         self._load = load
         self._segmenter: Segmenter | None = None
         self._error: Exception | None = None

@@ -33,8 +33,8 @@ class Service(Protocol):
         """Everything that the page shows, except images, masks and names of frames."""
         ...
 
-    def propagate(self, budget_s: float | None) -> None:
-        """Start to make masks of all frames."""
+    def propagate(self, budget_s: float | None) -> int:
+        """Start to make masks of all frames; the number of corrections that became keyframes for it."""
         ...
 
     def cancel(self) -> None:
@@ -74,6 +74,7 @@ def session_state(session: Session) -> dict[str, Any]:
         "version": session.version,
         "readonly": session.readonly,
         "frames": len(images.names),
+        "corrects": session.loader.corrects,
         "objects": schemas.objects_state(document),
         "keyframes": schemas.keyframes_state(document, images.index_of),
         "history": {"undo": undo, "redo": redo},
@@ -156,31 +157,37 @@ class ClipService:
         """See `Service`."""
         session, clip, finished = self.session, self.clip, self._finished
         done = finished.done
-        keyframes = [clip.index_of(name) for name in session.document.keyframes]
+        document = session.document
+        annotated = [clip.index_of(name) for name in (*document.keyframes, *document.corrections)]
+        changed = bool(document.corrections) or finished.is_stale(session.digests)
         return {
             **session_state(session),
             "mode": "clip",
             "title": clip.path.stem if clip.path.is_file() else clip.path.resolve().name,
             "fps": clip.fps,
             "size": [clip.size_hw[1], clip.size_hw[0]],
-            "masks": {"done": done, "stale": done and finished.is_stale(session.digests)},
+            "masks": {"done": done, "stale": done and changed},
             "confidence": finished.confidence(),
-            "suggested": finished.suggested(keyframes),
+            "suggested": finished.suggested(annotated),
             "job": self.jobs.current,
             "last_job": self.jobs.last,
             "status": None,
             "exports": {kind: is_ready(session.workspace, kind) for kind in EXPORTS},
         }
 
-    def propagate(self, budget_s: float | None) -> None:
+    def propagate(self, budget_s: float | None) -> int:
         """See `Service`."""
-        session = self.session
+        session, document = self.session, self.session.document
         session.check_writable()
-        if not any(keyframe.objects for keyframe in session.document.keyframes.values()):
+        frames = (*document.keyframes.values(), *document.corrections.values())
+        if not any(frame.objects for frame in frames):
             raise InputError("there is nothing to propagate yet; click on an object in at least one frame")
+        confirmed = 0
 
         def prepare() -> dict[str, Any]:
+            nonlocal confirmed
             with session.editing:
+                confirmed = session.confirm_corrections()
                 snapshot = _snapshot(session.workspace)
             self._run_masks.clear_in_progress()
             return {
@@ -194,6 +201,7 @@ class ClipService:
 
         self.jobs.start(prepare)
         session.changed()  # only now, so that every page that fetches the state sees the job
+        return confirmed
 
     def cancel(self) -> None:
         """See `Service`."""

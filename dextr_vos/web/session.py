@@ -10,19 +10,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
-from dextr_vos.annotation.annotations import (
-    PROPAGATION,
-    Annotations,
-    ObjectClicks,
-    Point,
-    points_xy,
-    prompt_of,
-)
-from dextr_vos.annotation.prompts import check_inside, check_prompt
-from dextr_vos.annotation.segmenter import label_frame
+from dextr_vos.annotation.annotations import PROPAGATION, Annotations, KeyframeClicks, Kind
 from dextr_vos.errors import InputError
 from dextr_vos.masks import object_ids
 from dextr_vos.web import edits
+from dextr_vos.web.click_masks import ClickMasks, check_points
 from dextr_vos.web.edits import PointMove
 from dextr_vos.web.events import Events
 from dextr_vos.web.images import Images
@@ -32,8 +24,6 @@ from dextr_vos.web.masks import FrameMasks, RunMasks
 from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.store import AnnotationStore
 from dextr_vos.workspace import Workspace
-
-MAX_POINTS = 1000
 
 T = TypeVar("T")
 
@@ -113,14 +103,17 @@ class Session:
         self.changed()
 
     def set_points(
-        self, index: int, object_id: int, points: Sequence[tuple[int, int]], active_ms: float = 0
+        self, index: int, object_id: int, points: Sequence[tuple[int, int, Kind]], active_ms: float = 0
     ) -> None:
-        """Replace the clicks on an object in a frame; four or more make its mask.
+        """Replace the clicks on an object in a frame.
+
+        Four extreme points make its mask, positive and negative clicks correct the mask that it has; strokes
+        stay. The correction of a propagated mask is no keyframe yet, see `Annotations.corrections`.
 
         Args:
             index: of the frame.
             object_id: of the object.
-            points: all of its clicks, x, y.
+            points: all of its clicks, x, y and kind.
             active_ms: time spent on it since the last edit.
 
         Raises:
@@ -133,9 +126,13 @@ class Session:
             before = self._prepared(index, import_mask=bool(points))
             earlier = edits.points_of(before, name, object_id)
             stamped = edits.stamped(points, earlier)
-            _check_points(stamped, size_hw, f"frame '{name}', {entry.name}")
-            made = self._segment(index, object_id, stamped)
+            check_points(stamped, size_hw, f"frame '{name}', {entry.name}")
+            clicks = edits.clicks_of(before, name, object_id)
+            made = self._click_masks.corrected(index, object_id, clicks, stamped)
+            if made is None and self.document.frame(name) is None and name in before.corrections:
+                before = self.document  # clicks that make no mask are no correction of the other objects
             after = edits.with_points(before, name, object_id, stamped, made)
+            after = self._without_unneeded_correction(after, index)
             label = f"{edits.describe_points(earlier, stamped)} on {entry.name}, frame {name}"
             move = edits.point_move(index, object_id, earlier, stamped, arrived)
             amends = move is not None and move.continues(self._last_move)
@@ -187,8 +184,8 @@ class Session:
             before = self._prepared(index, import_mask=True)
             after = edits.with_draft(before, name, object_id, ())
             after = edits.with_clicks(after, name, object_id, None)
-            keyframe = after.keyframes.get(name, edits.EMPTY).model_copy(update={"settled": True})
-            after = edits.with_keyframe(after, name, keyframe)
+            frame = (after.frame(name) or edits.EMPTY).model_copy(update={"settled": True})
+            after = edits.with_frame(after, name, frame)
             label = f"{entry.name} cleared from frame {name}"
             self._commit(after, label, index, before, (name, object_id, active_ms))
 
@@ -202,12 +199,12 @@ class Session:
         with self.editing:
             before = self._prepared(index, import_mask=keyframe)
             if keyframe:
-                kept = before.keyframes.get(name, edits.EMPTY).model_copy(update={"settled": True})
+                kept = (before.frame(name) or edits.EMPTY).model_copy(update={"settled": True})
                 after = edits.with_keyframe(before, name, kept)
                 label = f"frame {name} made a keyframe"
             else:
                 after = edits.without_drafts(edits.without_keyframe(before, name), name)
-                label = f"keyframe {name} removed"
+                label = f"{'correction of' if name in before.corrections else 'keyframe'} {name} removed"
             self._commit(after, label, index, before)
 
     def set_locked(self, index: int, locked: bool) -> None:
@@ -219,7 +216,7 @@ class Session:
         name = self._name(index)
         with self.editing:
             before = self._prepared(index, import_mask=locked, even_if_locked=True)
-            keyframe = before.keyframes.get(name, edits.EMPTY)
+            keyframe = before.frame(name) or edits.EMPTY
             after = before
             if locked or name in before.keyframes:
                 changed = keyframe.model_copy(update={"locked": locked, "settled": True})
@@ -227,6 +224,16 @@ class Session:
             if locked:
                 after = self._store.flattened(name, after)  # another order of objects must not change it
             self._commit(after, f"frame {name} {'locked' if locked else 'unlocked'}", index, before)
+
+    def confirm_corrections(self) -> int:
+        """Make keyframes of all corrections, in one change; their number."""
+        with self.editing:
+            before, names = self.document, list(self.document.corrections)
+            for name in names:
+                before = self._store.with_layers(name, before)
+            many = "1 correction" if len(names) == 1 else f"{len(names)} corrections"
+            self._commit(edits.confirmed(before, names), f"{many} made keyframes", None, before)
+            return len(names)
 
     def add_object(self, name: str | None, colour: str | None) -> int:
         """Add an object and return its id."""
@@ -246,8 +253,8 @@ class Session:
         """Delete an object from the list and from every frame."""
         with self.editing:
             entry, before = edits.entry_of(self.document, object_id), self.document
-            for name, keyframe in before.keyframes.items():
-                if object_id in keyframe.objects:
+            for name, frame in _annotated(before).items():
+                if object_id in frame.objects:
                     before = self._store.with_layers(name, before)
             after = edits.without_object(before, object_id)
             self._commit(after, f"{entry.name} deleted", None, before)
@@ -257,8 +264,8 @@ class Session:
         with self.editing:
             before = self.document
             after = edits.reordered(before, object_ids)
-            for name, keyframe in before.keyframes.items():
-                if len(keyframe.objects) > 1:
+            for name, frame in _annotated(before).items():
+                if len(frame.objects) > 1:
                     before = self._store.with_layers(name, before)
             after = before.model_copy(update={"objects": after.objects})
             self._commit(after, "order of objects", None, before)
@@ -291,17 +298,9 @@ class Session:
     def _open_store(self) -> AnnotationStore:
         # a mask that is written is sent to the page as it is, without reading it back
         writable = self.readonly is None
-        return AnnotationStore(self.workspace, self.images, writable, on_mask=self.masks.remember)
-
-    def _segment(self, index: int, object_id: int, points: tuple[Point, ...]) -> ObjectClicks | None:
-        """The mask that the segmenter makes of clicks, stored as a layer; None of clicks that make none."""
-        prompt = prompt_of(points)
-        if not prompt.makes_mask:
-            return None
-        segmenter = self.loader.get()
-        known = {object_id: prompt}
-        mask = label_frame(segmenter, self.images.read(index), known) == object_id
-        return ObjectClicks(points=points, made_by=segmenter.name, layer=self._store.layers.put(mask))
+        store = AnnotationStore(self.workspace, self.images, writable, on_mask=self.masks.remember)
+        self._click_masks = ClickMasks(self.images, self.loader, store.layers)
+        return store
 
     def _move_in_history(self, move: Callable[[], Change | None], verb: str) -> int | None:
         self.check_writable()
@@ -318,22 +317,35 @@ class Session:
 
         Args:
             index: of the frame.
-            import_mask: make a propagated mask of the frame its annotation, if it has no other.
+            import_mask: make a propagated mask of the frame its correction, if it has no other annotation.
             even_if_locked: do not refuse a locked frame.
         """
         self.check_writable()
         name = self._name(index)
-        keyframe = self.document.keyframes.get(name)
-        if keyframe is not None:
-            if keyframe.locked and not even_if_locked:
+        frame = self.document.frame(name)
+        if frame is not None:
+            if frame.locked and not even_if_locked:
                 raise InputError(f"frame '{name}' is locked; unlock it to change it")
             return self._store.with_layers(name)
-        labels = self.run.labels(name, self.images.size_hw(index)) if import_mask else None
+        imported = self._imported(index) if import_mask else None
+        return self.document if imported is None else edits.with_correction(self.document, name, imported)
+
+    def _imported(self, index: int) -> KeyframeClicks | None:
+        """The propagated masks of a frame as if somebody had annotated them; None where there are none."""
+        labels = self.run.labels(self._name(index), self.images.size_hw(index))
         if labels is None:
-            return self.document
+            return None
         listed = {entry.id for entry in self.document.objects}
         layers = self._store.put_layers(labels, [each for each in object_ids(labels) if each in listed])
-        return edits.with_keyframe(self.document, name, edits.imported_keyframe(layers, PROPAGATION))
+        return edits.imported_keyframe(layers, PROPAGATION)
+
+    def _without_unneeded_correction(self, document: Annotations, index: int) -> Annotations:
+        """A document without the correction of a frame whose masks are the propagated ones again."""
+        name = self._name(index)
+        frame = document.corrections.get(name)
+        if frame is None or any(clicks.points or clicks.painted for clicks in frame.objects.values()):
+            return document
+        return edits.without_keyframe(document, name) if frame == self._imported(index) else document
 
     def _commit(
         self,
@@ -347,7 +359,7 @@ class Session:
         """Save a change, unless it changes nothing; `active` is frame, object id and milliseconds spent."""
         self.check_writable()
         saved = self.document
-        if index is not None and self._name(index) not in saved.keyframes:
+        if index is not None and saved.frame(self._name(index)) is None:
             before = saved  # so that an imported mask goes away with an undo
         if after == (saved if before is None else before):
             return
@@ -382,15 +394,6 @@ class Session:
         return file.st_mtime_ns, file.st_size
 
 
-def _check_points(points: Sequence[Point], size_hw: tuple[int, int], where: str) -> None:
-    """Refuse points that cannot be used.
-
-    Raises:
-        InputError: too many, one outside the image, or extreme points that cannot be such.
-    """
-    if len(points) > MAX_POINTS:
-        raise InputError(f"{where}: {len(points)} points, expected at most {MAX_POINTS}")
-    check_inside(points_xy(points), size_hw, where)
-    prompt = prompt_of(points)
-    if prompt.makes_mask:
-        check_prompt(prompt, size_hw, where)
+def _annotated(document: Annotations) -> dict[str, KeyframeClicks]:
+    """All keyframes and corrections."""
+    return {**document.keyframes, **document.corrections}

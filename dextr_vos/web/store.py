@@ -65,6 +65,7 @@ class AnnotationStore:
         if writable:
             self._recover()
             self._adopt()
+            self._sweep_corrections()
             self.history.tidy()
             self.layers.sweep({*self.history.layers(), *_layers_of(self.document)})
         self.digests = {name: digest_or_empty(workspace.keyframe(name)) for name in self.document.keyframes}
@@ -117,7 +118,7 @@ class AnnotationStore:
     def with_layers(self, name: str, document: Annotations | None = None) -> Annotations:
         """The document with a layer for each object of a keyframe; missing ones are cut out of its mask."""
         document = self.document if document is None else document
-        keyframe = document.keyframes.get(name)
+        keyframe = document.frame(name)
         unknown = self._images.index_of(name) is None
         if keyframe is None or not keyframe.objects or unknown or name in self._verified:
             return document
@@ -134,17 +135,15 @@ class AnnotationStore:
         return document if composed is None else self._with_layers_from(document, name, composed)
 
     def labels(self, name: str) -> Labels | None:
-        """The mask of a keyframe as it is on disk, H×W uint8, or None."""
-        path = self.workspace.keyframe(name)
+        """The mask of a keyframe or a correction as it is on disk, H×W uint8, or None."""
+        path = self._mask_path(self.document, name)
         return read_labels(path, self.size_hw(name)) if path.exists() else None
 
     def layer(self, name: str, object_id: int, document: Annotations | None = None) -> BoolArray:
         """An object's own mask in a keyframe, H×W bool; all False where it has none."""
         document = self.with_layers(name, document)
-        size_hw = self.size_hw(name)
-        clicks = document.keyframes.get(name, edits.EMPTY).objects.get(object_id)
-        mask = None if clicks is None or clicks.layer is None else self.layers.get(clicks.layer, size_hw)
-        return np.zeros(size_hw, dtype=bool) if mask is None else mask
+        clicks = edits.clicks_of(document, name, object_id)
+        return self.layers.get_or_empty(None if clicks is None else clicks.layer, self.size_hw(name))
 
     def with_stroke(
         self, document: Annotations, name: str, object_id: int, stroke: BoolArray, erase: bool
@@ -158,22 +157,18 @@ class AnnotationStore:
             stroke: H×W bool.
             erase: erase; else the stroke is also removed from all objects above, so that it is visible.
         """
-        clicks = document.keyframes.get(name, edits.EMPTY).objects.get(object_id)
-        clicks = ObjectClicks(points=(), made_by=BRUSH) if clicks is None else clicks
-        mask = self.layer(name, object_id, document)
-        mask = mask & ~stroke if erase else mask | stroke
-        painted = clicks.model_copy(update={"painted": True, "layer": self.layers.put(mask)})
-        empty = not mask.any() and not clicks.points
+        clicks = edits.clicks_of(document, name, object_id) or ObjectClicks(points=(), made_by=BRUSH)
+        painted = self.layers.with_stroke(clicks, stroke, erase)
+        empty = (
+            erase and not painted.points and not self.layers.get_or_empty(painted.layer, stroke.shape).any()
+        )
         document = edits.with_clicks(document, name, object_id, None if empty else painted)
         ids = [entry.id for entry in document.objects]
         for above in [] if erase else ids[ids.index(object_id) + 1 :]:
-            covering = document.keyframes[name].objects.get(above)
-            if covering is None:
-                continue
-            mask = self.layer(name, above, document)
-            if (mask & stroke).any():
-                cut = {"painted": True, "layer": self.layers.put(mask & ~stroke)}
-                document = edits.with_clicks(document, name, above, covering.model_copy(update=cut))
+            covering = edits.clicks_of(document, name, above)
+            if covering is not None and (self.layer(name, above, document) & stroke).any():
+                cut = self.layers.with_stroke(covering, stroke, erase=True)
+                document = edits.with_clicks(document, name, above, cut)
         return document
 
     def put_layers(self, labels: Labels, ids: Iterable[int]) -> dict[int, str]:
@@ -195,6 +190,8 @@ class AnnotationStore:
         self.history.clear()
         for name in self.document.keyframes:
             self.workspace.keyframe(name).unlink(missing_ok=True)
+        for name in self.document.corrections:
+            self.workspace.correction(name).unlink(missing_ok=True)
         self._verified.clear()
         self.digests = {}
         self._save(NO_ANNOTATIONS, as_text(NO_ANNOTATIONS))
@@ -223,7 +220,8 @@ class AnnotationStore:
     def _arrive(self, after: Annotations, text: str, names: list[str], objects: bool) -> None:
         """Write masks, then the document: the journal has the change already."""
         if objects:  # with the order of objects, the mask of any frame may change in which some may overlap
-            several = [name for name, keyframe in after.keyframes.items() if len(keyframe.objects) > 1]
+            frames = {**after.keyframes, **after.corrections}
+            several = [name for name, frame in frames.items() if len(frame.objects) > 1]
             names = sorted({*names, *several})
         for name in names:
             self._write_mask(after, name)
@@ -234,27 +232,36 @@ class AnnotationStore:
         write_text(self.workspace.annotations, text)
         self.document, self._text_digest = document, digest_of(text)
 
+    def _mask_path(self, document: Annotations, name: str) -> Path:
+        """Where the mask of an annotated frame is."""
+        corrected = name in document.corrections
+        return self.workspace.correction(name) if corrected else self.workspace.keyframe(name)
+
     def _write_mask(self, document: Annotations, name: str) -> None:
-        """Make a keyframe's mask what the document says, or remove it."""
-        path = self.workspace.keyframe(name)
-        if name not in document.keyframes:
-            path.unlink(missing_ok=True)
-            self.digests.pop(name, None)
+        """Make the mask of a keyframe or a correction what the document says, or remove it."""
+        frame = document.frame(name)
+        labels = None
+        if frame is None:
             self._verified.discard(name)
-            return
-        labels = None if self._images.index_of(name) is None else self._composed(document, name)
-        if labels is None:  # no layers are known: the mask stays as it is
-            return
-        content = labels_png(labels)
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(content)
-        self._on_mask(document, path, content)
-        self.digests[name] = hashlib.sha256(content).hexdigest()
-        self._verified.add(name)
+        elif self._images.index_of(name) is not None:
+            labels = self._composed(document, name)
+        if labels is not None:  # else no layers are known: the mask stays as it is
+            path, content = self._mask_path(document, name), labels_png(labels)
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(content)
+            self._on_mask(document, path, content)
+            self._verified.add(name)
+            if name in document.keyframes:
+                self.digests[name] = hashlib.sha256(content).hexdigest()
+        if name not in document.keyframes:
+            self.workspace.keyframe(name).unlink(missing_ok=True)
+            self.digests.pop(name, None)
+        if name not in document.corrections:
+            self.workspace.correction(name).unlink(missing_ok=True)
 
     def _composed(self, document: Annotations, name: str) -> Labels | None:
         """The labels that the layers of a keyframe make, H×W uint8; None where a layer is missing."""
-        keyframe, size_hw = document.keyframes[name], self.size_hw(name)
+        keyframe, size_hw = document.frame(name) or edits.EMPTY, self.size_hw(name)
         layers = {}
         for entry in document.objects:
             clicks = keyframe.objects.get(entry.id)
@@ -266,13 +273,13 @@ class AnnotationStore:
         return composite(layers, size_hw)
 
     def _with_layers_from(self, document: Annotations, name: str, labels: Labels) -> Annotations:
-        keyframe = document.keyframes[name]
+        keyframe = document.frame(name) or edits.EMPTY
         digests = self.put_layers(labels, keyframe.objects)
         objects = {
             object_id: clicks.model_copy(update={"layer": digests[object_id]})
             for object_id, clicks in keyframe.objects.items()
         }
-        return edits.with_keyframe(document, name, keyframe.model_copy(update={"objects": objects}))
+        return edits.with_frame(document, name, keyframe.model_copy(update={"objects": objects}))
 
     def _text(self) -> str | None:
         """The text of the document's file as it is."""
@@ -321,14 +328,22 @@ class AnnotationStore:
                 if clicks.points and object_id not in after.drafts.get(name, {}):
                     after = edits.with_draft(after, name, object_id, clicks.points)
             after = edits.without_keyframe(after, name)
+        for name in after.corrections:
+            if not self.workspace.correction(name).exists():
+                after = edits.without_keyframe(after, name)
         if after != self.document:
             text = as_text(after)
             self.history.append(Line("note", (self._text_digest, digest_of(text))))
             self._save(after, text)
 
+    def _sweep_corrections(self) -> None:
+        """Delete masks of corrections that became keyframes by a command."""
+        for path in self.workspace.correction("x").parent.glob("*.png"):
+            if path.stem not in self.document.corrections:
+                path.unlink(missing_ok=True)
+
 
 def _layers_of(document: Annotations) -> Iterable[str]:
-    for keyframe in document.keyframes.values():
-        for clicks in keyframe.objects.values():
-            if clicks.layer is not None:
-                yield clicks.layer
+    for frame in (*document.keyframes.values(), *document.corrections.values()):
+        for clicks in frame.objects.values():
+            yield from clicks.layers

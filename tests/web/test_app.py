@@ -37,8 +37,8 @@ def unchanged(opened):
 def test_the_state_has_the_shape_of_the_contract(page):
     state = page.state()
     assert set(state) == {
-        "mode", "title", "version", "readonly", "fps", "frames", "size", "objects", "keyframes", "history",
-        "masks", "confidence", "suggested", "job", "last_job", "status", "exports", "saved",
+        "mode", "title", "version", "readonly", "fps", "frames", "size", "corrects", "objects", "keyframes",
+        "history", "masks", "confidence", "suggested", "job", "last_job", "status", "exports", "saved",
     }  # fmt: skip
     assert state["mode"] == "clip"
     assert state["title"] == "tiny"
@@ -97,6 +97,7 @@ def test_the_version_grows_over_a_restart(page, tiny_clip, tmp_path):
         ("/api/frames/0/objects/1/points", {"points": [], "more": 1}, "more: "),
         ("/api/frames/0/objects/1/points", {"points": [[99, 2]]}, "(99, 2) is outside the 64×48 image"),
         ("/api/frames/0/objects/1/points", {"points": [[1e9, 2]]}, "points.0.0: "),
+        ("/api/frames/0/objects/1/points", {"points": [[1, 2, "maybe"]]}, "points.0.2: "),
         ("/api/frames/0/objects/1/points", {"points": [[1, 1], [2, 1], [1, 1], [2, 1]]}, "span a box of 2×1"),
         ("/api/frames/0/objects/1/points", {"points": [[1, 1]] * 1001}, "expected at most 1000"),
         ("/api/frames/0/objects/9/points", {"points": POINTS}, "there is no object 9; there are 1"),

@@ -5,15 +5,14 @@ import json
 import numpy as np
 import pytest
 from conftest import tiny_mask
-from tiny_page import OTHER, POINTS, box, decoded, open_page
+from tiny_page import OTHER, POINTS, box, decoded, open_page, write_run
 
-from dextr_vos.annotation.annotations import Point, load_annotations, prompt_of
+from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.annotation.prompts import Prompt
 from dextr_vos.annotation.segmenter import label_frame
 from dextr_vos.cli.main import main
 from dextr_vos.files import file_digest
 from dextr_vos.masks import read_labels, write_labels
-from dextr_vos.web import edits
 
 
 @pytest.fixture
@@ -23,21 +22,6 @@ def work(tmp_path):
 
 def keyframe(work, index=0):
     return read_labels(work / "keyframes" / f"{index:05d}.png")
-
-
-def write_run(page, work, keyframes=()):
-    """A finished run whose masks are the true ones, as a command may make it beside the page."""
-    run = work / "propagation"
-    for index in range(6):
-        write_labels(run / "masks" / f"{index:05d}.png", tiny_mask(index))
-    for index in keyframes:
-        path = work / "keyframes" / f"{index:05d}.png"
-        (run / "masks" / path.name).write_bytes(path.read_bytes())
-    (run / "run.json").write_text(json.dumps({"keyframes": [f"{index:05d}" for index in keyframes]}))
-    scores = {f"{index:05d}": {"1": 1.0 - index / 10} for index in range(6)}
-    (run / "confidence.json").write_text(json.dumps(scores))
-    page.service.poll()
-    page.state()
 
 
 def test_four_clicks_make_the_mask_the_segmenter_makes(tiny_clip, work):
@@ -116,9 +100,6 @@ def test_the_brush_paints_and_the_eraser_erases(tiny_clip, work):
     assert answer["state"]["keyframes"]["0"]["objects"]["1"]["painted"]
     page.do(path, path=[[20.5, 20.5]], radius=2, erase=True)
     assert keyframe(work)[20, 20] == 0
-    made_anew = page.points(0, 1, POINTS)["state"]["keyframes"]["0"]["objects"]["1"]
-    assert not made_anew["painted"]
-    assert ((keyframe(work) == 1) == box(POINTS)).all()
 
 
 def test_a_painted_mask_stays_when_its_points_go(tiny_clip, work):
@@ -176,32 +157,6 @@ def test_a_drag_is_one_change(tiny_clip, work):
         page.points(0, 1, [POINTS[0], [x, 22], *POINTS[2:]])
     page.do("/api/undo")
     assert page.state()["keyframes"]["0"]["objects"]["1"]["points"] == POINTS
-
-
-def test_correcting_a_propagated_frame_takes_over_the_masks_of_all_objects(tiny_clip, work):
-    page = open_page(tiny_clip, work, objects=2)
-    page.points(0, 1, POINTS)
-    write_run(page, work, keyframes=(0,))
-    assert page.get("/api/masks/3").headers["x-mask-source"] == "run"
-    answer = page.points(3, 2, OTHER[:1])
-    assert ((decoded(answer["mask"]) == 1) == (tiny_mask(3) == 1)).all()
-    assert page.get("/api/masks/3").headers["x-mask-source"] == "keyframe"
-    page.points(3, 2, OTHER)
-    assert set(np.unique(keyframe(work, 3))) == {0, 1, 2}
-    for _ in range(2):
-        page.do("/api/undo")
-    assert not (work / "keyframes" / "00003.png").exists()
-    assert page.get("/api/masks/3").headers["x-mask-source"] == "run"
-
-
-def test_a_stroke_repairs_the_propagated_mask(tiny_clip, work):
-    page = open_page(tiny_clip, work)
-    page.points(0, 1, POINTS)
-    write_run(page, work, keyframes=(0,))
-    page.do("/api/frames/2/objects/1/stroke", path=[[60, 44]], radius=2)
-    labels = keyframe(work, 2)
-    assert (labels[tiny_mask(2) == 1] == 1).all()
-    assert labels[44, 60] == 1
 
 
 def test_the_run_tells_trust_staleness_and_what_to_correct(tiny_clip, work):
@@ -345,17 +300,3 @@ def test_paint_shows_over_whatever_lay_above_and_goes_away_with_an_undo(tiny_cli
     assert (keyframe(work)[before == 2] > 0).all()
     page.do("/api/undo")
     assert (keyframe(work) == before).all()
-
-
-def test_points_keep_their_kinds_when_they_are_moved_and_too_few_extremes_make_no_mask():
-    kinds = ("extreme",) * 4 + ("negative",)
-    before = tuple(
-        Point(x=x, y=y, time="2026-05-04T09:30:00Z", origin="file", kind=kind)
-        for (x, y), kind in zip([*POINTS, (3, 4)], kinds, strict=True)
-    )
-    moved = edits.stamped([*map(tuple, POINTS), (5, 4)], before)
-    assert tuple(point.kind for point in moved) == kinds
-    fewer = edits.stamped([*map(tuple, POINTS[1:]), (3, 4)], before)
-    assert tuple(point.kind for point in fewer) == kinds[1:]
-    assert prompt_of(before).makes_mask
-    assert not prompt_of(fewer).makes_mask

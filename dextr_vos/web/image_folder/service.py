@@ -199,7 +199,7 @@ class FolderService:
         if changed:
             self.session.changed()
 
-    def propagate(self, budget_s: float | None) -> None:
+    def propagate(self, budget_s: float | None) -> int:
         """See `Service`."""
         raise _only_for_clips()
 

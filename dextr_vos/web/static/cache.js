@@ -3,7 +3,7 @@
  * stale: it is shown until the new one has arrived, so nothing flickers.
  *
  * @typedef {{width: number, height: number, labels: Uint8Array|null, source: string|null,
- *   fill?: ReturnType<typeof tint>, paths?: Map<number, Path2D>, tinted?: string}} Mask
+ *   held?: Map<number, boolean>, fill?: ReturnType<typeof tint>, paths?: Map<number, Path2D>, tinted?: string}} Mask
  */
 import { bytesOf, getImage, Offline } from "./api.js";
 import { boxOf, outlines, tint } from "./outline.js";
@@ -95,6 +95,14 @@ export function createCache(arrived) {
     wantMask: (index) => (masks.items.has(index) && !stale.has(index)
       ? Promise.resolve(true) : once(`m${index}`, () => loadMask(index))),
     busy: () => coming.size,
+    /** @returns {boolean} whether an object has a pixel in a mask that is loaded */
+    holds(index, object) {
+      const mask = masks.items.get(index);
+      if (!mask?.labels) return false;
+      mask.held ??= new Map();
+      if (!mask.held.has(object)) mask.held.set(object, mask.labels.includes(object));
+      return mask.held.get(object);
+    },
 
     /** Put in labels that are known to be right, as those of a stroke not yet answered. */
     putLabels(index, width, height, labels, source) {

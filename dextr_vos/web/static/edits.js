@@ -90,7 +90,7 @@ export function createEdits(store, cache, connection, activity) {
 
   async function accept(edit, answer) {
     const frame = answer.index ?? edit.frame;
-    if (edit.spoils) cache.spoilAll(frame);
+    if (edit.spoils) cache.spoilAll("mask" in answer ? frame : null);
     if ("mask" in answer && frame !== undefined && frame !== null && !covered(frame)) {
       await cache.putAnswer(frame, answer.mask);
     }

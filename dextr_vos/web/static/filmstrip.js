@@ -78,6 +78,7 @@ export function createFilmstrip(store, navigation) {
     const keyframe = keyframeAt(server, index);
     cell.toggleAttribute("data-current", index === frame);
     cell.toggleAttribute("data-key", Boolean(keyframe));
+    cell.toggleAttribute("data-draft", Boolean(server.keyframes[index]?.corrected));
     cell.toggleAttribute("data-locked", Boolean(keyframe?.locked));
     const value = server.confidence?.[index];
     const running = job?.kind === "propagate";

@@ -13,6 +13,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     if (!server) return;
     const folder = server.mode === "folder";
     const keyframe = keyframeAt(server, frame);
+    const corrected = Boolean(server.keyframes[frame]?.corrected);
     setText(el("frame-title"), folder ? "Image" : `Frame ${server.names[frame] ?? frame}`);
     drawTag(values, keyframe, folder);
     el("frame-buttons").hidden = false;
@@ -21,7 +22,9 @@ export function createFrameCard(store, cache, edits, navigation) {
     const key = /** @type {HTMLButtonElement} */ (el("keyframe"));
     setText(/** @type {HTMLElement} */ (key.querySelector("span")), keyframe ? "Remove keyframe" : "Make keyframe");
     setIcon(key, keyframe ? "diamondFill" : "diamond");
-    setAttribute(key, "data-tip", keyframe ? "Remove the annotation of this frame" : "Accept this mask; the network is trained on it");
+    setAttribute(key, "data-tip", keyframe ? "Remove the annotation of this frame" : `Accept ${corrected ? "the corrected" : "this"} mask; the network is trained on it`);
+    key.classList.toggle("primary", corrected);
+    el("discard").hidden = !corrected || readonly;
     key.disabled = readonly || Boolean(keyframe?.locked) || (!keyframe && !values.server.masks.done && !cache.mask(frame)?.labels);
     const lock = /** @type {HTMLButtonElement} */ (el("lock"));
     setText(/** @type {HTMLElement} */ (lock.querySelector("span")), keyframe?.locked ? "Unlock" : "Lock");
@@ -41,6 +44,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     let kind = "none", text = "no mask yet";
     const confidence = server.confidence?.[frame];
     if (folder) [kind, text] = [{ done: "keyframe", skipped: "none" }[server.status?.[frame]] ?? "none", server.status?.[frame] ?? "open"];
+    else if (server.keyframes[frame]?.corrected) [kind, text] = ["draft", "corrected, a draft"];
     else if (keyframe) [kind, text] = ["keyframe", keyframe.locked ? "locked keyframe" : "keyframe"];
     else if (confidence !== null && confidence !== undefined) {
       [kind, text] = [confidence >= CONFIDENT ? "confident" : "uncertain", `confidence ${confidence.toFixed(2)}`];
@@ -71,6 +75,12 @@ export function createFrameCard(store, cache, edits, navigation) {
       const was = Boolean(keyframeAt(server, frame));
       const answer = await edits.keyframe(frame, !was);
       if (answer) announce(was ? "Not a keyframe any more" : "Made a keyframe");
+    },
+    async discard() {
+      const { server, frame } = store.get();
+      if (!may() || !server.keyframes[frame]?.corrected) return;
+      const answer = await edits.keyframe(frame, false);
+      if (answer) announce("Corrections discarded; undo brings them back");
     },
     async lock() {
       const { server, frame } = store.get();
@@ -103,6 +113,7 @@ export function createFrameCard(store, cache, edits, navigation) {
   };
 
   el("keyframe").addEventListener("click", actions.keyframe);
+  el("discard").addEventListener("click", actions.discard);
   el("lock").addEventListener("click", actions.lock);
   el("clear").addEventListener("click", actions.clear);
   el("image-done").addEventListener("click", () => actions.status("done"));

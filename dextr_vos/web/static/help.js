@@ -4,13 +4,13 @@ import { el, make } from "./dom.js";
 
 const CLIP_STEPS = [
   ["Click", "Four points on the object: left, top, right, bottom, in any order. The mask appears at once."],
-  ["Correct", "Drag a point, click on a part that is missing, or repair with brush and eraser."],
+  ["Correct", "Click on what is missing, right-click on what does not belong, drag a point, or use brush and eraser."],
   ["Propagate", "The network learns from your keyframes and segments the objects in every frame."],
-  ["Review", "Correct the suggested frame, propagate again, export. Every change is saved as you make it."],
+  ["Review", "One click corrects a propagated mask. K makes the frame a keyframe, and so does propagating again. Export when it is right."],
 ];
 const FOLDER_STEPS = [
   ["Click", "Four points on the object: left, top, right, bottom, in any order. The mask appears at once."],
-  ["Correct", "Drag a point, click on a part that is missing, or repair with brush and eraser."],
+  ["Correct", "Click on what is missing, right-click on what does not belong, drag a point, or use brush and eraser."],
   ["More objects", "N adds one; newer objects are drawn on top."],
   ["Done", "D writes the mask and goes to the next open image. S skips, R reopens."],
 ];

@@ -1,11 +1,11 @@
 /** The line below the stage: what to do next, the pointer's position, the zoom. */
 import { el, setText } from "./dom.js";
-import { chosen, keyframeAt, pointsOf, refusal } from "./state.js";
+import { chosen, clicking, extremesOf, keyframeAt, pointsOf, refusal } from "./state.js";
 
 const SIDES = ["left", "top", "right", "bottom"];
 const NAMES = { left: "leftmost", top: "topmost", right: "rightmost", bottom: "lowest" };
 
-export function createHint(store, view) {
+export function createHint(store, view, cache) {
   const glyph = el("hint-glyph");
 
   function draw() {
@@ -28,9 +28,8 @@ export function createHint(store, view) {
 
   /** Four dots that fill as points are placed; which sides are still free follows from the points. */
   function drawGlyph(values) {
-    const points = pointsOf(values);
-    const clicking = values.tool === "click" && !refusal(values);
-    glyph.toggleAttribute("hidden", !clicking);
+    const points = extremesOf(pointsOf(values));
+    glyph.toggleAttribute("hidden", !clicking(values.tool) || Boolean(refusal(values)) || (!points.length && masked(values)));
     const free = freeSides(points);
     for (const side of SIDES) {
       const dot = glyph.querySelector(`[data-side="${side}"]`);
@@ -48,16 +47,22 @@ export function createHint(store, view) {
     if (tool === "brush") return [`Paint what is missing from ${name}`, "[ and ] change the size, E erases"];
     if (tool === "erase") return [`Erase what does not belong to ${name}`, "[ and ] change the size, B paints"];
     if (tool === "hand") return ["Drag to move the image", "wheel zooms, F fits it, C goes back to clicking"];
-    const points = pointsOf(values);
     if (point !== null) return ["Arrow keys move the point", "Shift: ten pixels; Delete removes it, Esc deselects it"];
-    if (points.length >= 4) return ["Wrong somewhere?", "Drag a point, click on the part that is missing, or repair with the brush (B)"];
-    if (points.length > 0) return [`Click the ${NAMES[freeSides(points)[0]]} point`, `${4 - points.length} more, in any order`];
-    const made = server.masks.done && !keyframeAt(server, frame);
-    if (made) return ["Correct? Go on.", `Otherwise click the four extreme points of ${name}, or repair it with the brush (B)`];
-    if (server.keyframes[frame]?.objects[values.object]?.mask) {
-      return [`${name} has a mask here`, "Repair it with the brush (B), or click its four extreme points again"];
-    }
-    return [`Click the leftmost point of ${name}`, "then the top, the right and the bottom, in any order"];
+    const points = extremesOf(pointsOf(values));
+    if (points.length > 0 && points.length < 4) return [`Click the ${NAMES[freeSides(points)[0]]} point`, `${4 - points.length} more, in any order`];
+    if (!masked(values)) return [`Click the leftmost point of ${name}`, "then the top, the right and the bottom, in any order"];
+    if (!server.corrects) return ["Wrong somewhere?", "Drag a point, click on the true outline, or repair with the brush (B)"];
+    if (tool === "negative") return [`Click on what does not belong to ${name}`, "Backspace takes the last click back, C adds again"];
+    const how = "click on what is missing, right-click (or Alt click) on what does not belong, or use the brush (B)";
+    if (server.keyframes[frame]?.corrected) return ["Corrected, not yet a keyframe", "K makes it one; Propagate uses it; Shift K discards it"];
+    if (!keyframeAt(server, frame)) return ["Correct? Go on.", `Otherwise ${how}`];
+    return ["Wrong somewhere?", `${how[0].toUpperCase()}${how.slice(1)}`];
+  }
+
+  /** Whether there is a mask of the selected object here, which clicks correct. */
+  function masked(values) {
+    const { server, frame, object } = values;
+    return extremesOf(pointsOf(values)).length >= 4 || Boolean(server.keyframes[frame]?.objects[object]?.mask) || cache.holds(frame, object);
   }
 
   function where() {
@@ -66,7 +71,7 @@ export function createHint(store, view) {
     setText(el("where"), pixel ? `${pixel[0]}, ${pixel[1]}` : "");
   }
 
-  store.on(["server", "frame", "object", "tool", "drafts", "point"], draw);
+  store.on(["server", "frame", "object", "tool", "drafts", "point", "arrived", "answered"], draw);
   store.on(["pointer"], where);
   store.on(["viewed", "arrived"], () => {
     if (view.imageWidth) setText(el("zoom"), `${Math.round(view.scale * 100)} %`);

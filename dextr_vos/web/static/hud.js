@@ -1,6 +1,6 @@
 /** The upper canvas: cross-hair, loupe, points, brush ring. Redrawn as the pointer moves; the image below stays. */
 import { el } from "./dom.js";
-import { chosen, pointsOf } from "./state.js";
+import { chosen, clicking, pointsOf } from "./state.js";
 
 const LOUPE = 132;
 const AWAY = 26;
@@ -28,10 +28,10 @@ export function createHud(store, view, cache) {
     if (!playing) drawPoints(values);
     if (!pointer || playing) return;
     const pixel = view.pixelAt(pointer.x, pointer.y);
-    if (tool === "click" && pixel && !pointer.over && !pointer.panning) drawCross(pixel);
+    if (clicking(tool) && pixel && !pointer.over && !pointer.panning) drawCross(pixel);
     if ((tool === "brush" || tool === "erase") && !pointer.panning) drawRing(values, pointer);
     const dragging = pointer.dragging ?? false;
-    if (tool === "click" && pixel && values.loupe && !pointer.panning && view.scale < 9 && (!pointer.over || dragging)) {
+    if (clicking(tool) && pixel && values.loupe && !pointer.panning && view.scale < 9 && (!pointer.over || dragging)) {
       drawLoupe(values, pixel, pointer);
     }
   }
@@ -68,12 +68,14 @@ export function createHud(store, view, cache) {
 
   function drawPoints(values) {
     const colour = chosen(values)?.colour ?? "#fff";
-    context.globalAlpha = values.tool === "click" ? 1 : 0.35;
-    pointsOf(values).forEach(([x, y], index) => {
+    context.globalAlpha = clicking(values.tool) ? 1 : 0.35;
+    pointsOf(values).forEach(([x, y, kind], index) => {
       const [cx, cy] = view.toStage(x + 0.5, y + 0.5);
       const picked = values.point === index;
       context.beginPath();
-      context.arc(cx, cy, picked ? 7.5 : 5, 0, 2 * Math.PI);
+      const radius = (kind ? 6.5 : 5) + (picked ? 2.5 : 0);
+      if (kind === "negative") context.rect(cx - radius + 0.5, cy - radius + 0.5, 2 * radius - 1, 2 * radius - 1);
+      else context.arc(cx, cy, radius, 0, 2 * Math.PI);
       context.fillStyle = picked ? "rgb(255 255 255 / 0.25)" : "rgb(0 0 0 / 0.25)";
       context.fill();
       context.lineWidth = 4;
@@ -82,12 +84,23 @@ export function createHud(store, view, cache) {
       context.lineWidth = 2;
       context.strokeStyle = "#fff";
       context.stroke();
-      context.beginPath();
-      context.arc(cx, cy, 2, 0, 2 * Math.PI);
-      context.fillStyle = colour;
-      context.fill();
+      if (kind) drawSign(cx, cy, kind);
+      else {
+        context.beginPath();
+        context.arc(cx, cy, 2, 0, 2 * Math.PI);
+        context.fillStyle = colour;
+        context.fill();
+      }
     });
     context.globalAlpha = 1;
+  }
+
+  /** Plus in a ring: more of this. Minus in a square: not this. */
+  function drawSign(cx, cy, kind) {
+    context.beginPath();
+    context.moveTo(cx - 3.5, cy); context.lineTo(cx + 3.5, cy);
+    if (kind === "positive") { context.moveTo(cx, cy - 3.5); context.lineTo(cx, cy + 3.5); }
+    context.stroke();
   }
 
   function drawRing(values, { x, y }) {

@@ -3,7 +3,7 @@ import { announce, toast } from "./announce.js";
 import { post } from "./api.js";
 import { el, make, setAttribute, setText } from "./dom.js";
 import { CONFIDENT } from "./frame-card.js";
-import { keyframesOf } from "./state.js";
+import { correctionsOf, keyframesOf } from "./state.js";
 
 const PHASES = {
   starting: "Preparing", preparing: "Preparing", training: "Training", segmenting: "Segmenting",
@@ -25,13 +25,15 @@ export function createJobs(store, connection, navigation) {
   function drawIdle(values) {
     const { server, job, pending } = values;
     const keys = keyframesOf(values).filter((key) => Object.values(server.keyframes[key].objects).some((entry) => entry.mask));
+    const corrected = correctionsOf(values).length;
     const button = /** @type {HTMLButtonElement} */ (el("propagate"));
-    button.disabled = Boolean(server.readonly) || !keys.length || Boolean(job) || pending > 0;
+    button.disabled = Boolean(server.readonly) || !(keys.length + corrected) || Boolean(job) || pending > 0;
     button.classList.toggle("primary", !server.masks.done || server.masks.stale);
     setText(/** @type {HTMLElement} */ (button.querySelector("span")), server.masks.done ? "Propagate again" : "Propagate");
     const frames = `${keys.length} ${keys.length === 1 ? "keyframe" : "keyframes"}`;
     setText(el("propagate-note"),
-      !keys.length ? "Click an object in one frame first. One keyframe is enough to start with."
+      corrected ? `${frames}; ${corrected === 1 ? "1 corrected frame becomes one" : `${corrected} corrected frames become keyframes`}.`
+        : !keys.length ? "Click an object in one frame first. One keyframe is enough to start with."
         : !server.masks.done ? `From ${frames} to all ${server.frames} frames.`
           : server.masks.stale ? `${frames}, changed since the last run, which the next one continues.`
             : `All ${server.frames} frames have masks, from ${frames}.`);
@@ -77,7 +79,8 @@ export function createJobs(store, connection, navigation) {
       store.set({ made: new Set() });
       const answer = await post("/api/propagate", { budget: null });
       connection.showJob(answer.job);
-      announce("Propagation has started.");
+      if (answer.confirmed) toast(`Propagation has started. ${answer.confirmed === 1 ? "1 corrected frame is a keyframe" : `${answer.confirmed} corrected frames are keyframes`} now; undo takes that back.`);
+      else announce("Propagation has started.");
     } catch (error) {
       connection.lost(error);
     }

@@ -1,25 +1,28 @@
 /** Every key of the page, in one table, from which the help dialog is made. */
 import { announce } from "./announce.js";
-import { chosen } from "./state.js";
+import { chosen, clicking } from "./state.js";
 
 /**
  * @typedef {{keys: string[], shown: string[], what: string, run: Function, mode?: "clip"|"folder"}} Key
  * @returns {Record<string, Key[]>} by heading
  */
 export function keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, actions }) {
-  const picked = () => store.get().point !== null && store.get().tool === "click";
+  const picked = () => store.get().point !== null && clicking(store.get().tool);
   const arrow = (dx, dy, by, go) => () => (picked() ? points.nudge(dx * by, dy * by) : go());
   const folder = () => store.get().server?.mode === "folder";
   return {
     "Clicking": [
-      { keys: ["c"], shown: ["C"], what: "Click points", run: () => actions.tool("click") },
-      { keys: ["Backspace"], shown: ["⌫"], what: "Remove the last point (or right-click)", run: () => points.takeBack() },
+      { keys: ["c"], shown: ["C"], what: "Click points, or what is missing", run: () => actions.tool("click") },
+      { keys: [], shown: ["Alt click"], what: "Negative: not the object (or right click)", run: () => {} },
+      { keys: ["a"], shown: ["A"], what: "Negative clicks, all of them", run: () => actions.tool("negative") },
+      { keys: ["Backspace"], shown: ["⌫"], what: "Take the last click back", run: () => points.takeBack() },
       { keys: ["q", "shift+q"], shown: ["Q"], what: "Select the next point", run: (event) => points.cycle(event.shiftKey ? -1 : 1) },
       { keys: ["Delete"], shown: ["Del"], what: "Remove the selected point", run: () => (picked() ? points.remove(store.get().point) : points.takeBack()) },
       { keys: [], shown: ["← ↑ → ↓"], what: "Move the selected point (Shift: 10 px)", run: () => {} },
       { keys: ["alt+ArrowLeft", "alt+ArrowRight", "alt+ArrowUp", "alt+ArrowDown", "alt+shift+ArrowLeft", "alt+shift+ArrowRight",
         "alt+shift+ArrowUp", "alt+shift+ArrowDown"], shown: ["Alt", "← ↑ → ↓"], what: "Move the cross-hair (Shift: 10 px)", run: cross },
-      { keys: ["Enter"], shown: ["↵"], what: "Place a point at the cross-hair", run: () => store.get().tool === "click" && pointer.press() },
+      { keys: ["Enter"], shown: ["↵"], what: "Click at the cross-hair", run: () => pointer.press() },
+      { keys: ["alt+Enter"], shown: ["Alt ↵"], what: "Negative click there", run: () => pointer.press(true) },
       { keys: ["Escape"], shown: ["Esc"], what: "Deselect the point", run: () => { store.set({ point: null, playing: false }); brush.drop(); } },
     ],
     "Brush": [
@@ -65,6 +68,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: ["ctrl+z"], shown: ["Ctrl Z"], what: "Undo", run: () => actions.undo() },
       { keys: ["ctrl+shift+z", "ctrl+y"], shown: ["Ctrl Shift Z", "Ctrl Y"], what: "Redo", run: () => actions.redo() },
       { keys: ["k"], shown: ["K"], what: "Make or remove keyframe", run: () => card.keyframe(), mode: "clip" },
+      { keys: ["shift+k"], shown: ["Shift K"], what: "Discard corrections here", run: () => card.discard(), mode: "clip" },
       { keys: ["l"], shown: ["L"], what: "Lock, unlock", run: () => card.lock(), mode: "clip" },
       { keys: ["ctrl+Enter"], shown: ["Ctrl ↵"], what: "Propagate", run: () => jobs.start(), mode: "clip" },
       { keys: ["ctrl+."], shown: ["Ctrl ."], what: "Cancel the run", run: () => jobs.cancel(), mode: "clip" },

@@ -34,7 +34,7 @@ const activity = createActivity();
 const connection = createConnection(store, cache);
 const edits = createEdits(store, cache, connection, activity);
 const navigation = createNavigation(store, cache, activity);
-const points = createPoints(store, view, edits);
+const points = createPoints(store, view, cache, edits);
 const brush = createBrush(store, view, cache, edits, points);
 
 placeIcons();
@@ -50,7 +50,7 @@ createTime(store);
 const overview = createOverview(store, navigation);
 createFilmstrip(store, navigation);
 createImages(store, edits, navigation);
-createHint(store, view);
+createHint(store, view, cache);
 createTips();
 
 const viewed = () => {

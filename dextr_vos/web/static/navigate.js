@@ -1,7 +1,7 @@
 /** Going from frame to frame: by steps, by keyframes, to the midpoint, to the suggested one. */
 import { announce } from "./announce.js";
 import { clamp } from "./dom.js";
-import { keyframeAt, keyframesOf } from "./state.js";
+import { correctionsOf, keyframeAt, keyframesOf } from "./state.js";
 
 export function createNavigation(store, cache, activity) {
   let direction = 1;
@@ -23,7 +23,8 @@ export function createNavigation(store, cache, activity) {
     const { server } = store.get();
     const keyframe = keyframeAt(server, index);
     const confidence = server.confidence?.[index];
-    const what = keyframe ? (keyframe.locked ? ", locked keyframe" : ", keyframe")
+    const what = server.keyframes[index]?.corrected ? ", corrected, not yet a keyframe"
+      : keyframe ? (keyframe.locked ? ", locked keyframe" : ", keyframe")
       : confidence !== null && confidence !== undefined ? `, confidence ${confidence.toFixed(2)}` : "";
     return `Frame ${index + 1} of ${server.frames}${what}`;
   }
@@ -42,9 +43,10 @@ export function createNavigation(store, cache, activity) {
     });
   }
 
+  /** To the next keyframe, or the next correction, which is to become one. */
   function toKey(sign) {
     const { frame } = store.get();
-    const keys = keyframesOf(store.get());
+    const keys = [...keyframesOf(store.get()), ...correctionsOf(store.get())].sort((a, b) => a - b);
     const next = sign > 0 ? keys.find((key) => key > frame) : keys.findLast((key) => key < frame);
     if (next === undefined) announce(sign > 0 ? "No keyframe after this one." : "No keyframe before this one.");
     else go(next);

@@ -2,7 +2,9 @@
 import { announce } from "./announce.js";
 import { ask } from "./dialogs.js";
 import { el, make, setAttribute, setIcon, setText } from "./dom.js";
-import { pointsOf } from "./state.js";
+import { extremesOf, pointsOf } from "./state.js";
+
+const clicksSaid = (count) => (count ? `${count} ${count === 1 ? "click" : "clicks"}` : "mask");
 
 export function createObjects(store, edits) {
   const list = el("object-list");
@@ -150,10 +152,11 @@ export function createObjects(store, edits) {
     setAttribute(colour, "aria-label", `Colour of ${object.name}`);
     drawName(row, object, place);
     const entry = values.server.keyframes[values.frame]?.objects[object.id];
-    const count = pointsOf(values, values.frame, object.id).length;
+    const points = pointsOf(values, values.frame, object.id);
+    const count = extremesOf(points).length;
     const has = row.querySelector(".has");
     const draft = count > 0 && count < 4;
-    setText(has, draft ? `${count} of 4` : entry?.mask ? (entry.painted ? "painted" : `${count || ""} ${count === 1 ? "point" : count ? "points" : "mask"}`.trim()) : "");
+    setText(has, draft ? `${count} of 4` : entry?.mask ? (entry.painted ? "painted" : clicksSaid(points.length)) : "");
     setAttribute(has, "data-kind", draft ? "draft" : null);
     const eye = row.querySelector(".eye");
     setIcon(eye, object.visible ? "eye" : "eyeOff");

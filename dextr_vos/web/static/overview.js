@@ -4,7 +4,7 @@
  */
 import { clamp, el, setAttribute } from "./dom.js";
 import { CONFIDENT } from "./frame-card.js";
-import { keyframeAt, keyframesOf } from "./state.js";
+import { correctionsOf, keyframeAt, keyframesOf } from "./state.js";
 
 const MARKS = 14;
 
@@ -87,6 +87,15 @@ export function createOverview(store, navigation) {
       if (locked) {
         context.fillRect(x - 4.5, 12.5, 9, 1.5);
       }
+    }
+    context.strokeStyle = colour("--key");
+    context.lineWidth = 1.5;
+    for (const draft of correctionsOf(values)) {
+      const x = (draft + 0.5) * step;
+      context.beginPath();
+      context.moveTo(x, 2.5); context.lineTo(x + 4, 6.5); context.lineTo(x, 10.5); context.lineTo(x - 4, 6.5);
+      context.closePath();
+      context.stroke();
     }
     const next = server.suggested;
     if (next === null || next === undefined || keyframeAt(server, next)) return;

@@ -1,9 +1,10 @@
 /** Pointer and wheel on the stage: the meaning of gestures. */
 import { clamp, el } from "./dom.js";
+import { clicking } from "./state.js";
 
 export function createPointer(store, view, points, brush, stage) {
   const hud = el("hud");
-  /** @type {{kind: "pan"|"point"|"new"|"stroke", x: number, y: number, index?: number, moved?: boolean, last?: string}|null} */
+  /** @type {{kind: "pan"|"point"|"new"|"stroke", x: number, y: number, negative?: boolean, index?: number, moved?: boolean, last?: string}|null} */
   let gesture = null;
   let space = false;
   let panned = false;
@@ -21,7 +22,7 @@ export function createPointer(store, view, points, brush, stage) {
   function cursor(over) {
     const { tool } = store.get();
     const name = gesture?.kind === "pan" ? "grabbing" : space || tool === "hand" ? "grab"
-      : over !== null && tool === "click" ? "move" : null;
+      : over !== null && clicking(tool) ? "move" : null;
     if (name) hud.dataset.cursor = name;
     else delete hud.dataset.cursor;
   }
@@ -37,14 +38,15 @@ export function createPointer(store, view, points, brush, stage) {
     const [x, y] = place(event);
     hud.focus({ preventScroll: true });
     const { tool } = store.get();
-    if (event.button === 2) return;
+    if (gesture) return;
     hud.setPointerCapture(event.pointerId);
     if (event.button === 1 || space || tool === "hand") {
       event.preventDefault();
       panned = true;
       gesture = { kind: "pan", x, y };
       cursor(null);
-    } else if (event.button === 0) begin(x, y, tool);
+    } else if (clicking(tool) && (event.button === 2 || event.altKey)) gesture = { kind: "new", x, y, negative: true };
+    else if (event.button === 0) begin(x, y, tool);
   }
 
   function begin(x, y, tool) {
@@ -54,7 +56,7 @@ export function createPointer(store, view, points, brush, stage) {
       return;
     }
     const index = points.at(x, y);
-    gesture = index === null ? { kind: "new", x, y } : { kind: "point", x, y, index };
+    gesture = index === null ? { kind: "new", x, y, negative: tool === "negative" } : { kind: "point", x, y, index };
     if (index !== null) store.set({ point: index });
   }
 
@@ -99,7 +101,7 @@ export function createPointer(store, view, points, brush, stage) {
     if (done?.kind === "stroke") brush.end();
     if (done?.kind === "new") {
       const pixel = view.pixelAt(x, y);
-      if (pixel) points.add(pixel);
+      if (pixel) points.add(pixel, done.negative);
     }
     point(x, y, points.at(x, y));
   }
@@ -120,10 +122,7 @@ export function createPointer(store, view, points, brush, stage) {
   hud.addEventListener("pointercancel", () => { gesture = null; brush.drop(); });
   hud.addEventListener("pointerleave", () => { if (!gesture) store.set({ pointer: null }); });
   hud.addEventListener("wheel", wheel, { passive: false });
-  hud.addEventListener("contextmenu", (event) => {
-    event.preventDefault();
-    if (!gesture && store.get().tool === "click") points.takeBack();
-  });
+  hud.addEventListener("contextmenu", (event) => event.preventDefault());
   hud.addEventListener("auxclick", (event) => event.preventDefault());
 
   return {
@@ -145,11 +144,11 @@ export function createPointer(store, view, points, brush, stage) {
       const [cx, cy] = view.toStage(x + 0.5, y + 0.5);
       point(cx, cy, null);
     },
-    /** Place a point under the cross-hair. */
-    press() {
-      const { pointer } = store.get();
+    /** Click at the cross-hair; `negative`: this is not the object. */
+    press(negative = false) {
+      const { pointer, tool } = store.get();
       const pixel = pointer ? view.pixelAt(pointer.x, pointer.y) : null;
-      if (pixel) points.add(pixel);
+      if (pixel && clicking(tool)) points.add(pixel, negative || tool === "negative");
     },
   };
 }

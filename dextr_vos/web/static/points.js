@@ -1,12 +1,16 @@
-/** Points of the selected object: place, pick, move, nudge, remove. */
+/** Points and clicks on the selected object: place, pick, move, nudge, remove. */
 import { announce, toast } from "./announce.js";
 import { clamp } from "./dom.js";
-import { pointsOf, refusal } from "./state.js";
+import { chosen, extremesOf, pointsOf, refusal } from "./state.js";
 
 /** How near (CSS pixels) the pointer must be to a point to pick it. */
 const PICK = 9;
 
-export function createPoints(store, view, edits) {
+/** An object is known once it has four extreme points, a mask, or clicks on one. */
+const EXTREMES = 4;
+const SAID = { extreme: "Point", positive: "Added at", negative: "Removed at" };
+
+export function createPoints(store, view, cache, edits) {
   let nudged = 0;
   /** @type {Promise<number|null>|null} the first object on its way; quick clicks share it */
   let making = null;
@@ -41,22 +45,40 @@ export function createPoints(store, view, edits) {
     return making;
   }
 
-  async function add(pixel) {
+  /** What a click says: one of the four extreme points, or that the mask there lacks this or must not have it. */
+  function kindOf(frame, id, negative) {
+    const { server } = store.get();
+    const points = pointsOf(store.get(), frame, id);
+    const count = extremesOf(points).length;
+    const begun = count > 0 && count < EXTREMES;
+    const known = !begun && (points.length > 0 || server.keyframes[frame]?.objects[id]?.mask || cache.holds(frame, id));
+    if (known && server.corrects) return negative ? "negative" : "positive";
+    if (!negative) return "extreme";
+    toast(known ? "This model takes no negative clicks. The eraser (E) removes." : `There is no mask of ${chosen(store.get())?.name ?? "the object"} here yet. Click its four extreme points first.`, "error");
+    return null;
+  }
+
+  /** A click on a pixel; `negative`: this is not the object. */
+  async function add(pixel, negative = false) {
     if (!allowed()) return;
     const { frame } = store.get();
     performance.mark("dextr-vos:click");
     const id = await object();
     if (id === null) return;
-    const points = [...pointsOf(store.get(), frame, id), pixel];
+    await cache.wantMask(frame);
+    const kind = kindOf(frame, id, negative);
+    if (!kind) return;
+    const points = [...pointsOf(store.get(), frame, id), kind === "extreme" ? pixel : [...pixel, kind]];
     store.set({ point: null });
     edits.points(frame, id, points);
-    announce(points.length < 4 ? `Point ${points.length}, ${4 - points.length} more` : `Point ${points.length} at ${pixel.join(", ")}`);
+    const left = EXTREMES - points.length;
+    announce(left > 0 && kind === "extreme" ? `Point ${points.length}, ${left} more` : `${SAID[kind]} ${pixel.join(", ")}`);
   }
 
   /** Move one point; `live`: as part of a move that has begun. */
   function move(index, pixel, live) {
     const { frame, object: id } = store.get();
-    const points = pointsOf(store.get()).map((point, at) => (at === index ? pixel : point));
+    const points = pointsOf(store.get()).map((point, at) => (at === index ? [...pixel, ...point.slice(2)] : point));
     edits.points(frame, id, points, live);
   }
 
@@ -77,12 +99,12 @@ export function createPoints(store, view, edits) {
     const { frame, object: id } = store.get();
     const points = pointsOf(store.get());
     if (id === null || !points.length) {
-      announce("No point to remove here.");
+      announce("No click to take back here.");
       return;
     }
     store.set({ point: null });
     edits.points(frame, id, points.filter((_, at) => at !== index));
-    announce("Point removed");
+    announce("Click taken back");
   }
 
   return {

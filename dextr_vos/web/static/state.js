@@ -1,19 +1,21 @@
 /**
  * What the page knows: the server's state, and what is selected on the page. Values by name, listeners by name.
  *
- * @typedef {[number, number]} Point  x, y in image pixels
+ * @typedef {[number, number]|[number, number, "positive"|"negative"|"box"]} Point  x, y in image pixels; an extreme
+ *   point, or what else it says
  * @typedef {{points: Point[], painted: boolean, mask: boolean, seconds: number}} Entry  one object in one keyframe
- * @typedef {{locked: boolean, draft: boolean, objects: Record<string, Entry>}} Keyframe  draft: points, no mask yet
+ * @typedef {{locked: boolean, draft: boolean, corrected: boolean, objects: Record<string, Entry>}} Keyframe  draft: no
+ *   keyframe, but points without a mask, or a propagated mask that was corrected
  * @typedef {{id: number, name: string, colour: string, visible: boolean}} AnnotatedObject
  * @typedef {{kind: string, phase: string, done: number, total: number, loss: number|null,
  *   seconds_left: number|null}} Job
- * @typedef {{mode: "clip"|"folder", title: string, version: number, readonly: string|null, fps: number,
+ * @typedef {{mode: "clip"|"folder", title: string, version: number, readonly: string|null, corrects: boolean, fps: number,
  *   frames: number, size: Point|null, names: string[], objects: AnnotatedObject[],
  *   keyframes: Record<string, Keyframe>, history: {undo: string|null, redo: string|null},
  *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, suggested: number|null,
  *   job: Job|null, last_job: {kind: string, outcome: string, message: string}|null,
  *   status: Record<string, "done"|"skipped">|null, exports: Record<string, boolean>, saved: string|null}} ServerState
- * @typedef {"click"|"brush"|"erase"|"hand"} Tool
+ * @typedef {"click"|"negative"|"brush"|"erase"|"hand"} Tool
  */
 
 /** The page's own values at the start. */
@@ -90,6 +92,12 @@ export function pointsOf(values, frame = values.frame, object = values.object) {
   return values.server?.keyframes[frame]?.objects[object]?.points ?? [];
 }
 
+/** @returns {Point[]} the extreme points and further ones on the outline */
+export const extremesOf = (points) => points.filter((point) => point.length === 2);
+
+/** Whether the pointer places clicks. */
+export const clicking = (tool) => tool === "click" || tool === "negative";
+
 /** @returns {AnnotatedObject|undefined} the selected object */
 export function chosen(values) {
   return values.server?.objects.find((object) => object.id === values.object);
@@ -101,7 +109,13 @@ export function keyframesOf(values) {
   return Object.keys(server?.keyframes ?? {}).map(Number).filter((index) => keyframeAt(server, index)).sort((a, b) => a - b);
 }
 
-/** @returns {Keyframe|null} the keyframe there; points that make no mask yet are none */
+/** @returns {number[]} frames with a corrected mask that are no keyframes yet, in order */
+export function correctionsOf(values) {
+  const { server } = values;
+  return Object.keys(server?.keyframes ?? {}).map(Number).filter((index) => server.keyframes[index].corrected).sort((a, b) => a - b);
+}
+
+/** @returns {Keyframe|null} the keyframe there; a draft is none */
 export function keyframeAt(server, index) {
   const found = server.keyframes[index];
   return found && !found.draft ? found : null;

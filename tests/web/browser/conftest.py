@@ -162,7 +162,7 @@ def _screen(browser: Any, address: str, **context: Any) -> Iterator[Screen]:
     assert not errors, errors
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def open_screen(browser: Any) -> Callable[..., Any]:
     """A context manager: the page at an address, settled; it must have met no error when it closes."""
     return lambda address, **context: _screen(browser, address, **context)
@@ -197,5 +197,27 @@ def expected(real_clip: Path) -> Callable[..., np.ndarray]:
         return label_frame(
             segmenter, clip.read(index), {key: Prompt(np.array(points)) for key, points in objects_xy.items()}
         )
+
+    return labels
+
+
+@pytest.fixture(scope="session")
+def refined(real_clip: Path) -> Callable[..., np.ndarray]:
+    """What the segmenter itself makes of a mask and clicks, x, y and whether positive, in the real clip."""
+    import torch
+
+    from dextr_vos.annotation.segmenter import load_segmenter
+    from dextr_vos.clip import open_clip
+
+    torch.set_num_threads(1)
+    clip, segmenter = open_clip(real_clip), load_segmenter(device="cpu")
+
+    def labels(
+        index: int, mask: np.ndarray, points: list[tuple[int, int]], clicks: list[tuple[int, int, bool]]
+    ) -> np.ndarray:
+        positive, negative = (
+            [click[:2] for click in clicks if click[2] is wanted] for wanted in (True, False)
+        )
+        return segmenter.refine(clip.read(index), mask == 1, positive, negative, points or None)
 
     return labels

@@ -36,7 +36,7 @@ def test_a_click_means_exactly_its_pixel(annotating, open_screen, zoom, density)
             screen.page.evaluate("([zoom, x, y]) => dextrVos.zoomTo(zoom, x, y)", [zoom, *pixel])
             assert screen.shown()["scale"] == zoom
             screen.click(pixel)
-        assert screen.points(11)[before:] == [list(pixel) for pixel in wanted]
+        assert [tuple(point[:2]) for point in screen.points(11)[before:]] == wanted
         for _ in wanted:
             screen.press("Backspace")
         assert len(screen.points(11)) == before
@@ -60,18 +60,87 @@ def test_a_dragged_point_takes_the_mask_along_in_one_step_of_undo(
         assert np.array_equal(screen.labels(), first)
 
 
-def test_a_fifth_click_refines_and_a_right_click_takes_it_back(annotating, open_screen, extremes, expected):
+def test_clicks_add_and_remove_and_backspace_takes_them_back(
+    annotating, open_screen, extremes, expected, refined
+):
     with open_screen(annotating.address) as screen:
         screen.go(2)
         points = extremes(2)
         screen.click(*points)
         four = screen.labels()
-        inside = (points[0][0] + 12, (points[2][1] + points[3][1]) // 2)
-        screen.click(inside)
-        assert np.array_equal(screen.labels(), expected(2, {1: [*points, inside]}))
-        screen.click((30, 30), button="right")
-        assert screen.points(2) == [list(point) for point in points]
+        assert np.array_equal(four, expected(2, {1: points}))
+        assert "right-click" in screen.test_id("hint").inner_text()
+        more, less = (points[0][0] - 12, points[0][1]), (points[2][0], points[2][1] + 25)
+        screen.click(more)
+        added = screen.labels()
+        assert screen.points(2) == [*map(list, points), [*more, "positive"]]
+        assert np.array_equal(added, refined(2, four, points, [(*more, True)]))
+        screen.click(less, button="right")
+        removed = screen.labels()
+        assert screen.points(2)[-1] == [*less, "negative"]
+        assert np.array_equal(removed, refined(2, added, points, [(*more, True), (*less, False)]))
+        screen.press("Backspace")
+        assert np.array_equal(screen.labels(), added)
+        screen.press("Backspace")
         assert np.array_equal(screen.labels(), four)
+        screen.press("Control+z", "Control+z")
+        assert np.array_equal(screen.labels(), removed)
+
+
+@pytest.mark.parametrize("way", ["alt and click", "tool", "alt and enter"])
+def test_a_negative_click_is_made_in_every_way(annotating, open_screen, extremes, way):
+    with open_screen(annotating.address) as screen:
+        screen.go(10)
+        points, less = extremes(10), (60, 60)
+        if not screen.points(10):
+            screen.click(*points)
+        x, y = screen.where(less)
+        screen.page.mouse.move(x, y)
+        if way == "alt and enter":
+            screen.press("Alt+Enter")
+        elif way == "tool":
+            screen.press("a")
+            assert screen.test_id("tool-negative").get_attribute("aria-checked") == "true"
+            screen.click(less)
+        else:
+            screen.page.keyboard.down("Alt")
+            screen.click(less)
+            screen.page.keyboard.up("Alt")
+        assert screen.points(10) == [*map(list, points), [*less, "negative"]]
+        screen.press("Backspace")
+        assert len(screen.points(10)) == 4
+
+
+def test_a_negative_click_needs_a_mask(annotating, open_screen):
+    with open_screen(annotating.address) as screen:
+        screen.go(9)
+        screen.click((400, 200), button="right")
+        assert "no mask" in screen.test_id("toast").first.inner_text()
+        assert not screen.points(9)
+
+
+def test_strokes_stay_when_a_click_corrects(annotating, open_screen, extremes):
+    with open_screen(annotating.address) as screen:
+        screen.go(7)
+        screen.click(*extremes(7))
+        screen.press("b")
+        screen.drag((100, 60), (160, 60))
+        screen.press("e")
+        left, right, top, _ = extremes(7)
+        inside = ((left[0] + right[0]) // 2, (top[1] + left[1]) // 2)
+        screen.drag(inside, (inside[0] + 20, inside[1]))
+        screen.press("c")
+        screen.click((left[0] - 10, left[1]))
+        labels = screen.labels()
+        assert (labels[60, 100:161] == 1).all(), "painted"
+        assert (labels[inside[1], inside[0] : inside[0] + 20] == 0).all(), "erased"
+        screen.page.reload()
+        screen.settle()
+        screen.press("Backspace")
+        labels = screen.labels()
+        assert (labels[60, 100:161] == 1).all(), "painted"
+        assert (labels[inside[1], inside[0] : inside[0] + 20] == 0).all(), "erased"
+        screen.press("Shift+Delete", "k")
 
 
 def test_arrow_keys_nudge_the_chosen_point(annotating, open_screen, extremes):

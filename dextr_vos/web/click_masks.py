@@ -1,0 +1,147 @@
+"""Masks from points and strokes: each further click corrects the mask that is there.
+
+Extreme points or a box make the first mask; without them it is one that was painted, imported or propagated.
+Each positive or negative click then corrects the mask before it (RITM, Sofiiuk et al., ICIP 2022), in which
+the pixels of all strokes are as the strokes set them, before and after.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from dextr_vos.annotation.annotations import ObjectClicks, Point, points_xy, prompt_of
+from dextr_vos.annotation.prompts import check_inside, check_prompt
+from dextr_vos.annotation.segmenter import label_frame
+from dextr_vos.errors import InputError
+from dextr_vos.geometry import BoolArray
+from dextr_vos.web.images import BoundedCache, Images
+from dextr_vos.web.layers import LayerStore
+from dextr_vos.web.segmenter_process import SegmenterLoader
+
+MAX_POINTS = 1000
+_MAX_KNOWN = 2000
+_MAX_REPEATED = 20  # clicks that are corrected one after the other again; more are taken at once
+_CORRECTIONS = ("positive", "negative")
+
+
+class ClickMasks:
+    """Makes masks of what is known of objects, and remembers them, so that a click costs one correction.
+
+    Args:
+        images: what is annotated.
+        loader: loads the segmenter.
+        layers: where the masks are stored.
+    """
+
+    def __init__(self, images: Images, loader: SegmenterLoader, layers: LayerStore) -> None:
+        self._images, self._loader, self._layers = images, loader, layers
+        self._known: BoundedCache[str] = BoundedCache(_MAX_KNOWN, lambda digest: 1)
+
+    def corrected(
+        self, index: int, object_id: int, before: ObjectClicks | None, points: tuple[Point, ...]
+    ) -> ObjectClicks | None:
+        """An object in a frame whose points were changed.
+
+        Args:
+            index: of the frame.
+            object_id: of the object.
+            before: the object there as it was, or None; its strokes stay.
+            points: all points that it has now.
+
+        Returns:
+            The object with its mask; None where the points make none, as fewer than four extreme points.
+        """
+        before = before or ObjectClicks(points=())
+        if before.layer is not None:
+            self._known.put(_key(index, before), before.layer)
+        outline, _ = _in_order(points)
+        outlined = prompt_of(outline).makes_mask
+        if outline and not outlined:
+            return None
+        base = before.base if before.points else before.layer
+        if base is not None and self._layers.get(base, self._images.size_hw(index)) is None:
+            base = before.layer  # the history was deleted
+        changed = before.model_copy(update={"points": points, "base": None if outlined else base})
+        layer = self._layer(index, object_id, changed)
+        if layer is None:
+            return None
+        made: dict[str, object] = {"layer": layer}
+        if changed.base is None:
+            made["made_by"] = self._loader.name
+        elif not points:
+            made["base"] = None  # its layer is the mask again
+        return changed.model_copy(update=made)
+
+    def _layer(self, index: int, object_id: int, clicks: ObjectClicks) -> str | None:
+        """Digest of the mask of an object, made from the latest mask that is known of its points."""
+        steps = _steps(clicks)
+        first = next((place for place, step in enumerate(steps) if self._of(index, step)), len(steps) - 1)
+        layer = None
+        for step in reversed(steps[: first + 1]):
+            layer = self._of(index, step) or self._make(index, object_id, step, layer)
+            if layer is not None:
+                self._known.put(_key(index, step), layer)
+        return layer
+
+    def _of(self, index: int, clicks: ObjectClicks) -> str | None:
+        layer = self._known.get(_key(index, clicks))
+        known = layer is not None and self._layers.get(layer, self._images.size_hw(index)) is not None
+        return layer if known else None
+
+    def _make(self, index: int, object_id: int, clicks: ObjectClicks, layer: str | None) -> str | None:
+        """The mask of an object, corrected from the one before its last click, if there is one."""
+        size_hw = self._images.size_hw(index)
+        prompt = prompt_of(clicks.points)
+        so_far = self._layers.get_or_empty(layer or clicks.base, size_hw)
+        if prompt.clicks and so_far.any():
+            prompt = replace(prompt, mask=so_far.astype(np.float32))
+        if prompt.makes_mask:
+            mask = label_frame(self._loader.get(), self._images.read(index), {object_id: prompt}) == object_id
+        elif clicks.base is not None or layer is not None:
+            mask = so_far
+        else:
+            return None
+        return self._layers.put(self._with_strokes(mask, clicks))
+
+    def _with_strokes(self, mask: BoolArray, clicks: ObjectClicks) -> BoolArray:
+        added, erased = (
+            self._layers.get_or_empty(each, mask.shape) for each in (clicks.added, clicks.erased)
+        )
+        return (mask | added) & ~erased
+
+
+def _steps(clicks: ObjectClicks) -> list[ObjectClicks]:
+    """An object with all of its clicks, without the last one, and so on to its first mask."""
+    outline, corrections = _in_order(clicks.points)
+    fewest = max(0, len(corrections) - _MAX_REPEATED)
+    counts = range(len(corrections), fewest - 1, -1)
+    return [clicks.model_copy(update={"points": (*outline, *corrections[:count])}) for count in counts]
+
+
+def _in_order(points: Sequence[Point]) -> tuple[list[Point], list[Point]]:
+    """Points that make a mask, and clicks that correct it."""
+    corrections = [point for point in points if point.kind in _CORRECTIONS]
+    return [point for point in points if point.kind not in _CORRECTIONS], corrections
+
+
+def _key(index: int, clicks: ObjectClicks) -> tuple[object, ...]:
+    """What the mask of an object depends on."""
+    outline, corrections = _in_order(clicks.points)
+    points = tuple((point.x, point.y, point.kind) for point in (*outline, *corrections))
+    base = clicks.layer if clicks.base is None and not points else clicks.base
+    return (index, points, base, clicks.added, clicks.erased)
+
+
+def check_points(points: Sequence[Point], size_hw: tuple[int, int], where: str) -> None:
+    """Refuse points that cannot be used.
+
+    Raises:
+        InputError: too many, one outside the image, or extreme points that cannot be such.
+    """
+    if len(points) > MAX_POINTS:
+        raise InputError(f"{where}: {len(points)} points, expected at most {MAX_POINTS}")
+    check_inside(points_xy(points), size_hw, where)
+    prompt = prompt_of(points)
+    if prompt.makes_mask:
+        check_prompt(prompt, size_hw, where)
