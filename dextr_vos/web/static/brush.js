@@ -27,11 +27,18 @@ export function paintSegment(labels, width, height, [ax, ay], [bx, by], radius, 
   }
 }
 
+/** The id that the server will give to a new object. */
+function freeId(server) {
+  let id = 1;
+  while (server.objects.some((one) => one.id === id)) id++;
+  return id;
+}
+
 /** In requests, pixel i spans [i, i + 1). */
 const hundredths = (value) => Math.round(value * 100) / 100;
 
 export function createBrush(store, view, cache, edits, points) {
-  /** @type {{frame: number, object: number, whose: Promise<number|null>, erase: boolean, radius: number, path: [number, number][], labels: Uint8Array}|null} */
+  /** @type {{frame: number, object: number, label: number, erase: boolean, radius: number, path: [number, number][], labels: Uint8Array}|null} */
   let stroke = null;
   edits.setStroking((frame) => stroke?.frame === frame);
 
@@ -42,9 +49,9 @@ export function createBrush(store, view, cache, edits, points) {
   };
 
   function paint(from, to) {
-    const { labels, radius, erase, object } = stroke;
+    const { labels, radius, erase, label } = stroke;
     const [width, height] = [view.imageWidth, view.imageHeight];
-    paintSegment(labels, width, height, from, to, radius, erase ? 0 : object, erase ? object : null);
+    paintSegment(labels, width, height, from, to, radius, erase ? 0 : label, erase ? label : null);
     cache.putLabels(stroke.frame, width, height, labels, "keyframe");
     store.set({ strokes: performance.now() });
   }
@@ -57,12 +64,13 @@ export function createBrush(store, view, cache, edits, points) {
       const reason = refusal(store.get());
       if (reason) return toast(reason, "error");
       if (store.get().object === null && tool === "erase") return undefined;
-      const whose = points.object();
-      const object = store.get().object ?? 1;
+      const object = points.object();
+      if (object === null) return undefined;
+      const label = object > 0 ? object : freeId(store.get().server);
       const before = cache.mask(frame);
       const labels = before?.labels ? before.labels.slice() : new Uint8Array(view.imageWidth * view.imageHeight);
       const start = place(cx, cy);
-      stroke = { frame, object, whose, erase: tool === "erase", radius, path: [start], labels };
+      stroke = { frame, object, label, erase: tool === "erase", radius, path: [start], labels };
       paint(start, start);
       return undefined;
     },
@@ -76,12 +84,10 @@ export function createBrush(store, view, cache, edits, points) {
       paint(last, next);
     },
 
-    async end() {
-      if (!stroke) return;
-      const { frame, whose, path, radius, erase } = stroke;
+    end() {
+      if (!stroke) return undefined;
+      const { frame, object, path, radius, erase } = stroke;
       stroke = null;
-      const object = store.get().object ?? await whose;
-      if (object === null) return cache.spoil(frame);
       const rounded = path.map(([x, y]) => [hundredths(x + 0.5), hundredths(y + 0.5)]);
       return edits.stroke(frame, object, rounded, radius, erase);
     },

@@ -28,7 +28,7 @@ export function createConnection(store, cache) {
     if (before && !own && server.version !== before.version) cache.spoilAll();
     const patch = { server, job: server.job };
     const { object, frame } = store.get();
-    if (!server.objects.some((one) => one.id === object)) patch.object = server.objects[0]?.id ?? null;
+    if (!(object < 0) && !server.objects.some((one) => one.id === object)) patch.object = server.objects[0]?.id ?? null;
     if (frame >= server.frames) patch.frame = Math.max(0, server.frames - 1);
     store.set(patch);
     if (before && !own) jobEnded(before, server);

@@ -1,11 +1,12 @@
 /**
  * Edits on their way to the server: one at a time and in order. Edits made while the server cannot be reached wait and
- * are sent later; a move of a point replaces an earlier move that was not sent yet.
+ * are sent later; a move of a point replaces an earlier move that was not sent yet. Each edit carries the frame and the
+ * object that it is meant for. An object that the server does not know yet has a temporary id, which is negative.
  *
- * @typedef {{path: string, body: any, frame?: number, object?: number, kind?: string, live?: boolean,
- *   twice?: boolean, spoils?: boolean, sent?: boolean, version?: number, promise?: Promise<any>, done?: Function}} Edit
- *   live: continues the edit before; twice: sending it twice has the same effect as once; spoils: it may change the
- *   masks of other frames
+ * @typedef {{path?: string, verb?: string, body: any, frame?: number, object?: number, live?: boolean, twice?: boolean,
+ *   spoils?: boolean, adds?: number, sent?: boolean, version?: number, promise?: Promise<any>, done?: Function}} Edit
+ *   verb: in place of the path, what is done to the object in the frame; live: continues the edit before; twice: sending
+ *   it twice has the same effect as once; spoils: it may change the masks of other frames; adds: temporary id of an object
  */
 import { announce, toast } from "./announce.js";
 import { Offline, post, Refused } from "./api.js";
@@ -17,7 +18,14 @@ export function createEdits(store, cache, connection, activity) {
   let stroking = () => false;
   connection.setBusy(() => queue.length > 0);
 
-  const keyOf = (frame, object) => `${frame}:${object}`;
+  /** @type {Map<number, number>} ids of objects by their temporary ones */
+  const given = new Map();
+  let added = 0;
+
+  const real = (id) => given.get(id) ?? id;
+  const keyOf = (frame, object) => `${frame}:${real(object)}`;
+  const pathOf = (edit) => edit.path ?? `/api/frames/${edit.frame}/objects/${real(edit.object)}/${edit.verb}`;
+  const same = (edit, other) => edit.verb === other.verb && keyOf(edit.frame, edit.object) === keyOf(other.frame, other.object);
 
   /**
    * @param {Edit} edit
@@ -29,7 +37,7 @@ export function createEdits(store, cache, connection, activity) {
       return Promise.resolve(null);
     }
     const last = queue[queue.length - 1];
-    if (edit.live && last && !last.sent && last.kind === "points" && last.path === edit.path) {
+    if (edit.live && last && !last.sent && edit.verb && same(edit, last)) {
       last.body = { points: edit.body.points, active_ms: last.body.active_ms + edit.body.active_ms };
       return last.promise;
     }
@@ -45,10 +53,17 @@ export function createEdits(store, cache, connection, activity) {
     running = true;
     while (queue.length) {
       const edit = queue[0];
+      if (real(edit.object) < 0) { // its object could not be added
+        queue.shift();
+        forgetDraft(edit);
+        edit.done(null);
+        store.set({ pending: queue.length });
+        continue;
+      }
       try {
         edit.sent = true;
         edit.version = store.get().server?.version ?? 0;
-        const answer = await post(edit.path, edit.body);
+        const answer = await post(pathOf(edit), edit.body);
         queue.shift();
         await accept(edit, answer);
         edit.done(answer);
@@ -68,6 +83,7 @@ export function createEdits(store, cache, connection, activity) {
     edit.sent = false;
     if (edit.twice || (store.get().server?.version ?? 0) <= edit.version) return;
     queue.shift();
+    if (edit.adds) select(edit.adds, null);
     toast("The connection was lost while a change was being sent. Check whether it is there, and repeat it if it is not.", "error");
     edit.done(null);
   }
@@ -75,6 +91,7 @@ export function createEdits(store, cache, connection, activity) {
   async function drop(edit, error) {
     if (queue[0] === edit) queue.shift(); // unless its answer came and could not be processed
     forgetDraft(edit);
+    if (edit.adds) select(edit.adds, null);
     if (edit.frame !== undefined) cache.spoil(edit.frame);
     toast(error instanceof Refused ? error.message : "The page could not process the server's answer.", "error");
     if (!(error instanceof Refused)) console.error(error);
@@ -83,7 +100,7 @@ export function createEdits(store, cache, connection, activity) {
   }
 
   function forgetDraft(edit) {
-    if (edit.kind !== "points" || queue.some((other) => other.path === edit.path)) return;
+    if (edit.verb !== "points" || queue.some((other) => same(edit, other))) return;
     const drafts = store.get().drafts;
     if (drafts.delete(keyOf(edit.frame, edit.object))) store.set({ drafts });
   }
@@ -94,41 +111,72 @@ export function createEdits(store, cache, connection, activity) {
     if ("mask" in answer && frame !== undefined && frame !== null && !covered(frame)) {
       await cache.putAnswer(frame, answer.mask);
     }
+    if (edit.adds) given.set(edit.adds, answer.id);
     await connection.applyChanges(answer);
+    if (edit.adds) select(edit.adds, answer.id);
     forgetDraft(edit);
     store.set({ answered: performance.now() });
   }
 
-  /** A stroke that is being drawn, or waits, is not removed by an older answer. */
-  const covered = (frame) => stroking(frame) || queue.some((edit) => edit.kind === "stroke" && edit.frame === frame);
+  /** Put the id of an added object in the place of its temporary one; null: it could not be added. */
+  function select(temporary, id) {
+    const { drafts, object, server } = store.get();
+    for (const [key, points] of [...drafts]) {
+      const [frame, of] = key.split(":");
+      if (Number(of) !== temporary) continue;
+      drafts.delete(key);
+      if (id !== null) drafts.set(`${frame}:${id}`, points);
+    }
+    store.set({ drafts });
+    if (object !== temporary) return;
+    store.set({ object: id ?? server?.objects.at(-1)?.id ?? null });
+    const entry = server?.objects.find((one) => one.id === id);
+    if (entry) announce(`${entry.name} selected`);
+  }
 
-  const onObject = (frame, object, verb) => `/api/frames/${frame}/objects/${object}/${verb}`;
+  /** A stroke that is being drawn, or waits, is not removed by an older answer. */
+  const covered = (frame) => stroking(frame) || queue.some((edit) => edit.verb === "stroke" && edit.frame === frame);
 
   return {
     push,
     setStroking(ask) { stroking = ask; },
     waiting: () => queue.length,
+    /** @returns {number} the id that the server has given to an object, or its temporary one */
+    real,
 
     /** Replace the points of an object; `live`: it continues the move before, which need not be sent any more. */
     points(frame, object, points, live = false) {
       const drafts = store.get().drafts.set(keyOf(frame, object), points);
       store.set({ drafts });
       const body = { points, active_ms: activity.take() };
-      return push({ path: onObject(frame, object, "points"), body, frame, object, kind: "points", live, twice: true });
+      return push({ verb: "points", body, frame, object, live, twice: true });
     },
     stroke(frame, object, path, radius, erase) {
       const body = { path, radius, erase, active_ms: activity.take() };
-      return push({ path: onObject(frame, object, "stroke"), body, frame, object, kind: "stroke", twice: true });
+      return push({ verb: "stroke", body, frame, object, twice: true });
     },
     clear(frame, object) {
       const body = { active_ms: activity.take() };
-      return push({ path: onObject(frame, object, "clear"), body, frame, object, kind: "clear", twice: true });
+      return push({ verb: "clear", body, frame, object, twice: true });
     },
     keyframe(frame, keyframe) {
       return push({ path: `/api/frames/${frame}/keyframe`, body: { keyframe }, frame, twice: true, spoils: true });
     },
     lock: (frame, locked) => push({ path: `/api/frames/${frame}/lock`, body: { locked }, frame, twice: true, spoils: true }),
-    addObject: (body = {}) => push({ path: "/api/objects", body }),
+    /**
+     * Add an object and select it at once: edits that follow are meant for it.
+     * @returns {number|null} its temporary id; null where nothing can be changed
+     */
+    addObject() {
+      if (store.get().server?.readonly) {
+        toast(store.get().server.readonly, "error");
+        return null;
+      }
+      added -= 1;
+      store.set({ object: added, point: null });
+      push({ path: "/api/objects", body: {}, adds: added });
+      return added;
+    },
     changeObject: (id, body) => push({ path: `/api/objects/${id}`, body, twice: true }),
     deleteObject: (id) => push({ path: `/api/objects/${id}/delete`, body: {}, spoils: true }),
     orderObjects: (ids) => push({ path: "/api/objects/order", body: { ids }, twice: true, spoils: true }),

@@ -128,7 +128,7 @@ window.addEventListener("beforeunload", (event) => {
 // Frame and object are kept in the address, so that a reload returns to them.
 store.on(["frame", "object", "playing"], () => {
   const { frame, object, playing, server } = store.get();
-  if (server && !playing) window.history.replaceState(null, "", `#frame=${frame}${object === null ? "" : `&object=${object}`}`);
+  if (server && !playing) window.history.replaceState(null, "", `#frame=${frame}${object > 0 ? `&object=${object}` : ""}`);
 });
 
 /**

@@ -20,10 +20,7 @@ export function createObjects(store, edits) {
     if (object) announce(`${object.name} selected`);
   }
 
-  async function add() {
-    const answer = await edits.addObject();
-    if (answer) choose(answer.id);
-  }
+  const add = () => void edits.addObject();
 
   async function remove(id) {
     const object = store.get().server.objects.find((one) => one.id === id);
@@ -52,7 +49,7 @@ export function createObjects(store, edits) {
   const rowOf = (id) => list.querySelector(`[data-id="${id}"]`);
 
   function rename(id) {
-    if (id === null || store.get().server?.readonly) return;
+    if (!(id > 0) || store.get().server?.readonly) return;
     renaming = id;
     draw();
     const input = rowOf(id)?.querySelector("input.rename");
@@ -179,7 +176,8 @@ export function createObjects(store, edits) {
       if (list.children[place] !== row) list.insertBefore(row, list.children[place] ?? null);
       drawRow(row, object, place);
     });
-    if (!server.objects.length) {
+    if (store.get().object < 0) list.append(make("li", { class: "object-none", "data-test": "object-coming", text: "New object…" }));
+    else if (!server.objects.length) {
       list.replaceChildren(make("li", { class: "object-none", text: "The first click makes the first object." }));
     }
     el("object-add").toggleAttribute("disabled", Boolean(server.readonly));

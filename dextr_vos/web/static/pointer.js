@@ -4,7 +4,7 @@ import { clicking } from "./state.js";
 
 export function createPointer(store, view, points, brush, stage) {
   const hud = el("hud");
-  /** @type {{kind: "pan"|"point"|"new"|"stroke", x: number, y: number, negative?: boolean, index?: number, moved?: boolean, last?: string}|null} */
+  /** @type {{kind: "pan"|"point"|"new"|"stroke", x: number, y: number, negative?: boolean, move?: Function, moved?: boolean, last?: string}|null} */
   let gesture = null;
   let space = false;
   let panned = false;
@@ -56,7 +56,7 @@ export function createPointer(store, view, points, brush, stage) {
       return;
     }
     const index = points.at(x, y);
-    gesture = index === null ? { kind: "new", x, y, negative: tool === "negative" } : { kind: "point", x, y, index };
+    gesture = index === null ? { kind: "new", x, y, negative: tool === "negative" } : { kind: "point", x, y, move: points.hold(index) };
     if (index !== null) store.set({ point: index });
   }
 
@@ -84,7 +84,7 @@ export function createPointer(store, view, points, brush, stage) {
     const pixel = view.pixelAt(x, y) ?? heldPixel(x, y);
     const key = pixel.join();
     if (gesture.last === key) return;
-    points.move(gesture.index, pixel, Boolean(gesture.moved));
+    gesture.move(pixel, Boolean(gesture.moved));
     gesture.moved = true;
     gesture.last = key;
   }
@@ -116,6 +116,8 @@ export function createPointer(store, view, points, brush, stage) {
     point(x, y, points.at(x, y));
   }
 
+  // a click is meant for the frame on which the button was pressed
+  store.on(["frame"], () => { if (gesture?.kind === "new" || gesture?.kind === "point") gesture = null; });
   hud.addEventListener("pointerdown", down);
   hud.addEventListener("pointermove", move);
   hud.addEventListener("pointerup", up);

@@ -12,8 +12,6 @@ const SAID = { extreme: "Point", positive: "Added at", negative: "Removed at" };
 
 export function createPoints(store, view, cache, edits) {
   let nudged = 0;
-  /** @type {Promise<number|null>|null} the first object on its way; quick clicks share it */
-  let making = null;
 
   function allowed() {
     const reason = refusal(store.get());
@@ -33,17 +31,7 @@ export function createPoints(store, view, cache, edits) {
   }
 
   /** The object to work on; the first one is made when there is none. */
-  function object() {
-    const { object: id } = store.get();
-    if (id !== null) return Promise.resolve(id);
-    making ??= edits.addObject().then((answer) => {
-      making = null;
-      const made = answer?.id ?? store.get().object;
-      if (made !== null) store.set({ object: made });
-      return made;
-    });
-    return making;
-  }
+  const object = () => store.get().object ?? edits.addObject();
 
   /** What a click says: one of the four extreme points, or that the mask there lacks this or must not have it. */
   function kindOf(frame, id, negative) {
@@ -63,9 +51,10 @@ export function createPoints(store, view, cache, edits) {
     if (!allowed()) return;
     const { frame } = store.get();
     performance.mark("dextr-vos:click");
-    const id = await object();
-    if (id === null) return;
+    const asked = object();
+    if (asked === null) return;
     await cache.wantMask(frame);
+    const id = edits.real(asked);
     const kind = kindOf(frame, id, negative);
     if (!kind) return;
     const points = [...pointsOf(store.get(), frame, id), kind === "extreme" ? pixel : [...pixel, kind]];
@@ -75,11 +64,14 @@ export function createPoints(store, view, cache, edits) {
     announce(left > 0 && kind === "extreme" ? `Point ${points.length}, ${left} more` : `${SAID[kind]} ${pixel.join(", ")}`);
   }
 
-  /** Move one point; `live`: as part of a move that has begun. */
-  function move(index, pixel, live) {
-    const { frame, object: id } = store.get();
-    const points = pointsOf(store.get()).map((point, at) => (at === index ? [...pixel, ...point.slice(2)] : point));
-    edits.points(frame, id, points, live);
+  /** Take hold of a point. @returns a function that moves it; `live`: as part of a move that has begun */
+  function hold(index) {
+    const { frame, object: asked } = store.get();
+    return (pixel, live) => {
+      const id = edits.real(asked);
+      const points = pointsOf(store.get(), frame, id).map((point, at) => (at === index ? [...pixel, ...point.slice(2)] : point));
+      edits.points(frame, id, points, live);
+    };
   }
 
   function nudge(dx, dy) {
@@ -89,7 +81,7 @@ export function createPoints(store, view, cache, edits) {
     const [width, height] = [view.imageWidth, view.imageHeight];
     const pixel = [clamp(here[0] + dx, 0, width - 1), clamp(here[1] + dy, 0, height - 1)];
     const now = performance.now();
-    if (server) move(point, pixel, now - nudged < 1000);
+    if (server) hold(point)(pixel, now - nudged < 1000);
     nudged = now;
     announce(`Point at ${pixel.join(", ")}`);
   }
@@ -108,7 +100,7 @@ export function createPoints(store, view, cache, edits) {
   }
 
   return {
-    at, add, move, nudge, remove, allowed,
+    at, add, hold, nudge, remove, allowed,
     takeBack: () => remove(pointsOf(store.get()).length - 1),
     /** Choose the next point (by Tab-like keys), or none after the last. */
     cycle(by) {

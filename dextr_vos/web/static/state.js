@@ -22,7 +22,7 @@
 export const START = {
   /** @type {ServerState|null} */ server: null,
   frame: 0,
-  /** @type {number|null} the selected object */ object: null,
+  /** @type {number|null} the selected object; negative: added, but not known to the server yet */ object: null,
   /** @type {Tool} */ tool: "click",
   radius: 8,
   opacity: 0.45,

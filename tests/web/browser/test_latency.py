@@ -1,0 +1,86 @@
+"""Every answer comes 400 ms late, as over SSH: edits go to the object and frame they were made for."""
+
+import numpy as np
+import pytest
+
+ROUND_TRIP_MS = 400
+THING = [(88, 215), (170, 240), (120, 190), (140, 290)]
+
+
+@pytest.fixture
+def slowly(annotating, open_screen):
+    """A page whose requests take a while."""
+    with open_screen(annotating.address) as screen:
+        network = screen.page.context.new_cdp_session(screen.page)
+        network.send("Network.enable")
+        slow = {"offline": False, "latency": ROUND_TRIP_MS, "downloadThroughput": -1, "uploadThroughput": -1}
+        network.send("Network.emulateNetworkConditions", slow)
+        yield screen
+
+
+def click_at_once(screen, *pixels):
+    for pixel in pixels:
+        screen.page.mouse.click(*screen.where(pixel))
+
+
+def delete_object(screen, object_id):
+    screen.page.evaluate(
+        """(id) => fetch(`/api/objects/${id}/delete`, { method: "POST", body: "{}",
+          headers: { "Content-Type": "application/json" } })""",
+        object_id,
+    )
+
+
+def test_clicks_right_after_a_new_object_go_to_it(slowly, extremes, expected):
+    screen = slowly
+    screen.go(5)
+    scooter = extremes(5)
+    click_at_once(screen, *scooter)
+    screen.settle()
+    known = {entry["id"] for entry in screen.state()["objects"]}
+    screen.page.keyboard.press("n")
+    click_at_once(screen, *THING)
+    assert screen.shown()["object"] < 0, "the server has not answered yet"
+    screen.settle()
+    (new,) = {entry["id"] for entry in screen.state()["objects"]} - known
+    assert screen.shown()["object"] == new
+    assert screen.points(5, new) == [list(point) for point in THING]
+    assert screen.points(5, 1) == [list(point) for point in scooter], "the object before is as it was"
+    assert np.array_equal(screen.labels(), expected(5, {1: scooter, new: THING}))
+    screen.page.keyboard.press("n")
+    screen.page.keyboard.press("b")
+    screen.drag((300, 60), (340, 60))
+    (third,) = {entry["id"] for entry in screen.state()["objects"]} - known - {new}
+    assert (screen.labels()[60, 300:341] == third).all()
+    for object_id in (new, third):
+        delete_object(screen, object_id)
+
+
+def test_clicks_stay_on_the_frame_they_were_made_on(slowly, extremes):
+    screen = slowly
+    screen.go(3)
+    points = extremes(3)
+    before = screen.points(4)
+    screen.press("1")
+    click_at_once(screen, *points)
+    screen.page.keyboard.press("ArrowRight")
+    screen.settle()
+    assert screen.shown()["frame"] == 4
+    assert screen.points(3)[:4] == [list(point) for point in points]
+    assert screen.points(4) == before
+
+
+def test_a_new_object_that_is_refused_takes_its_clicks_along(slowly):
+    screen = slowly
+    screen.go(11)
+    before = screen.state()["objects"]
+    held = []
+    screen.page.route("**/api/objects", lambda route: held.append(route))
+    screen.page.keyboard.press("n")
+    click_at_once(screen, THING[0])
+    screen.wait_for(lambda: held)
+    held[0].fulfill(status=400, json={"error": "no more"})
+    screen.settle()
+    assert screen.state()["objects"] == before
+    assert screen.shown()["object"] in {entry["id"] for entry in before}
+    assert not screen.points(11)
