@@ -30,7 +30,7 @@ from dextr_vos.benchmark.settings import BenchmarkSettings, model_of
 from dextr_vos.clip import Clip, open_clip
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import DextrVosError, InputError, Interrupted
-from dextr_vos.evaluation.davis import DavisScores, evaluate_davis
+from dextr_vos.evaluation.davis import DavisScores, ScoringRules, evaluate_davis
 from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.evaluation.official import largest_difference, official_scores
 from dextr_vos.evaluation.scores import ObjectScores
@@ -216,8 +216,9 @@ class _CellRun:
 
     def _score(self) -> DavisScores:
         settings = self._job.settings
+        rules = ScoringRules(settings.year)
         return evaluate_davis(
-            self._davis, self._results, [self._job.cell.clip], settings.year, workers=settings.threads
+            self._davis, self._results, [self._job.cell.clip], rules, workers=settings.threads
         )
 
     def _result(self, record: RunRecord, scores: list[ObjectScores], official: float | None) -> CellResult:

@@ -24,11 +24,12 @@ class _Options:
     split: str
     annotated_frames: str | None
     year: str
+    no_stability: bool
     official: bool
     json_path: Path | None
 
 
-@click.command(short_help="Score results on DAVIS: J and F.")
+@click.command(short_help="Score results on DAVIS: J, F and T.")
 @davis_root_option("Folder of DAVIS, which holds Annotations/480p.", required=True)
 @click.option(
     "--results",
@@ -54,16 +55,22 @@ class _Options:
     help="2016 scores one object per clip, 2017 each object on its own; auto decides by the masks.",
 )
 @click.option(
+    "--no-stability",
+    is_flag=True,
+    help="Leave out T, the temporal stability of DAVIS 2016, which takes most of the time.",
+)
+@click.option(
     "--official",
     is_flag=True,
     help="Also score with the package davis2017 and print the largest difference.",
 )
 @json_option("Also write all scores, frame by frame, to this JSON file.")
 def command(**given: Any) -> None:
-    """Score a folder of results on DAVIS: region similarity J and boundary accuracy F.
+    """Score a folder of results on DAVIS: region similarity J, boundary accuracy F, temporal stability T.
 
-    The first and the last frame of a clip are not scored. Prints a table, and writes global_results-SPLIT.csv
-    and per-sequence_results-SPLIT.csv into the folder of results, as the official script does.
+    T belongs to DAVIS 2016 only. The first and the last frame of a clip are not scored. Prints a table, and
+    writes global_results-SPLIT.csv and per-sequence_results-SPLIT.csv into the folder of results, without T,
+    as the official script of 2017 does.
     """
     _evaluate(_Options(**given))
 
@@ -74,8 +81,9 @@ def _evaluate(options: _Options) -> None:
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.datasets.davis import Davis
     from dextr_vos.errors import InputError
-    from dextr_vos.evaluation import davis as scorer
+    from dextr_vos.evaluation.davis import ScoringRules, evaluate_davis
     from dextr_vos.evaluation.official import official_functions
+    from dextr_vos.evaluation.tables import terminal_tables, write_csvs, write_json
 
     if options.official:
         official_functions()  # reported before anything is scored
@@ -88,16 +96,17 @@ def _evaluate(options: _Options) -> None:
     annotated = None if options.annotated_frames is None else comma_list(options.annotated_frames)
     with progress_bars() as bar:
         report, done = bar("scoring"), count(1)
-        scores = scorer.evaluate_davis(
-            data, options.results, names, year, annotated, on_clip=lambda _: report(next(done), len(names))
+        rules = ScoringRules(year, stability=not options.no_stability)
+        scores = evaluate_davis(
+            data, options.results, names, rules, annotated, on_clip=lambda _: report(next(done), len(names))
         )
     console = Console()
-    for table in scorer.terminal_tables(scores):
+    for table in terminal_tables(scores):
         console.print(table)
     try:
-        written = scorer.write_csvs(scores, options.results, options.split)
+        written = write_csvs(scores, options.results, options.split)
         if options.json_path is not None:
-            scorer.write_json(scores, options.json_path)
+            write_json(scores, options.json_path)
             written.append(options.json_path)
     except OSError as error:
         raise InputError(f"cannot write the scores: {error}; choose a folder you may write to") from None

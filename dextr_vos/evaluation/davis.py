@@ -1,36 +1,50 @@
-"""Scores of a folder of results on DAVIS (semi-supervised rules of 2016 and 2017), and their tables.
+"""Scores of a folder of results on DAVIS (semi-supervised rules of 2016 and 2017).
 
 A result is `<results>/<clip>/<frame>.png`, or `<results>/<clip>/masks/<frame>.png` as our own runs write it
 with `<results>/<clip>/run.json` beside, whose `keyframes` names the frames that a person annotated.
 """
 
-import csv
-import io
-import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
-from dextr_vos.evaluation.metrics import Statistics, average
+from dextr_vos.evaluation.metrics import Statistics, Values, average
 from dextr_vos.evaluation.scores import ObjectScores, check_object_ids, score_frame
-from dextr_vos.files import write_text
+from dextr_vos.evaluation.temporal_stability import ShapeContexts, shape_contexts, temporal_instability
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
 from dextr_vos.workspace import ResultMasks
 
 log = logging.getLogger(__name__)
 
-_FIGURES = ("Mean", "Recall", "Decay")
-GLOBAL_COLUMNS = ("J&F-Mean", *(f"{measure}-{figure}" for measure in "JF" for figure in _FIGURES))
-OBJECT_COLUMNS = ("Sequence", "J-Mean", "F-Mean")
+# Clips of DAVIS 2016 that the toolbox leaves out of the mean of T: occlusions change their outlines suddenly.
+UNSTABLE_CLIPS = frozenset(
+    (
+        *("bmx-bumps", "bmx-trees", "breakdance", "breakdance-flare", "dance-twirl", "dog", "dog-agility"),
+        *("drift-chicane", "goat", "horsejump-high", "horsejump-low", "libby", "lucia", "mallard-fly"),
+        *("motocross-jump", "motorbike", "paragliding", "parkour", "rollerblade", "scooter-gray"),
+        *("soccerball", "swing", "tennis"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class ScoringRules:
+    """What is scored.
+
+    Attributes:
+        year: 2016 (one object a clip) or 2017 (each object on its own); guessed from the masks when None.
+        stability: score T as well, by the rules of 2016 only; DAVIS 2017 has none.
+    """
+
+    year: int | None = None
+    stability: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,11 +77,22 @@ def overall(objects: Sequence[ObjectScores]) -> tuple[Statistics, Statistics]:
     return average(one.j_statistics for one in objects), average(one.f_statistics for one in objects)
 
 
+def overall_instability(objects: Sequence[ObjectScores]) -> float:
+    """T averaged over clips, without those that `UNSTABLE_CLIPS` names; NaN where none is left."""
+    values = [one.t_mean for one in objects if counts_for_stability(one)]
+    return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+
+
+def counts_for_stability(one: ObjectScores) -> bool:
+    """Whether the T of a clip counts for the mean over clips, as in the toolbox."""
+    return one.t is not None and one.clip not in UNSTABLE_CLIPS
+
+
 def evaluate_davis(
     davis: Davis,
     results: Path,
     clips: Sequence[str],
-    year: int | None = None,
+    rules: ScoringRules | None = None,
     keyframes: Sequence[str | int] | None = None,
     workers: int | None = None,
     on_clip: Callable[[str], None] | None = None,
@@ -83,7 +108,7 @@ def evaluate_davis(
         davis: the data set.
         results: folder of results, one folder a clip.
         clips: names of the clips to score, at least one.
-        year: 2016 or 2017; guessed from the first clip's masks when not given.
+        rules: what to score; when not given, J and F by the rules of the year of the first clip's masks.
         keyframes: names or indices of the frames that were annotated, for all clips; from each clip's
             `run.json` when not given.
         workers: threads; when not given, as many as `ThreadPoolExecutor` takes. The scores are the same.
@@ -98,14 +123,16 @@ def evaluate_davis(
         raise InputError(
             f"there is no folder of results {results}; give the folder that holds <clip>/<frame>.png"
         )
-    year = davis.guess_year(clips[0]) if year is None else year
+    rules = rules or ScoringRules()
+    year = rules.year or davis.guess_year(clips[0])
+    rules = replace(rules, year=year)
     plans = [_plan(davis, results, clip, keyframes) for clip in clips]
     objects: list[ObjectScores] = []
     without_keyframes: list[ObjectScores] = []
     left_out: dict[str, str] = {}
     with ThreadPoolExecutor(workers) as pool:
         for plan in plans:
-            scored = _score_clip(davis, plan, year, pool)
+            scored = _score_clip(davis, plan, rules, pool)
             objects += scored
             kept, reason = _without_keyframes(scored, plan.keyframes)
             without_keyframes += kept
@@ -171,22 +198,15 @@ def _frame_name(mark: str | int, names: Sequence[str], clip: str) -> str:
     )
 
 
-def _score_clip(davis: Davis, plan: _Plan, year: int, pool: ThreadPoolExecutor) -> list[ObjectScores]:
+def _score_clip(
+    davis: Davis, plan: _Plan, rules: ScoringRules, pool: ThreadPoolExecutor
+) -> list[ObjectScores]:
     """Scores of each object of a clip; frames are scored in parallel and returned in order."""
-    ids = [1]
-    if year == 2017:
-        present = object_ids(davis.read_annotation(plan.first_truth))
-        if not present:
-            raise InputError(f"clip {plan.clip}: the first mask {plan.first_truth} holds no object to score")
-        ids = list(range(1, max(present) + 1))
+    ids = [1] if rules.year == 2016 else _object_ids(davis, plan)
 
     def score(pair: tuple[Path, Path]) -> tuple[list[tuple[float, float]], bool]:
-        truth = davis.read_annotation(pair[0])
-        labels = _read_result(pair[1], plan.clip, truth.shape)
-        if year == 2016:
-            truth = ((truth != 0) & (truth != VOID)).view(np.uint8)
-            labels = (labels != 0).view(np.uint8)
-        else:
+        truth, labels = _read_pair(davis, plan.clip, pair, rules)
+        if rules.year == 2017:
             check_object_ids(labels, ids, f"clip {plan.clip}, frame {pair[1].stem}: the result {pair[1]}")
         return score_frame(truth, labels, ids), bool((labels == VOID).any())
 
@@ -195,10 +215,43 @@ def _score_clip(davis: Davis, plan: _Plan, year: int, pool: ThreadPoolExecutor) 
         log.warning("clip %s: void (255) in the results is scored as background", plan.clip)
     values = np.array([frame for frame, _ in scored], dtype=np.float64)
     frames = tuple(truth.stem for truth, _ in plan.pairs)
-    return [
+    objects = [
         ObjectScores(plan.clip, object_id, frames, values[:, place, 0], values[:, place, 1])
         for place, object_id in enumerate(ids)
     ]
+    if rules.stability and rules.year == 2016:
+        objects = [replace(objects[0], t=_instabilities(davis, plan, rules, pool))]
+    return objects
+
+
+def _object_ids(davis: Davis, plan: _Plan) -> list[int]:
+    present = object_ids(davis.read_annotation(plan.first_truth))
+    if not present:
+        raise InputError(f"clip {plan.clip}: the first mask {plan.first_truth} holds no object to score")
+    return list(range(1, max(present) + 1))
+
+
+def _instabilities(davis: Davis, plan: _Plan, rules: ScoringRules, pool: ThreadPoolExecutor) -> Values:
+    """T of each scored frame against the one before it; before the first is the true mask that was given."""
+
+    def describe(pair: tuple[Path, Path]) -> ShapeContexts | None:
+        return shape_contexts(_read_pair(davis, plan.clip, pair, rules)[1] != 0)
+
+    given = davis.read_annotation(plan.first_truth)
+    outlines = [shape_contexts((given != 0) & (given != VOID)), *pool.map(describe, plan.pairs)]
+    return np.array(list(pool.map(temporal_instability, outlines[:-1], outlines[1:])))
+
+
+def _read_pair(
+    davis: Davis, clip: str, pair: tuple[Path, Path], rules: ScoringRules
+) -> tuple[Labels, Labels]:
+    """The true mask and the result of a frame; by the rules of 2016 with one object, 1."""
+    truth = davis.read_annotation(pair[0])
+    labels = _read_result(pair[1], clip, truth.shape)
+    if rules.year == 2016:
+        truth = ((truth != 0) & (truth != VOID)).view(np.uint8)
+        labels = (labels != 0).view(np.uint8)
+    return truth, labels
 
 
 def _read_result(path: Path, clip: str, size_hw: tuple[int, ...]) -> Labels:
@@ -225,113 +278,4 @@ def _without_keyframes(
     if not kept.any():
         return [], "every scored frame was a keyframe"
     frames = tuple(frame for frame, keep in zip(scored[0].frames, kept, strict=True) if keep)
-    return [replace(one, frames=frames, j=one.j[kept], f=one.f[kept]) for one in scored], None
-
-
-def terminal_tables(scores: DavisScores) -> list[Table]:
-    """The table over all scored frames, and the one over frames without a keyframe when keyframes are known.
-
-    The second names the clips it leaves out, and why, below its rows.
-    """
-    tables = [_table("All frames but the first and the last", scores.year, scores.objects)]
-    if scores.keyframes:
-        second = _table("Of these, frames without a keyframe", scores.year, scores.without_keyframes)
-        reasons = [f"{clip} is left out: {why}" for clip, why in scores.left_out.items()]
-        second.caption = "\n".join(reasons) or None
-        tables.append(second)
-    return tables
-
-
-def write_csvs(scores: DavisScores, folder: Path, split: str = "val") -> list[Path]:
-    """Write the two CSV files of the official DAVIS 2017 script afresh, with three decimals.
-
-    Args:
-        scores: what to write; only the scores over all frames go in.
-        folder: where `global_results-<split>.csv` and `per-sequence_results-<split>.csv` go.
-        split: part of the files' names.
-
-    Returns:
-        The two paths.
-    """
-    rows = [(one.name, *_decimals(one.j_statistics.mean, one.f_statistics.mean)) for one in scores.objects]
-    total = _decimals(*_figures(*overall(scores.objects)))
-    files = {
-        folder / f"global_results-{split}.csv": _csv(GLOBAL_COLUMNS, [total]),
-        folder / f"per-sequence_results-{split}.csv": _csv(OBJECT_COLUMNS, rows),
-    }
-    for path, text in files.items():
-        write_text(path, text)
-    return list(files)
-
-
-def write_json(scores: DavisScores, path: Path) -> None:
-    """Write everything with full precision, per-frame values too."""
-    write_text(path, json.dumps(as_json(scores), indent=1, ensure_ascii=False) + "\n")
-
-
-def as_json(scores: DavisScores) -> dict[str, Any]:
-    """The scores as plain values; what `write_json` writes.
-
-    `all_frames` and `without_keyframes` (null when no frame is left or no keyframes are known) each hold
-    `overall` and, by name, the `objects` with `J` and `F`: `mean`, `recall`, `decay`, `per_frame`.
-    """
-    return {
-        "year": scores.year,
-        "all_frames": _json_block(scores.objects),
-        "without_keyframes": _json_block(scores.without_keyframes) if scores.without_keyframes else None,
-        "left_out_without_keyframes": dict(scores.left_out),
-        "keyframes": {clip: list(names) for clip, names in scores.keyframes.items()},
-    }
-
-
-def _table(title: str, year: int, objects: Sequence[ObjectScores]) -> Table:
-    # narrow enough for 80 columns with the longest name of the data set
-    table = Table(title=title, box=SIMPLE_HEAD, padding=0, show_edge=False)
-    table.title_justify = table.caption_justify = "left"
-    table.add_column("Clip" if year == 2016 else "Object", no_wrap=True)
-    table.add_column("Frames", justify="right", no_wrap=True)
-    for column in GLOBAL_COLUMNS:
-        table.add_column(column.replace("-", "\n", 1), justify="right", no_wrap=True)
-    for one in objects:
-        name = one.clip if year == 2016 else one.name
-        figures = _figures(one.j_statistics, one.f_statistics)
-        table.add_row(name, str(len(one.frames)), *_decimals(*figures))
-    if objects:
-        table.add_section()
-        frames = sum(len(one.frames) for one in objects)
-        table.add_row("mean", str(frames), *_decimals(*_figures(*overall(objects))), style="bold")
-    return table
-
-
-def _figures(j: Statistics, f: Statistics) -> tuple[float, ...]:
-    """The seven figures of the official table, in its order."""
-    return (j.mean + f.mean) / 2, j.mean, j.recall, j.decay, f.mean, f.recall, f.decay
-
-
-def _decimals(*figures: float) -> list[str]:
-    return [f"{figure:.3f}" for figure in figures]
-
-
-def _csv(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _json_block(objects: Sequence[ObjectScores]) -> dict[str, Any]:
-    j, f = overall(objects)
-    return {
-        "overall": {"J&F": (j.mean + f.mean) / 2, "J": vars(j), "F": vars(f)},
-        "objects": {
-            one.name: {
-                "clip": one.clip,
-                "object": one.object_id,
-                "frames": list(one.frames),
-                "J": {**vars(one.j_statistics), "per_frame": one.j.tolist()},
-                "F": {**vars(one.f_statistics), "per_frame": one.f.tolist()},
-            }
-            for one in objects
-        },
-    }
+    return [replace(one, frames=frames, j=one.j[kept], f=one.f[kept], t=None) for one in scored], None

@@ -61,6 +61,18 @@ def test_year_is_told_or_given(folders, tmp_path):
         assert json.loads(path.read_text())["year"] == expected
 
 
+def test_t_is_shown_for_2016_unless_left_out(folders, tmp_path):
+    path = tmp_path / "scores.json"
+    result = call(*folders, "--clips", "bear", "--json", str(path))
+    assert "T: lower is more stable." in result.stdout
+    assert json.loads(path.read_text())["all_frames"]["overall"]["T"] == {"mean": 0}
+    for options in (["--no-stability"], ["--year", "2017"]):
+        result = call(*folders, "--json", str(path), *options)
+        assert result.exit_code == 0, result.output
+        assert "stable" not in result.stdout
+        assert "T" not in json.loads(path.read_text())["all_frames"]["overall"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -6,7 +6,7 @@ from PIL import Image
 
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
-from dextr_vos.evaluation.davis import evaluate_davis, overall
+from dextr_vos.evaluation.davis import ScoringRules, evaluate_davis, overall
 from dextr_vos.evaluation.metrics import statistics
 from dextr_vos.masks import VOID, write_labels
 
@@ -56,6 +56,36 @@ def test_scores_of_2016(davis, results):
     assert overall(scores.objects)[0].mean == pytest.approx((1 + walk.j.mean()) / 2)
     assert not scores.without_keyframes
     assert not scores.left_out
+
+
+def test_t_of_2016_is_against_the_frame_before_and_the_first_true_mask(davis, results):
+    """Until the last scored frame, which has a bar, results have the outline of the first true mask."""
+    labels = square(0)
+    labels[:, 20:] = 0
+    labels[2:30, 30:34] = 1
+    labels[10:18, 4:12] = 0
+    write_labels(results / "still" / f"{FRAMES[4]}.png", labels)
+    write_labels(results / "walk" / f"{FRAMES[2]}.png", 0 * labels)
+    still, walk = evaluate_davis(davis, results, ["still", "walk"], ScoringRules(stability=True)).objects
+    assert still.t[:3].tolist() == [0, 0, 0]
+    assert still.t[3] > 1
+    assert still.t_mean == still.t[3] / 4
+    assert np.isnan(walk.t).tolist() == [False, True, True, False]
+    assert walk.t_mean == 0
+
+
+def test_there_is_no_t_unless_asked_for_nor_in_2017(davis, results):
+    assert evaluate_davis(davis, results, ["still"]).objects[0].t is None
+    rules = ScoringRules(2017, stability=True)
+    make_2017(davis, "walk", [square(0)] * 6)
+    assert evaluate_davis(davis, results, ["walk"], rules).objects[0].t is None
+
+
+def test_the_frames_without_keyframes_have_no_t(davis, results):
+    rules = ScoringRules(stability=True)
+    scores = evaluate_davis(davis, results, ["still"], rules, keyframes=[0])
+    assert scores.objects[0].t is not None
+    assert scores.without_keyframes[0].t is None
 
 
 def test_any_number_is_foreground_in_2016(davis, results):
@@ -111,7 +141,7 @@ def test_void_in_a_result_is_background_with_a_warning(davis, results, caplog):
     labels = square(0)
     labels[0:4] = VOID
     write_labels(results / "still" / "00002.png", labels)
-    scores = evaluate_davis(davis, results, ["still"], year=2017)
+    scores = evaluate_davis(davis, results, ["still"], rules=ScoringRules(2017))
     assert scores.objects[0].j.tolist() == [1.0] * 4
     assert "clip still: void (255) in the results" in caplog.text
 
@@ -121,7 +151,7 @@ def test_year_2016_on_masks_of_2017_takes_all_objects_as_one(davis, results):
     truth[10:14] *= 2
     truth[0] = VOID
     make_2017(davis, "walk", [truth] * 6)
-    assert evaluate_davis(davis, results, ["walk"], year=2016).objects[0].j.tolist() == [1.0] * 4
+    assert evaluate_davis(davis, results, ["walk"], ScoringRules(2016)).objects[0].j.tolist() == [1.0] * 4
 
 
 def to_run(results, clip, keyframes):
@@ -192,7 +222,7 @@ def test_a_missing_result_is_named_before_anything_is_scored(davis, results):
 def test_a_wrong_result_names_clip_and_frame(davis, results, write, words):
     write(results / "walk" / "00002.png")
     with pytest.raises(InputError, match=f"clip walk, frame 00002: .*{words}"):
-        evaluate_davis(davis, results, ["still", "walk"], year=2017)
+        evaluate_davis(davis, results, ["still", "walk"], rules=ScoringRules(2017))
 
 
 def test_clips_and_folders_that_are_not_there(davis, results, tmp_path):
@@ -210,8 +240,8 @@ def test_clips_and_folders_that_are_not_there(davis, results, tmp_path):
 def test_clips_that_cannot_be_scored(davis, results):
     make_2017(davis, "walk", [np.zeros((32, 40), dtype=np.uint8)] * 6)
     with pytest.raises(InputError, match=r"the first mask .*00000.png holds no object"):
-        evaluate_davis(davis, results, ["walk"], year=2017)
+        evaluate_davis(davis, results, ["walk"], rules=ScoringRules(2017))
     for name in FRAMES[2:]:
         (davis.annotations / "walk" / f"{name}.png").unlink()
     with pytest.raises(InputError, match=r"clip walk has 2 annotated frames .*at least 3"):
-        evaluate_davis(davis, results, ["walk"], year=2017)
+        evaluate_davis(davis, results, ["walk"], rules=ScoringRules(2017))

@@ -46,6 +46,23 @@ def test_the_ends_count_when_asked_for():
     assert evaluate(RESULTS, TRUTH, skip_ends=False).objects[1].j == pytest.approx([0, 1, 0.6, 4 / 12, 0])
 
 
+def test_t_per_object_against_the_frame_before():
+    results = RESULTS.copy()
+    results[3] = 0
+    results[3, 2:30, 20:24] = 1
+    scores = evaluate(results, TRUTH, stability=True)
+    assert scores.objects[1].t[:2].tolist() == [0, 0]
+    assert scores.objects[1].t[2] > 1
+    assert scores.t == scores.objects[1].t_mean == pytest.approx(scores.objects[1].t[2] / 3)
+    assert np.isnan(evaluate(results, TRUTH, stability=True, skip_ends=False).objects[1].t[0])
+
+
+def test_t_is_computed_only_when_asked_for():
+    scores = evaluate(RESULTS, TRUTH)
+    assert scores.objects[1].t is None
+    assert np.isnan(scores.t)
+
+
 def test_every_form_of_masks_gives_the_same_scores(tmp_path):
     names = [f"{index:05d}" for index in range(5)]
     for name, true, result in zip(names, TRUTH, RESULTS, strict=True):

@@ -13,7 +13,7 @@ from dextr_vos.benchmark.speed.timing import Workload
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.datasets.synthetic import SyntheticClip
 from dextr_vos.errors import InputError
-from dextr_vos.evaluation.davis import evaluate_davis
+from dextr_vos.evaluation.davis import ScoringRules, evaluate_davis
 from dextr_vos.evaluation.official import largest_difference, official_clip_scores, official_functions
 from dextr_vos.evaluation.scores import ObjectScores
 from dextr_vos.masks import read_labels, write_labels
@@ -40,7 +40,8 @@ class Scoring:
 
     def ours(self) -> list[ObjectScores]:
         """Scores by this package, on one core."""
-        return list(evaluate_davis(self.davis, self.results, self.clips, 2017, workers=1).objects)
+        rules = ScoringRules(2017)
+        return list(evaluate_davis(self.davis, self.results, self.clips, rules, workers=1).objects)
 
     def official(self) -> list[ObjectScores]:
         """Scores by the official package, read as its script reads."""

@@ -5,18 +5,20 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from dextr_vos.evaluation.davis import DavisScores, as_json, terminal_tables, write_csvs, write_json
+from dextr_vos.evaluation.davis import DavisScores
 from dextr_vos.evaluation.scores import ObjectScores
+from dextr_vos.evaluation.tables import as_json, terminal_tables, write_csvs, write_json
 
 
-def scores_of(year=2016, without_keyframes=False):
-    def one(clip, number, j, f):
+def scores_of(year=2016, without_keyframes=False, t=(None, None)):
+    def one(clip, number, j, f, t):
         frames = tuple(f"{index:05d}" for index in range(1, len(j) + 1))
-        return ObjectScores(clip, number, frames, np.array(j), np.array(f))
+        t = None if t is None else np.array(t)
+        return ObjectScores(clip, number, frames, np.array(j), np.array(f), t)
 
     objects = (
-        one("dog", 1, [1.0, 0.5, 1 / 3, 0.25], [1.0, 1.0, 0.5, 0.5]),
-        one("paragliding-launch", 1, [0.2], [0.4]),
+        one("dog", 1, [1.0, 0.5, 1 / 3, 0.25], [1.0, 1.0, 0.5, 0.5], t[0]),
+        one("paragliding-launch", 1, [0.2], [0.4], t[1]),
     )
     return DavisScores(
         year=year,
@@ -91,3 +93,39 @@ def test_second_table_says_what_it_leaves_out():
     second = text[text.index("without a keyframe") :]
     assert "dog" in second
     assert "paragliding-launch is left out: every scored frame was a keyframe" in " ".join(second.split())
+
+
+T = ([0.5, np.nan, 0.25, 0.75], [0.125])
+
+
+def test_t_has_a_column_and_the_mean_leaves_out_clips_with_occlusions():
+    text = shown(scores_of(t=T))
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if line.split()}
+    assert rows["dog"][-1] == "(0.500)"
+    assert rows["paragliding-launch"][-1] == "0.125"
+    assert rows["mean"][-1] == "0.125"
+    assert "lower is more stable. In parentheses: left out of the mean" in " ".join(text.split())
+    assert "…" not in text
+
+
+def test_t_is_in_the_json_with_null_where_there_is_none(tmp_path):
+    write_json(scores_of(t=T), tmp_path / "scores.json")
+    block = json.loads((tmp_path / "scores.json").read_text())["all_frames"]
+    assert block["overall"]["T"] == {"mean": 0.125}
+    assert block["objects"]["dog_1"]["T"] == {
+        "mean": 0.5,
+        "in_overall": False,
+        "per_frame": [0.5, None, 0.25, 0.75],
+    }
+    assert "T" not in as_json(scores_of())["all_frames"]["objects"]["dog_1"]
+
+
+def test_t_of_a_clip_without_any_outline_is_a_dash_and_null():
+    scores = scores_of(t=([np.nan] * 4, [np.nan]))
+    assert [line.split()[-1] for line in shown(scores).splitlines() if line.startswith("mean")] == ["–"]
+    assert as_json(scores)["all_frames"]["overall"]["T"] == {"mean": None}
+
+
+def test_csvs_have_the_official_columns_with_t_too(tmp_path):
+    with_t, without = (write_csvs(scores_of(t=t), tmp_path / str(bool(t[0]))) for t in (T, (None, None)))
+    assert [path.read_bytes() for path in with_t] == [path.read_bytes() for path in without]
