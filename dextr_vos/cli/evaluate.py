@@ -12,6 +12,7 @@ from dextr_vos.cli.options import PATH, comma_list, davis_root_option, json_opti
 if TYPE_CHECKING:
     from dextr_vos.datasets.davis import Davis
     from dextr_vos.evaluation.davis import DavisScores
+    from dextr_vos.evaluation.scores import ObjectRule
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class _Options:
     split: str
     annotated_frames: str | None
     year: str
+    objects: "ObjectRule"
     no_stability: bool
     official: bool
     json_path: Path | None
@@ -53,6 +55,14 @@ class _Options:
     default="auto",
     show_default=True,
     help="2016 scores one object per clip, 2017 each object on its own; auto decides by the masks.",
+)
+@click.option(
+    "--objects",
+    type=click.Choice(["first-frame", "from-first-appearance"]),
+    default="first-frame",
+    show_default=True,
+    help="Which objects the rules of 2017 score: those of the first mask, as the official script does, or "
+    "those that come later as well, each in the frames after the one in which it first appears.",
 )
 @click.option(
     "--no-stability",
@@ -96,7 +106,7 @@ def _evaluate(options: _Options) -> None:
     annotated = None if options.annotated_frames is None else comma_list(options.annotated_frames)
     with progress_bars() as bar:
         report, done = bar("scoring"), count(1)
-        rules = ScoringRules(year, stability=not options.no_stability)
+        rules = ScoringRules(year, not options.no_stability, options.objects)
         scores = evaluate_davis(
             data, options.results, names, rules, annotated, on_clip=lambda _: report(next(done), len(names))
         )

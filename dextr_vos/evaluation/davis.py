@@ -16,7 +16,14 @@ import numpy as np
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
 from dextr_vos.evaluation.metrics import Statistics, Values, average
-from dextr_vos.evaluation.scores import ObjectScores, check_object_ids, score_frame
+from dextr_vos.evaluation.scores import (
+    ObjectRule,
+    ObjectScores,
+    after_appearance,
+    check_object_ids,
+    first_appearances,
+    score_frame,
+)
 from dextr_vos.evaluation.temporal_stability import ShapeContexts, shape_contexts, temporal_instability
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
 from dextr_vos.workspace import ResultMasks
@@ -41,10 +48,13 @@ class ScoringRules:
     Attributes:
         year: 2016 (one object a clip) or 2017 (each object on its own); guessed from the masks when None.
         stability: score T as well, by the rules of 2016 only; DAVIS 2017 has none.
+        object_rule: by the rules of 2017, which objects: 1…N with N the largest of the first mask, as in the
+            official code, or those that come later, too, each after the frame in which it first appears.
     """
 
     year: int | None = None
     stability: bool = False
+    object_rule: ObjectRule = "first-frame"
 
 
 @dataclass(frozen=True)
@@ -52,18 +62,23 @@ class DavisScores:
     """Scores of all clips.
 
     Attributes:
-        year: 2016 (one object a clip) or 2017 (each object on its own).
+        rules: what was scored; its year is known.
         objects: scores over all frames but the first and last.
         without_keyframes: the same over frames that were no keyframe; empty when no keyframes are known.
         left_out: for each clip that is not in `without_keyframes` though keyframes are known, why.
         keyframes: names of the keyframes of each clip for which they are known.
     """
 
-    year: int
+    rules: ScoringRules
     objects: tuple[ObjectScores, ...]
     without_keyframes: tuple[ObjectScores, ...]
     left_out: Mapping[str, str]
     keyframes: Mapping[str, tuple[str, ...]]
+
+    @property
+    def year(self) -> int:
+        """2016 (one object a clip) or 2017 (each object on its own)."""
+        return self.rules.year or 2017
 
 
 def overall(objects: Sequence[ObjectScores]) -> tuple[Statistics, Statistics]:
@@ -100,9 +115,10 @@ def evaluate_davis(
     """Score a folder of results; every file is looked for before the first is read.
 
     DAVIS 2016: every non-zero index of a result is foreground. DAVIS 2017, as in the official code: the
-    objects are 1…N with N the largest value in the first mask, so one that comes later is background; an
-    object that a result lacks is scored as empty; void is background; values above N are refused. Void in
-    a result, which the official code refuses, is background too, with a warning in the log.
+    objects are 1…N with N the largest value in the first mask, so one that comes later is background unless
+    the rules say otherwise; an object that a result lacks is scored as empty; void is background; values of
+    no object are refused. Void in a result, which the official code refuses, is background too, with a
+    warning in the log.
 
     Args:
         davis: the data set.
@@ -124,8 +140,7 @@ def evaluate_davis(
             f"there is no folder of results {results}; give the folder that holds <clip>/<frame>.png"
         )
     rules = rules or ScoringRules()
-    year = rules.year or davis.guess_year(clips[0])
-    rules = replace(rules, year=year)
+    rules = replace(rules, year=rules.year or davis.guess_year(clips[0]))
     plans = [_plan(davis, results, clip, keyframes) for clip in clips]
     objects: list[ObjectScores] = []
     without_keyframes: list[ObjectScores] = []
@@ -141,7 +156,7 @@ def evaluate_davis(
             if on_clip:
                 on_clip(plan.clip)
     known = {plan.clip: plan.keyframes for plan in plans if plan.keyframes is not None}
-    return DavisScores(year, tuple(objects), tuple(without_keyframes), left_out if known else {}, known)
+    return DavisScores(rules, tuple(objects), tuple(without_keyframes), left_out if known else {}, known)
 
 
 @dataclass(frozen=True)
@@ -149,7 +164,7 @@ class _Plan:
     """What there is to score of one clip: mask files of the scored frames, and the keyframes if known."""
 
     clip: str
-    first_truth: Path
+    truths: tuple[Path, ...]
     pairs: tuple[tuple[Path, Path], ...]
     keyframes: tuple[str, ...] | None
 
@@ -181,7 +196,7 @@ def _plan(davis: Davis, results: Path, clip: str, keyframes: Sequence[str | int]
     if keyframes is None and masks.keyframes is not None:
         marks = sorted(masks.keyframes)
     known = None if marks is None else tuple(_frame_name(mark, names, clip) for mark in marks)
-    return _Plan(clip, truths[0], tuple(pairs), known)
+    return _Plan(clip, tuple(truths), tuple(pairs), known)
 
 
 def _frame_name(mark: str | int, names: Sequence[str], clip: str) -> str:
@@ -202,7 +217,8 @@ def _score_clip(
     davis: Davis, plan: _Plan, rules: ScoringRules, pool: ThreadPoolExecutor
 ) -> list[ObjectScores]:
     """Scores of each object of a clip; frames are scored in parallel and returned in order."""
-    ids = [1] if rules.year == 2016 else _object_ids(davis, plan)
+    appeared = {1: 0} if rules.year == 2016 else _appearances(davis, plan, rules.object_rule)
+    ids = list(appeared)
 
     def score(pair: tuple[Path, Path]) -> tuple[list[tuple[float, float]], bool]:
         truth, labels = _read_pair(davis, plan.clip, pair, rules)
@@ -221,14 +237,26 @@ def _score_clip(
     ]
     if rules.stability and rules.year == 2016:
         objects = [replace(objects[0], t=_instabilities(davis, plan, rules, pool))]
-    return objects
+    return after_appearance(objects, appeared, 1)
 
 
-def _object_ids(davis: Davis, plan: _Plan) -> list[int]:
-    present = object_ids(davis.read_annotation(plan.first_truth))
+def _appearances(davis: Davis, plan: _Plan, rule: ObjectRule) -> dict[int, int]:
+    """The objects to score, and the index of the frame where each first appears; 0 by the official rule."""
+    if rule == "from-first-appearance":
+        appeared = first_appearances(davis.read_annotation(path) for path in plan.truths)
+        if min(appeared.values(), default=len(plan.truths)) >= len(plan.truths) - 2:
+            raise InputError(
+                f"clip {plan.clip}: no object appears in {plan.truths[0].parent} before the last scored "
+                "frame; leave the clip out"
+            )
+        return appeared
+    present = object_ids(davis.read_annotation(plan.truths[0]))
     if not present:
-        raise InputError(f"clip {plan.clip}: the first mask {plan.first_truth} holds no object to score")
-    return list(range(1, max(present) + 1))
+        raise InputError(
+            f"clip {plan.clip}: the first mask {plan.truths[0]} holds no object to score; score objects that "
+            "come later by the rule from-first-appearance, or leave the clip out"
+        )
+    return dict.fromkeys(range(1, max(present) + 1), 0)
 
 
 def _instabilities(davis: Davis, plan: _Plan, rules: ScoringRules, pool: ThreadPoolExecutor) -> Values:
@@ -237,7 +265,7 @@ def _instabilities(davis: Davis, plan: _Plan, rules: ScoringRules, pool: ThreadP
     def describe(pair: tuple[Path, Path]) -> ShapeContexts | None:
         return shape_contexts(_read_pair(davis, plan.clip, pair, rules)[1] != 0)
 
-    given = davis.read_annotation(plan.first_truth)
+    given = davis.read_annotation(plan.truths[0])
     outlines = [shape_contexts((given != 0) & (given != VOID)), *pool.map(describe, plan.pairs)]
     return np.array(list(pool.map(temporal_instability, outlines[:-1], outlines[1:])))
 
@@ -274,8 +302,6 @@ def _without_keyframes(
     """A clip's scores over frames that were no keyframe, or why there are none."""
     if keyframes is None:
         return [], "its keyframes are not known"
-    kept = np.array([frame not in keyframes for frame in scored[0].frames])
-    if not kept.any():
-        return [], "every scored frame was a keyframe"
-    frames = tuple(frame for frame, keep in zip(scored[0].frames, kept, strict=True) if keep)
-    return [replace(one, frames=frames, j=one.j[kept], f=one.f[kept], t=None) for one in scored], None
+    kept = [one.select(np.array([frame not in keyframes for frame in one.frames])) for one in scored]
+    kept = [replace(one, t=None) for one in kept if one.frames]
+    return (kept, None) if kept else ([], "every scored frame was a keyframe")

@@ -1,22 +1,20 @@
 """J, F and T of one clip: masks in, scores out (semi-supervised rules of DAVIS 2017).
 
 Region similarity J and boundary accuracy F are those of `metrics.py`, temporal stability T that of
-`temporal_stability.py`. Each object is scored on its own, and a
-clip is the mean over its objects (Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentation).
+`temporal_stability.py`. Each object is scored on its own, and a clip is the mean over its objects (Pont-Tuset
+et al., The 2017 DAVIS Challenge on Video Object Segmentation).
 """
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from dextr_vos.errors import InputError
+from dextr_vos.evaluation.mask_sources import Frame, Masks, Reader, matched, read_masks
 from dextr_vos.evaluation.metrics import (
     Statistics,
     Values,
@@ -27,16 +25,14 @@ from dextr_vos.evaluation.metrics import (
     tolerance_px,
 )
 from dextr_vos.evaluation.temporal_stability import shape_contexts, temporal_instability
-from dextr_vos.masks import MAX_OBJECTS, VOID, Labels, check_labels, read_labels
+from dextr_vos.geometry import BoolArray
+from dextr_vos.masks import MAX_OBJECTS, VOID, Labels
 from dextr_vos.masks import object_ids as ids_in
-from dextr_vos.workspace import ResultMasks
 
 log = logging.getLogger(__name__)
 
-# the index of a frame, or its name where masks come from a folder
-Frame = int | str
-Reader = Callable[[], Labels]
-Masks = Mapping[Any, npt.ArrayLike] | Sequence[npt.ArrayLike] | npt.NDArray[Any] | Path | str
+# Objects of the first mask, as in DAVIS, or all, each after the frame in which it first appears.
+ObjectRule = Literal["first-frame", "from-first-appearance"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +55,16 @@ class ObjectScores:
     j: Values
     f: Values
     t: Values | None = None
+
+    def select(self, kept: BoolArray) -> "ObjectScores":
+        """The scores of some frames.
+
+        Args:
+            kept: a bool for each frame.
+        """
+        frames = tuple(frame for frame, keep in zip(self.frames, kept, strict=True) if keep)
+        t = None if self.t is None else self.t[kept]
+        return replace(self, frames=frames, j=self.j[kept], f=self.f[kept], t=t)
 
     @property
     def name(self) -> str:
@@ -87,7 +93,8 @@ class ClipScores:
 
     Attributes:
         frames: the scored frames, in order: indices, or names where the true masks have names.
-        objects: by object id, the scores of each object with one value a frame.
+        objects: by object id, the scores of each object with one value a frame; of an object that comes
+            later, only of the frames after its first.
     """
 
     frames: tuple[Frame, ...]
@@ -134,6 +141,7 @@ def evaluate(
     truth: Masks,
     *,
     object_ids: Sequence[int] | None = None,
+    object_rule: ObjectRule = "first-frame",
     skip_ends: bool = True,
     stability: bool = False,
 ) -> ClipScores:
@@ -147,7 +155,10 @@ def evaluate(
     Args:
         results: the masks to score, at least those of the scored frames.
         truth: the true masks; their frames are scored.
-        object_ids: objects to score; those of the first true mask when not given.
+        object_ids: objects to score; those that the rule names when not given.
+        object_rule: `first-frame`: objects of the first true mask, in every frame, as DAVIS does;
+            `from-first-appearance`: objects that come later, too, each in the frames after the one in which
+            it first appears, whose mask is given.
         skip_ends: leave out the first frame, whose mask is given, and the last, as DAVIS does.
         stability: compute T as well, which takes longer than J and F, about 50 ms a mask of 854×480. The
             first scored frame is compared with the first true mask.
@@ -168,9 +179,9 @@ def evaluate(
         >>> scores.frames, scores.objects[1].j.tolist(), scores.j
         ((1, 2), [1.0, 0.5], 0.75)
     """
-    theirs, ours = _read_masks(truth, "truth"), _read_masks(results, "results")
-    pairs = _matched(list(ours), list(theirs))
-    ids = _objects_to_score(theirs[pairs[0][1]](), object_ids)
+    theirs, ours = read_masks(truth, "truth"), read_masks(results, "results")
+    pairs = matched(list(ours), list(theirs))
+    appeared = _appearances((theirs[frame] for _, frame in pairs), object_ids, object_rule)
     given = theirs[pairs[0][1]] if skip_ends else None
     if skip_ends:
         pairs = pairs[1:-1]
@@ -186,13 +197,53 @@ def evaluate(
             "missing); expected a mask of each frame of the truth, or give the truth of these frames only"
         )
     masks = [(frame, theirs[frame], ours[key]) for key, frame in pairs]
-    series = _score_frames(masks, ids, only_these=object_ids is None)
+    series = _score_frames(masks, list(appeared), only_these=object_ids is None)
     frames = tuple(frame for _, frame in pairs)
-    objects = {}
-    for place, object_id in enumerate(ids):
+    objects = []
+    for place, object_id in enumerate(appeared):
         t = _instability(given, [read for _, _, read in masks], object_id) if stability else None
-        objects[object_id] = ObjectScores("", object_id, frames, series[:, place, 0], series[:, place, 1], t)
-    return ClipScores(frames, objects)
+        objects.append(ObjectScores("", object_id, frames, series[:, place, 0], series[:, place, 1], t))
+    kept = after_appearance(objects, appeared, 1 if skip_ends else 0)
+    if not kept:
+        raise InputError(
+            "no object of the truth appears before the last scored frame; there is none to score"
+        )
+    return ClipScores(frames, {one.object_id: one for one in kept})
+
+
+def first_appearances(truths: Iterable[Labels]) -> dict[int, int]:
+    """Objects of a clip, ascending, with the index of the frame in which each first appears."""
+    found: dict[int, int] = {}
+    for index, labels in enumerate(truths):
+        for object_id in ids_in(labels):
+            found.setdefault(object_id, index)
+    return dict(sorted(found.items()))
+
+
+def after_appearance(
+    objects: Sequence[ObjectScores], appeared: Mapping[int, int], first: int
+) -> list[ObjectScores]:
+    """The scores of objects without the frames before and in which they first appear.
+
+    Args:
+        objects: with scores of all frames.
+        appeared: index of the frame in which each object first appears; one of the first frame keeps all.
+        first: index of the first scored frame.
+
+    Returns:
+        Objects that keep a frame; the log names the others.
+    """
+    kept = []
+    for one in objects:
+        start = appeared[one.object_id]
+        later = np.arange(first, first + len(one.frames)) > start
+        if start == 0 or later.all():
+            kept.append(one)
+        elif later.any():
+            kept.append(one.select(later))
+        else:
+            log.warning("object %s is not scored: no scored frame follows its first", one.name.lstrip("_"))
+    return kept
 
 
 def score_frame(truth: Labels, labels: Labels, object_ids: Sequence[int]) -> list[tuple[float, float]]:
@@ -268,62 +319,23 @@ def check_object_ids(labels: Labels, known: Sequence[int], where: str) -> None:
         )
 
 
-def _read_masks(source: Masks, name: str) -> dict[Frame, Reader]:
-    """Per frame, in order, a function that returns its labels; files are read one at a time."""
-    if isinstance(source, str | Path):
-        return _files(Path(source), name)
-    if isinstance(source, Mapping):
-        named = all(isinstance(key, str) for key in source)
-        if not named and not all(isinstance(key, int | np.integer) for key in source):
-            raise InputError(f"expected {name} by frame indices or by frame names, got {list(source)[:3]}")
-        if not named and source and min(source) < 0:
-            raise InputError(f"expected {name} by frame indices from 0, got {min(source)}")
-        arrays: dict[Frame, Any] = {key if named else int(key): source[key] for key in sorted(source)}
-    elif isinstance(source, Sequence | np.ndarray):
-        arrays = dict(enumerate(source))
-    else:
+def _appearances(truths: Iterable[Reader], chosen: Sequence[int] | None, rule: ObjectRule) -> dict[int, int]:
+    """The objects to score, and the index of the frame where each first appears; 0 by the official rule."""
+    if rule not in get_args(ObjectRule):
+        raise InputError(f"expected object_rule as one of {', '.join(get_args(ObjectRule))}, got {rule!r}")
+    read = (truth() for truth in truths)
+    found = dict.fromkeys(ids_in(next(read)), 0) if rule == "first-frame" else first_appearances(read)
+    if chosen is not None:
+        return {object_id: found.get(object_id, 0) for object_id in _checked_ids(chosen)}
+    if not found:
+        where = "the first true mask holds" if rule == "first-frame" else "the true masks hold"
         raise InputError(
-            f"expected {name} as {{frame: labels}}, a sequence of labels or a folder of masks, got "
-            f"{type(source).__name__}"
+            f"{where} no object (255 is void); expected objects from 1 to 254, or give object_ids"
         )
-    if not arrays:
-        raise InputError(f"expected {name} of at least one frame, got none")
-    return {key: partial(check_labels, array, f"{name} of frame {key!r}") for key, array in arrays.items()}
+    return found
 
 
-def _files(folder: Path, name: str) -> dict[Frame, Reader]:
-    if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}; expected {name} as FRAME.png in a folder")
-    paths = ResultMasks.find(folder).files()
-    if not paths:
-        raise InputError(f"the folder {folder} holds no mask; expected {name} as FRAME.png")
-    return {frame: partial(read_labels, path) for frame, path in paths.items()}
-
-
-def _matched(results: Sequence[Frame], truth: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
-    """Per frame of the truth its key in the results; index i of one side is the i-th name of the other."""
-    if isinstance(results[0], str) == isinstance(truth[0], str):
-        return [(frame, frame) for frame in truth]
-    kinds = ("by index", "by name") if isinstance(truth[0], str) else ("by name", "by index")
-    if len(results) != len(truth):
-        raise InputError(
-            f"the results have {len(results)} frames {kinds[0]}, the truth has {len(truth)} {kinds[1]}; "
-            "expected as many, or names on both sides"
-        )
-    if isinstance(truth[0], str):
-        return list(enumerate(truth))
-    return list(zip(results, truth, strict=True))
-
-
-def _objects_to_score(first_truth: Labels, chosen: Sequence[int] | None) -> list[int]:
-    if chosen is None:
-        found = ids_in(first_truth)
-        if not found:
-            raise InputError(
-                "the first true mask holds no object (255 is void); expected objects from 1 to 254, or give "
-                "object_ids"
-            )
-        return found
+def _checked_ids(chosen: Sequence[int]) -> list[int]:
     ids = list(dict.fromkeys(chosen))
     if not ids or not all(isinstance(each, int | np.integer) and 1 <= each <= MAX_OBJECTS for each in ids):
         raise InputError(f"expected object_ids from 1 to {MAX_OBJECTS}, got {ids}")

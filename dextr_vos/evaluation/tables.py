@@ -26,7 +26,10 @@ def terminal_tables(scores: DavisScores) -> list[Table]:
 
     The second names the clips it leaves out, and why, below its rows.
     """
-    tables = [_table("All frames but the first and the last", scores.year, scores.objects)]
+    title = "All frames but the first and the last"
+    if scores.rules.object_rule != "first-frame":
+        title += ", each object after its first"
+    tables = [_table(title, scores.year, scores.objects)]
     if scores.keyframes:
         second = _table("Of these, frames without a keyframe", scores.year, scores.without_keyframes)
         reasons = [f"{clip} is left out: {why}" for clip, why in scores.left_out.items()]
@@ -71,6 +74,7 @@ def as_json(scores: DavisScores) -> dict[str, Any]:
     """
     return {
         "year": scores.year,
+        "object_rule": scores.rules.object_rule,
         "all_frames": _json_block(scores.objects),
         "without_keyframes": _json_block(scores.without_keyframes) if scores.without_keyframes else None,
         "left_out_without_keyframes": dict(scores.left_out),

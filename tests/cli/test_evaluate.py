@@ -73,6 +73,22 @@ def test_t_is_shown_for_2016_unless_left_out(folders, tmp_path):
         assert "T" not in json.loads(path.read_text())["all_frames"]["overall"]
 
 
+def test_objects_that_come_later_are_scored_when_asked_for(folders, tmp_path):
+    for folder in ("davis/Annotations/480p", "results"):
+        for name in FRAMES:
+            labels = np.zeros((20, 30), dtype=np.uint8)
+            labels[5:15, 8:20] = 1
+            if name >= FRAMES[2]:
+                labels[16:19, 2:6] = 2
+            Image.fromarray(labels).save(tmp_path / folder / "dog" / f"{name}.png")
+    path = tmp_path / "scores.json"
+    result = call(*folders, "--objects", "from-first-appearance", "--json", str(path))
+    assert result.exit_code == 0, result.output
+    objects = json.loads(path.read_text())["all_frames"]["objects"]
+    assert objects["dog_2"]["frames"] == FRAMES[3:4]
+    assert isinstance(call(*folders).exception, InputError)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -125,6 +125,50 @@ def test_each_object_of_2017_on_its_own(davis, results):
     assert overall(scores.objects)[0].mean == pytest.approx(2 / 3)
 
 
+def test_objects_that_come_later_count_from_the_frame_after_their_first(davis, results, caplog):
+    """Object 1 in every frame, 3 from frame 2 on, 2 only in the last scored frame."""
+    truths = [square(0) for _ in FRAMES]
+    for index in range(2, 6):
+        truths[index][20:30, 30:38] = 3
+    truths[4][0:6, 0:6] = 2
+    make_2017(davis, "walk", truths)
+    for name, truth in zip(FRAMES, truths, strict=True):
+        write_labels(results / "walk" / f"{name}.png", np.where(name == FRAMES[4], 0, truth).astype(np.uint8))
+    rules = ScoringRules(object_rule="from-first-appearance")
+    scores = evaluate_davis(davis, results, ["walk"], rules, keyframes=[3])
+    assert [(one.object_id, one.frames) for one in scores.objects] == [
+        (1, tuple(FRAMES[1:5])),
+        (3, tuple(FRAMES[3:5])),
+    ]
+    assert scores.objects[1].j.tolist() == [1, 0]
+    assert overall(scores.objects)[0].mean == (3 / 4 + 1 / 2) / 2
+    assert [one.frames for one in scores.without_keyframes] == [
+        tuple(FRAMES[i] for i in (1, 2, 4)),
+        (FRAMES[4],),
+    ]
+    assert "object walk_2 is not scored" in caplog.text
+
+
+def test_a_later_object_whose_every_frame_was_a_keyframe_is_left_out_of_the_second_table(davis, results):
+    truths = [square(0) for _ in FRAMES]
+    for index in range(3, 6):
+        truths[index][20:30, 30:38] = 2
+    make_2017(davis, "walk", truths)
+    rules = ScoringRules(object_rule="from-first-appearance")
+    scores = evaluate_davis(davis, results, ["walk"], rules, keyframes=[4])
+    assert [one.object_id for one in scores.objects] == [1, 2]
+    assert [one.object_id for one in scores.without_keyframes] == [1]
+
+
+def test_by_default_a_later_object_is_refused_in_results(davis, results):
+    truths = [square(0, value=1 if index < 3 else 2) for index in range(6)]
+    make_2017(davis, "walk", truths)
+    for name, truth in zip(FRAMES, truths, strict=True):
+        write_labels(results / "walk" / f"{name}.png", truth)
+    with pytest.raises(InputError, match="holds object 2, the clip has the objects 1"):
+        evaluate_davis(davis, results, ["walk"])
+
+
 def test_a_result_over_void_counts_as_wrong(davis, results):
     """The official semi-supervised score does not spare void pixels."""
     truth = square(0)
@@ -241,6 +285,8 @@ def test_clips_that_cannot_be_scored(davis, results):
     make_2017(davis, "walk", [np.zeros((32, 40), dtype=np.uint8)] * 6)
     with pytest.raises(InputError, match=r"the first mask .*00000.png holds no object"):
         evaluate_davis(davis, results, ["walk"], rules=ScoringRules(2017))
+    with pytest.raises(InputError, match=r"no object appears in .* before the last scored frame"):
+        evaluate_davis(davis, results, ["walk"], ScoringRules(2017, object_rule="from-first-appearance"))
     for name in FRAMES[2:]:
         (davis.annotations / "walk" / f"{name}.png").unlink()
     with pytest.raises(InputError, match=r"clip walk has 2 annotated frames .*at least 3"):

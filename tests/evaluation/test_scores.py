@@ -102,6 +102,74 @@ def test_chosen_objects_alone_are_scored():
     assert evaluate(results, TRUTH, object_ids=[2]).j == 0
 
 
+def later_object():
+    """Object 1 in all of six frames; object 2 from frame 2 on; object 3 in the last frame."""
+    truth = squares(4, 4, 4, 4, 4, 4)
+    truth[2:] += squares(20, 20, 20, 20, object_id=2)
+    truth[5, 25:30, :8] = 3
+    return truth
+
+
+def test_an_object_that_comes_later_counts_from_the_frame_after_its_first(caplog):
+    truth = later_object()
+    results = truth.copy()
+    results[2][truth[2] == 2] = 0  # its given frame is not scored
+    results[4][truth[4] == 2] = 0
+    scores = evaluate(results, truth, object_rule="from-first-appearance")
+    assert scores.frames == scores.objects[1].frames == (1, 2, 3, 4)
+    assert scores.objects[2].frames == (3, 4)
+    assert scores.objects[2].j.tolist() == scores.objects[2].f.tolist() == [1, 0]
+    assert list(scores.objects) == [1, 2]
+    assert scores.j == (1 + 0.5) / 2
+    assert "object 3 is not scored: no scored frame follows its first" in caplog.text
+
+
+def test_by_the_official_rule_an_object_that_comes_later_is_refused_in_results():
+    truth = later_object()
+    with pytest.raises(InputError, match="holds object 2, the clip has the objects 1"):
+        evaluate(truth, truth)
+    assert list(evaluate(np.where(truth == 1, 1, 0), truth).objects) == [1]
+
+
+def test_both_rules_agree_where_all_objects_are_in_the_first_frame():
+    one, other = (
+        evaluate(RESULTS, TRUTH, object_rule=rule) for rule in ("first-frame", "from-first-appearance")
+    )
+    assert one.frames == other.frames
+    assert one.objects[1].j.tolist() == other.objects[1].j.tolist()
+
+
+def test_with_the_ends_only_later_objects_miss_their_first_frame():
+    truth = later_object()
+    scores = evaluate(truth, truth, object_rule="from-first-appearance", skip_ends=False)
+    assert scores.objects[1].frames == (0, 1, 2, 3, 4, 5)
+    assert scores.objects[2].frames == (3, 4, 5)
+
+
+def test_a_chosen_object_counts_after_its_first_frame_with_its_t():
+    truth = later_object()
+    rule = "from-first-appearance"
+    (one,) = evaluate(truth, truth, object_ids=[2], object_rule=rule, stability=True).objects.values()
+    assert one.frames == (3, 4)
+    assert one.t.tolist() == [0, 0]
+
+
+def test_nothing_to_score_from_first_appearance_is_one_sentence():
+    empty = np.zeros((4, 32, 40), np.uint8)
+    late = empty.copy()
+    late[2, 10:18, 4:12] = 1
+    for truth, words in (
+        (empty, "the true masks hold no object"),
+        (late, "no object of the truth appears before"),
+    ):
+        with pytest.raises(InputError, match=words):
+            evaluate(empty, truth, object_rule="from-first-appearance")
+    with pytest.raises(
+        InputError, match="object_rule as one of first-frame, from-first-appearance, got 'all'"
+    ):
+        evaluate(TRUTH, TRUTH, object_rule="all")
+
+
 def test_void_is_background_with_a_warning(caplog):
     results = TRUTH.copy()
     results[2, 0:4] = VOID

@@ -1,11 +1,12 @@
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from dextr_vos.evaluation.davis import DavisScores
+from dextr_vos.evaluation.davis import DavisScores, ScoringRules
 from dextr_vos.evaluation.scores import ObjectScores
 from dextr_vos.evaluation.tables import as_json, terminal_tables, write_csvs, write_json
 
@@ -21,7 +22,7 @@ def scores_of(year=2016, without_keyframes=False, t=(None, None)):
         one("paragliding-launch", 1, [0.2], [0.4], t[1]),
     )
     return DavisScores(
-        year=year,
+        rules=ScoringRules(year),
         objects=objects,
         without_keyframes=objects[:1] if without_keyframes else (),
         left_out={"paragliding-launch": "every scored frame was a keyframe"} if without_keyframes else {},
@@ -71,6 +72,13 @@ def test_json_keeps_every_digit(tmp_path):
     assert content["all_frames"]["overall"]["J"]["mean"] == pytest.approx((25 / 48 + 0.2) / 2)
     assert list(content["without_keyframes"]["objects"]) == ["dog_1"]
     assert list(content["left_out_without_keyframes"]) == ["paragliding-launch"]
+
+
+def test_the_rule_for_objects_is_told():
+    scores = replace(scores_of(2017), rules=ScoringRules(2017, object_rule="from-first-appearance"))
+    assert "each object after its first" in shown(scores)
+    assert as_json(scores)["object_rule"] == "from-first-appearance"
+    assert as_json(scores_of())["object_rule"] == "first-frame"
 
 
 def test_json_without_keyframes_has_no_second_block():
