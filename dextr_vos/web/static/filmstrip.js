@@ -1,7 +1,7 @@
 /** Thumbnails below the overview. Only those in view exist, so a thousand frames cost as much as twenty. */
 import { calm, el, make } from "./dom.js";
 import { CONFIDENT } from "./frame-card.js";
-import { keyframeAt } from "./state.js";
+import { keyframeAt, labelOf } from "./state.js";
 
 const HEIGHT = 54;
 const GAP = 4;
@@ -57,7 +57,7 @@ export function createFilmstrip(store, navigation) {
       make("span", { class: "strip" }),
       make("span", { class: "mark-key" }),
       make("span", { class: "mark-lock", icon: "lock" }),
-      make("span", { class: "label", text: store.get().server.names[index].length <= 6 ? store.get().server.names[index] : String(index + 1) }),
+      make("span", { class: "label", text: labelOf(store.get().server, index) }),
     ]);
     cell.style.left = `${left(index)}px`;
     cell.style.width = `${wide - GAP}px`;

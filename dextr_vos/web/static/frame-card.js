@@ -1,7 +1,7 @@
 /** The card of the present frame: its status, and the actions on the frame as a whole. */
 import { announce, toast } from "./announce.js";
 import { el, setAttribute, setIcon, setText } from "./dom.js";
-import { chosen, keyframeAt, refusal } from "./state.js";
+import { chosen, keyframeAt, refusal, unseen } from "./state.js";
 
 /** A lower confidence is displayed as uncertain, here and on the timeline. */
 export const CONFIDENT = 0.75;
@@ -63,9 +63,10 @@ export function createFrameCard(store, cache, edits, navigation) {
   }
 
   const may = () => {
-    const { server } = store.get();
-    if (server?.readonly) toast(server.readonly, "error");
-    return server && !server.readonly;
+    const values = store.get();
+    const reason = values.server && (values.server.readonly ?? unseen(values));
+    if (reason) toast(reason, "error");
+    return values.server && !reason;
   };
 
   const actions = {

@@ -24,9 +24,10 @@ export function createHud(store, view, cache) {
     context.clearRect(0, 0, canvas.width, canvas.height);
     if (!values.server || !view.imageWidth) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const { pointer, tool, playing } = values;
-    if (!playing) drawPoints(values);
-    if (!pointer || playing) return;
+    const { pointer, tool, playing, frame, shown } = values;
+    if (playing || frame !== shown) return;
+    drawPoints(values);
+    if (!pointer) return;
     const pixel = view.pixelAt(pointer.x, pointer.y);
     if (clicking(tool) && pixel && !pointer.over && !pointer.panning) drawCross(pixel);
     if ((tool === "brush" || tool === "erase") && !pointer.panning) drawRing(values, pointer);
@@ -181,7 +182,7 @@ export function createHud(store, view, cache) {
     }
   }
 
-  store.on(["pointer", "server", "drafts", "point", "object", "frame", "tool", "radius", "loupe", "viewed", "playing",
+  store.on(["pointer", "server", "drafts", "point", "object", "frame", "shown", "tool", "radius", "loupe", "viewed", "playing",
     "answered", "arrived"], schedule);
   return { schedule };
 }

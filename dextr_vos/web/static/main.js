@@ -21,7 +21,7 @@ import { createPlayer } from "./player.js";
 import { createPointer } from "./pointer.js";
 import { createPoints } from "./points.js";
 import { createStage } from "./stage.js";
-import { createStore } from "./state.js";
+import { createStore, indexOf, labelOf, numbered } from "./state.js";
 import { createTheme } from "./theme.js";
 import { createTips } from "./tips.js";
 import { createToolbar } from "./toolbar.js";
@@ -89,16 +89,19 @@ const go = { "go-first": navigation.first, "go-prev": () => navigation.step(-1),
   "go-last": navigation.last, "go-prev-key": navigation.previousKey, "go-next-key": navigation.nextKey, "go-mid": navigation.midpoint };
 for (const [id, run] of Object.entries(go)) el(id).addEventListener("click", () => { store.set({ playing: false }); run(); });
 const number = /** @type {HTMLInputElement} */ (el("frame-number"));
-number.addEventListener("change", () => { navigation.go(Number.parseInt(number.value, 10) - 1 || 0); drawCounter(); });
+number.addEventListener("change", () => { navigation.go(indexOf(store.get().server, number.value) || 0); drawCounter(); });
 number.addEventListener("keydown", (event) => {
   if (event.key === "Enter" || event.key === "Escape") el("hud").focus({ preventScroll: true });
 });
 function drawCounter() {
   const { server, frame } = store.get();
   if (!server) return;
-  number.value = String(frame + 1);
-  setText(el("frame-of"), `of ${server.frames}`);
-  setText(el("frame-name"), server.names[frame] ?? "");
+  if (!server.frames) return;
+  const last = labelOf(server, server.frames - 1);
+  number.value = labelOf(server, frame);
+  number.style.width = `${last.length + 2.2}ch`;
+  setText(el("frame-of"), `of ${last}`);
+  setText(el("frame-name"), numbered(server) ? "" : server.names[frame] ?? "");
 }
 store.on(["server", "frame"], drawCounter);
 

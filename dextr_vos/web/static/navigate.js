@@ -1,7 +1,7 @@
 /** Going from frame to frame: by steps, by keyframes, to the midpoint, to the suggested one. */
 import { announce } from "./announce.js";
 import { clamp } from "./dom.js";
-import { correctionsOf, keyframeAt, keyframesOf } from "./state.js";
+import { correctionsOf, keyframeAt, keyframesOf, labelOf } from "./state.js";
 
 export function createNavigation(store, cache, activity) {
   let direction = 1;
@@ -26,7 +26,7 @@ export function createNavigation(store, cache, activity) {
     const what = server.keyframes[index]?.corrected ? ", corrected, not yet a keyframe"
       : keyframe ? (keyframe.locked ? ", locked keyframe" : ", keyframe")
       : confidence !== null && confidence !== undefined ? `, confidence ${confidence.toFixed(2)}` : "";
-    return `Frame ${index + 1} of ${server.frames}${what}`;
+    return `Frame ${labelOf(server, index)} of ${labelOf(server, server.frames - 1)}${what}`;
   }
 
   /** What is likely to be looked at next, nearest first; the frame itself comes before all. */

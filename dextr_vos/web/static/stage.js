@@ -1,6 +1,7 @@
 /** The lower canvas: image, tinted masks, outlines. Drawn when something changed, at most once a screen frame. */
 import { dress } from "./cache.js";
-import { el } from "./dom.js";
+import { el, setText } from "./dom.js";
+import { labelOf } from "./state.js";
 
 export function createStage(store, view, cache) {
   const canvas = /** @type {HTMLCanvasElement} */ (el("image"));
@@ -26,7 +27,7 @@ export function createStage(store, view, cache) {
     context.fillStyle = background;
     context.fillRect(0, 0, canvas.width, canvas.height);
     if (!bitmap || !server) return;
-    if (here === frame) shown = frame;
+    if (here === frame) store.set({ shown: (shown = frame) });
     view.setImage(bitmap.width, bitmap.height);
     const scale = view.scale * ratio;
     context.setTransform(scale, 0, 0, scale, Math.round(view.x * ratio), Math.round(view.y * ratio));
@@ -77,6 +78,15 @@ export function createStage(store, view, cache) {
     schedule();
   }
 
+  /** Say so when the image on the stage is that of another frame. */
+  function markOld() {
+    const { server, frame, playing } = store.get();
+    const old = Boolean(server?.frames) && !playing && frame !== shown;
+    el("stage").toggleAttribute("data-old", old);
+    if (old) setText(el("stage-old"), `Loading ${server.mode === "folder" ? "image" : "frame"} ${labelOf(server, frame)}`);
+  }
+
+  store.on(["server", "frame", "shown", "playing"], markOld);
   new ResizeObserver(resize).observe(el("stage"));
   (function watchDensity() {
     matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener("change", () => { resize(); watchDensity(); }, { once: true });

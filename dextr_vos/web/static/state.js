@@ -22,6 +22,7 @@
 export const START = {
   /** @type {ServerState|null} */ server: null,
   frame: 0,
+  /** the frame whose image is on the stage; until the present one is loaded, an older one */ shown: -1,
   /** @type {number|null} the selected object; negative: added, but not known to the server yet */ object: null,
   /** @type {Tool} */ tool: "click",
   radius: 8,
@@ -121,10 +122,36 @@ export function keyframeAt(server, index) {
   return found && !found.draft ? found : null;
 }
 
-/** @returns {string|null} why the frame shown cannot be edited, or null */
+/** @type {WeakMap<string[], boolean>} whether names are all numbers; a clip may have many */
+const numbers = new WeakMap();
+
+/** Whether frames are called by their names, which are numbers; others are called by their place, from 1. */
+export function numbered({ mode, names }) {
+  if (!numbers.has(names)) numbers.set(names, names.every((name) => /^\d+$/.test(name)));
+  return mode === "clip" && numbers.get(names);
+}
+
+/** @returns {string} what a frame is called in the counter, on the film strip and when it is announced */
+export const labelOf = (server, index) => (numbered(server) ? server.names[index] : String(index + 1));
+
+/** @returns {number} index of the frame that somebody means by what they typed, or the nearest one; NaN: none */
+export function indexOf(server, label) {
+  const wanted = Number.parseInt(label, 10);
+  if (!numbered(server) || Number.isNaN(wanted)) return wanted - 1;
+  const away = server.names.map((name) => Math.abs(Number(name) - wanted));
+  return away.indexOf(Math.min(...away));
+}
+
+/** @returns {string|null} why nobody can judge the present frame, or null: its image is not on the stage yet */
+export function unseen({ server, frame, shown }) {
+  return frame === shown ? null : `${server.mode === "folder" ? "Image" : "Frame"} ${labelOf(server, frame)} is still being loaded.`;
+}
+
+/** @returns {string|null} why the present frame cannot be edited, or null */
 export function refusal(values) {
   if (!values.server) return "The page is still opening.";
   if (values.server.readonly) return values.server.readonly;
+  if (unseen(values)) return unseen(values);
   if (values.server.keyframes[values.frame]?.locked) {
     return `Frame ${values.server.names[values.frame]} is locked. L unlocks it.`;
   }

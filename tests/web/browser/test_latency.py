@@ -2,15 +2,23 @@
 
 import numpy as np
 import pytest
+from web.browser.conftest import Server
 
 ROUND_TRIP_MS = 400
 THING = [(88, 215), (170, 240), (120, 190), (140, 290)]
 
 
+@pytest.fixture(scope="module")
+def far(real_clip, tmp_path_factory):
+    server = Server(real_clip, out=tmp_path_factory.mktemp("far") / "work")
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def slowly(annotating, open_screen):
+def slowly(far, open_screen):
     """A page whose requests take a while."""
-    with open_screen(annotating.address) as screen:
+    with open_screen(far.address) as screen:
         network = screen.page.context.new_cdp_session(screen.page)
         network.send("Network.enable")
         slow = {"offline": False, "latency": ROUND_TRIP_MS, "downloadThroughput": -1, "uploadThroughput": -1}
@@ -21,14 +29,6 @@ def slowly(annotating, open_screen):
 def click_at_once(screen, *pixels):
     for pixel in pixels:
         screen.page.mouse.click(*screen.where(pixel))
-
-
-def delete_object(screen, object_id):
-    screen.page.evaluate(
-        """(id) => fetch(`/api/objects/${id}/delete`, { method: "POST", body: "{}",
-          headers: { "Content-Type": "application/json" } })""",
-        object_id,
-    )
 
 
 def test_clicks_right_after_a_new_object_go_to_it(slowly, extremes, expected):
@@ -52,8 +52,6 @@ def test_clicks_right_after_a_new_object_go_to_it(slowly, extremes, expected):
     screen.drag((300, 60), (340, 60))
     (third,) = {entry["id"] for entry in screen.state()["objects"]} - known - {new}
     assert (screen.labels()[60, 300:341] == third).all()
-    for object_id in (new, third):
-        delete_object(screen, object_id)
 
 
 def test_clicks_stay_on_the_frame_they_were_made_on(slowly, extremes):
