@@ -17,6 +17,7 @@ from dextr_vos.propagation.models import LITE, PAPER
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.postprocess import labels_of_probs
 from dextr_vos.propagation.run import network_record
+from dextr_vos.propagation.session import start_network
 from dextr_vos.propagation.settings import Callbacks
 from dextr_vos.propagation.tracker import SequenceSegmenter
 from dextr_vos.propagation.trained_network import TrainedNetwork, load_network, save_network, segment_clip
@@ -151,7 +152,7 @@ def make(clip, tmp_path):
     def trained(model=TINY_LITE):
         annotated = AnnotatedClip(clip, keyframes_from_labels({i: two_objects(i) for i in (0, 3)}, clip))
         plan = Plan(annotated, model, None)
-        network = plan.start().eval()
+        network = start_network(plan).eval()
         memory = model.propagator(network, model.recipe, annotated, CPU, tmp_path / "soft").memory()
         training = RunTraining(steps=0, stop="step limit", loss=0.0, seconds=0.0)
         return TrainedNetwork(network, plan.record(model.recipe, training, None), memory)
