@@ -8,15 +8,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack, get_args
 
+import numpy as np
 import numpy.typing as npt
 
 from dextr_vos.annotation.annotations import Annotations, load_annotations
 from dextr_vos.clip import Clip, ClipSource, open_clip
 from dextr_vos.errors import InputError
 from dextr_vos.masks import object_ids
-from dextr_vos.propagation.keyframes import AnnotatedClip, Keyframe, keyframes_from_labels, read_keyframes
+from dextr_vos.propagation.keyframes import (
+    AnnotatedClip,
+    Direction,
+    Keyframe,
+    keyframes_from_labels,
+    read_keyframes,
+)
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.propagate import propagate_to_run
 from dextr_vos.propagation.recipes import ModelConfig, config_named
@@ -44,6 +51,13 @@ def _is_positive(value: object) -> bool:
     return math.isfinite(value) and float(value) > 0
 
 
+def _are_indices(values: object) -> bool:
+    """Whether that is a sequence of at least one integer."""
+    if not isinstance(values, Sequence | np.ndarray) or not len(values):
+        return False
+    return all(isinstance(one, Integral) and not isinstance(one, bool) for one in values)
+
+
 @dataclass(frozen=True)
 class PropagationOptions:
     """How a clip is propagated; the defaults are those of every command.
@@ -60,6 +74,11 @@ class PropagationOptions:
             network is changed less (`alpha_clicked`). None finds it out: a workspace knows it, other
             keyframes count as drawn.
         settings: `KEY=VALUE` each, see `propagation.settings.KEYS`.
+        direction: "both", or "forward" or "backward" to propagate from each keyframe only to later or only to
+            earlier frames, up to the next keyframe.
+        frames: indices of the frames to make masks of, as `range(10, 21)`; negative ones count from the end;
+            None for all. On disk, masks of other frames stay as an earlier run made them, and keyframes are
+            copied wherever they are.
 
     Raises:
         InputError: a value of another type, or out of range.
@@ -74,6 +93,8 @@ class PropagationOptions:
     fresh: bool = False
     clicked: bool | None = None
     settings: Sequence[str] = ()
+    direction: Direction = "both"
+    frames: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         def expect(good: bool, name: str, what: str) -> None:
@@ -95,6 +116,10 @@ class PropagationOptions:
             strings and all(isinstance(one, str) for one in self.settings),
             "settings",
             "a sequence of KEY=VALUE",
+        )
+        expect(self.direction in get_args(Direction), "direction", "both, forward or backward")
+        expect(
+            self.frames is None or _are_indices(self.frames), "frames", "a sequence of frame indices or None"
         )
 
     def chosen_model(self) -> ModelConfig:
@@ -120,6 +145,8 @@ class PropagateOptions(TypedDict, total=False):
     budget_s: float | None
     clicked: bool | None
     settings: Sequence[str]
+    direction: Direction
+    frames: Sequence[int] | None
 
 
 DEFAULT_OPTIONS = PropagationOptions()
@@ -189,11 +216,12 @@ def propagate(
         on_progress: called with "fine-tuning" or "segmenting", the steps or frames done, and how many there
             are in all.
         stop_asked: asked between steps and frames; ends the work with `Interrupted` when it returns True.
-        options: model, parent, device, seed, max_steps, budget_s, clicked and settings; `PropagationOptions`
-            describes them.
+        options: model, parent, device, seed, max_steps, budget_s, clicked, settings, direction and frames;
+            `PropagationOptions` describes them.
 
     Yields:
-        A `PropagatedFrame` for every frame, in order: index, labels, probabilities, confidence.
+        A `PropagatedFrame` for every frame, in order: index, labels, probabilities, confidence. With `frames`
+        only for these, and with `direction="forward"` none before the first keyframe, likewise backward.
 
     Raises:
         InputError: keyframes that do not fit the clip, or an unknown option, model or device.
@@ -234,7 +262,13 @@ def propagate(
 def _plan(
     annotated: AnnotatedClip, options: PropagationOptions, names: Mapping[int, str], clicked: bool
 ) -> Plan:
-    model = options.chosen_model()
+    model, count = options.chosen_model(), len(annotated)
+    frames = None if options.frames is None else frozenset(int(index) for index in options.frames)
+    beyond = sorted(index for index in frames or () if not -count <= index < count)
+    if beyond:
+        raise InputError(
+            f"expected frames from 0 to {count - 1}, or from -{count} to -1, got {beyond[0]} among them"
+        )
     return Plan(
         annotated=annotated,
         model=model,
@@ -244,6 +278,8 @@ def _plan(
         fresh=options.fresh,
         budget_s=options.budget_s,
         clicked=clicked if options.clicked is None else options.clicked,
+        direction=options.direction,
+        frames=None if frames is None else frozenset(index % count for index in frames),
     )
 
 

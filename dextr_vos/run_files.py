@@ -122,6 +122,25 @@ class RunClip(BaseModel):
         return f"{self.path} ({self.frames} frames of {self.size_hw[1]}×{self.size_hw[0]})"
 
 
+class RunSpan(BaseModel):
+    """Consecutive frames whose masks were made alike.
+
+    Attributes:
+        first: name of the first frame.
+        last: name of the last frame.
+        before: name of the keyframe from which they were tracked forward, None where they were not.
+        after: name of the keyframe from which they were tracked backward, None where they were not.
+        digest: of these keyframes and of the settings; masks with another one are outdated.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    first: str
+    last: str
+    before: str | None
+    after: str | None
+    digest: str
+
+
 class RunTraining(BaseModel):
     """How fine-tuning went.
 
@@ -170,6 +189,9 @@ class RunRecord(BaseModel):
         continued_from: fingerprint of the run whose network this one started from, after a correction.
         min_component_share: per object, the size from which on a connected component of its mask is kept,
             as a share of its largest one.
+        spans: how the masks were made that are no keyframes'; frames in none of them have no mask, or that of
+            an earlier keyframe. None in the metadata of the network, and in older runs, where all masks
+            were made from the keyframes on both sides.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -189,6 +211,7 @@ class RunRecord(BaseModel):
     keyframe_digests: dict[str, str] = {}
     continued_from: str | None = None
     min_component_share: dict[int, float] = {}
+    spans: tuple[RunSpan, ...] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -237,7 +237,8 @@ class ResultMasks:
         if missing:
             raise InputError(
                 f"{self.path} has no masks of {len(missing)} of {len(clip)} frames of {clip.path}, first "
-                f"{missing[0]}.png; give the folder of a finished propagate or segment"
+                f"{missing[0]}.png; give the folder of a finished propagate or segment; "
+                "after propagate with --frames or --direction, run it again without them"
             )
 
     def read(self, clip: Clip, index: int) -> Labels:

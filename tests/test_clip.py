@@ -94,17 +94,32 @@ class TestFolderClip:
 class TestParseFrames:
     @pytest.mark.parametrize(
         ("text", "expected"),
-        [("0,3,5", [0, 3, 5]), ("first, last", [0, 5]), ("middle", [3]), ("-1", [5]), ("00004,1,1", [1, 4])],
+        [
+            ("0,3,5", [0, 3, 5]),
+            ("first, last", [0, 5]),
+            ("middle", [3]),
+            ("-1", [5]),
+            ("00004,1,1", [1, 4]),
+            ("1-3", [1, 2, 3]),
+            ("00003 - last, 0", [0, 3, 4, 5]),
+            ("-3--2", [3, 4]),
+            ("2-2", [2]),
+        ],
     )
     def test_good(self, tiny_clip: Path, text: str, expected: list[int]) -> None:
         clip = open_clip(tiny_clip)
         assert parse_frames(text, clip.names, clip.path) == expected
 
-    @pytest.mark.parametrize("text", ["6", "", "1,,2", "x", "1.5", "-7"])
+    @pytest.mark.parametrize("text", ["6", "", "1,,2", "x", "1.5", "-7", "3-1", "1-6", "1-", "-", "1-2-3"])
     def test_bad(self, tiny_clip: Path, text: str) -> None:
         clip = open_clip(tiny_clip)
         with pytest.raises(InputError, match=r"is no frame of .*tiny"):
             parse_frames(text, clip.names, clip.path)
+
+    def test_names_with_hyphens(self) -> None:
+        names = ["shot-1", "shot-2", "shot-3"]
+        assert parse_frames("shot-2", names, Path("clip")) == [1]
+        assert parse_frames("shot-1-shot-2", names, Path("clip")) == [0, 1]
 
 
 FRAMES = np.arange(6 * 4 * 5 * 3, dtype=np.uint8).reshape(6, 4, 5, 3)

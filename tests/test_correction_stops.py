@@ -160,7 +160,8 @@ def test_a_stopped_correction_taken_back_leaves_the_run_as_it_says(tiny_clip, ke
         train(tiny_clip, keyframes, out, stop_asked=stop_after(3 + 2))  # trained, not segmented
     (keyframes / NAMES[0]).write_bytes(given[NAMES[0]])
     record = train(tiny_clip, keyframes, out)
-    assert read_record(out / "run.json") == load_network(out).record == record
+    assert read_record(out / "run.json") == record
+    assert load_network(out).record == record.model_copy(update={"spans": None})
     assert bytes_of(out / "masks") == masks
     assert files_of(out) == FILES
 
@@ -171,7 +172,7 @@ def test_what_is_continued_from_is_what_is_there(tiny_clip, keyframes, out):
     change(keyframes, 0)
     with pytest.raises(Interrupted):
         train(tiny_clip, keyframes, out, stop_asked=stop_after(3 + 2))
-    assert load_network(out).record == first  # until the new run is whole
+    assert load_network(out).record.fingerprint == first.fingerprint  # until the new run is whole
     paint(out, *range(6))
     change(keyframes, 5)
     record = train(tiny_clip, keyframes, out)

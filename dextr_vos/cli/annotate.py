@@ -83,7 +83,7 @@ class _Options:
     default="first",
     show_default=True,
     metavar="LIST",
-    help="With --simulate: frames to click on, by index, name, first, middle or last, like 0,24,last.",
+    help="With --simulate: frames to click on, by index, name, first, middle or last, like 0,24,30-last.",
 )
 @click.option(
     "--jitter",

@@ -19,6 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 CLICK_MODELS = ("lite", "paper", "grabcut")
 PROPAGATION_MODELS = ("lite", "paper")
+DIRECTIONS = ("both", "forward", "backward")
 
 
 def out_option(help_text: str, metavar: str = "DIR", required: bool = True) -> Callable[[F], F]:

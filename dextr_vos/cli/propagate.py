@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from dextr_vos.cli.options import (
+    DIRECTIONS,
     PATH,
     PROPAGATION_MODELS,
     device_option,
@@ -17,6 +18,7 @@ from dextr_vos.cli.options import (
 
 if TYPE_CHECKING:
     from dextr_vos.propagation.finetune import Estimate
+    from dextr_vos.propagation.keyframes import Direction
     from dextr_vos.run_files import RunTraining
 
 
@@ -34,6 +36,8 @@ class _Options:
     max_steps: int | None
     budget: float | None
     fresh: bool
+    direction: "Direction"
+    frames: str | None
     settings: tuple[str, ...]
 
 
@@ -79,6 +83,19 @@ class _Options:
 @click.option(
     "--fresh", is_flag=True, help="Start again, not from the network that the last run left in RUN."
 )
+@click.option(
+    "--direction",
+    type=click.Choice(DIRECTIONS),
+    default="both",
+    show_default=True,
+    help="forward: from each keyframe only to later frames, up to the next keyframe; backward: to "
+    "earlier frames.",
+)
+@click.option(
+    "--frames",
+    metavar="LIST",
+    help="Make masks of these frames only, as 10-20 or 00010-00020,last; the others stay as they are in RUN.",
+)
 def command(**given: Any) -> None:
     """Fine-tune a network on every keyframe of CLIP, then segment all its frames.
 
@@ -98,9 +115,11 @@ def command(**given: Any) -> None:
 def _propagate(options: _Options) -> None:
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.cli.workspaces import clip_and_workspace, propagation_paths
+    from dextr_vos.clip import parse_frames
     from dextr_vos.interrupt import interruptible
     from dextr_vos.pipeline import PropagationOptions, train_propagation
     from dextr_vos.propagation.settings import Callbacks
+    from dextr_vos.run_files import RunPaths, read_confidence
 
     clip, workspace = clip_and_workspace(options.clip)
     keyframes, out = propagation_paths(workspace, options.keyframes, options.out)
@@ -112,13 +131,18 @@ def _propagate(options: _Options) -> None:
         max_steps=options.max_steps,
         budget_s=options.budget,
         fresh=options.fresh,
+        direction=options.direction,
+        frames=None if options.frames is None else parse_frames(options.frames, clip.names, clip.path),
         settings=options.settings,
     )
     with interruptible() as stop_asked, progress_bars() as bar:
         callbacks = Callbacks(_show_estimate, bar("fine-tuning"), bar("segmenting"), stop_asked)
         record = train_propagation(clip, keyframes, out, chosen, callbacks)
     _show_training(record.training)
-    click.echo(f"{len(clip)} masks in {out / 'masks'}, {len(record.keyframes)} of them copied keyframes")
+    paths = RunPaths(out)
+    count = len(read_confidence(paths.confidence))
+    of_all = "" if count == len(clip) else f" of {len(clip)}"
+    click.echo(f"{count}{of_all} masks in {paths.masks}, {len(record.keyframes)} of them copied keyframes")
 
 
 def _show_estimate(estimate: "Estimate") -> None:

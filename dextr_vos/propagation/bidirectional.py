@@ -17,7 +17,7 @@ from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.masks import Labels
 from dextr_vos.networks.lite_tracker import Memory, join_memories
-from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span
+from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span, SpanPart
 from dextr_vos.propagation.settings import TrackingSettings
 from dextr_vos.propagation.shots import ShotWatch, typical_difference
 from dextr_vos.propagation.tracker import (
@@ -105,25 +105,26 @@ class BidirectionalPropagator:
         self._keyframe = lru_cache(2 * tracking.max_keyframes)(self._read_keyframe)
         self._memory = lru_cache(2 * tracking.max_keyframes)(self._memorize_keyframe)
 
-    def passes(self, span: Span) -> int:
-        """How often each frame of a span is segmented."""
-        both = self._tracking.bidirectional and span.before is not None and span.after is not None
-        return 2 if both else 1
+    def steps(self, part: SpanPart) -> int:
+        """How many frames are segmented for a part of a span, from the keyframes on its sides on."""
+        forward = 0 if part.span.before is None else part.end + 1 - part.span.first
+        backward = part.span.last + 1 - part.begin if self._goes_backward(part.span) else 0
+        return forward + backward
 
     def propagate(
-        self, span: Span, begin: int, on_step: OnFrameDone, on_known: OnFrameDone = lambda: None
+        self, part: SpanPart, on_step: OnFrameDone, on_known: OnFrameDone = lambda: None
     ) -> Iterator[FramePrediction]:
-        """The frames of a span in order, from `begin` on.
+        """The frames of a part in order; what an earlier call has found is used.
 
         Args:
-            span: which.
-            begin: index of the first frame wanted; what an earlier call has found is used.
+            part: which.
             on_step: called after every frame of every pass; may raise to stop.
-            on_known: called in its place for frames of the backward pass that an earlier call has found.
+            on_known: called in its place for frames before them that an earlier call has found.
         """
+        span, begin, end = part.span, part.begin, part.end
         backward, forward = self._soft_masks(span, "backward"), self._soft_masks(span, "forward")
-        bidirectional = self._tracking.bidirectional
-        if span.after is not None and (bidirectional or span.before is None):
+        both_ways = self._goes_backward(span)
+        if span.after is not None and both_ways:
             start = self._pass(span.after)
             for index, image in self._in_reverse(span.last, begin):
                 known = index in backward
@@ -132,9 +133,11 @@ class BidirectionalPropagator:
         here = None if span.before is None else self._pass(span.before)
         if here is not None:
             for index in range(span.first, begin):
+                known = index in forward
                 self._advance(here, span, self._resized(self._annotated.read(index)), index, forward)
+                (on_known if known else on_step)()
         certain = np.ones(self._count, np.float32)
-        for index in range(begin, span.last + 1):
+        for index in range(begin, end + 1):
             image = self._annotated.read(index)
             if here is None:
                 found = backward.read(index)
@@ -142,7 +145,7 @@ class BidirectionalPropagator:
                 continue  # reported by the backward pass
             self._advance(here, span, self._resized(image), index, forward)
             found, agreement = here.found, certain
-            if span.after is not None and bidirectional:
+            if both_ways:
                 other = backward.read(index)
                 if found.is_known and other.is_known:
                     agreement = soft_iou(found.probs, other.probs)
@@ -175,6 +178,9 @@ class BidirectionalPropagator:
         frame = self._keyframe(index)
         features = self._tracker.features(frame, frame.image_rgb, self._count)
         self._tracker.segment(features, [self._memory(index)] * (1 + self._tracking.max_recent))
+
+    def _goes_backward(self, span: Span) -> bool:
+        return span.after is not None and (self._tracking.bidirectional or span.before is None)
 
     @cached_property
     def _typical_difference(self) -> float:

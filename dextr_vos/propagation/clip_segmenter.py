@@ -1,6 +1,6 @@
 """The masks of a clip from a fine-tuned network, their confidence, and a check."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,14 @@ from dextr_vos.errors import Interrupted
 from dextr_vos.geometry import FloatArray
 from dextr_vos.masks import VOID, Labels, object_ids
 from dextr_vos.propagation.bidirectional import expected_iou
-from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, Span, spans_between
+from dextr_vos.propagation.keyframes import (
+    AnnotatedClip,
+    FramePrediction,
+    Span,
+    SpanPart,
+    spans_between,
+    wanted_parts,
+)
 from dextr_vos.propagation.model import Propagator
 from dextr_vos.propagation.postprocess import full_size, labels_of, labels_of_probs
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks
@@ -56,6 +63,7 @@ class ClipSegmenter:
         annotated: the clip and its keyframes.
         propagator: of the network, which is in evaluation mode.
         min_component_share: see `RunRecord`.
+        spans: see `spans_between`; None for all of the clip.
         callbacks: notified of frames done and in all, and asked between frames whether to stop.
     """
 
@@ -65,49 +73,43 @@ class ClipSegmenter:
         propagator: Propagator,
         min_component_share: Mapping[int, float],
         callbacks: Callbacks = NO_CALLBACKS,
+        spans: Sequence[Span] | None = None,
     ) -> None:
         self._annotated, self._propagator, self._callbacks = annotated, propagator, callbacks
         self._min_component_share = min_component_share
+        self._spans = spans_between(annotated.keyframes, len(annotated)) if spans is None else spans
         self._done = self._total = 0
 
-    def frames(self, wanted: Sequence[int] | None = None) -> Iterator[PropagatedFrame]:
+    def frames(self, wanted: Collection[int] | None = None) -> Iterator[PropagatedFrame]:
         """The results in the order of the frames, each as soon as it is there.
 
         Args:
-            wanted: indices of frames, ascending; None for all. A span is segmented from the first frame
-                wanted in it to its end, and of a keyframe nothing is computed.
+            wanted: indices of frames; None for all. Frames that are in no span and no keyframes are left out,
+                and of a keyframe nothing is computed.
 
         Raises:
             Interrupted: a stop was asked for.
             InputError: a frame cannot be read.
         """
-        annotated = self._annotated
-        asked = set(range(len(annotated)) if wanted is None else wanted)
-        spans: dict[int, tuple[Span, int]] = {}
-        for span in spans_between(annotated.keyframes, len(annotated)):
-            begin = next((index for index in range(span.first, span.last + 1) if index in asked), None)
-            if begin is not None:
-                spans[begin] = (span, begin)
-        keyframes = asked & annotated.keyframes.keys()
-        segmented = sum(
-            (span.last + 1 - begin) * self._propagator.passes(span) for span, begin in spans.values()
-        )
-        self._done, self._total = 0, len(keyframes) + segmented
-        for index in sorted(keyframes | spans.keys()):
+        asked = set(range(len(self._annotated)) if wanted is None else wanted)
+        parts = {part.begin: part for part in wanted_parts(self._spans, asked)}
+        keyframes = asked & self._annotated.keyframes.keys()
+        self._done, self._total = 0, len(keyframes) + sum(map(self._propagator.steps, parts.values()))
+        for index in sorted(keyframes | parts.keys()):
             if index in keyframes:
                 yield self._keyframe(index)
                 self._count()
             else:
-                yield from (frame for frame in self._span(*spans[index]) if frame.index in asked)
+                yield from (frame for frame in self._part(parts[index]) if frame.index in asked)
 
     def _keyframe(self, index: int) -> PropagatedFrame:
         labels, ids = self._annotated.keyframes[index].labels, self._annotated.object_ids
         probs = np.stack([labels == object_id for object_id in ids]).astype(np.float32)
         return PropagatedFrame(index, labels, probs, dict.fromkeys(ids, 1.0), tuple(ids), is_keyframe=True)
 
-    def _span(self, span: Span, begin: int) -> Iterator[PropagatedFrame]:
+    def _part(self, part: SpanPart) -> Iterator[PropagatedFrame]:
         ids = self._annotated.object_ids
-        for prediction in self._propagator.propagate(span, begin, self._step, self._count):
+        for prediction in self._propagator.propagate(part, self._step, self._count):
             probs = full_size(prediction)
             labels = labels_of_probs(probs, ids, self._min_component_share)
             scores = dict(zip(ids, confidence(prediction), strict=True))

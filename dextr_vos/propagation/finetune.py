@@ -22,7 +22,7 @@ from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import atomic_path
 from dextr_vos.networks.optim import rate_factor
 from dextr_vos.propagation.batch_source import BatchSource
-from dextr_vos.propagation.keyframes import AnnotatedClip, spans_between
+from dextr_vos.propagation.keyframes import AnnotatedClip
 from dextr_vos.propagation.model import Model, Propagator
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, Recipe
 from dextr_vos.runtime import autocast
@@ -280,13 +280,6 @@ class Estimate:
     def segmenting_s(self) -> float:
         """Seconds of segmenting."""
         return _SLACK * self.frames * self.frame_s
-
-
-def frames_to_segment(propagator: Propagator, keyframes: Sequence[int], count: int) -> int:
-    """Frames of a clip of `count` frames without a keyframe, each as often as there are passes through it."""
-    return sum(
-        (span.last + 1 - span.first) * propagator.passes(span) for span in spans_between(keyframes, count)
-    )
 
 
 def seconds_a_frame(network: nn.Module, propagator: Propagator, annotated: AnnotatedClip) -> float:

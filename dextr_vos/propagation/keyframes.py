@@ -1,11 +1,12 @@
 """Keyframes: the frames of a clip whose masks are known, and the spans of frames between them."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -212,6 +213,7 @@ def _checked(index: int, labels: npt.ArrayLike, clip: Clip) -> Keyframe:
 
 
 OnFrameDone = Callable[[], None]
+Direction = Literal["both", "forward", "backward"]
 
 
 @dataclass(frozen=True)
@@ -239,17 +241,55 @@ class Span:
         return (index - self.before) / (self.after - self.before)
 
 
-def spans_between(keyframes: Iterable[int], count: int) -> list[Span]:
-    """The spans of a clip of `count` frames, in order; every frame is a keyframe or in one of them."""
+def spans_between(keyframes: Iterable[int], count: int, direction: Direction = "both") -> list[Span]:
+    """The spans of a clip, in order; every frame is a keyframe or in one of them.
+
+    Args:
+        keyframes: their indices, at least one.
+        count: frames of the clip.
+        direction: with "forward", spans have no keyframe after them, and frames before the first keyframe are
+            in no span; "backward" likewise.
+    """
     fixed = sorted(keyframes)
     edges: list[int | None] = [None, *fixed, None]
     spans = []
     for before, after in pairwise(edges):
         first = 0 if before is None else before + 1
         last = count - 1 if after is None else after - 1
+        if (direction == "forward" and before is None) or (direction == "backward" and after is None):
+            continue
+        if direction == "forward":
+            after = None
+        elif direction == "backward":
+            before = None
         if first <= last:
             spans.append(Span(first, last, before, after))
     return spans
+
+
+@dataclass(frozen=True)
+class SpanPart:
+    """The part of a span that is wanted.
+
+    Attributes:
+        span: which.
+        begin: index of the first frame wanted.
+        end: index of the last frame wanted.
+    """
+
+    span: Span
+    begin: int
+    end: int
+
+
+def wanted_parts(spans: Iterable[Span], wanted: Collection[int]) -> list[SpanPart]:
+    """The parts of spans from the first to the last frame wanted in each; spans without one are left out."""
+    parts = []
+    for span in spans:
+        found = [index for index in range(span.first, span.last + 1) if index in wanted]
+        if found:
+            parts.append(SpanPart(span, found[0], found[-1]))
+    return parts
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks.lite_tracker import Memory
 from dextr_vos.propagation.batch_source import BatchSource
-from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span
+from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, SpanPart
 from dextr_vos.propagation.recipes import ModelConfig
 from dextr_vos.propagation.settings import Recipe
 from dextr_vos.propagation.training_data import Sample
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 class Propagator(Protocol):
     """Predicts the frames between keyframes with a fine-tuned network."""
 
-    def passes(self, span: Span) -> int:
-        """How often each frame of a span is segmented."""
+    def steps(self, part: SpanPart) -> int:
+        """How many frames are segmented for a part of a span; one that two passes go through counts twice."""
         ...
 
     def propagate(
-        self, span: Span, begin: int, on_step: OnFrameDone, on_known: OnFrameDone = lambda: None
+        self, part: SpanPart, on_step: OnFrameDone, on_known: OnFrameDone = lambda: None
     ) -> Iterator[FramePrediction]:
-        """The frames of a span in order, see `BidirectionalPropagator.propagate`."""
+        """The frames of a part in order, see `BidirectionalPropagator.propagate`."""
         ...
 
     def repeat(self, index: int) -> FramePrediction:

@@ -21,7 +21,7 @@ from dextr_vos.networks.imagenet import load_caffe_vgg, load_torchvision_vgg
 from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, LiteTracker, Memory, from_clicks
 from dextr_vos.propagation.batch_source import BatchSource, FrameBatches, PairBatches, PoolBatches
 from dextr_vos.propagation.bidirectional import BidirectionalPropagator
-from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span
+from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, SpanPart
 from dextr_vos.propagation.model import Model, Propagator
 from dextr_vos.propagation.recipes import LITE_CONFIG, PAPER_CONFIG, ModelConfig, config_named
 from dextr_vos.propagation.settings import Recipe, TrackingSettings
@@ -85,15 +85,15 @@ class SingleFramePropagator:
         self._annotated, self._segmenter = annotated, segmenter
         self._certain = np.ones(len(annotated.object_ids), np.float32)
 
-    def passes(self, span: Span) -> int:
-        """Each frame of a span is segmented once."""
-        return 1
+    def steps(self, part: SpanPart) -> int:
+        """Each frame wanted is segmented once, and no other."""
+        return part.end + 1 - part.begin
 
     def propagate(
-        self, span: Span, begin: int, on_step: OnFrameDone, on_known: OnFrameDone = lambda: None
+        self, part: SpanPart, on_step: OnFrameDone, on_known: OnFrameDone = lambda: None
     ) -> Iterator[FramePrediction]:
-        """The frames of a span in order, from `begin` on; `on_step` is called after each."""
-        for index in range(begin, span.last + 1):
+        """The frames of a part in order; `on_step` is called after each."""
+        for index in range(part.begin, part.end + 1):
             yield self.repeat(index)
             on_step()
 

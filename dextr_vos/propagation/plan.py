@@ -13,7 +13,8 @@ import numpy as np
 from dextr_vos.errors import InputError
 from dextr_vos.files import file_digest
 from dextr_vos.masks import default_name
-from dextr_vos.propagation.keyframes import SHORTEST_SIDE, AnnotatedClip
+from dextr_vos.propagation.keyframes import SHORTEST_SIDE, AnnotatedClip, Direction, Span, spans_between
+from dextr_vos.propagation.origins import MaskOrigin, origins_in
 from dextr_vos.propagation.postprocess import supported_share
 from dextr_vos.propagation.recipes import ModelConfig
 from dextr_vos.propagation.settings import Recipe
@@ -33,6 +34,8 @@ class Plan:
         fresh: start again, and not with the network of an earlier run.
         budget_s: seconds that fine-tuning and segmenting may take; None has no limit.
         clicked: every keyframe mask comes from clicks alone.
+        direction: from which keyframes masks are propagated, see `spans_between`.
+        frames: indices of the frames whose masks are wanted; None for all.
     """
 
     annotated: AnnotatedClip
@@ -43,6 +46,8 @@ class Plan:
     fresh: bool = False
     budget_s: float | None = None
     clicked: bool = False
+    direction: Direction = "both"
+    frames: frozenset[int] | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -55,6 +60,11 @@ class Plan:
         if not self.model.knows_objects(self.parent):
             return 1.0
         return self.recipe.alpha_clicked if self.clicked else self.recipe.alpha
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the clip's frames."""
+        return self.annotated.clip.names
 
     @property
     def object_ids(self) -> list[int]:
@@ -106,6 +116,17 @@ class Plan:
             "budget": self.budget_s,
         }
         return _digest(parts)
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        """The spans of the clip, see `spans_between`."""
+        return spans_between(self.annotated.keyframes, len(self.annotated), self.direction)
+
+    @cached_property
+    def origins(self) -> dict[int, MaskOrigin]:
+        """What the masks that are wanted are made from, by frame index; keyframes are not among them."""
+        origins = origins_in(self.spans, self.names, self.annotated.digests, self.base_fingerprint)
+        return {index: each for index, each in origins.items() if self.frames is None or index in self.frames}
 
     @cached_property
     def min_component_share(self) -> dict[int, float]:

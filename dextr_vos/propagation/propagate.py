@@ -41,7 +41,7 @@ def propagate_to_run(
     with run.locked():
         run.recover()
         finished = run.finished()
-        if finished is not None and plan.is_trained_by(finished) and run.is_segmented(clip):
+        if finished is not None and plan.is_trained_by(finished) and run.is_segmented(finished, plan):
             log.info("all masks are there already")
             run.sweep()
             return finished

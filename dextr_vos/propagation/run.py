@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from dextr_vos.files import atomic_path
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.masks import Labels, write_labels
 from dextr_vos.networks.checkpoint_file import read_metadata
-from dextr_vos.propagation.keyframes import Span, keyframe_folder, spans_between
+from dextr_vos.propagation.keyframes import keyframe_folder
+from dextr_vos.propagation.origins import MaskOrigin, recorded_origins
+from dextr_vos.propagation.plan import Plan
 from dextr_vos.run_files import (
     Confidence,
     RunClip,
@@ -44,6 +47,7 @@ class UnfinishedMasks:
         self._paths = paths
         self._log = paths.confidence_log
         self.confidence: Confidence = {}
+        self.origins: dict[str, MaskOrigin | None] = {}
         if self._log.exists():
             text = self._log.read_text(encoding="utf-8")
             if text and not text.endswith("\n"):
@@ -51,24 +55,35 @@ class UnfinishedMasks:
                     log.write("\n")
             for line in text.splitlines():
                 try:
-                    name, scores = json.loads(line)
+                    name, scores, *origin = json.loads(line)
                 except ValueError:
                     continue  # the process was killed within the line
                 self.confidence[name] = {int(key): score for key, score in scores.items()}
+                self.origins[name] = MaskOrigin(*origin) if origin else None
 
     def __contains__(self, name: str) -> bool:
         return name in self.confidence and self._paths.mask(name).exists()
 
-    def write(self, name: str, labels: Labels, scores: dict[int, float]) -> None:
+    def has(self, name: str, origin: MaskOrigin | None) -> bool:
+        """Whether a mask of this origin is in."""
+        return name in self and self.origins[name] == origin
+
+    def write(
+        self, name: str, labels: Labels, scores: dict[int, float], origin: MaskOrigin | None = None
+    ) -> None:
         """Put a mask and its confidences in."""
         write_labels(self._paths.mask(name), labels)
-        self._note(name, scores)
+        self._note(name, scores, origin)
 
-    def copy(self, name: str, mask: Path, scores: dict[int, float]) -> None:
+    def copy(self, name: str, mask: Path, scores: dict[int, float], origin: MaskOrigin | None = None) -> None:
         """Put a mask file in as it is."""
         with atomic_path(self._paths.mask(name)) as temporary:
             shutil.copyfile(mask, temporary)
-        self._note(name, scores)
+        self._note(name, scores, origin)
+
+    def remove(self, name: str) -> None:
+        """Take a mask out, if it is there."""
+        self._paths.mask(name).unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Remove everything but the masks: what was under way, and what killed writers left."""
@@ -78,10 +93,25 @@ class UnfinishedMasks:
             else:
                 leftover.unlink()
 
-    def _note(self, name: str, scores: dict[int, float]) -> None:
+    def _note(self, name: str, scores: dict[int, float], origin: MaskOrigin | None) -> None:
         with self._log.open("a", encoding="utf-8") as log:
-            log.write(json.dumps([name, scores]) + "\n")
-        self.confidence[name] = scores
+            log.write(json.dumps([name, scores, *(origin or ())]) + "\n")
+        self.confidence[name], self.origins[name] = scores, origin
+
+
+@dataclass(frozen=True)
+class MadeMask:
+    """A mask of a finished run.
+
+    Attributes:
+        path: its file.
+        confidence: by object id.
+        origin: what it was made from; None for a keyframe's.
+    """
+
+    path: Path
+    confidence: dict[int, float]
+    origin: MaskOrigin | None
 
 
 class RunFolder:
@@ -143,55 +173,43 @@ class RunFolder:
             log.warning("%s is damaged; training starts again", self.paths.network)
         return None
 
-    def is_segmented(self, clip: Clip) -> bool:
-        """Whether every mask and its confidence are there."""
-        return self.paths.confidence.exists() and all(self.paths.mask(name).exists() for name in clip.names)
+    def is_segmented(self, finished: RunRecord, plan: Plan) -> bool:
+        """Whether every mask that a plan wants is there with its confidence, and up to date."""
+        made, clip = self.made_masks(finished, plan.annotated.clip), plan.annotated.clip
+        return (
+            self.paths.confidence.exists()
+            and all(index in made and made[index].origin == each for index, each in plan.origins.items())
+            and all(self.paths.mask(clip.names[index]).exists() for index in plan.annotated.keyframes)
+        )
 
     def pending(self, fingerprint: str, continued_from: str | None) -> "PendingRun":
         """Where a run is made until it is complete."""
         mark = hashlib.sha256(f"{fingerprint} {continued_from}".encode()).hexdigest()[:16]
         return PendingRun(self.paths.pending(mark))
 
-    def kept_masks(
-        self, earlier: RunRecord, now: RunRecord, clip: Clip
-    ) -> dict[int, tuple[Path, dict[int, float]]]:
-        """Masks that a correction does not change: those of spans whose keyframes are unchanged.
+    def made_masks(self, record: RunRecord, clip: Clip) -> dict[int, "MadeMask"]:
+        """The masks that are here, by frame index; those of keyframes only where they are none any more.
 
         Args:
-            earlier: the record of the run whose masks are here.
-            now: of the one that replaces it.
-            clip: of both.
-
-        Returns:
-            The mask file and the confidences, by frame index.
+            record: of the run that is here.
+            clip: of the run.
         """
         try:
             scores = read_confidence(self.paths.confidence)
         except InputError:
             return {}
-        spans_then, spans_now = (
-            spans_between([clip.index_of(name) for name in record.keyframes], len(clip))
-            for record in (earlier, now)
-        )
-
-        def digests(span: Span, record: RunRecord) -> list[str | None]:
-            ends = (span.before, span.after)
-            return [None if end is None else record.keyframe_digests.get(clip.names[end]) for end in ends]
-
-        kept = {}
-        for span in spans_now:
-            if span in spans_then and digests(span, earlier) == digests(span, now):
-                for index in range(span.first, span.last + 1):
-                    name = clip.names[index]
-                    mask = self.paths.mask(name)
-                    if mask.exists() and name in scores:
-                        kept[index] = (mask, scores[name])
-        return kept
+        origins = recorded_origins(record, clip)
+        return {
+            index: MadeMask(self.paths.mask(name), scores[name], origins.get(index))
+            for index, name in enumerate(clip.names)
+            if name in scores and self.paths.mask(name).exists()
+        }
 
     def finish(self, pending: "PendingRun", record: RunRecord, names: Sequence[str]) -> None:
         """Replace the run that is here by a complete one; killed at any point, `recover` finishes it."""
         scores = pending.masks.confidence
-        write_confidence(pending.paths.confidence, {name: scores[name] for name in names})
+        made = {name: scores[name] for name in names if name in pending.masks}
+        write_confidence(pending.paths.confidence, made)
         write_record(pending.paths.record, record)
         pending.paths.complete.touch()
         self._take(pending)

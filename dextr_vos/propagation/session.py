@@ -3,7 +3,7 @@
 import logging
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,20 +17,21 @@ from dextr_vos.propagation.finetune import (
     TrainingCheckpoint,
     TrainingState,
     finetune,
-    frames_to_segment,
     interpolate_weights,
     seconds_a_frame,
     seconds_a_step,
     within_budget,
 )
+from dextr_vos.propagation.keyframes import wanted_parts
 from dextr_vos.propagation.model import Propagator
 from dextr_vos.propagation.models import model_of
+from dextr_vos.propagation.origins import MaskOrigin, run_spans
 from dextr_vos.propagation.plan import Plan
-from dextr_vos.propagation.run import PendingRun, RunFolder
+from dextr_vos.propagation.run import MadeMask, PendingRun, RunFolder
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, Recipe
 from dextr_vos.propagation.trained_network import TrainedNetwork, load_network, save_network
 from dextr_vos.propagation.training_data import read_samples
-from dextr_vos.run_files import RunRecord, RunTraining
+from dextr_vos.run_files import RunRecord, RunTraining, read_record
 
 log = logging.getLogger(__name__)
 
@@ -71,16 +72,44 @@ def complete_run(
     earlier = finished if finished is not None and not done and _can_continue(plan, finished) else None
     continued_from = finished.continued_from if finished is not None and done else None
     pending = run.pending(plan.fingerprint, continued_from if earlier is None else earlier.fingerprint)
+    kept = _kept_masks(plan, run, valid=done or earlier is not None)
     if done or pending.is_trained():
         log.info("the network is trained already")
         trained = load_network(run.paths.network if done else pending.paths.network)
         trained.network.to(device).to(memory_format=torch.channels_last)
     else:
         pending.clear()  # masks of another network
-        trained = _train(plan, run, pending, earlier, network, device, callbacks)
-    _write_masks(plan, run, pending, earlier, trained, device, callbacks)
-    run.finish(pending, trained.record, plan.annotated.clip.names)
-    return trained.record
+        if earlier is not None:
+            log.info("continuing with the network of the last run")
+            network = load_network(run.paths.network).network
+        trained = _train(plan, run, pending, earlier, network or start_network(plan), kept, device, callbacks)
+    _write_masks(plan, pending, kept, trained, device, callbacks)
+    record = trained.record.model_copy(update={"spans": run_spans(_origins(plan, pending), plan.names)})
+    run.finish(pending, record, plan.names)
+    return record
+
+
+def _kept_masks(plan: Plan, run: RunFolder, valid: bool) -> dict[int, MadeMask]:
+    """Masks of the run that is there which stay: those not asked for and, if `valid`, unchanged ones."""
+    if not run.paths.record.exists():
+        return {}
+    made = run.made_masks(read_record(run.paths.record), plan.annotated.clip)
+    return {
+        index: mask
+        for index, mask in made.items()
+        if index not in plan.annotated.keyframes
+        and (index not in plan.origins or (valid and mask.origin == plan.origins[index]))
+    }
+
+
+def _origins(plan: Plan, pending: PendingRun) -> dict[int, MaskOrigin]:
+    """The origins of all masks but those of keyframes, past and present."""
+    found = {
+        index: pending.masks.origins[name]
+        for index, name in enumerate(plan.names)
+        if name in pending.masks and index not in plan.annotated.keyframes
+    }
+    return {index: origin for index, origin in found.items() if origin is not None}
 
 
 def propagate_frames(
@@ -111,10 +140,12 @@ def _propagated_frames(
     plan: Plan, network: nn.Module, device: torch.device, callbacks: Callbacks
 ) -> Iterator[PropagatedFrame]:
     with tempfile.TemporaryDirectory(prefix="dextr-vos-") as folder:
-        session = FineTuning(plan, network, _first_recipe(plan), device, Path(folder))
+        session = FineTuning(plan, network, _first_recipe(plan), device, Path(folder), plan.origins)
         session.train(None, callbacks)
-        segmenter = ClipSegmenter(plan.annotated, session.propagator, plan.min_component_share, callbacks)
-        yield from segmenter.frames()
+        annotated, shares = plan.annotated, plan.min_component_share
+        segmenter = ClipSegmenter(annotated, session.propagator, shares, callbacks, plan.spans)
+        keyframes = {index for index in annotated.keyframes if plan.frames is None or index in plan.frames}
+        yield from segmenter.frames(keyframes | plan.origins.keys())
 
 
 class FineTuning:
@@ -126,16 +157,23 @@ class FineTuning:
         recipe: of this training.
         device: where to compute.
         folder: for soft masks in progress.
+        to_segment: indices of the frames that are segmented afterwards.
     """
 
     def __init__(
-        self, plan: Plan, network: nn.Module, recipe: Recipe, device: torch.device, folder: Path
+        self,
+        plan: Plan,
+        network: nn.Module,
+        recipe: Recipe,
+        device: torch.device,
+        folder: Path,
+        to_segment: Collection[int],
     ) -> None:
         if plan.alpha == 0:
             recipe = recipe.limited_to(0)
         self._plan, self._model = plan, model_of(plan.model)
         self.network, self.recipe = network, recipe
-        self._device, self._folder = device, folder
+        self._device, self._folder, self._to_segment = device, folder, to_segment
         self.propagator = self._new_propagator()
 
     def train(self, checkpoint: TrainingCheckpoint | None, callbacks: Callbacks) -> TrainingState:
@@ -190,7 +228,7 @@ class FineTuning:
 
     def _estimate(self, batches: BatchSource) -> Estimate:
         plan = self._plan
-        frames = frames_to_segment(self.propagator, list(plan.annotated.keyframes), len(plan.annotated))
+        frames = sum(map(self.propagator.steps, wanted_parts(plan.spans, self._to_segment)))
         step_s = seconds_a_step(self.network, self._model, self.recipe, batches, self._device)
         frame_s = seconds_a_frame(self.network, self.propagator, plan.annotated)
         return Estimate(self.recipe.max_steps, step_s, frames, frame_s)
@@ -201,17 +239,16 @@ def _train(
     run: RunFolder,
     pending: PendingRun,
     earlier: RunRecord | None,
-    network: nn.Module | None,
+    network: nn.Module,
+    kept: Collection[int],
     device: torch.device,
     callbacks: Callbacks,
 ) -> TrainedNetwork:
-    """Fine-tune a network and save it, starting with that of the earlier run where there is one."""
-    recipe, continued_from = _first_recipe(plan), None
-    if earlier is not None:
-        log.info("continuing with the network of the last run")
-        network, recipe = load_network(run.paths.network).network, plan.recipe.for_correction()
-        continued_from = earlier.fingerprint
-    session = FineTuning(plan, network or start_network(plan), recipe, device, pending.passes)
+    """Fine-tune a network, that of the earlier run where there is one, and save it."""
+    recipe = _first_recipe(plan) if earlier is None else plan.recipe.for_correction()
+    continued_from = None if earlier is None else earlier.fingerprint
+    to_segment = plan.origins.keys() - kept
+    session = FineTuning(plan, network, recipe, device, pending.passes, to_segment)
     checkpoint = TrainingCheckpoint(run.paths.checkpoint, f"{plan.fingerprint} {continued_from}")
     trained = session.trained(session.train(checkpoint, callbacks), continued_from)
     save_network(pending.paths.network, trained)
@@ -221,28 +258,33 @@ def _train(
 
 def _write_masks(
     plan: Plan,
-    run: RunFolder,
     pending: PendingRun,
-    earlier: RunRecord | None,
+    kept: Mapping[int, MadeMask],
     trained: TrainedNetwork,
     device: torch.device,
     callbacks: Callbacks,
 ) -> None:
-    """Make every mask that is not there: kept from the earlier run, copied from a keyframe, or segmented."""
-    annotated, masks, names = plan.annotated, pending.masks, plan.annotated.clip.names
-    if earlier is not None:
-        for index, (mask, scores) in run.kept_masks(earlier, trained.record, annotated.clip).items():
-            if names[index] not in masks:
-                masks.copy(names[index], mask, scores)
+    """Make every mask that is not there: kept from the run before, copied from a keyframe, or segmented."""
+    annotated, masks, names = plan.annotated, pending.masks, plan.names
+    for index, name in enumerate(names):
+        mask = kept.get(index)
+        if mask is not None and not (index in plan.origins and masks.has(name, mask.origin)):
+            masks.copy(name, mask.path, mask.confidence, mask.origin)
+        elif mask is None and index not in plan.origins and index not in annotated.keyframes:
+            masks.remove(name)
+    wanted = [index for index, origin in plan.origins.items() if not masks.has(names[index], origin)]
+    wanted += [index for index in annotated.keyframes if names[index] not in masks]
     model = model_of(plan.model)
     propagator = model.propagator(trained.network, trained.recipe, annotated, device, pending.passes)
-    segmenter = ClipSegmenter(annotated, propagator, trained.record.min_component_share, callbacks)
-    for frame in segmenter.frames([index for index, name in enumerate(names) if name not in masks]):
-        source = annotated.keyframes[frame.index].path if frame.is_keyframe else None
+    shares = trained.record.min_component_share
+    for frame in ClipSegmenter(annotated, propagator, shares, callbacks, plan.spans).frames(wanted):
+        name, source = names[frame.index], None
+        if frame.is_keyframe:
+            source = annotated.keyframes[frame.index].path
         if source is None:
-            masks.write(names[frame.index], frame.labels, frame.confidence)
+            masks.write(name, frame.labels, frame.confidence, plan.origins.get(frame.index))
         else:
-            masks.copy(names[frame.index], source, frame.confidence)
+            masks.copy(name, source, frame.confidence)
 
 
 def _first_recipe(plan: Plan) -> Recipe:

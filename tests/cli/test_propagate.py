@@ -177,6 +177,22 @@ def test_a_mask_that_changed_is_noticed_though_time_and_size_of_its_file_did_not
     assert file.stat().st_mtime_ns == before.st_mtime_ns
 
 
+def test_a_part_of_the_clip_is_propagated_and_what_is_missing_is_told(project, tmp_path):
+    root, _ = project
+    out = tmp_path / "run"
+    done = invoke(*given(root, out), "--frames", "last,00001-2", "--direction", "forward")
+    assert done.exit_code == 0, done.output
+    assert f"5 of 6 masks in {out / 'masks'}, 2 of them copied keyframes" in done.stdout
+    assert not (out / "masks" / "00004.png").exists()
+    export = invoke("export", str(root / "clip"), "--masks", str(out), "--video", str(tmp_path / "a.mp4"))
+    assert export.exit_code == 2
+    assert "has no masks of 1 of 6 frames" in export.stderr
+    assert "after propagate with --frames or --direction, run it again without them" in export.stderr
+    assert invoke("suggest", str(out)).exit_code == 0
+    assert invoke(*given(root, out)).exit_code == 0
+    assert_as_whole(root, out)
+
+
 def test_a_correction_says_what_it_goes_on_from(project, tmp_path, caplog):
     root, _ = project
     caplog.set_level("INFO")
@@ -313,6 +329,7 @@ def made_so_far(out):
         (["--out", "/proc/nowhere/run"], "cannot read or write /proc/nowhere: No such file"),
         (["--parent", "{root}/none.pth"], "there is no checkpoint"),
         (["--parent", "{root}/clip/00000.png"], "00000.png"),
+        (["--frames", "2-9"], "'2-9' is no frame of"),
         (["--device", "toaster"], "unknown device 'toaster'"),
         (["--seed", "-1"], "invalid value for '--seed'"),
         (["--seed", "99999999999999999999"], "invalid value for '--seed'"),
@@ -338,6 +355,7 @@ def test_what_a_user_can_mend_is_one_line_and_status_2(project, tmp_path, option
         ["--seed", "x"],
         ["--keyframe", "a"],
         ["--budget", "0"],
+        ["--direction", "up"],
         ["--budget", "soon"],
         ["--fresh=no"],
     ],

@@ -20,7 +20,7 @@ from dextr_vos.propagation.bidirectional import (
     masked_frame,
     soft_iou,
 )
-from dextr_vos.propagation.keyframes import Span, spans_between
+from dextr_vos.propagation.keyframes import Span, SpanPart, spans_between
 from dextr_vos.propagation.settings import TrackingSettings
 
 FRAMES = 12
@@ -90,7 +90,7 @@ def ignore():
 def test_a_span_is_passed_from_both_keyframes(make):
     propagator, recorder = make(2, 6)
     span = spans_between([2, 6], FRAMES)[1]
-    found = list(propagator.propagate(span, span.first, ignore))
+    found = list(propagator.propagate(SpanPart(span, span.first, span.last), ignore))
     assert [each.index for each in found] == [3, 4, 5]
     assert [index_of(each.image_rgb) for each in found] == [3, 4, 5]
     assert recorder.steps == [(6, 5), (5, 4), (4, 3), (2, 3), (3, 4), (4, 5)]
@@ -106,7 +106,7 @@ def test_passes_are_blended_by_the_distance_in_time(make):
         forwards.append(forward)
         backwards.insert(0, backward)
     propagator, _ = make(2, 6)
-    found = list(propagator.propagate(Span(3, 5, 2, 6), 3, ignore))
+    found = list(propagator.propagate(SpanPart(Span(3, 5, 2, 6), 3, 5), ignore))
     for each, one, other, share in zip(found, forwards, backwards, (0.25, 0.5, 0.75), strict=True):
         inside = each.probs[0, :, : SIZE_HW[1] // 2]
         assert inside == pytest.approx((1 - share) * one + share * other, abs=0.01)
@@ -114,7 +114,7 @@ def test_passes_are_blended_by_the_distance_in_time(make):
 
 def test_agreement_is_the_soft_iou_of_both_passes(make):
     propagator, _ = make(2, 6, tracker=TwoWays(np.full(SIZE_HW, 0.9), np.full(SIZE_HW, 0.6)))
-    for each in propagator.propagate(Span(3, 5, 2, 6), 3, ignore):
+    for each in propagator.propagate(SpanPart(Span(3, 5, 2, 6), 3, 5), ignore):
         assert each.agreement == pytest.approx([2 / 3, 2 / 3], abs=0.01)
 
 
@@ -126,7 +126,7 @@ def blended(make):
         tracking = TrackingSettings(max_recent=0, confidence_power=confidence_power)
         tracker = TwoWays(one, other, qualities)
         propagator, _ = make(2, 6, folder=folder, tracking=tracking, tracker=tracker)
-        return list(propagator.propagate(Span(3, 5, 2, 6), 3, ignore))[index - 3]
+        return list(propagator.propagate(SpanPart(Span(3, 5, 2, 6), 3, 5), ignore))[index - 3]
 
     return blend
 
@@ -172,7 +172,7 @@ def test_one_object_may_be_lost_while_the_other_is_not(make):
             return np.stack([present() if forward else haze, present()]).astype(np.float32)
 
     propagator, _ = make(2, 6, tracking=TrackingSettings(max_recent=0), tracker=OneLost())
-    middle = list(propagator.propagate(Span(3, 5, 2, 6), 3, ignore))[1].probs[:, 5, 5]
+    middle = list(propagator.propagate(SpanPart(Span(3, 5, 2, 6), 3, 5), ignore))[1].probs[:, 5, 5]
     assert middle == pytest.approx([(0.95 + 0.4) / 2, 0.95], abs=0.01)
 
 
@@ -209,7 +209,7 @@ def test_two_passes_of_no_confidence_are_blended_by_time(blended):
 )
 def test_the_ends_of_a_clip_have_one_pass(make, span, steps):
     propagator, recorder = make(3, 8)
-    found = list(propagator.propagate(span, span.first, ignore))
+    found = list(propagator.propagate(SpanPart(span, span.first, span.last), ignore))
     assert recorder.steps == steps
     assert [each.index for each in found] == frames_of(span)
     assert all((each.agreement == 1).all() for each in found)
@@ -228,8 +228,12 @@ def test_every_frame_of_every_pass_is_reported_once(make, keyframes, both):
     )
     for span in spans_between(keyframes, FRAMES):
         reported = []
-        list(propagator.propagate(span, span.first, lambda reported=reported: reported.append(1)))
-        assert len(reported) == len(frames_of(span)) * propagator.passes(span)
+        list(
+            propagator.propagate(
+                SpanPart(span, span.first, span.last), lambda reported=reported: reported.append(1)
+            )
+        )
+        assert len(reported) == propagator.steps(SpanPart(span, span.first, span.last))
     assert len(recorder.steps) == len(set(recorder.steps))
 
 
@@ -237,7 +241,7 @@ def test_the_nearest_keyframes_are_in_memory(make):
     keyframes = (0, 2, 5, 7, 9, 11)
     propagator, recorder = make(*keyframes)
     for span in spans_between(keyframes, FRAMES):
-        list(propagator.propagate(span, span.first, ignore))
+        list(propagator.propagate(SpanPart(span, span.first, span.last), ignore))
     assert set(recorder.memories) == {1, 3, 4, 6, 8, 10}
     for index, memories in recorder.memories.items():
         assert len(memories) == KEYFRAMES_ALONE.max_keyframes
@@ -253,10 +257,10 @@ def test_the_nearest_keyframes_are_in_memory(make):
 def test_long_spans_are_read_backward_piece_by_piece(make, monkeypatch, piece):
     span = Span(1, 9, 0, 10)
     at_once, _ = make(0, 10, folder="a")
-    expected = [each.probs for each in at_once.propagate(span, 1, ignore)]
+    expected = [each.probs for each in at_once.propagate(SpanPart(span, 1, span.last), ignore)]
     monkeypatch.setattr(bidirectional, "_FRAMES_AT_ONCE", piece)
     propagator, recorder = make(0, 10, folder="b")
-    found = [each.probs for each in propagator.propagate(span, 1, ignore)]
+    found = [each.probs for each in propagator.propagate(SpanPart(span, 1, span.last), ignore)]
     assert recorder.steps[:9] == [(index + 1, index) for index in range(9, 0, -1)]
     assert all(np.array_equal(one, other) for one, other in zip(expected, found, strict=True))
 
@@ -275,16 +279,16 @@ def stop_at(calls):
 def test_a_stopped_pass_resumes(make, span):
     keyframes = [each for each in (span.before, span.after) if each is not None]
     whole, recorder = make(*keyframes, folder="whole")
-    expected = list(whole.propagate(span, span.first, ignore))
+    expected = list(whole.propagate(SpanPart(span, span.first, span.last), ignore))
     for calls in range(len(recorder.steps)):
         folder = f"stopped-{calls}"
         first, done = make(*keyframes, folder=folder)
         made = []
         with pytest.raises(Interrupted):
-            made.extend(first.propagate(span, span.first, stop_at(calls)))
+            made.extend(first.propagate(SpanPart(span, span.first, span.last), stop_at(calls)))
         begin = span.first + len(made)
         second, rest = make(*keyframes, folder=folder)
-        found = list(second.propagate(span, begin, ignore))
+        found = list(second.propagate(SpanPart(span, begin, span.last), ignore))
         assert [each.index for each in found] == list(range(begin, span.last + 1))
         for one, other in zip(found, expected[len(made) :], strict=True):
             assert np.array_equal(one.probs, other.probs)
@@ -298,17 +302,19 @@ def test_frames_found_before_a_stop_are_reported_as_known(make):
     span = Span(3, 6, 2, 7)
     first, _ = make(2, 7)
     with pytest.raises(Interrupted):
-        list(first.propagate(span, 3, stop_at(3)))  # the fourth frame of the backward pass
+        list(
+            first.propagate(SpanPart(span, 3, span.last), stop_at(3))
+        )  # the fourth frame of the backward pass
     second, recorder = make(2, 7)
     steps, known = [], []
-    list(second.propagate(span, 3, lambda: steps.append(1), lambda: known.append(1)))
+    list(second.propagate(SpanPart(span, 3, span.last), lambda: steps.append(1), lambda: known.append(1)))
     assert (len(known), len(steps)) == (4, 4)
     assert len(recorder.steps) == 4
 
 
 def test_the_last_frames_of_a_pass_are_memorized(make):
     propagator, recorder = make(0, tracking=TrackingSettings(max_recent=2, mem_every=3))
-    list(propagator.propagate(Span(1, 11, 0, None), 1, ignore))
+    list(propagator.propagate(SpanPart(Span(1, 11, 0, None), 1, 11), ignore))
     # every third frame of the pass, the last two of them, beside the keyframe
     assert recorder.memories[3] == [0]
     assert recorder.memories[4] == [0, 3]
@@ -319,19 +325,19 @@ def test_the_last_frames_of_a_pass_are_memorized(make):
 def test_a_resumed_pass_memorizes_the_same_frames(make):
     tracking, span = TrackingSettings(max_recent=2, mem_every=2), Span(1, 9, 0, 10)
     whole, expected = make(0, 10, folder="whole", tracking=tracking)
-    list(whole.propagate(span, 1, ignore))
+    list(whole.propagate(SpanPart(span, 1, span.last), ignore))
     first, _ = make(0, 10, folder="stopped", tracking=tracking)
     with pytest.raises(Interrupted):
-        list(first.propagate(span, 1, stop_at(14)))
+        list(first.propagate(SpanPart(span, 1, span.last), stop_at(14)))
     second, recorder = make(0, 10, folder="stopped", tracking=tracking)
-    list(second.propagate(span, 6, ignore))
+    list(second.propagate(SpanPart(span, 6, span.last), ignore))
     assert {7, 8, 9} <= set(recorder.memories)  # 6 was done when it was stopped
     assert all(recorder.memories[index] == expected.memories[index] for index in recorder.memories)
 
 
 def test_only_a_forward_pass_if_asked(make):
     propagator, recorder = make(2, 6, tracking=TrackingSettings(bidirectional=False))
-    found = list(propagator.propagate(Span(3, 5, 2, 6), 3, ignore))
+    found = list(propagator.propagate(SpanPart(Span(3, 5, 2, 6), 3, 5), ignore))
     assert recorder.steps == [(2, 3), (3, 4), (4, 5)]
     assert [each.index for each in found] == [3, 4, 5]
 
@@ -341,9 +347,9 @@ def test_missing_frames_of_a_pass_are_computed(make, begin):
     """Masks before `begin` are there, but not the soft masks that led to them."""
     span = Span(3, 6, 2, 7)
     whole, _ = make(2, 7, folder="whole")
-    expected = list(whole.propagate(span, span.first, ignore))
+    expected = list(whole.propagate(SpanPart(span, span.first, span.last), ignore))
     propagator, _ = make(2, 7, folder="empty")
-    found = list(propagator.propagate(span, begin, ignore))
+    found = list(propagator.propagate(SpanPart(span, begin, span.last), ignore))
     assert [each.index for each in found] == list(range(begin, 7))
     for one, other in zip(found, expected[begin - 3 :], strict=True):
         assert np.array_equal(one.probs, other.probs)
@@ -351,8 +357,8 @@ def test_missing_frames_of_a_pass_are_computed(make, begin):
 
 def test_keyframes_are_memorized_again_once_the_network_has_changed(make):
     propagator, recorder = make(0, 4)
-    list(propagator.propagate(Span(1, 3, 0, 4), 1, ignore))
+    list(propagator.propagate(SpanPart(Span(1, 3, 0, 4), 1, 3), ignore))
     propagator.forget()
-    list(propagator.propagate(Span(5, 11, 4, None), 5, ignore))
+    list(propagator.propagate(SpanPart(Span(5, 11, 4, None), 5, 11), ignore))
     assert sorted(recorder.memorized) == [0, 0, 4, 4]
     assert recorder.forgotten == 1

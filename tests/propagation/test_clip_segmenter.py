@@ -29,15 +29,18 @@ class Truth:
     def passes(self, span):
         return 1 if span.before is None or span.after is None else 2
 
+    def steps(self, part):
+        return (part.end + 1 - part.begin) * self.passes(part.span)
+
     def prediction(self, index):
         probs = np.stack([self.masks(index) == each for each in self.ids]).astype(np.float32)
         agreement = np.full(len(self.ids), self.agreement, np.float32)
         return FramePrediction(index, tiny_frame(index), probs, agreement, np.ones_like(agreement))
 
-    def propagate(self, span, begin, on_step, on_known=lambda: None):
-        self.begun.append(begin)
-        for index in range(begin, span.last + 1):
-            for _ in range(self.passes(span) - 1):
+    def propagate(self, part, on_step, on_known=lambda: None):
+        self.begun.append(part.begin)
+        for index in range(part.begin, part.end + 1):
+            for _ in range(self.passes(part.span) - 1):
                 on_step()
             yield self.prediction(index)
             on_step()

@@ -9,13 +9,12 @@ from dextr_vos.clip import open_clip
 from dextr_vos.propagation import finetune
 from dextr_vos.propagation.finetune import (
     Estimate,
-    frames_to_segment,
     seconds_a_frame,
     seconds_a_step,
     seconds_of,
     within_budget,
 )
-from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels, spans_between
+from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels, spans_between, wanted_parts
 from dextr_vos.propagation.models import LITE, PAPER
 from dextr_vos.propagation.training_data import read_samples
 
@@ -88,10 +87,18 @@ def test_frames_are_never_enlarged_and_the_paper_model_keeps_their_size(model, s
 @BOTH
 def test_frames_to_segment_are_counted_once_a_pass(model, annotated, tmp_path):
     propagator = model.propagator(model.start(1, 0, None), model.recipe, annotated, CPU, tmp_path)
-    passes = [propagator.passes(span) for span in spans_between([2, 6], 10)]
-    assert passes == ([1, 2, 1] if model is TINY_LITE else [1, 1, 1])
+
+    def steps(wanted, direction="both"):
+        parts = wanted_parts(spans_between([2, 6], 10, direction), wanted)
+        return [propagator.steps(part) for part in parts]
+
+    lite = model is TINY_LITE
     # 0 1 before, 3 4 5 between, 7 8 9 after
-    assert frames_to_segment(propagator, [2, 6], 10) == 2 + 3 * passes[1] + 3
+    assert steps(range(10)) == [2, 3 + 3 * lite, 3]
+    assert steps(range(10), "forward") == [3, 3]
+    assert steps(range(10), "backward") == [2, 3]
+    # a pass begins at its keyframe: 3 4 forward, 5 4 backward; 7 8
+    assert steps([4, 8]) == ([4, 2] if lite else [1, 1])
 
 
 class Ticks:

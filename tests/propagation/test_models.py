@@ -14,7 +14,7 @@ from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.networks import checkpoints
 from dextr_vos.networks.lite_clicks import LiteClicks
 from dextr_vos.networks.shipped import shipped_weights
-from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels, spans_between
+from dextr_vos.propagation.keyframes import AnnotatedClip, SpanPart, keyframes_from_labels, spans_between
 from dextr_vos.propagation.models import LITE, MODELS_BY_NAME, PAPER, model_named
 from dextr_vos.propagation.training_data import Sample
 
@@ -225,7 +225,7 @@ def test_a_model_propagates_keyframes_through_a_clip(model, annotated, tmp_path)
     propagator = model.propagator(network, model.recipe, annotated, CPU, tmp_path)
     indices, calls = [], []
     for span in spans_between(annotated.keyframes, len(annotated)):
-        for each in propagator.propagate(span, span.first, lambda: calls.append(1)):
+        for each in propagator.propagate(SpanPart(span, span.first, span.last), lambda: calls.append(1)):
             indices.append(each.index)
             assert np.array_equal(each.image_rgb, tiny_frame(each.index))
             assert (each.probs.shape, each.probs.dtype) == ((2, 48, 64), np.float32)
@@ -237,7 +237,7 @@ def test_a_model_propagates_keyframes_through_a_clip(model, annotated, tmp_path)
                 assert 0 <= each.quality.min() <= each.quality.max() <= 1
     assert indices == [0, 2, 3, 5]
     spans = spans_between(annotated.keyframes, len(annotated))
-    assert len(calls) == sum((span.last + 1 - span.first) * propagator.passes(span) for span in spans)
+    assert len(calls) == sum(propagator.steps(SpanPart(span, span.first, span.last)) for span in spans)
     assert all(parameter.grad is None for parameter in network.parameters())
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from dextr_vos.clip import open_clip
 from dextr_vos.networks.lite_tracker import lite_input
 from dextr_vos.networks.osvos import osvos_input
-from dextr_vos.propagation.keyframes import AnnotatedClip, Span, keyframes_from_labels
+from dextr_vos.propagation.keyframes import AnnotatedClip, Span, SpanPart, keyframes_from_labels
 from dextr_vos.propagation.models import FrameSegmenter, SingleFramePropagator
 from dextr_vos.propagation.postprocess import labels_of_probs
 
@@ -77,10 +77,10 @@ def propagator(tiny_clip):
 
 def test_frames_of_a_span_are_segmented_each_on_its_own(propagator):
     steps = []
-    found = list(propagator.propagate(Span(3, 5, 2, None), 4, lambda: steps.append(1)))
+    found = list(propagator.propagate(SpanPart(Span(3, 5, 2, None), 4, 5), lambda: steps.append(1)))
     assert [each.index for each in found] == [4, 5]
     assert len(steps) == 2
-    assert propagator.passes(Span(0, 1, None, 2)) == propagator.passes(Span(3, 4, 2, 5)) == 1
+    assert propagator.steps(SpanPart(Span(3, 5, 2, 6), 4, 5)) == 2
     for each in found:
         assert np.array_equal(each.image_rgb, tiny_frame(each.index))
         assert np.array_equal(each.probs, channels(1).segment(tiny_frame(each.index)))

@@ -148,7 +148,7 @@ def test_in_memory_and_on_disk_the_results_are_the_same_to_the_bit(make, parent,
 def test_a_run_holds_the_network_and_what_made_it(make, out):
     record = propagate_to_run(make(seed=3), out, "cpu")
     trained = load_network(out)
-    assert trained.record == record
+    assert trained.record == record.model_copy(update={"spans": None})  # the network does not know its masks
     assert trained.recipe == TINY_LITE.recipe
     assert trained.memory is not None
     assert (record.training.steps, record.training.stop, record.seed) == (8, "step limit", 3)

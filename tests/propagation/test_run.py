@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import tiny_mask
@@ -6,7 +8,10 @@ from tiny_run import write_keyframes
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
 from dextr_vos.masks import read_labels, write_labels
+from dextr_vos.propagation.keyframes import AnnotatedClip, read_keyframes
 from dextr_vos.propagation.models import LITE
+from dextr_vos.propagation.origins import run_spans
+from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.run import RunFolder, UnfinishedMasks, lock_frames
 from dextr_vos.propagation.trained_network import TrainedNetwork, load_network, save_network
 from dextr_vos.run_files import (
@@ -112,46 +117,20 @@ def clip(tiny_clip):
     return open_clip(tiny_clip)
 
 
-def recorded(**digests):
-    """A record with keyframes and the digests of their masks: `k0="a"` is frame 00000."""
-    by_name = {f"{int(key[1:]):05d}": digest for key, digest in digests.items()}
-    return RECORD.model_copy(update={"keyframes": tuple(sorted(by_name)), "keyframe_digests": by_name})
-
-
-EARLIER = recorded(k0="a", k3="b")
-
-
-@pytest.mark.parametrize(
-    ("now", "kept"),
-    [
-        (recorded(k0="a", k3="b"), [1, 2, 4, 5]),
-        (recorded(k0="x", k3="b"), [4, 5]),
-        (recorded(k0="a", k3="x"), []),
-        (recorded(k0="b", k3="a"), []),
-        (recorded(k0="a", k3="b", k5="c"), [1, 2]),
-        (recorded(k0="a", k1="c", k3="b"), [4, 5]),
-        (recorded(k0="a"), []),
-        (recorded(k3="b"), [4, 5]),
-        (recorded(k0="a", k2="b"), []),  # the same mask, but of another frame
-    ],
-)
-def test_masks_stay_where_both_keyframes_are_unchanged(run, clip, now, kept):
-    for index in (1, 2, 4, 5):
-        write_labels(run.paths.masks / f"{index:05d}.png", np.zeros((48, 64), np.uint8))
-    write_confidence(run.paths.confidence, {name: {1: 0.25} for name in clip.names})
-    found = run.kept_masks(EARLIER, now, clip)
-    assert sorted(found) == kept
-    assert all(found[index] == (run.paths.masks / f"{index:05d}.png", {1: 0.25}) for index in kept)
-
-
-def test_masks_that_are_missing_or_without_confidence_are_not_kept(run, clip):
-    assert run.kept_masks(EARLIER, EARLIER, clip) == {}
-    for index in (1, 2, 4):
+def test_masks_are_found_with_their_confidence_and_origin(run, clip):
+    assert run.made_masks(RECORD, clip) == {}
+    for index in (0, 1, 2, 4):
         write_labels(run.paths.masks / f"{index:05d}.png", np.zeros((48, 64), np.uint8))
     write_confidence(run.paths.confidence, {name: {1: 0.25} for name in clip.names if name != "00002"})
-    assert sorted(run.kept_masks(EARLIER, EARLIER, clip)) == [1, 4]
+    made = run.made_masks(RECORD, clip)
+    assert sorted(made) == [0, 1, 4]
+    assert all(made[index].path == run.paths.masks / f"{index:05d}.png" for index in made)
+    assert all(mask.confidence == {1: 0.25} for mask in made.values())
+    assert made[0].origin is None  # a keyframe
+    assert (made[1].origin.before, made[1].origin.after) == ("00000", "00003")
+    assert (made[4].origin.before, made[4].origin.after) == ("00003", None)
     run.paths.confidence.write_text("{")
-    assert run.kept_masks(EARLIER, EARLIER, clip) == {}
+    assert run.made_masks(RECORD, clip) == {}
 
 
 def test_a_run_killed_while_it_is_put_in_place_is_finished_by_the_next_one(run):
@@ -186,13 +165,22 @@ def test_a_pending_run_is_trained_once_its_network_is_complete(run, content):
     assert not made.paths.path.exists()
 
 
-def test_a_run_is_segmented_when_every_mask_and_the_confidences_are_there(run, clip):
-    for name in clip.names:
-        assert not run.is_segmented(clip)
-        write_labels(run.paths.mask(name), np.zeros((48, 64), np.uint8))
-    assert not run.is_segmented(clip)
+def test_a_run_is_segmented_when_every_mask_that_is_wanted_is_there(run, clip, tmp_path):
+    keyframes = read_keyframes(write_keyframes(tmp_path / "keyframes", 0, 3), clip)
+    plan = Plan(AnnotatedClip(clip, keyframes), LITE, None)
+    part = replace(plan, frames=frozenset([1, 4]))
+    record = RECORD.model_copy(update={"spans": run_spans(plan.origins, clip.names)})
     write_confidence(run.paths.confidence, {name: {1: 0.25} for name in clip.names})
-    assert run.is_segmented(clip)
+    for index in (3, 0, 1, 4, 2, 5):
+        assert not run.is_segmented(record, plan)
+        write_labels(run.paths.mask(clip.names[index]), np.zeros((48, 64), np.uint8))
+        assert run.is_segmented(record, part) == (index in (4, 2, 5))
+    assert run.is_segmented(record, plan)
+    # in a span at the end it is the same
+    assert not run.is_segmented(record, replace(plan, direction="forward"))
+    assert run.is_segmented(record, replace(plan, direction="forward", frames=frozenset([4])))
+    run.paths.confidence.unlink()
+    assert not run.is_segmented(record, plan)
 
 
 def test_a_folder_is_kept_to_one_process(tmp_path):

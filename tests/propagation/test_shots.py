@@ -9,7 +9,7 @@ from recording_tracker import SIZE_HW, Recorder, annotated_clip, write_clip
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import Interrupted
 from dextr_vos.propagation.bidirectional import BidirectionalPropagator
-from dextr_vos.propagation.keyframes import Span
+from dextr_vos.propagation.keyframes import Span, SpanPart
 from dextr_vos.propagation.settings import TrackingSettings
 from dextr_vos.propagation.shots import FrameSummary, is_cut, typical_difference
 
@@ -93,7 +93,7 @@ def ignore():
 
 def test_each_side_of_a_cut_is_tracked_from_its_own_keyframe(make):
     propagator, recorder = make((0, 0, 0, 1, 1, 1, 1), 0, 6)
-    found = list(propagator.propagate(Span(1, 5, 0, 6), 1, ignore))
+    found = list(propagator.propagate(SpanPart(Span(1, 5, 0, 6), 1, 5), ignore))
     assert recorder.steps == [(6, 5), (5, 4), (4, 3), (0, 1), (1, 2)]
     assert [each.index for each in found] == [1, 2, 3, 4, 5]
     # with one pass there is nothing to agree with
@@ -101,8 +101,8 @@ def test_each_side_of_a_cut_is_tracked_from_its_own_keyframe(make):
     # and nothing of the other pass is in the masks
     forward, backward = make((0, 0, 0), 0, folder="a")[0], make((1, 1, 1, 1), 3, folder="b")[0]
     alone = [
-        *forward.propagate(Span(1, 2, 0, None), 1, ignore),
-        *backward.propagate(Span(0, 2, None, 3), 0, ignore),
+        *forward.propagate(SpanPart(Span(1, 2, 0, None), 1, 2), ignore),
+        *backward.propagate(SpanPart(Span(0, 2, None, 3), 0, 2), ignore),
     ]
     for one, other in zip(found, alone, strict=True):
         assert np.array_equal(one.probs, other.probs)
@@ -111,7 +111,7 @@ def test_each_side_of_a_cut_is_tracked_from_its_own_keyframe(make):
 
 def test_nothing_is_found_in_a_shot_without_a_keyframe(make):
     propagator, recorder = make((0, 0, 1, 1, 2, 2), 0, 5)
-    found = list(propagator.propagate(Span(1, 4, 0, 5), 1, ignore))
+    found = list(propagator.propagate(SpanPart(Span(1, 4, 0, 5), 1, 4), ignore))
     assert recorder.steps == [(5, 4), (0, 1)]
     assert [bool(each.probs.any()) for each in found] == [True, False, False, True]
     assert [bool(each.quality.any()) for each in found] == [True, False, False, True]
@@ -121,7 +121,7 @@ def test_nothing_is_found_in_a_shot_without_a_keyframe(make):
 def test_a_pass_to_the_end_of_a_clip_ends_at_a_cut_too(make, keyframe, span):
     """Also where the first shot comes back: who is to know that it does?"""
     propagator, recorder = make((0, 0, 1, 1, 1, 1, 0, 0), keyframe)
-    found = list(propagator.propagate(span, span.first, ignore))
+    found = list(propagator.propagate(SpanPart(span, span.first, span.last), ignore))
     near = 1 if keyframe == 0 else 6
     assert [each.index for each in found if each.probs.any()] == [near]
     assert len(recorder.steps) == 1
@@ -129,27 +129,27 @@ def test_a_pass_to_the_end_of_a_clip_ends_at_a_cut_too(make, keyframe, span):
 
 def test_a_pass_goes_on_after_a_flash(make):
     propagator, recorder = make((0, 0, 1, 1, 1, 0, 0), 0)
-    found = list(propagator.propagate(Span(1, 6, 0, None), 1, ignore))
+    found = list(propagator.propagate(SpanPart(Span(1, 6, 0, None), 1, 6), ignore))
     assert [bool(each.probs.any()) for each in found] == [True, False, False, False, True, True]
     assert recorder.steps == [(0, 1), (1, 5), (5, 6)]
 
 
 def test_the_shot_of_a_keyframe_may_have_one_frame(make):
     propagator, recorder = make((0, 1, 1, 1), 0, 3)
-    found = list(propagator.propagate(Span(1, 2, 0, 3), 1, ignore))
+    found = list(propagator.propagate(SpanPart(Span(1, 2, 0, 3), 1, 2), ignore))
     assert recorder.steps == [(3, 2), (2, 1)]
     assert all(each.probs.any() for each in found)
 
 
 def test_frames_beyond_a_cut_are_not_memorized(make):
     propagator, recorder = make((0, 0, 0, 1, 1, 1), 0, max_recent=2, mem_every=1)
-    list(propagator.propagate(Span(1, 5, 0, None), 1, ignore))
+    list(propagator.propagate(SpanPart(Span(1, 5, 0, None), 1, 5), ignore))
     assert sorted(recorder.memorized) == [0, 1, 2]
 
 
 def test_cuts_are_ignored_if_asked(make):
     propagator, recorder = make((0, 0, 1, 1, 2, 2), 0, across_cuts=True)
-    found = list(propagator.propagate(Span(1, 5, 0, None), 1, ignore))
+    found = list(propagator.propagate(SpanPart(Span(1, 5, 0, None), 1, 5), ignore))
     assert recorder.steps == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)]
     assert all(each.probs.any() for each in found)
 
@@ -157,7 +157,7 @@ def test_cuts_are_ignored_if_asked(make):
 @pytest.mark.parametrize("calls", range(9))
 def test_a_pass_stopped_beyond_a_cut_resumes(make, calls):
     shots, span = (0, 0, 0, 1, 1, 1), Span(1, 4, 0, 5)
-    expected = list(make(shots, 0, 5, folder="whole")[0].propagate(span, 1, ignore))
+    expected = list(make(shots, 0, 5, folder="whole")[0].propagate(SpanPart(span, 1, span.last), ignore))
     left = iter(range(calls))
 
     def step():
@@ -166,10 +166,10 @@ def test_a_pass_stopped_beyond_a_cut_resumes(make, calls):
 
     made = []
     try:
-        made.extend(make(shots, 0, 5)[0].propagate(span, 1, step))
+        made.extend(make(shots, 0, 5)[0].propagate(SpanPart(span, 1, span.last), step))
     except Interrupted:
         assert calls < 8
-    found = list(make(shots, 0, 5)[0].propagate(span, 1 + len(made), ignore))
+    found = list(make(shots, 0, 5)[0].propagate(SpanPart(span, 1 + len(made), span.last), ignore))
     for one, other in zip(found, expected[len(made) :], strict=True):
         assert np.array_equal(one.probs, other.probs)
         assert np.array_equal(one.agreement, other.agreement)
