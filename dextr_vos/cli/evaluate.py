@@ -28,6 +28,7 @@ class _Options:
     objects: "ObjectRule"
     no_stability: bool
     official: bool
+    plot: Path | None
     json_path: Path | None
 
 
@@ -74,6 +75,12 @@ class _Options:
     is_flag=True,
     help="Also score with the package davis2017 and print the largest difference.",
 )
+@click.option(
+    "--plot",
+    type=PATH,
+    metavar="FILE.svg",
+    help="Also draw J over the frames of each clip into this SVG file, with keyframes marked where known.",
+)
 @json_option("Also write all scores, frame by frame, to this JSON file.")
 def command(**given: Any) -> None:
     """Score a folder of results on DAVIS: region similarity J, boundary accuracy F, temporal stability T.
@@ -88,13 +95,17 @@ def command(**given: Any) -> None:
 def _evaluate(options: _Options) -> None:
     from rich.console import Console
 
+    from dextr_vos.benchmark.report.frame_charts import scores_chart
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.datasets.davis import Davis
     from dextr_vos.errors import InputError
     from dextr_vos.evaluation.davis import ScoringRules, evaluate_davis
     from dextr_vos.evaluation.official import official_functions
     from dextr_vos.evaluation.tables import terminal_tables, write_csvs, write_json
+    from dextr_vos.files import write_text
 
+    if options.plot is not None and options.plot.suffix.lower() != ".svg":
+        raise InputError(f"expected --plot FILE.svg, got {options.plot}; charts are drawn as SVG")
     if options.official:
         official_functions()  # reported before anything is scored
     data = Davis(options.davis_root)
@@ -118,6 +129,9 @@ def _evaluate(options: _Options) -> None:
         if options.json_path is not None:
             write_json(scores, options.json_path)
             written.append(options.json_path)
+        if options.plot is not None:
+            write_text(options.plot, scores_chart(scores))
+            written.append(options.plot)
     except OSError as error:
         raise InputError(f"cannot write the scores: {error}; choose a folder you may write to") from None
     for path in written:

@@ -67,6 +67,7 @@ class DavisScores:
         without_keyframes: the same over frames that were no keyframe; empty when no keyframes are known.
         left_out: for each clip that is not in `without_keyframes` though keyframes are known, why.
         keyframes: names of the keyframes of each clip for which they are known.
+        frames: names of all annotated frames of each clip, in order.
     """
 
     rules: ScoringRules
@@ -74,6 +75,7 @@ class DavisScores:
     without_keyframes: tuple[ObjectScores, ...]
     left_out: Mapping[str, str]
     keyframes: Mapping[str, tuple[str, ...]]
+    frames: Mapping[str, tuple[str, ...]]
 
     @property
     def year(self) -> int:
@@ -156,7 +158,14 @@ def evaluate_davis(
             if on_clip:
                 on_clip(plan.clip)
     known = {plan.clip: plan.keyframes for plan in plans if plan.keyframes is not None}
-    return DavisScores(rules, tuple(objects), tuple(without_keyframes), left_out if known else {}, known)
+    return DavisScores(
+        rules,
+        tuple(objects),
+        tuple(without_keyframes),
+        left_out if known else {},
+        known,
+        frames={plan.clip: tuple(path.stem for path in plan.truths) for plan in plans},
+    )
 
 
 @dataclass(frozen=True)

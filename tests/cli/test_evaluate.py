@@ -61,6 +61,17 @@ def test_year_is_told_or_given(folders, tmp_path):
         assert json.loads(path.read_text())["year"] == expected
 
 
+def test_plot_has_a_chart_a_clip_with_the_keyframes_marked(folders, tmp_path):
+    path = tmp_path / "new" / "scores.svg"
+    result = call(*folders, "--clips", "dog,bear", "--annotated-frames", "0,3", "--plot", str(path))
+    assert result.exit_code == 0, result.output
+    assert f"wrote {path}" in result.stdout
+    text = path.read_text()
+    assert text.count("<polyline") == 2
+    assert text.count("<title>keyframe 00003</title>") == 2
+    assert "J 1.000, lowest 1.00 in 00001" in text
+
+
 def test_t_is_shown_for_2016_unless_left_out(folders, tmp_path):
     path = tmp_path / "scores.json"
     result = call(*folders, "--clips", "bear", "--json", str(path))
@@ -98,6 +109,7 @@ def test_objects_that_come_later_are_scored_when_asked_for(folders, tmp_path):
         (["--clips", ","], "at least one clip"),
         (["--split", "test"], "its splits are val"),
         (["--annotated-frames", "99"], "the keyframe '99' is no frame of clip dog"),
+        (["--plot", "scores.png"], "expected --plot FILE.svg, got scores.png; charts are drawn as SVG"),
         (["--json", "/proc/nowhere/scores.json"], "cannot write the scores"),
     ],
 )

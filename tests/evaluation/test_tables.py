@@ -26,6 +26,7 @@ def scores_of(year=2016, without_keyframes=False, t=(None, None)):
         objects=objects,
         without_keyframes=objects[:1] if without_keyframes else (),
         left_out={"paragliding-launch": "every scored frame was a keyframe"} if without_keyframes else {},
+        frames={},
         keyframes={"dog": ("00000",), "paragliding-launch": ("00001",)} if without_keyframes else {},
     )
 

@@ -11,6 +11,7 @@ from dextr_vos.benchmark.annotation_time import AnnotationTime, load_annotation_
 from dextr_vos.benchmark.report import style
 from dextr_vos.benchmark.report.charts import ChartLine, DottedLine, dot_chart, interval_chart, line_chart
 from dextr_vos.benchmark.report.cost import cost_table, means_table, published
+from dextr_vos.benchmark.report.frame_charts import cells_chart
 from dextr_vos.benchmark.result import CellFolder, CellResult
 from dextr_vos.benchmark.run import Grid, every_cell, read_grid, results_of
 from dextr_vos.benchmark.settings import SUPERVISIONS, Supervision
@@ -30,6 +31,7 @@ from dextr_vos.benchmark.statistics import (
 from dextr_vos.benchmark.table import write_table
 from dextr_vos.files import write_text
 
+_CARD_PX = 520  # what fits a card
 _DASHES = ("", "7 4", "2 3", "10 3 2 3")
 
 
@@ -256,9 +258,10 @@ def clip_cards(out: Path, results: Sequence[CellResult]) -> str:
     clips = list(dict.fromkeys(one.cell.clip for one in results))
     cards = [_card(out, clip, [one for one in results if one.cell.clip == clip]) for clip in clips]
     return (
-        '<p class="soft">J&amp;F by number of keyframes. Images: the frame with the highest and with the '
-        "lowest J&amp;F that was no keyframe, with as many keyframes as were tried; the mask is tinted, the "
-        f'true outline is white.</p><div class="clips">{"".join(cards)}</div>'
+        '<p class="soft">J&amp;F by number of keyframes; J over the frames, with as many keyframes as were '
+        "tried, which triangles mark. Images: of these, the frames with the highest and the lowest J&amp;F "
+        "that were no keyframes; the mask is tinted, the true outline is white.</p>"
+        f'<div class="clips">{"".join(cards)}</div>'
     )
 
 
@@ -286,7 +289,7 @@ def keyframe_iou(results: Sequence[CellResult]) -> dict[Supervision, dict[str, f
 
 def _card(out: Path, clip: str, results: Sequence[CellResult]) -> str:
     counts = sorted({one.cell.keyframes for one in results})
-    rows, shots = [], []
+    rows, shots, curves = [], [], []
     for series in series_in(results):
         cells = [one for one in results if _series(one) == series]
         values = {
@@ -300,12 +303,13 @@ def _card(out: Path, clip: str, results: Sequence[CellResult]) -> str:
         most = max(cells, key=lambda one: one.cell.keyframes)
         many = f"{most.cell.keyframes} {'keyframe' if most.cell.keyframes == 1 else 'keyframes'}"
         shots.append(f"<div>{style.tagged(series.supervision, label)}<br><small>{many}</small></div>")
+        curves.append((label, most))
         folder = CellFolder(out, most.key)
         shots += [_shot(folder.best, most, most.best, "best"), _shot(folder.worst, most, most.worst, "worst")]
     head = [f"{len(results[0].frames)} frames", *(str(count) for count in counts)]
     return (
         f'<div class="clip"><h3>{html.escape(clip)}</h3>{style.table(head, rows)}'
-        f'<div class="shots">{"".join(shots)}</div></div>'
+        f'{cells_chart(curves, _CARD_PX)}<div class="shots">{"".join(shots)}</div></div>'
     )
 
 

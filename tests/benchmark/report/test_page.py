@@ -30,7 +30,7 @@ def test_the_page_holds_everything_and_loads_nothing(folder):
     text = write_report(folder).read_text()
     assert "12 of 13 cells finished" in text
     assert "<strong>within 10.0 points</strong>" in text
-    assert text.count("<svg") == 4  # two curves, differences, keyframes
+    assert text.count("<svg") == 6  # two curves, differences, keyframes, J over frames of two clips
     assert text.count("data:image/jpeg;base64,") == 2 * 3 * 2
     assert "it &lt;broke&gt;" in text
     assert "<cat>" not in text
