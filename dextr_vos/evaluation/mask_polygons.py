@@ -36,13 +36,21 @@ def longest_outline(mask: BoolArray) -> Values | None:
     """
     x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
     mask = mask[y : y + height, x : x + width]
-    longest = None
-    for curve in _closed_curves(mask):
-        rows, columns = np.divmod(np.array(curve, dtype=np.int64), width + 1)
+    curves = _closed_curves(mask)
+    longest, chosen = np.empty((0, 2), dtype=np.int64), 0
+    for place in sorted(range(len(curves)), key=lambda each: -len(curves[each])):
+        if len(curves[place]) < max(len(longest), _FEWEST_VERTICES):
+            break  # a polygon has no more vertices than its curve
+        rows, columns = np.divmod(np.array(curves[place], dtype=np.int64), width + 1)
         polygon = _reduced(np.stack([rows, columns], axis=1))
-        if len(polygon) >= _FEWEST_VERTICES and (longest is None or len(polygon) > len(longest)):
-            longest = polygon if _is_clockwise(polygon) != _is_hole(mask, curve) else polygon[::-1]
-    return None if longest is None else (longest + np.array([y, x])).astype(np.float64)
+        if (len(polygon), -place) > (len(longest), -chosen):  # of equally long ones the first
+            longest, chosen = polygon, place
+    if len(longest) < _FEWEST_VERTICES:
+        return None
+    if _is_clockwise(longest) == _is_hole(mask, curves[chosen]):
+        longest = longest[::-1]
+    outline: Values = (longest + np.array([y, x])).astype(np.float64)
+    return outline
 
 
 def _closed_curves(mask: BoolArray) -> list[_Curve]:

@@ -100,7 +100,7 @@ def scores_chart(scores: DavisScores) -> str:
         caption += " Triangles: keyframes."
     if any(len(objects) > 1 for objects in clips.values()):
         caption += " Line: mean of the objects; band: lowest to highest."
-    return alone(frame_charts(panels, 4, 640 if len(panels) == 1 else 260, caption))
+    return alone(frame_charts(panels, 4, 640 if len(panels) == 1 else 290, caption))
 
 
 def cells_chart(cells: Sequence[tuple[str, CellResult]], width: int) -> str:
