@@ -10,11 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from dextr_vos.annotation.annotations import ObjectClicks, Point, points_xy, prompt_of
+from dextr_vos.annotation.annotations import Annotations, ObjectClicks, Point, points_xy, prompt_of
 from dextr_vos.annotation.prompts import check_inside, check_prompt
 from dextr_vos.annotation.segmenter import label_frame
 from dextr_vos.errors import InputError
 from dextr_vos.geometry import BoolArray
+from dextr_vos.web import edits
 from dextr_vos.web.images import BoundedCache, Images
 from dextr_vos.web.layers import LayerStore
 from dextr_vos.web.segmenter_process import SegmenterLoader
@@ -38,19 +39,27 @@ class ClickMasks:
         self._images, self._loader, self._layers = images, loader, layers
         self._known: BoundedCache[str] = BoundedCache(_MAX_KNOWN, lambda digest: 1)
 
-    def corrected(
-        self, index: int, object_id: int, before: ObjectClicks | None, points: tuple[Point, ...]
-    ) -> ObjectClicks | None:
-        """An object in a frame whose points were changed.
+    def clicked(
+        self, document: Annotations, index: int, object_id: int, points: tuple[Point, ...]
+    ) -> Annotations:
+        """A document with other points of an object in a frame, and with the mask that they make.
 
         Args:
+            document: with the layers of the frame known.
             index: of the frame.
             object_id: of the object.
-            before: the object there as it was, or None; its strokes stay.
             points: all points that it has now.
+        """
+        name = self._images.names[index]
+        made = self._corrected(index, object_id, edits.clicks_of(document, name, object_id), points)
+        return edits.with_points(document, name, object_id, points, made)
 
-        Returns:
-            The object with its mask; None where the points make none, as fewer than four extreme points.
+    def _corrected(
+        self, index: int, object_id: int, before: ObjectClicks | None, points: tuple[Point, ...]
+    ) -> ObjectClicks | None:
+        """An object whose points were changed, with its mask; its strokes stay.
+
+        None where the points make no mask, as fewer than four extreme points.
         """
         before = before or ObjectClicks(points=())
         if before.layer is not None:

@@ -44,6 +44,11 @@ def clicks_of(document: Annotations, name: str, object_id: int) -> ObjectClicks 
     return (document.frame(name) or EMPTY).objects.get(object_id)
 
 
+def annotated(document: Annotations) -> dict[str, KeyframeClicks]:
+    """All keyframes and corrections, by frame name."""
+    return {**document.keyframes, **document.corrections}
+
+
 def with_clicks(document: Annotations, name: str, object_id: int, clicks: ObjectClicks | None) -> Annotations:
     """Set an object's mask in a frame, or remove it; a frame that is left empty stops being a keyframe.
 

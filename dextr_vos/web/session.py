@@ -127,11 +127,11 @@ class Session:
             earlier = edits.points_of(before, name, object_id)
             stamped = edits.stamped(points, earlier)
             check_points(stamped, size_hw, f"frame '{name}', {entry.name}")
-            clicks = edits.clicks_of(before, name, object_id)
-            made = self._click_masks.corrected(index, object_id, clicks, stamped)
-            if made is None and self.document.frame(name) is None and name in before.corrections:
-                before = self.document  # clicks that make no mask are no correction of the other objects
-            after = edits.with_points(before, name, object_id, stamped, made)
+            after = self._store.taken_back(name, object_id, stamped)
+            if after is None:
+                after = self._click_masks.clicked(before, index, object_id, stamped)
+            if len(stamped) > len(earlier):
+                after = self._store.with_visible(after, name, object_id, stamped[-1])
             after = self._without_unneeded_correction(after, index)
             label = f"{edits.describe_points(earlier, stamped)} on {entry.name}, frame {name}"
             move = edits.point_move(index, object_id, earlier, stamped, arrived)
@@ -253,7 +253,7 @@ class Session:
         """Delete an object from the list and from every frame."""
         with self.editing:
             entry, before = edits.entry_of(self.document, object_id), self.document
-            for name, frame in _annotated(before).items():
+            for name, frame in edits.annotated(before).items():
                 if object_id in frame.objects:
                     before = self._store.with_layers(name, before)
             after = edits.without_object(before, object_id)
@@ -264,7 +264,7 @@ class Session:
         with self.editing:
             before = self.document
             after = edits.reordered(before, object_ids)
-            for name, frame in _annotated(before).items():
+            for name, frame in edits.annotated(before).items():
                 if len(frame.objects) > 1:
                     before = self._store.with_layers(name, before)
             after = before.model_copy(update={"objects": after.objects})
@@ -392,8 +392,3 @@ class Session:
         except OSError:
             return None
         return file.st_mtime_ns, file.st_size
-
-
-def _annotated(document: Annotations) -> dict[str, KeyframeClicks]:
-    """All keyframes and corrections."""
-    return {**document.keyframes, **document.corrections}

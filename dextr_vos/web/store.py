@@ -9,9 +9,17 @@ import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from dextr_vos.annotation.annotations import BRUSH, Annotations, ObjectClicks, as_text, load_annotations
+from dextr_vos.annotation.annotations import (
+    BRUSH,
+    Annotations,
+    ObjectClicks,
+    Point,
+    as_text,
+    load_annotations,
+)
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path, digest_or_empty, write_text
 from dextr_vos.geometry import BoolArray
@@ -171,6 +179,33 @@ class AnnotationStore:
                 document = edits.with_clicks(document, name, above, cut)
         return document
 
+    def with_visible(self, document: Annotations, name: str, object_id: int, click: Point) -> Annotations:
+        """Cut out of the objects above what covers the part of a mask around a positive click on it."""
+        labels, mask = self._composed(document, name), self.layer(name, object_id, document)
+        x, y = click.x, click.y
+        if labels is None or click.kind != "positive" or not mask[y, x] or labels[y, x] == object_id:
+            return document
+        _, parts = cv2.connectedComponents((mask & (labels != object_id)).view(np.uint8))
+        part = parts == parts[y, x]
+        for above, clicks in (document.frame(name) or edits.EMPTY).objects.items():
+            if above != object_id and (part & (labels == above)).any():
+                layer = self.layers.put(self.layer(name, above, document) & ~part)
+                document = edits.with_clicks(
+                    document, name, above, clicks.model_copy(update={"layer": layer})
+                )
+        return document
+
+    def taken_back(self, name: str, object_id: int, points: tuple[Point, ...]) -> Annotations | None:
+        """The document before the last change, if that added a click to these points; else None."""
+        last, line = self.history.to_undo(), self.history.last
+        if last is None or set(last.before["frames"]) != {name} or "objects" in last.before:
+            return None
+        fewer = len(points) < len(edits.points_of(self.document, name, object_id))
+        if line is None or line.kind == "note" or not fewer:  # after a note, the frame was changed since
+            return None
+        before = apply_diff(self.document, last.before)
+        return before if edits.points_of(before, name, object_id) == points else None
+
     def put_layers(self, labels: Labels, ids: Iterable[int]) -> dict[int, str]:
         """Store the masks of objects in labels as layers; their digests by object id."""
         return {object_id: self.layers.put(labels == object_id) for object_id in ids}
@@ -220,8 +255,8 @@ class AnnotationStore:
     def _arrive(self, after: Annotations, text: str, names: list[str], objects: bool) -> None:
         """Write masks, then the document: the journal has the change already."""
         if objects:  # with the order of objects, the mask of any frame may change in which some may overlap
-            frames = {**after.keyframes, **after.corrections}
-            several = [name for name, frame in frames.items() if len(frame.objects) > 1]
+            frames = edits.annotated(after).items()
+            several = [name for name, frame in frames if len(frame.objects) > 1]
             names = sorted({*names, *several})
         for name in names:
             self._write_mask(after, name)
@@ -344,6 +379,6 @@ class AnnotationStore:
 
 
 def _layers_of(document: Annotations) -> Iterable[str]:
-    for frame in (*document.keyframes.values(), *document.corrections.values()):
+    for frame in edits.annotated(document).values():
         for clicks in frame.objects.values():
             yield from clicks.layers

@@ -263,3 +263,20 @@ def test_a_journal_without_corrections_is_read(page, tiny_clip, work):
     page = open_page(tiny_clip, work, corrects=True)
     page.do("/api/undo")
     assert ((page.mask(0) == 1) == box(POINTS)).all()
+
+
+def test_a_click_shows_what_it_adds_above_the_other_objects_until_it_is_taken_back(tiny_clip, work):
+    page = open_page(tiny_clip, work, objects=2, corrects=True)
+    page.points(0, 1, POINTS)
+    page.points(0, 2, OTHER)
+    before = page.mask(0)
+    assert before[7, 46] == 2
+    click = [46, 7, "positive"]
+    page.points(0, 1, [*POINTS, click])
+    labels = page.mask(0)
+    assert (labels[around(46, 7)] == 1).all()
+    assert (labels[before == 2] > 0).all()
+    assert labels[3, 46] == 2
+    page = open_page(tiny_clip, work, objects=2, corrects=True)
+    page.points(0, 1, POINTS)
+    assert (page.mask(0) == before).all()

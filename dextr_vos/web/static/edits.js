@@ -21,11 +21,15 @@ export function createEdits(store, cache, connection, activity) {
   /** @type {Map<number, number>} ids of objects by their temporary ones */
   const given = new Map();
   let added = 0;
+  /** @type {Promise<any>} the last undo or redo */
+  let lastMove = Promise.resolve();
 
   const real = (id) => given.get(id) ?? id;
   const keyOf = (frame, object) => `${frame}:${real(object)}`;
   const pathOf = (edit) => edit.path ?? `/api/frames/${edit.frame}/objects/${real(edit.object)}/${edit.verb}`;
-  const same = (edit, other) => edit.verb === other.verb && keyOf(edit.frame, edit.object) === keyOf(other.frame, other.object);
+  const sameObject = (edit, other) => keyOf(edit.frame, edit.object) === keyOf(other.frame, other.object);
+  /** Edits after which the points of an object are known before the server says so. */
+  const setsPoints = (edit) => edit.verb === "points" || edit.verb === "clear";
 
   /**
    * @param {Edit} edit
@@ -37,7 +41,7 @@ export function createEdits(store, cache, connection, activity) {
       return Promise.resolve(null);
     }
     const last = queue[queue.length - 1];
-    if (edit.live && last && !last.sent && edit.verb && same(edit, last)) {
+    if (edit.live && last && !last.sent && edit.verb === last.verb && sameObject(edit, last)) {
       last.body = { points: edit.body.points, active_ms: last.body.active_ms + edit.body.active_ms };
       return last.promise;
     }
@@ -100,7 +104,7 @@ export function createEdits(store, cache, connection, activity) {
   }
 
   function forgetDraft(edit) {
-    if (edit.verb !== "points" || queue.some((other) => same(edit, other))) return;
+    if (!setsPoints(edit) || queue.some((other) => setsPoints(other) && sameObject(edit, other))) return;
     const drafts = store.get().drafts;
     if (drafts.delete(keyOf(edit.frame, edit.object))) store.set({ drafts });
   }
@@ -141,6 +145,10 @@ export function createEdits(store, cache, connection, activity) {
     push,
     setStroking(ask) { stroking = ask; },
     waiting: () => queue.length,
+    /** Resolves once nothing waits to be undone or redone: only then are the points of an object known. */
+    historyDone: () => lastMove,
+    /** @returns {boolean} whether an object is about to be cleared from a frame */
+    clearing: (frame, object) => queue.some((edit) => edit.verb === "clear" && keyOf(edit.frame, edit.object) === keyOf(frame, object)),
     /** @returns {number} the id that the server has given to an object, or its temporary one */
     real,
 
@@ -156,6 +164,7 @@ export function createEdits(store, cache, connection, activity) {
       return push({ verb: "stroke", body, frame, object, twice: true });
     },
     clear(frame, object) {
+      store.set({ drafts: store.get().drafts.set(keyOf(frame, object), []) });
       const body = { active_ms: activity.take() };
       return push({ verb: "clear", body, frame, object, twice: true });
     },
@@ -187,7 +196,9 @@ export function createEdits(store, cache, connection, activity) {
     async history(verb) {
       const label = store.get().server?.history[verb];
       if (!label && !queue.length) return announce(verb === "undo" ? "Nothing to undo." : "Nothing to redo.");
-      const answer = await push({ path: `/api/${verb}`, body: {}, spoils: true });
+      const move = push({ path: `/api/${verb}`, body: {}, spoils: true });
+      lastMove = move;
+      const answer = await move;
       if (!answer) return undefined;
       announce(`${verb === "undo" ? "Undone" : "Redone"}: ${label ?? "the last change"}`);
       return answer.index ?? undefined;

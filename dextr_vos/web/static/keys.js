@@ -17,7 +17,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: ["a"], shown: ["A"], what: "Negative clicks, all of them", run: () => actions.tool("negative") },
       { keys: ["Backspace"], shown: ["⌫"], what: "Take the last click back", run: () => points.takeBack() },
       { keys: ["q", "shift+q"], shown: ["Q"], what: "Select the next point", run: (event) => points.cycle(event.shiftKey ? -1 : 1) },
-      { keys: ["Delete"], shown: ["Del"], what: "Remove the selected point", run: () => (picked() ? points.remove(store.get().point) : points.takeBack()) },
+      { keys: ["Delete"], shown: ["Del"], what: "Remove the selected point", run: () => (picked() ? points.removeSelected() : points.takeBack()) },
       { keys: [], shown: ["← ↑ → ↓"], what: "Move the selected point (Shift: 10 px)", run: () => {} },
       { keys: ["alt+ArrowLeft", "alt+ArrowRight", "alt+ArrowUp", "alt+ArrowDown", "alt+shift+ArrowLeft", "alt+shift+ArrowRight",
         "alt+shift+ArrowUp", "alt+shift+ArrowDown"], shown: ["Alt", "← ↑ → ↓"], what: "Move the cross-hair (Shift: 10 px)", run: cross },

@@ -39,7 +39,8 @@ export function createPoints(store, view, cache, edits) {
     const points = pointsOf(store.get(), frame, id);
     const count = extremesOf(points).length;
     const begun = count > 0 && count < EXTREMES;
-    const known = !begun && (points.length > 0 || server.keyframes[frame]?.objects[id]?.mask || cache.holds(frame, id));
+    const masked = server.keyframes[frame]?.objects[id]?.mask || cache.holds(frame, id);
+    const known = !begun && (points.length > 0 || (masked && !edits.clearing(frame, id)));
     if (known && server.corrects) return negative ? "negative" : "positive";
     if (!negative) return "extreme";
     toast(known ? "This model takes no negative clicks. The eraser (E) removes." : `There is no mask of ${chosen(store.get())?.name ?? "the object"} here yet. Click its four extreme points first.`, "error");
@@ -53,6 +54,7 @@ export function createPoints(store, view, cache, edits) {
     performance.mark("dextr-vos:click");
     const asked = object();
     if (asked === null) return;
+    await edits.historyDone();
     await cache.wantMask(frame);
     const id = edits.real(asked);
     const kind = kindOf(frame, id, negative);
@@ -86,10 +88,14 @@ export function createPoints(store, view, cache, edits) {
     announce(`Point at ${pixel.join(", ")}`);
   }
 
-  function remove(index) {
+  /** @param {(points: any[]) => number} which index of the point to remove */
+  async function remove(which) {
     if (!allowed()) return;
-    const { frame, object: id } = store.get();
-    const points = pointsOf(store.get());
+    const { frame, object: asked } = store.get();
+    await edits.historyDone();
+    const id = edits.real(asked);
+    const points = pointsOf(store.get(), frame, id);
+    const index = which(points);
     if (id === null || !points.length) {
       announce("No click to take back here.");
       return;
@@ -100,8 +106,12 @@ export function createPoints(store, view, cache, edits) {
   }
 
   return {
-    at, add, hold, nudge, remove, allowed,
-    takeBack: () => remove(pointsOf(store.get()).length - 1),
+    at, add, hold, nudge, allowed,
+    takeBack: () => remove((points) => points.length - 1),
+    removeSelected() {
+      const { point } = store.get();
+      return remove(() => point);
+    },
     /** Choose the next point (by Tab-like keys), or none after the last. */
     cycle(by) {
       const count = pointsOf(store.get()).length;

@@ -68,6 +68,26 @@ def test_clicks_stay_on_the_frame_they_were_made_on(slowly, extremes):
     assert screen.points(4) == before
 
 
+def test_a_click_right_after_an_undo_or_a_clearing_does_not_bring_back_what_was_there(slowly, extremes):
+    screen = slowly
+    screen.go(7)
+    screen.press("1")
+    points = extremes(7)
+    click_at_once(screen, *points, (30, 30), (60, 30))
+    screen.settle()
+    clicks = [[30, 30, "positive"], [60, 30, "positive"]]
+    assert screen.points(7) == [*map(list, points), *clicks]
+    screen.page.keyboard.press("Control+z")
+    click_at_once(screen, (90, 30))
+    screen.until("() => dextrVos.shown().settled")
+    screen.wait_for(lambda: len(screen.points(7)) == 6)
+    assert screen.points(7) == [*map(list, points), clicks[0], [90, 30, "positive"]]
+    screen.page.keyboard.press("Shift+Delete")
+    click_at_once(screen, *points[:2])
+    screen.settle()
+    assert screen.points(7) == [list(point) for point in points[:2]]
+
+
 def test_a_new_object_that_is_refused_takes_its_clicks_along(slowly):
     screen = slowly
     screen.go(11)
