@@ -44,7 +44,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     let kind = "none", text = "no mask yet";
     const confidence = server.confidence?.[frame];
     if (folder) [kind, text] = [{ done: "keyframe", skipped: "none" }[server.status?.[frame]] ?? "none", server.status?.[frame] ?? "open"];
-    else if (server.keyframes[frame]?.corrected) [kind, text] = ["draft", "corrected, a draft"];
+    else if (server.keyframes[frame]?.corrected) [kind, text] = ["draft", "draft"];
     else if (keyframe) [kind, text] = ["keyframe", keyframe.locked ? "locked keyframe" : "keyframe"];
     else if (confidence !== null && confidence !== undefined) {
       [kind, text] = [confidence >= CONFIDENT ? "confident" : "uncertain", `confidence ${confidence.toFixed(2)}`];
