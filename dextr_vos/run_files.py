@@ -192,6 +192,8 @@ class RunRecord(BaseModel):
         spans: how the masks were made that are no keyframes'; frames in none of them have no mask, or that of
             an earlier keyframe. None in the metadata of the network, and in older runs, where all masks
             were made from the keyframes on both sides.
+        cuts: names of the first frames of new shots; None in the metadata of the network, and in older runs.
+        flashes: names of frames that interrupt a shot, up to three in a row, in which nothing is tracked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -212,6 +214,8 @@ class RunRecord(BaseModel):
     continued_from: str | None = None
     min_component_share: dict[int, float] = {}
     spans: tuple[RunSpan, ...] | None = None
+    cuts: tuple[str, ...] | None = None
+    flashes: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -265,6 +269,15 @@ def keyframe_names(path: Path) -> list[str]:
     return names
 
 
+def cut_names(path: Path) -> list[str]:
+    """Names of the first frames of new shots in a `run.json`; none where it has none, or is damaged."""
+    try:
+        names = json.loads(path.read_text(encoding="utf-8")).get("cuts") or []
+        return [name for name in names if isinstance(name, str)]
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return []
+
+
 Confidence = dict[str, dict[int, float]]
 """Confidence in [0, 1] by frame name and object id."""
 
@@ -272,6 +285,24 @@ Confidence = dict[str, dict[int, float]]
 def frame_confidence(of_frame: Mapping[int, float]) -> float:
     """Confidence in a frame's mask: that of its least certain object, 1 without objects."""
     return min(of_frame.values(), default=1.0)
+
+
+FrameState = Literal["confident", "uncertain", "lost"]
+UNCERTAIN_IOU = 0.75
+LOST_IOU = 0.3
+
+
+def frame_state(confidence: float) -> FrameState:
+    """What a frame's confidence, an expected IoU in [0, 1], says of its mask.
+
+    Returns:
+        "uncertain" below 0.75, where the mask is worth a look; "lost" below 0.3, where it is hardly of the
+        object: in a shot without a keyframe, or empty though the keyframes around show the object, the
+        confidence is 0.
+    """
+    if confidence < LOST_IOU:
+        return "lost"
+    return "uncertain" if confidence < UNCERTAIN_IOU else "confident"
 
 
 def write_confidence(path: Path, scores: Confidence) -> None:

@@ -10,6 +10,8 @@ from dextr_vos.run_files import (
     RunPaths,
     RunRecord,
     RunTraining,
+    cut_names,
+    frame_state,
     keyframe_names,
     read_confidence,
     read_record,
@@ -116,3 +118,36 @@ def test_pending_runs_are_found_the_latest_last(run: RunPaths) -> None:
     newer.mask("00000").touch()
     assert run.all_pending()[0] == without_masks
     assert {path.path for path in run.all_pending()} == {older.path, newer.path, without_masks.path}
+
+
+@pytest.mark.parametrize(
+    ("confidence", "state"),
+    [
+        (1.0, "confident"),
+        (0.75, "confident"),
+        (0.7499, "uncertain"),
+        (0.3, "uncertain"),
+        (0.2999, "lost"),
+        (0.0, "lost"),
+    ],
+)
+def test_confidence_in_words(confidence: float, state: str) -> None:
+    assert frame_state(confidence) == state
+
+
+@pytest.mark.parametrize(
+    ("content", "cuts"),
+    [
+        ('{"cuts": ["00003", "ü"]}', ["00003", "ü"]),
+        ('{"cuts": null}', []),
+        ("{}", []),  # an older run
+        ("[]", []),
+        ("{", []),
+        (None, []),
+    ],
+)
+def test_cuts_are_read_where_there_are_any(run: RunPaths, content: str | None, cuts: list[str]) -> None:
+    if content is not None:
+        run.path.mkdir()
+        run.record.write_text(content, encoding="utf-8")
+    assert cut_names(run.record) == cuts

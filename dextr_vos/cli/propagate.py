@@ -1,5 +1,7 @@
 """`dextr-vos propagate`: masks of keyframes to a network and the masks of every frame."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ from dextr_vos.cli.options import (
 if TYPE_CHECKING:
     from dextr_vos.propagation.finetune import Estimate
     from dextr_vos.propagation.keyframes import Direction
-    from dextr_vos.run_files import RunTraining
+    from dextr_vos.run_files import RunRecord, RunTraining
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,21 @@ def _propagate(options: _Options) -> None:
     count = len(read_confidence(paths.confidence))
     of_all = "" if count == len(clip) else f" of {len(clip)}"
     click.echo(f"{count}{of_all} masks in {paths.masks}, {len(record.keyframes)} of them copied keyframes")
+    _show_cuts(record, clip.names)
+
+
+def _show_cuts(record: "RunRecord", names: Sequence[str]) -> None:
+    """Where the clip is cut, and what to do about it."""
+    if not record.cuts:
+        return
+    count, last = len(record.cuts), record.cuts[-1]
+    places = f"frames {', '.join(record.cuts[:-1])} and {last}" if count > 1 else f"frame {last}"
+    cuts, keyframes = ([names.index(name) for name in each] for each in (record.cuts, record.keyframes))
+    all_annotated = len({bisect_right(cuts, keyframe) for keyframe in keyframes}) > count
+    advice = "; objects are not tracked across a cut, annotate a frame of each shot"
+    if all_annotated or record.model != "lite" or record.settings["tracking"]["across_cuts"]:
+        advice = ""
+    click.echo(f"{count} {'cuts' if count > 1 else 'cut'}, before {places}{advice}")
 
 
 def _show_estimate(estimate: "Estimate") -> None:

@@ -1,11 +1,12 @@
 """Soft masks of the frames between keyframes: a pass from the keyframe on each side, blended.
 
-What happens between two keyframes does not depend on the frames beyond them.
+What happens between two keyframes does not depend on the frames beyond them. In a shot without a keyframe,
+and in flashes, nothing is found.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -19,7 +20,6 @@ from dextr_vos.masks import Labels
 from dextr_vos.networks.lite_tracker import Memory, join_memories
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span, SpanPart
 from dextr_vos.propagation.settings import TrackingSettings
-from dextr_vos.propagation.shots import ShotWatch, typical_difference
 from dextr_vos.propagation.tracker import (
     FrameFeatures,
     MaskedFrame,
@@ -140,7 +140,7 @@ class BidirectionalPropagator:
         for index in range(begin, end + 1):
             image = self._annotated.read(index)
             if here is None:
-                found = backward.read(index)
+                found = backward.read(index) if both_ways else self._lost()
                 yield FramePrediction(index, image, found.probs, certain, found.quality)
                 continue  # reported by the backward pass
             self._advance(here, span, self._resized(image), index, forward)
@@ -182,26 +182,20 @@ class BidirectionalPropagator:
     def _goes_backward(self, span: Span) -> bool:
         return span.after is not None and (self._tracking.bidirectional or span.before is None)
 
-    @cached_property
-    def _typical_difference(self) -> float:
-        def read(index: int) -> ImageRgb:
-            return self._resized(self._annotated.read(index))
-
-        return typical_difference(read, len(self._annotated))
-
     def _pass(self, keyframe: int) -> "_Pass":
-        frame = self._keyframe(keyframe)
-        return _Pass(frame, ShotWatch(frame.image_rgb, lambda: self._typical_difference))
+        return _Pass(self._keyframe(keyframe))
+
+    def _lost(self) -> SoftMasks:
+        nothing = np.zeros((self._count, *self._size_hw), np.float32)
+        return SoftMasks(nothing, np.zeros(self._count, np.float32))
 
     def _advance(
         self, state: "_Pass", span: Span, image: ImageRgb, index: int, soft_masks: MaskFiles
     ) -> None:
         """Go on by one frame; one that was found before is not segmented again."""
         tracking = self._tracking
-        if not tracking.across_cuts and not state.shot.contains(image):
-            # nothing is known of the objects in another shot
-            nothing = np.zeros((self._count, *self._size_hw), np.float32)
-            state.found = SoftMasks(nothing, np.zeros(self._count, np.float32))
+        if not tracking.across_cuts and index in self._annotated.shots.flashes:
+            state.found = self._lost()
             if index not in soft_masks:
                 soft_masks.write(index, state.found)
             return
@@ -257,15 +251,13 @@ class _Pass:
     """The state of a pass.
 
     Attributes:
-        frame: the last one of the keyframe's shot, from which the next is tracked.
+        frame: the last one, flashes left out, from which the next is tracked.
         recent: what is memorized of frames before.
         steps: frames done.
-        found: in the last frame, of whichever shot; the keyframe's masks at first.
-        shot: of the keyframe.
+        found: in the last frame, flashes not left out; the keyframe's masks at first.
     """
 
     frame: MaskedFrame
-    shot: ShotWatch
     recent: list[Memories] = field(default_factory=list)
     steps: int = 0
 

@@ -43,7 +43,8 @@ class PropagatedFrame:
         index: of the frame in the clip.
         labels: H×W uint8, 0 background and object ids; a keyframe's labels are those it was given.
         probabilities: K×H×W float32 in [0, 1], one map an object, in the order of `object_ids`.
-        confidence: by object id, in [0, 1]; 1 in keyframes.
+        confidence: by object id, the IoU to be expected, in [0, 1]; 1 in keyframes, 0 where the object is
+            lost: in a shot without a keyframe, or where nothing is found though the keyframes around show it.
         object_ids: K ids.
         is_keyframe: whether the labels were given.
     """
@@ -108,12 +109,19 @@ class ClipSegmenter:
         return PropagatedFrame(index, labels, probs, dict.fromkeys(ids, 1.0), tuple(ids), is_keyframe=True)
 
     def _part(self, part: SpanPart) -> Iterator[PropagatedFrame]:
-        ids = self._annotated.object_ids
+        ids, expected = self._annotated.object_ids, self._expected_objects(part.span)
         for prediction in self._propagator.propagate(part, self._step, self._count):
             probs = full_size(prediction)
             labels = labels_of_probs(probs, ids, self._min_component_share)
             scores = dict(zip(ids, confidence(prediction), strict=True))
+            scores |= {each: 0.0 for each in expected if not (labels == each).any()}
             yield PropagatedFrame(prediction.index, labels, probs, scores, tuple(ids), is_keyframe=False)
+
+    def _expected_objects(self, span: Span) -> set[int]:
+        """The objects that every keyframe beside a span shows; without them, a mask there has lost them."""
+        ends = [end for end in (span.before, span.after) if end is not None]
+        shown = [set(object_ids(self._annotated.keyframes[end].labels)) for end in ends]
+        return set.intersection(*shown) if shown else set()
 
     def _count(self) -> None:
         self._done += 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.masks import VOID, Labels, check_labels, object_ids, read_labels
 from dextr_vos.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dextr_vos.propagation.shots import Shots
 
 # Below this there is nothing to learn, and OpenCV's mirrored borders never end on a single row.
 SHORTEST_SIDE = 16
@@ -67,6 +70,13 @@ class AnnotatedClip:
     def size_hw(self) -> tuple[int, int]:
         """Height and width of the frames, in pixels."""
         return self.clip.size_hw
+
+    @cached_property
+    def shots(self) -> "Shots":
+        """Where the shots of the clip begin; may be set where it is known."""
+        from dextr_vos.propagation.shots import find_shots
+
+        return find_shots(self.read, len(self))
 
     def read(self, index: int) -> ImageRgb:
         """A frame, H×W×3 uint8 RGB, read-only: frames read lately are still in memory.
@@ -223,8 +233,8 @@ class Span:
     Attributes:
         first: index of the first frame.
         last: index of the last frame.
-        before: index of the keyframe just before, None at the beginning of the clip.
-        after: index of the keyframe just after, None at the end.
+        before: index of the keyframe just before, None at the beginning of a shot.
+        after: index of the keyframe just after, None at the end; a shot without keyframes has neither.
     """
 
     first: int
@@ -241,29 +251,32 @@ class Span:
         return (index - self.before) / (self.after - self.before)
 
 
-def spans_between(keyframes: Iterable[int], count: int, direction: Direction = "both") -> list[Span]:
+def spans_between(
+    keyframes: Iterable[int], count: int, direction: Direction = "both", cuts: Iterable[int] = ()
+) -> list[Span]:
     """The spans of a clip, in order; every frame is a keyframe or in one of them.
 
     Args:
-        keyframes: their indices, at least one.
+        keyframes: their indices.
         count: frames of the clip.
-        direction: with "forward", spans have no keyframe after them, and frames before the first keyframe are
-            in no span; "backward" likewise.
+        direction: with "forward", spans have no keyframe after them, and frames before the first keyframe of
+            a shot are in no span; "backward" likewise.
+        cuts: indices of the first frames of new shots, in which spans have keyframes of their own.
     """
-    fixed = sorted(keyframes)
-    edges: list[int | None] = [None, *fixed, None]
-    spans = []
-    for before, after in pairwise(edges):
-        first = 0 if before is None else before + 1
-        last = count - 1 if after is None else after - 1
-        if (direction == "forward" and before is None) or (direction == "backward" and after is None):
-            continue
-        if direction == "forward":
-            after = None
-        elif direction == "backward":
-            before = None
-        if first <= last:
-            spans.append(Span(first, last, before, after))
+    fixed, spans = sorted(keyframes), []
+    for start, stop in pairwise([0, *sorted(cuts), count]):
+        edges: list[int | None] = [None, *(index for index in fixed if start <= index < stop), None]
+        for before, after in pairwise(edges):
+            first = start if before is None else before + 1
+            last = stop - 1 if after is None else after - 1
+            if (direction == "forward" and before is None) or (direction == "backward" and after is None):
+                continue
+            if direction == "forward":
+                after = None
+            elif direction == "backward":
+                before = None
+            if first <= last:
+                spans.append(Span(first, last, before, after))
     return spans
 
 

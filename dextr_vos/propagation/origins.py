@@ -52,7 +52,7 @@ def origins_in(
 def recorded_origins(record: RunRecord, clip: Clip) -> dict[int, MaskOrigin]:
     """The origin of each mask of a run that is no keyframe's; of all of them for a record without spans."""
     if record.spans is None:
-        spans = spans_between([clip.index_of(name) for name in record.keyframes], len(clip))
+        spans = spans_between(map(clip.index_of, record.keyframes), len(clip))
         return origins_in(spans, clip.names, record.keyframe_digests, record.base_fingerprint)
     return {
         index: MaskOrigin(span.before, span.after, span.digest)

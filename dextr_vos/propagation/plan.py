@@ -120,7 +120,9 @@ class Plan:
     @cached_property
     def spans(self) -> list[Span]:
         """The spans of the clip, see `spans_between`."""
-        return spans_between(self.annotated.keyframes, len(self.annotated), self.direction)
+        ignored = self.recipe.tracking.across_cuts or not self.model.tracks
+        cuts = () if ignored else self.annotated.shots.cuts
+        return spans_between(self.annotated.keyframes, len(self.annotated), self.direction, cuts)
 
     @cached_property
     def origins(self) -> dict[int, MaskOrigin]:

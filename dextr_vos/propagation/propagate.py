@@ -40,6 +40,8 @@ def propagate_to_run(
         network = start_network(plan)  # fails before anything is written
     with run.locked():
         run.recover()
+        if (shots := run.shots(clip)) is not None:
+            plan.annotated.shots = shots
         finished = run.finished()
         if finished is not None and plan.is_trained_by(finished) and run.is_segmented(finished, plan):
             log.info("all masks are there already")

@@ -27,12 +27,14 @@ class ModelConfig:
         recipe: how it is fine-tuned.
         bf16: compute in bf16 where that is faster.
         shipped: its parent inside the package, see `networks.shipped`; None where there is none.
+        tracks: masks depend on those of neighboring frames, so that a cut matters.
     """
 
     name: str
     recipe: Recipe
     bf16: bool = True
     shipped: str | None = None
+    tracks: bool = True
 
     def knows_objects(self, parent: Path | None) -> bool:
         """Whether a parent can already segment, so that fine-tuned weights may be interpolated with it.
@@ -118,6 +120,7 @@ PAPER_CONFIG = ModelConfig(
         small_components=0.0,
         augmentation=Augmentation(brightness=0.1),
     ),
+    tracks=False,
 )
 
 _CONFIGS = {config.name: config for config in (LITE_CONFIG, PAPER_CONFIG)}

@@ -22,6 +22,7 @@ from dextr_vos.networks.checkpoint_file import read_metadata
 from dextr_vos.propagation.keyframes import keyframe_folder
 from dextr_vos.propagation.origins import MaskOrigin, recorded_origins
 from dextr_vos.propagation.plan import Plan
+from dextr_vos.propagation.shots import Shots
 from dextr_vos.run_files import (
     Confidence,
     RunClip,
@@ -172,6 +173,14 @@ class RunFolder:
         except WeightsError:
             log.warning("%s is damaged; training starts again", self.paths.network)
         return None
+
+    def shots(self, clip: Clip) -> Shots | None:
+        """The shots that an earlier run on the clip has found; None where there is none."""
+        record = read_record(self.paths.record) if self.paths.record.exists() else None
+        if record is None or record.cuts is None:
+            return None
+        cuts, flashes = (map(clip.index_of, names) for names in (record.cuts, record.flashes))
+        return Shots(tuple(cuts), frozenset(flashes))
 
     def is_segmented(self, finished: RunRecord, plan: Plan) -> bool:
         """Whether every mask that a plan wants is there with its confidence, and up to date."""

@@ -84,7 +84,13 @@ def complete_run(
             network = load_network(run.paths.network).network
         trained = _train(plan, run, pending, earlier, network or start_network(plan), kept, device, callbacks)
     _write_masks(plan, pending, kept, trained, device, callbacks)
-    record = trained.record.model_copy(update={"spans": run_spans(_origins(plan, pending), plan.names)})
+    shots = plan.annotated.shots
+    masks = {
+        "spans": run_spans(_origins(plan, pending), plan.names),
+        "cuts": tuple(plan.names[index] for index in shots.cuts),
+        "flashes": tuple(plan.names[index] for index in sorted(shots.flashes)),
+    }
+    record = trained.record.model_copy(update=masks)
     run.finish(pending, record, plan.names)
     return record
 

@@ -19,7 +19,6 @@ _SHARE_OF_MOTION = 0.5
 # of two of these clips at least 0.57 in all but two of 1,000 pairs
 _LEAST_CUT = 0.55
 _TIMES_TYPICAL = 3.0
-_SAMPLED_PAIRS = 9
 _FLASH = 3  # frames
 
 
@@ -59,49 +58,50 @@ def difference(before: FrameSummary, now: FrameSummary) -> float:
     return math.sqrt(max(0.0, 1 - overlap)) + _SHARE_OF_MOTION * (1 - match)
 
 
-def typical_difference(read: Callable[[int], ImageRgb], count: int) -> float:
-    """The median difference of neighboring frames, which is large in clips of few frames a second.
+@dataclass(frozen=True)
+class Shots:
+    """Where the shots of a clip begin, and which frames belong to none.
+
+    Attributes:
+        cuts: indices of the first frames of new shots, ascending.
+        flashes: indices of up to three frames in a row that interrupt a shot.
+    """
+
+    cuts: tuple[int, ...] = ()
+    flashes: frozenset[int] = frozenset()
+
+
+def find_shots(read: Callable[[int], ImageRgb], count: int) -> Shots:
+    """Find the cuts of a clip.
+
+    A cut is where two neighboring frames differ much, also in comparison with others of the clip, whose
+    differences are large where there are few frames a second.
 
     Args:
-        read: gives a frame of the clip by its index.
+        read: gives a frame of the clip by its index, H×W×3 uint8; once for each, and around cuts again.
         count: frames of the clip.
     """
-    if count < 2:
-        return 0.0
-    places = np.unique(np.linspace(0, count - 2, min(count - 1, _SAMPLED_PAIRS)).round().astype(int))
-    pairs = [(FrameSummary.of(read(index)), FrameSummary.of(read(index + 1))) for index in places.tolist()]
-    return float(np.median([difference(*pair) for pair in pairs]))
+    differences, last = [0.0], FrameSummary.of(read(0))
+    for index in range(1, count):
+        now = FrameSummary.of(read(index))
+        differences.append(difference(last, now))
+        last = now
+    least = max(_LEAST_CUT, _TIMES_TYPICAL * float(np.median(differences[1:] or [0.0])))
+    cuts: list[int] = []
+    flashes: set[int] = set()
+    index = 1
+    while index < count:
+        end = _end_of_flash(read, index, count, least) if differences[index] > least else index
+        if end is None:
+            cuts.append(index)
+        else:
+            flashes.update(range(index, end))
+        index = index + 1 if end is None else max(end, index) + 1
+    return Shots(tuple(cuts), frozenset(flashes))
 
 
-def is_cut(before: FrameSummary, now: FrameSummary, typical: float = 0.0) -> bool:
-    """Whether two neighboring frames belong to two shots.
-
-    Args:
-        before: the one.
-        now: the other.
-        typical: difference of neighboring frames of the clip, see `typical_difference`.
-    """
-    return difference(before, now) > max(_LEAST_CUT, _TIMES_TYPICAL * typical)
-
-
-class ShotWatch:
-    """Says of frames in order whether they are still in the shot of the first one.
-
-    Args:
-        first_rgb: H×W×3 uint8.
-        typical: gives the typical difference of the clip, see `is_cut`; asked only where a cut is likely.
-    """
-
-    def __init__(self, first_rgb: ImageRgb, typical: Callable[[], float]) -> None:
-        self._last, self._away, self._typical = FrameSummary.of(first_rgb), 0, typical
-
-    def contains(self, image_rgb: ImageRgb) -> bool:
-        """Whether the next frame, H×W×3 uint8, belongs to the shot, perhaps after a flash of three frames."""
-        if self._away > _FLASH:
-            return False
-        now = FrameSummary.of(image_rgb)
-        if is_cut(self._last, now) and is_cut(self._last, now, self._typical()):
-            self._away += 1
-            return False
-        self._last, self._away = now, 0
-        return True
+def _end_of_flash(read: Callable[[int], ImageRgb], index: int, count: int, least: float) -> int | None:
+    """The frame at which a shot goes on that is interrupted at `index`; None where it does not."""
+    before = FrameSummary.of(read(index - 1))
+    later = range(index + 1, min(index + _FLASH + 1, count))
+    return next((each for each in later if difference(before, FrameSummary.of(read(each))) <= least), None)

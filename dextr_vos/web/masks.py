@@ -10,7 +10,14 @@ from dextr_vos.errors import InputError
 from dextr_vos.files import digest_or_empty
 from dextr_vos.masks import Labels, read_labels
 from dextr_vos.propagation.suggest import suggest
-from dextr_vos.run_files import Confidence, RunPaths, frame_confidence, keyframe_names, read_confidence
+from dextr_vos.run_files import (
+    Confidence,
+    RunPaths,
+    cut_names,
+    frame_confidence,
+    keyframe_names,
+    read_confidence,
+)
 from dextr_vos.web.images import BoundedCache, Images
 from dextr_vos.web.layers import grey_png
 from dextr_vos.workspace import Workspace
@@ -31,6 +38,7 @@ class FinishedRun:
         self._stamp: tuple[int, ...] | None = None
         self._scores: Confidence = {}
         self._keyframe_digests: dict[str, str] = {}
+        self._cuts: list[int] = []
         self._suggestion: tuple[object, int | None] = (None, None)
 
     def mask(self, name: str) -> Path:
@@ -63,6 +71,12 @@ class FinishedRun:
             frame_confidence(self._scores[name]) if name in self._scores else None for name in self._names
         ]
 
+    @property
+    def cuts(self) -> list[int]:
+        """Indices of the first frames of new shots."""
+        self._refresh()
+        return self._cuts
+
     def suggested(self, keyframes: Collection[int]) -> int | None:
         """Index of the frame whose annotation would help most in addition to these keyframes, or None."""
         scores = self.confidence()
@@ -71,7 +85,7 @@ class FinishedRun:
         key = (self._stamp, tuple(sorted(keyframes)))
         if self._suggestion[0] != key:
             doubts = [0.0 if score is None else 1 - score for score in scores]
-            best = suggest(doubts, keyframes)
+            best = suggest(doubts, keyframes, cuts=self._cuts)
             self._suggestion = (key, best[0] if best else None)
         return self._suggestion[1]
 
@@ -80,7 +94,7 @@ class FinishedRun:
         try:
             files = [record.stat(), confidence.stat()]
         except OSError:
-            self._stamp, self._scores, self._keyframe_digests = None, {}, {}
+            self._stamp, self._scores, self._keyframe_digests, self._cuts = None, {}, {}, []
             return
         stamp = tuple(value for file in files for value in (file.st_mtime_ns, file.st_size))
         if stamp == self._stamp:
@@ -88,8 +102,10 @@ class FinishedRun:
         try:
             self._scores = read_confidence(confidence)
             self._keyframe_digests = {n: digest_or_empty(self.mask(n)) for n in keyframe_names(record)}
+            cuts = set(cut_names(record))
+            self._cuts = [index for index, name in enumerate(self._names) if name in cuts]
         except InputError:
-            self._scores, self._keyframe_digests = {}, {}
+            self._scores, self._keyframe_digests, self._cuts = {}, {}, []
         self._stamp = stamp
 
 

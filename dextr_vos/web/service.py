@@ -168,6 +168,7 @@ class ClipService:
             "size": [clip.size_hw[1], clip.size_hw[0]],
             "masks": {"done": done, "stale": done and changed},
             "confidence": finished.confidence(),
+            "cuts": finished.cuts,
             "suggested": finished.suggested(annotated),
             "job": self.jobs.current,
             "last_job": self.jobs.last,

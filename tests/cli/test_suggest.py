@@ -31,6 +31,16 @@ def test_it_names_the_frame_and_nothing_else_on_standard_output(run):
     assert "0.10" in result.stderr  # of the object that is trusted least
 
 
+def test_the_reason_is_told(run):
+    told = suggest(run, "--count", 2).stderr.splitlines()
+    assert told[0] == "  lost: confidence 0.10"
+    assert re.fullmatch(r"  confidence 0.90, \d+ frames away from an annotated one", told[1])
+    (run / "run.json").write_text(json.dumps({"keyframes": ["00020"], "cuts": ["00018"]}))
+    result = suggest(run)
+    assert int(result.stdout) < 18
+    assert result.stderr == "  lost: no frame of this shot is annotated\n"
+
+
 def test_several_frames_come_one_a_line_the_most_useful_first(run):
     names = suggest(run, "--count", 3).stdout.splitlines()
     assert names[0] == "00015"

@@ -98,7 +98,7 @@ def test_a_first_run_does_nothing_twice(make, parent, model, out, monkeypatch):
     assert sorted(counts.read) == [0, *range(6)]
 
 
-def test_frames_of_a_long_clip_are_read_once_a_pass_and_keyframes_once_a_phase(
+def test_frames_of_a_long_clip_are_read_once_for_cuts_and_once_a_pass_and_keyframes_once_a_phase(
     tmp_path, monkeypatch, parent, out
 ):
     (tmp_path / "long").mkdir()
@@ -111,10 +111,10 @@ def test_frames_of_a_long_clip_are_read_once_a_pass_and_keyframes_once_a_phase(
     plan = Plan(AnnotatedClip(clip, keyframes), TINY_LITE, path)
     propagate_to_run(plan, out, "cpu")
     between = [index for index in counts.read if index not in (0, 12, 29)]
-    assert len(between) == 2 * 27
-    assert {between.count(index) for index in between} == {2}
-    # identity, fine-tuning, and one for the memory of each span
-    assert len(counts.read) - len(between) <= 3 * 3
+    assert len(between) == 3 * 27
+    assert {between.count(index) for index in between} == {3}
+    # identity, cuts, fine-tuning, and one for the memory of each span
+    assert len(counts.read) - len(between) <= 4 * 3
 
 
 def test_a_finished_run_is_neither_trained_nor_segmented_again(make, out, monkeypatch):
@@ -148,7 +148,9 @@ def test_in_memory_and_on_disk_the_results_are_the_same_to_the_bit(make, parent,
 def test_a_run_holds_the_network_and_what_made_it(make, out):
     record = propagate_to_run(make(seed=3), out, "cpu")
     trained = load_network(out)
-    assert trained.record == record.model_copy(update={"spans": None})  # the network does not know its masks
+    assert trained.record == record.model_copy(
+        update={"spans": None, "cuts": None}
+    )  # the network does not know its masks
     assert trained.recipe == TINY_LITE.recipe
     assert trained.memory is not None
     assert (record.training.steps, record.training.stop, record.seed) == (8, "step limit", 3)

@@ -1,5 +1,3 @@
-from itertools import pairwise
-
 import cv2
 import numpy as np
 import pytest
@@ -9,9 +7,9 @@ from recording_tracker import SIZE_HW, Recorder, annotated_clip, write_clip
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import Interrupted
 from dextr_vos.propagation.bidirectional import BidirectionalPropagator
-from dextr_vos.propagation.keyframes import Span, SpanPart
+from dextr_vos.propagation.keyframes import spans_between, wanted_parts
 from dextr_vos.propagation.settings import TrackingSettings
-from dextr_vos.propagation.shots import FrameSummary, is_cut, typical_difference
+from dextr_vos.propagation.shots import Shots, find_shots
 
 
 def scene(seed: int, size_hw=(90, 160)) -> np.ndarray:
@@ -22,8 +20,12 @@ def scene(seed: int, size_hw=(90, 160)) -> np.ndarray:
     return cv2.resize(coarse, size_hw[::-1], interpolation=cv2.INTER_CUBIC)
 
 
+def shots_of(*frames: np.ndarray) -> Shots:
+    return find_shots(frames.__getitem__, len(frames))
+
+
 def cut_between(before: np.ndarray, now: np.ndarray) -> bool:
-    return is_cut(FrameSummary.of(before), FrameSummary.of(now))
+    return shots_of(before, before, before, now, now, now) == Shots((3,))
 
 
 def test_frames_of_two_scenes_are_divided_by_a_cut():
@@ -64,25 +66,55 @@ def test_frames_of_one_colour_are_alike(level):
 
 def test_a_clip_whose_frames_all_differ_has_no_cuts():
     """As one of few frames a second."""
-    frames = [scene(seed) for seed in (0, 1, 2, 0, 1)]
-    typical = typical_difference(frames.__getitem__, len(frames))
-    pairs = list(pairwise(map(FrameSummary.of, frames)))
-    assert all(is_cut(*pair) for pair in pairs)
-    assert not any(is_cut(*pair, typical) for pair in pairs)
-    assert typical_difference(frames.__getitem__, 1) == 0.0
+    assert shots_of(*(scene(seed) for seed in (0, 1, 2, 0, 1))) == Shots()
+
+
+def test_a_clip_of_one_frame_has_no_cuts():
+    assert shots_of(scene(0)) == Shots()
+
+
+@pytest.mark.parametrize(
+    ("scenes", "shots"),
+    [
+        ((0, 0, 1, 1, 2, 2), Shots((2, 4))),
+        ((0, 1, 1, 1, 1), Shots((1,))),
+        ((0, 0, 0, 0, 1), Shots((4,))),
+        ((0, 0, 1, 1, 1, 0, 0), Shots((), frozenset([2, 3, 4]))),
+        ((0, 0, 0, 0, 1, 2, 0, 0, 0), Shots((), frozenset([4, 5]))),
+        # who is to know that a shot comes back that was gone for longer?
+        ((0, 0, 1, 1, 1, 1, 0, 0), Shots((2, 6))),
+        ((0, 0, 1, 0, 0, 2, 2, 2), Shots((5,), frozenset([2]))),
+    ],
+)
+def test_cuts_are_found_and_flashes_are_none(scenes, shots):
+    assert shots_of(*map(scene, scenes)) == shots
+
+
+def test_frames_are_read_once_and_around_cuts_again():
+    frames, read = [scene(seed) for seed in (0,) * 10 + (1,) * 10], []
+    find_shots(lambda index: read.append(index) or frames[index], 20)
+    assert read == [*range(20), 9, 11, 12, 13]
 
 
 @pytest.fixture
 def make(tmp_path):
-    """Makes a propagator for a clip of shots, and its tracker."""
+    """Makes a function that propagates through a clip of scenes, and its tracker."""
     clips = {}
 
-    def propagator(shots, *keyframes, folder="soft", **settings):
-        clip = clips.get(shots) or open_clip(write_clip(tmp_path / f"clip-{len(clips)}", shots))
-        clips[shots] = clip
+    def propagator(scenes, *keyframes, folder="soft", **settings):
+        clip = clips.get(scenes) or open_clip(write_clip(tmp_path / f"clip-{len(clips)}", scenes))
+        clips[scenes] = clip
         tracking, tracker = TrackingSettings(**{"max_recent": 0, **settings}), Recorder()
         annotated = annotated_clip(clip, *keyframes)
-        return BidirectionalPropagator(annotated, SIZE_HW, tracker, tracking, tmp_path / folder), tracker
+        made = BidirectionalPropagator(annotated, SIZE_HW, tracker, tracking, tmp_path / folder)
+        cuts = () if tracking.across_cuts else annotated.shots.cuts
+        spans = spans_between(keyframes, len(clip), cuts=cuts)
+
+        def propagate(wanted=None, step=ignore):
+            for part in wanted_parts(spans, range(len(clip)) if wanted is None else wanted):
+                yield from made.propagate(part, step)
+
+        return propagate, tracker
 
     return propagator
 
@@ -92,72 +124,59 @@ def ignore():
 
 
 def test_each_side_of_a_cut_is_tracked_from_its_own_keyframe(make):
-    propagator, recorder = make((0, 0, 0, 1, 1, 1, 1), 0, 6)
-    found = list(propagator.propagate(SpanPart(Span(1, 5, 0, 6), 1, 5), ignore))
-    assert recorder.steps == [(6, 5), (5, 4), (4, 3), (0, 1), (1, 2)]
+    propagate, recorder = make((0, 0, 0, 1, 1, 1, 1), 0, 6)
+    found = list(propagate())
+    assert recorder.steps == [(0, 1), (1, 2), (6, 5), (5, 4), (4, 3)]
     assert [each.index for each in found] == [1, 2, 3, 4, 5]
     # with one pass there is nothing to agree with
     assert all((each.agreement == 1).all() for each in found)
     # and nothing of the other pass is in the masks
-    forward, backward = make((0, 0, 0), 0, folder="a")[0], make((1, 1, 1, 1), 3, folder="b")[0]
-    alone = [
-        *forward.propagate(SpanPart(Span(1, 2, 0, None), 1, 2), ignore),
-        *backward.propagate(SpanPart(Span(0, 2, None, 3), 0, 2), ignore),
-    ]
+    alone = [*make((0, 0, 0), 0, folder="a")[0](), *make((1, 1, 1, 1), 3, folder="b")[0]()]
     for one, other in zip(found, alone, strict=True):
         assert np.array_equal(one.probs, other.probs)
         assert np.array_equal(one.quality, other.quality)
 
 
-def test_nothing_is_found_in_a_shot_without_a_keyframe(make):
-    propagator, recorder = make((0, 0, 1, 1, 2, 2), 0, 5)
-    found = list(propagator.propagate(SpanPart(Span(1, 4, 0, 5), 1, 4), ignore))
-    assert recorder.steps == [(5, 4), (0, 1)]
-    assert [bool(each.probs.any()) for each in found] == [True, False, False, True]
-    assert [bool(each.quality.any()) for each in found] == [True, False, False, True]
-
-
-@pytest.mark.parametrize(("keyframe", "span"), [(0, Span(1, 7, 0, None)), (7, Span(0, 6, None, 7))])
-def test_a_pass_to_the_end_of_a_clip_ends_at_a_cut_too(make, keyframe, span):
-    """Also where the first shot comes back: who is to know that it does?"""
-    propagator, recorder = make((0, 0, 1, 1, 1, 1, 0, 0), keyframe)
-    found = list(propagator.propagate(SpanPart(span, span.first, span.last), ignore))
-    near = 1 if keyframe == 0 else 6
-    assert [each.index for each in found if each.probs.any()] == [near]
-    assert len(recorder.steps) == 1
+@pytest.mark.parametrize(
+    ("scenes", "keyframes", "found"),
+    [
+        ((0, 0, 1, 1, 2, 2), (0, 5), [1, 4]),
+        ((0, 0, 1, 1, 1, 1, 0, 0), (0,), [1]),
+        ((0, 0, 1, 1, 1, 1, 0, 0), (7,), [6]),
+        ((0, 1, 1, 1), (0, 3), [1, 2]),
+    ],
+)
+def test_nothing_is_found_in_a_shot_without_a_keyframe(make, scenes, keyframes, found):
+    propagate, recorder = make(scenes, *keyframes)
+    made = list(propagate())
+    assert [each.index for each in made if each.probs.any()] == found
+    assert {each.index for each in made if each.quality.any()} <= set(found)
+    assert len(recorder.steps) == len(found)
+    assert [each.index for each in made] == [i for i in range(len(scenes)) if i not in keyframes]
 
 
 def test_a_pass_goes_on_after_a_flash(make):
-    propagator, recorder = make((0, 0, 1, 1, 1, 0, 0), 0)
-    found = list(propagator.propagate(SpanPart(Span(1, 6, 0, None), 1, 6), ignore))
-    assert [bool(each.probs.any()) for each in found] == [True, False, False, False, True, True]
+    propagate, recorder = make((0, 0, 1, 1, 1, 0, 0), 0)
+    assert [bool(each.probs.any()) for each in propagate()] == [True, False, False, False, True, True]
     assert recorder.steps == [(0, 1), (1, 5), (5, 6)]
 
 
-def test_the_shot_of_a_keyframe_may_have_one_frame(make):
-    propagator, recorder = make((0, 1, 1, 1), 0, 3)
-    found = list(propagator.propagate(SpanPart(Span(1, 2, 0, 3), 1, 2), ignore))
-    assert recorder.steps == [(3, 2), (2, 1)]
-    assert all(each.probs.any() for each in found)
-
-
 def test_frames_beyond_a_cut_are_not_memorized(make):
-    propagator, recorder = make((0, 0, 0, 1, 1, 1), 0, max_recent=2, mem_every=1)
-    list(propagator.propagate(SpanPart(Span(1, 5, 0, None), 1, 5), ignore))
+    propagate, recorder = make((0, 0, 0, 1, 1, 1), 0, max_recent=2, mem_every=1)
+    list(propagate())
     assert sorted(recorder.memorized) == [0, 1, 2]
 
 
 def test_cuts_are_ignored_if_asked(make):
-    propagator, recorder = make((0, 0, 1, 1, 2, 2), 0, across_cuts=True)
-    found = list(propagator.propagate(SpanPart(Span(1, 5, 0, None), 1, 5), ignore))
+    propagate, recorder = make((0, 0, 1, 1, 2, 2), 0, across_cuts=True)
+    assert all(each.probs.any() for each in propagate())
     assert recorder.steps == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)]
-    assert all(each.probs.any() for each in found)
 
 
-@pytest.mark.parametrize("calls", range(9))
-def test_a_pass_stopped_beyond_a_cut_resumes(make, calls):
-    shots, span = (0, 0, 0, 1, 1, 1), Span(1, 4, 0, 5)
-    expected = list(make(shots, 0, 5, folder="whole")[0].propagate(SpanPart(span, 1, span.last), ignore))
+@pytest.mark.parametrize("calls", range(6))
+def test_a_pass_stopped_around_a_flash_resumes(make, calls):
+    scenes = (0, 0, 0, 1, 0, 0)
+    expected = list(make(scenes, 0, 5, folder="whole")[0]())
     left = iter(range(calls))
 
     def step():
@@ -165,11 +184,9 @@ def test_a_pass_stopped_beyond_a_cut_resumes(make, calls):
             raise Interrupted("enough")
 
     made = []
-    try:
-        made.extend(make(shots, 0, 5)[0].propagate(SpanPart(span, 1, span.last), step))
-    except Interrupted:
-        assert calls < 8
-    found = list(make(shots, 0, 5)[0].propagate(SpanPart(span, 1 + len(made), span.last), ignore))
+    with pytest.raises(Interrupted):
+        made.extend(make(scenes, 0, 5)[0](step=step))
+    found = list(make(scenes, 0, 5)[0](range(1 + len(made), 6)))
     for one, other in zip(found, expected[len(made) :], strict=True):
         assert np.array_equal(one.probs, other.probs)
         assert np.array_equal(one.agreement, other.agreement)

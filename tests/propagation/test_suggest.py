@@ -18,6 +18,8 @@ def brute_force(doubts, keyframes):
         return total
 
     candidates = [index for index in range(len(doubts)) if index not in keyframes]
+    lost = [index for index in candidates if doubts[index] > 0.7]
+    candidates = lost or candidates
     return {index: left([*keyframes, index]) for index in candidates}
 
 
@@ -95,3 +97,25 @@ def test_nothing_is_left_where_all_are_annotated():
 def test_no_doubt_at_all_still_names_a_frame():
     assert suggest([0.0] * 5, [2]) != [2]
     assert len(suggest([0.0] * 5, [2])) == 1
+
+
+def test_frames_in_which_the_object_is_lost_come_before_all_others():
+    doubts = [0.6] * 21
+    doubts[2] = 0.8
+    assert suggest(doubts, [0, 20], 2)[0] == 2
+    doubts[2] = 0.6
+    assert 9 <= suggest(doubts, [0, 20])[0] <= 11
+    # a lost frame that one chosen before is expected to find is lost no more
+    doubts[9:12] = [1.0] * 3
+    first, second = suggest(doubts, [0, 20], 2)
+    assert first in (9, 10, 11)
+    assert second not in (9, 10, 11)
+
+
+def test_what_is_annotated_in_one_shot_does_not_help_in_another():
+    doubts = [0.0] * 10 + [1.0] * 10 + [1.0] * 4
+    one, other = suggest(doubts, [0], 2, cuts=[10, 20])
+    assert 10 <= one < 20
+    assert 20 <= other < 24
+    # without cuts, the frame near the first one is taken to be found already
+    assert suggest([0.2] * 20, [9], 1, cuts=[10])[0] >= 10

@@ -151,6 +151,7 @@ class FolderService:
             "size": None,
             "masks": {"done": False, "stale": False},
             "confidence": None,
+            "cuts": [],
             "suggested": next((index for index, status in enumerate(statuses) if status == "open"), None),
             "job": None,
             "last_job": None,

@@ -1,6 +1,6 @@
 /** Thumbnails below the overview. Only those in view exist, so a thousand frames cost as much as twenty. */
+import { frameState } from "./confidence.js";
 import { calm, el, make } from "./dom.js";
-import { CONFIDENT } from "./frame-card.js";
 import { keyframeAt, labelOf } from "./state.js";
 
 const HEIGHT = 54;
@@ -85,9 +85,11 @@ export function createFilmstrip(store, navigation) {
     const strip = /** @type {HTMLElement} */ (cell.querySelector(".strip"));
     const known = value !== null && value !== undefined;
     strip.style.background = running ? (made.has(index) ? "var(--accent)" : "")
-      : known ? (value >= CONFIDENT ? "var(--confident)" : "var(--uncertain)")
+      : known ? `var(--${frameState(value)})`
         : keyframe || server.masks.done || made.has(index) ? "var(--confident)" : "";
-    strip.style.width = known && !running ? `${Math.round(100 * Math.max(0.08, value))}%` : "100%";
+    const partly = known && !running && frameState(value) !== "lost";
+    strip.style.width = partly ? `${Math.round(100 * Math.max(0.08, value))}%` : "100%";
+    cell.toggleAttribute("data-cut", Boolean(server.cuts?.includes(index)));
   }
 
   function follow() {

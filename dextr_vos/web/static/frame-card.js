@@ -1,10 +1,8 @@
 /** The card of the present frame: its status, and the actions on the frame as a whole. */
 import { announce, toast } from "./announce.js";
+import { frameState, inWords } from "./confidence.js";
 import { el, setAttribute, setIcon, setText } from "./dom.js";
 import { chosen, keyframeAt, refusal, unseen } from "./state.js";
-
-/** A lower confidence is displayed as uncertain, here and on the timeline. */
-export const CONFIDENT = 0.75;
 
 export function createFrameCard(store, cache, edits, navigation) {
   function draw() {
@@ -47,7 +45,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     else if (server.keyframes[frame]?.corrected) [kind, text] = ["draft", "draft"];
     else if (keyframe) [kind, text] = ["keyframe", keyframe.locked ? "locked keyframe" : "keyframe"];
     else if (confidence !== null && confidence !== undefined) {
-      [kind, text] = [confidence >= CONFIDENT ? "confident" : "uncertain", `confidence ${confidence.toFixed(2)}`];
+      [kind, text] = [frameState(confidence), inWords(confidence)];
     } else if (server.masks.done || values.made.has(frame)) [kind, text] = ["confident", "propagated"];
     setAttribute(tag, "data-kind", kind);
     setText(tag, text);

@@ -1,8 +1,8 @@
 /** Propagate: start, progress, cancel, and what to do next. */
 import { announce, toast } from "./announce.js";
 import { post } from "./api.js";
+import { frameState, inWords } from "./confidence.js";
 import { el, make, setAttribute, setText } from "./dom.js";
-import { CONFIDENT } from "./frame-card.js";
 import { correctionsOf, keyframesOf } from "./state.js";
 
 const PHASES = {
@@ -46,8 +46,8 @@ export function createJobs(store, connection, navigation) {
     box.hidden = index === null || index === undefined;
     if (box.hidden) return;
     const confidence = server.confidence?.[index];
-    const text = confidence === null || confidence === undefined ? "" : `confidence ${confidence.toFixed(2)}`;
-    box.toggleAttribute("data-confident", (confidence ?? 0) >= CONFIDENT);
+    const text = confidence === null || confidence === undefined ? "" : inWords(confidence);
+    box.toggleAttribute("data-confident", frameState(confidence ?? 0) === "confident");
     const here = index === store.get().frame;
     const lead = here ? "Annotating this frame would help most" : `Look at frame ${server.names[index] ?? index} next`;
     box.replaceChildren(

@@ -1,5 +1,6 @@
 /** Going from frame to frame: by steps, by keyframes, to the midpoint, to the suggested one. */
 import { announce } from "./announce.js";
+import { inWords } from "./confidence.js";
 import { clamp } from "./dom.js";
 import { correctionsOf, keyframeAt, keyframesOf, labelOf } from "./state.js";
 
@@ -25,8 +26,9 @@ export function createNavigation(store, cache, activity) {
     const confidence = server.confidence?.[index];
     const what = server.keyframes[index]?.corrected ? ", corrected, not yet a keyframe"
       : keyframe ? (keyframe.locked ? ", locked keyframe" : ", keyframe")
-      : confidence !== null && confidence !== undefined ? `, confidence ${confidence.toFixed(2)}` : "";
-    return `Frame ${labelOf(server, index)} of ${labelOf(server, server.frames - 1)}${what}`;
+      : confidence !== null && confidence !== undefined ? `, ${inWords(confidence)}` : "";
+    const shot = server.cuts?.includes(index) ? ", the first of a new shot" : "";
+    return `Frame ${labelOf(server, index)} of ${labelOf(server, server.frames - 1)}${what}${shot}`;
   }
 
   /** What is likely to be looked at next, nearest first; the frame itself comes before all. */

@@ -1,9 +1,10 @@
 /**
  * The whole clip in one strip: keyframes and locks above, confidence below. High, blue bars are confident; low, orange
- * bars are uncertain: height and colour agree, so that nobody needs to tell the colours apart.
+ * bars are uncertain; striped ones are lost: height and pattern agree with the colour, so that nobody needs to tell the
+ * colours apart. A dashed line is a cut.
  */
+import { frameState } from "./confidence.js";
 import { clamp, el, setAttribute } from "./dom.js";
-import { CONFIDENT } from "./frame-card.js";
 import { correctionsOf, keyframeAt, keyframesOf } from "./state.js";
 
 const MARKS = 14;
@@ -34,6 +35,7 @@ export function createOverview(store, navigation) {
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name).trim();
     drawBars(values, width, height, colour);
+    drawCuts(server, width, height, colour);
     drawKeys(values, width, height, colour);
     drawHead(frame, server.frames, width, height, colour);
   }
@@ -44,6 +46,7 @@ export function createOverview(store, navigation) {
     const step = width / server.frames;
     const gap = step > 5 ? 1 : 0;
     const [confident, uncertain, none, accent] = [colour("--confident"), colour("--uncertain"), colour("--line-strong"), colour("--accent")];
+    const fills = { confident, uncertain, lost: stripes(colour("--danger")) };
     const bottom = height - 4, full = bottom - MARKS - 2;
     const columns = Math.min(server.frames, Math.floor(width));
     for (let column = 0; column < columns; column++) {
@@ -62,8 +65,9 @@ export function createOverview(store, navigation) {
         context.fillStyle = accent;
         context.fillRect(x, bottom - full * 0.5, w, full * 0.5);
       } else if (least !== null) {
-        const tall = Math.max(2, full * (0.15 + 0.85 * least));
-        context.fillStyle = least >= CONFIDENT ? confident : uncertain;
+        const state = frameState(least);
+        const tall = state === "lost" ? full : Math.max(2, full * (0.15 + 0.85 * least));
+        context.fillStyle = fills[state];
         context.fillRect(x, bottom - tall, w, tall);
       } else {
         context.fillStyle = has ? confident : none;
@@ -71,6 +75,35 @@ export function createOverview(store, navigation) {
       }
     }
     context.globalAlpha = 1;
+  }
+
+  /** Diagonal stripes of one colour. */
+  function stripes(colour) {
+    const tile = document.createElement("canvas");
+    tile.width = tile.height = 6;
+    const brush = tile.getContext("2d");
+    brush.strokeStyle = colour;
+    brush.lineWidth = 2;
+    for (const at of [-6, 0, 6]) {
+      brush.moveTo(at - 1, 7);
+      brush.lineTo(at + 7, -1);
+    }
+    brush.stroke();
+    return context.createPattern(tile, "repeat");
+  }
+
+  function drawCuts(server, width, height, colour) {
+    context.strokeStyle = colour("--soft");
+    context.lineWidth = 1.5;
+    context.setLineDash([3, 2]);
+    context.beginPath();
+    for (const cut of server.cuts ?? []) {
+      const x = (cut * width) / server.frames;
+      context.moveTo(x, 0);
+      context.lineTo(x, height);
+    }
+    context.stroke();
+    context.setLineDash([]);
   }
 
   function drawKeys(values, width, height, colour) {

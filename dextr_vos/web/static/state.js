@@ -12,7 +12,7 @@
  * @typedef {{mode: "clip"|"folder", title: string, version: number, readonly: string|null, corrects: boolean, fps: number,
  *   frames: number, size: Point|null, names: string[], objects: AnnotatedObject[],
  *   keyframes: Record<string, Keyframe>, history: {undo: string|null, redo: string|null},
- *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, suggested: number|null,
+ *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, cuts: number[], suggested: number|null,
  *   job: Job|null, last_job: {kind: string, outcome: string, message: string}|null,
  *   status: Record<string, "done"|"skipped">|null, exports: Record<string, boolean>, saved: string|null}} ServerState
  * @typedef {"click"|"negative"|"brush"|"erase"|"hand"} Tool

@@ -1,0 +1,8 @@
+/** What the confidence of a mask, the IoU to be expected, says in words; the limits are those of `run_files.py`. */
+const UNCERTAIN = 0.75, LOST = 0.3;
+
+/** @param {number} value @returns {"confident"|"uncertain"|"lost"} */
+export const frameState = (value) => value < LOST ? "lost" : value < UNCERTAIN ? "uncertain" : "confident";
+
+/** @param {number} value */
+export const inWords = (value) => value < LOST ? "lost" : `confidence ${value.toFixed(2)}`;

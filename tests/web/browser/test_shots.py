@@ -1,0 +1,66 @@
+"""Cuts and frames in which the object is lost, on the page."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from web.browser.conftest import Server
+
+from dextr_vos.masks import write_labels
+
+
+@pytest.fixture(scope="module")
+def two_shots(tmp_path_factory):
+    """A server with a run of twelve frames in two shots; from frame 4 on the object is hard to see."""
+    folder = tmp_path_factory.mktemp("shots")
+    clip, out = folder / "clip", folder / "work"
+    clip.mkdir()
+    confidence = [1.0, 0.95, 0.9, 0.85, 0.7, 0.6, 0.5] + [0.0] * 5
+    for index in range(12):
+        shade = (40, 60, 110) if index < 7 else (200, 180, 90)
+        Image.fromarray(np.full((96, 128, 3), shade, np.uint8)).save(clip / f"{index:05d}.png")
+        labels = np.zeros((96, 128), np.uint8)
+        labels[30:60, 30:70] = index < 7
+        write_labels(out / "propagation" / "masks" / f"{index:05d}.png", labels)
+    scores = {f"{index:05d}": {"1": value} for index, value in enumerate(confidence)}
+    write_labels(out / "keyframes" / "00000.png", labels)
+    record = {"keyframes": ["00000"], "cuts": ["00007"]}
+    (out / "propagation" / "run.json").write_text(json.dumps(record))
+    (out / "propagation" / "confidence.json").write_text(json.dumps(scores))
+    server = Server(clip, out=out)
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("index", "tag", "told"),
+    [
+        (2, "confidence 0.90", "confidence 0.90"),
+        (5, "confidence 0.60", "confidence 0.60"),
+        (7, "lost", "lost, the first of a new shot"),
+        (9, "lost", "lost"),
+    ],
+)
+def test_a_frame_says_in_words_that_it_is_lost_and_where_a_shot_begins(
+    two_shots, open_screen, index, tag, told
+):
+    with open_screen(two_shots.address) as screen:
+        screen.until(
+            "() => fetch('/api/state').then((answer) => answer.json()).then((state) => state.masks.done)"
+        )
+        screen.settle()
+        assert screen.state()["cuts"] == [7]
+        screen.go(index)
+        assert screen.test_id("frame-tag").inner_text() == tag
+        assert screen.test_id("overview").get_attribute("aria-valuetext").endswith(f"of 00011, {told}")
+
+
+def test_the_strip_marks_the_cut_and_the_legend_names_both(two_shots, open_screen):
+    with open_screen(two_shots.address) as screen:
+        screen.settle()
+        cells = screen.page.locator(".cell[data-cut]")
+        screen.wait_for(lambda: cells.count() == 1)
+        assert cells.get_attribute("data-index") == "7"
+        legend = screen.page.locator(".legend").inner_text()
+        assert {"uncertain", "lost", "cut"} <= set(legend.split())
