@@ -254,7 +254,7 @@ def open_clip(source: ClipSource) -> Clip:
         raise InputError(f"there is no clip {path}; expected a folder of images or a video file")
     if path.suffix.lower() in SUFFIXES:
         raise InputError(f"{path} is a single image; a clip is a folder of images or a video file")
-    from dextr_vos.video import VideoClip
+    from dextr_vos.video.video_clip import VideoClip
 
     return VideoClip(path)
 

@@ -38,6 +38,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def cache_folder(name: str) -> Path:
+    """`dextr-vos/<name>` in the user's cache folder: XDG_CACHE_HOME, or ~/.cache."""
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (given if given.is_absolute() else Path.home() / ".cache") / "dextr-vos" / name
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically; parent folders are created."""
     with atomic_path(path) as temporary:

@@ -17,6 +17,8 @@ from dextr_vos.files import atomic_path
 ImageRgb = npt.NDArray[np.uint8]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+# A frame of 8192×8192 takes 200 MB decoded. A file of half a megabyte may claim far more.
+MAX_PIXELS = 8192 * 8192
 _ORIENTATION_TAG = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
@@ -63,6 +65,24 @@ def check_image(image_rgb: object, name: str) -> ImageRgb:
             f"{image_rgb.shape}"
         )
     return image_rgb
+
+
+def check_size(size_hw: tuple[int, int], name: str) -> None:
+    """Refuse an image that is too large to be decoded, by the size in its header.
+
+    Args:
+        size_hw: height and width, in pixels.
+        name: what to call it in the message.
+
+    Raises:
+        InputError: it has more than `MAX_PIXELS` pixels.
+    """
+    height, width = size_hw
+    if height * width > MAX_PIXELS:
+        raise InputError(
+            f"{name} is {width}×{height} pixels, {height * width / 1e6:.0f} million; expected at most "
+            f"{MAX_PIXELS / 1e6:.0f} million, as 8192×8192 has; make it smaller"
+        )
 
 
 def image_size(path: Path) -> tuple[int, int]:

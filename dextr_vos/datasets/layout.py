@@ -8,7 +8,6 @@ newest time, so that a changed data set gets a new index; a broken index is made
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dextr_vos.datasets.instances import ObjectRef
 from dextr_vos.errors import InputError
-from dextr_vos.files import write_text
+from dextr_vos.files import cache_folder, write_text
 
 Indices = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
@@ -98,9 +97,8 @@ def read_indices(path: Path) -> Indices:
 
 
 def default_index_folder() -> Path:
-    """`dextr-vos/indices` in the user's cache folder: XDG_CACHE_HOME, or ~/.cache."""
-    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (given if given.is_absolute() else Path.home() / ".cache") / "dextr-vos" / "indices"
+    """`dextr-vos/indices` in the user's cache folder."""
+    return cache_folder("indices")
 
 
 def indexed_refs(

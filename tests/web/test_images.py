@@ -10,7 +10,7 @@ from tiny_page import Page, make_service, open_page
 from dextr_vos.clip import open_clip
 from dextr_vos.export.overlay import write_overlay_video
 from dextr_vos.masks import write_labels
-from dextr_vos.video import VideoClip
+from dextr_vos.video.video_clip import VideoClip
 from dextr_vos.web.images import THUMB_HEIGHT, ClipImages
 from dextr_vos.workspace import ResultMasks
 

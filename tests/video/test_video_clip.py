@@ -2,6 +2,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import made_videos
 import numpy as np
 import pytest
 
@@ -106,3 +107,41 @@ def test_a_closed_or_unusable_video_is_not_held_open(tmp_path: Path) -> None:
         open_clip(path)
     assert kept.value.__traceback__ is not None
     assert not open_files(path)
+
+
+def test_tags_need_not_be_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "M_ller"
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.metadata["title"] = "F_hrt"
+        for packet in stream.encode(av.VideoFrame(64, 48, "yuv420p")):
+            container.mux(packet)
+        container.mux(stream.encode(None))
+    content = path.read_bytes()
+    assert b"M_ller" in content
+    assert b"F_hrt" in content
+    path.write_bytes(content.replace(b"M_ller", b"M\xfcller").replace(b"F_hrt", b"F\xfchrt"))
+    assert len(open_clip(path)) == 1
+
+
+def test_a_file_of_sound_is_no_clip(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
+        sound.sample_rate = 8000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode(None))
+    with pytest.raises(InputError, match=r"a\.wav has no video stream"):
+        open_clip(path)
+
+
+def test_too_large_frames_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    path = made_videos.write_video(tmp_path / "a.avi", "huffyuv", count=2, pix_fmt="yuv422p")
+    content = path.read_bytes()
+    header = content.index(b"strf") + 8
+    path.write_bytes(content[: header + 4] + (12_000).to_bytes(4, "little") * 2 + content[header + 12 :])
+    with pytest.raises(InputError, match=r"a\.avi is 12000×12000 pixels, 144 million; expected at most 67"):
+        open_clip(path)

@@ -1,0 +1,1 @@
+"""Video files as clips, through PyAV: every frame exact, in any order."""

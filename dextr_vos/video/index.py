@@ -1,0 +1,132 @@
+"""Which packet of a video each frame comes from, so that a frame is the same however it is reached.
+
+Frame i is the i-th picture that FFmpeg decodes from the start of the file. There are two ways to know it:
+
+- from the packets, without decoding, where they tell everything: one picture a packet, shown in the order of
+  time stamps that all differ, in H.264, HEVC, VP9, AV1, and codecs that have key frames only. The first
+  frames are decoded to see that it is so.
+- by decoding the file once, everywhere else: raw streams, AVI, MPEG-2, interlaced or damaged video, other
+  codecs. The list is kept in the user's cache folder, with a checksum of each frame, which shows at each use
+  whether decoding may start where it did.
+"""
+
+import hashlib
+import json
+import logging
+import time
+import zlib
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+
+from dextr_vos.errors import InputError
+from dextr_vos.files import cache_folder, write_text
+from dextr_vos.video.packets import PacketReader, PacketTable
+
+log = logging.getLogger(__name__)
+
+_MAX_REORDERING = 32  # places between storage and display; H.264 and HEVC allow 16
+_CHECKED_FRAMES = 24
+_WORTH_KEEPING_S = 1.0
+_FORMAT = "dextr-vos video index 1"
+
+
+class VideoIndex(NamedTuple):
+    """The frames of a video in order.
+
+    Attributes:
+        frames: for each frame the number of its packet.
+        checksums: of the frames, see `checksum`; None where the packets told the frames.
+    """
+
+    frames: list[int]
+    checksums: list[int] | None = None
+
+
+def make_index(reader: PacketReader, path: Path) -> VideoIndex:
+    """The frames of a video.
+
+    Args:
+        reader: the open file.
+        path: its path.
+
+    Raises:
+        InputError: nothing of it can be decoded.
+        FFmpegError: it cannot be read.
+    """
+    expected = _expected_frames(reader.table)
+    if expected is not None:
+        found = list(islice(reader.decode_from(0), _CHECKED_FRAMES))
+        numbers = [frame.pts for frame in found]
+        # frames before the first that can be decoded are those of a clip that was cut between key frames
+        start = expected.index(numbers[0]) if numbers and numbers[0] in expected else 0
+        interlaced = any(frame.interlaced_frame for frame in found)
+        if numbers and not interlaced and expected[start : start + len(numbers)] == numbers:
+            return VideoIndex(expected[start:])
+    cached = _cache_file(path)
+    return _read_cached(cached, len(reader.table.marks)) or _decode_all(reader, path, cached)
+
+
+def checksum(frame: av.VideoFrame) -> int:
+    """Adler-32 of a frame's brightness, 8 bits a pixel."""
+    return zlib.adler32(frame.to_ndarray(format="gray"))
+
+
+def _expected_frames(table: PacketTable) -> list[int] | None:
+    """The frames as the packets tell them; None where they do not tell everything."""
+    if table.flawed or not table.exact or not table.restarts:
+        return None
+    if len(table.restarts) == len(table.shown):
+        return table.shown  # key frames only
+    stamps = {number: table.marks[number].pts for number in table.shown}
+    if None in stamps.values() or len(set(stamps.values())) < len(stamps):
+        return None
+    frames = sorted(table.shown, key=lambda number: stamps[number] or 0)
+    reordering = max(abs(one - other) for one, other in zip(frames, table.shown, strict=True))
+    return frames if reordering <= _MAX_REORDERING else None
+
+
+def _decode_all(reader: PacketReader, path: Path, cached: Path) -> VideoIndex:
+    log.debug("decoding all of %s once, to know its frames", path)
+    began = time.monotonic()
+    numbers, checksums = [], []
+    for frame in reader.decode_from(0):
+        numbers.append(-1 if frame.pts is None else frame.pts)
+        checksums.append(checksum(frame))
+    if not numbers:
+        raise InputError(f"no frame of the video {path} can be decoded; it is damaged, export it again")
+    missing = len(reader.table.shown) - len(numbers)
+    if missing > 0:
+        log.warning(
+            "%d of the %d frames of %s cannot be decoded or are never shown, and are left out",
+            missing,
+            len(reader.table.shown),
+            path,
+        )
+    if time.monotonic() - began > _WORTH_KEEPING_S:
+        try:
+            write_text(cached, json.dumps({"format": _FORMAT, "frames": numbers, "checksums": checksums}))
+        except OSError as error:
+            log.warning("%s will be decoded again next time: cannot write %s: %s", path, cached, error)
+    return VideoIndex(numbers, checksums)
+
+
+def _cache_file(path: Path) -> Path:
+    """Where the index of a file is kept, as long as the file and FFmpeg are the same."""
+    state = path.stat()
+    key = (str(path.resolve()), state.st_size, state.st_mtime_ns, av.library_versions["libavcodec"])
+    digest = hashlib.sha256(repr(key).encode(errors="surrogateescape")).hexdigest()
+    return cache_folder("videos") / f"{digest[:32]}.json"
+
+
+def _read_cached(path: Path, packets: int) -> VideoIndex | None:
+    """The index in a file; None when it is missing or broken."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        frames, checksums = ([int(one) for one in content[key]] for key in ("frames", "checksums"))
+        usable = content["format"] == _FORMAT and frames and len(frames) == len(checksums)
+        return VideoIndex(frames, checksums) if usable and max(frames) < packets else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None

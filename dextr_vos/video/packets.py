@@ -1,0 +1,195 @@
+"""The packets of a video stream, numbered in the order of storage, and the pictures decoded from them."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+
+from dextr_vos.errors import InputError
+from dextr_vos.images import check_size
+from dextr_vos.video.restart_points import RestartPoints
+
+_PACKETS_WITHOUT_A_NUMBER = 64  # after seeking in MPEG-TS, the first ones may be parts
+
+
+class Mark(NamedTuple):
+    """What tells a packet from others: place in the file, bytes, and time stamps, as far as there are any."""
+
+    pos: int | None
+    size: int
+    pts: int | None
+    dts: int | None
+
+
+def _mark(packet: av.Packet) -> Mark:
+    return Mark(packet.pos, packet.size, packet.pts, packet.dts)
+
+
+@dataclass
+class PacketTable:
+    """The packets of a video stream that hold data, in the order of storage.
+
+    Attributes:
+        marks: of each packet.
+        shown: numbers of the packets that are not marked to be left out, as by an edit list.
+        restarts: numbers of the packets from which decoding may start, see `RestartPoints`.
+        exact: whether these are safe.
+        flawed: whether the stream is damaged, or spliced from several.
+        end_s: end of the last packet of any stream, in seconds.
+    """
+
+    marks: list[Mark] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
+    restarts: list[int] = field(default_factory=list)
+    exact: bool = True
+    flawed: bool = False
+    end_s: float = 0.0
+
+
+class PacketReader:
+    """An open video file.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        container: the open container.
+        stream: its video stream.
+        table: the packets of the stream.
+
+    Raises:
+        InputError: the file has no video stream, or its frames are too large.
+        FFmpegError: it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._can_seek = True
+        self._open()
+        try:
+            codec = self.stream.codec_context
+            check_size((codec.height, codec.width), f"the video {path}")
+            self.table = self._scan()
+        except BaseException:
+            self.close()
+            raise
+        self._numbers = self._by_mark()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.container.close()
+
+    def decode_from(self, number: int) -> Iterator[av.VideoFrame]:
+        """Decode from packet `number` on; the `pts` of a frame is the number of its packet.
+
+        Packets that cannot be decoded give no frame.
+
+        Raises:
+            FFmpegError: the file cannot be read.
+        """
+        decoder = self.stream.codec_context
+        for each, packet in self._packets_from(number):
+            packet.pts = each  # decoders hand the stamp on to the frame, also where the container has none
+            try:
+                frames = decoder.decode(packet)
+            except av.error.FFmpegError:
+                continue
+            yield from frames
+        try:
+            yield from decoder.decode(None)
+        except av.error.FFmpegError:
+            return
+
+    def _open(self) -> None:
+        # tags need not be UTF-8
+        self.container = av.open(str(self._path), metadata_errors="replace")
+        streams = self.container.streams.video
+        if not streams:
+            self.container.close()
+            raise InputError(f"{self._path} has no video stream; expected a video file or a folder of images")
+        # the picture of a cover is a stream, too
+        self.stream = next((each for each in streams if not _is_cover(each)), streams[0])
+        self.stream.thread_type = "AUTO"
+
+    def _scan(self) -> PacketTable:
+        """Read all packets once, without decoding."""
+        table = PacketTable()
+        points = RestartPoints(self.stream.codec_context)
+        for packet in self.container.demux():
+            stamp = packet.dts if packet.pts is None else packet.pts
+            if stamp is not None:
+                base = packet.time_base
+                end_s = (stamp + (packet.duration or 0)) * base.numerator / base.denominator
+                table.end_s = max(table.end_s, end_s)
+            if packet.stream is not self.stream or not packet.size:
+                continue
+            number = len(table.marks)
+            table.marks.append(_mark(packet))
+            table.flawed |= bool(packet.is_corrupt)
+            if packet.is_discard:
+                continue
+            table.shown.append(number)
+            if points.is_one(packet):
+                table.restarts.append(number)
+        table.exact = points.exact
+        table.flawed |= points.spliced
+        return table
+
+    def _by_mark(self) -> dict[tuple[int | None, ...], int]:
+        """Numbers of packets by what no other packet has."""
+        keys = [(key, number) for number, mark in enumerate(self.table.marks) for key in _keys(mark)]
+        count = Counter(key for key, _ in keys)
+        return {key: number for key, number in keys if count[key] == 1}
+
+    def _packets_from(self, number: int) -> Iterator[tuple[int, av.Packet]]:
+        each, packets = self._seek(number) if self._can_seek else (None, iter(()))
+        if each is None:
+            self._can_seek = False
+            self.container.close()
+            self._open()
+            each, packets = 0, self._with_data()
+        for packet in packets:
+            if each >= number:
+                yield each, packet
+            each += 1
+
+    def _seek(self, number: int) -> tuple[int | None, Iterator[av.Packet]]:
+        """Seek to a packet or before it.
+
+        Returns:
+            The number of the packet that was found, None where that failed, and all packets from it on.
+        """
+        mark = self.table.marks[number]
+        stamps = [stamp for stamp in (mark.pts, mark.dts) if stamp is not None]
+        nothing: Iterator[av.Packet] = iter(())
+        if not stamps:
+            return None, nothing
+        try:
+            self.container.seek(min(stamps), stream=self.stream, backward=True)
+            packets = self._with_data()
+            for packet in islice(packets, _PACKETS_WITHOUT_A_NUMBER):
+                keys = _keys(_mark(packet))
+                found = next((self._numbers[key] for key in keys if key in self._numbers), None)
+                if found is not None:
+                    return (found, chain([packet], packets)) if found <= number else (None, nothing)
+        except av.error.FFmpegError:
+            pass
+        return None, nothing
+
+    def _with_data(self) -> Iterator[av.Packet]:
+        return (packet for packet in self.container.demux(self.stream) if packet.size)
+
+
+def _keys(mark: Mark) -> tuple[tuple[int | None, ...], ...]:
+    """Place and size; size and time stamps: after seeking, some containers give others of one of them."""
+    placed = mark.pos is not None and mark.pos >= 0
+    return ((mark.pos, mark.size), (mark.size, mark.pts, mark.dts)) if placed else (mark[1:],)
+
+
+def _is_cover(stream: av.VideoStream) -> bool:
+    disposition = getattr(stream, "disposition", None)  # older releases of PyAV do not show it
+    return bool(disposition is not None and disposition & type(disposition).attached_pic)
