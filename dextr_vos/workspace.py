@@ -27,8 +27,36 @@ from dextr_vos.files import write_text
 from dextr_vos.masks import Labels, read_labels
 from dextr_vos.run_files import RunPaths, keyframe_names, read_record
 
-ExportKind = Literal["masks", "video", "coco"]
-EXPORTS: dict[ExportKind, str] = {"masks": "masks.zip", "video": "overlay.mp4", "coco": "coco.json"}
+ExportKind = Literal[
+    "masks",
+    "video",
+    "coco",
+    "coco-polygons",
+    "objects",
+    "yolo",
+    "davis",
+    "youtube-vos",
+    "voc",
+    "labelme",
+    "label-studio",
+    "cvat-images",
+    "cvat-video",
+]
+EXPORTS: dict[ExportKind, str] = {
+    "masks": "masks.zip",
+    "video": "overlay.mp4",
+    "coco": "coco.json",
+    "coco-polygons": "coco-polygons.json",
+    "objects": "objects.zip",
+    "yolo": "yolo.zip",
+    "davis": "davis.zip",
+    "youtube-vos": "youtube-vos.zip",
+    "voc": "voc.zip",
+    "labelme": "labelme.zip",
+    "label-studio": "label-studio.zip",
+    "cvat-images": "cvat-images.xml",
+    "cvat-video": "cvat-video.xml",
+}
 
 
 @dataclass(frozen=True)

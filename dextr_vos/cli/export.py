@@ -1,4 +1,4 @@
-"""`dextr-vos export`: masks made visible, as a video, a contact sheet and a page, or written as COCO."""
+"""`dextr-vos export`: masks made visible as video, contact sheet, page, or in other programs' formats."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -6,20 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from dextr_vos.cli.options import PATH, out_option
+from dextr_vos.cli.options import MASK_FORMATS, PATH, SHAPES, out_option
 
 if TYPE_CHECKING:
     from dextr_vos.clip import Clip
-    from dextr_vos.workspace import ResultMasks
+    from dextr_vos.export.formats.labelled import LabelledClip
+    from dextr_vos.workspace import ResultMasks, Workspace
 
 
 @dataclass(frozen=True)
 class _Options:
     """The command line."""
 
-    clip: Path
+    clips: tuple[Path, ...]
     masks: Path | None
     out: Path | None
+    format: str | None
+    labels: Path | None
+    shapes: str
+    images: bool
+    keyframes_only: bool
     video: Path | None
     sheet: Path | None
     coco: Path | None
@@ -44,8 +50,8 @@ class _Options:
         )
 
 
-@click.command(short_help="Export masks as an overlay video, a contact sheet, COCO or a page.")
-@click.argument("clip", type=PATH)
+@click.command(short_help="Export masks: video, contact sheet, page, and formats of other programs.")
+@click.argument("clips", type=PATH, nargs=-1, required=True, metavar="CLIP...")
 @click.option(
     "--masks",
     type=PATH,
@@ -53,9 +59,30 @@ class _Options:
     help="A run, a workspace, or a folder of masks <frame>.png; not needed where CLIP is a workspace.",
 )
 @out_option(
-    "Write all four: overlay.mp4, sheet.jpg, coco.json and page.html; by default exports/ of a workspace.",
+    "With --format: the file or folder to write. Otherwise: write all four, overlay.mp4, sheet.jpg, "
+    "coco.json and page.html. By default exports/ of a workspace.",
     required=False,
 )
+@click.option(
+    "--format",
+    type=click.Choice(MASK_FORMATS),
+    help="Write the masks in this format; docs/exports.md says what each keeps.",
+)
+@click.option("--labels", type=PATH, metavar="FILE", help="With --format: categories, one a line.")
+@click.option(
+    "--shapes",
+    type=click.Choice(SHAPES),
+    default="mask",
+    show_default=True,
+    help="With --format coco, labelme or cvat: masks as they are, or their outlines.",
+)
+@click.option(
+    "--images/--no-images",
+    default=True,
+    show_default=True,
+    help="With --format: also write the frames, where the format has a place for them.",
+)
+@click.option("--keyframes-only", is_flag=True, help="With --format: only the annotated frames.")
 @click.option("--video", type=PATH, metavar="FILE", help="Overlay video to write (.mp4, H.264).")
 @click.option("--sheet", type=PATH, metavar="FILE", help="Contact sheet to write (.jpg or .png).")
 @click.option("--coco", type=PATH, metavar="FILE", help="COCO file to write (.json), with run lengths.")
@@ -72,52 +99,118 @@ def command(**given: Any) -> None:
     """Lay the masks of CLIP over its frames, or write them for other programs.
 
     CLIP is a folder of images, a video file, or a workspace, whose masks are those of its keyframes and its
-    run. Options name the files to write; without any, --out gets all of them.
+    run. Options name the files to write; without any, --out gets all of them. With --format, several
+    workspaces go into one file or folder.
     """
     from dextr_vos.cli.workspaces import clip_and_workspace
 
     options = _Options(**given)
-    clip, workspace = clip_and_workspace(options.clip)
+    _check(options)
+    opened = [clip_and_workspace(path) for path in options.clips]
+    if options.format is not None:
+        _export_format(opened, options)
+        return
+    clip, workspace = opened[0]
     if options.out is not None:
         options = options.all_into(options.out)
     elif workspace is not None and not options.targets:
         options = options.all_into(workspace.path / "exports")
-    _check(options)
+    _check_targets(options)
     masks = _find_masks(options.masks or (None if workspace is None else workspace.path), clip)
     _export(clip, masks, options)
 
 
 def _check(options: _Options) -> None:
+    """Refuse options that contradict one another or would do nothing."""
+    from dextr_vos.cli.options import given_options
+    from dextr_vos.errors import InputError
+
+    if len(options.clips) > 1 and (options.format is None or options.masks is not None):
+        raise InputError("several clips go into one file or folder with --format, each given as a workspace")
+    given = given_options()
+    others, needed = ["labels", "shapes", "images", "keyframes_only"], "goes with --format NAME"
+    if options.format is not None:
+        others, needed = ["video", "sheet", "coco", "page", "scores", "opacity"], "does not go with --format"
+    idle = [name for name in others if name in given]
+    if idle:
+        raise InputError(f"--{idle[0].replace('_', '-')} {needed}; leave it out")
+
+
+def _check_targets(options: _Options) -> None:
     from dextr_vos.errors import InputError
 
     if not options.targets:
         raise InputError(
             "nothing to export: give --out DIR for everything, or --video FILE.mp4, --sheet FILE.jpg, "
-            "--coco FILE.json or --page FILE.html"
+            "--coco FILE.json, --page FILE.html or --format NAME"
         )
     if options.scores is not None and options.page is None:
         raise InputError("--scores is shown on the page only; give --page FILE.html, too")
 
 
-def _find_masks(path: Path | None, clip: "Clip") -> "ResultMasks":
-    """The masks of all frames."""
+def _find_masks(path: Path | None, clip: "Clip", keyframes_only: bool = False) -> "ResultMasks":
+    """The masks of all frames, or of those that are annotated."""
     from dextr_vos.cli.workspaces import run_folder
     from dextr_vos.errors import InputError
     from dextr_vos.workspace import ResultMasks
 
     if path is None:
         raise InputError("give --masks, a run or a folder of masks, or a workspace as CLIP")
+    if keyframes_only:
+        masks = ResultMasks.find(path)
+        if not masks.keyframes:
+            raise InputError(f"{path} has no annotated frames; leave out --keyframes-only")
+        return masks
     run_folder(path)  # of a workspace, a run must be there
     masks = ResultMasks.find(path)
     masks.require_all(clip)
     return masks
 
 
+def _export_format(opened: "list[tuple[Clip, Workspace | None]]", options: _Options) -> None:
+    """Write one format."""
+    from dextr_vos.cli.progress import progress_bars
+    from dextr_vos.errors import InputError
+    from dextr_vos.export.formats.labelled import FormatOptions, labelled_clips, read_label_set
+    from dextr_vos.export.formats.registry import FORMATS, write_format
+    from dextr_vos.export.overlay import refuse_overwriting
+
+    assert options.format is not None
+    suffix, workspace = FORMATS[options.format].suffix, opened[0][1]
+    target = options.out
+    if target is None:
+        if workspace is None or len(opened) > 1:
+            raise InputError(f"give --out, the {'file' if suffix else 'folder'} to write")
+        target = workspace.path / "exports" / f"{options.format}{suffix}"
+    elif suffix and target.suffix.lower() != suffix:
+        target = target / f"{options.format}{suffix}"
+    labels = None if options.labels is None else read_label_set(options.labels)
+    clips = [_labelled(clip, own, options) for clip, own in opened]
+    for each in clips:
+        refuse_overwriting(target, each.clip, each.masks)
+    how = FormatOptions("polygon" if options.shapes == "polygon" else "mask", options.images)
+    with progress_bars() as bar:
+        write_format(options.format, target, labelled_clips(clips, labels), how, bar("writing"))
+    click.echo(f"{FORMATS[options.format].title} {target}")
+
+
+def _labelled(clip: "Clip", workspace: "Workspace | None", options: _Options) -> "LabelledClip":
+    from dextr_vos.export.formats.labelled import labelled_clip
+
+    path = options.masks or (None if workspace is None else workspace.path)
+    masks = _find_masks(path, clip, options.keyframes_only)
+    frames = None
+    if options.keyframes_only:
+        frames = [clip.index_of(name) for name in clip.names if name in (masks.keyframes or ())]
+    return labelled_clip(clip, masks, frames)
+
+
 def _export(clip: "Clip", masks: "ResultMasks", options: _Options) -> None:
     import tempfile
 
     from dextr_vos.cli.progress import progress_bars
-    from dextr_vos.export.coco import write_coco
+    from dextr_vos.export.formats.coco import write_coco
+    from dextr_vos.export.formats.labelled import labelled_clip, labelled_clips
     from dextr_vos.export.overlay import refuse_overwriting, write_contact_sheet, write_overlay_video
     from dextr_vos.export.page import read_scores, write_page
 
@@ -132,7 +225,8 @@ def _export(clip: "Clip", masks: "ResultMasks", options: _Options) -> None:
         if options.sheet is not None:
             write_contact_sheet(options.sheet, clip, masks, options.opacity)
         if options.coco is not None:
-            write_coco(options.coco, clip, masks, masks.object_names, bar("writing the COCO file"))
+            data = labelled_clips([labelled_clip(clip, masks)])
+            write_coco(options.coco, data, on_frame=bar("writing the COCO file"))
         if options.page is not None:
             sheet = Path(scratch) / "sheet.jpg"
             write_contact_sheet(sheet, clip, masks, options.opacity)

@@ -32,6 +32,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "evaluate-clicks": "evaluate_clicks",
     "export": "export",
+    "import": "import_masks",
     "synthesize": "synthesize",
     "speed": "speed",
     "benchmark": "benchmark",

@@ -20,6 +20,22 @@ PATH = click.Path(path_type=Path)
 CLICK_MODELS = ("lite", "paper", "grabcut")
 PROPAGATION_MODELS = ("lite", "paper")
 DIRECTIONS = ("both", "forward", "backward")
+# the keys of `export.formats.registry.FORMATS`, which a test compares
+MASK_FORMATS = (
+    "masks",
+    "objects",
+    "coco",
+    "yolo",
+    "davis",
+    "youtube-vos",
+    "voc",
+    "labelme",
+    "label-studio",
+    "cvat-images",
+    "cvat-video",
+)
+SHAPES = ("mask", "polygon")
+FRAME_MATCHES = ("name", "number")
 
 
 def out_option(help_text: str, metavar: str = "DIR", required: bool = True) -> Callable[[F], F]:

@@ -1,6 +1,7 @@
 """Exports of a workspace: where their files are, whether they are up to date, and how they are written."""
 
 import os
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ import numpy as np
 from dextr_vos.annotation.annotations import Annotations, load_annotations
 from dextr_vos.clip import Clip, open_clip
 from dextr_vos.errors import InputError
-from dextr_vos.export.coco import write_coco
+from dextr_vos.export.formats.labelled import FormatOptions, labelled_clip, labelled_clips, rgb_of
+from dextr_vos.export.formats.registry import FORMATS, write_format
 from dextr_vos.export.overlay import write_overlay_video
 from dextr_vos.files import atomic_path
 from dextr_vos.masks import Labels, read_labels
@@ -73,7 +75,7 @@ def write_export(
     """Write one export.
 
     Args:
-        kind: "masks", "video" or "coco".
+        kind: one of `EXPORTS`.
         clip_path: the frames.
         workspace_path: their masks.
         on_frame: called with the number of frames done and in all; what it raises ends the work without a
@@ -92,10 +94,10 @@ def write_export(
     if kind == "masks":
         write_mask_zip(target, clip, masks, on_frame)
     elif kind == "video":
-        colours = {entry.id: _rgb(colour_of(entry)) for entry in document.objects}
+        colours = {entry.id: rgb_of(colour_of(entry)) for entry in document.objects}
         write_overlay_video(target, clip, masks, on_frame=on_frame, colours=colours)
-    elif kind == "coco":
-        write_coco(target, clip, masks, {entry.id: entry.name for entry in document.objects}, on_frame)
+    else:
+        _write_format(kind, target, clip, masks, on_frame)
     if workspace.annotations.stat().st_mtime_ns != modified_ns:  # changed meanwhile: the export is outdated
         os.utime(target, ns=(modified_ns, modified_ns))
 
@@ -111,6 +113,22 @@ def write_mask_zip(
             on_frame(index + 1, len(clip))
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
-    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-    return red, green, blue
+def _write_format(
+    kind: str, target: Path, clip: Clip, masks: WorkspaceMasks, on_frame: Callable[[int, int], None]
+) -> None:
+    """Write a format of other programs, without the frames; what is a folder becomes a ZIP file."""
+    name, polygons = kind.removesuffix("-polygons"), kind.endswith("-polygons")
+    frames = [index for index, frame in enumerate(clip.names) if masks.find_mask(frame) is not None]
+    data = labelled_clips([labelled_clip(clip, masks, frames)])
+    options = FormatOptions("polygon" if polygons else "mask", images=False)
+    if FORMATS[name].suffix:
+        write_format(name, target, data, options, on_frame)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
+        folder = Path(scratch) / name
+        write_format(name, folder, data, options, on_frame)
+        with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            for file in sorted(folder.rglob("*")):
+                if file.is_file():
+                    archive.write(file, file.relative_to(folder), zipfile.ZIP_DEFLATED)

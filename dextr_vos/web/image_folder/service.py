@@ -28,7 +28,7 @@ from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.service import session_state
 from dextr_vos.web.session import Session
 from dextr_vos.web.store import AnnotationStore
-from dextr_vos.workspace import Workspace
+from dextr_vos.workspace import EXPORTS, Workspace
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ class FolderService:
             "job": None,
             "last_job": None,
             "status": {str(index): status for index, status in enumerate(statuses) if status != "open"},
-            "exports": {"masks": False, "video": False, "coco": False},
+            "exports": dict.fromkeys(EXPORTS, False),
         }
 
     def set_status(self, index: int, status: str) -> None:

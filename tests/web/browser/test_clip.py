@@ -89,7 +89,7 @@ def _export(screen, folder, masks):
         frames = list(video.decode(video=0))
     assert len(frames) == FRAMES
 
-    from export.test_coco import numpy_1
+    from export.formats.test_coco import numpy_1
     from pycocotools import mask as run_length
 
     coco = json.loads(made["coco"].read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ from conftest import tiny_mask
 from tiny_run import write_keyframes
 
 from dextr_vos.cli.main import main
-from dextr_vos.export.coco import coco_mask
+from dextr_vos.export.formats.run_lengths import coco_mask
 
 
 @contextlib.contextmanager

@@ -1,0 +1,75 @@
+"""`dextr-vos import`: masks of other programs as keyframes of a workspace."""
+
+from pathlib import Path
+
+import rich_click as click
+
+from dextr_vos.cli.options import FRAME_MATCHES, MASK_FORMATS, PATH, out_option
+
+
+@click.command(short_help="Make masks of other programs keyframes of a workspace.")
+@click.argument("clip", type=PATH)
+@click.argument("source", type=PATH, metavar="FILE")
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(MASK_FORMATS),
+    required=True,
+    help="Format of FILE, which may be a folder; docs/exports.md says what of each is read.",
+)
+@out_option(
+    "Workspace to create or continue; by default work/NAME, after the name of CLIP.",
+    "WORKSPACE",
+    required=False,
+)
+@click.option(
+    "--match",
+    type=click.Choice(FRAME_MATCHES),
+    default="name",
+    show_default=True,
+    help="Find the frames of CLIP by name, or by the last number in the name.",
+)
+@click.option(
+    "--first",
+    type=int,
+    default=0,
+    show_default=True,
+    help="With --match number: the number of the first frame of CLIP.",
+)
+@click.option("--clip-name", metavar="NAME", help="The clip that is meant, where FILE holds several.")
+def command(
+    clip: Path,
+    source: Path,
+    format_name: str,
+    out: Path | None,
+    match: str,
+    first: int,
+    clip_name: str | None,
+) -> None:
+    """Make the masks in FILE keyframes of CLIP: a folder of images, a video file, or a workspace.
+
+    Each annotated frame becomes a keyframe; names and colours of objects are kept where the format has
+    them. Objects of the workspace that FILE does not name stay.
+    """
+    from dextr_vos.cli.workspaces import clip_and_workspace, default_workspace
+    from dextr_vos.errors import InputError
+    from dextr_vos.export.formats.registry import FORMATS
+    from dextr_vos.export.importing import FrameMatch, import_masks
+    from dextr_vos.folder_lock import locked_if_exists
+    from dextr_vos.workspace import Workspace
+
+    if first and match != "number":
+        raise InputError("--first goes with --match number; leave it out")
+    opened, workspace = clip_and_workspace(clip)
+    if out is not None:
+        workspace = Workspace(out)
+    elif workspace is None:
+        workspace = default_workspace(opened)
+    if not source.exists():
+        raise InputError(f"there is no {source}; expected a file or folder of {FORMATS[format_name].title}")
+    frames = FORMATS[format_name].read(source)
+    how = FrameMatch("number" if match == "number" else "name", first, clip_name)
+    with locked_if_exists(workspace.path):
+        made = import_masks(source, frames, opened, workspace, how)
+    names = ", ".join(entry.name for entry in made.objects)
+    click.echo(f"{len(made.frames)} keyframes with {names}, in {workspace.keyframes}")

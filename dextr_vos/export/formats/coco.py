@@ -1,0 +1,124 @@
+"""COCO JSON (Lin et al., ECCV 2014), with run lengths or polygons.
+
+A frame is an image, an object in it an annotation: `track_id` is the object's value in the masks of its clip.
+`videos`, `video_id` and `frame_index` say which clip a frame is of, as in data sets of video made after COCO.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dextr_vos.errors import InputError
+from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, Size, faults_of, split_name
+from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, LabelledObject, OnFrame
+from dextr_vos.export.formats.outlines import edge_polygons, mask_of_edges
+from dextr_vos.export.formats.run_lengths import coco_mask, mask_of_coco
+from dextr_vos.files import read_json, write_text
+from dextr_vos.geometry import BoolArray
+from dextr_vos.masks import object_ids
+
+
+def write_coco(
+    path: Path, data: LabelledClips, options: FormatOptions | None = None, on_frame: OnFrame | None = None
+) -> None:
+    """Write the masks of all frames as one COCO file, atomically.
+
+    Args:
+        path: file to write, `.json`.
+        data: the clips.
+        options: masks or polygons.
+        on_frame: called with the number of frames done and of all frames.
+
+    Raises:
+        InputError: another suffix, or a mask that cannot be read.
+    """
+    if path.suffix.lower() != ".json":
+        raise InputError(f"the COCO file {path} must end in .json")
+    polygons = options is not None and options.shapes == "polygon"
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    videos = {clip.name: number for number, clip in enumerate(data.clips, start=1)}
+    for clip, index, labels in data.frames(on_frame):
+        height, width = clip.clip.size_hw
+        about = {"file_name": data.image_name(clip, index), "width": width, "height": height}
+        place = {"video_id": videos[clip.name], "frame_index": index}
+        images.append({"id": len(images) + 1, **about, **place})
+        for object_id in object_ids(labels):
+            entry = {"id": len(annotations) + 1, "image_id": len(images)}
+            shape = _shape(labels == object_id, polygons)
+            annotations.append(entry | _about(clip.objects[object_id], data.categories) | shape)
+    names = ", ".join(clip.name for clip in data.clips)
+    colours = data.colours()
+    content = {
+        "info": {"description": f"masks of {names} by dextr-vos", "version": "1.0"},
+        "licenses": [],
+        "videos": [{"id": number, "name": name} for name, number in videos.items()],
+        "images": images,
+        "annotations": annotations,
+        "categories": [
+            {"id": number, "name": name, "supercategory": "object", "color": colours[name]}
+            for name, number in data.categories.items()
+        ],
+    }
+    write_text(path, json.dumps(content, ensure_ascii=False) + "\n")
+
+
+def read_coco(path: Path) -> list[ImportedFrame]:
+    """The annotated frames of a COCO file; crowds are left out.
+
+    Raises:
+        InputError: it is none.
+    """
+    content = read_json(path)
+    with faults_of(path, "COCO"):
+        categories = {entry["id"]: entry for entry in content["categories"]}
+        videos = {entry["id"]: str(entry["name"]) for entry in content.get("videos", ())}
+        masks: dict[int, list[ImportedMask]] = {}
+        for entry in content["annotations"]:
+            if not entry.get("iscrowd", 0):
+                masks.setdefault(entry["image_id"], []).append(_imported(entry, categories))
+        frames = []
+        for image in content["images"]:
+            name, folder = split_name(image["file_name"])
+            video = videos.get(image.get("video_id", 0), folder)
+            size = (int(image["height"]), int(image["width"]))
+            index = image.get("frame_index")
+            frames.append(ImportedFrame(name, tuple(masks.get(image["id"], ())), video, index, size))
+    return frames
+
+
+def _shape(mask: BoolArray, polygons: bool) -> dict[str, Any]:
+    shape = coco_mask(mask)
+    if polygons:
+        parts = [[float(value) for point in ring for value in point] for ring in edge_polygons(mask)]
+        shape["segmentation"] = parts
+    return shape
+
+
+def _about(entry: LabelledObject, categories: dict[str, int]) -> dict[str, Any]:
+    about: dict[str, Any] = {"category_id": categories[entry.category], "track_id": entry.id}
+    return about if entry.name == entry.category else {**about, "object_name": entry.name}
+
+
+def _imported(entry: dict[str, Any], categories: dict[int, dict[str, Any]]) -> ImportedMask:
+    category = categories[entry["category_id"]]
+    track = entry.get("track_id", entry.get("instance_id"))
+    colour = category.get("color")
+    return ImportedMask(
+        name=str(entry.get("object_name", category["name"])),
+        read=partial(_mask, entry["segmentation"]),
+        track=None if track is None else str(track),
+        object_id=track if isinstance(track, int) else None,
+        colour=colour if isinstance(colour, str) else None,
+    )
+
+
+def _mask(segmentation: Any, size_hw: Size) -> BoolArray:
+    if isinstance(segmentation, dict):
+        return mask_of_coco(segmentation, size_hw)
+    if not segmentation:
+        return np.zeros(size_hw, dtype=bool)
+    return mask_of_edges(segmentation, size_hw)

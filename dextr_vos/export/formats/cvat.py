@@ -1,0 +1,201 @@
+"""CVAT for images 1.1 and CVAT for video 1.1: an XML file, masks as run lengths or polygons.
+
+`group_id` is an object's value in the masks of its clip. CVAT has no tracks of masks: as in its own exports,
+each mask of a video is a track of one frame. Polygons are tracks over the clip, a track a part of an object.
+"""
+
+import xml.etree.ElementTree as ElementTree
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from dextr_vos.errors import InputError
+from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, Size, faults_of, split_name
+from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, LabelledObject, OnFrame
+from dextr_vos.export.formats.outlines import edge_polygons, mask_of_edges
+from dextr_vos.export.formats.run_lengths import cvat_mask, mask_of_cvat
+from dextr_vos.files import write_text
+from dextr_vos.geometry import BoolArray
+from dextr_vos.masks import object_ids
+
+_ATTRIBUTE = "object"  # its name, where that is not its label
+_SHAPE = {"source": "manual", "occluded": "0"}
+
+
+def write_cvat_images(path: Path, data: LabelledClips, options: FormatOptions, on_frame: OnFrame) -> None:
+    """Write "CVAT for images 1.1": an `<image>` a frame.
+
+    Args:
+        path: file to write, `.xml`.
+        data: the clips.
+        options: masks or polygons.
+        on_frame: called with the number of frames done and of all frames.
+    """
+    root = _root(path, data, "annotation", None)
+    for number, (clip, index, labels) in enumerate(data.frames(on_frame)):
+        size = {"width": str(labels.shape[1]), "height": str(labels.shape[0])}
+        name = data.image_name(clip, index)
+        image = ElementTree.SubElement(root, "image", {"id": str(number), "name": name, **size})
+        for object_id in object_ids(labels):
+            entry = clip.objects[object_id]
+            about = {"label": entry.category, **_SHAPE, "z_order": "0", "group_id": str(object_id)}
+            for tag, shape in _shapes(labels == object_id, options):
+                _named(ElementTree.SubElement(image, tag, {**about, **shape}), entry)
+    _write(path, root)
+
+
+def write_cvat_video(path: Path, data: LabelledClips, options: FormatOptions, on_frame: OnFrame) -> None:
+    """Write "CVAT for video 1.1": `<track>`s, whose frames are numbers.
+
+    Raises:
+        InputError: there are several clips.
+    """
+    clip = data.only_clip("CVAT for video")
+    root = _root(path, data, "interpolation", len(clip.clip))
+    tracks: dict[tuple[int, int], tuple[ElementTree.Element, int]] = {}  # with the last frame, by id and part
+    last = max(clip.frames)
+    for _, index, labels in data.frames(on_frame):
+        for object_id in object_ids(labels):
+            entry = clip.objects[object_id]
+            for part, (tag, shape) in enumerate(_shapes(labels == object_id, options)):
+                track, before = tracks.get((object_id, part), (None, -1))
+                if track is None or tag == "mask":
+                    about = {"id": str(len(root) - 2), "label": entry.category, "source": "manual"}
+                    track = ElementTree.SubElement(root, "track", {**about, "group_id": str(object_id)})
+                elif before < index - 1:
+                    _ended(track, before + 1)
+                _named(ElementTree.SubElement(track, tag, _tracked(index, "0") | shape), entry)
+                if tag == "mask" and index < last:
+                    _ended(track, index + 1)
+                tracks[object_id, part] = (track, index)
+    for track, before in tracks.values():
+        if before < last and track[-1].tag == "polygon":
+            _ended(track, before + 1)
+    _write(path, root)
+
+
+def read_cvat(path: Path) -> list[ImportedFrame]:
+    """The masks and polygons of a file for images or for video; of a track, only its key frames.
+
+    Raises:
+        InputError: it is neither.
+    """
+    try:
+        root = ElementTree.parse(path).getroot()
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except ElementTree.ParseError as error:
+        raise InputError(f"{path} is no XML file: {error}; give the annotations.xml of CVAT") from None
+    with faults_of(path, "CVAT"):
+        labels = root.iter("label")
+        colours = {label.findtext("name", ""): label.findtext("color", "") for label in labels}
+        frames = [_image(image, colours) for image in root.iter("image")]
+        return frames + _tracked_frames(root, colours)
+
+
+def _root(path: Path, data: LabelledClips, mode: str, frames: int | None) -> ElementTree.Element:
+    if path.suffix.lower() != ".xml":
+        raise InputError(f"the CVAT file {path} must end in .xml")
+    root = ElementTree.Element("annotations")
+    ElementTree.SubElement(root, "version").text = "1.1"
+    task = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
+    count = sum(len(clip.frames) for clip in data.clips) if frames is None else frames
+    about = {"name": ", ".join(clip.name for clip in data.clips), "size": count, "mode": mode}
+    for tag, value in {**about, "start_frame": 0, "stop_frame": count - 1}.items():
+        ElementTree.SubElement(task, tag).text = str(value)
+    labels = ElementTree.SubElement(task, "labels")
+    named = any(entry.name != entry.category for clip in data.clips for entry in clip.objects.values())
+    for name, colour in data.colours().items():
+        label = ElementTree.SubElement(labels, "label")
+        for tag, text in (("name", name), ("color", colour), ("type", "any")):
+            ElementTree.SubElement(label, tag).text = text
+        attributes = ElementTree.SubElement(label, "attributes")
+        if named:
+            attribute = ElementTree.SubElement(attributes, "attribute")
+            kinds = (("name", _ATTRIBUTE), ("mutable", "False"), ("input_type", "text"))
+            for tag, text in (*kinds, ("default_value", ""), ("values", "")):
+                ElementTree.SubElement(attribute, tag).text = text
+    size = data.clips[0].clip.size_hw
+    original = ElementTree.SubElement(task, "original_size")
+    ElementTree.SubElement(original, "width").text = str(size[1])
+    ElementTree.SubElement(original, "height").text = str(size[0])
+    return root
+
+
+def _write(path: Path, root: ElementTree.Element) -> None:
+    ElementTree.indent(root)
+    text = ElementTree.tostring(root, encoding="unicode")
+    write_text(path, f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
+
+
+def _shapes(mask: BoolArray, options: FormatOptions) -> list[tuple[str, dict[str, str]]]:
+    if options.shapes == "mask":
+        return [("mask", cvat_mask(mask))]
+    rings = edge_polygons(mask)
+    return [("polygon", {"points": ";".join(f"{x:.2f},{y:.2f}" for x, y in ring)}) for ring in rings]
+
+
+def _named(shape: ElementTree.Element, entry: LabelledObject) -> None:
+    if entry.name != entry.category:
+        ElementTree.SubElement(shape, "attribute", name=_ATTRIBUTE).text = entry.name
+
+
+def _tracked(index: int, outside: str) -> dict[str, str]:
+    return {"frame": str(index), "keyframe": "1", "outside": outside, "occluded": "0", "z_order": "0"}
+
+
+def _ended(track: ElementTree.Element, index: int) -> None:
+    """Say that the object is not in the frame `index`; CVAT wants its last shape again."""
+    shape = track[-1]
+    ElementTree.SubElement(track, shape.tag, {**shape.attrib, **_tracked(index, "1")})
+
+
+def _image(image: ElementTree.Element, colours: dict[str, str]) -> ImportedFrame:
+    name, folder = split_name(image.attrib["name"])
+    size = (int(image.attrib["height"]), int(image.attrib["width"]))
+    shapes = [shape for shape in image if shape.tag in _READERS]
+    masks = tuple(_imported(shape, shape.attrib, colours, None) for shape in shapes)
+    return ImportedFrame(name, masks, folder, None, size)
+
+
+def _tracked_frames(root: ElementTree.Element, colours: dict[str, str]) -> list[ImportedFrame]:
+    width, height = root.findtext(".//original_size/width"), root.findtext(".//original_size/height")
+    size = None if width is None or height is None else (int(height), int(width))
+    frames: dict[int, list[ImportedMask]] = {}
+    for track in root.iter("track"):
+        for shape in track:
+            shown = shape.tag in _READERS and shape.get("outside") != "1" and shape.get("keyframe") != "0"
+            if shown:
+                key = f"track {track.attrib['id']}"
+                mask = _imported(shape, track.attrib, colours, key)
+                frames.setdefault(int(shape.attrib["frame"]), []).append(mask)
+    return [
+        ImportedFrame(str(index), tuple(masks), None, index, size) for index, masks in sorted(frames.items())
+    ]
+
+
+def _imported(
+    shape: ElementTree.Element, about: dict[str, str], colours: dict[str, str], track: str | None
+) -> ImportedMask:
+    label, group = about["label"], int(about.get("group_id", 0))
+    named = [one.text for one in shape.iter("attribute") if one.get("name") == _ATTRIBUTE and one.text]
+    return ImportedMask(
+        name=named[0] if named else label,
+        read=partial(_READERS[shape.tag], shape.attrib),
+        track=f"group {group}" if group else track if shape.tag == "polygon" else None,
+        object_id=group or None,
+        colour=colours.get(label),
+    )
+
+
+def _read_mask(attributes: dict[str, str], size_hw: Size) -> BoolArray:
+    return mask_of_cvat(attributes, size_hw)
+
+
+def _read_polygon(attributes: dict[str, str], size_hw: Size) -> BoolArray:
+    points = np.array([pair.split(",") for pair in attributes["points"].split(";")], dtype=np.float64)
+    return mask_of_edges([points.ravel().tolist()], size_hw)
+
+
+_READERS = {"mask": _read_mask, "polygon": _read_polygon}

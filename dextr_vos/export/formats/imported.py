@@ -1,0 +1,97 @@
+"""What readers of formats give: frames of annotations, each mask decoded when it is asked for."""
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from dextr_vos.clip import image_files
+from dextr_vos.errors import InputError
+from dextr_vos.geometry import BoolArray
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ImportedMask:
+    """The mask, or a part of the mask, of one object in one frame.
+
+    Attributes:
+        name: what the file calls the object.
+        read: its mask, H×W bool, for the size of the frame.
+        track: the object's id in all frames of the file; None where the file does not say which object of one
+            frame is which of another.
+        object_id: the id that the object should get, if it is free.
+        colour: `#rrggbb`.
+    """
+
+    name: str
+    read: Callable[[Size], BoolArray]
+    track: str | None = None
+    object_id: int | None = None
+    colour: str | None = None
+
+
+@dataclass(frozen=True)
+class ImportedFrame:
+    """One annotated frame of a file.
+
+    Attributes:
+        name: of its image, without folder and suffix.
+        masks: of its objects, later ones on top.
+        video: the clip that it belongs to, where the file names any.
+        index: its number in the clip, where the file counts frames.
+        size_hw: of its image, where the file says so.
+    """
+
+    name: str
+    masks: tuple[ImportedMask, ...]
+    video: str | None = None
+    index: int | None = None
+    size_hw: Size | None = None
+
+
+def split_name(image: str) -> tuple[str, str | None]:
+    """A frame's name and its folder, of the name of an image in a file."""
+    path = PurePosixPath(image.replace("\\", "/"))
+    return path.stem, path.parent.name or None
+
+
+@contextmanager
+def faults_of(path: Path, format_name: str) -> Iterator[None]:
+    """What a damaged or different file raises, as one sentence.
+
+    Raises:
+        InputError: for it.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ElementTree.ParseError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
+        raise InputError(
+            f"{path} is no {format_name} file, or is damaged: {reason}; "
+            f"give what was exported as {format_name}"
+        ) from None
+
+
+def files_in(folder: Path, pattern: str, format_name: str) -> list[Path]:
+    """Files of a folder, or of folders in it, that match a pattern.
+
+    Raises:
+        InputError: there are none.
+    """
+    files = sorted(file for file in folder.rglob(pattern) if not file.name.startswith("."))
+    if not folder.is_dir() or not files:
+        raise InputError(f"{folder} holds no {pattern}; expected the folder of an export as {format_name}")
+    return files
+
+
+def images_by_name(folder: Path) -> dict[str, Path]:
+    """The images of a folder by their names without suffix; none where there is no such folder."""
+    try:
+        return {file.stem: file for file in image_files(folder)} if folder.is_dir() else {}
+    except InputError:
+        return {}

@@ -1,0 +1,110 @@
+"""The formats by name: what each can hold, and what writes and reads it."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dextr_vos.errors import InputError
+from dextr_vos.export.formats.coco import read_coco, write_coco
+from dextr_vos.export.formats.cvat import read_cvat, write_cvat_images, write_cvat_video
+from dextr_vos.export.formats.imported import ImportedFrame
+from dextr_vos.export.formats.label_studio import read_label_studio, write_label_studio
+from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, OnFrame
+from dextr_vos.export.formats.labelme import read_labelme, write_labelme
+from dextr_vos.export.formats.png_folders import (
+    read_davis,
+    read_masks,
+    read_object_masks,
+    read_youtube_vos,
+    write_davis,
+    write_masks,
+    write_object_masks,
+    write_youtube_vos,
+)
+from dextr_vos.export.formats.voc import read_voc, write_voc
+from dextr_vos.export.formats.yolo import read_yolo, write_yolo
+
+Write = Callable[[Path, LabelledClips, FormatOptions, OnFrame], None]
+Read = Callable[[Path], list[ImportedFrame]]
+
+
+@dataclass(frozen=True)
+class MaskFormat:
+    """A format of masks.
+
+    Attributes:
+        title: what it is called.
+        suffix: of its file; "" where it is a folder.
+        write: fills the file or folder.
+        read: its frames.
+        has_shapes: it holds masks as well as polygons.
+    """
+
+    title: str
+    suffix: str
+    write: Write
+    read: Read
+    has_shapes: bool = False
+
+
+FORMATS: dict[str, MaskFormat] = {
+    "masks": MaskFormat("indexed PNGs", "", write_masks, read_masks),
+    "objects": MaskFormat("one PNG an object", "", write_object_masks, read_object_masks),
+    "coco": MaskFormat("COCO", ".json", write_coco, read_coco, has_shapes=True),
+    "yolo": MaskFormat("YOLO segmentation", "", write_yolo, read_yolo),
+    "davis": MaskFormat("DAVIS", "", write_davis, read_davis),
+    "youtube-vos": MaskFormat("YouTube-VOS", "", write_youtube_vos, read_youtube_vos),
+    "voc": MaskFormat("PASCAL VOC", "", write_voc, read_voc),
+    "labelme": MaskFormat("LabelMe", "", write_labelme, read_labelme, has_shapes=True),
+    "label-studio": MaskFormat("Label Studio", "", write_label_studio, read_label_studio),
+    "cvat-images": MaskFormat("CVAT for images 1.1", ".xml", write_cvat_images, read_cvat, has_shapes=True),
+    "cvat-video": MaskFormat("CVAT for video 1.1", ".xml", write_cvat_video, read_cvat, has_shapes=True),
+}
+
+
+def write_format(
+    name: str, path: Path, data: LabelledClips, options: FormatOptions, on_frame: OnFrame | None = None
+) -> None:
+    """Write masks in a format; the file or folder is complete or absent.
+
+    Args:
+        name: one of `FORMATS`.
+        path: file, or a folder that is empty or not there.
+        data: the clips.
+        options: how.
+        on_frame: called with the number of frames done and of all frames.
+
+    Raises:
+        InputError: the folder holds something, the format cannot hold the masks, or a mask is damaged.
+    """
+    chosen = FORMATS[name]
+    if options.shapes == "polygon" and not chosen.has_shapes:
+        able = ", ".join(key for key, each in FORMATS.items() if each.has_shapes)
+        raise InputError(f"{chosen.title} has one form of masks; polygons are a choice of {able}")
+    report = on_frame or (lambda done, total: None)
+    if chosen.suffix:
+        chosen.write(path, data, options, report)
+        return
+    with _new_folder(path) as folder:
+        chosen.write(folder, data, options, report)
+
+
+@contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+    """A folder that takes the place of `path` once the block succeeds."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path} holds something already; give an empty folder or a new one")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        folder = scratch / path.name
+        folder.mkdir()
+        yield folder
+        if path.exists():
+            path.rmdir()
+        folder.rename(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

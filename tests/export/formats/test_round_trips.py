@@ -1,0 +1,153 @@
+"""What a format keeps: written by export, read back by import, equal but for what is known to be lost."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from export.formats.made_masks import COLOURS, KEYFRAMES, NAMES, made_labels, write_workspace
+
+from dextr_vos.annotation.annotations import load_annotations
+from dextr_vos.cli.main import main
+from dextr_vos.cli.options import MASK_FORMATS
+from dextr_vos.export.formats.registry import FORMATS
+from dextr_vos.masks import read_labels
+from dextr_vos.workspace import Workspace
+
+WITH_NAMES = {"objects", "coco", "youtube-vos", "labelme", "label-studio", "cvat-images", "cvat-video", "voc"}
+WITH_COLOURS = {"coco", "label-studio", "cvat-images", "cvat-video"}
+FORMS = [(name, "mask") for name in FORMATS] + [
+    (name, "polygon") for name in FORMATS if FORMATS[name].has_shapes
+]
+
+
+def call(*arguments, status=0):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == status, result.output
+    return result
+
+
+@pytest.fixture
+def work(tiny_clip, tmp_path):
+    return write_workspace(tiny_clip, tmp_path / "work" / "tiny").path
+
+
+def test_the_command_line_offers_what_is_there():
+    assert set(MASK_FORMATS) == set(FORMATS)
+
+
+@pytest.mark.parametrize(("name", "shapes"), [form for form in FORMS if form[0] != "yolo"])
+def test_masks_names_and_colours_come_back(name, shapes, work, tiny_clip, tmp_path):
+    target = tmp_path / f"out{FORMATS[name].suffix}"
+    call("export", work, "--format", name, "--shapes", shapes, "--keyframes-only", "-o", target)
+    call("import", tiny_clip, target, "--format", name, "-o", tmp_path / "back")
+    back = Workspace(tmp_path / "back")
+    assert [file.stem for file in back.keyframe_files()] == list(KEYFRAMES)
+    for key in KEYFRAMES:
+        assert (read_labels(back.keyframe(key)) == made_labels(int(key))).all()
+    entries = {entry.id: entry for entry in load_annotations(back.annotations).objects}
+    assert set(entries) == set(NAMES)
+    if name in WITH_NAMES:
+        assert {n: entry.name for n, entry in entries.items()} == NAMES
+    if name in WITH_COLOURS:
+        assert {n: entry.colour for n, entry in entries.items()} == COLOURS
+
+
+@pytest.mark.parametrize("name", sorted(WITH_NAMES - {"objects", "voc"}))
+def test_objects_of_one_category_stay_apart(name, work, tiny_clip, tmp_path):
+    (tmp_path / "labels.txt").write_text("Katze\ndog\n")
+    target = tmp_path / f"out{FORMATS[name].suffix}"
+    call("export", work, "--format", name, "--labels", tmp_path / "labels.txt", "-o", target)
+    call("import", tiny_clip, target, "--format", name, "-o", tmp_path / "back")
+    entries = load_annotations(tmp_path / "back" / "annotations.json").objects
+    assert {entry.id: entry.name for entry in entries} == NAMES
+    for index in range(6):
+        back = read_labels(tmp_path / "back" / "keyframes" / f"{index:05d}.png")
+        assert (back == made_labels(index)).all()
+
+
+def test_yolo_keeps_classes_and_draws_a_line_between_parts(work, tiny_clip, tmp_path):
+    call("export", work, "--format", "yolo", "--keyframes-only", "-o", tmp_path / "yolo")
+    call("import", tiny_clip, tmp_path / "yolo", "--format", "yolo", "-o", tmp_path / "back")
+    entries = {entry.name: entry.id for entry in load_annotations(tmp_path / "back/annotations.json").objects}
+    assert set(entries) == set(NAMES.values())
+    back = read_labels(tmp_path / "back" / "keyframes" / "00000.png")
+    for number, name in NAMES.items():
+        mask = made_labels(0) == number
+        apart = (back == entries[name]) & ~mask
+        assert ((back == entries[name]) & mask).sum() == mask.sum()
+        assert apart.sum() <= (45 if name != "Katze" else 0)
+
+
+def test_several_workspaces_go_into_one_file_without_clashes(work, tiny_clip, tmp_path):
+    other = write_workspace(tiny_clip, tmp_path / "other").path
+    for name in set(FORMATS) - {"cvat-video"}:
+        target = tmp_path / f"both-{name}{FORMATS[name].suffix}"
+        call("export", work, other, "--format", name, "-o", target)
+        imported = ("import", tiny_clip, target, "--format", name, "-o", tmp_path / f"back-{name}")
+        if name in ("voc", "yolo"):
+            continue  # their names have no clips that could be told apart, or no objects
+        if name == "masks":
+            continue
+        call(*imported, "--clip-name", "tiny-2")
+        back = read_labels(tmp_path / f"back-{name}" / "keyframes" / "00004.png")
+        assert (back == made_labels(4)).all(), name
+    refused = call("export", work, other, "--format", "cvat-video", "-o", tmp_path / "x.xml", status=2)
+    assert "holds one clip, got tiny, tiny-2" in refused.stderr
+
+
+def test_an_import_continues_a_workspace(work, tiny_clip, tmp_path):
+    call("export", work, "--format", "coco", "-o", tmp_path / "all.json")
+    document = load_annotations(work / "annotations.json")
+    call("import", work, tmp_path / "all.json", "--format", "coco")
+    after = load_annotations(work / "annotations.json")
+    assert after.objects == document.objects
+    assert len(after.keyframes) == 6
+    assert (read_labels(work / "keyframes" / "00001.png") == made_labels(1)).all()
+
+
+def test_frames_are_found_by_number_too(work, tiny_clip, tmp_path):
+    call("export", work, "--format", "masks", "--keyframes-only", "-o", tmp_path / "masks")
+    for file in sorted((tmp_path / "masks").iterdir()):
+        file.rename(file.with_name(f"frame_{int(file.stem) + 1:06d}.png"))
+    given = ("import", tiny_clip, tmp_path / "masks", "--format", "masks", "-o", tmp_path / "back")
+    message = call(*given, status=2).stderr
+    assert "the frame 'frame_000001'" in message
+    assert "--match number and --first N" in message
+    call(*given, "--match", "number", "--first", "1")
+    assert [file.stem for file in Workspace(tmp_path / "back").keyframe_files()] == list(KEYFRAMES)
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_what_is_no_such_file_is_one_sentence(name, tiny_clip, tmp_path):
+    (tmp_path / "folder").mkdir()
+    wrong = tmp_path / f"wrong{FORMATS[name].suffix}" if FORMATS[name].suffix else tmp_path / "folder"
+    if FORMATS[name].suffix:
+        wrong.write_text('{"images": 3}')
+    shown = call("import", tiny_clip, wrong, "--format", name, "-o", tmp_path / "back", status=2).stderr
+    assert shown.count("\n") == 1
+    assert str(wrong) in shown
+    assert not (tmp_path / "back").exists()
+
+
+def test_another_size_is_refused(work, tmp_path):
+    from PIL import Image
+
+    (tmp_path / "small").mkdir()
+    for index in range(6):
+        Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "small" / f"{index:05d}.png")
+    call("export", work, "--format", "coco", "-o", tmp_path / "all.json")
+    shown = call("import", tmp_path / "small", tmp_path / "all.json", "--format", "coco", status=2).stderr
+    assert "is 64×48 pixels" in shown
+
+
+def test_a_folder_that_holds_something_is_left_alone(work, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "note.txt").write_text("mine")
+    shown = call("export", work, "--format", "voc", "-o", tmp_path / "mine", status=2).stderr
+    assert "holds something already" in shown
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["note.txt"]
+
+
+def test_an_object_without_a_label_is_named(work, tmp_path):
+    (tmp_path / "labels.txt").write_text("dog\n")
+    given = ("export", work, "--format", "coco", "--labels", tmp_path / "labels.txt")
+    assert "'Katze'" in call(*given, "-o", tmp_path / "a.json", status=2).stderr
