@@ -323,7 +323,9 @@ def seconds_a_step(
     return seconds_of(step, runs=2) * recipe.accumulate_grad
 
 
-def within_budget(recipe: Recipe, estimate: Estimate, budget_s: float) -> tuple[Recipe, Estimate, float]:
+def within_budget(
+    recipe: Recipe, estimate: Estimate, budget_s: float, frame_s_at: Callable[[int], float]
+) -> tuple[Recipe, Estimate, float]:
     """The recipe that gives the best masks in a given time, what it takes, and the seconds left to train.
 
     A smaller input where segmenting alone would take most of the time, and as many steps as still fit.
@@ -332,15 +334,18 @@ def within_budget(recipe: Recipe, estimate: Estimate, budget_s: float) -> tuple[
         recipe: without limit.
         estimate: of it.
         budget_s: seconds in all.
+        frame_s_at: gives the seconds of segmenting one frame at a longest side. They do not follow from its
+            pixels: sides of crops come in steps, and some work has the size of the frame. A side that takes
+            no less time than a larger one is passed over.
     """
     for side in _SMALLER_SIDES:
         if recipe.longest_side is None or side >= recipe.longest_side:
             continue
         if estimate.segmenting_s + min(estimate.training_s, _LEAST_TRAINING * budget_s) <= budget_s:
             break
-        smaller = (side / recipe.longest_side) ** 2
-        estimate = replace(estimate, frame_s=estimate.frame_s * smaller)
-        recipe = replace(recipe, longest_side=side)
+        frame_s = frame_s_at(side)
+        if frame_s < estimate.frame_s:
+            estimate, recipe = replace(estimate, frame_s=frame_s), replace(recipe, longest_side=side)
     training_s = budget_s - estimate.segmenting_s
     if training_s < _LEAST_SECONDS:
         return recipe.limited_to(0), replace(estimate, steps=0), 0.0

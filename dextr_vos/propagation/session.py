@@ -180,7 +180,7 @@ class FineTuning:
         self._plan, self._model = plan, model_of(plan.model)
         self.network, self.recipe = network, recipe
         self._device, self._folder, self._to_segment = device, folder, to_segment
-        self.propagator = self._new_propagator()
+        self.propagator = self._new_propagator(recipe)
 
     def train(self, checkpoint: TrainingCheckpoint | None, callbacks: Callbacks) -> TrainingState:
         """Fine-tune within the plan's budget, and interpolate with the weights before training."""
@@ -194,9 +194,12 @@ class FineTuning:
         if callbacks.on_estimate is not None or plan.budget_s is not None:
             estimate = self._estimate(batches)
             if plan.budget_s is not None:
-                left_s = plan.budget_s - (time.monotonic() - started)
-                self.recipe, estimate, time_limit_s = within_budget(self.recipe, estimate, left_s)
-                self.propagator = self._new_propagator()
+                left_s, before_s = plan.budget_s - (time.monotonic() - started), time.monotonic()
+                self.recipe, estimate, time_limit_s = within_budget(
+                    self.recipe, estimate, left_s, self._frame_s_at
+                )
+                time_limit_s = max(0.0, time_limit_s - (time.monotonic() - before_s))  # measuring takes time
+                self.propagator = self._new_propagator(self.recipe)
             if callbacks.on_estimate is not None:
                 callbacks.on_estimate(estimate)
         state = finetune(
@@ -227,10 +230,13 @@ class FineTuning:
         record = self._plan.record(self.recipe, training, continued_from)
         return TrainedNetwork(self.network, record, self.propagator.memory())
 
-    def _new_propagator(self) -> Propagator:
-        return self._model.propagator(
-            self.network, self.recipe, self._plan.annotated, self._device, self._folder
-        )
+    def _new_propagator(self, recipe: Recipe) -> Propagator:
+        annotated = self._plan.annotated
+        return self._model.propagator(self.network, recipe, annotated, self._device, self._folder)
+
+    def _frame_s_at(self, longest_side: int) -> float:
+        propagator = self._new_propagator(replace(self.recipe, longest_side=longest_side))
+        return seconds_a_frame(self.network, propagator, self._plan.annotated)
 
     def _estimate(self, batches: BatchSource) -> Estimate:
         plan = self._plan

@@ -241,7 +241,7 @@ def test_an_estimate_is_given_before_the_training(make, out):
     assert estimate.segmenting_s > 0
 
 
-@pytest.mark.parametrize(("frame_s", "steps", "longest_side"), [(1e6, 0, 256), (0.01, 8, 480)])
+@pytest.mark.parametrize(("frame_s", "steps", "longest_side"), [(1e6, 0, 480), (0.01, 8, 480)])
 def test_a_budget_limits_the_training(make, out, monkeypatch, frame_s, steps, longest_side):
     monkeypatch.setattr(session, "seconds_a_step", lambda *_: 0.01)
     monkeypatch.setattr(session, "seconds_a_frame", lambda *_: frame_s)
