@@ -108,7 +108,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self._reader.join(10)
+        self._reader.join(60)  # until its children, which write to the same stream, have ended, too
         assert self.process.stdout is not None
         self.process.stdout.close()
 
