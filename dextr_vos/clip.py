@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dextr_vos.errors import InputError
+from dextr_vos.files import natural_key
 from dextr_vos.images import SUFFIXES, ImageRgb, check_image, image_size, read_image
+from dextr_vos.mask_file import plain_name
 from dextr_vos.masks import looks_like_mask
 
 DEFAULT_FPS = 24.0  # of a clip without a frame rate of its own; DAVIS was filmed at 24
@@ -30,7 +32,7 @@ class Clip(ABC):
 
     Attributes:
         path: the folder or file; a placeholder for frames in memory.
-        names: the name of each frame, in order; masks are called `<name>.png`.
+        names: the name of each frame, in order, in composed Unicode (NFC); masks are called `<name>.png`.
         size_hw: height and width of every frame, in pixels.
         fps: frames per second, for playing.
     """
@@ -102,7 +104,7 @@ class Clip(ABC):
             InputError: there is no such frame.
         """
         try:
-            return self._positions[name]
+            return self._positions[plain_name(name)]
         except KeyError:
             stem = Path(name).stem
             close = next(
@@ -116,7 +118,7 @@ class Clip(ABC):
 
     @cached_property
     def _positions(self) -> dict[str, int]:
-        return {name: index for index, name in enumerate(self.names)}
+        return {plain_name(name): index for index, name in enumerate(self.names)}
 
 
 class FolderClip(Clip):
@@ -125,7 +127,7 @@ class FolderClip(Clip):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.files = image_files(path)
-        self.names = tuple(file.stem for file in self.files)
+        self.names = tuple(plain_name(file.stem) for file in self.files)
         if looks_like_mask(self.files[0]):
             raise InputError(
                 f"{path} holds masks (indexed PNGs with the PASCAL VOC palette), expected frames; "
@@ -134,7 +136,7 @@ class FolderClip(Clip):
         self.fps = DEFAULT_FPS
         twice = [name for name, count in Counter(self.names).items() if count > 1]
         if twice:
-            same = sorted(file.name for file in self.files if file.stem == twice[0])
+            same = sorted(file.name for file in self.files if plain_name(file.stem) == twice[0])
             raise InputError(
                 f"{path} has several images called '{twice[0]}' ({', '.join(same)}), and their masks would "
                 "overwrite each other; keep one"
@@ -284,15 +286,6 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(files, key=lambda file: natural_key(file.name))
 
 
-def natural_key(name: str) -> tuple[list[tuple[int, int | str]], str]:
-    """Sorting key that compares numbers inside names by value: `f2` before `f10`."""
-    parts = re.split(r"([0-9]+)", name)
-    numbered: list[tuple[int, int | str]] = [
-        (0, int(part)) if i % 2 else (1, part.casefold()) for i, part in enumerate(parts) if part
-    ]
-    return numbered, name  # the name decides between 1.png and 01.png
-
-
 def parse_frames(text: str, names: Sequence[str], source: Path) -> list[int]:
     """Frame indices from a list like `0,24,last`, `00000,00024` or `10-20,40-last`.
 
@@ -310,7 +303,7 @@ def parse_frames(text: str, names: Sequence[str], source: Path) -> list[int]:
         InputError: an item names no frame, or a range ends before it begins.
     """
     positions = {"first": 0, "middle": len(names) // 2, "last": len(names) - 1}
-    positions |= {name: index for index, name in enumerate(names)}
+    positions |= {plain_name(name): index for index, name in enumerate(names)}
 
     def index_of(item: str) -> int | None:
         if item in positions:
@@ -331,4 +324,4 @@ def parse_frames(text: str, names: Sequence[str], source: Path) -> list[int]:
             f"a name ('{names[0]}' to '{names[-1]}'), first, middle or last, or a range of these like 10-20"
         )
 
-    return sorted({index for item in text.split(",") for index in indices_of(item.strip())})
+    return sorted({index for item in plain_name(text).split(",") for index in indices_of(item.strip())})

@@ -1,8 +1,9 @@
-"""Atomic writes, after which a file is either complete or absent; JSON; digests of files."""
+"""Atomic writes, after which a file is either complete or absent; JSON; digests and order of files."""
 
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,3 +101,12 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         repeated = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
         raise ValueError(f"the key {repeated!r} is there twice")
     return content
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, int | str]], str]:
+    """Sorting key that compares numbers inside names by value: `f2` before `f10`."""
+    parts = re.split(r"([0-9]+)", name)
+    numbered: list[tuple[int, int | str]] = [
+        (0, int(part)) if i % 2 else (1, part.casefold()) for i, part in enumerate(parts) if part
+    ]
+    return numbered, name  # the name decides between 1.png and 01.png

@@ -1,7 +1,7 @@
-"""Masks: indexed PNG files, the palette, and soft masks made into labels.
+"""Masks: files read and written as labels, and soft masks made into labels.
 
-`labels` is H×W uint8: 0 background, 1…254 objects, 255 void (never an object). Files written by DAVIS 2016
-({0, 255}), by DAVIS 2017 (indexed) and by this package are distinguished when they are read.
+`labels` is H×W uint8: 0 background, 1…254 objects, 255 void (never an object). How files of other
+programs are understood is in `mask_values.py`.
 """
 
 from collections.abc import Iterable
@@ -14,18 +14,26 @@ from PIL import Image, UnidentifiedImageError
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path
 from dextr_vos.geometry import FloatArray
-from dextr_vos.images import read_8_bits
+from dextr_vos.mask_file import read_stored
+from dextr_vos.mask_values import MAX_OBJECTS, VOID, Labels, labels_of, voc_palette
 
-Labels = npt.NDArray[np.uint8]
+__all__ = [
+    "DRAW_S",
+    "MAX_OBJECTS",
+    "VOID",
+    "Labels",
+    "check_labels",
+    "default_name",
+    "display_colour",
+    "labels_from_probs",
+    "looks_like_mask",
+    "object_ids",
+    "read_labels",
+    "voc_palette",
+    "write_labels",
+]
 
-VOID = 255
-MAX_OBJECTS = 254
 DRAW_S = 79.0  # seconds to draw one object's mask by hand (Maninis et al., Deep Extreme Cut, CVPR 2018)
-# Above this, the values of a grey mask are taken for grey levels (anti-aliasing), not for object ids.
-_LARGEST_GREY_INDEX = 64
-_WHITE_16_BITS = 65535
-
-
 _DISPLAY_COLOURS = (
     (255, 70, 60),
     (60, 170, 255),
@@ -47,16 +55,6 @@ def display_colour(object_id: int) -> tuple[int, int, int]:
         object_id: from 1; colours repeat after ten.
     """
     return _DISPLAY_COLOURS[(object_id - 1) % len(_DISPLAY_COLOURS)]
-
-
-def voc_palette() -> npt.NDArray[np.uint8]:
-    """The PASCAL VOC colour map, 256×3 uint8: the bits of the index go to R, G, B in turn, highest first."""
-    index = np.arange(256)
-    palette = np.zeros((256, 3), dtype=np.uint8)
-    for bit in range(8):
-        for channel in range(3):
-            palette[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
-    return palette
 
 
 def write_labels(path: str | Path, labels: npt.ArrayLike) -> None:
@@ -121,17 +119,19 @@ def check_labels(labels: npt.ArrayLike, name: str) -> Labels:
 def read_labels(path: str | Path, size_hw: tuple[int, int] | None = None) -> Labels:
     """Read a mask file as labels.
 
-    A grey {0, 255} mask (DAVIS 2016) becomes {0, 1}; indexed files keep their values, with 255 as void.
+    A grey {0, 255} mask (DAVIS 2016) becomes {0, 1}; indexed files keep their values, with 255 as void. The
+    other forms, among them colours and masks in the alpha channel, are listed in docs/formats.md.
 
     Args:
-        path: PNG with a palette, or grey, or a true-colour image of a grey or VOC-coloured mask.
-        size_hw: height and width that the mask must have, if given.
+        path: PNG, TIFF, BMP, lossless WebP or NPY file.
+        size_hw: height and width that the mask must have, if given; checked before pixels are decoded.
 
     Returns:
         H×W uint8 labels: 0 background, 1 to 254 objects, 255 void.
 
     Raises:
-        InputError: the file is missing, broken, of another size, or its values cannot be object ids.
+        InputError: the file is missing, broken, of another size, or its values cannot be object ids, or could
+            be meant in several ways.
 
     Examples:
         >>> import tempfile
@@ -141,91 +141,7 @@ def read_labels(path: str | Path, size_hw: tuple[int, int] | None = None) -> Lab
         array([[0, 1]], dtype=uint8)
     """
     path = Path(path)
-    try:
-        values = read_8_bits(path)
-        if values is not None:
-            indices, palette = values
-            labels = (
-                _labels_of_grey(indices, path) if palette is None else _labels_of_indices(indices, palette)
-            )
-        else:
-            with Image.open(path) as image:
-                image.load()
-                labels = _labels_of(image, path)
-    except FileNotFoundError:
-        raise InputError(f"there is no mask {path}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read the mask {path}: {error}; save it again as a PNG") from None
-    if size_hw is not None and labels.shape != size_hw:
-        raise InputError(
-            f"the mask {path} is {labels.shape[1]}×{labels.shape[0]} pixels, "
-            f"its frame is {size_hw[1]}×{size_hw[0]}; masks must have the size of their frames"
-        )
-    return labels
-
-
-def _labels_of(image: Image.Image, path: Path) -> Labels:
-    if image.mode == "P":
-        palette = np.array((image.getpalette() or [])[:768], dtype=np.uint8).reshape(-1, 3)
-        return _labels_of_indices(np.array(image, dtype=np.uint8), palette)
-    if image.mode == "1":
-        return np.array(image, dtype=np.uint8)
-    if image.mode in ("RGB", "RGBA", "LA", "PA"):
-        return _labels_of_colours(np.array(image.convert("RGB")), path)
-    return _labels_of_grey(np.array(image), path)
-
-
-def _labels_of_indices(indices: Labels, palette: npt.NDArray[np.uint8]) -> Labels:
-    """Indices are object ids, unless all colours in use are black and white, whatever their indices."""
-    if not (palette[1:] == 0).all(axis=1).any() and not (palette == 255).all(axis=1).any():
-        return indices  # the usual case: there is no white, and no black but the background
-    used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256))
-    colours = palette[used[used < len(palette)]]
-    if (
-        len(colours) == len(used)
-        and set(np.unique(colours)) <= {0, 255}
-        and (np.ptp(colours, axis=1) == 0).all()
-    ):
-        white = np.zeros(256, dtype=np.uint8)
-        white[used] = colours[:, 0] // 255
-        return np.asarray(white[indices], dtype=np.uint8)
-    return indices
-
-
-def _labels_of_grey(grey: npt.NDArray[np.generic], path: Path) -> Labels:
-    levels = (VOID,) if grey.dtype == np.uint8 else (VOID, _WHITE_16_BITS)
-    for level in levels:
-        white = grey == level
-        if np.count_nonzero(white) == np.count_nonzero(grey):
-            binary: Labels = white.view(np.uint8)
-            return binary
-    values = np.unique(grey)
-    ids = values[values != VOID]
-    if ids.max() > _LARGEST_GREY_INDEX or ids.min() < 0 or (ids != ids.astype(np.int64)).any():
-        raise InputError(
-            f"the mask {path} holds {len(values)} different grey levels up to {int(values.max())}, expected "
-            "{0, 255} or small object ids; it looks anti-aliased or like a photograph, "
-            "save it without smoothing"
-        )
-    labels: Labels = grey.astype(np.uint8)
-    return labels
-
-
-def _labels_of_colours(rgb: npt.NDArray[np.uint8], path: Path) -> Labels:
-    if (rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 0] == rgb[..., 2]).all():
-        return _labels_of_grey(rgb[..., 0], path)
-    code = rgb.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
-    palette_code = voc_palette().astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
-    order = np.argsort(palette_code)
-    place = np.clip(np.searchsorted(palette_code[order], code), 0, 255)
-    index: npt.NDArray[np.int64] = order[place]
-    if not (palette_code[index] == code).all():
-        raise InputError(
-            f"the mask {path} is a colour image whose colours are not the PASCAL VOC palette; "
-            "save it as an indexed PNG, or as grey with 0 and 255"
-        )
-    labels: Labels = index.astype(np.uint8)
-    return labels
+    return labels_of(read_stored(path, size_hw), path)
 
 
 def labels_from_probs(probs: Iterable[FloatArray], threshold: float = 0.5) -> Labels:

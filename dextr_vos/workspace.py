@@ -23,7 +23,8 @@ from ruamel.yaml.error import YAMLError
 
 from dextr_vos.clip import Clip, open_clip
 from dextr_vos.errors import InputError
-from dextr_vos.files import write_text
+from dextr_vos.files import natural_key, write_text
+from dextr_vos.mask_file import find_mask_file, mask_files, plain_name
 from dextr_vos.masks import Labels, read_labels
 from dextr_vos.run_files import RunPaths, keyframe_names, read_record
 
@@ -89,8 +90,8 @@ class Workspace:
         return self.keyframes / f"{name}.png"
 
     def keyframe_files(self) -> list[Path]:
-        """The masks of all annotated frames, by name; those that are being written are left out."""
-        return sorted(path for path in self.keyframes.glob("*.png") if not path.name.startswith("."))
+        """The masks of all annotated frames, in natural order; those being written are left out."""
+        return list(mask_files(self.keyframes).values())
 
     def correction(self, name: str) -> Path:
         """Mask of a corrected frame that is no keyframe yet."""
@@ -204,11 +205,12 @@ class _Settings(BaseModel):
 
 @dataclass(frozen=True)
 class ResultMasks:
-    """The masks of a clip's frames, from a workspace, a run, or any folder of mask PNGs.
+    """The masks of a clip's frames, from a workspace, a run, or any folder of masks.
 
     Attributes:
         path: the workspace, run or folder.
-        folders: where the masks `<frame>.png` are; a mask in an earlier folder comes before a later one.
+        folders: where the masks are, `<frame>.png` or of another suffix; one in an earlier folder comes
+            before one in a later folder.
         keyframes: names of the annotated frames, None where they are unknown.
         object_names: names of the objects by id, as far as they are known.
     """
@@ -229,27 +231,28 @@ class ResultMasks:
             InputError: there is no such folder, or `run.json` is damaged.
         """
         if not path.is_dir():
-            raise InputError(f"there is no folder {path}; give a workspace, a run, or a folder of mask PNGs")
+            raise InputError(f"there is no folder {path}; give a workspace, a run, or a folder of masks")
         workspace = Workspace(path)
         if workspace.exists:
-            names = frozenset(file.stem for file in workspace.keyframe_files())
+            names = frozenset(mask_files(workspace.keyframes))
             return ResultMasks(path, (workspace.keyframes, workspace.run.masks), names, _names(workspace.run))
         run = RunPaths(path)
         folder = run.masks if run.masks.is_dir() else path
-        keyframes = frozenset(keyframe_names(run.record)) if run.record.is_file() else None
+        known = map(plain_name, keyframe_names(run.record)) if run.record.is_file() else None
+        keyframes = None if known is None else frozenset(known)
         return ResultMasks(path, (folder,), keyframes, _names(run))
 
     def find_mask(self, name: str) -> Path | None:
         """The mask file of the frame `name`, None where there is none."""
-        files = (folder / f"{name}.png" for folder in self.folders)
-        return next((file for file in files if file.is_file()), None)
+        files = (find_mask_file(folder, name) for folder in self.folders)
+        return next((file for file in files if file is not None), None)
 
     def files(self) -> dict[str, Path]:
-        """All mask files by frame name, in the order of names."""
+        """All mask files by frame name, in natural order."""
         found: dict[str, Path] = {}
         for folder in reversed(self.folders):
-            found |= {file.stem: file for file in folder.glob("*.png") if not file.name.startswith(".")}
-        return dict(sorted(found.items()))
+            found |= mask_files(folder)
+        return dict(sorted(found.items(), key=lambda named: natural_key(named[0])))
 
     def mask_path(self, name: str) -> Path:
         """The mask file of the frame `name`, or where it should be."""

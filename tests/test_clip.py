@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dextr_vos.clip import Clip, natural_key, open_clip, parse_frames
+from dextr_vos.clip import Clip, open_clip, parse_frames
 from dextr_vos.errors import InputError
+from dextr_vos.files import natural_key
 
 COLOURS = np.linspace(0, 255, 4 * 6 * 3).reshape(4, 6, 3).astype(np.uint8)
 

@@ -15,6 +15,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("files", "interrupt"),
     ("config", "folder_lock", "geometry", "images", "runtime"),
+    ("mask_file",),
+    ("mask_values",),
     ("masks",),
     ("clip",),
     ("video",),

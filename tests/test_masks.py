@@ -74,7 +74,7 @@ class TestRefused:
             read_labels(tmp_path / "a.png")
 
     def test_anti_aliased(self, tmp_path: Path) -> None:
-        path = save(tmp_path / "a.png", Image.fromarray(np.array([[0, 128, 255]], dtype=np.uint8)))
+        path = save(tmp_path / "a.png", Image.fromarray(np.array([range(0, 256, 15)], dtype=np.uint8)))
         with pytest.raises(InputError, match="looks anti-aliased"):
             read_labels(path)
 

@@ -10,6 +10,7 @@ from dextr_vos.annotation.prompts import Prompt
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
 from dextr_vos.geometry import IntArray, extreme_points
+from dextr_vos.mask_file import find_mask_file
 from dextr_vos.masks import Labels, object_ids, read_labels
 
 
@@ -37,7 +38,8 @@ def simulate_clicks(
     clicks: dict[str, dict[int, Prompt]] = {}
     for index in indices:
         name = clip.names[index]
-        labels = read_labels(mask_folder / f"{name}.png", clip.size_hw)
+        file = find_mask_file(mask_folder, name) or mask_folder / f"{name}.png"
+        labels = read_labels(file, clip.size_hw)
         extremes = simulate_on(labels, jitter_px, np.random.default_rng((seed, index)))
         clicks[name] = {object_id: Prompt(points) for object_id, points in extremes.items()}
     if not any(clicks.values()):

@@ -15,13 +15,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from dextr_vos.clip import natural_key
 from dextr_vos.datasets.copy_paste import Draw
 from dextr_vos.datasets.frame_pairs import Chance, SceneRecipe, draw_scene
 from dextr_vos.datasets.instances import Example, ObjectRef, ObjectSet
 from dextr_vos.datasets.mask_corruption import MaskCorruption, corrupt_guide, corrupt_mask
 from dextr_vos.datasets.motion import Frame, draw_clip
 from dextr_vos.datasets.photometric import PhotometricAugmentation, change_colours, change_sharpness
+from dextr_vos.files import natural_key
 from dextr_vos.geometry import BoolArray, FloatArray
 
 _SHORTEST_TRACK = 8  # frames; of fewer, any one is the next of any other

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from dextr_vos.datasets.instances import ObjectRef
 from dextr_vos.errors import InputError
 from dextr_vos.files import cache_folder, write_text
+from dextr_vos.mask_file import read_stored
 
 Indices = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
-_INDEX_MODES = ("P", "L", "1", "I;16")
+_LARGEST_LABEL = 65535
 _FORMAT = "dextr-vos index 1"
 
 log = logging.getLogger(__name__)
@@ -81,19 +81,13 @@ def read_indices(path: Path) -> Indices:
     Raises:
         InputError: the file is missing or broken, or has colours in place of indices.
     """
-    try:
-        with Image.open(path) as opened:
-            if opened.mode not in _INDEX_MODES:
-                raise InputError(
-                    f"the labels {path} are an image of mode {opened.mode}, expected an indexed or grey "
-                    "PNG whose values are the labels; save it as one"
-                )
-            values = np.array(opened)
-    except FileNotFoundError:
-        raise InputError(f"there is no label image {path}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read the labels {path}: {error}; get or save the file again") from None
-    return values if values.dtype == np.uint16 else values.astype(np.uint8, copy=False)
+    values = read_stored(path).values
+    if values.ndim == 3 or values.dtype.kind == "f" or values.min() < 0 or values.max() > _LARGEST_LABEL:
+        raise InputError(
+            f"the labels {path} are no indexed or grey image with values from 0 to {_LARGEST_LABEL}; save "
+            "them as one"
+        )
+    return values if values.dtype in (np.uint8, np.uint16) else values.astype(np.uint16)
 
 
 def default_index_folder() -> Path:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from dextr_vos.clip import Clip, natural_key
+from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
 from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
+from dextr_vos.mask_file import mask_files
 from dextr_vos.masks import VOID, Labels, check_labels, object_ids, read_labels
 from dextr_vos.workspace import Workspace
 
@@ -139,10 +140,10 @@ def keyframes_from_labels(labels: Mapping[int, npt.ArrayLike], clip: Clip) -> li
 
 
 def read_keyframes(source: Path, clip: Clip) -> list[Keyframe]:
-    """Read every keyframe mask of a workspace, or of any folder of PNGs named like their frames.
+    """Read every keyframe mask of a workspace, or of any folder of masks named like their frames.
 
     Args:
-        source: a workspace (its `keyframes/` is read) or a folder of masks, {0, 255} or indexed.
+        source: a workspace (its `keyframes/` is read) or a folder of masks; see `read_labels`.
         clip: the clip they belong to.
 
     Returns:
@@ -158,26 +159,16 @@ def read_keyframes(source: Path, clip: Clip) -> list[Keyframe]:
             f"there are no keyframes {source}; expected a workspace (made by "
             "dextr-vos annotate) or a folder of mask PNGs"
         )
-    files = sorted(
-        (file for file in folder.iterdir() if file.suffix.lower() == ".png" and file.name[0] != "."),
-        key=lambda file: natural_key(file.name),
-    )
+    files = list(mask_files(folder).values())
     if not files:
         raise InputError(
-            f"the folder {folder} holds no mask PNGs; expected files named like the frames of {clip.path}, "
-            f"such as {clip.names[0]}.png"
+            f"the folder {folder} holds no mask PNGs, nor masks of another lossless format; expected files "
+            f"named like the frames of {clip.path}, such as {clip.names[0]}.png"
         )
     keyframes = [_read_one(file, clip) for file in files]
     if not any(object_ids(keyframe.labels) for keyframe in keyframes):
         raise InputError(f"all {len(keyframes)} masks of {folder} are empty; mark an object in at least one")
-    keyframes.sort(key=lambda keyframe: keyframe.index)
-    for one, other in pairwise(keyframes):
-        if one.index == other.index:
-            raise InputError(
-                f"{folder} holds two masks of the frame '{one.name}', "
-                f"{_file(one)} and {_file(other)}; keep one"
-            )
-    return keyframes
+    return sorted(keyframes, key=lambda keyframe: keyframe.index)
 
 
 def keyframe_folder(source: Path) -> Path:
@@ -191,7 +182,7 @@ def _read_one(file: Path, clip: Clip) -> Keyframe:
         index = clip.index_of(file.stem)
     except InputError as error:
         raise InputError(f"the mask {file} belongs to no frame: {error}") from None
-    return Keyframe(index, file.stem, read_labels(file, clip.size_hw), file)
+    return Keyframe(index, clip.names[index], read_labels(file, clip.size_hw), file)
 
 
 def _without_objects(keyframes: Sequence[Keyframe]) -> str:
@@ -201,10 +192,6 @@ def _without_objects(keyframes: Sequence[Keyframe]) -> str:
             "give mask > 0"
         )
     return "the keyframe masks are all empty; mark an object in at least one"
-
-
-def _file(keyframe: Keyframe) -> str:
-    return keyframe.path.name if keyframe.path else f"frame {keyframe.index}"
 
 
 def _checked(index: int, labels: npt.ArrayLike, clip: Clip) -> Keyframe:

@@ -16,6 +16,7 @@ from dextr_vos.export.formats.labelled import FormatOptions, labelled_clip, labe
 from dextr_vos.export.formats.registry import FORMATS, write_format
 from dextr_vos.export.overlay import write_overlay_video
 from dextr_vos.files import atomic_path
+from dextr_vos.mask_file import find_mask_file
 from dextr_vos.masks import Labels, read_labels
 from dextr_vos.web.edits import colour_of
 from dextr_vos.web.layers import labels_png
@@ -56,8 +57,8 @@ class WorkspaceMasks(ResultMasks):
     def find_mask(self, name: str) -> Path | None:
         """See `ResultMasks`; the mask file of a frame that is not a keyframe any more does not count."""
         folders = self.folders if name in (self.keyframes or ()) else self.folders[1:]
-        files = (folder / f"{name}.png" for folder in folders)
-        return next((file for file in files if file.is_file()), None)
+        files = (find_mask_file(folder, name) for folder in folders)
+        return next((file for file in files if file is not None), None)
 
     def read(self, clip: Clip, index: int) -> Labels:
         """See `ResultMasks`."""

@@ -83,7 +83,7 @@ def save(path, image):
         ("00000.png", tiny_mask(0)[:, 1:], "is 63×48 pixels, its frame is 64×48"),
         ("00000.png", tiny_mask(0).T, "is 48×64 pixels, its frame is 64×48"),
         ("00000.png", 0 * tiny_mask(0), "all 1 masks of .* are empty"),
-        ("00000.png", 130 * tiny_mask(0), "grey levels"),
+        ("00000.png", tiny_mask(0) * np.arange(100, 164, dtype=np.uint8), "grey levels"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused(clip, tmp_path, name, image, message):

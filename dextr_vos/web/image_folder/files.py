@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from dextr_vos.config import Settings, load_settings
 from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.files import atomic_path, write_text
-from dextr_vos.masks import VOID, Labels, read_labels
+from dextr_vos.masks import Labels, read_labels
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class FinishedMasks:
         if not path.exists():
             return None
         try:
-            return _read_array(path, size_hw) if path.suffix == ".npy" else read_labels(path, size_hw)
+            return read_labels(path, size_hw)
         except InputError as error:
             raise InputError(f"{error}; or move it elsewhere to start {name} again") from None
 
@@ -200,22 +200,3 @@ def _read_progress(path: Path) -> dict[str, Status] | None:
         return {str(name): status for name, status in images.items() if status in _STATUSES}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError):
         return None
-
-
-def _read_array(path: Path, size_hw: tuple[int, int]) -> Labels:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"cannot read the mask {path}: {error}; save it again with numpy.save") from None
-    if values.shape != size_hw or values.dtype.kind not in "bui":
-        raise InputError(
-            f"the mask {path} is an array of {values.dtype} and shape {values.shape}, expected object "
-            f"ids of shape {size_hw}; save it again"
-        )
-    if values.size and (values.min() < 0 or values.max() > VOID):
-        raise InputError(
-            f"the mask {path} contains {values.min()} to {values.max()}, expected 0 to {VOID}; save it again"
-        )
-    labels: Labels = values.astype(np.uint8)
-    binary = np.count_nonzero(labels) == np.count_nonzero(labels == VOID)
-    return (labels == VOID).astype(np.uint8) if binary else labels
