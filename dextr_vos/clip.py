@@ -1,11 +1,12 @@
 """A clip: the frames of a folder of images, of a video file, or in memory, read one at a time."""
 
 import hashlib
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from operator import index as as_index
 from pathlib import Path
 from typing import Self, overload
@@ -15,9 +16,20 @@ import numpy.typing as npt
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key
-from dextr_vos.images import SUFFIXES, ImageRgb, check_image, image_size, read_image
+from dextr_vos.images import (
+    SUFFIXES,
+    ImageRgb,
+    check_image,
+    looks_like_image,
+    read_header,
+    read_image,
+    read_levels,
+)
 from dextr_vos.mask_file import plain_name
 from dextr_vos.masks import looks_like_mask
+from dextr_vos.pixel_levels import range_in_use
+
+log = logging.getLogger(__name__)
 
 DEFAULT_FPS = 24.0  # of a clip without a frame rate of its own; DAVIS was filmed at 24
 
@@ -122,7 +134,10 @@ class Clip(ABC):
 
 
 class FolderClip(Clip):
-    """The images of a folder in natural order (`2.jpg` before `10.jpg`); other files are ignored."""
+    """The images of a folder in natural order (`2.jpg` before `10.jpg`).
+
+    Other files are ignored; those that look like images are named in a warning.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -141,16 +156,31 @@ class FolderClip(Clip):
                 f"{path} has several images called '{twice[0]}' ({', '.join(same)}), and their masks would "
                 "overwrite each other; keep one"
             )
-        sizes = [image_size(file) for file in self.files]
-        self.size_hw, _ = Counter(sizes).most_common(1)[0]
-        for file, size in zip(self.files, sizes, strict=True):
-            self._check_size(file, size)
+        headers = {file: read_header(file) for file in self.files}
+        self.size_hw, _ = Counter(header.size_hw for header in headers.values()).most_common(1)[0]
+        for file, header in headers.items():
+            self._check_size(file, header.size_hw)
+            if len(header.pages) > 1:
+                raise InputError(
+                    f"{file} holds {len(header.pages)} images, of which a folder shows the first; give that "
+                    "file itself as the clip, or save its images one by one"
+                )
+        deep = [file for file, header in headers.items() if header.deep]
+        self._used = range_in_use(path, map(read_levels, deep)) if deep else None
 
     def read(self, index: int) -> ImageRgb:
         """See `Clip.read`."""
-        image_rgb = read_image(self.files[index])
+        image_rgb = self.read_file(self.files[index])
         self._check_size(self.files[index], (image_rgb.shape[0], image_rgb.shape[1]))
         return image_rgb
+
+    def read_file(self, file: Path) -> ImageRgb:
+        """One of `files`, as H×W×3 uint8 RGB; 16-bit values are made 8 bits for all frames alike.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        return read_image(file, self._used)
 
     def _check_size(self, file: Path, size_hw: tuple[int, int]) -> None:
         if size_hw != self.size_hw:
@@ -222,8 +252,9 @@ def open_clip(source: ClipSource) -> Clip:
     """Open a clip.
 
     Args:
-        source: a folder of images; a video file, any that FFmpeg reads; frames in memory, as an N×H×W×3 uint8
-            array or a sequence of H×W×3 uint8 arrays, RGB; or an open clip, which is returned.
+        source: a folder of images; a video file, any that FFmpeg reads; a multi-page TIFF, or an animated
+            WebP, PNG or GIF; frames in memory, as an N×H×W×3 uint8 array or a sequence of H×W×3 uint8 arrays,
+            RGB; or an open clip, which is returned.
 
     Returns:
         The clip. Frames of files are read later, one at a time.
@@ -250,15 +281,29 @@ def open_clip(source: ClipSource) -> Clip:
             )
         return ArrayClip(source)
     path = Path(source)
-    if path.is_dir():
-        return FolderClip(path)
     if not path.exists():
         raise InputError(f"there is no clip {path}; expected a folder of images or a video file")
+    files = image_files(path) if path.is_dir() else [path]
+    if len(files) == 1 and files[0].suffix.lower() in SUFFIXES and len(read_header(files[0]).pages) > 1:
+        return _open_stack(files[0])
+    if path.is_dir():
+        return FolderClip(path)
     if path.suffix.lower() in SUFFIXES:
         raise InputError(f"{path} is a single image; a clip is a folder of images or a video file")
     from dextr_vos.video.video_clip import VideoClip
 
     return VideoClip(path)
+
+
+def _open_stack(path: Path) -> Clip:
+    """A file with several images as a clip."""
+    if path.suffix.lower() == ".png":  # FFmpeg decodes these in any order, Pillow only forward
+        from dextr_vos.video.video_clip import VideoClip
+
+        return VideoClip(path)
+    from dextr_vos.image_stack import StackClip
+
+    return StackClip(path)
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -283,7 +328,18 @@ def image_files(folder: Path) -> list[Path]:
             f"no images in the folder {folder}: found {found}, expected JPEG, PNG, WebP or TIFF files; "
             "give the folder that holds the frames themselves"
         )
+    left_out = sorted(entry.name for entry in set(entries) - set(files) if looks_like_image(entry))
+    if left_out:
+        _warn_once(
+            f"left out of {folder}: {', '.join(left_out[:5])}{' …' if len(left_out) > 5 else ''} "
+            f"({len(left_out)} in all); such images are not read, save them as PNG or JPEG"
+        )
     return sorted(files, key=lambda file: natural_key(file.name))
+
+
+@cache
+def _warn_once(message: str) -> None:
+    log.warning(message)
 
 
 def parse_frames(text: str, names: Sequence[str], source: Path) -> list[int]:

@@ -1,44 +1,87 @@
 """Image files: any mode and bit depth in, RGB uint8 out."""
 
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path
+from dextr_vos.pixel_levels import LevelRange, Levels, is_deep, level_range, load_levels, to_8_bits
 
 ImageRgb = npt.NDArray[np.uint8]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+WRITTEN_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+_HEIF_SUFFIXES = frozenset({".heic", ".heif"} if find_spec("pillow_heif") else ())
+_AVIF_SUFFIXES = frozenset({".avif"} if "avif" in features.modules and features.check("avif") else ())
+# the files that are read as frames
+SUFFIXES = WRITTEN_SUFFIXES | {".jfif", ".jpe", ".ppm"} | _HEIF_SUFFIXES | _AVIF_SUFFIXES
+# images that are no frames
+_UNREAD_SUFFIXES = frozenset(
+    {".apng", ".arw", ".avif", ".cr2", ".cr3", ".dng", ".dpx", ".exr", ".gif", ".hdr", ".heic", ".heif"}
+    | {".j2k", ".jp2", ".jxl", ".nef", ".orf", ".pbm", ".pgm", ".pnm", ".psd", ".raf", ".rw2", ".tga"}
+)
+_IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cJXL")
+_HEIF_SIGNATURES = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")
 # A frame of 8192×8192 takes 200 MB decoded. A file of half a megabyte may claim far more.
 MAX_PIXELS = 8192 * 8192
 _ORIENTATION_TAG = 0x0112
+_SUBFILE_TAG = 0x00FE
+_STACK_FORMATS = frozenset({"TIFF", "WEBP", "PNG"})  # a JPEG may hold several views, of which one is shown
 _SIDEWAYS = frozenset({5, 6, 7, 8})
-_SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 
 
-def read_image(path: Path) -> ImageRgb:
+def read_image(path: Path, used: LevelRange | None = None) -> ImageRgb:
     """Read an image as it is meant to be displayed.
 
-    Grey becomes three equal channels, alpha is dropped, 16-bit values keep their upper byte, and EXIF
-    orientation is applied.
+    Grey becomes three equal channels, alpha is dropped, EXIF orientation is applied, and 16-bit values become
+    8 bits, see `pixel_levels`.
 
     Args:
-        path: JPEG, PNG, WebP, TIFF or BMP file.
+        path: a file with one of the `SUFFIXES`.
+        used: the range of 16-bit values that is stretched to 8 bits; that of this image by default.
 
     Returns:
         H×W×3 uint8, RGB.
 
     Raises:
-        InputError: the file is missing, broken, cut off, or of a kind with no fixed range (float TIFF).
+        InputError: the file is missing, broken, cut off, too large (`MAX_PIXELS`), or of a kind with no fixed
+            range (float TIFF).
     """
-    with _opened(path) as image:
-        image.load()
-        return _as_rgb(ImageOps.exif_transpose(image), path)
+    with open_image(path) as image:
+        return decode_rgb(image, path, used)
+
+
+def read_levels(path: Path) -> Levels | None:
+    """The values of an image with more than 8 bits a channel, see `load_levels`; None for others.
+
+    Raises:
+        InputError: see `read_image`.
+    """
+    with open_image(path) as image:
+        return load_levels(image, path) if is_deep(image) else None
+
+
+def decode_rgb(image: Image.Image, path: Path, used: LevelRange | None = None) -> ImageRgb:
+    """Decode an image that `open_image` opened, at the page it stands at; see `read_image`."""
+    levels = load_levels(image, path)
+    if levels is not None:
+        rgb = to_8_bits(levels, level_range([levels]) if used is None else used)
+        return rgb if rgb.ndim == 3 else np.repeat(rgb[..., None], 3, axis=2)
+    if image.mode == "F":
+        raise InputError(
+            f"the image {path} holds floating-point values, expected 8 or 16 bits; "
+            "save it with 8 bits a channel"
+        )
+    return np.array(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.uint8)
 
 
 def check_image(image_rgb: object, name: str) -> ImageRgb:
@@ -82,18 +125,70 @@ def check_size(size_hw: tuple[int, int], name: str) -> None:
         )
 
 
+class ImageHeader(NamedTuple):
+    """What the header of an image file says.
+
+    Attributes:
+        size_hw: height and width after EXIF rotation.
+        pages: numbers of the images in the file, without smaller copies: several in a multi-page TIFF, an
+            animated WebP or an animated PNG.
+        deep: whether there are more than 8 bits a channel.
+    """
+
+    size_hw: tuple[int, int]
+    pages: tuple[int, ...]
+    deep: bool
+
+
+def read_header(path: Path) -> ImageHeader:
+    """Read the header of an image file; no pixels are decoded.
+
+    Raises:
+        InputError: the file is missing, is no image, or is too large (`MAX_PIXELS`).
+    """
+    with open_image(path) as image:
+        width, height = image.size
+        deep = is_deep(image)
+        # a TIFF's size is rotated already; a PNG's getexif() would decode the whole image
+        asked = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+        orientation = image.getexif().get(_ORIENTATION_TAG) if asked else None
+        size_hw = (width, height) if orientation in _SIDEWAYS else (height, width)
+        return ImageHeader(size_hw, tuple(_pages(image)), deep)
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width of an image after EXIF rotation, from its header alone.
 
     Raises:
-        InputError: the file is missing or is no image.
+        InputError: see `read_header`.
     """
-    with _opened(path) as image:
-        width, height = image.size
-        # a TIFF's size is rotated already; a PNG's getexif() would decode the whole image
-        asked = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
-        orientation = image.getexif().get(_ORIENTATION_TAG) if asked else None
-    return (width, height) if orientation in _SIDEWAYS else (height, width)
+    return read_header(path).size_hw
+
+
+def _pages(image: Image.Image) -> Iterator[int]:
+    count = getattr(image, "n_frames", 1) if image.format in _STACK_FORMATS else 1
+    if image.format != "TIFF" or count == 1:
+        # an animated PNG may have an image in front that programs without animation show
+        yield from range(1 if count > 1 and image.info.get("default_image") else 0, count)
+        return
+    size = image.size
+    for page in range(count):
+        image.seek(page)
+        smaller_copy = getattr(image, "tag_v2", {}).get(_SUBFILE_TAG, 0) & 1
+        if not smaller_copy and image.size == size:
+            yield page
+
+
+def looks_like_image(path: Path) -> bool:
+    """Whether a file that is not read as a frame has the name or the first bytes of an image."""
+    if path.suffix.lower() in _UNREAD_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as opened:
+            start = opened.read(12)
+    except OSError:
+        return False
+    return start.startswith(_IMAGE_SIGNATURES) or start[4:] in _HEIF_SIGNATURES
 
 
 def write_image(path: Path, image_rgb: ImageRgb) -> None:
@@ -110,36 +205,45 @@ def write_image(path: Path, image_rgb: ImageRgb) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """An open image; every error of Pillow becomes one sentence."""
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """An open image, not larger than `MAX_PIXELS`.
+
+    Raises:
+        InputError: the file is missing, is no image, or is too large; or the block fails to decode it.
+    """
+    if path.suffix.lower() in _HEIF_SUFFIXES:
+        import_module("pillow_heif").register_heif_opener()
+    with image_errors(path), _open_within_limit(path) as image:
+        check_size((image.height, image.width), f"the image {path}")
+        yield image
+
+
+@contextmanager
+def image_errors(path: Path) -> Iterator[None]:
+    """Every error of Pillow becomes one sentence, an `InputError`."""
     try:
-        with Image.open(path) as image:
-            yield image
+        yield
     except FileNotFoundError:
         raise InputError(f"there is no image {path}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
         raise InputError(
             f"cannot read the image {path}: {_reason(error)}; replace or remove the file"
         ) from None
 
 
-def _as_rgb(image: Image.Image, path: Path) -> ImageRgb:
-    if image.mode in _SIXTEEN_BIT_MODES or image.mode == "I":
-        levels = np.asarray(image).astype(np.int64)
-        if levels.min() < 0 or levels.max() > 0xFFFF:
-            raise InputError(
-                f"the image {path} has values from {levels.min()} to {levels.max()}, "
-                "expected 8 or 16 bits; save it with 8 bits a channel"
-            )
-        # a 32-bit file may well hold 8-bit levels
-        eight_bits = image.mode == "I" and levels.max() <= 0xFF
-        return np.repeat((levels if eight_bits else levels >> 8).astype(np.uint8)[..., None], 3, axis=2)
-    if image.mode == "F":
+def _open_within_limit(path: Path) -> Image.Image:
+    """Pillow has a limit of its own, and warns below it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return Image.open(path)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        pixels = re.search(r"[0-9]+", str(error))
+        count = f"{int(pixels[0]) / 1e6:.0f} million" if pixels else "too many"
         raise InputError(
-            f"the image {path} holds floating-point values, expected 8 or 16 bits; "
-            "save it with 8 bits a channel"
-        )
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+            f"the image {path} has {count} pixels; expected at most {MAX_PIXELS / 1e6:.0f} million, as "
+            "8192×8192 has; make it smaller"
+        ) from None
 
 
 def _reason(error: Exception) -> str:

@@ -92,6 +92,52 @@ class TestFolderClip:
         assert peak < 8 * frame.nbytes
 
 
+class TestDeepFrames:
+    @pytest.fixture
+    def levels(self) -> np.ndarray:
+        """Frames of 12 bits; the second is darker."""
+        bright = np.linspace(0, 4095, 24).reshape(4, 6)
+        return np.stack([bright, bright / 2, bright]).astype(np.uint16)
+
+    def test_twelve_bits_are_stretched_for_all_frames_alike(
+        self, tmp_path: Path, levels: np.ndarray, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for index, frame in enumerate(levels):
+            save(tmp_path / f"{index}.png", Image.fromarray(frame))
+        clip = open_clip(tmp_path)
+        for index, frame in enumerate(levels):
+            assert np.array_equal(clip[index][..., 0], np.round(frame * (255 / 4095)))
+        open_clip(tmp_path)
+        told = [each.message for each in caplog.records]
+        assert told == [
+            f"the 16-bit images of {tmp_path} use the values from 0 to 4095 only; these are stretched to 8 "
+            "bits, for all frames alike"
+        ]
+
+    def test_a_dark_frame_of_a_wide_clip_stays_dark(self, tmp_path: Path, levels: np.ndarray) -> None:
+        for index, frame in enumerate([levels[0], levels[0] * 16]):
+            save(tmp_path / f"{index}.png", Image.fromarray(frame))
+        clip = open_clip(tmp_path)
+        assert [int(frame.max()) for frame in clip] == [15, 255]
+
+
+class TestFilesLeftOut:
+    def test_files_that_look_like_frames_are_named(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for name in ("0.jpg", "1.jfif", "2.jpe", "3.JPG"):
+            save(tmp_path / name, Image.fromarray(COLOURS), format="JPEG")
+        save(tmp_path / "4", Image.fromarray(COLOURS), format="PNG")
+        (tmp_path / "5.nef").write_bytes(b"raw")
+        (tmp_path / "notes.txt").write_text("not an image")
+        (tmp_path / "clicks.json").write_text("{}")
+        assert open_clip(tmp_path).names == ("0", "1", "2", "3")
+        open_clip(tmp_path)
+        assert [each.message for each in caplog.records] == [
+            f"left out of {tmp_path}: 4, 5.nef (2 in all); such images are not read, save them as PNG or JPEG"
+        ]
+
+
 class TestParseFrames:
     @pytest.mark.parametrize(
         ("text", "expected"),

@@ -1,11 +1,14 @@
+import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from dextr_vos.errors import InputError
-from dextr_vos.images import image_size, read_image, write_image
+from dextr_vos.images import SUFFIXES, image_size, read_image, write_image
+from dextr_vos.pixel_levels import LevelRange
 
 COLOURS = np.linspace(0, 255, 4 * 6 * 3).reshape(4, 6, 3).astype(np.uint8)
 
@@ -79,3 +82,46 @@ def test_images_are_written(tmp_path: Path, suffix: str) -> None:
     write_image(path, smooth)
     assert np.abs(read_image(path).astype(int) - smooth).max() <= 6
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_narrow_range_of_sixteen_bits_is_stretched(tmp_path: Path) -> None:
+    levels = np.linspace(1000, 5095, 24).reshape(4, 6).astype(np.uint16)
+    image = read_image(save(tmp_path / "a.png", Image.fromarray(levels)))
+    assert np.array_equal(image[..., 0], np.round((levels - 1000.0) * 255 / 4095))
+    assert np.array_equal(read_image(tmp_path / "a.png", LevelRange(0, 0xFFFF))[..., 0], levels >> 8)
+    assert int(read_image(tmp_path / "a.png", LevelRange(0, 8190)).max()) == 159
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("shift", [4, 8])
+def test_colours_of_sixteen_bits(tmp_path: Path, suffix: str, shift: int) -> None:
+    """12 and 16 bits show the same."""
+    path = tmp_path / f"a{suffix}"
+    cv2.imwrite(str(path), COLOURS[..., ::-1].astype(np.uint16) << shift)
+    assert np.abs(read_image(path).astype(int) - COLOURS).max() <= (1 if shift == 4 else 0)
+
+
+def test_values_of_8_bits_in_a_deep_file_stay_as_they_are(tmp_path: Path) -> None:
+    for mode in (np.uint16, np.int32):
+        path = save(tmp_path / "a.tiff", Image.fromarray((COLOURS[..., 0] // 2).astype(mode)))
+        assert np.array_equal(read_image(path)[..., 0], COLOURS[..., 0] // 2)
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".ppm", ".avif"])
+def test_other_names_of_images(tmp_path: Path, suffix: str) -> None:
+    if suffix not in SUFFIXES:
+        pytest.skip("this Pillow does not read AVIF")
+    smooth = np.full((16, 24, 3), (200, 90, 40), dtype=np.uint8)
+    path = save(tmp_path / f"a{suffix}", Image.fromarray(smooth), quality=95)
+    assert np.abs(read_image(path).astype(int) - smooth).max() <= 3
+
+
+@pytest.mark.parametrize("side", [9000, 12_000, 20_000])
+def test_too_large_images_are_refused_before_they_are_decoded(tmp_path: Path, side: int) -> None:
+    path = save(tmp_path / "a.png", Image.new("1", (1, 1)))
+    content = path.read_bytes()
+    header = b"IHDR" + side.to_bytes(4, "big") * 2 + content[24:29]
+    path.write_bytes(content[:12] + header + zlib.crc32(header).to_bytes(4, "big") + content[33:])
+    for use in (read_image, image_size):
+        with pytest.raises(InputError, match=r"a\.png .*(81|144|400) million.*; expected at most 67 million"):
+            use(path)

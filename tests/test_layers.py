@@ -13,13 +13,13 @@ PACKAGE = Path(dextr_vos.__file__).parent
 # bottom up; a room may import any room on an earlier line
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("files", "interrupt"),
+    ("files", "interrupt", "pixel_levels"),
     ("config", "folder_lock", "geometry", "images", "runtime"),
     ("mask_file",),
     ("mask_values",),
     ("masks",),
     ("clip",),
-    ("video",),
+    ("video", "image_stack"),
     ("run_files",),
     ("workspace",),
     ("networks",),
@@ -33,8 +33,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
-# open_clip is the one place that knows both kinds of clips; video.py builds on clip.py
-ALLOWED = {("clip", "video")}
+# open_clip is the one place that knows all kinds of clips; the others build on clip.py
+ALLOWED = {("clip", "video"), ("clip", "image_stack")}
 
 
 def room_of(path: Path) -> str:

@@ -12,7 +12,7 @@ from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path
 from dextr_vos.geometry import IntArray, fit_longest_side
-from dextr_vos.images import SUFFIXES, ImageRgb, write_image
+from dextr_vos.images import WRITTEN_SUFFIXES, ImageRgb, write_image
 from dextr_vos.masks import Labels, display_colour, object_ids, read_labels
 from dextr_vos.workspace import ResultMasks
 
@@ -136,7 +136,7 @@ def write_contact_sheet(path: Path, clip: Clip, masks: ResultMasks, opacity: flo
     Raises:
         InputError: another suffix, or a mask of another size.
     """
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in WRITTEN_SUFFIXES:
         raise InputError(f"the contact sheet {path} must end in .jpg, .png, .webp, .tif or .bmp")
     count = min(len(clip), SHEET_COLUMNS * SHEET_ROWS)
     columns = min(count, SHEET_COLUMNS)

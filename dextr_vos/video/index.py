@@ -15,6 +15,7 @@ import json
 import logging
 import time
 import zlib
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 _MAX_REORDERING = 32  # places between storage and display; H.264 and HEVC allow 16
 _CHECKED_FRAMES = 24
 _WORTH_KEEPING_S = 1.0
+_LONG = 2000  # packets; decoding so many takes seconds
 _FORMAT = "dextr-vos video index 1"
 
 
@@ -64,6 +66,7 @@ def make_index(reader: PacketReader, path: Path) -> VideoIndex:
         start = expected.index(numbers[0]) if numbers and numbers[0] in expected else 0
         interlaced = any(frame.interlaced_frame for frame in found)
         if numbers and not interlaced and expected[start : start + len(numbers)] == numbers:
+            _warn_of_missing(path, len(expected) - start, len(expected))
             return VideoIndex(expected[start:])
     cached = _cache_file(path)
     return _read_cached(cached, len(reader.table.marks)) or _decode_all(reader, path, cached)
@@ -89,7 +92,11 @@ def _expected_frames(table: PacketTable) -> list[int] | None:
 
 
 def _decode_all(reader: PacketReader, path: Path, cached: Path) -> VideoIndex:
-    log.debug("decoding all of %s once, to know its frames", path)
+    packets = len(reader.table.marks)
+    level = logging.INFO if packets > _LONG else logging.DEBUG
+    log.log(
+        level, "decoding %s once, since its container does not tell its frames (%d packets)", path, packets
+    )
     began = time.monotonic()
     numbers, checksums = [], []
     for frame in reader.decode_from(0):
@@ -97,20 +104,26 @@ def _decode_all(reader: PacketReader, path: Path, cached: Path) -> VideoIndex:
         checksums.append(checksum(frame))
     if not numbers:
         raise InputError(f"no frame of the video {path} can be decoded; it is damaged, export it again")
-    missing = len(reader.table.shown) - len(numbers)
-    if missing > 0:
-        log.warning(
-            "%d of the %d frames of %s cannot be decoded or are never shown, and are left out",
-            missing,
-            len(reader.table.shown),
-            path,
-        )
+    _warn_of_missing(path, len(numbers), len(reader.table.shown))
     if time.monotonic() - began > _WORTH_KEEPING_S:
         try:
             write_text(cached, json.dumps({"format": _FORMAT, "frames": numbers, "checksums": checksums}))
         except OSError as error:
             log.warning("%s will be decoded again next time: cannot write %s: %s", path, cached, error)
     return VideoIndex(numbers, checksums)
+
+
+@cache
+def _warn_of_missing(path: Path, frames: int, packets: int) -> None:
+    if frames < packets:
+        log.warning(
+            "%s has %d frames that can be decoded; %d of its %d packets give none, as after a cut or in "
+            "damaged parts",
+            path,
+            frames,
+            packets - frames,
+            packets,
+        )
 
 
 def _cache_file(path: Path) -> Path:

@@ -75,9 +75,16 @@ class ImageFiles:
     Args:
         files: paths of the images.
         names: one per file; None takes the names of the files.
+        read: reads a file as H×W×3 uint8 RGB.
     """
 
-    def __init__(self, files: Sequence[Path], names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        files: Sequence[Path],
+        names: Sequence[str] | None = None,
+        read: Callable[[Path], ImageRgb] = read_image,
+    ) -> None:
+        self._read = read
         self.files: list[Path] = []
         self._names: list[str] = []
         self._indices: dict[str, int] = {}
@@ -109,7 +116,7 @@ class ImageFiles:
 
     def read(self, index: int) -> ImageRgb:
         """The image, H×W×3 uint8 RGB."""
-        return self._caches.decoded.get_or_make(self.tag(index), lambda: read_image(self.files[index]))
+        return self._caches.decoded.get_or_make(self.tag(index), lambda: self._read(self.files[index]))
 
     def jpeg(self, index: int) -> bytes:
         """The file itself where every browser displays it correctly, else a JPEG made from it."""
@@ -119,7 +126,9 @@ class ImageFiles:
 
     def thumb(self, index: int) -> bytes:
         """A JPEG of THUMB_HEIGHT rows."""
-        return self._caches.thumbs.get_or_make(self.tag(index), lambda: _thumb_of_file(self.files[index]))
+        return self._caches.thumbs.get_or_make(
+            self.tag(index), lambda: _thumb_of_file(self.files[index], self._read)
+        )
 
     def tag(self, index: int) -> str:
         """Name, modification time and size of the file."""
@@ -136,7 +145,9 @@ class ClipImages:
 
     def __init__(self, clip: Clip) -> None:
         self.clip = clip
-        self._files = ImageFiles(clip.files, clip.names) if isinstance(clip, FolderClip) else None
+        self._files = (
+            ImageFiles(clip.files, clip.names, clip.read_file) if isinstance(clip, FolderClip) else None
+        )
         self._indices = {name: index for index, name in enumerate(clip.names)}
         self._caches = _Caches()
         self._decoding = threading.Lock()
@@ -197,7 +208,7 @@ class ClipImages:
 
 def _plain_jpeg(file: Path) -> bytes | None:
     """The bytes of a JPEG that needs no rotation and has colours that every browser knows; else None."""
-    if file.suffix.lower() not in (".jpg", ".jpeg"):
+    if file.suffix.lower() not in (".jpg", ".jpeg", ".jpe", ".jfif"):
         return None
     try:
         with Image.open(file) as image:
@@ -218,13 +229,13 @@ def _encode(image: ImageRgb | Image.Image, quality: int = JPEG_QUALITY) -> bytes
     return buffer.getvalue()
 
 
-def _thumb_of_file(file: Path) -> bytes:
+def _thumb_of_file(file: Path, read: Callable[[Path], ImageRgb]) -> bytes:
     """A thumbnail of an image file; a JPEG is decoded at an eighth of its size where that is enough."""
     if _plain_jpeg(file) is not None:
         with Image.open(file) as image:
             image.draft("RGB", (1, 2 * THUMB_HEIGHT))
             return _thumb(ImageOps.exif_transpose(image).convert("RGB"))
-    return _thumb(Image.fromarray(read_image(file)))
+    return _thumb(Image.fromarray(read(file)))
 
 
 def _thumb(image: Image.Image) -> bytes:
