@@ -42,6 +42,12 @@ ExportKind = Literal[
     "label-studio",
     "cvat-images",
     "cvat-video",
+    "prores-4444",
+    "webm-alpha",
+    "green-screen",
+    "rgba",
+    "feathered-mattes",
+    "feathered-matte-video",
 ]
 EXPORTS: dict[ExportKind, str] = {
     "masks": "masks.zip",
@@ -57,6 +63,12 @@ EXPORTS: dict[ExportKind, str] = {
     "label-studio": "label-studio.zip",
     "cvat-images": "cvat-images.xml",
     "cvat-video": "cvat-video.xml",
+    "prores-4444": "prores-4444.mov",
+    "webm-alpha": "alpha.webm",
+    "green-screen": "green-screen.mp4",
+    "rgba": "rgba.zip",
+    "feathered-mattes": "feathered-mattes.zip",
+    "feathered-matte-video": "feathered-matte.mov",
 }
 
 

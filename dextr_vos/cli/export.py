@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from dextr_vos.cli.options import MASK_FORMATS, PATH, SHAPES, out_option
+from dextr_vos.cli.options import ALL_FORMATS, FILM_FORMATS, PATH, SHAPES, out_option
 
 if TYPE_CHECKING:
     from dextr_vos.clip import Clip
@@ -32,6 +32,10 @@ class _Options:
     page: Path | None
     scores: Path | None
     opacity: float
+    only: str | None
+    feather: float
+    fps: float | None
+    captions: bool
 
     @property
     def targets(self) -> dict[str, Path]:
@@ -65,8 +69,8 @@ class _Options:
 )
 @click.option(
     "--format",
-    type=click.Choice(MASK_FORMATS),
-    help="Write the masks in this format; docs/exports.md says what each keeps.",
+    type=click.Choice(ALL_FORMATS),
+    help="Write masks in this format of another program, or film; see docs/exports.md.",
 )
 @click.option("--labels", type=PATH, metavar="FILE", help="With --format: categories, one a line.")
 @click.option(
@@ -83,6 +87,20 @@ class _Options:
     help="With --format: also write the frames, where the format has a place for them.",
 )
 @click.option("--keyframes-only", is_flag=True, help="With --format: only the annotated frames.")
+@click.option("--only", metavar="LIST", help="For film: ids or names of objects, like 1,3; default: all.")
+@click.option(
+    "--feather",
+    type=click.FloatRange(0, 100),
+    default=2.0,
+    show_default=True,
+    help="For film: width in pixels of the ramp across edges; 0 makes them hard.",
+)
+@click.option(
+    "--fps",
+    type=click.FloatRange(0.01, 1000),
+    help="For videos of a folder of frames: frames per second; default: 24.",
+)
+@click.option("--captions", is_flag=True, help="For the overlay video: burn in the names of frames.")
 @click.option("--video", type=PATH, metavar="FILE", help="Overlay video to write (.mp4, H.264).")
 @click.option("--sheet", type=PATH, metavar="FILE", help="Contact sheet to write (.jpg or .png).")
 @click.option("--coco", type=PATH, metavar="FILE", help="COCO file to write (.json), with run lengths.")
@@ -108,7 +126,7 @@ def command(**given: Any) -> None:
     _check(options)
     opened = [clip_and_workspace(path) for path in options.clips]
     if options.format is not None:
-        _export_format(opened, options)
+        (_export_film if options.format in FILM_FORMATS else _export_format)(opened, options)
         return
     clip, workspace = opened[0]
     if options.out is not None:
@@ -125,12 +143,18 @@ def _check(options: _Options) -> None:
     from dextr_vos.cli.options import given_options
     from dextr_vos.errors import InputError
 
-    if len(options.clips) > 1 and (options.format is None or options.masks is not None):
-        raise InputError("several clips go into one file or folder with --format, each given as a workspace")
+    film = options.format in FILM_FORMATS
+    if len(options.clips) > 1 and (options.format is None or film or options.masks is not None):
+        raise InputError(
+            "several clips go into one file or folder with a --format of masks, each given as a workspace"
+        )
     given = given_options()
-    others, needed = ["labels", "shapes", "images", "keyframes_only"], "goes with --format NAME"
+    of_masks, of_film = ["labels", "shapes", "images", "keyframes_only"], ["only", "feather"]
+    others, needed = [*of_masks, *of_film], "goes with --format NAME"
     if options.format is not None:
-        others, needed = ["video", "sheet", "coco", "page", "scores", "opacity"], "does not go with --format"
+        others = ["video", "sheet", "coco", "page", "scores", "opacity", "captions"]
+        others += of_masks if film else [*of_film, "fps"]
+        needed = f"does not go with --format {options.format}"
     idle = [name for name in others if name in given]
     if idle:
         raise InputError(f"--{idle[0].replace('_', '-')} {needed}; leave it out")
@@ -170,20 +194,12 @@ def _find_masks(path: Path | None, clip: "Clip", keyframes_only: bool = False) -
 def _export_format(opened: "list[tuple[Clip, Workspace | None]]", options: _Options) -> None:
     """Write one format."""
     from dextr_vos.cli.progress import progress_bars
-    from dextr_vos.errors import InputError
     from dextr_vos.export.formats.labelled import FormatOptions, labelled_clips, read_label_set
     from dextr_vos.export.formats.registry import FORMATS, write_format
     from dextr_vos.export.overlay import refuse_overwriting
 
     assert options.format is not None
-    suffix, workspace = FORMATS[options.format].suffix, opened[0][1]
-    target = options.out
-    if target is None:
-        if workspace is None or len(opened) > 1:
-            raise InputError(f"give --out, the {'file' if suffix else 'folder'} to write")
-        target = workspace.path / "exports" / f"{options.format}{suffix}"
-    elif suffix and target.suffix.lower() != suffix:
-        target = target / f"{options.format}{suffix}"
+    target = _target(FORMATS[options.format].suffix, opened, options)
     labels = None if options.labels is None else read_label_set(options.labels)
     clips = [_labelled(clip, own, options) for clip, own in opened]
     for each in clips:
@@ -192,6 +208,39 @@ def _export_format(opened: "list[tuple[Clip, Workspace | None]]", options: _Opti
     with progress_bars() as bar:
         write_format(options.format, target, labelled_clips(clips, labels), how, bar("writing"))
     click.echo(f"{FORMATS[options.format].title} {target}")
+
+
+def _export_film(opened: "list[tuple[Clip, Workspace | None]]", options: _Options) -> None:
+    """Write a format for compositing."""
+    from dextr_vos.cli.options import comma_list
+    from dextr_vos.cli.progress import progress_bars
+    from dextr_vos.export.film import FILM_FORMATS as FILMS
+    from dextr_vos.export.film import FilmOptions, objects_called, write_film
+    from dextr_vos.export.overlay import refuse_overwriting
+
+    assert options.format is not None
+    target = _target(FILMS[options.format].suffix, opened, options)
+    clip = _labelled(*opened[0], options)
+    refuse_overwriting(target, clip.clip, clip.masks)
+    wanted = None if options.only is None else objects_called(comma_list(options.only), clip)
+    how = FilmOptions(wanted, options.feather, options.fps)
+    with progress_bars() as bar:
+        write_film(options.format, target, clip, how, bar("writing"))
+    click.echo(f"{FILMS[options.format].title} {target}")
+
+
+def _target(suffix: str, opened: "list[tuple[Clip, Workspace | None]]", options: _Options) -> Path:
+    """The file or folder to write: --out, a file in it, or one in the workspace's exports."""
+    from dextr_vos.errors import InputError
+
+    workspace = opened[0][1]
+    if options.out is None:
+        if workspace is None or len(opened) > 1:
+            raise InputError(f"give --out, the {'file' if suffix else 'folder'} to write")
+        return workspace.path / "exports" / f"{options.format}{suffix}"
+    if suffix and options.out.suffix.lower() != suffix:
+        return options.out / f"{options.format}{suffix}"
+    return options.out
 
 
 def _labelled(clip: "Clip", workspace: "Workspace | None", options: _Options) -> "LabelledClip":
@@ -211,7 +260,12 @@ def _export(clip: "Clip", masks: "ResultMasks", options: _Options) -> None:
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.export.formats.coco import write_coco
     from dextr_vos.export.formats.labelled import labelled_clip, labelled_clips
-    from dextr_vos.export.overlay import refuse_overwriting, write_contact_sheet, write_overlay_video
+    from dextr_vos.export.overlay import (
+        OverlayOptions,
+        refuse_overwriting,
+        write_contact_sheet,
+        write_overlay_video,
+    )
     from dextr_vos.export.page import read_scores, write_page
 
     for target in options.targets.values():
@@ -221,7 +275,8 @@ def _export(clip: "Clip", masks: "ResultMasks", options: _Options) -> None:
         # the page embeds video and sheet, whether or not they are wanted as files
         if options.video is not None or options.page is not None:
             video = options.video or Path(scratch) / "overlay.mp4"
-            write_overlay_video(video, clip, masks, options.opacity, bar("writing the video"))
+            how = OverlayOptions(options.opacity, captions=options.captions, fps=options.fps)
+            write_overlay_video(video, clip, masks, how, bar("writing the video"))
         if options.sheet is not None:
             write_contact_sheet(options.sheet, clip, masks, options.opacity)
         if options.coco is not None:

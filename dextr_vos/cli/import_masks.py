@@ -4,7 +4,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from dextr_vos.cli.options import FRAME_MATCHES, MASK_FORMATS, PATH, out_option
+from dextr_vos.cli.options import ALL_FORMATS, FRAME_MATCHES, MASK_FORMATS, PATH, out_option
 
 
 @click.command(short_help="Make masks of other programs keyframes of a workspace.")
@@ -13,7 +13,7 @@ from dextr_vos.cli.options import FRAME_MATCHES, MASK_FORMATS, PATH, out_option
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(MASK_FORMATS),
+    type=click.Choice(ALL_FORMATS),
     required=True,
     help="Format of FILE, which may be a folder; docs/exports.md says what of each is read.",
 )
@@ -58,6 +58,8 @@ def command(
     from dextr_vos.folder_lock import locked_if_exists
     from dextr_vos.workspace import Workspace
 
+    if format_name not in MASK_FORMATS:
+        raise InputError(f"{format_name} is for film and is not read; expected {', '.join(MASK_FORMATS)}")
     if first and match != "number":
         raise InputError("--first goes with --match number; leave it out")
     opened, workspace = clip_and_workspace(clip)

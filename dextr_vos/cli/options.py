@@ -34,6 +34,16 @@ MASK_FORMATS = (
     "cvat-images",
     "cvat-video",
 )
+# the keys of `export.film.FILM_FORMATS`
+FILM_FORMATS = (
+    "prores-4444",
+    "webm-alpha",
+    "green-screen",
+    "rgba",
+    "feathered-mattes",
+    "feathered-matte-video",
+)
+ALL_FORMATS = (*MASK_FORMATS, *FILM_FORMATS)
 SHAPES = ("mask", "polygon")
 FRAME_MATCHES = ("name", "number")
 

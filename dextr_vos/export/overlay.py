@@ -1,16 +1,15 @@
 """Masks laid over frames, as an H.264 video, a contact sheet, or a single preview."""
 
 from collections.abc import Callable, Mapping
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.files import atomic_path
+from dextr_vos.export.video_file import H264, open_video_writer
 from dextr_vos.geometry import IntArray, fit_longest_side
 from dextr_vos.images import WRITTEN_SUFFIXES, ImageRgb, write_image
 from dextr_vos.masks import Labels, display_colour, object_ids, read_labels
@@ -78,50 +77,53 @@ def write_preview(path: Path, clip: Clip, mask: Path, clicks: Mapping[int, IntAr
     write_image(path, image)
 
 
+@dataclass(frozen=True)
+class OverlayOptions:
+    """How masks are laid over frames.
+
+    Attributes:
+        opacity: opacity of the tint, in [0, 1].
+        colours: colours of objects by id; the others get default colours.
+        captions: burn in the name of each frame, and whether it is a keyframe.
+        fps: frames per second, of clips without frame times; None for the clip's.
+    """
+
+    opacity: float = 0.45
+    colours: Mapping[int, Rgb] | None = None
+    captions: bool = False
+    fps: float | None = None
+
+
 def write_overlay_video(
     path: Path,
     clip: Clip,
     masks: ResultMasks,
-    opacity: float = 0.45,
+    options: OverlayOptions | None = None,
     on_frame: Callable[[int, int], None] | None = None,
-    colours: Mapping[int, Rgb] | None = None,
 ) -> None:
     """Write an MP4 that browsers play: H.264, 4:2:0, index in front.
+
+    Frame times, pixel aspect, colour tags and sound are those of the video that the clip is.
 
     Args:
         path: file to write, `.mp4`.
         clip: the frames.
         masks: masks of the frames.
-        opacity: opacity of the tint, in [0, 1].
+        options: how.
         on_frame: called with the number of frames done and of all frames.
-        colours: colours of objects by id; the others get default colours.
 
     Raises:
         InputError: another suffix, or a mask of another size.
     """
-    if path.suffix.lower() != ".mp4":
-        raise InputError(f"the video {path} must end in .mp4")
-    height, width = (side + side % 2 for side in clip.size_hw)  # 4:2:0 needs even sides
-    with (
-        atomic_path(path) as temporary,
-        av.open(str(temporary), "w", options={"movflags": "faststart"}) as out,
-    ):
-        stream = out.add_stream(
-            "libx264",
-            rate=Fraction(clip.fps).limit_denominator(1001),
-            options={"crf": "20", "preset": "veryfast"},
-        )
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    options = options or OverlayOptions()
+    with open_video_writer(path, clip, H264, options.fps) as video:
         for index, image_rgb in enumerate(clip):
-            image = overlay(image_rgb, masks.read(clip, index), opacity, colours)
-            image = _captioned(image, _caption(clip, index, masks))
-            padded = cv2.copyMakeBorder(
-                image, 0, height - image.shape[0], 0, width - image.shape[1], cv2.BORDER_REPLICATE
-            )
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(padded, format="rgb24")))
+            image = overlay(image_rgb, masks.read(clip, index), options.opacity, options.colours)
+            if options.captions:
+                image = _captioned(image, _caption(clip, index, masks))
+            video.write(index, image)
             if on_frame is not None:
                 on_frame(index + 1, len(clip))
-        out.mux(stream.encode(None))
 
 
 def write_contact_sheet(path: Path, clip: Clip, masks: ResultMasks, opacity: float = 0.45) -> None:

@@ -2,6 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -62,6 +64,15 @@ class VideoClip(Clip):
         self._start(0, 0)
         self.names = frame_numbers(len(frames))
         self.fps = self._rate()
+
+    @cached_property
+    def times_s(self) -> tuple[Fraction, ...] | None:
+        """When each frame is shown, in seconds on the file's clock; None where the file does not say."""
+        marks, stream = self._reader.table.marks, self._reader.stream
+        stamps = [marks[number].pts for number in self._index.frames]
+        known = [stamp * Fraction(stream.time_base) for stamp in stamps if stamp is not None]
+        ascending = all(one < other for one, other in pairwise(known))
+        return tuple(known) if ascending and len(known) == len(stamps) else None
 
     def close(self) -> None:
         """See `Clip.close`."""
@@ -136,13 +147,10 @@ class VideoClip(Clip):
 
     def _rate(self) -> float:
         """Average number of frames per second; containers may note another, nominal rate."""
-        marks, stream = self._reader.table.marks, self._reader.stream
-        stamps = [marks[number].pts for number in self._index.frames]
-        known = [stamp for stamp in stamps if stamp is not None]
-        ascending = all(one < other for one, other in pairwise(known))
-        if ascending and len(known) == len(stamps) > 1:
-            return (len(known) - 1) / float((known[-1] - known[0]) * stream.time_base)
-        return float(stream.average_rate or DEFAULT_FPS)
+        times_s = self.times_s
+        if times_s is not None and len(times_s) > 1:
+            return (len(times_s) - 1) / float(times_s[-1] - times_s[0])
+        return float(self._reader.stream.average_rate or DEFAULT_FPS)
 
     def _check_whole(self) -> None:
         container, stream = self._reader.container, self._reader.stream

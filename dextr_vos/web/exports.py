@@ -12,9 +12,10 @@ import numpy as np
 from dextr_vos.annotation.annotations import Annotations, load_annotations
 from dextr_vos.clip import Clip, open_clip
 from dextr_vos.errors import InputError
+from dextr_vos.export.film import FILM_FORMATS, FilmOptions, write_film
 from dextr_vos.export.formats.labelled import FormatOptions, labelled_clip, labelled_clips, rgb_of
 from dextr_vos.export.formats.registry import FORMATS, write_format
-from dextr_vos.export.overlay import write_overlay_video
+from dextr_vos.export.overlay import OverlayOptions, write_overlay_video
 from dextr_vos.files import atomic_path
 from dextr_vos.mask_file import find_mask_file
 from dextr_vos.masks import Labels, read_labels
@@ -96,7 +97,7 @@ def write_export(
         write_mask_zip(target, clip, masks, on_frame)
     elif kind == "video":
         colours = {entry.id: rgb_of(colour_of(entry)) for entry in document.objects}
-        write_overlay_video(target, clip, masks, on_frame=on_frame, colours=colours)
+        write_overlay_video(target, clip, masks, OverlayOptions(colours=colours), on_frame)
     else:
         _write_format(kind, target, clip, masks, on_frame)
     if workspace.annotations.stat().st_mtime_ns != modified_ns:  # changed meanwhile: the export is outdated
@@ -117,18 +118,26 @@ def write_mask_zip(
 def _write_format(
     kind: str, target: Path, clip: Clip, masks: WorkspaceMasks, on_frame: Callable[[int, int], None]
 ) -> None:
-    """Write a format of other programs, without the frames; what is a folder becomes a ZIP file."""
+    """Write a format of other programs, without the frames, or film; what is a folder becomes a ZIP file."""
     name, polygons = kind.removesuffix("-polygons"), kind.endswith("-polygons")
-    frames = [index for index, frame in enumerate(clip.names) if masks.find_mask(frame) is not None]
-    data = labelled_clips([labelled_clip(clip, masks, frames)])
-    options = FormatOptions("polygon" if polygons else "mask", images=False)
-    if FORMATS[name].suffix:
-        write_format(name, target, data, options, on_frame)
+    is_film = name in FILM_FORMATS
+    suffix = FILM_FORMATS[name].suffix if is_film else FORMATS[name].suffix
+
+    def write(path: Path) -> None:
+        if is_film:
+            write_film(name, path, labelled_clip(clip, masks), FilmOptions(), on_frame)
+            return
+        frames = [index for index, frame in enumerate(clip.names) if masks.find_mask(frame) is not None]
+        options = FormatOptions("polygon" if polygons else "mask", images=False)
+        write_format(name, path, labelled_clips([labelled_clip(clip, masks, frames)]), options, on_frame)
+
+    if suffix:
+        write(target)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
         folder = Path(scratch) / name
-        write_format(name, folder, data, options, on_frame)
+        write(folder)
         with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for file in sorted(folder.rglob("*")):
                 if file.is_file():

@@ -88,13 +88,17 @@ def write_format(
     if chosen.suffix:
         chosen.write(path, data, options, report)
         return
-    with _new_folder(path) as folder:
+    with new_folder(path) as folder:
         chosen.write(folder, data, options, report)
 
 
 @contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """A folder that takes the place of `path` once the block succeeds."""
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder that takes the place of `path` once the block succeeds.
+
+    Raises:
+        InputError: `path` holds something.
+    """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} holds something already; give an empty folder or a new one")
     path.parent.mkdir(parents=True, exist_ok=True)
