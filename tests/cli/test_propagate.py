@@ -122,7 +122,9 @@ def assert_as_whole(root, out):
 
 def test_a_run_tells_how_long_it_takes_why_it_stopped_and_where_the_masks_are(project):
     root, done = project
-    told, *warnings = done.stderr.splitlines()
+    # on a slow machine, a line of progress every 15 s
+    lines = [line for line in done.stderr.splitlines() if not re.match("fine-tuning|segmenting", line)]
+    told, *warnings = lines
     assert re.fullmatch(ABOUT.format(steps=STEPS), told)
     assert all("does not repeat the keyframes' masks" in warning for warning in warnings)
     first, repeated, second = done.stdout.splitlines()
