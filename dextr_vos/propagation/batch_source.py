@@ -71,7 +71,7 @@ class FrameBatches:
 
     def batch(self, index: int) -> ClipBatch:
         """See `augmented_batch`."""
-        positions = _positions(index, self._recipe)
+        positions = _positions(index, self._recipe.batch)
         images, targets, void = augmented_batch(
             self._samples, self._object_ids, self._recipe.augmentation, positions, self._seed
         )
@@ -105,8 +105,10 @@ class PairBatches:
     def __init__(
         self, recipe: Recipe, samples: Sequence[Sample], object_ids: Sequence[int], seed: int
     ) -> None:
-        self._recipe, self._corruption = recipe, recipe.mask_corruption or MaskCorruption()
+        self._corruption = recipe.mask_corruption or MaskCorruption()
         self._pairs = LucidPairs(samples, object_ids, recipe.scene or SceneRecipe(), self._corruption, seed)
+        # pairs of one mask are so alike that a second one in a step teaches little
+        self._batch = min(recipe.batch, self._pairs.places)
 
     def prepare(self, network: nn.Module, device: torch.device, stop_asked: StopAsked = never) -> None:
         """There is nothing to compute."""
@@ -122,7 +124,7 @@ class PairBatches:
 
     def batch(self, index: int) -> ClipBatch:
         """Frames, guides, known frames and their masks; one object each."""
-        stacked = stack([self._pairs[position] for position in _positions(index, self._recipe)])
+        stacked = stack([self._pairs[position] for position in _positions(index, self._batch)])
         frames, known = (lite_input(np.asarray(stacked[key])) for key in ("image", "known"))
         inputs = frames, stacked["guide"], known, stacked["known_mask"].float()
         return ClipBatch(inputs, stacked["target"].float(), stacked["void"])
@@ -150,7 +152,7 @@ class PoolBatches(PairBatches):
     ) -> None:
         super().__init__(recipe, samples, object_ids, seed)
         self._seed, self._bf16 = seed, bf16
-        places, needed = self._pairs.places, recipe.max_steps * recipe.batch
+        places, needed = self._pairs.places, recipe.max_steps * self._batch
         # every keyframe's object as often as the others
         self._count = min(max(1, needed), places * -(-recipe.pool // places))
         self._maps: list[tuple[list[Tensor], list[Tensor]]] = []
@@ -174,7 +176,7 @@ class PoolBatches(PairBatches):
     def batch(self, index: int) -> ClipBatch:
         """Guides, masks of known frames, and the places of frames and known frames in the pool."""
         masks, places = [], []
-        for position in _positions(index, self._recipe):
+        for position in _positions(index, self._batch):
             rng = np.random.default_rng((self._seed, position, 1))
             place = position % len(self._pool)
             first, second = self._pool[place]
@@ -199,8 +201,8 @@ def _joined(frames: Sequence[list[Tensor]]) -> list[Tensor]:
     return [torch.cat(maps) for maps in zip(*frames, strict=True)]
 
 
-def _positions(index: int, recipe: Recipe) -> range:
-    return range(index * recipe.batch, (index + 1) * recipe.batch)
+def _positions(index: int, batch: int) -> range:
+    return range(index * batch, (index + 1) * batch)
 
 
 def _typical_share(samples: Sequence[Sample], object_ids: Sequence[int]) -> float:

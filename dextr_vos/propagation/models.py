@@ -137,7 +137,7 @@ class LiteModel(Model):
         """AdamW; with small steps where a parent would be forgotten."""
         rate = _SMALL_STEPS if cast(LiteTracker, network).pretrained else _LARGE_STEPS
         learning = [each for each in network.parameters() if each.requires_grad]
-        return torch.optim.AdamW(learning, lr=rate, weight_decay=1e-4)
+        return torch.optim.AdamW(learning, lr=rate, weight_decay=1e-4, fused=True)
 
     def batch_source(
         self, recipe: Recipe, samples: Sequence[Sample], object_ids: Sequence[int], seed: int

@@ -14,11 +14,17 @@ _SPECK = 0.02  # of the largest component; less than that is a slip of the brush
 
 def small_components(mask: BoolArray, share: float) -> BoolArray:
     """The connected components of a mask, H×W, that are smaller than a share of the largest one."""
-    _, components, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    removed: BoolArray = np.zeros(mask.shape, dtype=np.bool_)
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    if not width:
+        return removed
+    window = slice(y, y + height), slice(x, x + width)
+    _, components, stats, _ = cv2.connectedComponentsWithStats(mask[window].astype(np.uint8))
     areas = stats[:, cv2.CC_STAT_AREA]
     small = areas < share * areas[1:].max(initial=0)
     small[0] = False
-    removed: BoolArray = small[components]
+    if small.any():
+        removed[window] = small[components]
     return removed
 
 
@@ -73,11 +79,11 @@ def labels_of_probs(
     probs: FloatArray, object_ids: Sequence[int], min_component_share: Mapping[int, float] | None = None
 ) -> Labels:
     """Labels of soft masks K×H×W, see `labels_of`."""
-    probs = probs.copy()
-    places = labels_from_probs(probs)
+    places, cleaned = labels_from_probs(probs), probs.copy()
     for place, object_id in enumerate(object_ids):
-        removed = small_components(places == place + 1, (min_component_share or {}).get(object_id, 0.0))
-        probs[place][removed] = 0
+        share = (min_component_share or {}).get(object_id, 0.0)
+        if share:
+            cleaned[place][small_components(places == place + 1, share)] = 0
     # what was removed belongs to the next likely object
-    labels: Labels = np.array([0, *object_ids], dtype=np.uint8)[labels_from_probs(probs)]
+    labels: Labels = np.array([0, *object_ids], dtype=np.uint8)[labels_from_probs(cleaned)]
     return labels

@@ -85,7 +85,7 @@ _LUCID = SceneRecipe(
 LITE_CONFIG = ModelConfig(
     name="lite",
     recipe=Recipe(
-        longest_side=480,
+        longest_side=640,
         batch=2,
         accumulate_grad=1,
         max_steps=40,
@@ -98,8 +98,8 @@ LITE_CONFIG = ModelConfig(
         alpha_clicked=0.7,
         scene=_LUCID,
         mask_corruption=MaskCorruption(),
-        pool=20,
-        correction_pool=20,
+        pool=12,
+        correction_pool=12,
     ),
     shipped="lite-parent",
 )

@@ -34,7 +34,7 @@ class CropSettings:
 
     margins: Annotated[tuple[Annotated[float, Field(ge=1)], ...], Field(min_length=1)] = (2.0,)
     least: Annotated[float, Field(gt=0, le=1)] = 0.25
-    enlarge: Annotated[float, Field(gt=0)] = 1.2
+    enlarge: Annotated[float, Field(gt=0)] = 1.6
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Recipe:
     Attributes:
         longest_side: longest side of the resized frame, in pixels; None keeps the frame's size. A network
             that tracks sees a crop with as many pixels as a 16:9 frame of this size.
-        batch: samples per forward pass.
+        batch: samples per forward pass; a network that tracks takes no more than the keyframes have masks.
         accumulate_grad: forward passes whose gradients are averaged into one step.
         max_steps: largest number of steps.
         correction_steps: largest number of steps when training continues after a correction.

@@ -20,6 +20,7 @@ from dextr_vos.propagation.training_data import read_samples
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
+RECIPE = replace(LITE.recipe, longest_side=480)
 BOTH = pytest.mark.parametrize("model", [TINY_LITE, TINY_PAPER], ids=lambda model: model.name)
 ESTIMATE = Estimate(steps=100, step_s=0.5, frames=100, frame_s=0.1)  # 50 s, and 11 s with slack
 
@@ -53,17 +54,17 @@ def frame_s_at(side):
     ],
 )
 def test_a_budget_goes_to_segmenting_first_and_the_rest_to_training(budget_s, longest_side, seconds):
-    recipe, estimate, training_s = within_budget(LITE.recipe, ESTIMATE, budget_s, frame_s_at)
+    recipe, estimate, training_s = within_budget(RECIPE, ESTIMATE, budget_s, frame_s_at)
     assert training_s == pytest.approx(seconds)
-    assert recipe == replace(LITE.recipe, longest_side=longest_side)
+    assert recipe == replace(RECIPE, longest_side=longest_side)
     assert estimate.steps == min(100, int(seconds / 0.5))
     assert estimate.frame_s == (0.1 if longest_side == 480 else frame_s_at(longest_side))
 
 
 def test_a_short_training_leaves_more_to_segmenting():
     short = replace(ESTIMATE, steps=4)  # 2 s
-    assert within_budget(LITE.recipe, short, 14.0, frame_s_at)[0].longest_side == 480
-    assert within_budget(LITE.recipe, ESTIMATE, 15.0, frame_s_at)[0].longest_side == 384
+    assert within_budget(RECIPE, short, 14.0, frame_s_at)[0].longest_side == 480
+    assert within_budget(RECIPE, ESTIMATE, 15.0, frame_s_at)[0].longest_side == 384
 
 
 def test_a_side_that_takes_no_less_time_is_passed_over():
@@ -73,21 +74,21 @@ def test_a_side_that_takes_no_less_time_is_passed_over():
         asked.append(side)
         return {384: 0.1, 320: 0.11, 256: 0.05}[side]
 
-    recipe, estimate, _ = within_budget(LITE.recipe, ESTIMATE, 9.0, same_crops)
+    recipe, estimate, _ = within_budget(RECIPE, ESTIMATE, 9.0, same_crops)
     assert (recipe.longest_side, estimate.frame_s, asked) == (256, 0.05, [384, 320, 256])
-    recipe, estimate, _ = within_budget(LITE.recipe, ESTIMATE, 9.0, lambda side: 0.1)
+    recipe, estimate, _ = within_budget(RECIPE, ESTIMATE, 9.0, lambda side: 0.1)
     assert (recipe.longest_side, estimate.frame_s) == (480, 0.1)  # nothing is won by poorer masks
 
 
 @pytest.mark.parametrize("budget_s", [6.0, 3.0, 0.1])
 def test_a_budget_too_small_for_training_leaves_it_out(budget_s):
-    recipe, estimate, training_s = within_budget(LITE.recipe, ESTIMATE, budget_s, frame_s_at)
+    recipe, estimate, training_s = within_budget(RECIPE, ESTIMATE, budget_s, frame_s_at)
     assert (recipe.max_steps, recipe.longest_side) == (0, 256)
     assert (estimate.steps, estimate.training_s, training_s) == (0, 0, 0)
 
 
 def test_a_smaller_budget_never_gives_larger_frames_or_longer_training():
-    chosen = [within_budget(LITE.recipe, ESTIMATE, budget / 2, frame_s_at) for budget in range(2, 80)]
+    chosen = [within_budget(RECIPE, ESTIMATE, budget / 2, frame_s_at) for budget in range(2, 80)]
     sides = [recipe.longest_side for recipe, _, _ in chosen]
     assert sides == sorted(sides)
     assert set(sides) == {256, 320, 384, 480}
