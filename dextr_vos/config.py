@@ -18,6 +18,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from dextr_vos.errors import ConfigError
+from dextr_vos.files import read_text
 
 Place = tuple[str | int, ...]
 
@@ -101,7 +102,7 @@ def as_yaml(settings: Settings) -> str:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except FileNotFoundError:
         raise ConfigError(f"there is no settings file {path}") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -1,5 +1,6 @@
 """Atomic writes, after which a file is either complete or absent; JSON; digests and order of files."""
 
+import codecs
 import hashlib
 import json
 import os
@@ -11,6 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from dextr_vos.errors import InputError
+
+# the mark of UTF-32 begins with that of UTF-16
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 @contextmanager
@@ -43,6 +53,22 @@ def cache_folder(name: str) -> Path:
     """`dextr-vos/<name>` in the user's cache folder: XDG_CACHE_HOME, or ~/.cache."""
     given = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (given if given.is_absolute() else Path.home() / ".cache") / "dextr-vos" / name
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8 or UTF-16, with or without a byte-order mark; line ends are newlines.
+
+    Windows programs write such marks, and Windows PowerShell writes UTF-16.
+
+    Raises:
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is not such a text.
+    """
+    content = path.read_bytes()
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and 0 in content[:2]:
+        encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+    return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -79,13 +105,13 @@ def read_json(path: Path) -> Any:
         InputError: missing or not JSON; the sentence gives line and column.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+        return json.loads(read_text(path), object_pairs_hook=_without_repeats)
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder; expected a JSON file") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not a text file; expected JSON in UTF-8") from None
+        raise InputError(f"{path} is not a text file; expected JSON in UTF-8 or UTF-16") from None
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"

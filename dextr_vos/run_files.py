@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.files import write_text
+from dextr_vos.files import read_text, write_text
 
 POOR_IOU = 0.6  # a network that repeats a keyframe's mask with a lower IoU has not learned it
 _PENDING = ".next-"
@@ -239,7 +239,7 @@ def read_record(path: Path) -> RunRecord:
         InputError: it is damaged.
     """
     try:
-        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+        return RunRecord.model_validate_json(read_text(path))
     except (ValidationError, UnicodeDecodeError):
         raise InputError(
             f"{path} is damaged or was written by another version of dextr-vos; use another --out folder"
@@ -258,7 +258,7 @@ def keyframe_names(path: Path) -> list[str]:
         InputError: there are none, or the file is damaged.
     """
     try:
-        names = json.loads(path.read_text(encoding="utf-8"))["keyframes"]
+        names = json.loads(read_text(path))["keyframes"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -272,7 +272,7 @@ def keyframe_names(path: Path) -> list[str]:
 def cut_names(path: Path) -> list[str]:
     """Names of the first frames of new shots in a `run.json`; none where it has none, or is damaged."""
     try:
-        names = json.loads(path.read_text(encoding="utf-8")).get("cuts") or []
+        names = json.loads(read_text(path)).get("cuts") or []
         return [name for name in names if isinstance(name, str)]
     except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return []
@@ -319,7 +319,7 @@ def read_confidence(path: Path) -> Confidence:
         InputError: there is no such file, or it is damaged.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
         return {
             name: {int(object_id): float(score) for object_id, score in of_frame.items()}
             for name, of_frame in content.items()

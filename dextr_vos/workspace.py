@@ -23,7 +23,7 @@ from ruamel.yaml.error import YAMLError
 
 from dextr_vos.clip import Clip, open_clip
 from dextr_vos.errors import InputError
-from dextr_vos.files import natural_key, write_text
+from dextr_vos.files import natural_key, read_text, write_text
 from dextr_vos.mask_file import find_mask_file, mask_files, plain_name
 from dextr_vos.masks import Labels, read_labels
 from dextr_vos.run_files import RunPaths, keyframe_names, read_record
@@ -195,7 +195,7 @@ class Workspace:
 
     def _read_settings(self) -> "_Settings":
         try:
-            values = YAML(typ="safe").load(self.settings.read_text(encoding="utf-8"))
+            values = YAML(typ="safe").load(read_text(self.settings))
             return _Settings.model_validate(values, strict=False)
         except (YAMLError, UnicodeDecodeError, ValidationError):
             raise InputError(

@@ -23,7 +23,7 @@ from pydantic import (
 
 from dextr_vos.annotation.prompts import Click, Prompt
 from dextr_vos.errors import InputError
-from dextr_vos.files import read_json, write_text
+from dextr_vos.files import natural_key, read_json, write_text
 from dextr_vos.geometry import IntArray, box_around
 from dextr_vos.masks import MAX_OBJECTS, default_name
 
@@ -270,7 +270,7 @@ class Annotations(_Value):
                 drafts[frame] = waiting
         return Annotations(
             objects=tuple(entries.values()),
-            keyframes=dict(sorted(keyframes.items())),
+            keyframes={frame: keyframes[frame] for frame in sorted(keyframes, key=natural_key)},
             corrections={frame: each for frame, each in self.corrections.items() if frame not in keyframes},
             drafts=drafts,
             seconds=self.seconds,

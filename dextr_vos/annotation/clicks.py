@@ -41,7 +41,7 @@ def read_clicks(path: Path, clip: Clip) -> Annotations:
             raise InputError(
                 f"{path} is of format {content['format']!r}, expected '{FORMAT}' or the short form"
             )
-        annotations = parse_annotations(content, path).clicks_only()
+        annotations = _with_names_of(clip, parse_annotations(content, path).clicks_only(), path)
     else:
         annotations = annotations_from(_parse_short_form(content, clip, path), origin="file")
     check_annotations(annotations, clip, path)
@@ -55,7 +55,7 @@ def check_annotations(annotations: Annotations, clip: Clip, source: Path | str) 
         InputError: unknown frame, or points that `check_prompt` refuses.
     """
     for name, keyframe in annotations.keyframes.items():
-        _check_frame(name, clip, source)
+        _frame_of(name, clip, source)
         for object_id, clicked in keyframe.objects.items():
             if not clicked.without_clicks:
                 where = f"{source}, frame '{name}', object {object_id}"
@@ -70,24 +70,24 @@ def _parse_short_form(content: Any, clip: Clip, path: Path) -> dict[str, dict[in
         )
     clicks: dict[str, dict[int, Prompt]] = {}
     for name, objects in content.items():
-        _check_frame(name, clip, path)
+        frame = _frame_of(name, clip, path)
         if not isinstance(objects, list) or len(objects) > MAX_OBJECTS:
             raise InputError(
                 f"{path}, frame '{name}': expected a list with one list of points an object "
                 f"(at most {MAX_OBJECTS})"
             )
-        clicks[name] = {
-            object_id: _parse_object(content, f"{path}, frame '{name}', object {object_id}")
+        clicks[frame] = {
+            object_id: _parse_object(content, clip.size_hw, f"{path}, frame '{name}', object {object_id}")
             for object_id, content in enumerate(objects, start=1)
             if content is not None
         }
     return clicks
 
 
-def _parse_object(content: Any, where: str) -> Prompt:
+def _parse_object(content: Any, size_hw: tuple[int, int], where: str) -> Prompt:
     """A list of extreme points, or everything by its kind."""
     if not isinstance(content, dict):
-        return Prompt(_parse_points(content, where))
+        return Prompt(_parse_points(content, size_hw, where))
     unknown = sorted(set(content) - set(_KINDS))
     if unknown or not content:
         got = f"'{unknown[0]}'" if unknown else "none of them"
@@ -99,16 +99,16 @@ def _parse_object(content: Any, where: str) -> Prompt:
         Click(x, y, kind == "positive")
         for kind in ("positive", "negative")
         if content.get(kind)
-        for x, y in _parse_points(content[kind], f"{where}, {kind}").tolist()
+        for x, y in _parse_points(content[kind], size_hw, f"{where}, {kind}").tolist()
     ]
     return Prompt(
-        points_xy=_parse_points(content["extreme"], where) if content.get("extreme") else None,
+        points_xy=_parse_points(content["extreme"], size_hw, where) if content.get("extreme") else None,
         clicks=tuple(clicks),
-        box_xyxy=None if box is None else box_around(np.rint(np.reshape(box, (2, 2))).astype(np.int64)),
+        box_xyxy=None if box is None else box_around(_pixels([box[:2], box[2:]], size_hw)),
     )
 
 
-def _parse_points(points: Any, where: str) -> IntArray:
+def _parse_points(points: Any, size_hw: tuple[int, int], where: str) -> IntArray:
     if not isinstance(points, list):
         raise InputError(f"{where}: expected a list of points [[x, y], …], got {points!r:.40}")
     if not points:
@@ -123,7 +123,20 @@ def _parse_points(points: Any, where: str) -> IntArray:
             )
         if not (isinstance(point, list) and len(point) == 2 and all(_is_number(value) for value in point)):
             raise InputError(f"{where}, point {number}: expected [x, y] in pixels, got {point!r:.40}")
-    return np.rint(np.array(points, dtype=np.float64).reshape(-1, 2)).astype(np.int64)
+    return _pixels(points, size_hw)
+
+
+def _pixels(points: list[list[float]], size_hw: tuple[int, int]) -> IntArray:
+    """The nearest pixels; a fraction up to the image's edge is on its border pixel."""
+    last = [size_hw[1] - 1, size_hw[0] - 1]
+    pixels = [
+        [
+            min(max(round(value), 0), most) if isinstance(value, float) and -1 < value <= most + 1 else value
+            for value, most in zip(point, last, strict=True)
+        ]
+        for point in points
+    ]
+    return np.rint(np.array(pixels, dtype=np.float64).reshape(-1, 2)).astype(np.int64)
 
 
 def _is_number(value: Any) -> bool:
@@ -131,8 +144,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6
 
 
-def _check_frame(name: str, clip: Clip, source: Path | str) -> None:
+def _with_names_of(clip: Clip, annotations: Annotations, source: Path) -> Annotations:
+    """A document with the clip's own names of its frames, which may be of another Unicode form."""
+    keyframes = {_frame_of(name, clip, source): each for name, each in annotations.keyframes.items()}
+    return annotations.model_copy(update={"keyframes": keyframes})
+
+
+def _frame_of(name: str, clip: Clip, source: Path | str) -> str:
+    """The clip's own name of a frame."""
     try:
-        clip.index_of(name)
+        return clip.names[clip.index_of(name)]
     except InputError as error:
         raise InputError(f"{source}: {error}") from None

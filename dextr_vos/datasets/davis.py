@@ -1,6 +1,8 @@
 """DAVIS on disk: split lists, clips, frames and ground truth (Perazzi et al. 2016; Pont-Tuset et al. 2017).
 
 Both years share one layout: `JPEGImages/480p/<clip>/00000.jpg` and `Annotations/480p/<clip>/00000.png`.
+Without the folder `480p` it is that of the parts of YouTube-VOS, MOSE and LVOS, where some frames may have no
+mask.
 """
 
 from collections.abc import Iterator
@@ -8,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.layout import indexed_refs
 from dextr_vos.errors import InputError
+from dextr_vos.files import natural_key, read_text
 from dextr_vos.images import read_image
+from dextr_vos.mask_file import mask_files, plain_name, read_stored
 from dextr_vos.masks import VOID, Labels, read_labels
 
 YEARS = (2016, 2017)
+_PARTS = ("train", "valid", "val", "test")  # of YouTube-VOS, MOSE and LVOS
 _FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -26,7 +30,7 @@ class Davis:
 
     Attributes:
         root: the folder that holds `JPEGImages` and `Annotations`.
-        resolution: the folder below those, as the data set names it.
+        resolution: the folder below those, as DAVIS names it; other data sets have none.
     """
 
     root: Path
@@ -35,7 +39,17 @@ class Davis:
     @property
     def annotations(self) -> Path:
         """The folder with one folder of masks a clip."""
-        return self.root / "Annotations" / self.resolution
+        return self._below("Annotations")
+
+    @property
+    def images(self) -> Path:
+        """The folder with one folder of frames a clip."""
+        return self._below("JPEGImages")
+
+    def _below(self, which: str) -> Path:
+        """`which/480p` of DAVIS, or `which` of YouTube-VOS, MOSE and LVOS."""
+        folder = self.root / which / self.resolution
+        return folder if folder.is_dir() or not (self.root / which).is_dir() else self.root / which
 
     def available_clips(self) -> list[str]:
         """Names of all annotated clips on disk, sorted.
@@ -46,11 +60,17 @@ class Davis:
         if not self.root.is_dir():
             raise InputError(f"there is no DAVIS folder {self.root}; give the folder that holds Annotations")
         if not self.annotations.is_dir():
+            parts = [part for part in _PARTS if (self.root / part / "Annotations").is_dir()]
+            if parts:
+                raise InputError(
+                    f"{self.root} holds several data sets of one layout; give {self.root / parts[0]}"
+                    + "".join(f" or {self.root / part}" for part in parts[1:])
+                )
             raise InputError(
                 f"expected one folder of masks a clip in {self.annotations}, which is not there; "
-                f"give the folder that holds Annotations/{self.resolution}"
+                f"give the folder that holds Annotations/{self.resolution}, or Annotations as in YouTube-VOS"
             )
-        clips = sorted(path.name for path in self.annotations.iterdir() if _is_clip(path))
+        clips = sorted((path.name for path in self.annotations.iterdir() if _is_clip(path)), key=natural_key)
         if not clips:
             raise InputError(f"expected one folder of masks a clip in {self.annotations}, found none")
         return clips
@@ -80,6 +100,8 @@ class Davis:
         clips = _read_split(path)
         if not clips:
             raise InputError(f"expected a clip a line in the split list {path}, found none")
+        on_disk = {plain_name(clip): clip for clip in available}
+        clips = [on_disk.get(plain_name(clip), clip) for clip in clips]
         missing = [clip for clip in clips if clip not in available]
         if missing:
             raise InputError(
@@ -96,6 +118,9 @@ class Davis:
         """
         available = self.available_clips()
         if clip not in available:
+            same = [name for name in available if plain_name(name) == plain_name(clip)]
+            if same:
+                return same[0]  # macOS may decompose the names of folders
             raise InputError(
                 f"there is no clip {clip!r} in {self.annotations}; there are {_some(available, 100)}"
             )
@@ -107,7 +132,7 @@ class Davis:
         Raises:
             InputError: there is no such clip, or it has no mask.
         """
-        paths = _files(self.annotations / self.require(clip), (".png",))
+        paths = list(mask_files(self.annotations / self.require(clip)).values())
         if not paths:
             raise InputError(
                 f"expected masks 00000.png, 00001.png, … in {self.annotations / clip}, found none"
@@ -120,13 +145,25 @@ class Davis:
         Raises:
             InputError: there is no such clip, or it has no image.
         """
-        folder = self.root / "JPEGImages" / self.resolution / self.require(clip)
+        folder = self.images / self.require(clip)
         paths = _files(folder, _FRAME_SUFFIXES)
         if not paths:
             raise InputError(
                 f"expected frames 00000.jpg, 00001.jpg, … of the clip {clip!r} in {folder}, found none"
             )
         return paths
+
+    def frame_names(self, clip: str) -> list[str]:
+        """Names of all frames of a clip, of which some may have no mask, as in YouTube-VOS.
+
+        Without the images, names of the frames that have a mask.
+
+        Raises:
+            InputError: there is no such clip, or it has no mask.
+        """
+        names = {plain_name(path.stem) for path in self.annotation_paths(clip)}
+        names |= {plain_name(path.stem) for path in _files(self.images / clip, _FRAME_SUFFIXES)}
+        return sorted(names, key=natural_key)
 
     def read_annotation(self, path: Path) -> Labels:
         """One ground-truth mask: H×W uint8, 0 background, 1…N objects (1 in DAVIS 2016), 255 void.
@@ -144,11 +181,7 @@ class Davis:
         """
         for path in self.annotation_paths(clip):
             # the raw values: read_labels makes the two years alike
-            try:
-                with Image.open(path) as opened:
-                    values = set(np.unique(np.array(opened)).tolist()) - {0}
-            except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-                raise InputError(f"cannot read the mask {path}: {error}; download it again") from None
+            values = set(np.unique(read_stored(path).values).tolist()) - {0}
             if values:
                 return 2016 if values == {VOID} else 2017
         return 2017
@@ -173,18 +206,21 @@ def _is_clip(path: Path) -> bool:
 
 
 def _files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    """Visible files of a folder with one of the endings, by name; none when there is no folder."""
+    """Visible files of a folder with one of the endings, in natural order; none when there is no folder."""
     if not folder.is_dir():
         return []
-    return sorted(
-        path for path in folder.iterdir() if path.name.endswith(endings) and not path.name.startswith(".")
+    files = (
+        path
+        for path in folder.iterdir()
+        if path.name.lower().endswith(endings) and not path.name.startswith(".")
     )
+    return sorted(files, key=lambda path: natural_key(path.name))
 
 
 def _read_split(path: Path) -> list[str]:
     """Clips of a split list, each once, in order; a line is a clip, or a frame and its mask."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the split list {path}: {error}") from None
     firsts = [PurePosixPath(line.split()[0]) for line in lines if line.strip()]
@@ -227,12 +263,13 @@ class DavisObjects:
         self._frames: dict[str, Path] = {}
         self._masks: dict[str, Path] = {}
         for clip in self._davis.clips(split, year):
-            frames = {path.stem: path for path in self._davis.frame_paths(clip)}
+            frames = {plain_name(path.stem): path for path in self._davis.frame_paths(clip)}
             for path in self._davis.annotation_paths(clip)[::every]:
-                if path.stem not in frames:
+                stem = plain_name(path.stem)
+                if stem not in frames:
                     raise InputError(f"the mask {path} has no frame of its name in JPEGImages; get it again")
-                name = f"{clip}/{path.stem}"
-                self._frames[name], self._masks[name] = frames[path.stem], path
+                name = f"{clip}/{stem}"
+                self._frames[name], self._masks[name] = frames[stem], path
         self.refs = indexed_refs(
             f"davis-{split}-every{every}", list(self._masks.values()), self._count, index_folder
         )

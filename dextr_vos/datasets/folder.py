@@ -15,6 +15,7 @@ from dextr_vos.config import Settings, load_settings
 from dextr_vos.datasets.instances import Example, ObjectRef, PackedMask, connected_parts
 from dextr_vos.datasets.layout import Indices, read_indices
 from dextr_vos.errors import InputError
+from dextr_vos.files import read_text
 from dextr_vos.geometry import BoolArray, FloatArray
 from dextr_vos.images import SUFFIXES, ImageRgb, image_size, read_image
 
@@ -252,7 +253,7 @@ def read_polygons(path: Path) -> Iterator[tuple[int, FloatArray]]:
         InputError: the file cannot be read, or a line is no polygon; it names the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the polygons {path}: {error}") from None
     for line_number, line in enumerate(lines, start=1):

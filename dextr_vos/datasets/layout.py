@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dextr_vos.datasets.instances import ObjectRef
 from dextr_vos.errors import InputError
-from dextr_vos.files import cache_folder, write_text
+from dextr_vos.files import cache_folder, read_text, write_text
 from dextr_vos.mask_file import read_stored
 
 Indices = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -57,7 +57,7 @@ def read_list(path: Path) -> list[str]:
         InputError: there is no such list, it cannot be read, or names nothing.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except FileNotFoundError:
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.txt"))) or "none"
         raise InputError(
@@ -143,7 +143,7 @@ def _fingerprint(files: Sequence[Path]) -> str:
 def _read_index(path: Path) -> list[ObjectRef] | None:
     """The objects of an index, or None when it is missing or broken."""
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = json.loads(read_text(path))
         if index["format"] != _FORMAT:
             return None
         return [

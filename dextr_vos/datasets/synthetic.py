@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from dextr_vos.errors import InputError
-from dextr_vos.files import write_text
+from dextr_vos.files import read_text, write_text
 from dextr_vos.geometry import BoolArray, FloatArray, extreme_points
 from dextr_vos.images import ImageRgb, write_image
 from dextr_vos.masks import write_labels
@@ -154,7 +154,7 @@ def _list_path(root: Path) -> Path:
 
 def _listed(root: Path) -> list[str]:
     path = _list_path(root)
-    return path.read_text(encoding="utf-8").split() if path.exists() else []
+    return read_text(path).split() if path.exists() else []
 
 
 def _make_room(root: Path, name: str) -> None:

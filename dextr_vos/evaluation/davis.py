@@ -25,6 +25,8 @@ from dextr_vos.evaluation.scores import (
     score_frame,
 )
 from dextr_vos.evaluation.temporal_stability import ShapeContexts, shape_contexts, temporal_instability
+from dextr_vos.files import natural_key
+from dextr_vos.mask_file import plain_name
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
 from dextr_vos.workspace import ResultMasks
 
@@ -48,8 +50,8 @@ class ScoringRules:
     Attributes:
         year: 2016 (one object a clip) or 2017 (each object on its own); guessed from the masks when None.
         stability: score T as well, by the rules of 2016 only; DAVIS 2017 has none.
-        object_rule: by the rules of 2017, which objects: 1…N with N the largest of the first mask, as in the
-            official code, or those that come later, too, each after the frame in which it first appears.
+        object_rule: by the rules of 2017, which objects: those of the first mask, or those that
+            come later, too, each after the frame in which it first appears.
     """
 
     year: int | None = None
@@ -117,10 +119,10 @@ def evaluate_davis(
     """Score a folder of results; every file is looked for before the first is read.
 
     DAVIS 2016: every non-zero index of a result is foreground. DAVIS 2017, as in the official code: the
-    objects are 1…N with N the largest value in the first mask, so one that comes later is background unless
-    the rules say otherwise; an object that a result lacks is scored as empty; void is background; values of
-    no object are refused. Void in a result, which the official code refuses, is background too, with a
-    warning in the log.
+    objects are those of the first mask, so one that comes later is background unless the rules say otherwise
+    (the official code counts all numbers up to the largest, which the log says where it matters); an object
+    that a result lacks is scored as empty; void is background; values of no object are refused. Void in a
+    result, which the official code refuses, is background too, with a warning in the log.
 
     Args:
         davis: the data set.
@@ -200,18 +202,18 @@ def _plan(davis: Davis, results: Path, clip: str, keyframes: Sequence[str | int]
             f"clip {clip}, frame {missing[0]}: there is no result {masks.mask_path(missing[0])} "
             f"({len(missing)} of {len(found)} frames of the clip are missing); make the missing masks"
         )
-    names = [truth.stem for truth in truths]
+    names = davis.frame_names(clip)
     marks: Sequence[str | int] | None = keyframes
     if keyframes is None and masks.keyframes is not None:
-        marks = sorted(masks.keyframes)
+        marks = [*sorted(masks.keyframes, key=natural_key)]
     known = None if marks is None else tuple(_frame_name(mark, names, clip) for mark in marks)
     return _Plan(clip, tuple(truths), tuple(pairs), known)
 
 
 def _frame_name(mark: str | int, names: Sequence[str], clip: str) -> str:
     """The name of a frame given by its name or its index from 0."""
-    if isinstance(mark, str) and mark in names:
-        return mark
+    if isinstance(mark, str) and plain_name(mark) in names:
+        return plain_name(mark)
     if isinstance(mark, int) or mark.isdecimal():
         index = int(mark)
         if 0 <= index < len(names):
@@ -239,7 +241,7 @@ def _score_clip(
     if any(has_void for _, has_void in scored):
         log.warning("clip %s: void (255) in the results is scored as background", plan.clip)
     values = np.array([frame for frame, _ in scored], dtype=np.float64)
-    frames = tuple(truth.stem for truth, _ in plan.pairs)
+    frames = tuple(plain_name(truth.stem) for truth, _ in plan.pairs)
     objects = [
         ObjectScores(plan.clip, object_id, frames, values[:, place, 0], values[:, place, 1])
         for place, object_id in enumerate(ids)
@@ -265,7 +267,14 @@ def _appearances(davis: Davis, plan: _Plan, rule: ObjectRule) -> dict[int, int]:
             f"clip {plan.clip}: the first mask {plan.truths[0]} holds no object to score; score objects that "
             "come later by the rule from-first-appearance, or leave the clip out"
         )
-    return dict.fromkeys(range(1, max(present) + 1), 0)
+    absent = sorted(set(range(1, max(present))) - set(present))
+    if absent:
+        log.warning(
+            "clip %s: its first mask has the objects %s; the official script counts 1 to %d, and its mean "
+            "includes J and F of 1 for objects that are not there: %s",
+            *(plan.clip, ", ".join(map(str, present)), present[-1], ", ".join(map(str, absent))),
+        )
+    return dict.fromkeys(present, 0)
 
 
 def _instabilities(davis: Davis, plan: _Plan, rules: ScoringRules, pool: ThreadPoolExecutor) -> Values:

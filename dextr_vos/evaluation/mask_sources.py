@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dextr_vos.errors import InputError
+from dextr_vos.files import natural_key
 from dextr_vos.masks import Labels, check_labels, read_labels
 from dextr_vos.workspace import ResultMasks
 
@@ -39,7 +40,8 @@ def read_masks(source: Masks, name: str) -> dict[Frame, Reader]:
             raise InputError(f"expected {name} by frame indices or by frame names, got {list(source)[:3]}")
         if not named and source and min(source) < 0:
             raise InputError(f"expected {name} by frame indices from 0, got {min(source)}")
-        arrays: dict[Frame, Any] = {key if named else int(key): source[key] for key in sorted(source)}
+        order = sorted(source, key=natural_key if named else None)
+        arrays: dict[Frame, Any] = {key if named else int(key): source[key] for key in order}
     elif isinstance(source, Sequence | np.ndarray):
         arrays = dict(enumerate(source))
     else:

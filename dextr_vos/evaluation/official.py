@@ -13,6 +13,7 @@ import numpy as np
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
 from dextr_vos.evaluation.scores import ObjectScores
+from dextr_vos.mask_file import mask_files, plain_name
 from dextr_vos.masks import VOID, read_labels
 from dextr_vos.workspace import ResultMasks
 
@@ -60,9 +61,10 @@ def official_scores(
     found = []
     for one in scores:
         masks = ResultMasks.find(results / one.clip)
+        truths = mask_files(davis.annotations / one.clip)
         truth, mask = [], []
         for name in one.frames:
-            true = read_labels(davis.annotations / one.clip / f"{name}.png")
+            true = read_labels(truths[plain_name(str(name))])
             labels = read_labels(masks.mask_path(str(name)))
             if year == 2016:
                 truth.append((true != 0) & (true != VOID))

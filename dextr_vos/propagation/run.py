@@ -17,7 +17,7 @@ from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.files import atomic_path
 from dextr_vos.folder_lock import FolderLock
-from dextr_vos.masks import Labels, write_labels
+from dextr_vos.masks import Labels, looks_like_mask, read_labels, write_labels
 from dextr_vos.networks.checkpoint_file import read_metadata
 from dextr_vos.propagation.keyframes import keyframe_folder
 from dextr_vos.propagation.origins import MaskOrigin, recorded_origins
@@ -77,9 +77,12 @@ class UnfinishedMasks:
         self._note(name, scores, origin)
 
     def copy(self, name: str, mask: Path, scores: dict[int, float], origin: MaskOrigin | None = None) -> None:
-        """Put a mask file in as it is."""
-        with atomic_path(self._paths.mask(name)) as temporary:
-            shutil.copyfile(mask, temporary)
+        """Put a mask file in as it is, if it has the form of our own, or else its labels."""
+        if mask.suffix.lower() == ".png" and looks_like_mask(mask):
+            with atomic_path(self._paths.mask(name)) as temporary:
+                shutil.copyfile(mask, temporary)
+        else:
+            write_labels(self._paths.mask(name), read_labels(mask))
         self._note(name, scores, origin)
 
     def remove(self, name: str) -> None:

@@ -48,6 +48,27 @@ class TestShortForm:
         points = read_clicks(path, open_clip(tiny_clip)).keyframes["00000"].objects[1].points_xy()
         assert points[0].tolist() == [8, 20]
 
+    def test_a_fraction_at_the_border_is_on_the_border_pixel(self, tiny_clip: Path, tmp_path: Path) -> None:
+        points = [[-0.4, 20], [63.6, 22], [16, 0.2], [17, 48.0]]
+        path = write(tmp_path, {"00000": [points, {"box": [-0.7, 0.1, 63.9, 47.6]}]})
+        objects = read_clicks(path, open_clip(tiny_clip)).keyframes["00000"].objects
+        assert objects[1].points_xy().tolist() == [[0, 20], [63, 22], [16, 0], [17, 47]]
+        assert objects[2].prompt().box_xyxy == (0, 0, 63, 47)
+        with pytest.raises(InputError, match="outside the 64×48 image"):
+            read_clicks(write(tmp_path, {"00000": [[*points, [66.5, 20]]]}), open_clip(tiny_clip))
+
+    def test_names_of_another_unicode_form_are_those_of_the_clip(
+        self, tiny_clip: Path, tmp_path: Path
+    ) -> None:
+        (tiny_clip / "00000.png").rename(tiny_clip / "0a\u0308.png")
+        clip = open_clip(tiny_clip)
+        for name in ("0\xe4", "0a\u0308"):
+            short = read_clicks(write(tmp_path, {name: [POINTS]}), clip)
+            assert list(short.keyframes) == ["0\xe4"]
+            full = annotations_from({name: {1: np.array(POINTS)}}, origin="file")
+            save_annotations(tmp_path / "full.json", full)
+            assert list(read_clicks(tmp_path / "full.json", clip).keyframes) == ["0\xe4"]
+
     @pytest.mark.parametrize(
         ("content", "sentence"),
         [

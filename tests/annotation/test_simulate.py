@@ -53,3 +53,16 @@ def test_errors(tiny_clip: Path, masks: Path, tmp_path: Path) -> None:
     write_labels(masks / "00000.png", np.zeros((48, 64), dtype=np.uint8))
     with pytest.raises(InputError, match="are empty in frames '00000'"):
         simulate_clicks(clip, masks, [0])
+
+
+def test_an_object_too_small_to_click_is_skipped_with_a_warning(tiny_clip: Path, masks: Path, caplog) -> None:
+    labels = tiny_mask(0)
+    labels[40, 60], labels[0:2, 0:9] = 2, 4
+    write_labels(masks / "00000.png", labels)
+    annotations = simulate_clicks(open_clip(tiny_clip), masks, [0])
+    assert list(annotations.keyframes["00000"].objects) == [1]
+    assert "object 2 of frame '00000' is skipped" in caplog.text
+    assert "object 4 of frame '00000' is skipped" in caplog.text
+    write_labels(masks / "00000.png", np.where(labels == 1, 0, labels))
+    with pytest.raises(InputError, match="or too small to click"):
+        simulate_clicks(open_clip(tiny_clip), masks, [0])

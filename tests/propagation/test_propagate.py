@@ -10,7 +10,7 @@ from tiny_run import CPU, TINY_LITE, TINY_PAPER, TINY_POOL, bytes_of, stop_after
 
 from dextr_vos.clip import FolderClip, open_clip
 from dextr_vos.errors import InputError, Interrupted, WeightsError
-from dextr_vos.masks import read_labels, write_labels
+from dextr_vos.masks import looks_like_mask, read_labels, write_labels
 from dextr_vos.networks import checkpoints
 from dextr_vos.propagation import session
 from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels, read_keyframes
@@ -159,11 +159,13 @@ def test_a_run_holds_the_network_and_what_made_it(make, out):
     assert not RunPaths(out).all_pending()
 
 
-def test_keyframes_are_copied_byte_for_byte(make, masks, out):
-    Image.fromarray(tiny_mask(3) * 255).save(masks / "00003.png")
+def test_masks_of_a_run_have_one_form_and_keyframes_of_it_are_copied_byte_for_byte(make, masks, out):
+    copied = bytes_of(masks)
+    Image.fromarray(tiny_mask(4) * 255).save(masks / "00004.TIF")
     propagate_to_run(make(), out, "cpu")
-    for path in masks.iterdir():
-        assert (out / "masks" / path.name).read_bytes() == path.read_bytes()
+    assert {name: (out / "masks" / name).read_bytes() for name in copied} == copied
+    assert (read_labels(out / "masks" / "00004.png") == tiny_mask(4)).all()
+    assert all(looks_like_mask(path) for path in (out / "masks").glob("*.png"))
 
 
 @pytest.mark.parametrize("stop_at", [0, 3, 9, 13])

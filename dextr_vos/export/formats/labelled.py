@@ -10,6 +10,7 @@ from typing import Literal
 from dextr_vos.annotation.annotations import Annotations, load_annotations
 from dextr_vos.clip import Clip, FolderClip
 from dextr_vos.errors import InputError
+from dextr_vos.files import read_text
 from dextr_vos.images import write_image
 from dextr_vos.masks import Labels, default_name, display_colour, object_ids
 from dextr_vos.workspace import ResultMasks, Workspace
@@ -196,7 +197,7 @@ def read_label_set(path: Path) -> list[str]:
         InputError: there is no such file, it holds none, or one twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except FileNotFoundError:
         raise InputError(f"there is no label set {path}; expected a text file with a label a line") from None
     except UnicodeDecodeError:

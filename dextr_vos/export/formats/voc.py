@@ -11,7 +11,7 @@ import numpy as np
 from dextr_vos.errors import InputError
 from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, Size, faults_of, files_in
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClip, LabelledClips, OnFrame
-from dextr_vos.files import write_text
+from dextr_vos.files import read_text, write_text
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import MAX_OBJECTS, Labels, object_ids, read_labels, voc_palette, write_labels
 
@@ -114,7 +114,7 @@ def _class_names(path: Path) -> dict[int, str]:
     colours = {tuple(colour): number for number, colour in enumerate(voc_palette().tolist())}
     names = {}
     with faults_of(path, "labelmap.txt"):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in read_text(path).splitlines():
             if line.strip() and not line.startswith("#"):
                 name, colour, *_ = line.split(":")
                 names[colours[tuple(int(value) for value in colour.split(","))]] = name

@@ -19,7 +19,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, Size, faults_of, files_in
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, OnFrame
 from dextr_vos.export.formats.outlines import centre_polygons, joined, mask_of_centres
-from dextr_vos.files import write_text
+from dextr_vos.files import read_text, write_text
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import object_ids
 
@@ -65,7 +65,7 @@ def read_yolo(folder: Path) -> list[ImportedFrame]:
     for file in files_in(folder / "labels", "*.txt", "YOLO"):
         with faults_of(file, "YOLO"):
             masks = []
-            for line in file.read_text(encoding="utf-8").splitlines():
+            for line in read_text(file).splitlines():
                 number, *values = line.split()
                 if len(values) < 6 or len(values) % 2:
                     raise ValueError(f"a line has {len(values)} numbers after the class, expected a polygon")
@@ -86,7 +86,7 @@ def _names(folder: Path) -> dict[int, str]:
     if not files:
         return {}
     try:
-        content: Any = YAML(typ="safe").load(files[0].read_text(encoding="utf-8"))
+        content: Any = YAML(typ="safe").load(read_text(files[0]))
         names = content["names"]
         return {int(number): str(name) for number, name in _pairs(names)}
     except (YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
