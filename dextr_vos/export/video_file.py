@@ -149,7 +149,7 @@ def open_video_writer(
     """
     if path.suffix.lower() != how.suffix:
         raise InputError(f"the video {path} must end in {how.suffix}")
-    if fps is not None and isinstance(clip, VideoClip):
+    if fps is not None and isinstance(clip, VideoClip) and clip.times_s is not None:
         raise InputError(f"--fps is for folders of frames; the frames of {clip.path} keep their times")
     options = {} if how.suffix == ".webm" else {"movflags": "faststart"}
     with atomic_path(path) as temporary, av.open(str(temporary), "w", options=options) as out:

@@ -8,15 +8,47 @@ const KINDS = {
   video: ["Overlay video", "MP4, masks over the frames"],
   coco: ["COCO JSON", "Run-length masks, every frame"],
 };
+// chosen from a list, in one row
+const MORE = {
+  "coco-polygons": ["COCO JSON, polygons", "Outlines of every mask"],
+  yolo: ["YOLO segmentation", "Text files in a zip"],
+  davis: ["DAVIS", "Its folders in a zip"],
+  "youtube-vos": ["YouTube-VOS", "Masks and meta.json in a zip"],
+  voc: ["PASCAL VOC", "Indexed PNGs in a zip"],
+  labelme: ["LabelMe", "A JSON a frame in a zip"],
+  "label-studio": ["Label Studio", "Tasks with brush masks in a zip"],
+  "cvat-images": ["CVAT for images", "XML, run-length masks"],
+  "cvat-video": ["CVAT for video", "XML, run-length masks"],
+  objects: ["One PNG an object", "Black and white, in a zip"],
+  "prores-4444": ["ProRes 4444", "MOV with alpha"],
+  "webm-alpha": ["WebM", "VP9 with alpha"],
+  "green-screen": ["Green screen", "MP4"],
+  rgba: ["PNG sequence", "With alpha, in a zip"],
+  "feathered-mattes": ["Mattes", "16-bit PNGs an object, in a zip"],
+  "feathered-matte-video": ["Matte video", "ProRes, grey"],
+};
+const ALL = { ...KINDS, ...MORE };
 
 export function createExports(store, connection) {
   const menu = el("export-menu");
   const opener = el("export-open");
   /** @type {string|null} the export that this page has started */
   let asked = null;
+  let chosen = Object.keys(MORE)[0];
+
+  /** The list of further formats, in the place of a name. */
+  function list() {
+    const options = Object.entries(MORE).map(([kind, [name]]) => make("option", { value: kind, text: name, selected: kind === chosen }));
+    const select = /** @type {HTMLSelectElement} */ (make("select", { "data-test": "more-formats", "aria-label": "Further formats" }, options));
+    select.addEventListener("change", () => {
+      chosen = select.value;
+      draw();
+    });
+    return select;
+  }
 
   function row(kind, server, job) {
-    const [name, what] = KINDS[kind];
+    const [name, what] = ALL[kind];
     const busy = job?.kind === "export" && asked === kind;
     const ready = server.exports[kind];
     const buttons = make("span", { class: "buttons" });
@@ -29,7 +61,8 @@ export function createExports(store, connection) {
         "data-test": `make-${kind}`, "aria-label": `${ready ? "Export again" : "Export"}: ${name}`, onclick: () => start(kind) }));
     }
     const box = make("div", { class: "export-row" }, [
-      make("div", {}, [make("b", { text: name }), make("span", { class: "soft", text: what })]), buttons,
+      ...(kind in MORE ? [list()] : []),
+      make("div", {}, [kind in MORE ? "" : make("b", { text: name }), make("span", { class: "soft", text: what })]), buttons,
     ]);
     if (busy) {
       const bar = make("div", { class: "progress", role: "progressbar", "aria-label": `Exporting ${name}` }, [make("span")]);
@@ -44,7 +77,7 @@ export function createExports(store, connection) {
     const { server, job } = store.get();
     if (!server || menu.hidden) return;
     const focused = document.activeElement?.getAttribute("data-test");
-    menu.replaceChildren(...Object.keys(KINDS).map((kind) => row(kind, server, job)));
+    menu.replaceChildren(...[...Object.keys(KINDS), chosen].map((kind) => row(kind, server, job)));
     if (focused) /** @type {HTMLElement|null} */ (menu.querySelector(`[data-test="${focused}"]`))?.focus();
   }
 
@@ -82,7 +115,7 @@ export function createExports(store, connection) {
   store.on(["server", "job"], () => {
     const { server, job } = store.get();
     if (asked && server && !job && !server.job && server.exports[asked]) {
-      if (menu.hidden) toast(`${KINDS[asked][0]}: ready to download in the export menu.`);
+      if (menu.hidden) toast(`${ALL[asked][0]}: ready to download in the export menu.`);
       asked = null;
     }
     draw();
