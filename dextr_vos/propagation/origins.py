@@ -6,11 +6,12 @@ correction elsewhere, though the network has learned from it.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 from dextr_vos.clip import Clip
+from dextr_vos.errors import InputError
 from dextr_vos.propagation.keyframes import Span, spans_between
 from dextr_vos.run_files import RunRecord, RunSpan
 
@@ -59,6 +60,38 @@ def recorded_origins(record: RunRecord, clip: Clip) -> dict[int, MaskOrigin]:
         for span in record.spans
         for index in range(clip.index_of(span.first), clip.index_of(span.last) + 1)
     }
+
+
+def outdated_frames(record: RunRecord, names: Sequence[str], made: Collection[str]) -> set[int]:
+    """Frames whose masks the same keyframes and settings, propagated in both directions, would make again.
+
+    Args:
+        record: of the run; one without spans has no such frames.
+        names: of the clip's frames.
+        made: names of the frames that have masks.
+
+    Raises:
+        InputError: the record names frames that are not in the clip.
+    """
+    if record.spans is None:
+        return set()
+    index_of = {name: index for index, name in enumerate(names)}
+    across = record.model != "lite" or record.settings.get("tracking", {}).get("across_cuts", False)
+    try:
+        keyframes = [index_of[name] for name in record.keyframes]
+        cuts = [] if across else [index_of[name] for name in record.cuts or ()]
+        origins = {
+            index: MaskOrigin(span.before, span.after, span.digest)
+            for span in record.spans
+            for index in range(index_of[span.first], index_of[span.last] + 1)
+        }
+    except KeyError as error:
+        raise InputError(
+            f"the run names the frame {error}, which its clip has not; propagate again"
+        ) from None
+    spans = spans_between(keyframes, len(names), cuts=cuts)
+    wanted = origins_in(spans, names, record.keyframe_digests, record.base_fingerprint)
+    return {index for index, each in wanted.items() if names[index] in made and origins.get(index) != each}
 
 
 def run_spans(origins: Mapping[int, MaskOrigin], names: Sequence[str]) -> tuple[RunSpan, ...]:

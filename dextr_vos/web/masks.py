@@ -1,6 +1,6 @@
 """Masks as the page shows them: annotated, else being made by a run, else of the finished run."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ from dextr_vos.annotation.annotations import Annotations
 from dextr_vos.errors import InputError
 from dextr_vos.files import digest_or_empty
 from dextr_vos.masks import Labels, read_labels
+from dextr_vos.propagation.origins import outdated_frames
 from dextr_vos.propagation.suggest import suggest
 from dextr_vos.run_files import (
     Confidence,
@@ -17,6 +18,7 @@ from dextr_vos.run_files import (
     frame_confidence,
     keyframe_names,
     read_confidence,
+    read_record,
 )
 from dextr_vos.web.images import BoundedCache, Images
 from dextr_vos.web.layers import grey_png
@@ -39,6 +41,7 @@ class FinishedRun:
         self._scores: Confidence = {}
         self._keyframe_digests: dict[str, str] = {}
         self._cuts: list[int] = []
+        self._outdated = False
         self._suggestion: tuple[object, int | None] = (None, None)
 
     def mask(self, name: str) -> Path:
@@ -52,15 +55,23 @@ class FinishedRun:
         return self._stamp
 
     @property
-    def done(self) -> bool:
-        """Whether there is a finished run."""
+    def exists(self) -> bool:
+        """Whether there is a finished run; it may have made the masks of some frames only."""
         self._refresh()
         return bool(self._scores)
 
+    def is_complete(self, annotated: Container[str]) -> bool:
+        """Whether every frame has a mask, of the run or because it is annotated."""
+        return self.exists and all(name in self._scores or name in annotated for name in self._names)
+
     def is_stale(self, keyframes: Mapping[str, str]) -> bool:
-        """Whether the keyframes, given as digests of their mask files, differ from those of the run."""
-        self._refresh()
-        return self._keyframe_digests != dict(keyframes)
+        """Whether another run would change masks.
+
+        Args:
+            keyframes: digests of their mask files by name; they may differ from those of the run, whose masks
+                may also be of earlier keyframes or settings.
+        """
+        return self.exists and (self._outdated or self._keyframe_digests != dict(keyframes))
 
     def confidence(self) -> list[float | None] | None:
         """For each frame, the confidence of its least certain object; None where there is no run."""
@@ -95,6 +106,7 @@ class FinishedRun:
             files = [record.stat(), confidence.stat()]
         except OSError:
             self._stamp, self._scores, self._keyframe_digests, self._cuts = None, {}, {}, []
+            self._outdated = False
             return
         stamp = tuple(value for file in files for value in (file.st_mtime_ns, file.st_size))
         if stamp == self._stamp:
@@ -106,6 +118,10 @@ class FinishedRun:
             self._cuts = [index for index, name in enumerate(self._names) if name in cuts]
         except InputError:
             self._scores, self._keyframe_digests, self._cuts = {}, {}, []
+        try:
+            self._outdated = bool(outdated_frames(read_record(record), self._names, self._scores))
+        except InputError:
+            self._outdated = False  # written by something else: how its masks were made is unknown
         self._stamp = stamp
 
 

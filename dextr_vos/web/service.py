@@ -156,20 +156,22 @@ class ClipService:
     def state(self) -> dict[str, Any]:
         """See `Service`."""
         session, clip, finished = self.session, self.clip, self._finished
-        done = finished.done
         document = session.document
-        annotated = [clip.index_of(name) for name in (*document.keyframes, *document.corrections)]
-        changed = bool(document.corrections) or finished.is_stale(session.digests)
+        annotated = {*document.keyframes, *document.corrections}
+        corrected = finished.exists and bool(document.corrections)
         return {
             **session_state(session),
             "mode": "clip",
             "title": clip.path.stem if clip.path.is_file() else clip.path.resolve().name,
             "fps": clip.fps,
             "size": [clip.size_hw[1], clip.size_hw[0]],
-            "masks": {"done": done, "stale": done and changed},
+            "masks": {
+                "done": finished.is_complete(annotated),
+                "stale": corrected or finished.is_stale(session.digests),
+            },
             "confidence": finished.confidence(),
             "cuts": finished.cuts,
-            "suggested": finished.suggested(annotated),
+            "suggested": finished.suggested([clip.index_of(name) for name in annotated]),
             "job": self.jobs.current,
             "last_job": self.jobs.last,
             "status": None,
@@ -212,7 +214,7 @@ class ClipService:
     def export(self, kind: str) -> None:
         """See `Service`."""
         self.session.check_writable()
-        if not self.session.document.keyframes and not self._finished.done:
+        if not self.session.document.keyframes and not self._finished.exists:
             raise InputError("there is no mask yet; click on an object first")
         work = {
             "kind": "export",

@@ -1,8 +1,9 @@
 import pytest
 
 from dextr_vos.clip import open_clip
+from dextr_vos.errors import InputError
 from dextr_vos.propagation.keyframes import spans_between
-from dextr_vos.propagation.origins import MaskOrigin, origins_in, recorded_origins, run_spans
+from dextr_vos.propagation.origins import MaskOrigin, origins_in, outdated_frames, recorded_origins, run_spans
 from dextr_vos.run_files import RunClip, RunRecord, RunSpan, RunTraining
 
 NAMES = tuple(f"{index:05d}" for index in range(6))
@@ -80,3 +81,18 @@ def test_origins_come_back_from_a_record(tiny_clip):
 
 def test_in_an_older_record_all_masks_were_made_from_both_sides(tiny_clip):
     assert recorded_origins(record(None), open_clip(tiny_clip)) == EARLIER
+
+
+def test_masks_of_earlier_keyframes_settings_or_one_direction_are_outdated():
+    def outdated(origins, made=NAMES):
+        return outdated_frames(record(run_spans(origins, NAMES)), NAMES, made)
+
+    assert outdated(EARLIER) == set()
+    assert outdated(EARLIER | {1: origins(k0="x", k3="b")[1]}) == {1}
+    assert outdated(origins(k0="a", k3="b", base="other settings")) == {1, 2, 4, 5}
+    assert outdated(origins("forward", k0="a", k3="b")) == {1, 2}
+    assert outdated({1: EARLIER[1]}) == {2, 4, 5}
+    assert outdated({1: EARLIER[1]}, made=NAMES[:2]) == set(), "frames without masks are not outdated"
+    assert outdated_frames(record(None), NAMES, NAMES) == set()
+    with pytest.raises(InputError, match="00003"):
+        outdated_frames(record(()), NAMES[:2], NAMES)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import tiny_mask
 from tiny_page import OTHER, POINTS, box, decoded, open_page, write_run
+from tiny_run import train
 
 from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.annotation.prompts import Prompt
@@ -171,6 +172,24 @@ def test_the_run_tells_trust_staleness_and_what_to_correct(tiny_clip, work):
     page.points(0, 1, [*POINTS, [20, 20]])
     page.do("/api/frames/0/objects/1/stroke", path=[[60, 44]], radius=2)
     assert page.state()["masks"]["stale"]
+
+
+@pytest.mark.usefixtures("one_thread", "narrow_lite")
+def test_masks_of_some_frames_are_not_taken_for_a_whole_run(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    keyframes, run = work / "keyframes", work / "propagation"
+    train(tiny_clip, keyframes, run, frames=[1, 2])
+    page.service.poll()
+    assert page.state()["masks"] == {"done": False, "stale": False}
+    assert [score is None for score in page.state()["confidence"]] == [False] * 3 + [True] * 3
+    page.points(4, 1, OTHER)
+    train(tiny_clip, keyframes, run, frames=[3, 5])
+    page.service.poll()
+    assert page.state()["masks"] == {"done": True, "stale": True}, "1 and 2 were made without frame 4"
+    train(tiny_clip, keyframes, run)
+    page.service.poll()
+    assert page.state()["masks"] == {"done": True, "stale": False}
 
 
 def test_a_locked_frame_stays_as_it_is(tiny_clip, work):

@@ -86,7 +86,7 @@ export function createFilmstrip(store, navigation) {
     const known = value !== null && value !== undefined;
     strip.style.background = running ? (made.has(index) ? "var(--accent)" : "")
       : known ? `var(--${frameState(value)})`
-        : keyframe || server.masks.done || made.has(index) ? "var(--confident)" : "";
+        : keyframe || made.has(index) ? "var(--confident)" : "";
     const partly = known && !running && frameState(value) !== "lost";
     strip.style.width = partly ? `${Math.round(100 * Math.max(0.08, value))}%` : "100%";
     cell.toggleAttribute("data-cut", Boolean(server.cuts?.includes(index)));

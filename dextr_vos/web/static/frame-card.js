@@ -2,7 +2,7 @@
 import { announce, toast } from "./announce.js";
 import { frameState, inWords } from "./confidence.js";
 import { el, setAttribute, setIcon, setText } from "./dom.js";
-import { chosen, keyframeAt, refusal, unseen } from "./state.js";
+import { chosen, keyframeAt, propagatedAt, refusal, unseen } from "./state.js";
 
 export function createFrameCard(store, cache, edits, navigation) {
   function draw() {
@@ -23,7 +23,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     setAttribute(key, "data-tip", keyframe ? "Remove the annotation of this frame" : `Accept ${corrected ? "the corrected" : "this"} mask; the network is trained on it`);
     key.classList.toggle("primary", corrected);
     el("discard").hidden = !corrected || readonly;
-    key.disabled = readonly || Boolean(keyframe?.locked) || (!keyframe && !values.server.masks.done && !cache.mask(frame)?.labels);
+    key.disabled = readonly || Boolean(keyframe?.locked) || (!keyframe && !propagatedAt(server, frame) && !cache.mask(frame)?.labels);
     const lock = /** @type {HTMLButtonElement} */ (el("lock"));
     setText(/** @type {HTMLElement} */ (lock.querySelector("span")), keyframe?.locked ? "Unlock" : "Lock");
     setIcon(lock, keyframe?.locked ? "lock" : "unlock");
@@ -39,14 +39,13 @@ export function createFrameCard(store, cache, edits, navigation) {
   function drawTag(values, keyframe, folder) {
     const tag = el("frame-tag");
     const { server, frame } = values;
-    let kind = "none", text = "no mask yet";
-    const confidence = server.confidence?.[frame];
+    let kind = "none", text = server.confidence ? "no mask" : "no mask yet";
     if (folder) [kind, text] = [{ done: "keyframe", skipped: "none" }[server.status?.[frame]] ?? "none", server.status?.[frame] ?? "open"];
     else if (server.keyframes[frame]?.corrected) [kind, text] = ["draft", "draft"];
     else if (keyframe) [kind, text] = ["keyframe", keyframe.locked ? "locked keyframe" : "keyframe"];
-    else if (confidence !== null && confidence !== undefined) {
-      [kind, text] = [frameState(confidence), inWords(confidence)];
-    } else if (server.masks.done || values.made.has(frame)) [kind, text] = ["confident", "propagated"];
+    else if (propagatedAt(server, frame)) {
+      [kind, text] = [frameState(server.confidence[frame]), inWords(server.confidence[frame])];
+    } else if (values.made.has(frame)) [kind, text] = ["confident", "propagated"];
     setAttribute(tag, "data-kind", kind);
     setText(tag, text);
   }

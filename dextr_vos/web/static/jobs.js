@@ -3,7 +3,7 @@ import { announce, toast } from "./announce.js";
 import { post } from "./api.js";
 import { frameState, inWords } from "./confidence.js";
 import { el, make, setAttribute, setText } from "./dom.js";
-import { correctionsOf, keyframesOf } from "./state.js";
+import { correctionsOf, countMasks, keyframesOf } from "./state.js";
 
 const PHASES = {
   starting: "Preparing", preparing: "Preparing", training: "Training", segmenting: "Segmenting",
@@ -29,13 +29,14 @@ export function createJobs(store, connection, navigation) {
     const button = /** @type {HTMLButtonElement} */ (el("propagate"));
     button.disabled = Boolean(server.readonly) || !(keys.length + corrected) || Boolean(job) || pending > 0;
     button.classList.toggle("primary", !server.masks.done || server.masks.stale);
-    setText(/** @type {HTMLElement} */ (button.querySelector("span")), server.masks.done ? "Propagate again" : "Propagate");
+    setText(/** @type {HTMLElement} */ (button.querySelector("span")), server.confidence ? "Propagate again" : "Propagate");
     const frames = `${keys.length} ${keys.length === 1 ? "keyframe" : "keyframes"}`;
     setText(el("propagate-note"),
       corrected ? `${frames}; ${corrected === 1 ? "1 corrected frame becomes one" : `${corrected} corrected frames become keyframes`}.`
         : !keys.length ? "Click an object in one frame first. One keyframe is enough to start with."
-        : !server.masks.done ? `From ${frames} to all ${server.frames} frames.`
-          : server.masks.stale ? `${frames}, changed since the last run, which the next one continues.`
+        : !server.confidence ? `From ${frames} to all ${server.frames} frames.`
+          : !server.masks.done ? `${countMasks(server)} of ${server.frames} frames have masks; the next run makes the others.`
+          : server.masks.stale ? `${frames}; keyframes or settings have changed since masks were made. The next run continues.`
             : `All ${server.frames} frames have masks, from ${frames}.`);
     drawSuggestion(server);
   }

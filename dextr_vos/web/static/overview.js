@@ -52,7 +52,7 @@ export function createOverview(store, navigation) {
     for (let column = 0; column < columns; column++) {
       const from = Math.floor((column * server.frames) / columns);
       const to = Math.max(from + 1, Math.floor(((column + 1) * server.frames) / columns));
-      let least = null, fresh = false, has = server.masks.done;
+      let least = null, fresh = false, has = false;
       for (let index = from; index < to; index++) {
         const value = server.confidence?.[index];
         if (value !== null && value !== undefined) least = Math.min(least ?? 1, value);

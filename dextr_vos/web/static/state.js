@@ -122,6 +122,21 @@ export function keyframeAt(server, index) {
   return found && !found.draft ? found : null;
 }
 
+/** Whether the finished run has made a mask of a frame; with --frames or --direction, some frames have none. */
+export function propagatedAt(server, index) {
+  const confidence = server.confidence?.[index];
+  return confidence !== null && confidence !== undefined;
+}
+
+/** @returns {number} frames that have a mask, propagated or annotated */
+export function countMasks(server) {
+  let count = 0;
+  for (let index = 0; index < server.frames; index++) {
+    if (propagatedAt(server, index) || keyframeAt(server, index) || server.keyframes[index]?.corrected) count += 1;
+  }
+  return count;
+}
+
 /** @type {WeakMap<string[], boolean>} whether names are all numbers; a clip may have many */
 const numbers = new WeakMap();
 
