@@ -190,6 +190,6 @@ def _keys(mark: Mark) -> tuple[tuple[int | None, ...], ...]:
     return ((mark.pos, mark.size), (mark.size, mark.pts, mark.dts)) if placed else (mark[1:],)
 
 
-def _is_cover(stream: av.VideoStream) -> bool:
+def _is_cover(stream: "av.VideoStream") -> bool:
     disposition = getattr(stream, "disposition", None)  # older releases of PyAV do not show it
     return bool(disposition is not None and disposition & type(disposition).attached_pic)
