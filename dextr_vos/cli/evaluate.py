@@ -33,7 +33,9 @@ class _Options:
 
 
 @click.command(short_help="Score results on DAVIS: J, F and T.")
-@davis_root_option("Folder of DAVIS, which holds Annotations/480p.", required=True)
+@davis_root_option(
+    "Folder of DAVIS, or a part of YouTube-VOS, MOSE or LVOS; it holds Annotations.", required=True
+)
 @click.option(
     "--results",
     type=PATH,
