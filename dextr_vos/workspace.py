@@ -109,6 +109,10 @@ class Workspace:
         """Mask of a corrected frame that is no keyframe yet."""
         return self.path / "corrections" / f"{name}.png"
 
+    def annotated_mask(self, name: str, corrected: bool) -> Path:
+        """The mask of a keyframe, or of a corrected frame that is none yet."""
+        return self.correction(name) if corrected else self.keyframe(name)
+
     def preview(self, name: str) -> Path:
         """The image that shows a mask and its clicks over the frame `name`."""
         return self.path / "preview" / f"{name}.jpg"

@@ -1,7 +1,8 @@
 """Stage 1: clicks in, a workspace with the masks of the clicked frames out."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -28,7 +29,8 @@ def annotate(
     """Make the masks of all clicked frames and write them, with the clicks, to a workspace.
 
     Keyframes of the workspace, and objects in them, that `annotations` does not contain are unchanged. A
-    keyframe without objects is emptied. Nothing is written until all masks are made.
+    keyframe without objects is emptied. A clicked frame that was corrected on the page becomes a keyframe
+    with its correction. Nothing is written until all masks are made.
 
     Args:
         clip: the clip.
@@ -45,7 +47,7 @@ def annotate(
             clicked at all, or a frame cannot be read.
     """
     workspace.check_clip(clip)
-    document = annotations.with_model(segmenter.name)
+    before, document = Annotations(objects=(), keyframes={}), annotations.with_model(segmenter.name)
     if workspace.annotations.exists():
         before = load_annotations(workspace.annotations)
         _refuse_locked(before, document, workspace)
@@ -58,14 +60,26 @@ def annotate(
     masks: dict[str, Labels] = {}
     for done, (name, keyframe) in enumerate(annotations.keyframes.items(), start=1):
         clicks = {object_id: clicked.prompt() for object_id, clicked in keyframe.objects.items()}
-        masks[name] = _keyframe_labels(clip, name, clicks, segmenter, workspace)
+        path = workspace.annotated_mask(name, name in before.corrections)
+        masks[name] = _keyframe_labels(clip, name, clicks, segmenter, path)
         if on_frame is not None:
             on_frame(done, len(annotations.keyframes))
     workspace.write_settings(clip)
     for name, labels in masks.items():
         write_labels(workspace.keyframe(name), labels)
     save_annotations(workspace.annotations, document)
+    log_corrections(before, masks)
     return document
+
+
+def log_corrections(before: Annotations, names: Iterable[str]) -> None:
+    """Say which of the frames that are keyframes now were corrections until now."""
+    corrected = [name for name in names if name in before.corrections]
+    if corrected:
+        log.info(
+            "corrected on the page and keyframes with their corrections now: %s",
+            ", ".join(corrected),
+        )
 
 
 def _refuse_locked(before: Annotations, newer: Annotations, workspace: Workspace) -> None:
@@ -78,13 +92,12 @@ def _refuse_locked(before: Annotations, newer: Annotations, workspace: Workspace
 
 
 def _keyframe_labels(
-    clip: Clip, name: str, clicks: Mapping[int, Prompt], segmenter: Segmenter, workspace: Workspace
+    clip: Clip, name: str, clicks: Mapping[int, Prompt], segmenter: Segmenter, before: Path
 ) -> Labels:
-    """Labels of the clicked objects of a frame, above the other objects of its mask in the workspace."""
+    """Labels of the clicked objects of a frame, above the other objects of the mask `before`, if any."""
     labels = label_frame(segmenter, clip.read(clip.index_of(name)), clicks)
     for object_id in set(clicks) - set(object_ids(labels)):
         log.warning("object %d has no pixel in frame '%s': another one covers it there", object_id, name)
-    before = workspace.keyframe(name)
     if not clicks or not before.exists():
         return labels
     kept = read_labels(before, clip.size_hw)

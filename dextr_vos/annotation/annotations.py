@@ -250,8 +250,8 @@ class Annotations(_Value):
         """This document with the clicks of a newer one in place of its own.
 
         Objects without clicks in a keyframe of the newer document keep theirs; a keyframe without any object
-        there is emptied. A correction of a frame that becomes a keyframe goes. A name is never replaced by a
-        default name.
+        there is emptied. A correction of such a frame becomes a part of its keyframe. A name is never
+        replaced by a default name.
         """
         entries = {entry.id: entry for entry in self.objects}
         for entry in sorted(newer.objects, key=lambda one: one.id):
@@ -261,7 +261,7 @@ class Annotations(_Value):
                 entries[entry.id] = entries[entry.id].model_copy(update={"name": entry.name})
         keyframes, drafts = dict(self.keyframes), dict(self.drafts)
         for frame, keyframe in newer.keyframes.items():
-            before = keyframes.get(frame, KeyframeClicks(objects={}))
+            before = self.frame(frame) or KeyframeClicks(objects={})
             kept = before.objects if keyframe.objects else {}
             objects = dict(sorted({**kept, **keyframe.objects}.items()))
             keyframes[frame] = before.model_copy(update={"objects": objects})

@@ -206,7 +206,8 @@ def _export_format(opened: "list[tuple[Clip, Workspace | None]]", options: _Opti
         refuse_overwriting(target, each.clip, each.masks)
     how = FormatOptions("polygon" if options.shapes == "polygon" else "mask", options.images)
     with progress_bars() as bar:
-        write_format(options.format, target, labelled_clips(clips, labels), how, bar("writing"))
+        data, replaced = labelled_clips(clips, labels), options.out is None
+        write_format(options.format, target, data, how, bar("writing"), replaced)
     click.echo(f"{FORMATS[options.format].title} {target}")
 
 
@@ -225,7 +226,7 @@ def _export_film(opened: "list[tuple[Clip, Workspace | None]]", options: _Option
     wanted = None if options.only is None else objects_called(comma_list(options.only), clip)
     how = FilmOptions(wanted, options.feather, options.fps)
     with progress_bars() as bar:
-        write_film(options.format, target, clip, how, bar("writing"))
+        write_film(options.format, target, clip, how, bar("writing"), options.out is None)
     click.echo(f"{FILMS[options.format].title} {target}")
 
 

@@ -48,8 +48,8 @@ def command(
 ) -> None:
     """Make the masks in FILE keyframes of CLIP: a folder of images, a video file, or a workspace.
 
-    Each annotated frame becomes a keyframe; names and colours of objects are kept where the format has
-    them. Objects of the workspace that FILE does not name stay.
+    Each annotated frame becomes a keyframe, an empty one if nothing is in it; names and colours of objects
+    are kept where the format has them. Objects of the workspace that FILE does not name stay.
     """
     from dextr_vos.cli.workspaces import clip_and_workspace, default_workspace
     from dextr_vos.errors import InputError
@@ -73,5 +73,9 @@ def command(
     how = FrameMatch("number" if match == "number" else "name", first, clip_name)
     with locked_if_exists(workspace.path):
         made = import_masks(source, frames, opened, workspace, how)
-    names = ", ".join(entry.name for entry in made.objects)
+    names = ", ".join(entry.name for entry in made.objects) or "no object"
+    if made.left_out:
+        click.echo(
+            f"{made.left_out} frames without masks left out: {source} does not say whether they are annotated"
+        )
     click.echo(f"{len(made.frames)} keyframes with {names}, in {workspace.keyframes}")

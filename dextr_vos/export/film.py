@@ -66,7 +66,12 @@ class FilmFormat:
 
 
 def write_film(
-    name: str, path: Path, clip: LabelledClip, options: FilmOptions, on_frame: OnFrame | None = None
+    name: str,
+    path: Path,
+    clip: LabelledClip,
+    options: FilmOptions,
+    on_frame: OnFrame | None = None,
+    replace: bool = False,
 ) -> None:
     """Write one of `FILM_FORMATS`; the file or folder is complete or absent.
 
@@ -76,15 +81,17 @@ def write_film(
         clip: the clip with its masks.
         options: which objects, and how soft their edges are.
         on_frame: called with the number of frames done and of all frames.
+        replace: the folder may hold something, an earlier export, which goes.
 
     Raises:
-        InputError: another suffix, a folder that holds something, or a damaged mask.
+        InputError: another suffix, a folder that holds something and is not to be replaced, or a damaged
+            mask.
     """
     wanted, report = FILM_FORMATS[name], on_frame or (lambda done, total: None)
     if wanted.suffix:
         wanted.write(path, clip, options, report)
         return
-    with new_folder(path) as folder:
+    with new_folder(path, replace) as folder:
         wanted.write(folder, clip, options, report)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from dextr_vos.annotation.annotate import log_corrections
 from dextr_vos.annotation.annotations import (
     BRUSH,
     Annotations,
@@ -50,10 +51,26 @@ class FrameMatch:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was imported: the names of the frames, and the objects in them."""
+    """What was imported.
+
+    Attributes:
+        frames: names of the frames.
+        objects: those in them.
+        left_out: number of frames that the file lists without masks, and may not have annotated.
+    """
 
     frames: tuple[str, ...]
     objects: tuple[ObjectEntry, ...]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class _Keyframe:
+    """The labels of a frame, the ids of objects that the file names there, and which of them are there."""
+
+    labels: Labels
+    named: frozenset[int]
+    there: frozenset[int]
 
 
 def import_masks(
@@ -61,8 +78,10 @@ def import_masks(
 ) -> Imported:
     """Make the annotated frames of a file keyframes of a workspace.
 
-    Objects of the workspace keep their ids; one of the same name is the same object. What is imported lies
-    above other objects of a keyframe. Nothing is written until all masks are read.
+    Objects of the workspace keep their ids; one of the same name is the same object, without a name of its
+    own one of the same id. What is imported lies above other objects of a keyframe, or of a correction, which
+    becomes a keyframe. A frame that is annotated as empty gives an empty keyframe. Nothing is written until
+    all masks are read.
 
     Args:
         path: the file or folder, for messages.
@@ -76,8 +95,8 @@ def import_masks(
             is none.
     """
     workspace.check_clip(clip)
-    frames = [frame for frame in _of_video(path, frames, clip, match) if frame.masks]
-    placed = _placed(path, frames, clip, match)
+    frames = _of_video(path, frames, clip, match)
+    placed = _placed(path, [frame for frame in frames if frame.annotated], clip, match)
     before = Annotations(objects=(), keyframes={})
     if workspace.annotations.exists():
         before = load_annotations(workspace.annotations)
@@ -86,15 +105,19 @@ def import_masks(
             raise InputError(f"the frame '{name}' is locked in {workspace.path}; unlock it on the page first")
     keys = _keys(path, placed)
     entries = _entries(keys, placed, before)
-    masks: dict[str, Labels] = {}
+    made: dict[str, _Keyframe] = {}
     for name, frame in placed.items():
-        masks[name] = _labels(path, clip, workspace, (name, frame), [entries[key].id for key in keys[name]])
-    document = before.merged_with(_document(placed, keys, entries))
+        mask = workspace.annotated_mask(name, name in before.corrections)
+        made[name] = _keyframe(path, clip, mask, frame, [entries[key].id for key in keys[name]])
+    objects = {entry.id: entry for entry in sorted(entries.values(), key=lambda entry: entry.id)}
+    document = _document(before, made, tuple(objects.values()))
     workspace.write_settings(clip)
-    for name, labels in masks.items():
-        write_labels(workspace.keyframe(name), labels)
+    for name, keyframe in made.items():
+        write_labels(workspace.keyframe(name), keyframe.labels)
     save_annotations(workspace.annotations, document)
-    return Imported(tuple(placed), tuple({entry.id: entry for entry in entries.values()}.values()))
+    log_corrections(before, made)
+    left_out = sum(not frame.annotated for frame in frames)
+    return Imported(tuple(placed), tuple(objects.values()), left_out)
 
 
 def _of_video(
@@ -126,12 +149,12 @@ def _placed(
         index = _index(path, frame, clip, match)
         if index in found:
             raise InputError(
-                f"{path} has two frames for '{clip.names[index]}' of {clip.path}: '{found[index].name}' and "
-                f"'{frame.name}'; keep one, or match them by --match name"
+                f"{path} has two frames for '{clip.names[index]}' of {clip.path}: {found[index].title} and "
+                f"{frame.title}; keep one, or match them by --match name"
             )
         if frame.size_hw is not None and frame.size_hw != clip.size_hw:
             raise InputError(
-                f"the frame '{frame.name}' of {path} is {frame.size_hw[1]}×{frame.size_hw[0]} pixels, "
+                f"the frame {frame.title} of {path} is {frame.size_hw[1]}×{frame.size_hw[0]} pixels, "
                 f"those of {clip.path} are {clip.size_hw[1]}×{clip.size_hw[0]}; give the annotated clip"
             )
         found[index] = frame
@@ -141,18 +164,14 @@ def _placed(
 
 
 def _index(path: Path, frame: ImportedFrame, clip: Clip, match: FrameMatch) -> int:
+    """The frame of the clip: by its name or the number in it, else by the number that the file gives it."""
     if match.by == "name" and frame.name in clip.names:
         return clip.index_of(frame.name)
-    number = frame.index
-    if match.by == "number":
-        digits = re.findall(r"\d+", frame.name)
-        if frame.index is None and digits:
-            number = int(digits[-1]) - match.first
-        elif frame.index is not None:
-            number = frame.index - match.first
+    digits = re.findall(r"\d+", frame.name) if match.by == "number" else []
+    number = int(digits[-1]) - match.first if digits else frame.index
     if number is None or not 0 <= number < len(clip):
         raise InputError(
-            f"the frame '{frame.name}' of {path} is none of {clip.path}, whose {len(clip)} frames are called "
+            f"the frame {frame.title} of {path} is none of {clip.path}, whose {len(clip)} frames are called "
             f"'{clip.names[0]}' to '{clip.names[-1]}'; rename it, or match frames by their numbers with "
             "--match number and --first N, the number of the first frame"
         )
@@ -170,7 +189,7 @@ def _keys(path: Path, placed: Mapping[str, ImportedFrame]) -> dict[str, list[_Ke
         for name, frame in placed.items()
     }
     frames_of = Counter(label for counts in named.values() for label in counts)
-    keys: dict[str, list[_Key]] = {}
+    keys: dict[str, list[_Key]] = {name: [] for name in placed}
     for name, frame in placed.items():
         seen: Counter[str] = Counter()
         for mask in frame.masks:
@@ -187,19 +206,23 @@ def _keys(path: Path, placed: Mapping[str, ImportedFrame]) -> dict[str, list[_Ke
                         name,
                     )
                 seen[mask.name] += 1
-            keys.setdefault(name, []).append(key)
+            keys[name].append(key)
     return keys
 
 
 def _entries(
     keys: Mapping[str, list[_Key]], placed: Mapping[str, ImportedFrame], before: Annotations
 ) -> dict[_Key, ObjectEntry]:
-    """The objects: those of the workspace by name, others with the id they bring or the next free one."""
+    """The objects: those of the workspace by name, or by id where the file has only ids.
+
+    Others get the id that they bring, or the next free one.
+    """
     first: dict[_Key, ImportedMask] = {}
     for name, frame in placed.items():
         for key, mask in zip(keys[name], frame.masks, strict=True):
             first.setdefault(key, mask)
     known = {entry.name: entry for entry in before.objects}
+    numbered = {entry.id: entry for entry in before.objects}
     taken = {entry.id for entry in before.objects}
     brought = Counter(mask.object_id for mask in first.values())
     entries: dict[_Key, ObjectEntry] = {}
@@ -208,9 +231,11 @@ def _entries(
     def is_free(object_id: int) -> bool:
         return 1 <= object_id <= MAX_OBJECTS and object_id not in taken and brought[object_id] == 1
 
-    for key, mask in first.items():
-        if mask.name in known and known[mask.name].id not in {each.id for each in entries.values()}:
-            entries[key] = known[mask.name]
+    for key, mask in sorted(first.items(), key=lambda item: _has_id_only(item[1])):  # names come first
+        same = numbered.get(mask.object_id or 0) if _has_id_only(mask) else None
+        same = same or known.get(mask.name)
+        if same is not None and same.id not in {each.id for each in entries.values()}:
+            entries[key] = same
         elif mask.object_id is None or not is_free(mask.object_id):
             open_keys.append(key)
         else:
@@ -225,6 +250,11 @@ def _entries(
     return entries
 
 
+def _has_id_only(mask: ImportedMask) -> bool:
+    """Whether the file gives the object an id, and no name of its own."""
+    return mask.object_id is not None and mask.name == default_name(mask.object_id)
+
+
 def _entry(object_id: int, mask: ImportedMask, key: _Key) -> ObjectEntry:
     colour = mask.colour.lower() if mask.colour else ""
     is_colour = re.fullmatch(r"#[0-9a-f]{6}", colour) is not None
@@ -234,30 +264,35 @@ def _entry(object_id: int, mask: ImportedMask, key: _Key) -> ObjectEntry:
     return ObjectEntry(id=object_id, name=name, colour=colour if is_colour else None)
 
 
-def _labels(
-    path: Path, clip: Clip, workspace: Workspace, placed: tuple[str, ImportedFrame], ids: Sequence[int]
-) -> Labels:
-    """Labels of a frame, above the other objects of its mask in the workspace."""
-    name, frame = placed
+def _keyframe(path: Path, clip: Clip, before: Path, frame: ImportedFrame, ids: Sequence[int]) -> _Keyframe:
+    """A frame's objects, by their ids, above the other objects of the mask `before`, if there is one."""
     labels: Labels = np.zeros(clip.size_hw, dtype=np.uint8)
-    if workspace.keyframe(name).exists():
-        labels = read_labels(workspace.keyframe(name), clip.size_hw)
+    if frame.masks and before.exists():
+        labels = read_labels(before, clip.size_hw)
         labels[np.isin(labels, list(ids))] = 0
+    there = set()
     for object_id, mask in zip(ids, frame.masks, strict=True):
         with faults_of(path, "mask"):
-            labels[mask.read(clip.size_hw)] = object_id
-    return labels
+            inside = mask.read(clip.size_hw)
+        labels[inside] = object_id
+        if inside.any():
+            there.add(object_id)
+    return _Keyframe(labels, frozenset(ids), frozenset(there))
 
 
 def _document(
-    placed: Mapping[str, ImportedFrame],
-    keys: Mapping[str, list[_Key]],
-    entries: Mapping[_Key, ObjectEntry],
+    before: Annotations, made: Mapping[str, _Keyframe], entries: tuple[ObjectEntry, ...]
 ) -> Annotations:
-    keyframes = {}
-    for name in placed:
-        ids = sorted({entries[key].id for key in keys[name]})
-        objects = {object_id: ObjectClicks(points=(), made_by=BRUSH) for object_id in ids}
-        keyframes[name] = KeyframeClicks(objects=objects, settled=True)
-    listed = {entry.id: entry for entry in entries.values()}
-    return Annotations(objects=tuple(listed[key] for key in sorted(listed)), keyframes=keyframes)
+    """The workspace's document with the keyframes."""
+    keyframes, older = {}, dict(before.keyframes)
+    for name, keyframe in made.items():
+        known = before.frame(name) or KeyframeClicks(objects={})
+        kept = {n: clicks for n, clicks in known.objects.items() if n not in keyframe.named}
+        kept = kept if keyframe.named else {}
+        older[name] = known.model_copy(update={"objects": kept})
+        there = {n: ObjectClicks(points=(), made_by=BRUSH) for n in sorted(keyframe.there)}
+        if there:  # merged_with empties a keyframe without objects
+            keyframes[name] = KeyframeClicks(objects=there)
+    corrections = {name: each for name, each in before.corrections.items() if name not in made}
+    before = before.model_copy(update={"keyframes": older, "corrections": corrections})
+    return before.merged_with(Annotations(objects=entries, keyframes=keyframes))

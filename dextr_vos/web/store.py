@@ -269,8 +269,7 @@ class AnnotationStore:
 
     def _mask_path(self, document: Annotations, name: str) -> Path:
         """Where the mask of an annotated frame is."""
-        corrected = name in document.corrections
-        return self.workspace.correction(name) if corrected else self.workspace.keyframe(name)
+        return self.workspace.annotated_mask(name, name in document.corrections)
 
     def _write_mask(self, document: Annotations, name: str) -> None:
         """Make the mask of a keyframe or a correction what the document says, or remove it."""

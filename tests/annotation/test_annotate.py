@@ -1,13 +1,21 @@
+import logging
+
 import numpy as np
 import pytest
 from conftest import tiny_mask
 from tiny_run import Squares, other_clip, train
 
 from dextr_vos.annotation.annotate import annotate
-from dextr_vos.annotation.annotations import annotations_from, load_annotations
+from dextr_vos.annotation.annotations import (
+    KeyframeClicks,
+    ObjectClicks,
+    annotations_from,
+    load_annotations,
+    save_annotations,
+)
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
-from dextr_vos.masks import read_labels
+from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.workspace import Workspace
 
 CORNERS = np.array([[8, 20], [25, 20], [16, 14], [16, 33]])
@@ -66,3 +74,24 @@ def test_objects_join_a_keyframe_one_by_one(tiny_clip, tmp_path):
     assert set(np.unique(read_labels(workspace.keyframe("00000")))) == {0, 1, 2}
     annotate(clip, annotations_from({"00000": {}, "00001": {1: CORNERS}}, "file"), Squares(), workspace)
     assert not read_labels(workspace.keyframe("00000")).any()
+
+
+def test_clicks_on_a_corrected_frame_keep_the_correction(tiny_clip, tmp_path, caplog):
+    clip, workspace = open_clip(tiny_clip), Workspace(tmp_path / "work")
+    document = annotate(
+        clip, annotations_from({"00000": {1: CORNERS, 2: CORNERS // 3}}, "file"), Squares(), workspace
+    )
+    corrected = np.zeros((48, 64), dtype=np.uint8)
+    corrected[40:, :20] = 2
+    write_labels(workspace.correction("00003"), corrected)
+    draft = KeyframeClicks(objects={2: ObjectClicks(points=(), made_by="propagation", painted=True)})
+    save_annotations(workspace.annotations, document.model_copy(update={"corrections": {"00003": draft}}))
+    with caplog.at_level(logging.INFO):
+        document = annotate(clip, annotations_from({"00003": {1: CORNERS}}, "file"), Squares(), workspace)
+    assert not document.corrections
+    assert document.keyframes["00003"].objects[2] == draft.objects[2]
+    assert set(document.keyframes["00003"].objects) == {1, 2}
+    labels = read_labels(workspace.keyframe("00003"))
+    assert (labels[40:, :20] == 2).all()
+    assert ((labels == 1) == tiny_mask(0)).all()
+    assert "keyframes with their corrections now: 00003" in caplog.text

@@ -86,7 +86,8 @@ def read_coco(path: Path) -> list[ImportedFrame]:
             video = videos.get(image.get("video_id", 0), folder)
             size = (int(image["height"]), int(image["width"]))
             index = image.get("frame_index")
-            frames.append(ImportedFrame(name, tuple(masks.get(image["id"], ())), video, index, size))
+            found = tuple(masks.get(image["id"], ()))
+            frames.append(ImportedFrame(name, found, video, index, size, annotated=bool(found)))
     return frames
 
 

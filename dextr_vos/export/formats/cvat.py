@@ -156,7 +156,7 @@ def _image(image: ElementTree.Element, colours: dict[str, str]) -> ImportedFrame
     size = (int(image.attrib["height"]), int(image.attrib["width"]))
     shapes = [shape for shape in image if shape.tag in _READERS]
     masks = tuple(_imported(shape, shape.attrib, colours, None) for shape in shapes)
-    return ImportedFrame(name, masks, folder, None, size)
+    return ImportedFrame(name, masks, folder, None, size, annotated=bool(masks))
 
 
 def _tracked_frames(root: ElementTree.Element, colours: dict[str, str]) -> list[ImportedFrame]:
@@ -170,9 +170,7 @@ def _tracked_frames(root: ElementTree.Element, colours: dict[str, str]) -> list[
                 key = f"track {track.attrib['id']}"
                 mask = _imported(shape, track.attrib, colours, key)
                 frames.setdefault(int(shape.attrib["frame"]), []).append(mask)
-    return [
-        ImportedFrame(str(index), tuple(masks), None, index, size) for index, masks in sorted(frames.items())
-    ]
+    return [ImportedFrame("", tuple(masks), None, index, size) for index, masks in sorted(frames.items())]
 
 
 def _imported(

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from dextr_vos.clip import image_files
 from dextr_vos.errors import InputError
 from dextr_vos.geometry import BoolArray
+from dextr_vos.masks import read_labels
 
 Size = tuple[int, int]
 
@@ -38,11 +39,12 @@ class ImportedFrame:
     """One annotated frame of a file.
 
     Attributes:
-        name: of its image, without folder and suffix.
+        name: of its image, without folder and suffix; "" where the file only counts frames.
         masks: of its objects, later ones on top.
         video: the clip that it belongs to, where the file names any.
         index: its number in the clip, where the file counts frames.
         size_hw: of its image, where the file says so.
+        annotated: without masks it was annotated as empty; False where the file only lists it.
     """
 
     name: str
@@ -50,6 +52,12 @@ class ImportedFrame:
     video: str | None = None
     index: int | None = None
     size_hw: Size | None = None
+    annotated: bool = True
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"'{self.name}'" if self.name else f"number {self.index}"
 
 
 def split_name(image: str) -> tuple[str, str | None]:
@@ -87,6 +95,16 @@ def files_in(folder: Path, pattern: str, format_name: str) -> list[Path]:
     if not folder.is_dir() or not files:
         raise InputError(f"{folder} holds no {pattern}; expected the folder of an export as {format_name}")
     return files
+
+
+def mask_of_value(file: Path, value: int, size_hw: Size) -> BoolArray:
+    """Where a file of labels has a value, H×W bool.
+
+    Raises:
+        InputError: the file is damaged, or of another size.
+    """
+    inside: BoolArray = read_labels(file, size_hw) == value
+    return inside
 
 
 def images_by_name(folder: Path) -> dict[str, Path]:

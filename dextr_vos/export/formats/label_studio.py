@@ -90,7 +90,8 @@ def read_label_studio(path: Path) -> list[ImportedFrame]:
             sizes = {(int(one["original_height"]), int(one["original_width"])) for one in results}
             index = task["data"].get("frame")
             video = task["data"].get("clip", folder)
-            frames.append(ImportedFrame(name, masks, video, index, next(iter(sizes), None)))
+            annotated = bool(masks) or (bool(task.get("annotations")) and not done[0]["result"])
+            frames.append(ImportedFrame(name, masks, video, index, next(iter(sizes), None), annotated))
     return frames
 
 

@@ -84,7 +84,8 @@ def read_labelme(folder: Path) -> list[ImportedFrame]:
                 )
             size = (int(content["imageHeight"]), int(content["imageWidth"]))
         video = file.parent.name if file.parent != folder else None
-        frames.append(ImportedFrame(name, tuple(masks), video, size_hw=size))
+        annotated = bool(masks) or not content["shapes"]
+        frames.append(ImportedFrame(name, tuple(masks), video, size_hw=size, annotated=annotated))
     return frames
 
 

@@ -119,9 +119,11 @@ def _edge_rings(mask: BoolArray) -> list[tuple[_Ring, list[_Ring]]]:
     whole: list[tuple[_Ring, list[_Ring]]] = [(ring, []) for ring in rings if _area(ring) > 0]
     holes = [ring for ring in rings if _area(ring) < 0]
     inside = [_painted(ring, mask.shape) for ring, _ in whole] if holes else []
+    sizes = [int(painted.sum()) for painted in inside]
     for hole in holes:
         x, y = hole[0]  # its topmost corner, the leftmost of these: the pixel above it is the mask's
-        owner = next(place for place, painted in enumerate(inside) if painted[y - 1, x])
+        around = [place for place, painted in enumerate(inside) if painted[y - 1, x]]
+        owner = min(around, key=sizes.__getitem__)  # the others have that part in a hole of theirs
         whole[owner][1].append(hole)
     return whole
 

@@ -10,7 +10,14 @@ import numpy as np
 from PIL import Image
 
 from dextr_vos.errors import InputError
-from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, Size, faults_of, files_in
+from dextr_vos.export.formats.imported import (
+    ImportedFrame,
+    ImportedMask,
+    Size,
+    faults_of,
+    files_in,
+    mask_of_value,
+)
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClip, LabelledClips, OnFrame, file_stem
 from dextr_vos.files import atomic_path, read_json, write_text
 from dextr_vos.geometry import BoolArray
@@ -147,7 +154,7 @@ def _labelled(file: Path, video: str | None, names: dict[int, str]) -> ImportedF
     masks = tuple(
         ImportedMask(
             name=names.get(object_id, default_name(object_id)),
-            read=partial(_of_labels, file, object_id),
+            read=partial(mask_of_value, file, object_id),
             track=str(object_id),
             object_id=object_id,
         )
@@ -155,11 +162,6 @@ def _labelled(file: Path, video: str | None, names: dict[int, str]) -> ImportedF
     )
     size = (labels.shape[0], labels.shape[1])
     return ImportedFrame(file.stem, masks, video, size_hw=size)
-
-
-def _of_labels(file: Path, object_id: int, size_hw: Size) -> BoolArray:
-    inside: BoolArray = read_labels(file, size_hw) == object_id
-    return inside
 
 
 def _binary(file: Path, size_hw: Size) -> BoolArray:

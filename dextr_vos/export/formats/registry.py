@@ -66,7 +66,12 @@ FORMATS: dict[str, MaskFormat] = {
 
 
 def write_format(
-    name: str, path: Path, data: LabelledClips, options: FormatOptions, on_frame: OnFrame | None = None
+    name: str,
+    path: Path,
+    data: LabelledClips,
+    options: FormatOptions,
+    on_frame: OnFrame | None = None,
+    replace: bool = False,
 ) -> None:
     """Write masks in a format; the file or folder is complete or absent.
 
@@ -76,9 +81,11 @@ def write_format(
         data: the clips.
         options: how.
         on_frame: called with the number of frames done and of all frames.
+        replace: the folder may hold something, an earlier export, which goes.
 
     Raises:
-        InputError: the folder holds something, the format cannot hold the masks, or a mask is damaged.
+        InputError: the folder holds something and is not to be replaced, the format cannot hold the masks, or
+            a mask is damaged.
     """
     chosen = FORMATS[name]
     if options.shapes == "polygon" and not chosen.has_shapes:
@@ -88,18 +95,22 @@ def write_format(
     if chosen.suffix:
         chosen.write(path, data, options, report)
         return
-    with new_folder(path) as folder:
+    with new_folder(path, replace) as folder:
         chosen.write(folder, data, options, report)
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """A folder that takes the place of `path` once the block succeeds.
+def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
+    """A folder that takes the place of `path` once the block succeeds; else `path` stays as it is.
+
+    Args:
+        path: the folder.
+        replace: it may hold something, which goes.
 
     Raises:
-        InputError: `path` holds something.
+        InputError: `path` holds something and is not to be replaced, or is a file.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or (not replace and any(path.iterdir()))):
         raise InputError(f"{path} holds something already; give an empty folder or a new one")
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -107,8 +118,14 @@ def new_folder(path: Path) -> Iterator[Path]:
         folder = scratch / path.name
         folder.mkdir()
         yield folder
+        before = scratch / "before"
         if path.exists():
-            path.rmdir()
-        folder.rename(path)
+            path.rename(before)
+        try:
+            folder.rename(path)
+        except OSError:
+            if before.exists():
+                before.rename(path)
+            raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

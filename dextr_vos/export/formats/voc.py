@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 
 from dextr_vos.errors import InputError
-from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, Size, faults_of, files_in
+from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, faults_of, files_in, mask_of_value
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClip, LabelledClips, OnFrame
 from dextr_vos.files import read_text, write_text
-from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import MAX_OBJECTS, Labels, object_ids, read_labels, voc_palette, write_labels
 
 _BACKGROUND = "background"
@@ -68,7 +67,7 @@ def read_voc(folder: Path) -> list[ImportedFrame]:
             masks.append(
                 ImportedMask(
                     name=names.get(number, f"class {number}"),
-                    read=partial(_of_object, file, object_id),
+                    read=partial(mask_of_value, file, object_id),
                     track=str(object_id),
                     object_id=object_id,
                 )
@@ -119,8 +118,3 @@ def _class_names(path: Path) -> dict[int, str]:
                 name, colour, *_ = line.split(":")
                 names[colours[tuple(int(value) for value in colour.split(","))]] = name
     return names
-
-
-def _of_object(file: Path, object_id: int, size_hw: Size) -> BoolArray:
-    inside: BoolArray = read_labels(file, size_hw) == object_id
-    return inside

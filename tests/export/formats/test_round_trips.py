@@ -8,7 +8,7 @@ from export.formats.made_masks import COLOURS, KEYFRAMES, NAMES, made_labels, wr
 from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.cli.main import main
 from dextr_vos.cli.options import MASK_FORMATS
-from dextr_vos.export.formats.registry import FORMATS
+from dextr_vos.export.formats.registry import FORMATS, new_folder
 from dextr_vos.masks import read_labels
 from dextr_vos.workspace import Workspace
 
@@ -151,3 +151,32 @@ def test_an_object_without_a_label_is_named(work, tmp_path):
     (tmp_path / "labels.txt").write_text("dog\n")
     given = ("export", work, "--format", "coco", "--labels", tmp_path / "labels.txt")
     assert "'Katze'" in call(*given, "-o", tmp_path / "a.json", status=2).stderr
+
+
+@pytest.mark.parametrize("name", ["masks", "coco", "rgba"])
+def test_an_export_into_the_workspace_replaces_the_last_one(name, work):
+    call("export", work, "--format", name)
+    folder = work / "exports" / name
+    if folder.is_dir():
+        (folder / "old.png").write_bytes(b"old")
+    call("export", work, "--format", name)
+    assert not (folder / "old.png").exists()
+    target = {"coco": "coco.json"}.get(name, name)
+    assert [file.name for file in (work / "exports").iterdir()] == [target]
+
+
+def test_an_export_that_fails_leaves_the_last_one(work):
+    call("export", work, "--format", "masks")
+    (work / "propagation" / "masks" / "00005.png").write_bytes(b"damaged")
+    call("export", work, "--format", "masks", status=2)
+    assert (read_labels(work / "exports" / "masks" / "00005.png") == made_labels(5)).all()
+    assert [file.name for file in (work / "exports").iterdir()] == ["masks"]
+
+
+def test_a_folder_stays_where_the_new_one_cannot_take_its_place(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.png").write_bytes(b"old")
+    with pytest.raises(OSError), new_folder(tmp_path / "out", replace=True) as folder:
+        folder.rmdir()
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "old.png").read_bytes() == b"old"
