@@ -20,7 +20,7 @@ from dextr_vos.masks import VOID, Labels, check_labels, object_ids, read_labels
 from dextr_vos.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dextr_vos.propagation.shots import Shots
+    from dextr_vos.propagation.shots import Shots, StreamedShots
 
 # Below this there is nothing to learn, and OpenCV's mirrored borders never end on a single row.
 SHORTEST_SIDE = 16
@@ -73,8 +73,8 @@ class AnnotatedClip:
         return self.clip.size_hw
 
     @cached_property
-    def shots(self) -> "Shots":
-        """Where the shots of the clip begin; may be set where it is known."""
+    def shots(self) -> "Shots | StreamedShots":
+        """Where the shots of the clip begin; may be set where it is known, or where frames are streamed."""
         from dextr_vos.propagation.shots import find_shots
 
         return find_shots(self.read, len(self))

@@ -29,6 +29,7 @@ from dextr_vos.propagation.origins import MaskOrigin, run_spans
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.run import MadeMask, PendingRun, RunFolder
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, Recipe
+from dextr_vos.propagation.shots import Shots, StreamedShots
 from dextr_vos.propagation.trained_network import TrainedNetwork, load_network, save_network
 from dextr_vos.propagation.training_data import read_samples
 from dextr_vos.run_files import RunRecord, RunTraining, read_record
@@ -85,6 +86,7 @@ def complete_run(
         trained = _train(plan, run, pending, earlier, network or start_network(plan), kept, device, callbacks)
     _write_masks(plan, pending, kept, trained, device, callbacks)
     shots = plan.annotated.shots
+    assert isinstance(shots, Shots), "a run is not streamed"
     masks = {
         "spans": run_spans(_origins(plan, pending), plan.names),
         "cuts": tuple(plan.names[index] for index in shots.cuts),
@@ -145,10 +147,11 @@ def propagate_frames(
 def _propagated_frames(
     plan: Plan, network: nn.Module, device: torch.device, callbacks: Callbacks
 ) -> Iterator[PropagatedFrame]:
+    annotated, shares = plan.annotated, plan.min_component_share
+    annotated.shots = StreamedShots(annotated.read, len(annotated), max(annotated.keyframes))
     with tempfile.TemporaryDirectory(prefix="dextr-vos-") as folder:
         session = FineTuning(plan, network, _first_recipe(plan), device, Path(folder), plan.origins)
         session.train(None, callbacks)
-        annotated, shares = plan.annotated, plan.min_component_share
         segmenter = ClipSegmenter(annotated, session.propagator, shares, callbacks, plan.spans)
         keyframes = {index for index in annotated.keyframes if plan.frames is None or index in plan.frames}
         yield from segmenter.frames(keyframes | plan.origins.keys())

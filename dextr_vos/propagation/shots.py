@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -70,6 +71,10 @@ class Shots:
     cuts: tuple[int, ...] = ()
     flashes: frozenset[int] = frozenset()
 
+    def leaves(self, index: int) -> bool:
+        """Whether a frame of a span does not belong to the span's shot."""
+        return index in self.flashes
+
 
 def find_shots(read: Callable[[int], ImageRgb], count: int) -> Shots:
     """Find the cuts of a clip.
@@ -98,6 +103,47 @@ def find_shots(read: Callable[[int], ImageRgb], count: int) -> Shots:
             flashes.update(range(index, end))
         index = index + 1 if end is None else max(end, index) + 1
     return Shots(tuple(cuts), frozenset(flashes))
+
+
+class StreamedShots:
+    """The shots of a clip that is read as it is tracked: no frame is read ahead unless a cut is likely.
+
+    What it says is what `find_shots` finds; only cuts after the last keyframe, which are met while the frames
+    are tracked, come as frames that leave their shot.
+
+    Args:
+        read: gives a frame of the clip by its index, H×W×3 uint8.
+        count: frames of the clip.
+        last_keyframe: index of the last keyframe, up to which the clip must be read anyway.
+    """
+
+    def __init__(self, read: Callable[[int], ImageRgb], count: int, last_keyframe: int) -> None:
+        self._read, self._count, self._last_keyframe = read, count, last_keyframe
+        self._summary = lru_cache(2)(lambda index: FrameSummary.of(read(index)))
+
+    @cached_property
+    def cuts(self) -> tuple[int, ...]:
+        """Cuts as far as they are known before tracking, see `Shots`."""
+        likely = any(self._is_likely(index) for index in range(1, self._last_keyframe + 1))
+        return self._all.cuts if likely else ()
+
+    def leaves(self, index: int) -> bool:
+        """See `Shots.leaves`; frames after the last keyframe are asked for in order."""
+        if not self._found and (index <= self._last_keyframe or not self._is_likely(index)):
+            return False
+        met = [cut for cut in self._all.cuts if cut > self._last_keyframe and cut not in self.cuts]
+        return index in self._all.flashes or any(cut <= index for cut in met)
+
+    @property
+    def _found(self) -> bool:
+        return "_all" in self.__dict__
+
+    @cached_property
+    def _all(self) -> Shots:
+        return find_shots(self._read, self._count)
+
+    def _is_likely(self, index: int) -> bool:
+        return difference(self._summary(index - 1), self._summary(index)) > _LEAST_CUT
 
 
 def _end_of_flash(read: Callable[[int], ImageRgb], index: int, count: int, least: float) -> int | None:

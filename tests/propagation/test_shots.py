@@ -9,7 +9,7 @@ from dextr_vos.errors import Interrupted
 from dextr_vos.propagation.bidirectional import BidirectionalPropagator
 from dextr_vos.propagation.keyframes import spans_between, wanted_parts
 from dextr_vos.propagation.settings import TrackingSettings
-from dextr_vos.propagation.shots import Shots, find_shots
+from dextr_vos.propagation.shots import Shots, StreamedShots, find_shots
 
 
 def scene(seed: int, size_hw=(90, 160)) -> np.ndarray:
@@ -88,6 +88,32 @@ def test_a_clip_of_one_frame_has_no_cuts():
 )
 def test_cuts_are_found_and_flashes_are_none(scenes, shots):
     assert shots_of(*map(scene, scenes)) == shots
+
+
+@pytest.mark.parametrize("last_keyframe", [0, 2, 4, 5])
+@pytest.mark.parametrize("scenes", ["000000000", "000111000", "000100000", "001122200", "000200111"])
+def test_streamed_shots_lose_the_same_frames(scenes, last_keyframe):
+    frames = [scene(int(each)) for each in scenes]
+    after = range(last_keyframe + 1, len(frames))
+    whole, streamed = shots_of(*frames), StreamedShots(frames.__getitem__, len(frames), last_keyframe)
+
+    def lost(shots):
+        cuts = [cut for cut in shots.cuts if cut > last_keyframe]
+        return [index for index in after if shots.leaves(index) or any(cut <= index for cut in cuts)]
+
+    assert lost(streamed) == lost(whole)
+    assert [cut for cut in streamed.cuts if cut <= last_keyframe] == [
+        cut for cut in whole.cuts if cut <= last_keyframe
+    ]
+
+
+def test_streamed_shots_read_nothing_ahead():
+    read = []
+    shots = StreamedShots(lambda index: read.append(index) or scene(0), 100, last_keyframe=3)
+    assert shots.cuts == ()
+    assert max(read) == 3
+    assert not any(shots.leaves(index) for index in range(4, 10))
+    assert max(read) == 9
 
 
 def test_frames_are_read_once_and_around_cuts_again():
