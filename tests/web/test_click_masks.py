@@ -5,11 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import tiny_mask
 from tiny_page import OTHER, POINTS, around, box, decoded, open_page, write_run
 
 from dextr_vos.annotation.annotations import load_annotations
-from dextr_vos.masks import read_labels
+from dextr_vos.cli.main import main
+from dextr_vos.masks import read_labels, write_labels
 
 MORE, LESS = [30, 24, "positive"], [12, 24, "negative"]
 
@@ -233,6 +235,25 @@ def test_a_correction_goes_with_its_object_and_with_its_file(page, tiny_clip, wo
     assert page.mask(3)[44, 60] == 1
     (work / "corrections" / "00003.png").unlink()
     assert "3" not in open_page(tiny_clip, work, corrects=True).state()["keyframes"]
+
+
+def test_an_import_on_a_corrected_frame_opens_with_both(page, tiny_clip, work, tmp_path):
+    page.points(0, 1, POINTS)
+    write_run(page, work, keyframes=(0,))
+    page.points(3, 1, [[60, 44, "positive"]])
+    corrected = page.mask(3)
+    imported = np.zeros_like(corrected)
+    imported[:4] = 2
+    write_labels(tmp_path / "masks" / "00003.png", imported)
+    given = ["import", str(work), str(tmp_path / "masks"), "--format", "masks"]
+    assert CliRunner().invoke(main, given).exit_code == 0
+    page = open_page(tiny_clip, work, corrects=True)
+    assert (page.mask(3) == np.where(imported, imported, corrected)).all()
+    assert not page.state()["keyframes"]["3"].get("corrected")
+    assert not (work / "corrections" / "00003.png").exists()
+    page.points(3, 1, [[60, 44, "positive"], [50, 30, "positive"]])
+    assert (page.mask(3)[:4] == 2).all()
+    assert page.mask(3)[30, 50] == 1
 
 
 def test_without_its_history_a_correction_keeps_its_mask(page, tiny_clip, work):
