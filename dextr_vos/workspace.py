@@ -113,6 +113,19 @@ class Workspace:
         """The mask of a keyframe, or of a corrected frame that is none yet."""
         return self.correction(name) if corrected else self.keyframe(name)
 
+    def corrected_frames(self) -> set[str]:
+        """Names of the corrected frames that are no keyframes yet."""
+        found = mask_files(self.path / "corrections")
+        return {name for name in found if find_mask_file(self.keyframes, name) is None}
+
+    def drafts_left_out(self) -> str:
+        """A sentence for who uses the masks without the page; "" where no frame is a draft."""
+        count = len(self.corrected_frames())
+        if count == 1:
+            return "1 corrected frame is a draft and was not used; K on the page makes it a keyframe"
+        many = f"{count} corrected frames are drafts and were not used; K on the page makes them keyframes"
+        return many if count else ""
+
     def preview(self, name: str) -> Path:
         """The image that shows a mask and its clicks over the frame `name`."""
         return self.path / "preview" / f"{name}.jpg"

@@ -120,11 +120,18 @@ def command(**given: Any) -> None:
     run. Options name the files to write; without any, --out gets all of them. With --format, several
     workspaces go into one file or folder.
     """
-    from dextr_vos.cli.workspaces import clip_and_workspace
+    from dextr_vos.cli.workspaces import clip_and_workspace, show_drafts
 
     options = _Options(**given)
     _check(options)
     opened = [clip_and_workspace(path) for path in options.clips]
+    _write(opened, options)
+    for path in options.clips if options.masks is None else [options.masks]:
+        show_drafts(path)
+
+
+def _write(opened: "list[tuple[Clip, Workspace | None]]", options: _Options) -> None:
+    """Write what is asked for."""
     if options.format is not None:
         (_export_film if options.format in FILM_FORMATS else _export_format)(opened, options)
         return

@@ -116,7 +116,7 @@ def command(**given: Any) -> None:
 
 def _propagate(options: _Options) -> None:
     from dextr_vos.cli.progress import progress_bars
-    from dextr_vos.cli.workspaces import clip_and_workspace, propagation_paths
+    from dextr_vos.cli.workspaces import clip_and_workspace, propagation_paths, show_drafts
     from dextr_vos.clip import parse_frames
     from dextr_vos.interrupt import interruptible
     from dextr_vos.pipeline import PropagationOptions, train_propagation
@@ -146,6 +146,7 @@ def _propagate(options: _Options) -> None:
     of_all = "" if count == len(clip) else f" of {len(clip)}"
     click.echo(f"{count}{of_all} masks in {paths.masks}, {len(record.keyframes)} of them copied keyframes")
     _show_cuts(record, clip.names)
+    show_drafts(keyframes)
 
 
 def _show_cuts(record: "RunRecord", names: Sequence[str]) -> None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import rich_click as click
+
 if TYPE_CHECKING:
     from dextr_vos.clip import Clip
     from dextr_vos.workspace import Workspace
@@ -95,3 +97,12 @@ def propagation_paths(
             raise InputError(f"give --out RUN, since {keyframes} is no workspace that could hold the run")
         out = Workspace(keyframes).run.path
     return keyframes, out
+
+
+def show_drafts(path: Path) -> None:
+    """Say which corrections of the page a command has left out; nothing where `path` is no workspace."""
+    from dextr_vos.workspace import Workspace
+
+    workspace = Workspace(path)
+    if workspace.exists and (sentence := workspace.drafts_left_out()):
+        click.echo(sentence, err=True)

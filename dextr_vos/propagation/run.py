@@ -17,6 +17,7 @@ from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.files import atomic_path
 from dextr_vos.folder_lock import FolderLock
+from dextr_vos.mask_file import find_mask_file
 from dextr_vos.masks import Labels, looks_like_mask, read_labels, write_labels
 from dextr_vos.networks.checkpoint_file import read_metadata
 from dextr_vos.propagation.keyframes import keyframe_folder
@@ -33,6 +34,7 @@ from dextr_vos.run_files import (
     write_confidence,
     write_record,
 )
+from dextr_vos.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -316,21 +318,28 @@ def lock_frames(run: Path, names: Sequence[str], keyframes: Path) -> list[Path]:
         The new keyframes.
 
     Raises:
-        InputError: a frame has no mask, or is a keyframe already; there is no such folder.
+        InputError: a frame has no mask, is a keyframe already, or was corrected on the page; there is no such
+            folder.
     """
     if not keyframes.is_dir():
         raise InputError(
             f"there is no workspace or folder of masks {keyframes}; give the one that {run} was fine-tuned on"
         )
     paths, folder = RunPaths(run), keyframe_folder(keyframes)
+    corrected = Workspace(keyframes).corrected_frames()
     pairs = [(paths.mask(name), folder / f"{name}.png") for name in dict.fromkeys(names)]
     for source, target in pairs:
         if not source.is_file():
             raise InputError(
                 f"there is no mask {source}; give names of frames, like 00040, of a finished run"
             )
-        if target.exists():
-            raise InputError(f"{target} is a keyframe already, and stays as it is")
+        if (known := find_mask_file(folder, target.stem)) is not None:
+            raise InputError(f"{known} is a keyframe already, and stays as it is")
+        if target.stem in corrected:
+            raise InputError(
+                f"frame '{target.stem}' was corrected on the page, and {source} is without the correction; "
+                "on the page, K makes a keyframe of it and Shift K discards it"
+            )
     for source, target in pairs:
         with atomic_path(target) as temporary:
             shutil.copyfile(source, temporary)

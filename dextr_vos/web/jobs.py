@@ -123,16 +123,23 @@ class Jobs:
         """Start a job.
 
         Args:
-            prepare: called once it is certain that no other job is in progress; returns what `worker` reads.
+            prepare: called once it is certain that no other job is in progress, and the child process is
+                there; returns what `worker` reads.
 
         Raises:
             ConflictError: another job is in progress.
+            OSError: the child process cannot be started.
         """
         with self._starting:
             if self._job is not None:
                 raise ConflictError(f"a job is in progress ({self._job.kind}); wait for it or cancel it")
-            work = prepare()
-            self._job = job = _Job(work["kind"], _start_worker())
+            process = _start_worker()  # it waits; what cannot start must not have changed anything
+            try:
+                work = prepare()
+            except BaseException:
+                _end(process)
+                raise
+            self._job = job = _Job(work["kind"], process)
         assert job.process.stdin is not None
         try:
             job.process.stdin.write(json.dumps(work) + "\n")
@@ -204,6 +211,15 @@ def _start_worker() -> "subprocess.Popen[str]":
         start_new_session=True,  # Ctrl-C is for the server, which ends the child properly
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End a child that has been given no work."""
+    _kill(process)
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+    process.wait()
 
 
 def _kill(process: "subprocess.Popen[str]") -> None:

@@ -191,7 +191,12 @@ class ClipService:
             nonlocal confirmed
             with session.editing:
                 confirmed = session.confirm_corrections()
-                snapshot = _snapshot(session.workspace)
+                try:
+                    snapshot = _snapshot(session.workspace)
+                except OSError:
+                    if confirmed:
+                        session.undo()  # they stay drafts until a run uses them
+                    raise
             self._run_masks.clear_in_progress()
             return {
                 "kind": "propagate",

@@ -135,14 +135,17 @@ class _Progress:
 def _export(work: dict[str, Any], send: Send, stop_asked: StopAsked) -> str:
     """Write one export."""
     from dextr_vos.web.exports import write_export
+    from dextr_vos.workspace import Workspace
 
     def on_frame(done: int, total: int) -> None:
         send({"phase": "writing", "done": done, "total": total})
         if stop_asked():
             raise Interrupted("the export was cancelled")
 
-    write_export(work["export"], Path(work["clip"]), Path(work["workspace"]), on_frame)
-    return "ready to download"
+    workspace = Workspace(Path(work["workspace"]))
+    write_export(work["export"], Path(work["clip"]), workspace.path, on_frame)
+    drafts = workspace.drafts_left_out()
+    return f"ready to download; {drafts}" if drafts else "ready to download"
 
 
 if __name__ == "__main__":

@@ -88,6 +88,17 @@ def test_export_writes_everything_into_the_workspace_or_what_is_named(place):
     assert list(bytes_of(place / "all")) == ["overlay.mp4", "page.html", "sheet.jpg"]
 
 
+def test_propagate_and_export_say_which_drafts_they_leave_out(place):
+    sentence = "2 corrected frames are drafts and were not used; K on the page makes them keyframes"
+    assert "drafts" not in call("export", "work/dog", "--sheet", "s.jpg").stderr
+    write_keyframes(place / "work/dog/corrections", 1, 2)
+    assert sentence in call("propagate", "work/dog", *QUICK).stderr
+    assert sentence in call("export", "work/dog", "--sheet", "s.jpg").stderr
+    assert sentence in call("export", "work/dog", "--format", "davis", "-o", "davis-out").stderr
+    write_keyframes(place / "work/dog/keyframes", 1)
+    assert "1 corrected frame is a draft" in call("export", "work/dog", "--sheet", "s.jpg").stderr
+
+
 def test_segment_takes_the_network_of_a_workspace(place):
     assert call("segment", "work/dog", "--run", "work/dog", "-o", "again").stdout == "6 masks in again\n"
 

@@ -309,6 +309,22 @@ def test_keyframes_are_never_overwritten_and_all_frames_are_locked_or_none(masks
     assert (folder / "00002.png").read_bytes() == before
 
 
+def test_a_frame_corrected_on_the_page_is_not_locked_without_its_correction(masks, tmp_path):
+    work = tmp_path / "work"
+    write_keyframes(work / "keyframes", 0)
+    write_keyframes(work / "corrections", 1)
+    with pytest.raises(InputError, match=r"'00001' was corrected on the page, .* K makes a keyframe of it"):
+        lock_frames(masks.parent, ["00002", "00001"], work)
+    assert [path.name for path in (work / "keyframes").iterdir()] == ["00000.png"]
+
+
+def test_a_keyframe_of_another_format_is_one(masks, tmp_path):
+    folder = write_keyframes(tmp_path / "work", 2)
+    (folder / "00002.png").replace(folder / "00002.tif")
+    with pytest.raises(InputError, match=r"00002\.tif is a keyframe already"):
+        lock_frames(masks.parent, ["00002"], folder)
+
+
 def test_a_missing_folder_is_described_and_not_made(masks, tmp_path):
     with pytest.raises(InputError, match=r"there is no workspace or folder of masks .*nowhere; give the one"):
         lock_frames(masks.parent, ["00001"], tmp_path / "nowhere")

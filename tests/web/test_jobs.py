@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import sys
 import threading
 import time
 import warnings
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_page import OTHER, POINTS, decoded, open_page
+from tiny_page import OTHER, POINTS, decoded, open_page, write_run
 
 from dextr_vos.masks import read_labels
 from dextr_vos.web.jobs import Jobs
@@ -96,6 +97,28 @@ def test_a_child_that_dies_is_reported_in_one_sentence():
     assert ended.wait(60)
     assert jobs.last["outcome"] == "failed"
     assert "ended with status 1" in jobs.last["message"]
+
+
+@pytest.mark.parametrize("reason", ["no child", "no room for the keyframes"])
+def test_drafts_stay_drafts_where_a_run_cannot_start(page, tmp_path, monkeypatch, reason):
+    write_run(page, tmp_path / "w", keyframes=(0,))
+    page.do("/api/frames/3/objects/1/stroke", path=[[50, 40]], radius=3)
+    if reason == "no child":
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+    else:
+        (tmp_path / "w" / "history" / "propagated").write_text("a file where a folder should be")
+    page.refused("/api/propagate", expected=500)
+    assert page.state()["keyframes"]["3"]["corrected"]
+    assert page.state()["job"] is None
+    assert not (tmp_path / "w" / "keyframes" / "00003.png").exists()
+
+
+def test_an_export_says_that_drafts_are_left_out(page, tmp_path):
+    write_run(page, tmp_path / "w", keyframes=(0,))
+    page.do("/api/frames/3/objects/1/stroke", path=[[50, 40]], radius=3)
+    page.do("/api/export", kind="masks")
+    message = wait_for(page)["last_job"]["message"]
+    assert message.startswith("ready to download; 1 corrected frame is a draft and was not used")
 
 
 @pytest.mark.slow

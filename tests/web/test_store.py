@@ -4,6 +4,7 @@ import json
 
 import pytest
 from conftest import tiny_mask
+from PIL import Image
 from tiny_page import OTHER, POINTS, open_page
 
 from dextr_vos.annotation.annotations import load_annotations
@@ -62,3 +63,16 @@ def test_masks_that_somebody_drew_are_never_taken_for_clicked_ones(tiny_clip, tm
     document = load_annotations(work / "annotations.json")
     assert document.keyframes["00003"].objects[1].made_by == "brush"
     assert not document.is_clicked("00003", 1)
+
+
+def test_a_mask_of_another_format_among_the_keyframes_becomes_a_png(tiny_clip, tmp_path):
+    work = tmp_path / "w"
+    open_page(tiny_clip, work).points(0, 1, POINTS)
+    for name in ("00000", "00003"):
+        Image.fromarray(tiny_mask(3)).save(work / "keyframes" / f"{name}.tif")
+    (work / "keyframes" / "00000.png").unlink()
+    page = open_page(tiny_clip, work)
+    assert sorted(path.name for path in (work / "keyframes").iterdir()) == ["00000.png", "00003.png"]
+    for index in (0, 3):
+        assert (page.mask(index) == tiny_mask(3)).all()
+        assert page.state()["keyframes"][str(index)]["objects"]["1"]["mask"]

@@ -145,6 +145,10 @@ export function createEdits(store, cache, connection, activity) {
     push,
     setStroking(ask) { stroking = ask; },
     waiting: () => queue.length,
+    /** Resolves once every edit is answered, those made meanwhile, too. */
+    async allSent() {
+      while (queue.length) await queue[queue.length - 1].promise;
+    },
     /** Resolves once nothing waits to be undone or redone: only then are the points of an object known. */
     historyDone: () => lastMove,
     /** @returns {boolean} whether an object is about to be cleared from a frame */

@@ -10,7 +10,9 @@ const PHASES = {
   writing: "Writing masks", stopping: "Stopping",
 };
 
-export function createJobs(store, connection, navigation) {
+export function createJobs(store, connection, navigation, edits) {
+  let starting = false;
+
   function draw() {
     const values = store.get();
     const { server, job } = values;
@@ -75,8 +77,10 @@ export function createJobs(store, connection, navigation) {
     const { server, job } = store.get();
     if (!server || server.mode === "folder") return;
     if (server.readonly) return void toast(server.readonly, "error");
-    if (job) return void announce("A job is in progress already.");
+    if (job || starting) return void announce("A job is in progress already.");
+    starting = true;
     try {
+      await edits.allSent(); // a run uses what was done before it
       store.set({ made: new Set() });
       const answer = await post("/api/propagate", { budget: null });
       connection.showJob(answer.job);
@@ -84,6 +88,8 @@ export function createJobs(store, connection, navigation) {
       else announce("Propagation has started.");
     } catch (error) {
       connection.lost(error);
+    } finally {
+      starting = false;
     }
   }
 

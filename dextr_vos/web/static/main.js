@@ -44,7 +44,7 @@ const pointer = createPointer(store, view, points, brush, stage);
 const player = createPlayer(store, cache, navigation);
 const objects = createObjects(store, edits);
 const card = createFrameCard(store, cache, edits, navigation);
-const jobs = createJobs(store, connection, navigation);
+const jobs = createJobs(store, connection, navigation, edits);
 const exports = createExports(store, connection);
 createTime(store);
 const overview = createOverview(store, navigation);

@@ -1,0 +1,56 @@
+"""A real browser: a run with masks of some frames only, and one started while an edit is on its way."""
+
+import json
+
+import pytest
+from web.browser.conftest import SHORT, Server
+
+from dextr_vos.masks import read_labels, write_labels
+
+ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
+
+
+@pytest.fixture
+def server(small_clip, tmp_path):
+    server = Server(small_clip, *SHORT, out=tmp_path / "work")
+    yield server
+    server.stop()
+
+
+def test_frames_without_a_mask_are_not_called_propagated(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.click(*ENDS)
+        run = server.out / "propagation"
+        for name in ("00000", "00001"):
+            write_labels(run / "masks" / f"{name}.png", read_labels(server.out / "keyframes" / "00000.png"))
+        (run / "run.json").write_text(json.dumps({"keyframes": ["00000"]}))
+        (run / "confidence.json").write_text(json.dumps({"00000": {"1": 1.0}, "00001": {"1": 0.9}}))
+        screen.until(
+            "() => document.querySelector('[data-test=propagate-note]').textContent.includes('2 of 3')"
+        )
+        screen.go(1)
+        assert screen.test_id("frame-tag").inner_text().lower() == "confidence 0.90"
+        screen.go(2)
+        assert screen.test_id("frame-tag").inner_text().lower() == "no mask"
+
+
+def test_a_run_waits_for_the_edits_made_before_it(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.click(*ENDS)
+        asked, held = [], []
+        screen.page.on("request", lambda request: asked.append(request.url.rsplit("/", 1)[1]))
+        screen.route("**/objects/1/stroke", lambda route: held.append(route))
+        screen.press("b")
+        screen.drag((20, 20), (40, 20), settle=False)
+        screen.wait_for(lambda: held)
+        screen.page.keyboard.press("Control+Enter")
+        screen.page.keyboard.press("Control+Enter")
+        screen.until("() => fetch('/api/state').then((answer) => answer.ok)")
+        assert "propagate" not in asked, "the stroke has not been answered"
+        held[0].continue_()
+        screen.until("() => !document.querySelector('[data-test=job]').hidden")
+        assert asked.count("propagate") == 1
+        snapshot = read_labels(server.out / "history" / "propagated" / "keyframes" / "00000.png")
+        assert snapshot[20, 20:41].all(), "the run starts from the mask with the stroke"
+        screen.test_id("cancel").click()
+        screen.until("() => document.querySelector('[data-test=job]').hidden")
