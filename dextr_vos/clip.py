@@ -47,12 +47,14 @@ class Clip(ABC):
         names: the name of each frame, in order, in composed Unicode (NFC); masks are called `<name>.png`.
         size_hw: height and width of every frame, in pixels.
         fps: frames per second, for playing.
+        files: those that hold the frames; none for frames in memory.
     """
 
     path: Path
     names: tuple[str, ...]
     size_hw: tuple[int, int]
     fps: float
+    files: Sequence[Path] = ()
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -226,7 +228,7 @@ class _PartOfClip(Clip):
         if not indices:
             raise IndexError(f"no frames in this slice of {clip.path}, which has {len(clip)} frames")
         self._clip, self._indices = clip, indices
-        self.path, self.size_hw, self.fps = clip.path, clip.size_hw, clip.fps
+        self.path, self.size_hw, self.fps, self.files = clip.path, clip.size_hw, clip.fps, clip.files
         self.names = tuple(clip.names[index] for index in indices)
 
     def read(self, index: int) -> ImageRgb:

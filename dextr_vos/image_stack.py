@@ -18,7 +18,7 @@ class StackClip(Clip):
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.files = path, (path,)
         header = read_header(path)
         self._pages, self.size_hw = header.pages, header.size_hw
         self.names = frame_numbers(len(self._pages))

@@ -194,6 +194,10 @@ class RunRecord(BaseModel):
             were made from the keyframes on both sides.
         cuts: names of the first frames of new shots; None in the metadata of the network, and in older runs.
         flashes: names of frames that interrupt a shot, up to three in a row, in which nothing is tracked.
+        files_state: digest of names, sizes and times of the clip's files, by which they are known to be the
+            same without being read; "" for frames in memory, and in older runs.
+        frames_digest: of the contents of all frames, from which masks are made again when it changes; "" in
+            the metadata of the network, and in older runs.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -216,6 +220,8 @@ class RunRecord(BaseModel):
     spans: tuple[RunSpan, ...] | None = None
     cuts: tuple[str, ...] | None = None
     flashes: tuple[str, ...] = ()
+    files_state: str = ""
+    frames_digest: str = ""
 
     @model_validator(mode="before")
     @classmethod

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
+from dextr_vos.files import file_digest, files_state
 from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.mask_file import mask_files
@@ -78,6 +79,22 @@ class AnnotatedClip:
         from dextr_vos.propagation.shots import find_shots
 
         return find_shots(self.read, len(self))
+
+    @cached_property
+    def files_state(self) -> str:
+        """Names, sizes and times of the clip's files, see `dextr_vos.files.files_state`."""
+        return files_state(self.clip.files)
+
+    @cached_property
+    def frames_digest(self) -> str:
+        """A digest of all frames: of their files, or of their pixels; may be set where it is known.
+
+        Raises:
+            InputError: a file is missing.
+        """
+        files = self.clip.files
+        each = map(file_digest, files) if files else (_pixels_digest(frame) for frame in self.clip)
+        return hashlib.sha256(" ".join(each).encode()).hexdigest()
 
     def read(self, index: int) -> ImageRgb:
         """A frame, H×W×3 uint8 RGB, read-only: frames read lately are still in memory.
@@ -183,6 +200,10 @@ def _read_one(file: Path, clip: Clip) -> Keyframe:
     except InputError as error:
         raise InputError(f"the mask {file} belongs to no frame: {error}") from None
     return Keyframe(index, clip.names[index], read_labels(file, clip.size_hw), file)
+
+
+def _pixels_digest(image_rgb: ImageRgb) -> str:
+    return hashlib.sha256(np.ascontiguousarray(image_rgb).tobytes()).hexdigest()
 
 
 def _without_objects(keyframes: Sequence[Keyframe]) -> str:

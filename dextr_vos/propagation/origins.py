@@ -22,7 +22,7 @@ class MaskOrigin(NamedTuple):
     Attributes:
         before: name of the keyframe from which it was tracked forward, if any.
         after: name of the keyframe from which it was tracked backward, if any.
-        digest: of both keyframes, masks and frames, and of all settings.
+        digest: of both keyframes' masks, of all frames and of all settings.
     """
 
     before: str | None
@@ -31,7 +31,7 @@ class MaskOrigin(NamedTuple):
 
 
 def origins_in(
-    spans: Iterable[Span], names: Sequence[str], keyframe_digests: Mapping[str, str], base_fingerprint: str
+    spans: Iterable[Span], names: Sequence[str], keyframe_digests: Mapping[str, str], made_by: str
 ) -> dict[int, MaskOrigin]:
     """The origin of the mask of each frame in spans.
 
@@ -39,13 +39,13 @@ def origins_in(
         spans: of the clip.
         names: of the clip's frames.
         keyframe_digests: see `RunRecord`.
-        base_fingerprint: see `RunRecord`.
+        made_by: digest of all settings and frames.
     """
     origins: dict[int, MaskOrigin] = {}
     for span in spans:
         before, after = (None if end is None else names[end] for end in (span.before, span.after))
         ends = [None if name is None else [name, keyframe_digests.get(name)] for name in (before, after)]
-        digest = hashlib.sha256(json.dumps([base_fingerprint, ends]).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps([made_by, ends]).encode()).hexdigest()[:16]
         origins |= dict.fromkeys(range(span.first, span.last + 1), MaskOrigin(before, after, digest))
     return origins
 

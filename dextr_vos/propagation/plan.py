@@ -127,7 +127,9 @@ class Plan:
     @cached_property
     def origins(self) -> dict[int, MaskOrigin]:
         """What the masks that are wanted are made from, by frame index; keyframes are not among them."""
-        origins = origins_in(self.spans, self.names, self.annotated.digests, self.base_fingerprint)
+        # the network depends on the frames of keyframes only, a mask on all between them
+        made_by = f"{self.base_fingerprint} {self.annotated.frames_digest}"
+        origins = origins_in(self.spans, self.names, self.annotated.digests, made_by)
         return {index: each for index, each in origins.items() if self.frames is None or index in self.frames}
 
     @cached_property

@@ -40,13 +40,12 @@ def propagate_to_run(
         network = start_network(plan)  # fails before anything is written
     with run.locked():
         run.recover()
-        if (shots := run.shots(clip)) is not None:
-            plan.annotated.shots = shots
+        run.recall(plan.annotated)
         finished = run.finished()
         if finished is not None and plan.is_trained_by(finished) and run.is_segmented(finished, plan):
             log.info("all masks are there already")
             run.sweep()
-            return finished
+            return run.with_state(finished, plan.annotated)
         from dextr_vos.propagation.session import complete_run
         from dextr_vos.runtime import pick_device
 

@@ -20,7 +20,7 @@ from dextr_vos.folder_lock import FolderLock
 from dextr_vos.mask_file import find_mask_file
 from dextr_vos.masks import Labels, looks_like_mask, read_labels, write_labels
 from dextr_vos.networks.checkpoint_file import read_metadata
-from dextr_vos.propagation.keyframes import keyframe_folder
+from dextr_vos.propagation.keyframes import AnnotatedClip, keyframe_folder
 from dextr_vos.propagation.origins import MaskOrigin, recorded_origins
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.shots import Shots
@@ -179,13 +179,28 @@ class RunFolder:
             log.warning("%s is damaged; training starts again", self.paths.network)
         return None
 
-    def shots(self, clip: Clip) -> Shots | None:
-        """The shots that an earlier run on the clip has found; None where there is none."""
+    def recall(self, annotated: AnnotatedClip) -> None:
+        """Set what the run that is here knows of the frames of a clip, as far as they are the same still.
+
+        Contents of files are compared only where their names, sizes or times differ.
+        """
+        state = annotated.files_state  # before frames are read: a file that changes later differs from it
         record = read_record(self.paths.record) if self.paths.record.exists() else None
-        if record is None or record.cuts is None:
-            return None
-        cuts, flashes = (map(clip.index_of, names) for names in (record.cuts, record.flashes))
-        return Shots(tuple(cuts), frozenset(flashes))
+        if record is None:
+            return
+        if state and state == record.files_state:
+            annotated.frames_digest = record.frames_digest
+        if record.cuts is not None and record.frames_digest == annotated.frames_digest:
+            cuts, flashes = (map(annotated.clip.index_of, each) for each in (record.cuts, record.flashes))
+            annotated.shots = Shots(tuple(cuts), frozenset(flashes))
+
+    def with_state(self, finished: RunRecord, annotated: AnnotatedClip) -> RunRecord:
+        """The record of a finished run with the state of the clip's files, which are equal copies now."""
+        if finished.files_state == annotated.files_state:
+            return finished
+        record = finished.model_copy(update={"files_state": annotated.files_state})
+        write_record(self.paths.record, record)
+        return record
 
     def is_segmented(self, finished: RunRecord, plan: Plan) -> bool:
         """Whether every mask that a plan wants is there with its confidence, and up to date."""
@@ -268,10 +283,9 @@ class PendingRun:
     def __init__(self, paths: RunPaths) -> None:
         self.paths = paths
 
-    @property
-    def passes(self) -> Path:
-        """Folder of soft masks in progress."""
-        return self.paths.masks / ".passes"
+    def passes(self, annotated: AnnotatedClip) -> Path:
+        """Folder of soft masks in progress; those of frames that have changed since are in another one."""
+        return self.paths.masks / ".passes" / annotated.frames_digest[:16]
 
     @cached_property
     def masks(self) -> UnfinishedMasks:

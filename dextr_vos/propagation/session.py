@@ -91,6 +91,8 @@ def complete_run(
         "spans": run_spans(_origins(plan, pending), plan.names),
         "cuts": tuple(plan.names[index] for index in shots.cuts),
         "flashes": tuple(plan.names[index] for index in sorted(shots.flashes)),
+        "files_state": plan.annotated.files_state,
+        "frames_digest": plan.annotated.frames_digest,
     }
     record = trained.record.model_copy(update=masks)
     run.finish(pending, record, plan.names)
@@ -141,6 +143,7 @@ def propagate_frames(
         Interrupted: a stop was asked for.
     """
     plan.check_size()
+    plan.annotated.frames_digest = ""  # there are no masks of other frames to tell these from
     return _propagated_frames(plan, start_network(plan), device, callbacks)
 
 
@@ -263,7 +266,7 @@ def _train(
     recipe = _first_recipe(plan) if earlier is None else plan.recipe.for_correction()
     continued_from = None if earlier is None else earlier.fingerprint
     to_segment = plan.origins.keys() - kept
-    session = FineTuning(plan, network, recipe, device, pending.passes, to_segment)
+    session = FineTuning(plan, network, recipe, device, pending.passes(plan.annotated), to_segment)
     checkpoint = TrainingCheckpoint(run.paths.checkpoint, f"{plan.fingerprint} {continued_from}")
     trained = session.trained(session.train(checkpoint, callbacks), continued_from)
     save_network(pending.paths.network, trained)
@@ -290,7 +293,9 @@ def _write_masks(
     wanted = [index for index, origin in plan.origins.items() if not masks.has(names[index], origin)]
     wanted += [index for index in annotated.keyframes if names[index] not in masks]
     model = model_of(plan.model)
-    propagator = model.propagator(trained.network, trained.recipe, annotated, device, pending.passes)
+    propagator = model.propagator(
+        trained.network, trained.recipe, annotated, device, pending.passes(annotated)
+    )
     shares = trained.record.min_component_share
     for frame in ClipSegmenter(annotated, propagator, shares, callbacks, plan.spans).frames(wanted):
         name, source = names[frame.index], None

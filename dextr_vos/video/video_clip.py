@@ -32,7 +32,7 @@ class VideoClip(Clip):
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.files = path, (path,)
         self._closed, self._next = False, 0
         self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
         try:
