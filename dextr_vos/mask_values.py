@@ -90,7 +90,7 @@ def _of_grey(grey: npt.NDArray[Any], bits: int, path: Path) -> Labels:
         if found.min() < 0 or found.max() > VOID:
             raise InputError(
                 f"the mask {path} holds the values {_listed(found)}, expected object numbers from 0 to "
-                f"{MAX_OBJECTS}, and {VOID} for void; number its objects anew"
+                f"{MAX_OBJECTS}, and {VOID} for void; give its objects lower numbers"
             )
         return np.asarray(grey, dtype=np.uint8)
     if found[found != VOID].max() <= _LARGEST_GREY_INDEX:

@@ -275,10 +275,13 @@ def keyframe_names(path: Path) -> list[str]:
     return names
 
 
-def cut_names(path: Path) -> list[str]:
-    """Names of the first frames of new shots in a `run.json`; none where it has none, or is damaged."""
+def shot_names(path: Path, field: Literal["cuts", "flashes"]) -> list[str]:
+    """Names of the first frames of new shots, or of flashes, in a `run.json`.
+
+    There are none where it has none, or is damaged.
+    """
     try:
-        names = json.loads(read_text(path)).get("cuts") or []
+        names = json.loads(read_text(path)).get(field) or []
         return [name for name in names if isinstance(name, str)]
     except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return []

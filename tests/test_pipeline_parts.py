@@ -88,6 +88,24 @@ def test_masks_outside_a_range_stay_whatever_else_changes(tiny_clip, keyframes, 
     assert len(record.spans) == (4 if redone else 2)
 
 
+@pytest.mark.parametrize("content", [None, "{", '{"00000": {"1": 1.0}, "00003": {"1": 1.0}}'])
+def test_masks_outside_a_range_are_not_deleted_where_their_confidence_is_lost(
+    tiny_clip, keyframes, out, content
+):
+    train(tiny_clip, keyframes, out)
+    before = bytes_of(out / "masks")
+    (out / "confidence.json").unlink()
+    if content is not None:
+        (out / "confidence.json").write_text(content)
+    with pytest.raises(
+        InputError, match=r"00001\.png is not asked for, but cannot be kept: .*confidence\.json"
+    ):
+        train(tiny_clip, keyframes, out, frames=[2], on_step=refuse, on_frame=refuse)
+    assert bytes_of(out / "masks") == before
+    train(tiny_clip, keyframes, out, on_step=refuse)  # of every frame they are made again
+    assert bytes_of(out / "masks") == before
+
+
 @pytest.mark.parametrize("stop_at", [3, 9, 11])
 def test_a_range_that_was_stopped_resumes_and_may_become_another(tiny_clip, keyframes, tmp_path, stop_at):
     train(tiny_clip, keyframes, tmp_path / "whole", frames=range(2, 6))

@@ -97,14 +97,12 @@ def command(**given: Any) -> None:
 def _evaluate(options: _Options) -> None:
     from rich.console import Console
 
-    from dextr_vos.benchmark.report.frame_charts import scores_chart
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.datasets.davis import Davis
     from dextr_vos.errors import InputError
     from dextr_vos.evaluation.davis import ScoringRules, evaluate_davis
     from dextr_vos.evaluation.official import official_functions
-    from dextr_vos.evaluation.tables import terminal_tables, write_csvs, write_json
-    from dextr_vos.files import write_text
+    from dextr_vos.evaluation.tables import terminal_tables
 
     if options.plot is not None and options.plot.suffix.lower() != ".svg":
         raise InputError(f"expected --plot FILE.svg, got {options.plot}; charts are drawn as SVG")
@@ -126,6 +124,22 @@ def _evaluate(options: _Options) -> None:
     console = Console()
     for table in terminal_tables(scores):
         console.print(table)
+    _write_scores(options, scores)
+    if options.official:
+        _compare_with_official(data, options.results, scores)
+
+
+def _write_scores(options: _Options, scores: "DavisScores") -> None:
+    """Write the files that are asked for, and say which.
+
+    Raises:
+        InputError: one cannot be written.
+    """
+    from dextr_vos.benchmark.report.frame_charts import scores_chart
+    from dextr_vos.errors import InputError
+    from dextr_vos.evaluation.tables import write_csvs, write_json
+    from dextr_vos.files import write_text
+
     try:
         written = write_csvs(scores, options.results, options.split)
         if options.json_path is not None:
@@ -138,8 +152,6 @@ def _evaluate(options: _Options) -> None:
         raise InputError(f"cannot write the scores: {error}; choose a folder you may write to") from None
     for path in written:
         click.echo(f"wrote {path}")
-    if options.official:
-        _compare_with_official(data, options.results, scores)
 
 
 def _compare_with_official(data: "Davis", results: Path, scores: "DavisScores") -> None:

@@ -21,7 +21,7 @@ from dextr_vos.cli.options import (
 if TYPE_CHECKING:
     from dextr_vos.propagation.finetune import Estimate
     from dextr_vos.propagation.keyframes import Direction
-    from dextr_vos.run_files import RunRecord, RunTraining
+    from dextr_vos.run_files import RunPaths, RunRecord, RunTraining
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,11 @@ def _propagate(options: _Options) -> None:
         frames=None if options.frames is None else parse_frames(options.frames, clip.names, clip.path),
         settings=options.settings,
     )
+    trained_before = _training_of(RunPaths(out))
     with interruptible() as stop_asked, progress_bars() as bar:
         callbacks = Callbacks(_show_estimate, bar("fine-tuning"), bar("segmenting"), stop_asked)
         record = train_propagation(clip, keyframes, out, chosen, callbacks)
-    _show_training(record.training)
+    _show_training(record.training, just_done=record.training != trained_before)
     paths = RunPaths(out)
     count = len(read_confidence(paths.confidence))
     of_all = "" if count == len(clip) else f" of {len(clip)}"
@@ -172,8 +173,24 @@ def _show_estimate(estimate: "Estimate") -> None:
     )
 
 
-def _show_training(training: "RunTraining") -> None:
-    """Why it stopped, and how well the network repeats the keyframes."""
+def _training_of(paths: "RunPaths") -> "RunTraining | None":
+    """How the fine-tuning of the run that is here went."""
+    from dextr_vos.errors import InputError
+    from dextr_vos.run_files import read_record
+
+    try:
+        return read_record(paths.record).training
+    except (InputError, OSError):
+        return None  # there is none, or it is damaged, which is reported elsewhere
+
+
+def _show_training(training: "RunTraining", just_done: bool) -> None:
+    """Why it stopped, and how well the network repeats the keyframes.
+
+    Args:
+        training: how it went.
+        just_done: and not by an earlier command.
+    """
     from dextr_vos.run_files import POOR_IOU
 
     reasons = {
@@ -182,8 +199,8 @@ def _show_training(training: "RunTraining") -> None:
         "time limit": "the time was up",
     }
     click.echo(
-        f"fine-tuned in {training.steps} steps ({training.seconds:.0f} s): {reasons[training.stop]}, "
-        f"at {training.loss:.3f}"
+        f"{'' if just_done else 'already '}fine-tuned in {training.steps} steps ({training.seconds:.0f} s): "
+        f"{reasons[training.stop]}, at {training.loss:.3f}"
     )
     iou = training.keyframe_iou
     click.echo("on the keyframes: " + ", ".join(f"object {n} IoU {value:.2f}" for n, value in iou.items()))

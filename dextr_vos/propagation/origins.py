@@ -30,6 +30,11 @@ class MaskOrigin(NamedTuple):
     digest: str
 
 
+def settings_and_frames(base_fingerprint: str, frames_digest: str) -> str:
+    """What masks depend on besides keyframes; runs of earlier versions knew no digest of the frames."""
+    return f"{base_fingerprint} {frames_digest}" if frames_digest else base_fingerprint
+
+
 def origins_in(
     spans: Iterable[Span], names: Sequence[str], keyframe_digests: Mapping[str, str], made_by: str
 ) -> dict[int, MaskOrigin]:
@@ -39,7 +44,7 @@ def origins_in(
         spans: of the clip.
         names: of the clip's frames.
         keyframe_digests: see `RunRecord`.
-        made_by: digest of all settings and frames.
+        made_by: see `settings_and_frames`.
     """
     origins: dict[int, MaskOrigin] = {}
     for span in spans:
@@ -90,7 +95,8 @@ def outdated_frames(record: RunRecord, names: Sequence[str], made: Collection[st
             f"the run names the frame {error}, which its clip has not; propagate again"
         ) from None
     spans = spans_between(keyframes, len(names), cuts=cuts)
-    wanted = origins_in(spans, names, record.keyframe_digests, record.base_fingerprint)
+    made_by = settings_and_frames(record.base_fingerprint, record.frames_digest)
+    wanted = origins_in(spans, names, record.keyframe_digests, made_by)
     return {index for index, each in wanted.items() if names[index] in made and origins.get(index) != each}
 
 

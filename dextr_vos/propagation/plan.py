@@ -14,7 +14,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.files import file_digest
 from dextr_vos.masks import default_name
 from dextr_vos.propagation.keyframes import SHORTEST_SIDE, AnnotatedClip, Direction, Span, spans_between
-from dextr_vos.propagation.origins import MaskOrigin, origins_in
+from dextr_vos.propagation.origins import MaskOrigin, origins_in, settings_and_frames
 from dextr_vos.propagation.postprocess import supported_share
 from dextr_vos.propagation.recipes import ModelConfig
 from dextr_vos.propagation.settings import Recipe
@@ -128,7 +128,7 @@ class Plan:
     def origins(self) -> dict[int, MaskOrigin]:
         """What the masks that are wanted are made from, by frame index; keyframes are not among them."""
         # the network depends on the frames of keyframes only, a mask on all between them
-        made_by = f"{self.base_fingerprint} {self.annotated.frames_digest}"
+        made_by = settings_and_frames(self.base_fingerprint, self.annotated.frames_digest)
         origins = origins_in(self.spans, self.names, self.annotated.digests, made_by)
         return {index: each for index, each in origins.items() if self.frames is None or index in self.frames}
 
@@ -141,15 +141,18 @@ class Plan:
             each: supported_share([np.equal(mask, each) for mask in masks], share) for each in self.object_ids
         }
 
+    @property
+    def objects(self) -> tuple[RunObject, ...]:
+        """The objects with their names, which may change while everything else of a run stays."""
+        names = self.object_names
+        return tuple(RunObject(id=each, name=names.get(each, default_name(each))) for each in self.object_ids)
+
     def record(self, recipe: Recipe, training: RunTraining, continued_from: str | None) -> RunRecord:
         """The record of the run, once training by `recipe` has ended."""
         return RunRecord(
             model=self.model.name,
             clip=RunClip.of(self.annotated.clip),
-            objects=tuple(
-                RunObject(id=object_id, name=self.object_names.get(object_id, default_name(object_id)))
-                for object_id in self.object_ids
-            ),
+            objects=self.objects,
             keyframes=tuple(keyframe.name for keyframe in self.annotated.keyframes.values()),
             longest_side=recipe.longest_side,
             settings=recipe.as_dict(),

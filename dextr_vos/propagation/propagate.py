@@ -45,7 +45,7 @@ def propagate_to_run(
         if finished is not None and plan.is_trained_by(finished) and run.is_segmented(finished, plan):
             log.info("all masks are there already")
             run.sweep()
-            return run.with_state(finished, plan.annotated)
+            return run.updated(finished, plan)
         from dextr_vos.propagation.session import complete_run
         from dextr_vos.runtime import pick_device
 

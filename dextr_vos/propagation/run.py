@@ -194,12 +194,12 @@ class RunFolder:
             cuts, flashes = (map(annotated.clip.index_of, each) for each in (record.cuts, record.flashes))
             annotated.shots = Shots(tuple(cuts), frozenset(flashes))
 
-    def with_state(self, finished: RunRecord, annotated: AnnotatedClip) -> RunRecord:
-        """The record of a finished run with the state of the clip's files, which are equal copies now."""
-        if finished.files_state == annotated.files_state:
-            return finished
-        record = finished.model_copy(update={"files_state": annotated.files_state})
-        write_record(self.paths.record, record)
+    def updated(self, finished: RunRecord, plan: Plan) -> RunRecord:
+        """The record of a finished run; objects may have other names, and the clip be an equal copy."""
+        changes = {"objects": plan.objects, "files_state": plan.annotated.files_state}
+        record = finished.model_copy(update=changes)
+        if record != finished:
+            write_record(self.paths.record, record)
         return record
 
     def is_segmented(self, finished: RunRecord, plan: Plan) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from dextr_vos.errors import InputError
 from dextr_vos.propagation.batch_source import BatchSource
 from dextr_vos.propagation.clip_segmenter import ClipSegmenter, PropagatedFrame, keyframe_iou
 from dextr_vos.propagation.finetune import (
@@ -74,6 +75,7 @@ def complete_run(
     continued_from = finished.continued_from if finished is not None and done else None
     pending = run.pending(plan.fingerprint, continued_from if earlier is None else earlier.fingerprint)
     kept = _kept_masks(plan, run, valid=done or earlier is not None)
+    _check_left_out(plan, run, kept)
     if done or pending.is_trained():
         log.info("the network is trained already")
         trained = load_network(run.paths.network if done else pending.paths.network)
@@ -91,6 +93,7 @@ def complete_run(
         "spans": run_spans(_origins(plan, pending), plan.names),
         "cuts": tuple(plan.names[index] for index in shots.cuts),
         "flashes": tuple(plan.names[index] for index in sorted(shots.flashes)),
+        "objects": plan.objects,
         "files_state": plan.annotated.files_state,
         "frames_digest": plan.annotated.frames_digest,
     }
@@ -110,6 +113,23 @@ def _kept_masks(plan: Plan, run: RunFolder, valid: bool) -> dict[int, MadeMask]:
         if index not in plan.annotated.keyframes
         and (index not in plan.origins or (valid and mask.origin == plan.origins[index]))
     }
+
+
+def _check_left_out(plan: Plan, run: RunFolder, kept: Collection[int]) -> None:
+    """Refuse to delete masks that are not asked for.
+
+    Raises:
+        InputError: nothing is known of such a mask but its file.
+    """
+    staying = plan.origins.keys() | plan.annotated.keyframes.keys() | set(kept)
+    lost = [name for index, name in enumerate(plan.names) if index not in staying]
+    lost = [name for name in lost if run.paths.mask(name).exists()]
+    if lost:
+        raise InputError(
+            f"{run.paths.mask(lost[0])} is not asked for, but cannot be kept: {run.paths.record.name} or "
+            f"{run.paths.confidence.name} beside it is missing, damaged, or does not know it; propagate "
+            "every frame, or give another --out folder"
+        )
 
 
 def _origins(plan: Plan, pending: PendingRun) -> dict[int, MaskOrigin]:

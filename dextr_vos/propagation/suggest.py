@@ -11,7 +11,11 @@ _DRIFT = 1.0  # doubt of a frame that is as far from every keyframe as the clip 
 
 
 def suggest(
-    doubts: Sequence[float], keyframes: Collection[int], count: int = 1, cuts: Sequence[int] = ()
+    doubts: Sequence[float],
+    keyframes: Collection[int],
+    count: int = 1,
+    cuts: Sequence[int] = (),
+    flashes: Collection[int] = (),
 ) -> list[int]:
     """The frames whose annotation would help most; those in which an object is lost come before all others.
 
@@ -24,20 +28,26 @@ def suggest(
         keyframes: indices of those that are annotated, at least one.
         count: how many frames, each chosen as if those before it were annotated.
         cuts: indices of the first frames of new shots.
+        flashes: indices of frames that interrupt a shot, which are never suggested: nothing is tracked from
+            them.
 
     Returns:
-        Indices in order of use; fewer than `count` where all the others are annotated.
+        Indices in order of use; fewer than `count` where all the others are annotated or flashes.
     """
     places, known = np.arange(len(doubts)), list(keyframes)
     shots = np.searchsorted(np.asarray(cuts, dtype=np.int64), places, side="right")
-    own = np.asarray(doubts, dtype=np.float32)
+    own = np.array(doubts, dtype=np.float32)
+    own[list(flashes)] = 0
     drift = _DRIFT * _distance(places, known, shots) / len(doubts)
     chosen: list[int] = []
-    while len(chosen) < count and len(known) < len(doubts):
+    while len(chosen) < count:
         distance = _distance(places, known, shots)
         own[known] = drift[known] = 0
         lost = np.flatnonzero(own > 1 - LOST_IOU).tolist()
-        candidates = lost or [index for index in places.tolist() if index not in known]
+        left_out = {*known, *flashes}
+        candidates = lost or [index for index in places.tolist() if index not in left_out]
+        if not candidates:
+            break
         left = own + drift
         gains = [(left * (1 - _shrunk(distance, places, shots, index))).sum() for index in candidates]
         best = candidates[int(np.argmax(gains))]

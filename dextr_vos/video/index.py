@@ -1,10 +1,12 @@
 """Which packet of a video each frame comes from, so that a frame is the same however it is reached.
 
-Frame i is the i-th picture that FFmpeg decodes from the start of the file. There are two ways to know it:
+Frame i is the i-th picture that FFmpeg decodes from the start of a file that is whole. There are two
+ways to know it:
 
 - from the packets, without decoding, where they tell everything: one picture a packet, shown in the order of
   time stamps that all differ, in H.264, HEVC, VP9, AV1, and codecs that have key frames only. The first
-  frames are decoded to see that it is so.
+  frames are decoded to see that it is so. Where a later packet turns out to give no picture, the file is
+  decoded once for its next use, in which the frames after it have other numbers.
 - by decoding the file once, everywhere else: raw streams, AVI, MPEG-2, interlaced or damaged video, other
   codecs. The list is kept in the user's cache folder, with a checksum of each frame, which shows at each use
   whether decoding may start where it did.
@@ -58,6 +60,10 @@ def make_index(reader: PacketReader, path: Path) -> VideoIndex:
         InputError: nothing of it can be decoded.
         FFmpegError: it cannot be read.
     """
+    cached = _cache_file(path)
+    known = _read_cached(cached, len(reader.table.marks))
+    if known is not None:
+        return known
     expected = _expected_frames(reader.table)
     if expected is not None:
         found = list(islice(reader.decode_from(0), _CHECKED_FRAMES))
@@ -68,8 +74,30 @@ def make_index(reader: PacketReader, path: Path) -> VideoIndex:
         if numbers and not interlaced and expected[start : start + len(numbers)] == numbers:
             _warn_of_missing(path, len(expected) - start, len(expected))
             return VideoIndex(expected[start:])
-    cached = _cache_file(path)
-    return _read_cached(cached, len(reader.table.marks)) or _decode_all(reader, path, cached)
+    index, seconds = _decode_all(reader, path)
+    if seconds > _WORTH_KEEPING_S:
+        _keep(cached, index, path)
+    return index
+
+
+def index_for_next_use(reader: PacketReader, path: Path) -> int | None:
+    """Decode a file whose packets promised frames that do not come, and keep the index for its next use.
+
+    Args:
+        reader: the open file.
+        path: its path.
+
+    Returns:
+        How many frames it has then; None where nothing can be decoded or kept.
+
+    Raises:
+        FFmpegError: it cannot be read.
+    """
+    try:
+        index, _ = _decode_all(reader, path)
+    except InputError:
+        return None
+    return len(index.frames) if _keep(_cache_file(path), index, path) else None
 
 
 def checksum(frame: av.VideoFrame) -> int:
@@ -91,7 +119,8 @@ def _expected_frames(table: PacketTable) -> list[int] | None:
     return frames if reordering <= _MAX_REORDERING else None
 
 
-def _decode_all(reader: PacketReader, path: Path, cached: Path) -> VideoIndex:
+def _decode_all(reader: PacketReader, path: Path) -> tuple[VideoIndex, float]:
+    """The index of a file by decoding it, and the seconds that this took."""
     packets = len(reader.table.marks)
     level = logging.INFO if packets > _LONG else logging.DEBUG
     log.log(
@@ -105,12 +134,17 @@ def _decode_all(reader: PacketReader, path: Path, cached: Path) -> VideoIndex:
     if not numbers:
         raise InputError(f"no frame of the video {path} can be decoded; it is damaged, export it again")
     _warn_of_missing(path, len(numbers), len(reader.table.shown))
-    if time.monotonic() - began > _WORTH_KEEPING_S:
-        try:
-            write_text(cached, json.dumps({"format": _FORMAT, "frames": numbers, "checksums": checksums}))
-        except OSError as error:
-            log.warning("%s will be decoded again next time: cannot write %s: %s", path, cached, error)
-    return VideoIndex(numbers, checksums)
+    return VideoIndex(numbers, checksums), time.monotonic() - began
+
+
+def _keep(cached: Path, index: VideoIndex, path: Path) -> bool:
+    """Write an index to the cache; whether that was possible."""
+    try:
+        write_text(cached, json.dumps({"format": _FORMAT, **index._asdict()}))
+    except OSError as error:
+        log.warning("%s will be decoded again next time: cannot write %s: %s", path, cached, error)
+        return False
+    return True
 
 
 @cache

@@ -1,7 +1,11 @@
-"""A video file as a clip: frame i is the i-th picture that FFmpeg decodes, however it is reached."""
+"""A video file as a clip: frame i is the i-th picture that FFmpeg decodes, however it is reached.
+
+A frame that a damaged file promises and does not have is an error, see `dextr_vos.video.index`.
+"""
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
@@ -13,7 +17,7 @@ import numpy as np
 from dextr_vos.clip import DEFAULT_FPS, Clip, frame_numbers
 from dextr_vos.errors import InputError
 from dextr_vos.images import ImageRgb
-from dextr_vos.video.index import checksum, make_index
+from dextr_vos.video.index import checksum, index_for_next_use, make_index
 from dextr_vos.video.packets import PacketReader
 
 # Formats without a container; the duration that FFmpeg gives for them is an estimate.
@@ -88,7 +92,7 @@ class VideoClip(Clip):
         except (av.error.FFmpegError, StopIteration) as error:
             raise InputError(
                 f"cannot decode frame {index} of {len(self)} of the video {self.path}: "
-                f"{_reason(error)}; the file is damaged there, export it again"
+                f"{_reason(error)}; {self._way_out()}"
             ) from None
         if image_rgb.shape[:2] != self.size_hw:
             raise InputError(
@@ -97,6 +101,19 @@ class VideoClip(Clip):
                 "all frames of a clip must have one size"
             )
         return image_rgb
+
+    def _way_out(self) -> str:
+        """What to do about a frame that does not come: the file may be usable without it."""
+        there = None
+        if self._index.checksums is None:
+            with suppress(av.error.FFmpegError):
+                there = index_for_next_use(self._reader, self.path)
+        if there is None:
+            return "the file is damaged there, export it again"
+        return (
+            "the file is damaged there; export it again, or open it again to use the "
+            f"{there} frames that can be decoded, with other numbers from there on"
+        )
 
     def _decode(self, index: int) -> av.VideoFrame:
         position, number = self._restart_before(index)

@@ -14,11 +14,11 @@ from dextr_vos.propagation.suggest import suggest
 from dextr_vos.run_files import (
     Confidence,
     RunPaths,
-    cut_names,
     frame_confidence,
     keyframe_names,
     read_confidence,
     read_record,
+    shot_names,
 )
 from dextr_vos.web.images import BoundedCache, Images
 from dextr_vos.web.layers import grey_png
@@ -41,6 +41,7 @@ class FinishedRun:
         self._scores: Confidence = {}
         self._keyframe_digests: dict[str, str] = {}
         self._cuts: list[int] = []
+        self._flashes: list[int] = []
         self._outdated = False
         self._suggestion: tuple[object, int | None] = (None, None)
 
@@ -88,6 +89,12 @@ class FinishedRun:
         self._refresh()
         return self._cuts
 
+    @property
+    def flashes(self) -> list[int]:
+        """Indices of frames that interrupt a shot, in which nothing is tracked."""
+        self._refresh()
+        return self._flashes
+
     def suggested(self, keyframes: Collection[int]) -> int | None:
         """Index of the frame whose annotation would help most in addition to these keyframes, or None."""
         scores = self.confidence()
@@ -96,7 +103,7 @@ class FinishedRun:
         key = (self._stamp, tuple(sorted(keyframes)))
         if self._suggestion[0] != key:
             doubts = [0.0 if score is None else 1 - score for score in scores]
-            best = suggest(doubts, keyframes, cuts=self._cuts)
+            best = suggest(doubts, keyframes, cuts=self._cuts, flashes=self._flashes)
             self._suggestion = (key, best[0] if best else None)
         return self._suggestion[1]
 
@@ -105,8 +112,8 @@ class FinishedRun:
         try:
             files = [record.stat(), confidence.stat()]
         except OSError:
-            self._stamp, self._scores, self._keyframe_digests, self._cuts = None, {}, {}, []
-            self._outdated = False
+            self._stamp, self._scores, self._keyframe_digests = None, {}, {}
+            self._cuts, self._flashes, self._outdated = [], [], False
             return
         stamp = tuple(value for file in files for value in (file.st_mtime_ns, file.st_size))
         if stamp == self._stamp:
@@ -114,10 +121,11 @@ class FinishedRun:
         try:
             self._scores = read_confidence(confidence)
             self._keyframe_digests = {n: digest_or_empty(self.mask(n)) for n in keyframe_names(record)}
-            cuts = set(cut_names(record))
+            cuts, flashes = set(shot_names(record, "cuts")), set(shot_names(record, "flashes"))
             self._cuts = [index for index, name in enumerate(self._names) if name in cuts]
+            self._flashes = [index for index, name in enumerate(self._names) if name in flashes]
         except InputError:
-            self._scores, self._keyframe_digests, self._cuts = {}, {}, []
+            self._scores, self._keyframe_digests, self._cuts, self._flashes = {}, {}, [], []
         try:
             self._outdated = bool(outdated_frames(read_record(record), self._names, self._scores))
         except InputError:

@@ -171,6 +171,7 @@ class ClipService:
             },
             "confidence": finished.confidence(),
             "cuts": finished.cuts,
+            "flashes": finished.flashes,
             "suggested": finished.suggested([clip.index_of(name) for name in annotated]),
             "job": self.jobs.current,
             "last_job": self.jobs.last,

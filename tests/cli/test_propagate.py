@@ -147,6 +147,7 @@ def test_a_finished_run_is_not_repeated(project, tmp_path, caplog):
     assert (again.exit_code, again.stderr) == (0, "")
     assert caplog.messages == ["all masks are there already"]
     assert bytes_of(tmp_path / "run" / "masks") == before
+    assert again.stdout.startswith(f"already fine-tuned in {STEPS} steps")
 
 
 def test_where_nothing_changed_pytorch_is_not_needed(project, tmp_path):

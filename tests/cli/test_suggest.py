@@ -1,11 +1,17 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
+from tiny_run import write_keyframes
 
+from dextr_vos.annotation.annotations import Annotations, KeyframeClicks, save_annotations
 from dextr_vos.cli.main import main
-from dextr_vos.run_files import write_confidence
+from dextr_vos.clip import open_clip
+from dextr_vos.run_files import RunClip, RunRecord, RunTraining, write_confidence, write_record
+from dextr_vos.workspace import Workspace
 
 
 @pytest.fixture
@@ -93,3 +99,56 @@ def test_a_folder_that_is_not_there_is_told(tmp_path):
 def test_unknown_options_are_refused_by_click(run, options):
     given = [run, *options] if options else []
     assert suggest(*given).exit_code == 2
+
+
+@pytest.fixture
+def part(tmp_path):
+    """A workspace whose run made masks of frames 00000 to 00004 of 21."""
+    (tmp_path / "clip").mkdir()
+    for index in range(21):
+        Image.fromarray(np.full((48, 64, 3), index, np.uint8)).save(tmp_path / "clip" / f"{index:05d}.png")
+    clip, workspace = open_clip(tmp_path / "clip"), Workspace(tmp_path / "work")
+    workspace.write_settings(clip)
+    write_keyframes(workspace.keyframes, 0)
+    write_confidence(workspace.run.confidence, {f"{index:05d}": {1: 0.9} for index in range(5)})
+    record = RunRecord(
+        model="lite",
+        clip=RunClip.of(clip),
+        objects=(),
+        keyframes=("00000",),
+        longest_side=None,
+        settings={},
+        parent=None,
+        seed=0,
+        training=RunTraining(steps=1, stop="step limit", loss=0.1, seconds=1.0),
+        fingerprint="",
+    )
+    write_record(workspace.run.record, record)
+    return workspace
+
+
+def test_places_are_counted_in_the_clip_though_a_run_has_masks_of_a_part_of_it(part):
+    for path in (part.path, part.run.path):
+        result = suggest(path)
+        assert 10 <= int(result.stdout) <= 16
+        assert re.fullmatch(r"  no mask yet, \d+ frames away from an annotated one\n", result.stderr)
+    # where the clip is gone, the masks are all that is known
+    (part.path.parent / "clip").rename(part.path.parent / "elsewhere")
+    assert int(suggest(part.run.path).stdout) < 5
+
+
+def test_drafts_count_as_annotated(part):
+    first = suggest(part.path).stdout.strip()
+    save_annotations(
+        part.annotations,
+        Annotations(objects=(), keyframes={}, corrections={first: KeyframeClicks(objects={})}),
+    )
+    assert abs(int(suggest(part.path).stdout) - int(first)) > 2
+
+
+def test_flashes_are_not_suggested(run):
+    record = {"keyframes": ["00000", "00020"], "flashes": ["00014", "00015", "00016"]}
+    (run / "run.json").write_text(json.dumps(record))
+    result = suggest(run)
+    assert result.stdout.strip() not in record["flashes"]
+    assert "lost" not in result.stderr

@@ -21,7 +21,7 @@ from dextr_vos.propagation.run import RunFolder
 from dextr_vos.propagation.session import propagate_frames, start_network
 from dextr_vos.propagation.settings import Callbacks
 from dextr_vos.propagation.trained_network import load_network
-from dextr_vos.run_files import RunPaths, read_confidence
+from dextr_vos.run_files import RunPaths, read_confidence, read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
@@ -133,6 +133,15 @@ def test_a_finished_run_is_neither_trained_nor_segmented_again(make, out, monkey
     assert sorted(counts.read) == [0, 0, 3]  # for the fingerprint and the identity of the clip
 
 
+def test_a_new_name_of_an_object_reaches_a_finished_run_and_a_part_of_it(make, out):
+    propagate_to_run(make(frames=frozenset([1])), out, "cpu")
+    callbacks = Callbacks(on_step=lambda *_: pytest.fail("trained"))
+    for name, frames in (("boar", frozenset([1])), ("dog", frozenset([1, 2]))):
+        record = propagate_to_run(make(object_names={1: name}, frames=frames), out, "cpu", callbacks)
+        assert [entry.name for entry in record.objects] == [name]
+        assert read_record(RunPaths(out).record) == record
+
+
 @MODELS
 def test_in_memory_and_on_disk_the_results_are_the_same_to_the_bit(make, parent, model, out):
     propagate_to_run(make(model, parent(model)), out, "cpu")
@@ -148,9 +157,9 @@ def test_in_memory_and_on_disk_the_results_are_the_same_to_the_bit(make, parent,
 def test_a_run_holds_the_network_and_what_made_it(make, out):
     record = propagate_to_run(make(seed=3), out, "cpu")
     trained = load_network(out)
-    assert trained.record == record.model_copy(
-        update={"spans": None, "cuts": None}
-    )  # the network does not know its masks
+    # the network does not know its masks
+    unknown = {"spans": None, "cuts": None, "files_state": "", "frames_digest": ""}
+    assert trained.record == record.model_copy(update=unknown)
     assert trained.recipe == TINY_LITE.recipe
     assert trained.memory is not None
     assert (record.training.steps, record.training.stop, record.seed) == (8, "step limit", 3)

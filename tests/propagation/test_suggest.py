@@ -119,3 +119,12 @@ def test_what_is_annotated_in_one_shot_does_not_help_in_another():
     assert 20 <= other < 24
     # without cuts, the frame near the first one is taken to be found already
     assert suggest([0.2] * 20, [9], 1, cuts=[10])[0] >= 10
+
+
+def test_flashes_are_never_suggested_and_draw_no_attention_to_their_neighbors():
+    doubts = [0.2] * 21
+    doubts[3] = 1.0
+    assert suggest(doubts, [0, 20]) == [3]
+    quiet = [*doubts[:3], 0.0, *doubts[4:]]
+    assert suggest(doubts, [0, 20], 2, flashes=[3]) == suggest(quiet, [0, 20], 2)
+    assert suggest([0.5, 1.0, 0.5], [0, 2], 3, flashes=[1]) == []

@@ -1,11 +1,13 @@
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from made_videos import number_of, write_video
 
 from dextr_vos.clip import open_clip
+from dextr_vos.errors import InputError
 from dextr_vos.video import index
 
 
@@ -69,3 +71,39 @@ def test_key_frames_that_are_none_are_found_out(tmp_path: Path, cache: Path) -> 
     clip = open_clip(path)
     for number in (30, 5, 17, 35, 11, 12, 13, 1, 0):
         assert np.array_equal(clip[number], in_order[number]), number
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """An MP4 of 60 key frames of which number 40, beyond those that are checked, is zeroed."""
+    path = write_video(tmp_path / "damaged.mp4", options={"g": "1"}, count=60)
+    with av.open(str(path)) as container:
+        packet = [each for each in container.demux(video=0) if each.size][40]
+        start, size = packet.pos, packet.size
+    content = bytearray(path.read_bytes())
+    content[start : start + size] = bytes(size)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_video_with_a_damaged_packet_is_frame_exact_from_its_next_use_on(
+    damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    clip = open_clip(damaged)
+    assert len(clip) == 60
+    with pytest.raises(InputError, match=r"frame 40 of 60 .* damaged there; .*open it again to use the 59"):
+        clip.read(40)
+    assert number_of(clip.read(39)) == 39  # the others can still be read
+    again = open_clip(damaged)
+    numbers = [number for number in range(60) if number != 40]
+    assert [number_of(frame) for frame in again] == numbers
+    assert [number_of(again[index]) for index in (58, 39, 40, 3)] == [59, 39, 41, 3]
+
+
+def test_where_nothing_can_be_kept_a_damaged_video_is_to_be_exported_again(
+    damaged: Path, cache: Path
+) -> None:
+    cache.parent.parent.write_text("a file where the folder should be")
+    with pytest.raises(InputError, match="the file is damaged there, export it again"):
+        open_clip(damaged).read(40)

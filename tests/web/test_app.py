@@ -38,8 +38,8 @@ def test_the_state_has_the_shape_of_the_contract(page):
     state = page.state()
     assert set(state) == {
         "mode", "title", "version", "readonly", "fps", "frames", "size", "corrects", "objects", "keyframes",
-        "history", "masks", "confidence", "cuts", "suggested", "job", "last_job", "status", "exports",
-        "saved",
+        "history", "masks", "confidence", "cuts", "flashes", "suggested", "job", "last_job", "status",
+        "exports", "saved",
     }  # fmt: skip
     assert state["mode"] == "clip"
     assert state["title"] == "tiny"

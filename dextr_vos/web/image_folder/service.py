@@ -152,6 +152,7 @@ class FolderService:
             "masks": {"done": False, "stale": False},
             "confidence": None,
             "cuts": [],
+            "flashes": [],
             "suggested": next((index for index, status in enumerate(statuses) if status == "open"), None),
             "job": None,
             "last_job": None,

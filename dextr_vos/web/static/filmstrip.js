@@ -1,7 +1,7 @@
 /** Thumbnails below the overview. Only those in view exist, so a thousand frames cost as much as twenty. */
 import { frameState } from "./confidence.js";
 import { calm, el, make } from "./dom.js";
-import { keyframeAt, labelOf } from "./state.js";
+import { confidenceAt, keyframeAt, labelOf } from "./state.js";
 
 const HEIGHT = 54;
 const GAP = 4;
@@ -80,7 +80,7 @@ export function createFilmstrip(store, navigation) {
     cell.toggleAttribute("data-key", Boolean(keyframe));
     cell.toggleAttribute("data-draft", Boolean(server.keyframes[index]?.corrected));
     cell.toggleAttribute("data-locked", Boolean(keyframe?.locked));
-    const value = server.confidence?.[index];
+    const value = confidenceAt(server, index);
     const running = job?.kind === "propagate";
     const strip = /** @type {HTMLElement} */ (cell.querySelector(".strip"));
     const known = value !== null && value !== undefined;

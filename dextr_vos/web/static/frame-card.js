@@ -43,6 +43,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     if (folder) [kind, text] = [{ done: "keyframe", skipped: "none" }[server.status?.[frame]] ?? "none", server.status?.[frame] ?? "open"];
     else if (server.keyframes[frame]?.corrected) [kind, text] = ["draft", "draft"];
     else if (keyframe) [kind, text] = ["keyframe", keyframe.locked ? "locked keyframe" : "keyframe"];
+    else if (server.flashes?.includes(frame)) [kind, text] = ["none", "flash"];
     else if (propagatedAt(server, frame)) {
       [kind, text] = [frameState(server.confidence[frame]), inWords(server.confidence[frame])];
     } else if (values.made.has(frame)) [kind, text] = ["confident", "propagated"];

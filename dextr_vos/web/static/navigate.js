@@ -26,6 +26,7 @@ export function createNavigation(store, cache, activity) {
     const confidence = server.confidence?.[index];
     const what = server.keyframes[index]?.corrected ? ", corrected, not yet a keyframe"
       : keyframe ? (keyframe.locked ? ", locked keyframe" : ", keyframe")
+      : server.flashes?.includes(index) ? ", flash"
       : confidence !== null && confidence !== undefined ? `, ${inWords(confidence)}` : "";
     const shot = server.cuts?.includes(index) ? ", the first of a new shot" : "";
     return `Frame ${labelOf(server, index)} of ${labelOf(server, server.frames - 1)}${what}${shot}`;

@@ -5,7 +5,7 @@
  */
 import { frameState } from "./confidence.js";
 import { clamp, el, setAttribute } from "./dom.js";
-import { correctionsOf, keyframeAt, keyframesOf } from "./state.js";
+import { confidenceAt, correctionsOf, keyframeAt, keyframesOf } from "./state.js";
 
 const MARKS = 14;
 
@@ -54,7 +54,7 @@ export function createOverview(store, navigation) {
       const to = Math.max(from + 1, Math.floor(((column + 1) * server.frames) / columns));
       let least = null, fresh = false, has = false;
       for (let index = from; index < to; index++) {
-        const value = server.confidence?.[index];
+        const value = confidenceAt(server, index);
         if (value !== null && value !== undefined) least = Math.min(least ?? 1, value);
         if (made.has(index)) fresh = has = true;
         if (keyframeAt(server, index)) has = true;

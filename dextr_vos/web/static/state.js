@@ -12,7 +12,7 @@
  * @typedef {{mode: "clip"|"folder", title: string, version: number, readonly: string|null, corrects: boolean, fps: number,
  *   frames: number, size: Point|null, names: string[], objects: AnnotatedObject[],
  *   keyframes: Record<string, Keyframe>, history: {undo: string|null, redo: string|null},
- *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, cuts: number[], suggested: number|null,
+ *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, cuts: number[], flashes: number[], suggested: number|null,
  *   job: Job|null, last_job: {kind: string, outcome: string, message: string}|null,
  *   status: Record<string, "done"|"skipped">|null, exports: Record<string, boolean>, saved: string|null}} ServerState
  * @typedef {"click"|"negative"|"brush"|"erase"|"hand"} Tool
@@ -127,6 +127,9 @@ export function propagatedAt(server, index) {
   const confidence = server.confidence?.[index];
   return confidence !== null && confidence !== undefined;
 }
+
+/** The confidence that is drawn; a flash has none, since nothing is looked for in it. */
+export const confidenceAt = (server, index) => server.flashes?.includes(index) ? null : server.confidence?.[index];
 
 /** @returns {number} frames that have a mask, propagated or annotated */
 export function countMasks(server) {

@@ -25,7 +25,7 @@ def two_shots(tmp_path_factory):
         write_labels(out / "propagation" / "masks" / f"{index:05d}.png", labels)
     scores = {f"{index:05d}": {"1": value} for index, value in enumerate(confidence)}
     write_labels(out / "keyframes" / "00000.png", labels)
-    record = {"keyframes": ["00000"], "cuts": ["00007"]}
+    record = {"keyframes": ["00000"], "cuts": ["00007"], "flashes": ["00009"]}
     (out / "propagation" / "run.json").write_text(json.dumps(record))
     (out / "propagation" / "confidence.json").write_text(json.dumps(scores))
     server = Server(clip, out=out)
@@ -39,7 +39,8 @@ def two_shots(tmp_path_factory):
         (2, "confidence 0.90", "confidence 0.90"),
         (5, "confidence 0.60", "confidence 0.60"),
         (7, "lost", "lost, the first of a new shot"),
-        (9, "lost", "lost"),
+        (9, "flash", "flash"),
+        (10, "lost", "lost"),
     ],
 )
 def test_a_frame_says_in_words_that_it_is_lost_and_where_a_shot_begins(
