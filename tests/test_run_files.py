@@ -10,11 +10,11 @@ from dextr_vos.run_files import (
     RunPaths,
     RunRecord,
     RunTraining,
-    cut_names,
     frame_state,
     keyframe_names,
     read_confidence,
     read_record,
+    shot_names,
     write_confidence,
     write_record,
 )
@@ -150,4 +150,4 @@ def test_cuts_are_read_where_there_are_any(run: RunPaths, content: str | None, c
     if content is not None:
         run.path.mkdir()
         run.record.write_text(content, encoding="utf-8")
-    assert cut_names(run.record) == cuts
+    assert shot_names(run.record, "cuts") == cuts

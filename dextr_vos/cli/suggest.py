@@ -74,12 +74,12 @@ def _names_of_clip(record: Path, workspace: "Workspace") -> Sequence[str]:
 
 def _annotated_names(workspace: "Workspace") -> list[str]:
     """The keyframes of a workspace and its drafts, also those made since the run."""
-    from dextr_vos.annotation.annotations import load_annotations
+    from dextr_vos.files import read_json
 
     names = [file.stem for file in workspace.keyframe_files()]
-    if workspace.annotations.exists():
-        names += load_annotations(workspace.annotations).corrections
-    return names
+    content = read_json(workspace.annotations) if workspace.annotations.exists() else {}
+    corrections = content.get("corrections") if isinstance(content, dict) else None
+    return [*names, *corrections] if isinstance(corrections, dict) else names
 
 
 def _reason(index: int, confidence: float | None, keyframes: Sequence[int], cuts: Sequence[int]) -> str:
