@@ -105,9 +105,14 @@ class Workspace:
         """The masks of all annotated frames, in natural order; those being written are left out."""
         return list(mask_files(self.keyframes).values())
 
+    @property
+    def corrections(self) -> Path:
+        """Folder of the corrected frames' masks that are no keyframes yet; only the page uses them."""
+        return self.path / "corrections"
+
     def correction(self, name: str) -> Path:
         """Mask of a corrected frame that is no keyframe yet."""
-        return self.path / "corrections" / f"{name}.png"
+        return self.corrections / f"{name}.png"
 
     def annotated_mask(self, name: str, corrected: bool) -> Path:
         """The mask of a keyframe, or of a corrected frame that is none yet."""
@@ -115,7 +120,7 @@ class Workspace:
 
     def corrected_frames(self) -> set[str]:
         """Names of the corrected frames that are no keyframes yet."""
-        found = mask_files(self.path / "corrections")
+        found = mask_files(self.corrections)
         return {name for name in found if find_mask_file(self.keyframes, name) is None}
 
     def drafts_left_out(self) -> str:

@@ -190,10 +190,10 @@ class AnnotationStore:
         part = parts == parts[y, x]
         for above, clicks in (document.frame(name) or edits.EMPTY).objects.items():
             if above != object_id and (part & (labels == above)).any():
-                layer = self.layers.put(self.layer(name, above, document) & ~part)
-                document = edits.with_clicks(
-                    document, name, above, clicks.model_copy(update={"layer": layer})
-                )
+                cut = {"layer": self.layers.put(self.layer(name, above, document) & ~part)}
+                if clicks.added is not None:  # strokes, which its next click would put back on top
+                    cut["added"] = self.layers.put(self.layers.get_or_empty(clicks.added, part.shape) & ~part)
+                document = edits.with_clicks(document, name, above, clicks.model_copy(update=cut))
         return document
 
     def taken_back(self, name: str, object_id: int, points: tuple[Point, ...]) -> Annotations | None:
@@ -384,7 +384,7 @@ class AnnotationStore:
 
     def _sweep_corrections(self) -> None:
         """Delete masks of corrections that became keyframes by a command."""
-        for path in self.workspace.correction("x").parent.glob("*.png"):
+        for path in self.workspace.corrections.glob("*.png"):
             if path.stem not in self.document.corrections:
                 path.unlink(missing_ok=True)
 

@@ -103,6 +103,19 @@ def test_paint_on_an_object_below_stays_visible_when_the_one_above_is_clicked(ti
     assert page.mask(0)[24, 16] == 1
 
 
+def test_what_a_click_uncovers_stays_visible_when_the_painted_object_above_is_clicked(tiny_clip, work):
+    page = open_page(tiny_clip, work, objects=2, corrects=True)
+    page.points(0, 1, POINTS)
+    page.points(0, 2, OTHER)
+    stroke(page, 0, 16, 24, object_id=2)
+    assert page.mask(0)[24, 16] == 2
+    page.points(0, 1, [*POINTS, [16, 24, "positive"]])
+    assert page.mask(0)[24, 16] == 1
+    page.points(0, 2, [*OTHER, [56, 40, "positive"]])
+    assert page.mask(0)[40, 56] == 2
+    assert page.mask(0)[24, 16] == 1
+
+
 def test_clicks_that_correct_are_refused_where_the_model_takes_none(tiny_clip, work):
     page = open_page(tiny_clip, work)
     assert page.state()["corrects"] is False

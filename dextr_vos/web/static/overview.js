@@ -113,9 +113,7 @@ export function createOverview(store, navigation) {
       const x = (key + 0.5) * step;
       const locked = server.keyframes[key].locked;
       context.fillStyle = colour("--key");
-      context.beginPath();
-      context.moveTo(x, 2); context.lineTo(x + 4.5, 6.5); context.lineTo(x, 11); context.lineTo(x - 4.5, 6.5);
-      context.closePath();
+      diamond(x, 4.5);
       context.fill();
       if (locked) {
         context.fillRect(x - 4.5, 12.5, 9, 1.5);
@@ -124,21 +122,23 @@ export function createOverview(store, navigation) {
     context.strokeStyle = colour("--key");
     context.lineWidth = 1.5;
     for (const draft of correctionsOf(values)) {
-      const x = (draft + 0.5) * step;
-      context.beginPath();
-      context.moveTo(x, 2.5); context.lineTo(x + 4, 6.5); context.lineTo(x, 10.5); context.lineTo(x - 4, 6.5);
-      context.closePath();
+      diamond((draft + 0.5) * step, 4);
       context.stroke();
     }
     const next = server.suggested;
     if (next === null || next === undefined || keyframeAt(server, next)) return;
-    const x = (next + 0.5) * step;
     context.strokeStyle = colour("--attention");
     context.lineWidth = 1.5;
-    context.beginPath();
-    context.moveTo(x, 2.5); context.lineTo(x + 4, 6.5); context.lineTo(x, 10.5); context.lineTo(x - 4, 6.5);
-    context.closePath();
+    diamond((next + 0.5) * step, 4);
     context.stroke();
+  }
+
+  /** The path of a diamond among the marks. */
+  function diamond(x, radius) {
+    context.beginPath();
+    context.moveTo(x, 6.5 - radius); context.lineTo(x + radius, 6.5);
+    context.lineTo(x, 6.5 + radius); context.lineTo(x - radius, 6.5);
+    context.closePath();
   }
 
   function drawHead(frame, frames, width, height, colour) {
