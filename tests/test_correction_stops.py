@@ -15,7 +15,16 @@ from tiny_correction import (
     same_network,
     same_results,
 )
-from tiny_run import TINY_LITE, TINY_PAPER, bytes_of, finished_run, stop_after, train, write_keyframes
+from tiny_run import (
+    TINY_LITE,
+    TINY_PAPER,
+    WITHOUT_MASKS,
+    bytes_of,
+    finished_run,
+    stop_after,
+    train,
+    write_keyframes,
+)
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.propagation import run as runs
@@ -161,7 +170,7 @@ def test_a_stopped_correction_taken_back_leaves_the_run_as_it_says(tiny_clip, ke
     (keyframes / NAMES[0]).write_bytes(given[NAMES[0]])
     record = train(tiny_clip, keyframes, out)
     assert read_record(out / "run.json") == record
-    assert load_network(out).record == record.model_copy(update={"spans": None, "cuts": None})
+    assert load_network(out).record == record.model_copy(update=WITHOUT_MASKS)
     assert bytes_of(out / "masks") == masks
     assert files_of(out) == FILES
 

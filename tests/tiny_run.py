@@ -38,6 +38,8 @@ TINY_LITE = replace(
 )
 TINY_POOL = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, pool=4, correction_pool=3))
 TINY_PAPER = replace(PAPER, recipe=replace(PAPER.recipe, max_steps=2, correction_steps=1, accumulate_grad=2))
+# what `run.json` knows of the masks and the network's metadata does not
+WITHOUT_MASKS = {"spans": None, "cuts": None, "files_state": "", "frames_digest": ""}
 
 
 def write_keyframes(folder: Path, *indices: int, white: bool = False) -> Path:

@@ -103,7 +103,7 @@ def command(**given: Any) -> None:
 
     CLIP is a folder of images, a video file, or a workspace, which knows its clip and its keyframes.
 
-    Masks land in RUN/masks/<frame>.png; the keyframes' own masks are copied there unchanged. After Ctrl-C
+    Masks land in RUN/masks/<frame>.png; keyframes keep the masks they were given. After Ctrl-C
     the same command resumes.
 
     After a correction, run the same command again: it continues from the network in RUN, takes fewer steps,

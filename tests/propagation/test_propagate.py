@@ -6,7 +6,16 @@ import pytest
 import torch
 from conftest import tiny_frame, tiny_mask
 from PIL import Image
-from tiny_run import CPU, TINY_LITE, TINY_PAPER, TINY_POOL, bytes_of, stop_after, write_keyframes
+from tiny_run import (
+    CPU,
+    TINY_LITE,
+    TINY_PAPER,
+    TINY_POOL,
+    WITHOUT_MASKS,
+    bytes_of,
+    stop_after,
+    write_keyframes,
+)
 
 from dextr_vos.clip import FolderClip, open_clip
 from dextr_vos.errors import InputError, Interrupted, WeightsError
@@ -158,8 +167,7 @@ def test_a_run_holds_the_network_and_what_made_it(make, out):
     record = propagate_to_run(make(seed=3), out, "cpu")
     trained = load_network(out)
     # the network does not know its masks
-    unknown = {"spans": None, "cuts": None, "files_state": "", "frames_digest": ""}
-    assert trained.record == record.model_copy(update=unknown)
+    assert trained.record == record.model_copy(update=WITHOUT_MASKS)
     assert trained.recipe == TINY_LITE.recipe
     assert trained.memory is not None
     assert (record.training.steps, record.training.stop, record.seed) == (8, "step limit", 3)
