@@ -70,9 +70,9 @@ class PropagationOptions:
         max_steps: step limit in place of the recipe's, at least 1.
         budget_s: seconds that fine-tuning and segmenting may take, above 0; None has no limit.
         fresh: start again, and not with the network that an earlier run left.
-        clicked: the keyframes are masks from clicks, which are less exact than drawn ones, so that the
-            network is changed less (`alpha_clicked`). None finds it out: a workspace knows it, other
-            keyframes count as drawn.
+        clicked: the keyframes are masks from clicks, which are less exact than drawn ones, and a
+            recipe may change the network less for them (`alpha_clicked`). None finds it out: a workspace
+            knows it, other keyframes count as drawn.
         settings: `KEY=VALUE` each, see `propagation.settings.KEYS`.
         direction: "both", or "forward" or "backward" to propagate from each keyframe only to later or only to
             earlier frames, up to the next keyframe.
