@@ -14,24 +14,24 @@ from conftest import tiny_frame, tiny_mask
 from PIL import Image
 from tiny_correction import (
     FILES,
-    NAMES,
     PAINT,
     change,
     delete,
     files_of,
     paint,
     painted,
-    refuse,
     same_results,
     steps_of,
     tensors,
 )
 from tiny_run import (
+    NAMES,
     TINY_LITE,
     TINY_PAPER,
     WITHOUT_MASKS,
     bytes_of,
     finished_run,
+    refuse,
     stop_after,
     train,
     write_keyframes,

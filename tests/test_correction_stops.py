@@ -6,21 +6,21 @@ import shutil
 import pytest
 from tiny_correction import (
     FILES,
-    NAMES,
     change,
     files_of,
     paint,
     painted,
-    refuse,
     same_network,
     same_results,
 )
 from tiny_run import (
+    NAMES,
     TINY_LITE,
     TINY_PAPER,
     WITHOUT_MASKS,
     bytes_of,
     finished_run,
+    refuse,
     stop_after,
     train,
     write_keyframes,

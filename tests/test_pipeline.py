@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_run import (
     CPU,
+    NAMES,
     TINY_LITE,
     TINY_PAPER,
     WITHOUT_MASKS,
@@ -17,6 +18,7 @@ from tiny_run import (
     bytes_of,
     finished_run,
     other_clip,
+    refuse,
     stop_after,
     train,
     write_keyframes,
@@ -37,16 +39,11 @@ from dextr_vos.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 FILES = ["confidence.json", "masks", "network.safetensors", "run.json"]
-NAMES = [f"{index:05d}.png" for index in range(6)]
 
 
 @pytest.fixture
 def keyframes(tmp_path):
     return write_keyframes(tmp_path / "keyframes", 0, 3, white=True)
-
-
-def refuse(*_):
-    pytest.fail("this was done already")
 
 
 def files_of(folder):

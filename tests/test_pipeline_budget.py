@@ -3,7 +3,17 @@
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_run import TINY_LITE, TINY_PAPER, bytes_of, finished_run, stop_after, train, write_keyframes
+from tiny_run import (
+    NAMES,
+    TINY_LITE,
+    TINY_PAPER,
+    bytes_of,
+    finished_run,
+    refuse,
+    stop_after,
+    train,
+    write_keyframes,
+)
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.propagation import finetune as finetuning
@@ -11,16 +21,11 @@ from dextr_vos.propagation import session as propagating
 from dextr_vos.propagation.finetune import Estimate
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
-NAMES = [f"{index:05d}.png" for index in range(6)]
 
 
 @pytest.fixture
 def keyframes(tmp_path):
     return write_keyframes(tmp_path / "keyframes", 0, 3)
-
-
-def refuse(*_):
-    pytest.fail("this was done already")
 
 
 class Machine:

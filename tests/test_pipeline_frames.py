@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import tiny_frame
 from PIL import Image
-from tiny_run import bytes_of, stop_after, train, write_keyframes
+from tiny_run import bytes_of, refuse, stop_after, train, write_keyframes
 
 from dextr_vos.clip import FolderClip, open_clip
 from dextr_vos.errors import Interrupted
@@ -19,10 +19,6 @@ pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos"
 @pytest.fixture
 def keyframes(tmp_path):
     return write_keyframes(tmp_path / "keyframes", 0, 3)
-
-
-def refuse(*_):
-    pytest.fail("this was done already")
 
 
 def change(clip, *indices):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import tiny_mask
-from tiny_run import TINY_LITE, bytes_of, stop_after, train, write_keyframes
+from tiny_run import NAMES, TINY_LITE, bytes_of, refuse, stop_after, train, write_keyframes
 
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError, Interrupted
@@ -12,16 +12,11 @@ from dextr_vos.pipeline import propagate
 from dextr_vos.run_files import read_confidence, read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
-NAMES = [f"{index:05d}.png" for index in range(6)]
 
 
 @pytest.fixture
 def keyframes(tmp_path):
     return write_keyframes(tmp_path / "keyframes", 0, 3)
-
-
-def refuse(*_):
-    pytest.fail("this was done already")
 
 
 def test_masks_of_a_range_are_made_and_a_later_run_makes_the_rest(tiny_clip, keyframes, out, tmp_path):

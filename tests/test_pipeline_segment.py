@@ -3,30 +3,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import tiny_mask
-from tiny_run import (
-    CPU,
-    TINY_LITE,
-    TINY_PAPER,
-    bytes_of,
-    train,
-    write_keyframes,
-)
+from tiny_run import CPU, NAMES, TINY_LITE, TINY_PAPER, bytes_of, train, write_keyframes
 
 from dextr_vos.clip import open_clip
 from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.propagation.trained_network import load_network, segment_clip
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
-NAMES = [f"{index:05d}.png" for index in range(6)]
 
 
 @pytest.fixture
 def keyframes(tmp_path):
     return write_keyframes(tmp_path / "keyframes", 0, 3, white=True)
-
-
-def refuse(*_):
-    pytest.fail("this was done already")
 
 
 def files_of(folder):

@@ -1,23 +1,17 @@
 """A finished run of the tiny clip, corrections of it, and what tells one run from another."""
 
 import numpy as np
-import pytest
 import torch
 from conftest import tiny_mask
 from safetensors.torch import load_file
-from tiny_run import bytes_of, train
+from tiny_run import NAMES, bytes_of, train
 
 from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.run_files import read_confidence, write_confidence
 
-NAMES = [f"{index:05d}.png" for index in range(6)]
 FILES = ["confidence.json", "masks", "network.safetensors", "run.json"]
 PAINT = np.full((48, 64), 9, np.uint8)
 PAINT[::2] = 4
-
-
-def refuse(*_):
-    pytest.fail("this was done already")
 
 
 def change(keyframes, *indices):

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from conftest import tiny_frame, tiny_mask
 from PIL import Image
@@ -40,6 +41,12 @@ TINY_POOL = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, pool=4, correcti
 TINY_PAPER = replace(PAPER, recipe=replace(PAPER.recipe, max_steps=2, correction_steps=1, accumulate_grad=2))
 # what `run.json` knows of the masks and the network's metadata does not
 WITHOUT_MASKS = {"spans": None, "cuts": None, "files_state": "", "frames_digest": ""}
+NAMES = [f"{index:05d}.png" for index in range(6)]  # of the masks of the tiny clip
+
+
+def refuse(*_):
+    """In place of what must not be done again."""
+    pytest.fail("this was done already")
 
 
 def write_keyframes(folder: Path, *indices: int, white: bool = False) -> Path:
