@@ -28,28 +28,8 @@ from dextr_vos.mask_file import find_mask_file, mask_files, plain_name
 from dextr_vos.masks import Labels, read_labels
 from dextr_vos.run_files import RunPaths, keyframe_names, read_record
 
-ExportKind = Literal[
-    "masks",
-    "video",
-    "coco",
-    "coco-polygons",
-    "objects",
-    "yolo",
-    "davis",
-    "youtube-vos",
-    "voc",
-    "labelme",
-    "label-studio",
-    "cvat-images",
-    "cvat-video",
-    "prores-4444",
-    "webm-alpha",
-    "green-screen",
-    "rgba",
-    "feathered-mattes",
-    "feathered-matte-video",
-]
-EXPORTS: dict[ExportKind, str] = {
+# what the page exports, and the file in the workspace
+EXPORTS: dict[str, str] = {
     "masks": "masks.zip",
     "video": "overlay.mp4",
     "coco": "coco.json",
@@ -140,7 +120,7 @@ class Workspace:
         """The run: a network, and masks of all frames."""
         return RunPaths(self.path / "propagation")
 
-    def export(self, kind: ExportKind) -> Path:
+    def export(self, kind: str) -> Path:
         """A file that the page exports."""
         return self.path / "exports" / EXPORTS[kind]
 

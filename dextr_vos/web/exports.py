@@ -21,10 +21,10 @@ from dextr_vos.mask_file import find_mask_file
 from dextr_vos.masks import Labels, read_labels
 from dextr_vos.web.edits import colour_of
 from dextr_vos.web.layers import labels_png
-from dextr_vos.workspace import ExportKind, ResultMasks, Workspace
+from dextr_vos.workspace import ResultMasks, Workspace
 
 
-def is_ready(workspace: Workspace, kind: ExportKind) -> bool:
+def is_ready(workspace: Workspace, kind: str) -> bool:
     """Whether an export exists and nothing has changed since."""
     sources = (workspace.annotations, workspace.run.record)
     try:
@@ -72,7 +72,7 @@ class WorkspaceMasks(ResultMasks):
 
 
 def write_export(
-    kind: ExportKind, clip_path: Path, workspace_path: Path, on_frame: Callable[[int, int], None]
+    kind: str, clip_path: Path, workspace_path: Path, on_frame: Callable[[int, int], None]
 ) -> None:
     """Write one export.
 

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from dextr_vos.annotation.annotations import Annotations, Kind, Point
 from dextr_vos.masks import DRAW_S, MAX_OBJECTS
 from dextr_vos.web import edits
-from dextr_vos.workspace import ExportKind
+from dextr_vos.workspace import EXPORTS
 
 _MAX_PX = 100_000.0
 _MAX_EDIT_MS = 3_600_000.0
@@ -114,10 +114,16 @@ class Propagate(_Body):
     budget: Annotated[float, Field(gt=0, le=1e6)] | None = None
 
 
+def _known_export(kind: str) -> str:
+    if kind not in EXPORTS:
+        raise ValueError(f"expected one of {', '.join(EXPORTS)}")
+    return kind
+
+
 class Export(_Body):
     """What to export."""
 
-    kind: ExportKind
+    kind: Annotated[str, AfterValidator(_known_export)]
 
 
 class Status(_Body):
