@@ -98,6 +98,14 @@ def narrow_osvos(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def keyframes(tmp_path):
+    """Masks of the tiny clip's frames 0 and 3, so 1 and 2 lie between them, 4 and 5 behind."""
+    from tiny_run import write_keyframes
+
+    return write_keyframes(tmp_path / "keyframes", 0, 3)
+
+
+@pytest.fixture
 def out(tmp_path):
     """Where a run goes; not there yet."""
     return tmp_path / "run"

@@ -52,12 +52,6 @@ BOTH = pytest.mark.parametrize("model", [TINY_LITE, TINY_PAPER], ids=lambda mode
 
 
 @pytest.fixture
-def keyframes(tmp_path):
-    """Of the frames 0 and 3, so 1 and 2 lie between them, 4 and 5 behind."""
-    return write_keyframes(tmp_path / "keyframes", 0, 3)
-
-
-@pytest.fixture
 def out(tiny_clip, keyframes, tmp_path):
     """A finished run."""
     finished_run(tiny_clip, keyframes, tmp_path / "run")

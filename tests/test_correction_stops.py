@@ -23,7 +23,6 @@ from tiny_run import (
     refuse,
     stop_after,
     train,
-    write_keyframes,
 )
 
 from dextr_vos.errors import Interrupted
@@ -34,12 +33,6 @@ from dextr_vos.propagation.trained_network import load_network
 from dextr_vos.run_files import read_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
-
-
-@pytest.fixture
-def keyframes(tmp_path):
-    """Of the frames 0 and 3, so 1 and 2 lie between them, 4 and 5 behind."""
-    return write_keyframes(tmp_path / "keyframes", 0, 3)
 
 
 @pytest.fixture

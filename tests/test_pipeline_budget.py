@@ -23,11 +23,6 @@ from dextr_vos.propagation.finetune import Estimate
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
 
-@pytest.fixture
-def keyframes(tmp_path):
-    return write_keyframes(tmp_path / "keyframes", 0, 3)
-
-
 class Machine:
     """A made-up machine: so many seconds a step and a frame, and a clock that goes on with the steps."""
 

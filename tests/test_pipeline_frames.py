@@ -7,18 +7,13 @@ import numpy as np
 import pytest
 from conftest import tiny_frame
 from PIL import Image
-from tiny_run import bytes_of, refuse, stop_after, train, write_keyframes
+from tiny_run import bytes_of, refuse, stop_after, train
 
 from dextr_vos.clip import FolderClip, open_clip
 from dextr_vos.errors import Interrupted
 from dextr_vos.run_files import read_record, write_record
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
-
-
-@pytest.fixture
-def keyframes(tmp_path):
-    return write_keyframes(tmp_path / "keyframes", 0, 3)
 
 
 def change(clip, *indices):

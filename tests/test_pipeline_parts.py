@@ -14,11 +14,6 @@ from dextr_vos.run_files import read_confidence, read_record
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
 
-@pytest.fixture
-def keyframes(tmp_path):
-    return write_keyframes(tmp_path / "keyframes", 0, 3)
-
-
 def test_masks_of_a_range_are_made_and_a_later_run_makes_the_rest(tiny_clip, keyframes, out, tmp_path):
     record = train(tiny_clip, keyframes, out, frames=[1, 4])
     # keyframes are always there

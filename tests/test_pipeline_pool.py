@@ -22,11 +22,6 @@ pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
 NAMES = [f"{index:05d}.png" for index in range(6)]
 
 
-@pytest.fixture
-def keyframes(tmp_path):
-    return write_keyframes(tmp_path / "keyframes", 0, 3)
-
-
 @pytest.mark.parametrize(("share", "kept"), [(0.2, False), (0.0, True)])
 def test_small_components_that_no_keyframe_shows_are_removed(
     tiny_clip, keyframes, out, monkeypatch, share, kept
