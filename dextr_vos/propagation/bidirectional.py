@@ -194,7 +194,7 @@ class BidirectionalPropagator:
     ) -> None:
         """Go on by one frame; one that was found before is not segmented again."""
         tracking = self._tracking
-        if not tracking.across_cuts and self._annotated.shots.leaves(index):
+        if not tracking.across_cuts and self._annotated.shots.is_outside_shot(index):
             state.found = self._lost()
             if index not in soft_masks:
                 soft_masks.write(index, state.found)

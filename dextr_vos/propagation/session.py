@@ -30,7 +30,7 @@ from dextr_vos.propagation.origins import MaskOrigin, run_spans
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.run import MadeMask, PendingRun, RunFolder
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, Recipe
-from dextr_vos.propagation.shots import Shots, StreamedShots
+from dextr_vos.propagation.shots import StreamedShots
 from dextr_vos.propagation.trained_network import TrainedNetwork, load_network, save_network
 from dextr_vos.propagation.training_data import read_samples
 from dextr_vos.run_files import RunRecord, RunTraining, read_record
@@ -87,8 +87,7 @@ def complete_run(
             network = load_network(run.paths.network).network
         trained = _train(plan, run, pending, earlier, network or start_network(plan), kept, device, callbacks)
     _write_masks(plan, pending, kept, trained, device, callbacks)
-    shots = plan.annotated.shots
-    assert isinstance(shots, Shots), "a run is not streamed"
+    shots = plan.annotated.shots.whole()
     masks = {
         "spans": run_spans(_origins(plan, pending), plan.names),
         "cuts": tuple(plan.names[index] for index in shots.cuts),

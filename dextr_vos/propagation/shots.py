@@ -71,9 +71,13 @@ class Shots:
     cuts: tuple[int, ...] = ()
     flashes: frozenset[int] = frozenset()
 
-    def leaves(self, index: int) -> bool:
-        """Whether a frame of a span does not belong to the span's shot."""
+    def is_outside_shot(self, index: int) -> bool:
+        """Whether a frame does not belong to the shot in which its span lies."""
         return index in self.flashes
+
+    def whole(self) -> "Shots":
+        """All that is known of the clip: this."""
+        return self
 
 
 def find_shots(read: Callable[[int], ImageRgb], count: int) -> Shots:
@@ -106,10 +110,11 @@ def find_shots(read: Callable[[int], ImageRgb], count: int) -> Shots:
 
 
 class StreamedShots:
-    """The shots of a clip that is read as it is tracked: no frame is read ahead unless a cut is likely.
+    """The shots of a clip that is read as it is tracked, see `Shots`.
 
-    What it says is what `find_shots` finds; only cuts after the last keyframe, which are met while the frames
-    are tracked, come as frames that leave their shot.
+    Nothing is read ahead unless a cut is likely. Spans are divided at the cuts that are known before tracking
+    begins. Where a later one is met, the frames from it on are outside of their span's shot. So the same
+    frames are lost as with `find_shots`.
 
     Args:
         read: gives a frame of the clip by its index, H×W×3 uint8.
@@ -120,29 +125,29 @@ class StreamedShots:
     def __init__(self, read: Callable[[int], ImageRgb], count: int, last_keyframe: int) -> None:
         self._read, self._count, self._last_keyframe = read, count, last_keyframe
         self._summary = lru_cache(2)(lambda index: FrameSummary.of(read(index)))
+        self._shots: Shots | None = None
 
     @cached_property
     def cuts(self) -> tuple[int, ...]:
-        """Cuts as far as they are known before tracking, see `Shots`."""
-        likely = any(self._is_likely(index) for index in range(1, self._last_keyframe + 1))
-        return self._all.cuts if likely else ()
+        """Those known before tracking begins: all, or none where the last keyframe comes before any."""
+        likely = any(self._is_cut_likely(index) for index in range(1, self._last_keyframe + 1))
+        return self.whole().cuts if likely else ()
 
-    def leaves(self, index: int) -> bool:
-        """See `Shots.leaves`; frames after the last keyframe are asked for in order."""
-        if not self._found and (index <= self._last_keyframe or not self._is_likely(index)):
+    def is_outside_shot(self, index: int) -> bool:
+        """See `Shots.is_outside_shot`; frames after the last keyframe are asked for in order."""
+        after = range(self._last_keyframe + 1, index + 1)
+        if self._shots is None and not (after and self._is_cut_likely(index)):
             return False
-        met = [cut for cut in self._all.cuts if cut > self._last_keyframe and cut not in self.cuts]
-        return index in self._all.flashes or any(cut <= index for cut in met)
+        shots = self.whole()
+        return index in shots.flashes or any(cut in after and cut not in self.cuts for cut in shots.cuts)
 
-    @property
-    def _found(self) -> bool:
-        return "_all" in self.__dict__
+    def whole(self) -> Shots:
+        """All of the clip's shots, for which every frame is read."""
+        if self._shots is None:
+            self._shots = find_shots(self._read, self._count)
+        return self._shots
 
-    @cached_property
-    def _all(self) -> Shots:
-        return find_shots(self._read, self._count)
-
-    def _is_likely(self, index: int) -> bool:
+    def _is_cut_likely(self, index: int) -> bool:
         return difference(self._summary(index - 1), self._summary(index)) > _LEAST_CUT
 
 

@@ -99,7 +99,7 @@ def test_streamed_shots_lose_the_same_frames(scenes, last_keyframe):
 
     def lost(shots):
         cuts = [cut for cut in shots.cuts if cut > last_keyframe]
-        return [index for index in after if shots.leaves(index) or any(cut <= index for cut in cuts)]
+        return [index for index in after if shots.is_outside_shot(index) or any(cut <= index for cut in cuts)]
 
     assert lost(streamed) == lost(whole)
     assert [cut for cut in streamed.cuts if cut <= last_keyframe] == [
@@ -112,7 +112,7 @@ def test_streamed_shots_read_nothing_ahead():
     shots = StreamedShots(lambda index: read.append(index) or scene(0), 100, last_keyframe=3)
     assert shots.cuts == ()
     assert max(read) == 3
-    assert not any(shots.leaves(index) for index in range(4, 10))
+    assert not any(shots.is_outside_shot(index) for index in range(4, 10))
     assert max(read) == 9
 
 
