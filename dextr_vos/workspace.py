@@ -13,6 +13,7 @@ WORKSPACE/history/            undo of the page: journal.jsonl, layers/*.png, and
 """
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,7 +26,7 @@ from dextr_vos.clip import Clip, open_clip
 from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key, read_text, write_text
 from dextr_vos.mask_file import find_mask_file, mask_files, plain_name
-from dextr_vos.masks import Labels, read_labels
+from dextr_vos.masks import Labels, looks_like_mask, read_labels, write_labels
 from dextr_vos.run_files import RunPaths, keyframe_names, read_record
 
 # what the page exports, and the file in the workspace
@@ -84,6 +85,31 @@ class Workspace:
     def keyframe_files(self) -> list[Path]:
         """The masks of all annotated frames, in natural order; those being written are left out."""
         return list(mask_files(self.keyframes).values())
+
+    def keyframes_as_png(self, names: Iterable[str]) -> set[str]:
+        """Make the masks of keyframes indexed PNGs that are named like their frames.
+
+        Masks of other formats, in other spellings of the name, and grey or coloured PNGs are replaced.
+
+        Args:
+            names: of the frames whose masks are made so; others stay as they are.
+
+        Returns:
+            The names of all annotated frames, spelled as in `names` where they are there.
+
+        Raises:
+            InputError: there are two masks of one frame, or one cannot be read.
+        """
+        called = {plain_name(name): name for name in names}
+        found = mask_files(self.keyframes)
+        for plain in found.keys() & called.keys():
+            file, png = found[plain], self.keyframe(called[plain])
+            if png.exists() and file.samefile(png) and looks_like_mask(file):
+                continue
+            write_labels(png, read_labels(file))
+            if not file.samefile(png):  # two spellings of a name are one file in some file systems
+                file.unlink()
+        return {called.get(plain, file.stem) for plain, file in found.items()}
 
     @property
     def corrections(self) -> Path:

@@ -1,14 +1,16 @@
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import tiny_mask
+from PIL import Image
 from tiny_run import other_clip
 
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
-from dextr_vos.masks import write_labels
+from dextr_vos.masks import looks_like_mask, read_labels, write_labels
 from dextr_vos.workspace import ResultMasks, Workspace
 
 
@@ -64,6 +66,60 @@ def test_a_folder_that_is_no_workspace_is_refused(tmp_path: Path, tiny_clip: Pat
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="is a file; a workspace is a folder"):
         Workspace(tmp_path / "file").check_clip(open_clip(tiny_clip))
+
+
+@pytest.mark.parametrize("file", ["00001.tif", "00001.PNG", "00001.png", "00001.Npy"])
+def test_keyframes_become_indexed_pngs(workspace: Workspace, file: str) -> None:
+    workspace.keyframes.mkdir()
+    if file.endswith("Npy"):
+        with (workspace.keyframes / file).open("wb") as array:
+            np.save(array, tiny_mask(1))
+    else:
+        Image.fromarray(tiny_mask(1)).save(workspace.keyframes / file)
+    assert workspace.keyframes_as_png(["00000", "00001"]) == {"00001"}
+    assert [path.name for path in workspace.keyframes.iterdir()] == ["00001.png"]
+    png = workspace.keyframe("00001")
+    assert looks_like_mask(png)
+    assert (read_labels(png) == tiny_mask(1)).all()
+    before = png.stat()
+    assert workspace.keyframes_as_png(["00001"]) == {"00001"}
+    assert (png.stat().st_ino, png.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_keyframes_are_spelled_like_the_frames_of_the_clip(workspace: Workspace) -> None:
+    composed = "bär"
+    write_masks(workspace.keyframes, 3)
+    (workspace.keyframes / "00003.png").rename(
+        workspace.keyframes / f"{unicodedata.normalize('NFD', composed)}.png"
+    )
+    write_masks(workspace.keyframes, 4)
+    assert workspace.keyframes_as_png([composed]) == {composed, "00004"}
+    assert (read_labels(workspace.keyframe(composed)) == tiny_mask(3)).all()
+
+
+def test_a_keyframe_stays_where_two_spellings_are_one_file(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In file systems that ignore case both names open the file, and deleting one deletes it."""
+    workspace.keyframes.mkdir()
+    Image.fromarray(tiny_mask(1)).save(workspace.keyframes / "00001.PNG")
+    replace, unlink = Path.replace, Path.unlink
+
+    def replace_both(source: Path, target: Path) -> Path:
+        made = replace(source, target)
+        unlink(target.with_suffix(".PNG"), missing_ok=True)
+        target.with_suffix(".PNG").hardlink_to(target)
+        return made
+
+    def unlink_both(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok)
+        if path.stem == "00001":
+            unlink(path.with_suffix(".png"), missing_ok=True)
+
+    monkeypatch.setattr(Path, "replace", replace_both)
+    monkeypatch.setattr(Path, "unlink", unlink_both)
+    workspace.keyframes_as_png(["00001"])
+    assert (read_labels(workspace.keyframe("00001")) == tiny_mask(1)).all()
 
 
 def test_masks_of_a_workspace_are_its_keyframes_and_then_its_run(workspace: Workspace) -> None:

@@ -57,6 +57,7 @@ def annotate(
             f"no object is clicked in any frame of {workspace.path}; "
             "give four extreme points, a box or a click on one"
         )
+    workspace.keyframes_as_png(annotations.keyframes)
     masks: dict[str, Labels] = {}
     for done, (name, keyframe) in enumerate(annotations.keyframes.items(), start=1):
         clicks = {object_id: clicked.prompt() for object_id, clicked in keyframe.objects.items()}

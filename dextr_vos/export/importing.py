@@ -105,6 +105,7 @@ def import_masks(
             raise InputError(f"the frame '{name}' is locked in {workspace.path}; unlock it on the page first")
     keys = _keys(path, placed)
     entries = _entries(keys, placed, before)
+    workspace.keyframes_as_png(placed)
     made: dict[str, _Keyframe] = {}
     for name, frame in placed.items():
         mask = workspace.annotated_mask(name, name in before.corrections)

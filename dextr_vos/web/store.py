@@ -23,8 +23,7 @@ from dextr_vos.annotation.annotations import (
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path, digest_or_empty, write_text
 from dextr_vos.geometry import BoolArray
-from dextr_vos.mask_file import mask_files, plain_name
-from dextr_vos.masks import Labels, object_ids, read_labels, write_labels
+from dextr_vos.masks import Labels, object_ids, read_labels
 from dextr_vos.web import edits
 from dextr_vos.web.images import Images
 from dextr_vos.web.journal import (
@@ -350,7 +349,7 @@ class AnnotationStore:
 
     def _adopt(self) -> None:
         """Make masks and document agree where somebody added or deleted masks among the keyframes."""
-        after, files = self.document, self._keyframe_masks()
+        after, files = self.document, self.workspace.keyframes_as_png(self._images.names)
         for name in sorted(files & set(self._images.names) - set(after.keyframes)):
             labels = read_labels(self.workspace.keyframe(name), self.size_hw(name))
             ids = object_ids(labels)
@@ -369,18 +368,6 @@ class AnnotationStore:
             text = as_text(after)
             self.history.append(Line("note", (self._text_digest, digest_of(text))))
             self._save(after, text)
-
-    def _keyframe_masks(self) -> set[str]:
-        """Names of the frames with masks among the keyframes; masks of other formats become PNGs."""
-        found, names = mask_files(self.workspace.keyframes), set()
-        called = {plain_name(name): name for name in self._images.names}
-        for plain, file in found.items():
-            name = called.get(plain, file.stem)
-            names.add(name)
-            if plain in called and file.name != (png := self.workspace.keyframe(name)).name:
-                write_labels(png, read_labels(file, self.size_hw(name)))
-                file.unlink()
-        return names
 
     def _sweep_corrections(self) -> None:
         """Delete masks of corrections that became keyframes by a command."""

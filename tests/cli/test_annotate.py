@@ -96,6 +96,17 @@ def test_two_objects_in_one_mask(tiny_clip: Path, tmp_path: Path) -> None:
     assert set(np.unique(read_labels(tmp_path / "w" / "keyframes" / "00001.png"))) == {0, 2}
 
 
+def test_the_other_objects_of_a_keyframe_stay_whatever_its_format(tiny_clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(json.dumps({"00001": [None, [[40, 6], [52, 6], [46, 2], [46, 11]]]}))
+    (tmp_path / "w" / "keyframes").mkdir(parents=True)
+    Image.fromarray(tiny_mask(1)).save(tmp_path / "w" / "keyframes" / "00001.tif")
+    run("annotate", tiny_clip, "--clicks", tmp_path / "c.json", "--out", tmp_path / "w")
+    assert [path.name for path in (tmp_path / "w" / "keyframes").iterdir()] == ["00001.png"]
+    labels = read_labels(tmp_path / "w" / "keyframes" / "00001.png")
+    assert iou(labels, tiny_mask(1)) > 0.9
+    assert (labels == 2).any()
+
+
 def test_an_empty_frame_is_a_keyframe_too(tiny_clip: Path, tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(json.dumps({"00000": [POINTS], "00005": []}))
     run("annotate", tiny_clip, "--clicks", tmp_path / "c.json", "--out", tmp_path / "w")

@@ -146,6 +146,20 @@ def test_a_black_mask_of_one_object_leaves_the_others(work, tmp_path):
     assert set(load_annotations(work / "annotations.json").keyframes["00002"].objects) == {3, 7}
 
 
+def test_an_import_keeps_the_other_objects_of_a_keyframe_whatever_its_format(work, tmp_path):
+    png = Workspace(work).keyframe("00002")
+    Image.fromarray(read_labels(png)).save(png.with_suffix(".tif"))
+    png.unlink()
+    mask = np.zeros((48, 64), np.uint8)
+    mask[:2] = 1
+    write_labels(tmp_path / "masks" / "00002.png", mask)
+    call("import", work, tmp_path / "masks", "--format", "masks")
+    labels = made_labels(2)
+    labels[labels == 1] = 0
+    assert not png.with_suffix(".tif").exists()
+    assert (read_labels(png) == np.where(mask, 1, labels)).all()
+
+
 def test_an_import_keeps_the_correction_of_a_frame(work, tmp_path, caplog):
     corrected = np.zeros((48, 64), np.uint8)
     corrected[40:, :20] = 7

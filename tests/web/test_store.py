@@ -2,14 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
 from conftest import tiny_mask
 from PIL import Image
 from tiny_page import OTHER, POINTS, open_page
 
 from dextr_vos.annotation.annotations import load_annotations
+from dextr_vos.files import file_digest
 from dextr_vos.masks import write_labels
+from dextr_vos.propagation.run import UnfinishedMasks
 from dextr_vos.web.journal import digest_of
+from dextr_vos.workspace import Workspace
 
 
 def as_version_1(work) -> None:
@@ -63,6 +67,16 @@ def test_masks_that_somebody_drew_are_never_taken_for_clicked_ones(tiny_clip, tm
     document = load_annotations(work / "annotations.json")
     assert document.keyframes["00003"].objects[1].made_by == "brush"
     assert not document.is_clicked("00003", 1)
+
+
+def test_a_grey_mask_among_the_keyframes_is_what_a_run_makes_of_it(tiny_clip, tmp_path):
+    work = Workspace(tmp_path / "w")
+    open_page(tiny_clip, work.path).points(0, 1, POINTS)
+    Image.fromarray(tiny_mask(0) * np.uint8(255)).save(work.keyframe("00000"))
+    page = open_page(tiny_clip, work.path)
+    masks = UnfinishedMasks(work.run)
+    masks.copy("00000", work.keyframe("00000"), {1: 1.0})
+    assert page.service.session.digests["00000"] == file_digest(work.run.mask("00000"))
 
 
 def test_a_mask_of_another_format_among_the_keyframes_becomes_a_png(tiny_clip, tmp_path):
