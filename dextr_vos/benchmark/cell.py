@@ -232,15 +232,22 @@ class _CellRun:
         seconds = self._watch.seconds
         if job.cell.supervision == "gt":
             seconds = seconds | {"annotate": 0.0}  # copying is no annotation
+        scored = tuple(map(str, scores[0].frames))
+        confidence = read_confidence(self._run.confidence)
         return CellResult(
             key=job.key,
             cell=job.cell,
             frames=self._clip.names,
-            scored=tuple(map(str, scores[0].frames)),
+            scored=scored,
             keyframes=record.keyframes,
             annotated=sum(len(object_ids(truth)) for truth in truths.values()),
             objects=tuple(
-                ObjectSeries(object=one.object_id, j=tuple(one.j.tolist()), f=tuple(one.f.tolist()))
+                ObjectSeries(
+                    object=one.object_id,
+                    j=tuple(one.j.tolist()),
+                    f=tuple(one.f.tolist()),
+                    confidence=tuple(confidence[name].get(one.object_id, 1.0) for name in scored),
+                )
                 for one in scores
             ),
             keyframe_iou={

@@ -30,11 +30,13 @@ class ObjectSeries(_Value):
         object: its id in the masks.
         j: region similarity.
         f: boundary accuracy.
+        confidence: expected IoU of its mask, in [0, 1]; empty in results of older versions.
     """
 
     object: int
     j: tuple[float, ...]
     f: tuple[float, ...]
+    confidence: tuple[float, ...] = ()
 
 
 class ComputeSeconds(_Value):

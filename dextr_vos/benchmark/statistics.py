@@ -220,9 +220,9 @@ def plain(seconds: float) -> str:
     return f"{seconds:.1f}".removesuffix(".0")
 
 
-def signed(value: float) -> str:
+def signed(value: float, digits: int = 1) -> str:
     """A number with its sign, with a typographic minus."""
-    return f"{value:+.1f}".replace("-", "−")
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _frames(count: int, before: str = "") -> str:

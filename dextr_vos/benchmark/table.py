@@ -27,6 +27,7 @@ COLUMNS = (
     "j",
     "f",
     "jf",
+    "confidence",
     "keyframe_iou",
     "annotated",
     "people_s",
@@ -57,6 +58,7 @@ def rows_of(result: CellResult, times: AnnotationTime) -> Iterator[Row]:
                 "j": j,
                 "f": f,
                 "jf": None if j is None or f is None else (j + f) / 2,
+                "confidence": None if place is None or not series.confidence else series.confidence[place],
                 "keyframe_iou": result.keyframe_iou.get(name, {}).get(series.object),
                 "annotated": result.annotated,
                 "people_s": people_s,
@@ -119,7 +121,17 @@ def read_table(out: Path) -> list[Row]:
             )
         for name in ("keyframes", "seed", "object", "scored", "keyframe", "annotated"):
             row[name] = int(row[name])
-        for name in ("j", "f", "jf", "keyframe_iou", "people_s", "annotate_s", "finetune_s", "segment_s"):
+        for name in (
+            "j",
+            "f",
+            "jf",
+            "confidence",
+            "keyframe_iou",
+            "people_s",
+            "annotate_s",
+            "finetune_s",
+            "segment_s",
+        ):
             row[name] = float(row[name]) if row[name] else None
     return rows
 

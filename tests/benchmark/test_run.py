@@ -28,7 +28,7 @@ def test_grid_is_run_and_finished_cells_never_again(root, out):
     assert len(rows) == 5 * 2 * 2
     scored = [row for row in rows if row["scored"]]
     assert len(scored) == 3 * 2 * 2
-    assert all(0 <= row["jf"] <= 1 for row in scored)
+    assert all(0 <= row["jf"] <= 1 and 0 <= row["confidence"] <= 1 for row in scored)
     first = next(row for row in rows if row["supervision"] == "gt" and row["keyframes"] == 2)
     assert (first["keyframe"], first["keyframe_iou"], first["people_s"]) == (1, 1.0, 158.0)
     assert {row["people_s"] for row in rows if row["supervision"] == "grabcut"} == {7.5, 15.0}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dextr_vos.benchmark.annotation_time import AnnotationTime, load_annotation_time, save_annotation_time
+from dextr_vos.benchmark.calibration import calibration
 from dextr_vos.benchmark.report import style
 from dextr_vos.benchmark.report.charts import ChartLine, DottedLine, dot_chart, interval_chart, line_chart
 from dextr_vos.benchmark.report.cost import cost_table, means_table, published
@@ -66,6 +67,7 @@ def write_report(out: Path, times: AnnotationTime | None = None, everything: boo
         body += _curves(results, times)
         body += _differences(results, times)
         body += _keyframes(results)
+        body += _confidence(results)
         body += ["<h2>Clip by clip</h2>", clip_cards(out, results)]
         body += ["<h2>What it costs</h2>", cost_table(results, times)]
     else:
@@ -189,6 +191,36 @@ def _keyframes(results: Sequence[CellResult]) -> list[str]:
         "<p>IoU of click-made masks with the true ones, over all keyframes of a clip. "
         f"Mean of clips: {means_text}.</p>",
         f'<figure style="max-width: 46rem">{dot_chart("IoU of keyframe masks", groups)}</figure>',
+    ]
+
+
+def _confidence(results: Sequence[CellResult]) -> list[str]:
+    counts = sorted({one.cell.keyframes for one in results})
+    lines = []
+    for series in series_in(results):
+        for count in counts:
+            found = calibration(results, series, count)
+            if found is not None:
+                lines.append(
+                    [
+                        style.tagged(series.supervision, SHORT[series.supervision] + _which(series, results)),
+                        str(count),
+                        f"{found.masks:,}",
+                        f"<strong>{found.error:.3f}</strong>",
+                        signed(found.bias, 3),
+                        f"{found.poor_marked} of {found.poor}",
+                        f"{found.marked_rightly} of {found.marked}",
+                    ]
+                )
+    if not lines:
+        return []
+    head = ["", "key-<br>frames", "masks", "mean<br>error", "bias", "IoU below 0.6:<br>marked"]
+    head.append("marked:<br>IoU below 0.75")
+    return [
+        "<h2>Confidence</h2>",
+        '<p class="soft">The model expects an IoU of every propagated mask; error: mean |expected − true|, '
+        "bias: expected − true. Masks with an expected IoU below 0.75 are marked: uncertain, or lost.</p>",
+        style.table(head, lines),
     ]
 
 

@@ -8,6 +8,7 @@ from dextr_vos.benchmark.annotation_time import AnnotationTime
 from dextr_vos.benchmark.grid import Cell
 from dextr_vos.benchmark.report.cost import published
 from dextr_vos.benchmark.report.page import write_report
+from dextr_vos.benchmark.result import ObjectSeries
 from dextr_vos.benchmark.run import every_cell
 from dextr_vos.benchmark.table import COLUMNS, read_table
 from dextr_vos.errors import InputError
@@ -128,3 +129,16 @@ def test_results_of_version_1_open(tmp_path):
     text = write_report(out).read_text()
     assert "it broke" in text
     assert {row["model"] for row in read_table(out)} == {"paper"}
+
+
+def test_the_page_says_how_far_confidence_is_off(tmp_path):
+    series = ObjectSeries(object=1, j=(0.5,) * 4, f=(0.5,) * 4, confidence=(0.7,) * 4)
+    out = write_results(tmp_path / "out", [result("bear", "gt", 1, 0.5, objects=(series,))])
+    text = write_report(out).read_text()
+    assert "<h2>Confidence</h2>" in text
+    assert "<strong>0.200</strong>" in text
+    assert "4 of 4" in text
+    assert (
+        "<h2>Confidence</h2>"
+        not in write_report(write_results(tmp_path / "older", [result("bear", "gt", 1, 0.5)])).read_text()
+    )
