@@ -38,7 +38,7 @@ export function createJobs(store, connection, navigation, edits) {
         : !keys.length ? "Click an object in one frame first. One keyframe is enough to start with."
         : !server.confidence ? `From ${frames} to all ${server.frames} frames.`
           : !server.masks.done ? `${countMasks(server)} of ${server.frames} frames have masks; the next run makes the others.`
-          : server.masks.stale ? `${frames}; keyframes or settings have changed since masks were made. The next run continues.`
+          : server.masks.stale ? `From ${frames}; the next run would change masks.`
             : `All ${server.frames} frames have masks, from ${frames}.`);
     drawSuggestion(server);
   }

@@ -34,6 +34,20 @@ def test_frames_without_a_mask_are_not_called_propagated(server, open_screen):
         assert screen.test_id("frame-tag").inner_text().lower() == "no mask"
 
 
+def test_the_page_says_that_the_next_run_would_change_masks(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.click(*ENDS)
+        run, names = server.out / "propagation", ["00000", "00001", "00002"]
+        for name in names:
+            write_labels(run / "masks" / f"{name}.png", read_labels(server.out / "keyframes" / "00000.png"))
+        (run / "run.json").write_text(json.dumps({"keyframes": ["00002"]}))
+        (run / "confidence.json").write_text(json.dumps({name: {"1": 1.0} for name in names}))
+        screen.until(
+            "() => document.querySelector('[data-test=propagate-note]').textContent"
+            " === 'From 1 keyframe; the next run would change masks.'"
+        )
+
+
 def test_a_run_waits_for_the_edits_made_before_it(server, open_screen):
     with open_screen(server.address) as screen:
         screen.click(*ENDS)
