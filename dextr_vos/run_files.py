@@ -223,6 +223,11 @@ class RunRecord(BaseModel):
     files_state: str = ""
     frames_digest: str = ""
 
+    @property
+    def across_cuts(self) -> bool:
+        """Whether objects were tracked from one shot into the next."""
+        return bool(self.settings.get("tracking", {}).get("across_cuts"))
+
     @model_validator(mode="before")
     @classmethod
     def _from_version_1(cls, values: Any) -> Any:

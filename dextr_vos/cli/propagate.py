@@ -152,6 +152,8 @@ def _propagate(options: _Options) -> None:
 
 def _show_cuts(record: "RunRecord", names: Sequence[str]) -> None:
     """Where the clip is cut, and what to do about it."""
+    from dextr_vos.propagation.recipes import config_named, cuts_that_count
+
     if not record.cuts:
         return
     count, last = len(record.cuts), record.cuts[-1]
@@ -159,7 +161,7 @@ def _show_cuts(record: "RunRecord", names: Sequence[str]) -> None:
     cuts, keyframes = ([names.index(name) for name in each] for each in (record.cuts, record.keyframes))
     all_annotated = len({bisect_right(cuts, keyframe) for keyframe in keyframes}) > count
     advice = "; objects are not tracked across a cut, annotate a frame of each shot"
-    if all_annotated or record.model != "lite" or record.settings["tracking"]["across_cuts"]:
+    if all_annotated or not cuts_that_count(config_named(record.model), record.across_cuts, cuts):
         advice = ""
     click.echo(f"{count} {'cuts' if count > 1 else 'cut'}, before {places}{advice}")
 

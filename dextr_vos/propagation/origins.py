@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from dextr_vos.clip import Clip
-from dextr_vos.errors import InputError
+from dextr_vos.mask_file import plain_name
 from dextr_vos.propagation.keyframes import Span, spans_between
+from dextr_vos.propagation.recipes import config_named, cuts_that_count
 from dextr_vos.run_files import RunRecord, RunSpan
 
 
@@ -30,13 +30,21 @@ class MaskOrigin(NamedTuple):
     digest: str
 
 
-def settings_and_frames(base_fingerprint: str, frames_digest: str) -> str:
-    """What masks depend on besides keyframes; runs of earlier versions knew no digest of the frames."""
+def made_from_key(base_fingerprint: str, frames_digest: str) -> str:
+    """What masks are made from besides keyframes: settings, parent and frames.
+
+    Args:
+        base_fingerprint: see `RunRecord`.
+        frames_digest: see `RunRecord`; runs of earlier versions knew none.
+
+    Returns:
+        A key that is equal where all of that is; the base fingerprint alone without a digest of the frames.
+    """
     return f"{base_fingerprint} {frames_digest}" if frames_digest else base_fingerprint
 
 
 def origins_in(
-    spans: Iterable[Span], names: Sequence[str], keyframe_digests: Mapping[str, str], made_by: str
+    spans: Iterable[Span], names: Sequence[str], keyframe_digests: Mapping[str, str], made_from: str
 ) -> dict[int, MaskOrigin]:
     """The origin of the mask of each frame in spans.
 
@@ -44,26 +52,33 @@ def origins_in(
         spans: of the clip.
         names: of the clip's frames.
         keyframe_digests: see `RunRecord`.
-        made_by: see `settings_and_frames`.
+        made_from: see `made_from_key`.
     """
     origins: dict[int, MaskOrigin] = {}
     for span in spans:
         before, after = (None if end is None else names[end] for end in (span.before, span.after))
         ends = [None if name is None else [name, keyframe_digests.get(name)] for name in (before, after)]
-        digest = hashlib.sha256(json.dumps([made_by, ends]).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps([made_from, ends]).encode()).hexdigest()[:16]
         origins |= dict.fromkeys(range(span.first, span.last + 1), MaskOrigin(before, after, digest))
     return origins
 
 
-def recorded_origins(record: RunRecord, clip: Clip) -> dict[int, MaskOrigin]:
-    """The origin of each mask of a run that is no keyframe's; of all of them for a record without spans."""
+def recorded_origins(record: RunRecord, names: Sequence[str]) -> dict[int, MaskOrigin]:
+    """The origin of each mask of a run that is no keyframe's; of all of them for a record without spans.
+
+    Args:
+        record: of the run.
+        names: of the clip's frames; what the record says of other frames is left out.
+    """
+    index_of = _index_of(names)
     if record.spans is None:
-        spans = spans_between(map(clip.index_of, record.keyframes), len(clip))
-        return origins_in(spans, clip.names, record.keyframe_digests, record.base_fingerprint)
+        spans = spans_between(_known(record.keyframes, index_of), len(names))
+        return origins_in(spans, names, record.keyframe_digests, record.base_fingerprint)
     return {
         index: MaskOrigin(span.before, span.after, span.digest)
         for span in record.spans
-        for index in range(clip.index_of(span.first), clip.index_of(span.last) + 1)
+        if len(ends := _known((span.first, span.last), index_of)) == 2
+        for index in range(ends[0], ends[1] + 1)
     }
 
 
@@ -71,33 +86,32 @@ def outdated_frames(record: RunRecord, names: Sequence[str], made: Collection[st
     """Frames whose masks the same keyframes and settings, propagated in both directions, would make again.
 
     Args:
-        record: of the run; one without spans has no such frames.
+        record: of the run.
         names: of the clip's frames.
         made: names of the frames that have masks.
 
     Raises:
-        InputError: the record names frames that are not in the clip.
+        InputError: its model is unknown.
     """
-    if record.spans is None:
-        return set()
-    index_of = {name: index for index, name in enumerate(names)}
-    across = record.model != "lite" or record.settings.get("tracking", {}).get("across_cuts", False)
-    try:
-        keyframes = [index_of[name] for name in record.keyframes]
-        cuts = [] if across else [index_of[name] for name in record.cuts or ()]
-        origins = {
-            index: MaskOrigin(span.before, span.after, span.digest)
-            for span in record.spans
-            for index in range(index_of[span.first], index_of[span.last] + 1)
-        }
-    except KeyError as error:
-        raise InputError(
-            f"the run names the frame {error}, which its clip has not; propagate again"
-        ) from None
-    spans = spans_between(keyframes, len(names), cuts=cuts)
-    made_by = settings_and_frames(record.base_fingerprint, record.frames_digest)
-    wanted = origins_in(spans, names, record.keyframe_digests, made_by)
+    index_of = _index_of(names)
+    cuts = cuts_that_count(
+        config_named(record.model), record.across_cuts, _known(record.cuts or (), index_of)
+    )
+    spans = spans_between(_known(record.keyframes, index_of), len(names), cuts=cuts)
+    made_from = made_from_key(record.base_fingerprint, record.frames_digest)
+    wanted = origins_in(spans, names, record.keyframe_digests, made_from)
+    # an earlier version did not look at every frame
+    origins = recorded_origins(record, names) if record.frames_digest else {}
     return {index for index, each in wanted.items() if names[index] in made and origins.get(index) != each}
+
+
+def _index_of(names: Sequence[str]) -> dict[str, int]:
+    return {plain_name(name): index for index, name in enumerate(names)}
+
+
+def _known(names: Iterable[str], index_of: Mapping[str, int]) -> list[int]:
+    """Indices of the frames that are in the clip."""
+    return [index_of[name] for name in map(plain_name, names) if name in index_of]
 
 
 def run_spans(origins: Mapping[int, MaskOrigin], names: Sequence[str]) -> tuple[RunSpan, ...]:

@@ -14,9 +14,9 @@ from dextr_vos.errors import InputError
 from dextr_vos.files import file_digest
 from dextr_vos.masks import default_name
 from dextr_vos.propagation.keyframes import SHORTEST_SIDE, AnnotatedClip, Direction, Span, spans_between
-from dextr_vos.propagation.origins import MaskOrigin, origins_in, settings_and_frames
+from dextr_vos.propagation.origins import MaskOrigin, made_from_key, origins_in
 from dextr_vos.propagation.postprocess import supported_share
-from dextr_vos.propagation.recipes import ModelConfig
+from dextr_vos.propagation.recipes import ModelConfig, cuts_that_count
 from dextr_vos.propagation.settings import Recipe
 from dextr_vos.run_files import RunClip, RunObject, RunRecord, RunTraining
 
@@ -120,16 +120,15 @@ class Plan:
     @cached_property
     def spans(self) -> list[Span]:
         """The spans of the clip, see `spans_between`."""
-        ignored = self.recipe.tracking.across_cuts or not self.model.tracks
-        cuts = () if ignored else self.annotated.shots.cuts
+        cuts = cuts_that_count(self.model, self.recipe.tracking.across_cuts, self.annotated.shots.cuts)
         return spans_between(self.annotated.keyframes, len(self.annotated), self.direction, cuts)
 
     @cached_property
     def origins(self) -> dict[int, MaskOrigin]:
         """What the masks that are wanted are made from, by frame index; keyframes are not among them."""
         # the network depends on the frames of keyframes only, a mask on all between them
-        made_by = settings_and_frames(self.base_fingerprint, self.annotated.frames_digest)
-        origins = origins_in(self.spans, self.names, self.annotated.digests, made_by)
+        made_from = made_from_key(self.base_fingerprint, self.annotated.frames_digest)
+        origins = origins_in(self.spans, self.names, self.annotated.digests, made_from)
         return {index: each for index, each in origins.items() if self.frames is None or index in self.frames}
 
     @cached_property

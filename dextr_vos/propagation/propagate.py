@@ -40,7 +40,7 @@ def propagate_to_run(
         network = start_network(plan)  # fails before anything is written
     with run.locked():
         run.recover()
-        run.recall(plan.annotated)
+        run.reuse_known_frames(plan.annotated)
         finished = run.finished()
         if finished is not None and plan.is_trained_by(finished) and run.is_segmented(finished, plan):
             log.info("all masks are there already")

@@ -3,6 +3,7 @@
 Whether anything has to be computed at all is decided by this, without PyTorch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,20 @@ class ModelConfig:
                 "weights"
             )
         return shipped_weights(self.shipped)
+
+
+def cuts_that_count(model: ModelConfig, across_cuts: bool, cuts: Sequence[int]) -> Sequence[int]:
+    """The cuts at which spans of frames end, see `spans_between`.
+
+    Args:
+        model: by which the clip is propagated.
+        across_cuts: see `TrackingSettings`.
+        cuts: indices of the first frames of new shots.
+
+    Returns:
+        All of them; none where the model tracks nothing, or tracks across them.
+    """
+    return cuts if model.tracks and not across_cuts else ()
 
 
 # the frames of one clip differ less from one another than images do

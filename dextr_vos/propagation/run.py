@@ -179,7 +179,7 @@ class RunFolder:
             log.warning("%s is damaged; training starts again", self.paths.network)
         return None
 
-    def recall(self, annotated: AnnotatedClip) -> None:
+    def reuse_known_frames(self, annotated: AnnotatedClip) -> None:
         """Set what the run that is here knows of the frames of a clip, as far as they are the same still.
 
         Contents of files are compared only where their names, sizes or times differ.
@@ -227,7 +227,7 @@ class RunFolder:
             scores = read_confidence(self.paths.confidence)
         except InputError:
             return {}
-        origins = recorded_origins(record, clip)
+        origins = recorded_origins(record, clip.names)
         return {
             index: MadeMask(self.paths.mask(name), scores[name], origins.get(index))
             for index, name in enumerate(clip.names)
