@@ -20,7 +20,7 @@ PATH = click.Path(path_type=Path)
 CLICK_MODELS = ("lite", "paper", "grabcut")
 PROPAGATION_MODELS = ("lite", "paper")
 DIRECTIONS = ("both", "forward", "backward")
-# the keys of `export.formats.registry.FORMATS`, which a test compares
+# the keys of `export.formats.registry.FORMATS`
 MASK_FORMATS = (
     "masks",
     "objects",

@@ -92,7 +92,7 @@ class VideoClip(Clip):
         except (av.error.FFmpegError, StopIteration) as error:
             raise InputError(
                 f"cannot decode frame {index} of {len(self)} of the video {self.path}: "
-                f"{_reason(error)}; {self._way_out()}"
+                f"{_reason(error)}; {self._way_out}"
             ) from None
         if image_rgb.shape[:2] != self.size_hw:
             raise InputError(
@@ -102,8 +102,12 @@ class VideoClip(Clip):
             )
         return image_rgb
 
+    @cached_property
     def _way_out(self) -> str:
-        """What to do about a frame that does not come: the file may be usable without it."""
+        """What to do about a frame that does not come: the file may be usable without it.
+
+        The file is decoded for that, once, however many frames do not come.
+        """
         there = None
         if self._index.checksums is None:
             with suppress(av.error.FFmpegError):
@@ -112,7 +116,8 @@ class VideoClip(Clip):
             return "the file is damaged there, export it again"
         return (
             "the file is damaged there; export it again, or open it again to use the "
-            f"{there} frames that can be decoded, with other numbers from there on"
+            f"{there} frames that can be decoded, with other numbers from there on and in a new workspace, "
+            f"since one of {len(self)} frames does not fit them"
         )
 
     def _decode(self, index: int) -> av.VideoFrame:

@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 from conftest import tiny_frame, tiny_mask
 
-from dextr_vos.cli import options
 from dextr_vos.cli.main import main
 from dextr_vos.clip import open_clip
 from dextr_vos.export.film import FILM_FORMATS, feathered
@@ -71,10 +70,6 @@ def look(path):
         if container.streams.audio:
             sound = [(frame.time, frame.samples) for frame in container.decode(audio=0)]
     return times, facts, sound
-
-
-def test_the_command_line_offers_what_is_there():
-    assert set(options.FILM_FORMATS) == set(FILM_FORMATS)
 
 
 @pytest.mark.parametrize("container", ["mkv", "mp4"])

@@ -7,7 +7,6 @@ from export.formats.made_masks import COLOURS, KEYFRAMES, NAMES, made_labels, wr
 
 from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.cli.main import main
-from dextr_vos.cli.options import MASK_FORMATS
 from dextr_vos.export.formats.registry import FORMATS, new_folder
 from dextr_vos.masks import read_labels
 from dextr_vos.workspace import Workspace
@@ -28,10 +27,6 @@ def call(*arguments, status=0):
 @pytest.fixture
 def work(tiny_clip, tmp_path):
     return write_workspace(tiny_clip, tmp_path / "work" / "tiny").path
-
-
-def test_the_command_line_offers_what_is_there():
-    assert set(MASK_FORMATS) == set(FORMATS)
 
 
 @pytest.mark.parametrize(("name", "shapes"), [form for form in FORMS if form[0] != "yolo"])
