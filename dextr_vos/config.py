@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
-from dextr_vos.errors import ConfigError
+from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.files import read_text
 
 Place = tuple[str | int, ...]
@@ -105,7 +105,7 @@ def _read_text(path: Path) -> str:
         return read_text(path)
     except FileNotFoundError:
         raise ConfigError(f"there is no settings file {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, InputError) as error:
         raise ConfigError(f"cannot read the settings file {path}: {error}") from None
 
 

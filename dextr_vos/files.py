@@ -62,13 +62,17 @@ def read_text(path: Path) -> str:
 
     Raises:
         OSError: it cannot be read.
-        UnicodeDecodeError: it is not such a text.
+        InputError: it is not such a text.
     """
     content = path.read_bytes()
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
     if encoding == "utf-8" and 0 in content[:2]:
         encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
-    return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not a text file; expected text in UTF-8 or UTF-16") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -122,8 +126,6 @@ def read_json(path: Path) -> Any:
         raise InputError(f"there is no file {path}") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder; expected a JSON file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not a text file; expected JSON in UTF-8 or UTF-16") from None
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"

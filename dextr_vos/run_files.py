@@ -251,7 +251,7 @@ def read_record(path: Path) -> RunRecord:
     """
     try:
         return RunRecord.model_validate_json(read_text(path))
-    except (ValidationError, UnicodeDecodeError):
+    except (ValidationError, InputError):
         raise InputError(
             f"{path} is damaged or was written by another version of dextr-vos; use another --out folder"
         ) from None
@@ -272,7 +272,7 @@ def keyframe_names(path: Path) -> list[str]:
         names = json.loads(read_text(path))["keyframes"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise TypeError
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, InputError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(
             f'expected {path} to hold "keyframes": ["00000", …], the names of the annotated frames, '
             "and found no such list; add it, or give the folder of the masks itself"
@@ -288,7 +288,7 @@ def shot_names(path: Path, field: Literal["cuts", "flashes"]) -> list[str]:
     try:
         names = json.loads(read_text(path)).get(field) or []
         return [name for name in names if isinstance(name, str)]
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+    except (OSError, InputError, ValueError, AttributeError, TypeError, RecursionError):
         return []
 
 
@@ -340,5 +340,5 @@ def read_confidence(path: Path) -> Confidence:
         }
     except FileNotFoundError:
         raise InputError(f"there is no {path}; give the --out folder of a finished propagate") from None
-    except (ValueError, AttributeError, TypeError):
+    except (InputError, ValueError, AttributeError, TypeError):
         raise InputError(f"{path} is damaged; run propagate again to replace it") from None

@@ -225,7 +225,7 @@ class Workspace:
         try:
             values = YAML(typ="safe").load(read_text(self.settings))
             return _Settings.model_validate(values, strict=False)
-        except (YAMLError, UnicodeDecodeError, ValidationError):
+        except (YAMLError, InputError, ValidationError):
             raise InputError(
                 f"{self.settings} is damaged or was written by another version of dextr-vos; "
                 "use another --out folder"

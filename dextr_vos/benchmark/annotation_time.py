@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dextr_vos.annotation.annotations import Annotations, ObjectClicks, load_annotations
 from dextr_vos.benchmark.settings import CLICK_S, Supervision
 from dextr_vos.errors import InputError
-from dextr_vos.files import write_text
+from dextr_vos.files import read_text, write_text
 from dextr_vos.masks import DRAW_S
 
 # a longer gap between two clicks is a pause, not work
@@ -110,8 +110,8 @@ def save_annotation_time(path: Path, time: AnnotationTime) -> None:
 def load_annotation_time(path: Path) -> AnnotationTime:
     """Read an annotation time; that of the DEXTR paper when the file is missing or damaged."""
     try:
-        return AnnotationTime.model_validate_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, UnicodeDecodeError, ValidationError):
+        return AnnotationTime.model_validate_json(read_text(path))
+    except (FileNotFoundError, InputError, ValidationError):
         return AnnotationTime()
 
 

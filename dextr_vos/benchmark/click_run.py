@@ -38,7 +38,7 @@ from dextr_vos.evaluation.interactive import (
     write_objects,
     write_summary,
 )
-from dextr_vos.files import file_digest, write_text
+from dextr_vos.files import file_digest, read_text, write_text
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.shipped import shipped_weights
@@ -242,19 +242,19 @@ def run_cell(
 def is_complete(folder: Path, key: str) -> bool:
     """Whether a folder holds the complete results of the cell with that key."""
     try:
-        content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        content = json.loads(read_text(folder / "summary.json"))
         return bool(content["key"] == key and content["version"] == VERSION and content["complete"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, InputError, ValueError, KeyError, TypeError):
         return False
 
 
 def read_results(folder: Path, cell: ClickCell) -> list[ObjectResult]:
     """The results of a cell that its folder holds, in the order of the data set; others are ignored."""
     try:
-        header, *lines = (folder / "objects.jsonl").read_text(encoding="utf-8").splitlines()
+        header, *lines = read_text(folder / "objects.jsonl").splitlines()
         if json.loads(header)["key"] != cell.key:
             return []
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, InputError, ValueError, KeyError, TypeError):
         return []
     results: list[ObjectResult] = []
     for line in lines:

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dextr_vos.benchmark.grid import Cell
 from dextr_vos.benchmark.machine import Machine
 from dextr_vos.clip import Clip
-from dextr_vos.files import atomic_path, write_text
+from dextr_vos.errors import InputError
+from dextr_vos.files import atomic_path, read_text, write_text
 from dextr_vos.geometry import fit_longest_side
 from dextr_vos.images import ImageRgb
 from dextr_vos.masks import VOID, Labels, display_colour, object_ids
@@ -119,8 +120,8 @@ class CellFolder:
     def read(self) -> CellResult | None:
         """The result; None where it is missing or damaged."""
         try:
-            result = CellResult.model_validate_json(self.result.read_text(encoding="utf-8"))
-        except (FileNotFoundError, UnicodeDecodeError, ValidationError):
+            result = CellResult.model_validate_json(read_text(self.result))
+        except (FileNotFoundError, InputError, ValidationError):
             return None
         return result if result.key == self.key else None
 
@@ -145,9 +146,9 @@ class Stopwatch:
         self.seconds = dict.fromkeys(PHASES, 0.0)
         self.share = 0.0
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(read_text(path))
             self.seconds |= {name: float(content["seconds"][name]) for name in PHASES}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, InputError, ValueError, KeyError, TypeError):
             pass  # missing or cut off: time starts at 0 again, masks do not
         self._last = self._written = time.monotonic()
 
@@ -187,8 +188,8 @@ class Stopwatch:
 def share_done(path: Path) -> float:
     """Share of a cell that is done, as its file says; 0 without a file."""
     try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["share"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return float(json.loads(read_text(path))["share"])
+    except (OSError, InputError, ValueError, KeyError, TypeError):
         return 0.0
 
 

@@ -20,7 +20,7 @@ from dextr_vos.config import as_yaml
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.evaluation.official import official_functions
-from dextr_vos.files import write_text
+from dextr_vos.files import read_text, write_text
 from dextr_vos.interrupt import StopAsked, never
 
 _RECORD_INTERVAL_S = 30.0
@@ -210,10 +210,10 @@ def read_grid(out: Path) -> Grid:
         InputError: there is none, or it is damaged.
     """
     try:
-        return Grid.model_validate_json((out / "grid.json").read_text(encoding="utf-8"))
+        return Grid.model_validate_json(read_text(out / "grid.json"))
     except FileNotFoundError:
         raise InputError(f"{out} holds no benchmark; give the --out folder of dextr-vos benchmark") from None
-    except (UnicodeDecodeError, ValidationError):
+    except (InputError, ValidationError):
         raise InputError(f"{out / 'grid.json'} is damaged; run dextr-vos benchmark again") from None
 
 

@@ -15,7 +15,7 @@ from dextr_vos.benchmark.annotation_time import AnnotationTime
 from dextr_vos.benchmark.result import CellResult
 from dextr_vos.benchmark.statistics import Interval, bootstrap
 from dextr_vos.errors import InputError
-from dextr_vos.files import atomic_path, write_text
+from dextr_vos.files import atomic_path, read_text, write_text
 
 CELL_COLUMNS = ("clip", "supervision", "keyframes", "choose", "model", "seed")
 COLUMNS = (
@@ -106,12 +106,9 @@ def read_table(out: Path) -> list[Row]:
     """
     path = out / "table.csv" if out.is_dir() else out
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows: list[Row] = list(csv.DictReader(file))
+        rows: list[Row] = list(csv.DictReader(io.StringIO(read_text(path))))
     except FileNotFoundError:
         raise InputError(f"there is no table {path}; give the --out folder of dextr-vos benchmark") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not a text file; expected the table of dextr-vos benchmark") from None
     for number, row in enumerate(rows, start=2):
         missing = [name for name in COLUMNS if row.get(name) is None]
         if missing:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from dextr_vos.cli.options import ALL_FORMATS, FRAME_MATCHES, MASK_FORMATS, PATH, out_option
+from dextr_vos.cli.options import FRAME_MATCHES, MASK_FORMATS, PATH, out_option
 
 
 @click.command(short_help="Make masks of other programs keyframes of a workspace.")
@@ -13,7 +13,7 @@ from dextr_vos.cli.options import ALL_FORMATS, FRAME_MATCHES, MASK_FORMATS, PATH
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(ALL_FORMATS),
+    type=click.Choice(MASK_FORMATS),
     required=True,
     help="Format of FILE, which may be a folder; docs/exports.md says what of each is read.",
 )
@@ -48,7 +48,7 @@ def command(
 ) -> None:
     """Make the masks in FILE keyframes of CLIP: a folder of images, a video file, or a workspace.
 
-    Each annotated frame becomes a keyframe, an empty one if nothing is in it; names and colours of objects
+    Each annotated frame becomes a keyframe, also one in which no object is; names and colours of objects
     are kept where the format has them. Objects of the workspace that FILE does not name stay.
     """
     from dextr_vos.cli.workspaces import clip_and_workspace, default_workspace
@@ -58,8 +58,6 @@ def command(
     from dextr_vos.folder_lock import locked_if_exists
     from dextr_vos.workspace import Workspace
 
-    if format_name not in MASK_FORMATS:
-        raise InputError(f"{format_name} is for film and is not read; expected {', '.join(MASK_FORMATS)}")
     if first and match != "number":
         raise InputError("--first goes with --match number; leave it out")
     opened, workspace = clip_and_workspace(clip)

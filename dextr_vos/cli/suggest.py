@@ -72,14 +72,11 @@ def _names_of_clip(record: Path, workspace: "Workspace") -> Sequence[str]:
         return ()
 
 
-def _annotated_names(workspace: "Workspace") -> list[str]:
+def _annotated_names(workspace: "Workspace") -> set[str]:
     """The keyframes of a workspace and its drafts, also those made since the run."""
-    from dextr_vos.files import read_json
+    from dextr_vos.mask_file import mask_files
 
-    names = [file.stem for file in workspace.keyframe_files()]
-    content = read_json(workspace.annotations) if workspace.annotations.exists() else {}
-    corrections = content.get("corrections") if isinstance(content, dict) else None
-    return [*names, *corrections] if isinstance(corrections, dict) else names
+    return mask_files(workspace.keyframes).keys() | workspace.corrected_frames()
 
 
 def _reason(index: int, confidence: float | None, keyframes: Sequence[int], cuts: Sequence[int]) -> str:

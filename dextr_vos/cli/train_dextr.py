@@ -73,7 +73,9 @@ def print_result(out: Path, result: "TrainingResult") -> None:
 
 def _pace(path: Path) -> tuple[float, float] | None:
     """Samples a second and the share of time spent waiting for them, over a log; None for a short one."""
-    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
+    from dextr_vos.files import read_text
+
+    lines = map(json.loads, read_text(path).splitlines()) if path.exists() else ()
     # every line is of as many samples as the others, but for the first after a stop
     paces = [
         (1 / line["samples_per_second"], line["waiting_for_samples"])

@@ -221,7 +221,7 @@ def _read_split(path: Path) -> list[str]:
     """Clips of a split list, each once, in order; a line is a clip, or a frame and its mask."""
     try:
         lines = read_text(path).split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, InputError) as error:
         raise InputError(f"cannot read the split list {path}: {error}") from None
     firsts = [PurePosixPath(line.split()[0]) for line in lines if line.strip()]
     clips = [first.parent.name if first.suffix in _FRAME_SUFFIXES else first.name for first in firsts]

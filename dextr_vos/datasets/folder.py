@@ -254,7 +254,7 @@ def read_polygons(path: Path) -> Iterator[tuple[int, FloatArray]]:
     """
     try:
         lines = read_text(path).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, InputError) as error:
         raise InputError(f"cannot read the polygons {path}: {error}") from None
     for line_number, line in enumerate(lines, start=1):
         words = line.split()

@@ -63,7 +63,7 @@ def read_list(path: Path) -> list[str]:
         raise InputError(
             f"{path.parent} has no list of the split {path.stem!r}; its splits are {known}"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, InputError) as error:
         raise InputError(f"cannot read the split list {path}: {error}; get it again") from None
     names = list(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
     if not names:
@@ -150,5 +150,5 @@ def _read_index(path: Path) -> list[ObjectRef] | None:
             ObjectRef(str(image), int(object_id), str(category), int(area))
             for image, object_id, category, area in index["objects"]
         ]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, InputError, ValueError, TypeError, KeyError):
         return None

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from dextr_vos.config import Settings
 from dextr_vos.datasets.instances import ObjectSet, Subset
-from dextr_vos.errors import ConfigError
+from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.files import read_text
 
 Kind = Literal["voc", "sbd", "voc+sbd", "coco", "davis", "folder"]
@@ -142,7 +142,7 @@ def _without(objects: ObjectSet, data: DataSettings, beside: Path) -> ObjectSet:
     path = beside / data.without
     try:
         stems = set(read_text(path).split())
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, InputError) as error:
         raise ConfigError(f"the list of images to leave out, {path}, cannot be read: {error}") from None
     return Subset(objects, lambda ref, _: Path(ref.image).name not in stems)
 

@@ -66,10 +66,10 @@ class Imported:
 
 @dataclass(frozen=True)
 class _Keyframe:
-    """The labels of a frame, the ids of objects that the file names there, and which of them are there."""
+    """The labels of a frame, the ids of objects that the file replaces, and which of those are there."""
 
     labels: Labels
-    named: frozenset[int]
+    replaced: frozenset[int]
     there: frozenset[int]
 
 
@@ -80,8 +80,8 @@ def import_masks(
 
     Objects of the workspace keep their ids; one of the same name is the same object, without a name of its
     own one of the same id. What is imported lies above other objects of a keyframe, or of a correction, which
-    becomes a keyframe. A frame that is annotated as empty gives an empty keyframe. Nothing is written until
-    all masks are read.
+    becomes a keyframe. A frame that is annotated as empty holds none of the objects that the file names.
+    Nothing is written until all masks are read.
 
     Args:
         path: the file or folder, for messages.
@@ -107,9 +107,11 @@ def import_masks(
     entries = _entries(keys, placed, before)
     workspace.keyframes_as_png(placed)
     made: dict[str, _Keyframe] = {}
+    in_file = frozenset(entry.id for entry in entries.values())
     for name, frame in placed.items():
         mask = workspace.annotated_mask(name, name in before.corrections)
-        made[name] = _keyframe(path, clip, mask, frame, [entries[key].id for key in keys[name]])
+        ids = [entries[key].id for key in keys[name]]
+        made[name] = _keyframe(path, clip, mask, frame, ids, in_file)
     objects = {entry.id: entry for entry in sorted(entries.values(), key=lambda entry: entry.id)}
     document = _document(before, made, tuple(objects.values()))
     workspace.write_settings(clip)
@@ -265,12 +267,18 @@ def _entry(object_id: int, mask: ImportedMask, key: _Key) -> ObjectEntry:
     return ObjectEntry(id=object_id, name=name, colour=colour if is_colour else None)
 
 
-def _keyframe(path: Path, clip: Clip, before: Path, frame: ImportedFrame, ids: Sequence[int]) -> _Keyframe:
-    """A frame's objects, by their ids, above the other objects of the mask `before`, if there is one."""
+def _keyframe(
+    path: Path, clip: Clip, before: Path, frame: ImportedFrame, ids: Sequence[int], in_file: frozenset[int]
+) -> _Keyframe:
+    """A frame's objects, by their ids, above the other objects of the mask `before`, if there is one.
+
+    A frame without objects is without all those of the file, `in_file`.
+    """
+    replaced = frozenset(ids) or in_file
     labels: Labels = np.zeros(clip.size_hw, dtype=np.uint8)
-    if frame.masks and before.exists():
+    if before.exists():
         labels = read_labels(before, clip.size_hw)
-        labels[np.isin(labels, list(ids))] = 0
+        labels[np.isin(labels, list(replaced))] = 0
     there = set()
     for object_id, mask in zip(ids, frame.masks, strict=True):
         with faults_of(path, "mask"):
@@ -278,7 +286,7 @@ def _keyframe(path: Path, clip: Clip, before: Path, frame: ImportedFrame, ids: S
         labels[inside] = object_id
         if inside.any():
             there.add(object_id)
-    return _Keyframe(labels, frozenset(ids), frozenset(there))
+    return _Keyframe(labels, replaced, frozenset(there))
 
 
 def _document(
@@ -288,8 +296,7 @@ def _document(
     keyframes, older = {}, dict(before.keyframes)
     for name, keyframe in made.items():
         known = before.frame(name) or KeyframeClicks(objects={})
-        kept = {n: clicks for n, clicks in known.objects.items() if n not in keyframe.named}
-        kept = kept if keyframe.named else {}
+        kept = {n: clicks for n, clicks in known.objects.items() if n not in keyframe.replaced}
         older[name] = known.model_copy(update={"objects": kept})
         there = {n: ObjectClicks(points=(), made_by=BRUSH) for n in sorted(keyframe.there)}
         if there:  # merged_with empties a keyframe without objects

@@ -9,7 +9,7 @@ from typing import Any
 
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.files import write_text
+from dextr_vos.files import read_text, write_text
 from dextr_vos.workspace import ResultMasks
 
 Scores = dict[str, Any]
@@ -63,11 +63,11 @@ def read_scores(path: Path) -> Scores:
         InputError: the file is missing or is something else.
     """
     try:
-        scores: Scores = json.loads(path.read_text(encoding="utf-8"))
+        scores: Scores = json.loads(read_text(path))
         _rows(scores["all_frames"])
     except FileNotFoundError:
         raise InputError(f"there are no scores {path}; write them with evaluate --json") from None
-    except (ValueError, KeyError, TypeError):
+    except (InputError, ValueError, KeyError, TypeError):
         raise InputError(f"{path} holds no scores; give a file written by evaluate --json") from None
     return scores
 

@@ -22,7 +22,7 @@ from ruamel.yaml.error import YAMLError
 from torch import Tensor
 
 from dextr_vos.errors import InputError
-from dextr_vos.files import atomic_path, write_text
+from dextr_vos.files import atomic_path, read_text, write_text
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.networks.checkpoints import save
 
@@ -110,7 +110,7 @@ class TrainingFolder:
                 unfinished.unlink()
         if not written.exists():
             write_text(written, self._settings)
-        elif (begun := written.read_text(encoding="utf-8")) != self._settings:
+        elif (begun := read_text(written)) != self._settings:
             raise InputError(
                 f"{self.path} holds a training with other settings ({_differences(begun, self._settings)}); "
                 "give another out=FOLDER, or remove that one"
@@ -163,7 +163,7 @@ class TrainingFolder:
         if not path.exists():
             return
         kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in read_text(path).splitlines():
             try:
                 if json.loads(line)["step"] <= step:
                     kept.append(line + "\n")

@@ -21,7 +21,7 @@ from dextr_vos.datasets.registry import fold_of
 from dextr_vos.errors import ConfigError, InputError, Interrupted
 from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.evaluation.next_click import next_click
-from dextr_vos.files import write_text
+from dextr_vos.files import read_text, write_text
 from dextr_vos.geometry import IntArray, extreme_points
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.checkpoint_file import read_metadata
@@ -224,13 +224,13 @@ def _read(path: Path, objects: ObjectSet, below: float) -> list[_Row]:
     if not path.exists():
         return []
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
         rows: list[_Row] = [
             (str(image), int(object_id), float(iou), None if fifth is None else [int(v) for v in fifth[:2]])
             for image, object_id, iou, fifth in content["objects"]
         ]
         found = content["format"], content["below"], [row[:2] for row in rows]
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except (InputError, ValueError, TypeError, KeyError, IndexError) as error:
         raise InputError(f"{path} is broken ({error}); remove it to look for hard examples again") from None
     expected = _FORMAT, below, [(ref.image, ref.object_id) for ref in objects.refs[: len(rows)]]
     if found != expected:

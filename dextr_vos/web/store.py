@@ -21,7 +21,7 @@ from dextr_vos.annotation.annotations import (
     load_annotations,
 )
 from dextr_vos.errors import InputError
-from dextr_vos.files import atomic_path, digest_or_empty, write_text
+from dextr_vos.files import atomic_path, digest_or_empty, read_text, write_text
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import Labels, object_ids, read_labels
 from dextr_vos.web import edits
@@ -318,7 +318,7 @@ class AnnotationStore:
     def _text(self) -> str | None:
         """The text of the document's file as it is."""
         try:
-            return self.workspace.annotations.read_text(encoding="utf-8")
+            return read_text(self.workspace.annotations)
         except FileNotFoundError:
             return None
 

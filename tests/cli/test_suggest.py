@@ -7,9 +7,9 @@ from click.testing import CliRunner
 from PIL import Image
 from tiny_run import write_keyframes
 
-from dextr_vos.annotation.annotations import Annotations, KeyframeClicks, save_annotations
 from dextr_vos.cli.main import main
 from dextr_vos.clip import open_clip
+from dextr_vos.masks import write_labels
 from dextr_vos.run_files import RunClip, RunRecord, RunTraining, write_confidence, write_record
 from dextr_vos.workspace import Workspace
 
@@ -139,10 +139,7 @@ def test_places_are_counted_in_the_clip_though_a_run_has_masks_of_a_part_of_it(p
 
 def test_drafts_count_as_annotated(part):
     first = suggest(part.path).stdout.strip()
-    save_annotations(
-        part.annotations,
-        Annotations(objects=(), keyframes={}, corrections={first: KeyframeClicks(objects={})}),
-    )
+    write_labels(part.correction(first), np.zeros((48, 64), np.uint8))
     assert abs(int(suggest(part.path).stdout) - int(first)) > 2
 
 

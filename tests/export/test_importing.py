@@ -146,6 +146,17 @@ def test_a_black_mask_of_one_object_leaves_the_others(work, tmp_path):
     assert set(load_annotations(work / "annotations.json").keyframes["00002"].objects) == {3, 7}
 
 
+def test_an_empty_frame_is_without_the_objects_of_the_file_alone(work, tmp_path):
+    mask = np.zeros((48, 64), np.uint8)
+    write_labels(tmp_path / "masks" / "00002.png", mask)
+    mask[:5] = 1
+    write_labels(tmp_path / "masks" / "00003.png", mask)
+    call("import", work, tmp_path / "masks", "--format", "masks")
+    labels = made_labels(2)
+    assert (read_labels(work / "keyframes" / "00002.png") == np.where(labels == 1, 0, labels)).all()
+    assert set(load_annotations(work / "annotations.json").keyframes["00002"].objects) == {3, 7}
+
+
 def test_an_import_keeps_the_other_objects_of_a_keyframe_whatever_its_format(work, tmp_path):
     png = Workspace(work).keyframe("00002")
     Image.fromarray(read_labels(png)).save(png.with_suffix(".tif"))

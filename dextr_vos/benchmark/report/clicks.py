@@ -17,7 +17,7 @@ from dextr_vos.benchmark.report import style
 from dextr_vos.benchmark.report.charts import click_chart, dot_chart
 from dextr_vos.benchmark.statistics import Interval, bootstrap
 from dextr_vos.errors import InputError
-from dextr_vos.files import write_text
+from dextr_vos.files import read_text, write_text
 
 # models take these colours of the page in their order
 _COLOURS = ("dextr", "grabcut", "gt", "clicks")
@@ -53,10 +53,10 @@ def write_clicks_report(out: Path) -> Path:
         InputError: the folder holds no evaluation of clicks, or one of an older version.
     """
     try:
-        cells = ClickGrid.model_validate_json((out / "clicks.json").read_text(encoding="utf-8")).cells
+        cells = ClickGrid.model_validate_json(read_text(out / "clicks.json")).cells
     except FileNotFoundError:
         raise InputError(f"{out} holds no evaluation of clicks; give the --out folder of one") from None
-    except (ValidationError, UnicodeDecodeError):
+    except (ValidationError, InputError):
         raise InputError(
             f"{out / 'clicks.json'} is damaged or of an older version; run dextr-vos benchmark again"
         ) from None
@@ -75,9 +75,9 @@ def write_clicks_report(out: Path) -> Path:
 
 def _read(out: Path, cell: ClickCellEntry) -> _Row:
     folder = out / "cells" / cell.key
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    with (folder / "objects.csv").open(encoding="utf-8", newline="") as file:
-        return _Row(cell, summary, list(csv.DictReader(file)), folder / "worst.jpg")
+    summary = json.loads(read_text(folder / "summary.json"))
+    rows = list(csv.DictReader(io.StringIO(read_text(folder / "objects.csv"))))
+    return _Row(cell, summary, rows, folder / "worst.jpg")
 
 
 def _data_set(name: str, rows: Sequence[_Row], colours: Mapping[str, str]) -> list[str]:
@@ -148,7 +148,7 @@ def write_curve(folder: Path) -> Path | None:
     Returns:
         `curve.svg` in the folder; None where no further clicks were simulated.
     """
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    summary = json.loads(read_text(folder / "summary.json"))
     chart = click_chart("IoU by number of clicks", [(summary["segmenter"], "#cf5410", _curve(summary))])
     if not chart:
         (folder / "curve.svg").unlink(missing_ok=True)
@@ -218,7 +218,7 @@ def _origin(out: Path, rows: Sequence[_Row], cells: Sequence[ClickCellEntry]) ->
         for cell in cells
         if cell.error
     )
-    text = html.escape((out / "settings.yaml").read_text(encoding="utf-8"))
+    text = html.escape(read_text(out / "settings.yaml"))
     errors = f"<h3>Failed</h3><ul>{failed}</ul>" if failed else ""
     return (
         f"{style.definitions(facts)}{errors}<details><summary>Settings</summary><pre>{text}</pre></details>"

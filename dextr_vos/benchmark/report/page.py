@@ -30,7 +30,7 @@ from dextr_vos.benchmark.statistics import (
     within_the_time,
 )
 from dextr_vos.benchmark.table import write_table
-from dextr_vos.files import write_text
+from dextr_vos.files import read_text, write_text
 
 _CARD_PX = 520  # what fits a card
 _DASHES = ("", "7 4", "2 3", "10 3 2 3")
@@ -280,7 +280,7 @@ def origin(out: Path, done: Grid, results: Sequence[CellResult]) -> str:
         parts.append(f"<h3>Failed twice</h3><ul>{lines}</ul>")
     settings = out / "settings.yaml"
     if settings.exists():
-        text = html.escape(settings.read_text(encoding="utf-8"))
+        text = html.escape(read_text(settings))
         parts.append(f"<details><summary>Settings</summary><pre>{text}</pre></details>")
     return "".join(parts)
 

@@ -200,8 +200,6 @@ def read_label_set(path: Path) -> list[str]:
         lines = read_text(path).splitlines()
     except FileNotFoundError:
         raise InputError(f"there is no label set {path}; expected a text file with a label a line") from None
-    except UnicodeDecodeError:
-        raise InputError(f"the label set {path} is no text in UTF-8; expected a label a line") from None
     labels = [line.strip() for line in lines if line.strip()]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if not labels or twice is not None:

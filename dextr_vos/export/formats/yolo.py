@@ -65,7 +65,7 @@ def read_yolo(folder: Path) -> list[ImportedFrame]:
     for file in files_in(folder / "labels", "*.txt", "YOLO"):
         with faults_of(file, "YOLO"):
             masks = []
-            for line in read_text(file).splitlines():
+            for line in filter(str.strip, read_text(file).splitlines()):
                 number, *values = line.split()
                 if len(values) < 6 or len(values) % 2:
                     raise ValueError(f"a line has {len(values)} numbers after the class, expected a polygon")
@@ -89,7 +89,7 @@ def _names(folder: Path) -> dict[int, str]:
         content: Any = YAML(typ="safe").load(read_text(files[0]))
         names = content["names"]
         return {int(number): str(name) for number, name in _pairs(names)}
-    except (YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+    except (YAMLError, InputError, KeyError, TypeError, ValueError):
         raise InputError(f"{files[0]} names no classes; expected the data.yaml of a YOLO data set") from None
 
 

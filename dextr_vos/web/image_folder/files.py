@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from dextr_vos.config import Settings, load_settings
 from dextr_vos.errors import ConfigError, InputError
-from dextr_vos.files import atomic_path, write_text
+from dextr_vos.files import atomic_path, read_json, write_text
 from dextr_vos.masks import Labels, read_labels
 
 log = logging.getLogger(__name__)
@@ -193,10 +193,21 @@ class ProgressFile:
 def _read_progress(path: Path) -> dict[str, Status] | None:
     """What a progress file contains; None where there is none or it is of another tool."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["format"] != FORMAT:
             return None
         images = next(content[key] for key in _IMAGES_KEYS if key in content)
         return {str(name): status for name, status in images.items() if status in _STATUSES}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError):
+    except (
+        *(
+            OSError,
+            InputError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            StopIteration,
+            RecursionError,
+        ),
+    ):
         return None
