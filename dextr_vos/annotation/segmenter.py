@@ -270,6 +270,9 @@ def load_segmenter(
         >>> load_segmenter("grabcut").name
         'grabcut'
     """
+    for name, value in (("model", model), ("weights", weights)):
+        if not isinstance(value, str | Path | None):
+            raise InputError(f"{name} must be a name or a path, got {type(value).__name__} {value!r:.80}")
     if model is not None and str(model) not in MODELS:
         if weights is not None or not Path(model).exists():
             raise InputError(
