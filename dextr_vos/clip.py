@@ -283,6 +283,7 @@ def open_clip(source: ClipSource) -> Clip:
             )
         return ArrayClip(source)
     path = Path(source)
+    _check_unicode(path)
     if not path.exists():
         raise InputError(f"there is no clip {path}; expected a folder of images or a video file")
     files = image_files(path) if path.is_dir() else [path]
@@ -330,6 +331,8 @@ def image_files(folder: Path) -> list[Path]:
             f"no images in the folder {folder}: found {found}, expected JPEG, PNG, WebP or TIFF files; "
             "give the folder that holds the frames themselves"
         )
+    for file in files:
+        _check_unicode(file)
     left_out = sorted(entry.name for entry in set(entries) - set(files) if looks_like_image(entry))
     if left_out:
         _warn_once(
@@ -337,6 +340,14 @@ def image_files(folder: Path) -> list[Path]:
             f"({len(left_out)} in all); such images are not read, save them as PNG or JPEG"
         )
     return sorted(files, key=lambda file: natural_key(file.name))
+
+
+def _check_unicode(path: Path) -> None:
+    """Refuse a name that no text file could hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the name of {str(path)!a} is not in UTF-8; rename it") from None
 
 
 @cache

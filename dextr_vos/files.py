@@ -1,4 +1,4 @@
-"""Atomic writes, after which a file is either complete or absent; JSON; digests and order of files."""
+"""Atomic writes, after which a file is either complete or absent; links; JSON; digests and order of files."""
 
 import codecs
 import hashlib
@@ -23,6 +23,10 @@ _MARKS = (
 )
 
 
+_TEMPORARY = ".dextr-vos-"
+_TEMPORARY_NAME = re.compile(re.escape(_TEMPORARY) + r"[a-z0-9_]{8}(\.[^.]*)?")
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path that replaces `path` if the block succeeds, and is removed otherwise.
@@ -30,7 +34,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Parent folders are created. The temporary name keeps the suffix, which some writers depend on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_TEMPORARY, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -47,6 +51,34 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Remove what killed writers of `atomic_path` left in a folder; nobody may be writing into it now."""
+    for path in folder.glob(f"{_TEMPORARY}*"):
+        if _TEMPORARY_NAME.fullmatch(path.name) and not path.is_dir():
+            path.unlink(missing_ok=True)
+
+
+def refuse_links(*paths: Path) -> None:
+    """Refuse symbolic links among files that are going to be changed or removed: they may lead anywhere.
+
+    Args:
+        paths: files and folders, with all that is in these; they need not exist.
+
+    Raises:
+        InputError: one is a symbolic link.
+    """
+    for path in paths:
+        if path.is_symlink():
+            raise InputError(
+                f"{path} is a symbolic link to {path.readlink()}, whose files would be changed; "
+                "replace it by a copy, or remove it"
+            )
+        if path.is_dir():
+            with os.scandir(path) as entries:
+                inner = [Path(entry) for entry in entries if entry.is_symlink() or entry.is_dir()]
+            refuse_links(*inner)
 
 
 def cache_folder(name: str) -> Path:

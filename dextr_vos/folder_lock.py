@@ -17,7 +17,7 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from dextr_vos.errors import InputError, Interrupted
-from dextr_vos.files import write_text
+from dextr_vos.files import refuse_links, write_text
 from dextr_vos.interrupt import StopAsked, never
 
 
@@ -55,12 +55,13 @@ class FolderLock:
         """Acquire the lock unless another holder keeps it for longer than `timeout_s` seconds.
 
         Raises:
-            InputError: the folder is a file.
+            InputError: the folder is a file, or its lock a symbolic link.
             OSError: the folder cannot be written.
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise InputError(f"{self.folder} is a file; expected a folder")
         self.folder.mkdir(parents=True, exist_ok=True)
+        refuse_links(self.folder / ".lock", self._holder)
         try:
             self._lock.acquire(timeout=timeout_s)
         except Timeout:

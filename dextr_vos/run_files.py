@@ -12,6 +12,7 @@ RUN/.lock                  held by the process at work
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.files import read_text, write_text
+from dextr_vos.files import read_text, refuse_links, write_text
 
 POOR_IOU = 0.6  # a network that repeats a keyframe's mask with a lower IoU has not learned it
 _PENDING = ".next-"
+_DIGEST = re.compile("[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ class RunPaths:
         return self.masks / ".confidence.jsonl"
 
     @property
+    def passes(self) -> Path:
+        """In a pending run: folder of soft masks in progress."""
+        return self.masks / ".passes"
+
+    @property
     def complete(self) -> Path:
         """In a pending run: an empty file that says that it is whole and may replace the older one."""
         return self.path / "ready"
@@ -80,14 +87,27 @@ class RunPaths:
         """A run that is not finished yet, in a hidden folder of this one.
 
         Args:
-            digest: tells runs of other keyframes or settings apart.
+            digest: hexadecimal, tells runs of other keyframes or settings apart.
         """
         return RunPaths(self.path / f"{_PENDING}{digest}")
 
     def all_pending(self) -> list["RunPaths"]:
         """Every run in this folder that is not finished, the one with the latest mask last."""
-        found = [RunPaths(path) for path in self.path.glob(f"{_PENDING}*") if path.is_dir()]
+        found = [
+            RunPaths(path)
+            for path in self.path.glob(f"{_PENDING}*")
+            if _DIGEST.fullmatch(path.name.removeprefix(_PENDING)) and path.is_dir()
+        ]
         return sorted(found, key=lambda run: _modified(run.masks))
+
+    def check_links(self) -> None:
+        """Refuse symbolic links among the files of the run; all who write into it call this first.
+
+        Raises:
+            InputError: there is one.
+        """
+        pending = (run.path for run in self.all_pending())
+        refuse_links(self.record, self.network, self.masks, self.confidence, self.checkpoint, *pending)
 
 
 def _modified(path: Path) -> int:

@@ -24,7 +24,7 @@ from ruamel.yaml.error import YAMLError
 
 from dextr_vos.clip import Clip, open_clip
 from dextr_vos.errors import InputError
-from dextr_vos.files import natural_key, read_text, write_text
+from dextr_vos.files import natural_key, read_text, refuse_links, sweep_temporaries, write_text
 from dextr_vos.mask_file import find_mask_file, mask_files, plain_name
 from dextr_vos.masks import Labels, looks_like_mask, read_labels, write_labels
 from dextr_vos.run_files import RunPaths, keyframe_names, read_record
@@ -191,14 +191,34 @@ class Workspace:
         self.check_clip(clip)
         return clip
 
+    def check_links(self) -> None:
+        """Refuse symbolic links among the files of the workspace; all who write into it call this first.
+
+        Raises:
+            InputError: there is one.
+        """
+        refuse_links(self.settings, self.annotations, self.run.path, *self._folders)
+
+    def sweep(self) -> None:
+        """Remove what killed writers left; only who holds the folder's lock may."""
+        for folder in (self.path, *self._folders):
+            sweep_temporaries(folder)
+
+    @property
+    def _folders(self) -> tuple[Path, ...]:
+        names = ("keyframes", "corrections", "preview", "exports", "history")
+        return tuple(self.path / name for name in names)
+
     def check_clip(self, clip: Clip) -> None:
         """Refuse a clip that this workspace was not created for; a new workspace accepts any.
 
         Raises:
-            InputError: the clip has other frames, or `workspace.yaml` is damaged or of another version.
+            InputError: the clip has other frames, `workspace.yaml` is damaged or of another version, or see
+                `check_links`.
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file; a workspace is a folder")
+        self.check_links()
         if not self.settings.exists():
             return
         settings = self._read_settings()

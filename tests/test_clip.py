@@ -238,3 +238,9 @@ class TestSequence:
     def test_unusable_frames_are_refused(self, frames: Any, message: str) -> None:
         with pytest.raises(InputError, match=message):
             open_clip(frames)
+
+
+def test_a_name_that_is_not_utf8_is_refused(tiny_clip: Path) -> None:
+    (tiny_clip / "00003.png").rename(tiny_clip / "\udcff.png")
+    with pytest.raises(InputError, match=r"the name of '.*\\udcff\.png' is not in UTF-8; rename it"):
+        open_clip(tiny_clip)

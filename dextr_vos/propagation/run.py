@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError, WeightsError
-from dextr_vos.files import atomic_path
+from dextr_vos.files import atomic_path, sweep_temporaries
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.mask_file import find_mask_file
 from dextr_vos.masks import Labels, looks_like_mask, read_labels, write_labels
@@ -92,12 +92,10 @@ class UnfinishedMasks:
         self._paths.mask(name).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove everything but the masks: what was under way, and what killed writers left."""
-        for leftover in self._paths.masks.glob(".*"):
-            if leftover.is_dir():
-                shutil.rmtree(leftover)
-            else:
-                leftover.unlink()
+        """Remove what was under way beside the masks, and what killed writers left."""
+        self._log.unlink(missing_ok=True)
+        shutil.rmtree(self._paths.passes, ignore_errors=True)
+        sweep_temporaries(self._paths.masks)
 
     def _note(self, name: str, scores: dict[int, float], origin: MaskOrigin | None) -> None:
         with self._log.open("a", encoding="utf-8") as log:
@@ -135,10 +133,11 @@ class RunFolder:
         """Make the folder and keep it to this process while the block runs.
 
         Raises:
-            InputError: it is a file, or another process works in it.
+            InputError: it is a file, another process works in it, or a file in it is a symbolic link.
             OSError: it cannot be written, which fails here and not after a long training.
         """
         with FolderLock(self.paths.path):
+            self.paths.check_links()
             with tempfile.TemporaryFile(dir=self.paths.path):
                 pass
             yield
@@ -252,9 +251,7 @@ class RunFolder:
     def sweep(self) -> None:
         """Remove what unfinished runs and killed writers left."""
         self.paths.checkpoint.unlink(missing_ok=True)
-        for path in (self.paths.checkpoint, self.paths.network, self.paths.record, self.paths.confidence):
-            for leftover in self.paths.path.glob(f".{path.stem}.*{path.suffix}"):
-                leftover.unlink()
+        sweep_temporaries(self.paths.path)
         for pending in self.paths.all_pending():
             shutil.rmtree(pending.path)
 
@@ -268,6 +265,7 @@ class RunFolder:
             new = pending.paths.path / path.name
             if new.exists():
                 if path.is_dir():
+                    _keep_foreign(path, new)
                     shutil.rmtree(path)
                 new.replace(path)
         self.sweep()
@@ -285,7 +283,7 @@ class PendingRun:
 
     def passes(self, annotated: AnnotatedClip) -> Path:
         """Folder of soft masks in progress; those of frames that have changed since are in another one."""
-        return self.paths.masks / ".passes" / annotated.frames_digest[:16]
+        return self.paths.passes / annotated.frames_digest[:16]
 
     @cached_property
     def masks(self) -> UnfinishedMasks:
@@ -303,6 +301,14 @@ class PendingRun:
             return self.paths.network.exists() and bool(network_record(self.paths.network))
         except WeightsError:
             return False
+
+
+def _keep_foreign(masks: Path, new: Path) -> None:
+    """Move what somebody else put among the masks of a run to those that replace them."""
+    for entry in list(masks.iterdir()):
+        is_mask = entry.suffix == ".png" and entry.is_file()
+        if not is_mask and not (new / entry.name).exists():
+            entry.replace(new / entry.name)
 
 
 def network_record(file: Path) -> RunRecord:

@@ -22,7 +22,7 @@ from ruamel.yaml.error import YAMLError
 from torch import Tensor
 
 from dextr_vos.errors import InputError
-from dextr_vos.files import atomic_path, read_text, write_text
+from dextr_vos.files import atomic_path, read_text, sweep_temporaries, write_text
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.networks.checkpoints import save
 
@@ -105,9 +105,7 @@ class TrainingFolder:
         self._lock.release()
 
     def _take_settings(self, written: Path) -> None:
-        for pattern in (".settings.*.yaml", ".log.*.jsonl", ".checkpoint.*.pt", ".*.safetensors"):
-            for unfinished in self.path.glob(pattern):  # of a process killed while it wrote
-                unfinished.unlink()
+        sweep_temporaries(self.path)
         if not written.exists():
             write_text(written, self._settings)
         elif (begun := read_text(written)) != self._settings:

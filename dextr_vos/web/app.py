@@ -166,7 +166,8 @@ def _add_images(app: FastAPI, service: Service) -> None:
 
     def image_response(request: Request, index: int, make: Callable[[int], bytes]) -> Response:
         _check(service, index)
-        tag = f'"{images.tag(index)}"'
+        # names of files hold characters that a header does not
+        tag = f'"{hashlib.sha256(images.tag(index).encode()).hexdigest()[:20]}"'
         headers = {"cache-control": "private, no-cache", "etag": tag}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)

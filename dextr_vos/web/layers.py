@@ -6,6 +6,7 @@ that once existed can therefore always be restored by undo.
 
 import hashlib
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from PIL import Image
 
 from dextr_vos.annotation.annotations import ObjectClicks
 from dextr_vos.errors import InputError
-from dextr_vos.files import atomic_path
+from dextr_vos.files import atomic_path, sweep_temporaries
 from dextr_vos.geometry import BoolArray
+from dextr_vos.images import open_image
 from dextr_vos.masks import Labels, voc_palette
 from dextr_vos.web.images import BoundedCache
 
+_DIGEST = re.compile("[0-9a-f]{32}")
 _CACHE_BYTES = 64_000_000
 _MAX_STROKE_PIXELS = 200_000_000  # tested over all segments of a stroke; takes a few seconds
 
@@ -51,13 +54,16 @@ class LayerStore:
     def get(self, digest: str, size_hw: tuple[int, int]) -> BoolArray | None:
         """The mask of a digest, H×W bool; None where it is missing or of another size."""
         mask = self._cache.get(digest)
-        if mask is None:
+        if mask is None and _DIGEST.fullmatch(digest):
             try:
-                with Image.open(self._path(digest)) as image:
-                    mask = np.array(image.convert("1"), dtype=bool)
-            except (OSError, SyntaxError, ValueError):
+                with open_image(self._path(digest)) as image:
+                    if (image.height, image.width) == size_hw:
+                        mask = np.array(image.convert("1"), dtype=bool)
+            except InputError:
                 return None
-            self._add_to_cache(digest, mask)
+        if mask is None:
+            return None
+        self._add_to_cache(digest, mask)
         return mask if mask.shape == size_hw else None
 
     def get_or_empty(self, digest: str | None, size_hw: tuple[int, ...]) -> BoolArray:
@@ -82,11 +88,10 @@ class LayerStore:
 
     def sweep(self, used: Iterable[str]) -> None:
         """Delete all layers except those in use, and what killed writers left behind."""
-        wanted = {f"{digest}.png" for digest in used}
-        if not self.folder.is_dir():
-            return
-        for path in self.folder.iterdir():
-            if path.name not in wanted:
+        sweep_temporaries(self.folder)
+        wanted = set(used)
+        for path in list(self.folder.glob("*.png")):
+            if _DIGEST.fullmatch(path.stem) and path.stem not in wanted:
                 path.unlink(missing_ok=True)
 
     def _path(self, digest: str) -> Path:

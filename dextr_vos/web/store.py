@@ -63,6 +63,7 @@ class AnnotationStore:
         writable: bool = True,
         on_mask: OnMask = lambda document, path, png: None,
     ) -> None:
+        workspace.check_links()
         self.workspace, self._images, self._on_mask = workspace, images, on_mask
         self.layers = LayerStore(workspace.layers)
         self.history = History(workspace.journal, writable)
@@ -71,6 +72,7 @@ class AnnotationStore:
         self.document = self._load()
         self._text_digest = digest_of(self._text())
         if writable:
+            workspace.sweep()
             self._recover()
             self._adopt()
             self._sweep_corrections()
@@ -372,7 +374,7 @@ class AnnotationStore:
     def _sweep_corrections(self) -> None:
         """Delete masks of corrections that became keyframes by a command."""
         for path in self.workspace.corrections.glob("*.png"):
-            if path.stem not in self.document.corrections:
+            if path.stem not in self.document.corrections and self._images.index_of(path.stem) is not None:
                 path.unlink(missing_ok=True)
 
 

@@ -83,13 +83,10 @@ def test_pending_runs_of_other_keyframes_or_networks_have_other_folders(run):
 def test_leftovers_of_killed_writers_are_removed_and_nothing_else(run):
     made = pending(run, "a" * 64, "00003")
     leftovers = [
-        made.paths.masks / ".00003.x1y2.png",
-        run.paths.path / ".training.x.pt",
-        run.paths.path / ".network.y.safetensors",
-        run.paths.path / ".run.z.json",
-        run.paths.path / ".confidence.z.json",
+        made.paths.masks / ".dextr-vos-00x1y2_3.png",
+        run.paths.path / ".dextr-vos-00x1y2_3.safetensors",
     ]
-    kept = [run.paths.path / ".hidden", run.paths.path / "notes.pt"]
+    kept = [run.paths.path / name for name in (".hidden", "notes.pt", ".dextr-vos-notes", ".next-plans")]
     for path in leftovers + kept:
         path.write_bytes(b"x")
     run.finish(made, RECORD, ["00003"])
@@ -276,7 +273,7 @@ def test_sweeping_keeps_the_masks(paths):
     masks.write("00000", tiny_mask(0), {1: 0.5})
     (paths.masks / ".passes" / "00000001-backward").mkdir(parents=True)
     (paths.masks / ".passes" / "00000001-backward" / "00000001.png").write_bytes(b"soft")
-    (paths.masks / ".00002.a1b2c3.png").write_bytes(b"half")
+    (paths.masks / ".dextr-vos-a1b2c3d4.png").write_bytes(b"half")
     masks.sweep()
     assert [path.name for path in paths.masks.iterdir()] == ["00000.png"]
 
@@ -329,3 +326,32 @@ def test_a_missing_folder_is_described_and_not_made(masks, tmp_path):
     with pytest.raises(InputError, match=r"there is no workspace or folder of masks .*nowhere; give the one"):
         lock_frames(masks.parent, ["00001"], tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_somebody_put_among_the_masks_stays_when_they_are_replaced(run):
+    run.paths.masks.mkdir()
+    (run.paths.masks / "00001.png").write_bytes(b"old")
+    (run.paths.masks / "notes.txt").write_text("mine")
+    (run.paths.masks / "drawings").mkdir()
+    (run.paths.masks / "drawings" / "00001.png").write_bytes(b"mine")
+    run.finish(pending(run, "a" * 64, "00000"), RECORD, ["00000"])
+    assert sorted(path.name for path in run.paths.masks.iterdir()) == ["00000.png", "drawings", "notes.txt"]
+    assert (run.paths.masks / "drawings" / "00001.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    "place", ["masks", f".next-{'a' * 16}", "run.json", f".next-{'a' * 16}/masks/00000.png"]
+)
+def test_a_link_in_a_run_is_refused_and_nothing_behind_it_is_touched(run, tmp_path, place):
+    foreign, link = tmp_path / "foreign", run.paths.path / place
+    foreign.mkdir()
+    (foreign / "mine.png").write_bytes(b"mine")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(foreign)
+    with (
+        pytest.raises(InputError, match=r"is a symbolic link to .*; replace it by a copy, or remove it"),
+        run.locked(),
+    ):
+        pytest.fail("nothing may be done here")
+    assert [path.name for path in foreign.iterdir()] == ["mine.png"]

@@ -90,7 +90,7 @@ def test_an_empty_folder_is_taken(tmp_path):
 
 
 def test_what_a_killed_process_left_unfinished_is_removed(tmp_path):
-    for name in (".settings.x1.yaml", ".checkpoint.x2.pt", ".last.x3.safetensors", ".log.x4.jsonl"):
+    for name in (".dextr-vos-0123abcd.yaml", ".dextr-vos-_123abcd.pt"):
         (tmp_path / name).touch()
     claimed(tmp_path).release()
     assert {path.name for path in tmp_path.iterdir()} <= {"settings.yaml", ".lock"}

@@ -206,3 +206,15 @@ def test_changes_from_many_threads_are_all_kept(page, tiny_clip, tmp_path):
     for thread in threads:
         thread.join(60)
     assert set(open_page(tiny_clip, tmp_path / "w").state()["keyframes"]) == {"0", "1", "2", "3"}
+
+
+def test_images_with_names_of_any_script_are_shown_and_known_again(tiny_clip, tmp_path):
+    for path in sorted(tiny_clip.iterdir()):
+        path.rename(path.with_name(f"фото “{path.stem}”\n.png"))
+    page = open_page(tiny_clip, tmp_path / "w")
+    for address in ("/api/frames/0", "/api/thumbs/5"):
+        answer = page.get(address)
+        assert answer.status_code == 200
+        known = {"If-None-Match": answer.headers["etag"]}
+        assert page.client.get(address, headers=known).status_code == 304
+    assert page.points(0, 1, POINTS)["mask"]

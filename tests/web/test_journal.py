@@ -174,7 +174,7 @@ def test_layers_that_nothing_needs_any_more_are_removed(tiny_clip, tmp_path):
     page.points(0, 1, OTHER)
     layers = work / "history" / "layers"
     assert len(list(layers.iterdir())) == 2
-    (layers / ".bf16.png").write_bytes(b"")
+    (layers / ".dextr-vos-0a1b2c3d.png").write_bytes(b"")
     open_page(tiny_clip, work)
     assert len(list(layers.iterdir())) == 2
     (work / "history" / "journal.jsonl").unlink()

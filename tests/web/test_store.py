@@ -1,6 +1,7 @@
 """Workspaces on disk: those of older versions, and masks that were changed by hand."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ from PIL import Image
 from tiny_page import OTHER, POINTS, open_page
 
 from dextr_vos.annotation.annotations import load_annotations
+from dextr_vos.errors import InputError
 from dextr_vos.files import file_digest
+from dextr_vos.folder_lock import FolderLock
 from dextr_vos.masks import write_labels
 from dextr_vos.propagation.run import UnfinishedMasks
 from dextr_vos.web.journal import digest_of
+from dextr_vos.web.layers import LayerStore
 from dextr_vos.workspace import Workspace
 
 
@@ -77,6 +81,59 @@ def test_a_grey_mask_among_the_keyframes_is_what_a_run_makes_of_it(tiny_clip, tm
     masks = UnfinishedMasks(work.run)
     masks.copy("00000", work.keyframe("00000"), {1: 1.0})
     assert page.service.session.digests["00000"] == file_digest(work.run.mask("00000"))
+
+
+@pytest.mark.parametrize(
+    "place", ["history/layers", "history/journal.jsonl", "keyframes", "propagation/masks", ".lock"]
+)
+def test_a_workspace_with_a_link_is_refused_and_nothing_behind_it_is_touched(tiny_clip, tmp_path, place):
+    work, foreign, link = tmp_path / "w", tmp_path / "foreign", tmp_path / "w" / place
+    open_page(tiny_clip, work).points(0, 1, POINTS)
+    foreign.mkdir()
+    names = ["0" * 32 + ".png", "00000.png", "mine.txt"]
+    for name in names:
+        (foreign / name).write_text("mine")
+    if link.is_dir():
+        shutil.rmtree(link)
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(foreign if link.suffix == "" and place != ".lock" else foreign / "mine.txt")
+    with pytest.raises(InputError, match=rf"{place} is a symbolic link"), FolderLock(work):
+        open_page(tiny_clip, work)
+    assert {path.name: path.read_text() for path in foreign.iterdir()} == dict.fromkeys(names, "mine")
+
+
+def test_files_that_are_not_ours_stay_where_ours_are_swept(tiny_clip, tmp_path):
+    work = tmp_path / "w"
+    open_page(tiny_clip, work).points(0, 1, POINTS)
+    foreign = [
+        work / "history/layers/notes.txt",
+        work / "history/layers/sketch.png",
+        work / "corrections/plan.png",
+    ]
+    for path in foreign:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    open_page(tiny_clip, work)
+    assert [path.read_text() for path in foreign] == ["mine"] * 3
+
+
+def test_what_killed_writers_left_in_a_workspace_is_removed(tiny_clip, tmp_path):
+    work = tmp_path / "w"
+    open_page(tiny_clip, work).points(0, 1, POINTS)
+    before = sorted(work.rglob("*"))
+    for folder in (work, work / "keyframes", work / "history"):
+        (folder / ".dextr-vos-0123abcd.png").write_text("half")
+    open_page(tiny_clip, work)
+    assert sorted(work.rglob("*")) == before
+
+
+def test_a_digest_that_is_a_path_finds_no_layer(tmp_path):
+    store = LayerStore(tmp_path / "layers")
+    Image.fromarray(np.ones((4, 4), bool)).save(tmp_path / "secret.png")
+    (tmp_path / "layers").mkdir()
+    assert store.get("../secret", (4, 4)) is None
+    assert store.get(store.put(np.ones((4, 4), bool)), (4, 4)).all()
 
 
 def test_a_mask_of_another_format_among_the_keyframes_becomes_a_png(tiny_clip, tmp_path):
