@@ -55,10 +55,7 @@ def write_video(
 def remux(source: Path, path: Path, keep: Callable[[int], bool], **container_options: Any) -> Path:
     """Copy the packets whose numbers `keep` says, as recorders and lossless cutters do."""
     with av.open(str(source)) as read, av.open(str(path), "w", **container_options) as write:
-        template = read.streams.video[0]
-        # older releases of PyAV
-        new = getattr(write, "add_stream_from_template", None)
-        stream = new(template) if new else write.add_stream(template=template)
+        stream = write.add_stream_from_template(read.streams.video[0])
         packets = [packet for packet in read.demux(video=0) if packet.size]
         first = next(packet.dts for number, packet in enumerate(packets) if keep(number))
         for number, packet in enumerate(packets):

@@ -207,7 +207,7 @@ class _Sound:
         for stream in streams:
             # decoders may compute with floats: mp3float
             copied = stream.codec_context.name.removesuffix("float") in _COPIED[how.suffix]
-            target = _copy_of(out, stream) if copied else self._target(stream, how)
+            target = out.add_stream_from_template(stream) if copied else self._target(stream, how)
             self._targets[stream.index] = target, copied
         if streams:
             self._packets = self._source.demux(streams)
@@ -256,10 +256,3 @@ class _Sound:
             frame.pts, frame.time_base = self._samples[packet.stream.index], Fraction(1, rate)
             self._samples[packet.stream.index] += frame.samples
             self._out.mux(target.encode(frame))
-
-
-def _copy_of(out: Any, stream: Any) -> Any:
-    """A stream that takes the packets of another as they are."""
-    if hasattr(out, "add_stream_from_template"):
-        return out.add_stream_from_template(stream)
-    return out.add_stream(template=stream)  # PyAV before 14

@@ -191,5 +191,4 @@ def _keys(mark: Mark) -> tuple[tuple[int | None, ...], ...]:
 
 
 def _is_cover(stream: "av.VideoStream") -> bool:
-    disposition = getattr(stream, "disposition", None)  # older releases of PyAV do not show it
-    return bool(disposition is not None and disposition & type(disposition).attached_pic)
+    return bool(stream.disposition & type(stream.disposition).attached_pic)

@@ -211,7 +211,7 @@ class VideoClip(Clip):
 def _upright(frame: av.VideoFrame) -> ImageRgb:
     """RGB of a frame, rotated as it should be displayed (phones store the rotation separately)."""
     image_rgb = frame.to_ndarray(format="rgb24")
-    quarter_turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    quarter_turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image_rgb, quarter_turns))
 
 
