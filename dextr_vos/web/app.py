@@ -18,11 +18,13 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from dextr_vos.annotation.label_set import LabelSet
 from dextr_vos.errors import DextrVosError, InputError
 from dextr_vos.masks import MAX_OBJECTS
 from dextr_vos.web import schemas
 from dextr_vos.web.auth import COOKIE, Auth, cookie_with, has_cookie, tokens_equal
 from dextr_vos.web.jobs import ConflictError
+from dextr_vos.web.object_edits import AddObject, ChangeObject, DeleteObject, OrderObjects
 from dextr_vos.web.service import Service, changed_by
 from dextr_vos.web.session import ReadOnlyError
 
@@ -196,6 +198,18 @@ def _add_masks(app: FastAPI, service: Service) -> None:
         _check(service, index)
         return mask_response(session.masks.png(session.document, index))
 
+    @app.get("/api/masks/{index}/replaced")
+    def replaced(index: Index) -> Response:
+        _check(service, index)
+        png = session.masks.replaced_png(session.document, index)
+        return mask_response(None if png is None else ("replaced", png))
+
+    @app.get("/api/thumbs/{index}/mask")
+    def thumb_mask(index: Index) -> Response:
+        _check(service, index)
+        png = session.masks.thumb_png(session.document, index)
+        return mask_response(None if png is None else ("thumb", png))
+
     @app.get("/api/frames/{index}/objects/{object_id}/mask")
     def object_mask(index: Index, object_id: ObjectId) -> Response:
         _check(service, index)
@@ -264,20 +278,24 @@ def _add_object_edits(app: FastAPI, service: Service) -> None:
     @app.post("/api/objects")
     def new(body: schemas.NewObject) -> dict[str, Any]:
         colour = body.colour and body.colour.lower()
-        object_id, changes = changed_by(service, lambda: session.add_object(body.name, colour))
+        object_id, changes = changed_by(service, lambda: session.make(AddObject(body.name, colour)))
         return {**changes, "id": object_id}
+
+    @app.post("/api/labels")
+    def labels(body: LabelSet) -> dict[str, Any]:
+        return changed_by(service, lambda: session.set_labels(body))[1]
 
     @app.post("/api/objects/order")
     def order(body: schemas.Order) -> dict[str, Any]:
-        return changed_by(service, lambda: session.order_objects(body.ids))[1]
+        return changed_by(service, lambda: session.make(OrderObjects(body.ids)))[1]
 
     @app.post("/api/objects/{object_id}")
     def change(object_id: ObjectId, body: schemas.ChangedObject) -> dict[str, Any]:
-        return changed_by(service, lambda: session.change_object(object_id, body.changes()))[1]
+        return changed_by(service, lambda: session.make(ChangeObject(object_id, body.changes())))[1]
 
     @app.post("/api/objects/{object_id}/delete")
     def delete(object_id: ObjectId, body: schemas.Empty | None = None) -> dict[str, Any]:
-        return changed_by(service, lambda: session.delete_object(object_id))[1]
+        return changed_by(service, lambda: session.make(DeleteObject(object_id)))[1]
 
 
 def _add_jobs(app: FastAPI, service: Service) -> None:

@@ -14,7 +14,7 @@ from dextr_vos.clip import Clip, FolderClip
 from dextr_vos.errors import InputError
 from dextr_vos.images import ImageRgb, image_size, read_image
 
-THUMB_HEIGHT = 54
+THUMB_HEIGHT = 108  # twice the height of the film strip, for dense screens and for the timeline's preview
 JPEG_QUALITY = 92
 _THUMB_QUALITY = 80
 _DECODED_BYTES = 160_000_000
@@ -238,9 +238,14 @@ def _thumb_of_file(file: Path, read: Callable[[Path], ImageRgb]) -> bytes:
     return _thumb(Image.fromarray(read(file)))
 
 
+def thumb_size_hw(size_hw: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the thumbnail of an image, in pixels."""
+    return THUMB_HEIGHT, max(1, round(size_hw[1] * THUMB_HEIGHT / size_hw[0]))
+
+
 def _thumb(image: Image.Image) -> bytes:
-    width = max(1, round(image.width * THUMB_HEIGHT / image.height))
-    small = image.resize((width, THUMB_HEIGHT), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    height, width = thumb_size_hw((image.height, image.width))
+    small = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return _encode(small, _THUMB_QUALITY)
 
 

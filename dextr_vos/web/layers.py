@@ -23,6 +23,7 @@ from dextr_vos.web.images import BoundedCache
 
 _DIGEST = re.compile("[0-9a-f]{32}")
 _CACHE_BYTES = 64_000_000
+_TINT_ALPHA = 165  # of the masks on thumbnails
 _MAX_STROKE_PIXELS = 200_000_000  # tested over all segments of a stroke; takes a few seconds
 
 
@@ -155,7 +156,28 @@ def grey_png(values: Labels) -> bytes:
     return _png(Image.fromarray(np.ascontiguousarray(values)))
 
 
-def _png(image: Image.Image) -> bytes:
+def tinted_png(labels: Labels, size_hw: tuple[int, int], colours: Mapping[int, str]) -> bytes:
+    """Labels, H×W uint8, as the bytes of a small indexed PNG, transparent outside the objects.
+
+    Args:
+        labels: of a frame.
+        size_hw: of the PNG.
+        colours: `#rrggbb` by object id; objects that are not in it are transparent.
+    """
+    rows, columns = (
+        np.minimum(((np.arange(to) + 0.5) * of / to).astype(int), of - 1)
+        for to, of in zip(size_hw, labels.shape, strict=True)
+    )
+    image = Image.fromarray(np.ascontiguousarray(labels[np.ix_(rows, columns)]))
+    palette, alpha = np.zeros((256, 3), dtype=np.uint8), bytearray(256)
+    for object_id, colour in colours.items():
+        palette[object_id] = tuple(bytes.fromhex(colour[1:]))
+        alpha[object_id] = _TINT_ALPHA
+    image.putpalette(palette.tobytes())
+    return _png(image, transparency=bytes(alpha))
+
+
+def _png(image: Image.Image, **options: object) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=2)
+    image.save(buffer, format="PNG", compress_level=2, **options)
     return buffer.getvalue()

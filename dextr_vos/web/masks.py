@@ -20,8 +20,9 @@ from dextr_vos.run_files import (
     read_record,
     shot_names,
 )
-from dextr_vos.web.images import BoundedCache, Images
-from dextr_vos.web.layers import grey_png
+from dextr_vos.web.edits import colour_of
+from dextr_vos.web.images import BoundedCache, Images, thumb_size_hw
+from dextr_vos.web.layers import grey_png, tinted_png
 from dextr_vos.workspace import Workspace
 
 _PNG_BYTES = 32_000_000
@@ -210,6 +211,21 @@ class FrameMasks:
             return None
         return found[0], grey_png(np.where(labels == object_id, 255, 0).astype(np.uint8))
 
+    def thumb_png(self, document: Annotations, index: int) -> bytes | None:
+        """The visible objects of a frame in their colours, to be laid over its thumbnail; None: no mask."""
+        found = self._find(document, index)
+        if found is None:
+            return None
+        colours = {entry.id: colour_of(entry) for entry in document.objects if entry.visible}
+        key = ("thumb", _key(found[1], document), tuple(colours.items()))
+        content = self._cache.get(key)
+        if content is None:
+            labels = self._read(document, index, found[1])
+            if labels is None:
+                return None
+            content = self._cache.put(key, tinted_png(labels, thumb_size_hw(labels.shape), colours))
+        return content
+
     def labels(self, document: Annotations, index: int) -> Labels | None:
         """The labels of a frame, H×W uint8, or None."""
         found = self._find(document, index)
@@ -224,6 +240,12 @@ class FrameMasks:
             png: what was written: labels of 8 bits.
         """
         self._cache.put(_key(path, document), png)
+
+    def replaced_png(self, document: Annotations, index: int) -> bytes | None:
+        """PNG of 8 bits of the labels that a frame had before the last run, or None."""
+        path = self._workspace.replaced_masks / f"{self._images.names[index]}.png"
+        labels = self._read(document, index, path) if path.exists() else None
+        return None if labels is None else grey_png(labels)
 
     def _find(self, document: Annotations, index: int) -> tuple[str, Path] | None:
         name = self._images.names[index]

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from dextr_vos.annotation.annotations import Annotations, Kind, Point
+from dextr_vos.annotation.label_set import LabelSet, Name
 from dextr_vos.masks import DRAW_S, MAX_OBJECTS
 from dextr_vos.web import edits
 from dextr_vos.workspace import EXPORTS
@@ -28,7 +29,6 @@ Pixel = Annotated[float, Field(ge=-_MAX_PX, le=_MAX_PX)]
 Click = Annotated[tuple[Pixel, Pixel, Kind], BeforeValidator(_with_kind)]
 """x, y and kind of a point; an extreme point may leave its kind out."""
 ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]*$")]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 
@@ -146,6 +146,20 @@ def objects_state(document: Annotations) -> list[dict[str, Any]]:
     return [
         {"id": each.id, "name": each.name, "colour": edits.colour_of(each), "visible": each.visible}
         for each in document.objects
+    ]
+
+
+def labels_state(labels: LabelSet) -> list[dict[str, Any]]:
+    """The label set; a label without a key of its own has the digit of its place, if no other has that."""
+    taken = {label.key for label in labels.labels}
+    digits = [str(place) if place < 10 else None for place in range(1, len(labels.labels) + 1)]
+    return [
+        {
+            "name": label.name,
+            "colour": label.colour and label.colour.lower(),
+            "key": label.key or (None if digit in taken else digit),
+        }
+        for label, digit in zip(labels.labels, digits, strict=True)
     ]
 
 

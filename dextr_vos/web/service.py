@@ -17,6 +17,7 @@ from dextr_vos.web.exports import is_ready
 from dextr_vos.web.images import ClipImages
 from dextr_vos.web.jobs import Jobs
 from dextr_vos.web.masks import FinishedRun, RunMasks
+from dextr_vos.web.replaced_masks import ReplacedMasks
 from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.session import Session
 from dextr_vos.workspace import EXPORTS, Workspace
@@ -76,6 +77,7 @@ def session_state(session: Session) -> dict[str, Any]:
         "frames": len(images.names),
         "corrects": session.loader.corrects,
         "objects": schemas.objects_state(document),
+        "labels": schemas.labels_state(session.labels.labels),
         "keyframes": schemas.keyframes_state(document, images.index_of),
         "history": {"undo": undo, "redo": redo},
         "saved": schemas.saved_at(session.workspace.annotations),
@@ -144,6 +146,7 @@ class ClipService:
         self.clip = clip
         self.run = workspace.run
         self._run_masks = RunMasks(self.run, clip.names)
+        self._replaced = ReplacedMasks(self.run, workspace.replaced_masks)
         self.session = Session(workspace, ClipImages(clip), loader, self._run_masks, readonly)
         for name in self.session.document.keyframes:
             clip.index_of(name)
@@ -172,6 +175,7 @@ class ClipService:
             "confidence": finished.confidence(),
             "cuts": finished.cuts,
             "flashes": finished.flashes,
+            "replaced": self._replaced.stamp,
             "suggested": finished.suggested([clip.index_of(name) for name in annotated]),
             "job": self.jobs.current,
             "last_job": self.jobs.last,
@@ -199,6 +203,7 @@ class ClipService:
                         session.undo()  # they stay drafts until a run uses them
                     raise
             self._run_masks.clear_in_progress()
+            self._replaced.begin()
             return {
                 "kind": "propagate",
                 "clip": str(self.clip.path.resolve()),
@@ -250,6 +255,9 @@ class ClipService:
     def poll(self) -> None:
         """See `Service`."""
         self.session.refresh()
+        before = self.session.labels.labels
+        if self.session.labels.read() != before:
+            self.session.changed()
         if self._finished.stamp != self._polled_run:  # a command may propagate into the workspace, too
             self._polled_run = self._finished.stamp
             self.session.changed()
@@ -273,6 +281,7 @@ class ClipService:
     def _job_ended(self, kind: str) -> None:
         if kind == "propagate":  # the masks of a cancelled run would not be in any export
             self._run_masks.clear_in_progress()
+            self._replaced.end(self.jobs.last is not None and self.jobs.last["outcome"] == "done")
         self.session.changed()
 
 

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from dextr_vos.annotation.annotations import PROPAGATION, Annotations, KeyframeClicks, Kind
+from dextr_vos.annotation.label_set import LabelFile, LabelSet
 from dextr_vos.errors import InputError
 from dextr_vos.masks import object_ids
 from dextr_vos.web import edits
@@ -21,6 +23,7 @@ from dextr_vos.web.images import Images
 from dextr_vos.web.journal import Change
 from dextr_vos.web.layers import stroke_mask
 from dextr_vos.web.masks import FrameMasks, RunMasks
+from dextr_vos.web.object_edits import Edit
 from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.store import AnnotationStore
 from dextr_vos.workspace import Workspace
@@ -41,9 +44,11 @@ class Session:
         loader: loads the segmenter that makes masks of clicks.
         run: masks that were propagated.
         readonly: why nothing can be changed, or None.
+        shared_labels: label set for a workspace that has none, or None.
 
     Attributes:
         editing: held during each edit.
+        labels: the label set.
     """
 
     def __init__(
@@ -53,11 +58,13 @@ class Session:
         loader: SegmenterLoader,
         run: RunMasks,
         readonly: str | None = None,
+        shared_labels: Path | None = None,
     ) -> None:
         self.workspace, self.images, self.loader, self.run = workspace, images, loader, run
         self.readonly = readonly
         self.events = Events()
         self.masks = FrameMasks(workspace, images, run)
+        self.labels = LabelFile(workspace.labels, shared_labels)
         self.editing = threading.RLock()
         self._store = self._open_store()
         self._stamp = self._stamp_on_disk()
@@ -235,40 +242,24 @@ class Session:
             self._commit(edits.confirmed(before, names), f"{many} made keyframes", None, before)
             return len(names)
 
-    def add_object(self, name: str | None, colour: str | None) -> int:
-        """Add an object and return its id."""
-        with self.editing:
-            after, object_id = edits.new_object(self.document, name, colour)
-            self._commit(after, f"new {edits.entry_of(after, object_id).name}", None)
-            return object_id
+    def make(self, edit: Edit) -> int | None:
+        """Make an edit; the id of the object that it has added, or None.
 
-    def change_object(self, object_id: int, changes: dict[str, object]) -> None:
-        """Change an object's name, colour or visibility."""
+        Raises:
+            InputError: it is not possible.
+        """
         with self.editing:
-            entry = edits.entry_of(self.document, object_id)
-            after = edits.with_entry(self.document, entry.model_copy(update=changes))
-            self._commit(after, f"{' and '.join(sorted(changes)) or 'nothing'} of {entry.name}", None)
+            index = edit.index
+            document = self.document if index is None else self._prepared(index, import_mask=True)
+            made = edit.apply(self._store, document)
+            self._commit(made.after, made.label, index, made.before)
+            return made.object_id
 
-    def delete_object(self, object_id: int) -> None:
-        """Delete an object from the list and from every frame."""
-        with self.editing:
-            entry, before = edits.entry_of(self.document, object_id), self.document
-            for name, frame in edits.annotated(before).items():
-                if object_id in frame.objects:
-                    before = self._store.with_layers(name, before)
-            after = edits.without_object(before, object_id)
-            self._commit(after, f"{entry.name} deleted", None, before)
-
-    def order_objects(self, object_ids: Sequence[int]) -> None:
-        """Draw the objects in another order, the last one on top."""
-        with self.editing:
-            before = self.document
-            after = edits.reordered(before, object_ids)
-            for name, frame in edits.annotated(before).items():
-                if len(frame.objects) > 1:
-                    before = self._store.with_layers(name, before)
-            after = before.model_copy(update={"objects": after.objects})
-            self._commit(after, "order of objects", None, before)
+    def set_labels(self, labels: LabelSet) -> None:
+        """Replace the label set of the workspace; objects keep their names."""
+        self.check_writable()
+        self.labels.write(labels)
+        self.changed()
 
     def undo(self) -> int | None:
         """Revert the last change; index of the frame to show, None where it concerns no single frame."""

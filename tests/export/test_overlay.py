@@ -92,7 +92,7 @@ def test_overlay_tints_objects_and_nothing_else():
     assert len({tuple(shown[10, 10]), tuple(shown[25, 25]), (100, 100, 100)}) == 3
     clear = overlay(image, labels, opacity=0)
     assert (clear[8:12, 8:12] == 100).all()
-    assert (overlay(image, labels, opacity=1)[10, 10] == (255, 70, 60)).all()
+    assert (overlay(image, labels, opacity=1)[10, 10] == (255, 60, 60)).all()
     assert np.array_equal(overlay(image, 0 * labels), image)
 
 

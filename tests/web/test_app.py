@@ -37,15 +37,15 @@ def unchanged(opened):
 def test_the_state_has_the_shape_of_the_contract(page):
     state = page.state()
     assert set(state) == {
-        "mode", "title", "version", "readonly", "fps", "frames", "size", "corrects", "objects", "keyframes",
-        "history", "masks", "confidence", "cuts", "flashes", "suggested", "job", "last_job", "status",
-        "exports", "saved",
+        "mode", "title", "version", "readonly", "fps", "frames", "size", "corrects", "objects", "labels",
+        "keyframes", "history", "masks", "confidence", "cuts", "flashes", "replaced", "suggested", "job",
+        "last_job", "status", "exports", "saved",
     }  # fmt: skip
     assert state["mode"] == "clip"
     assert state["title"] == "tiny"
     assert state["size"] == [64, 48]
     assert state["frames"] == len(page.names()) == 6
-    assert state["objects"] == [{"id": 1, "name": "object 1", "colour": "#ff463c", "visible": True}]
+    assert state["objects"] == [{"id": 1, "name": "object 1", "colour": "#ff3c3c", "visible": True}]
     assert state["history"] == {"undo": "new object 1", "redo": None}
     assert state["saved"].endswith("Z")
 

@@ -56,3 +56,24 @@ def test_a_video_is_decoded_in_order_without_seeking_again(tmp_path, tiny_clip):
     assert read_indices == [0, 1, 2, 3, 4, 5]
     assert images.thumb(3)
     assert read_indices == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_thumbnail_of_masks_has_the_colours_of_visible_objects(page):
+    assert page.get("/api/thumbs/2/mask").status_code == 204
+    page.points(2, 1, [[8, 20], [40, 22], [16, 14], [17, 33]])
+    page.do("/api/objects/1", colour="#102030")
+
+    def thumb():
+        response = page.get("/api/thumbs/2/mask")
+        with Image.open(io.BytesIO(response.content)) as image:
+            return image.convert("RGBA")
+
+    scale = THUMB_HEIGHT / 48
+    image = thumb()
+    assert image.size == (round(64 * scale), THUMB_HEIGHT)
+    inside, outside = (int(20 * scale), int(24 * scale)), (int(50 * scale), int(24 * scale))
+    assert image.getpixel(inside)[:3] == (0x10, 0x20, 0x30)
+    assert image.getpixel(inside)[3] > 100
+    assert image.getpixel(outside)[3] == 0
+    page.do("/api/objects/1", visible=False)
+    assert thumb().getpixel(inside)[3] == 0

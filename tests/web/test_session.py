@@ -319,3 +319,20 @@ def test_paint_shows_over_whatever_lay_above_and_goes_away_with_an_undo(tiny_cli
     assert (keyframe(work)[before == 2] > 0).all()
     page.do("/api/undo")
     assert (keyframe(work) == before).all()
+
+
+def test_labels_are_kept_in_a_file_that_a_person_may_edit(tiny_clip, tmp_path):
+    page = open_page(tiny_clip, tmp_path / "w")
+    assert page.state()["labels"] == []
+    page.do("/api/labels", labels=[{"name": "horse", "colour": "#E69F00", "key": "h"}, {"name": "rider"}])
+    assert page.state()["labels"] == [
+        {"name": "horse", "colour": "#e69f00", "key": "h"},
+        {"name": "rider", "colour": None, "key": "2"},
+    ]
+    assert "twice" in page.refused("/api/labels", labels=[{"name": "a"}, {"name": "a"}])
+    version = page.state()["version"]
+    (tmp_path / "w" / "labels.yaml").write_text("labels: [{name: dog}]")
+    page.service.poll()
+    state = page.state()
+    assert [label["name"] for label in state["labels"]] == ["dog"]
+    assert state["version"] > version, "every page hears of it"

@@ -153,6 +153,7 @@ class FolderService:
             "confidence": None,
             "cuts": [],
             "flashes": [],
+            "replaced": None,
             "suggested": next((index for index, status in enumerate(statuses) if status == "open"), None),
             "job": None,
             "last_job": None,

@@ -95,6 +95,8 @@ export function createCache(arrived) {
     wantMask: (index) => (masks.items.has(index) && !stale.has(index)
       ? Promise.resolve(true) : once(`m${index}`, () => loadMask(index))),
     busy: () => coming.size,
+    /** @returns {number} grows when the mask of a frame may have changed */
+    turn: (index) => (turns.get(index) ?? 0) + turn,
     /** @returns {boolean} whether an object has a pixel in a mask that is loaded */
     holds(index, object) {
       const mask = masks.items.get(index);

@@ -5,7 +5,7 @@
  *
  * @typedef {{path?: string, verb?: string, body: any, frame?: number, object?: number, live?: boolean, twice?: boolean,
  *   spoils?: boolean, adds?: number, sent?: boolean, version?: number, promise?: Promise<any>, done?: Function}} Edit
- *   verb: in place of the path, what is done to the object in the frame; live: continues the edit before; twice: sending
+ *   path: with ":id" for the id of the object; verb: in place of the path, what is done to the object in the frame; live: continues the edit before; twice: sending
  *   it twice has the same effect as once; spoils: it may change the masks of other frames; adds: temporary id of an object
  */
 import { announce, toast } from "./announce.js";
@@ -26,7 +26,7 @@ export function createEdits(store, cache, connection, activity) {
 
   const real = (id) => given.get(id) ?? id;
   const keyOf = (frame, object) => `${frame}:${real(object)}`;
-  const pathOf = (edit) => edit.path ?? `/api/frames/${edit.frame}/objects/${real(edit.object)}/${edit.verb}`;
+  const pathOf = (edit) => edit.path?.replace(":id", String(real(edit.object))) ?? `/api/frames/${edit.frame}/objects/${real(edit.object)}/${edit.verb}`;
   const sameObject = (edit, other) => keyOf(edit.frame, edit.object) === keyOf(other.frame, other.object);
   /** Edits after which the points of an object are known before the server says so. */
   const setsPoints = (edit) => edit.verb === "points" || edit.verb === "clear";
@@ -190,8 +190,8 @@ export function createEdits(store, cache, connection, activity) {
       push({ path: "/api/objects", body: {}, adds: added });
       return added;
     },
-    changeObject: (id, body) => push({ path: `/api/objects/${id}`, body, twice: true }),
-    deleteObject: (id) => push({ path: `/api/objects/${id}/delete`, body: {}, spoils: true }),
+    changeObject: (object, body) => push({ path: "/api/objects/:id", object, body, twice: true }),
+    deleteObject: (object) => push({ path: "/api/objects/:id/delete", object, body: {}, spoils: true }),
     orderObjects: (ids) => push({ path: "/api/objects/order", body: { ids }, twice: true, spoils: true }),
     status: (frame, status) => push({ path: `/api/frames/${frame}/status`, body: { status }, frame, twice: true }),
     reset: () => push({ path: "/api/reset", body: { confirm: true }, twice: true, spoils: true }),

@@ -2,12 +2,13 @@
 import { frameState } from "./confidence.js";
 import { calm, el, make } from "./dom.js";
 import { confidenceAt, keyframeAt, labelOf } from "./state.js";
+import { showThumb } from "./thumbs.js";
 
 const HEIGHT = 54;
 const GAP = 4;
 const AROUND = 4;
 
-export function createFilmstrip(store, navigation) {
+export function createFilmstrip(store, cache, navigation) {
   const strip = el("filmstrip");
   const film = el("film");
   /** @type {Map<number, HTMLElement>} */
@@ -39,7 +40,7 @@ export function createFilmstrip(store, navigation) {
     const last = Math.min(server.frames - 1, Math.ceil((strip.scrollLeft + strip.clientWidth) / wide) + AROUND);
     for (const [index, cell] of cells) {
       if (index >= first && index <= last) continue;
-      cell.querySelector("img")?.removeAttribute("src");
+      for (const image of cell.querySelectorAll("img")) image.removeAttribute("src");
       cell.remove();
       cells.delete(index);
     }
@@ -54,6 +55,7 @@ export function createFilmstrip(store, navigation) {
   function place(index) {
     const cell = make("div", { class: "cell", "data-index": index }, [
       make("img", { alt: "", draggable: "false" }),
+      make("img", { class: "mask", alt: "", draggable: "false" }),
       make("span", { class: "strip" }),
       make("span", { class: "mark-key" }),
       make("span", { class: "mark-lock", icon: "lock" }),
@@ -66,11 +68,13 @@ export function createFilmstrip(store, navigation) {
     return cell;
   }
 
-  /** Thumbnails are fetched once the strip stands still for a moment. */
+  /** Thumbnails are fetched once the strip stands still for a moment, masks once no edit is on its way. */
   function load() {
+    const { server, pending } = store.get();
+    if (pending) return;
     for (const [index, cell] of cells) {
-      const image = /** @type {HTMLImageElement} */ (cell.querySelector("img"));
-      if (!image.getAttribute("src")) image.src = `/api/thumbs/${index}`;
+      const [image, mask] = /** @type {NodeListOf<HTMLImageElement>} */ (cell.querySelectorAll("img"));
+      showThumb(image, mask, index, cache, server);
     }
   }
 
@@ -126,6 +130,7 @@ export function createFilmstrip(store, navigation) {
     }
     schedule();
   });
-  store.on(["made", "job"], schedule);
+  store.on(["made", "job", "pending"], schedule);
+  store.on(["overlay"], () => film.toggleAttribute("data-bare", !store.get().overlay));
   store.on(["frame"], follow);
 }

@@ -71,7 +71,7 @@ export function createHint(store, view, cache) {
     setText(el("where"), pixel ? `${pixel[0]}, ${pixel[1]}` : "");
   }
 
-  store.on(["server", "frame", "shown", "object", "tool", "drafts", "point", "arrived", "answered"], draw);
+  store.on(["server", "frame", "shown", "object", "tool", "drafts", "point", "comparing", "arrived", "answered"], draw);
   store.on(["pointer"], where);
   store.on(["viewed", "arrived"], () => {
     if (view.imageWidth) setText(el("zoom"), `${Math.round(view.scale * 100)} %`);

@@ -24,8 +24,8 @@ export function createHud(store, view, cache) {
     context.clearRect(0, 0, canvas.width, canvas.height);
     if (!values.server || !view.imageWidth) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const { pointer, tool, playing, frame, shown } = values;
-    if (playing || frame !== shown) return;
+    const { pointer, tool, playing, frame, shown, comparing } = values;
+    if (playing || comparing || frame !== shown) return;
     drawPoints(values);
     if (!pointer) return;
     const pixel = view.pixelAt(pointer.x, pointer.y);
@@ -182,7 +182,7 @@ export function createHud(store, view, cache) {
     }
   }
 
-  store.on(["pointer", "server", "drafts", "point", "object", "frame", "shown", "tool", "radius", "loupe", "viewed", "playing",
+  store.on(["pointer", "server", "drafts", "point", "object", "frame", "shown", "tool", "radius", "loupe", "viewed", "playing", "comparing",
     "answered", "arrived"], schedule);
   return { schedule };
 }

@@ -6,7 +6,7 @@ import { chosen, clicking } from "./state.js";
  * @typedef {{keys: string[], shown: string[], what: string, run: Function, mode?: "clip"|"folder"}} Key
  * @returns {Record<string, Key[]>} by heading
  */
-export function keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, actions }) {
+export function keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, compare, labels, actions }) {
   const picked = () => store.get().point !== null && clicking(store.get().tool);
   const arrow = (dx, dy, by, go) => () => (picked() ? points.nudge(dx * by, dy * by) : go());
   const folder = () => store.get().server?.mode === "folder";
@@ -37,6 +37,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: ["_", "shift+_", "ctrl+-"], shown: ["_"], what: "Zoom out", run: () => actions.zoom(-1) },
       { keys: ["h"], shown: ["H"], what: "Move the image (or Space and drag)", run: () => actions.tool("hand") },
       { keys: ["z"], shown: ["Z"], what: "Loupe", run: () => actions.loupe() },
+      { keys: ["w"], shown: ["W"], what: "Compare with before the last run", run: () => compare.toggle(), mode: "clip" },
       { keys: ["o"], shown: ["O"], what: "Outlines", run: () => actions.outlines() },
       { keys: ["-", "="], shown: ["-", "="], what: "Masks less, more opaque", run: (event) => actions.opacity(event.key === "=" ? 0.1 : -0.1) },
       { keys: ["\\"], shown: ["\\"], what: "Masks on and off", run: () => actions.overlay() },
@@ -57,6 +58,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
     "Objects": [
       { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shown: ["1", "…", "9"], what: "Select", run: (event) => objects.chooseAt(Number(event.key) - 1) },
       { keys: ["n"], shown: ["N"], what: "Add", run: () => objects.add() },
+      { keys: ["t"], shown: ["T"], what: "Choose its label", run: () => labels.open() },
       { keys: ["F2"], shown: ["F2"], what: "Rename", run: () => objects.rename(store.get().object) },
       { keys: ["v"], shown: ["V"], what: "Show, hide", run: () => chosen(store.get()) && objects.show(store.get().object) },
       { keys: ["alt+PageUp"], shown: ["Alt PgUp"], what: "Move up", run: () => objects.reorder(store.get().object, -1) },

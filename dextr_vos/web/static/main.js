@@ -2,17 +2,20 @@
 import { createActivity } from "./activity.js";
 import { createBrush } from "./brush.js";
 import { createCache } from "./cache.js";
+import { createCompare } from "./compare.js";
 import { createConnection } from "./connection.js";
 import { clamp, el, placeIcons, setAttribute, setText } from "./dom.js";
 import { createEdits } from "./edits.js";
 import { createExports, createTime } from "./exports.js";
 import { createFilmstrip } from "./filmstrip.js";
+import { createFollow } from "./follow.js";
 import { createFrameCard } from "./frame-card.js";
 import { createHelp } from "./help.js";
 import { createHint } from "./hint.js";
 import { createHud } from "./hud.js";
 import { createJobs } from "./jobs.js";
 import { keyTable, listenToKeys } from "./keys.js";
+import { createLabels } from "./labels.js";
 import { createNavigation } from "./navigate.js";
 import { createObjects } from "./objects.js";
 import { createOverview } from "./overview.js";
@@ -20,6 +23,7 @@ import { createImages } from "./images.js";
 import { createPlayer } from "./player.js";
 import { createPointer } from "./pointer.js";
 import { createPoints } from "./points.js";
+import { createPreview } from "./preview.js";
 import { createStage } from "./stage.js";
 import { createStore, indexOf, labelOf, numbered } from "./state.js";
 import { createTheme } from "./theme.js";
@@ -38,17 +42,22 @@ const points = createPoints(store, view, cache, edits);
 const brush = createBrush(store, view, cache, edits, points);
 
 placeIcons();
-const stage = createStage(store, view, cache);
+const compare = createCompare(store);
+const stage = createStage(store, view, cache, compare);
 createHud(store, view, cache);
 const pointer = createPointer(store, view, points, brush, stage);
 const player = createPlayer(store, cache, navigation);
-const objects = createObjects(store, edits);
+const labels = createLabels(store, edits, connection);
+const objects = createObjects(store, edits, labels);
+el("object-label").addEventListener("click", () => labels.open());
 const card = createFrameCard(store, cache, edits, navigation);
 const jobs = createJobs(store, connection, navigation, edits);
 const exports = createExports(store, connection);
 createTime(store);
 const overview = createOverview(store, navigation);
-createFilmstrip(store, navigation);
+createPreview(store, cache, overview);
+createFilmstrip(store, cache, navigation);
+createFollow(store, cache, navigation);
 createImages(store, edits, navigation);
 createHint(store, view, cache);
 createTips();
@@ -79,7 +88,7 @@ const actions = {
   help: () => help.toggle(),
 };
 createToolbar(store, view, actions);
-const table = keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, actions });
+const table = keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, compare, labels, actions });
 const help = createHelp(store, table);
 listenToKeys(table, store, pointer, player);
 createTheme(() => { stage.recolour(); overview.schedule(); });
@@ -122,7 +131,7 @@ document.addEventListener("pointerdown", () => delete document.documentElement.d
 // A button pressed with the mouse gives the keyboard back to the image.
 document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);
-  if (event.detail > 0 && target.closest("button") && !target.closest("dialog, .popover, .object")) el("hud").focus({ preventScroll: true });
+  if (event.detail > 0 && target.closest("button") && !target.closest("dialog, .popover, .object, [data-test=object-label], [data-test=object-add]")) el("hud").focus({ preventScroll: true });
 });
 window.addEventListener("beforeunload", (event) => {
   if (edits.waiting()) event.preventDefault();

@@ -8,14 +8,14 @@ export function createNavigation(store, cache, activity) {
   let direction = 1;
 
   /** @param {number} index held to the clip */
-  function go(index, { quiet = false } = {}) {
+  function go(index, { quiet = false, following = false } = {}) {
     const { server, frame } = store.get();
     if (!server || !server.frames) return;
     const next = clamp(Math.round(index), 0, server.frames - 1);
     if (next === frame) return;
     direction = next > frame ? 1 : -1;
     activity.restart();
-    store.set({ frame: next, point: null });
+    store.set({ frame: next, point: null, follow: following && store.get().follow });
     fetchAround(next);
     if (!quiet) announce(describe(next));
   }

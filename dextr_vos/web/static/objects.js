@@ -6,7 +6,7 @@ import { extremesOf, pointsOf } from "./state.js";
 
 const clicksSaid = (count) => (count ? `${count} ${count === 1 ? "click" : "clicks"}` : "mask");
 
-export function createObjects(store, edits) {
+export function createObjects(store, edits, labels) {
   const list = el("object-list");
   /** @type {number|null} */
   let renaming = null;
@@ -20,7 +20,10 @@ export function createObjects(store, edits) {
     if (object) announce(`${object.name} selected`);
   }
 
-  const add = () => void edits.addObject();
+  function add() {
+    const id = edits.addObject();
+    if (id !== null) labels.ask(id);
+  }
 
   async function remove(id) {
     const object = store.get().server.objects.find((one) => one.id === id);

@@ -177,5 +177,5 @@ export function createOverview(store, navigation) {
     setAttribute(box, "aria-valuenow", frame + 1);
     setAttribute(box, "aria-valuetext", navigation.describe(frame));
   });
-  return { schedule };
+  return { schedule, indexAt };
 }

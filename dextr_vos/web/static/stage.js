@@ -1,9 +1,9 @@
 /** The lower canvas: image, tinted masks, outlines. Drawn when something changed, at most once a screen frame. */
 import { dress } from "./cache.js";
-import { el, setText } from "./dom.js";
+import { clamp, el, setText } from "./dom.js";
 import { labelOf } from "./state.js";
 
-export function createStage(store, view, cache) {
+export function createStage(store, view, cache, compare) {
   const canvas = /** @type {HTMLCanvasElement} */ (el("image"));
   const context = canvas.getContext("2d", { alpha: false });
   let due = false;
@@ -19,7 +19,7 @@ export function createStage(store, view, cache) {
 
   function draw() {
     due = false;
-    const { server, frame, opacity, overlay, outlines } = store.get();
+    const { server, frame, opacity, overlay, outlines, comparing } = store.get();
     const bitmap = cache.frame(frame) ?? cache.frame(shown);
     const here = cache.frame(frame) ? frame : shown;
     const ratio = devicePixelRatio;
@@ -34,7 +34,43 @@ export function createStage(store, view, cache) {
     context.imageSmoothingEnabled = scale < 2;
     context.imageSmoothingQuality = "medium";
     context.drawImage(bitmap, 0, 0);
-    if (overlay) drawMask(cache.mask(here), server, scale, opacity, outlines);
+    if (comparing) drawBoth(here, server, scale, opacity);
+    else if (overlay) drawMask(cache.mask(here), server, scale, opacity, outlines);
+  }
+
+  /** The masks before the last run left of the pointer, the present ones right of it. */
+  function drawBoth(index, server, scale, opacity) {
+    const split = clamp(store.get().pointer?.x ?? view.width / 2, 0, view.width);
+    const [x] = view.toImage(split, 0), [left, top] = view.toImage(0, 0), [right, bottom] = view.toImage(view.width, view.height);
+    for (const [mask, from, to] of [[compare.mask(index), left, x], [cache.mask(index), x, right]]) {
+      context.save();
+      context.beginPath();
+      context.rect(from, top, to - from, bottom - top);
+      context.clip();
+      drawMask(mask, server, scale, opacity, true);
+      context.restore();
+    }
+    const ratio = devicePixelRatio;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    for (const [width, colour] of [[4, "rgb(0 0 0 / 0.5)"], [1.5, "#fff"]]) {
+      context.fillStyle = colour;
+      context.fillRect(split - width / 2, 0, width, view.height);
+    }
+    context.font = "500 12px system-ui, sans-serif";
+    context.textBaseline = "middle";
+    name("Before", split - 10, "right");
+    name("Now", split + 10, "left");
+  }
+
+  function name(text, x, side) {
+    const wide = context.measureText(text).width + 14;
+    context.fillStyle = "rgb(0 0 0 / 0.65)";
+    context.beginPath();
+    context.roundRect(side === "right" ? x - wide : x, 12, wide, 22, 6);
+    context.fill();
+    context.fillStyle = "#fff";
+    context.textAlign = "center";
+    context.fillText(text, side === "right" ? x - wide / 2 : x + wide / 2, 23);
   }
 
   function drawMask(mask, server, scale, opacity, lines) {
@@ -91,7 +127,8 @@ export function createStage(store, view, cache) {
   (function watchDensity() {
     matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener("change", () => { resize(); watchDensity(); }, { once: true });
   })();
-  store.on(["server", "opacity", "overlay", "outlines", "frame", "strokes", "viewed", "answered", "arrived"], schedule);
+  store.on(["server", "opacity", "overlay", "outlines", "frame", "strokes", "viewed", "answered", "arrived", "comparing"], schedule);
+  store.on(["pointer"], () => { if (store.get().comparing) schedule(); });
   recolour();
 
   return {

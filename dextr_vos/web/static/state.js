@@ -7,12 +7,13 @@
  * @typedef {{locked: boolean, draft: boolean, corrected: boolean, objects: Record<string, Entry>}} Keyframe  draft: no
  *   keyframe, but points without a mask, or a propagated mask that was corrected
  * @typedef {{id: number, name: string, colour: string, visible: boolean}} AnnotatedObject
+ * @typedef {{name: string, colour: string|null, key: string|null}} Label
  * @typedef {{kind: string, phase: string, done: number, total: number, loss: number|null,
  *   seconds_left: number|null}} Job
  * @typedef {{mode: "clip"|"folder", title: string, version: number, readonly: string|null, corrects: boolean, fps: number,
- *   frames: number, size: Point|null, names: string[], objects: AnnotatedObject[],
+ *   frames: number, size: Point|null, names: string[], objects: AnnotatedObject[], labels: Label[],
  *   keyframes: Record<string, Keyframe>, history: {undo: string|null, redo: string|null},
- *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, cuts: number[], flashes: number[], suggested: number|null,
+ *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, cuts: number[], flashes: number[], suggested: number|null, replaced: string|null,
  *   job: Job|null, last_job: {kind: string, outcome: string, message: string}|null,
  *   status: Record<string, "done"|"skipped">|null, exports: Record<string, boolean>, saved: string|null}} ServerState
  * @typedef {"click"|"negative"|"brush"|"erase"|"hand"} Tool
@@ -33,6 +34,8 @@ export const START = {
   /** @type {number|null} index among the points of the selected object */ point: null,
   /** @type {{x: number, y: number}|null} where the pointer is, in image pixels, fractions kept */ pointer: null,
   playing: false,
+  /** the page shows frames as a run makes them */ follow: false,
+  /** the masks before the last run are shown beside the present ones */ comparing: false,
   /** @type {Map<string, Point[]>} points that the server has not confirmed yet, by `frame:object` */
   drafts: new Map(),
   /** @type {number} edits being sent or waiting */ pending: 0,
@@ -170,6 +173,7 @@ export function refusal(values) {
   if (!values.server) return "The page is still opening.";
   if (values.server.readonly) return values.server.readonly;
   if (unseen(values)) return unseen(values);
+  if (values.comparing) return "Left: before the last run. Right: now. W ends the comparison.";
   if (values.server.keyframes[values.frame]?.locked) {
     return `Frame ${values.server.names[values.frame]} is locked. L unlocks it.`;
   }

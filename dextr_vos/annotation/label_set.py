@@ -1,0 +1,113 @@
+"""The label set: the names that objects may have, with their colours and keys, in a `labels.yaml`.
+
+```yaml
+labels:
+  - name: horse
+    colour: "#e69f00"   # optional; else each object has a colour of its own
+    key: h              # optional; else 1 to 9, by place
+  - name: rider
+```
+"""
+
+import io
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from ruamel.yaml import YAML
+
+from dextr_vos.config import Settings, load_settings
+from dextr_vos.files import write_text
+
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]*$")]
+
+
+class Label(Settings):
+    """A name that objects may have.
+
+    Attributes:
+        name: of the objects, and of their category in exports.
+        colour: `#rrggbb` of the first object with this name; None leaves the object its own.
+        key: a letter or digit that chooses the label in the page's list; None for the digit of its place.
+    """
+
+    name: Name
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
+    key: Annotated[str, Field(pattern=r"^[a-zA-Z0-9]$")] | None = None
+
+
+class LabelSet(Settings):
+    """All labels, in the order of the list."""
+
+    labels: tuple[Label, ...] = ()
+
+    @field_validator("labels")
+    @classmethod
+    def _differ(cls, labels: tuple[Label, ...]) -> tuple[Label, ...]:
+        for what in ("name", "key"):
+            values = [value for label in labels if (value := getattr(label, what)) is not None]
+            twice = next((value for value in values if values.count(value) > 1), None)
+            if twice is not None:
+                raise ValueError(f"expected each {what} once, got '{twice}' twice")
+        return labels
+
+
+def read_labels_file(path: Path) -> LabelSet:
+    """The labels of a `labels.yaml`.
+
+    Raises:
+        ConfigError: the file cannot be read, is no YAML, or holds something else.
+    """
+    return load_settings(LabelSet, path)
+
+
+def write_labels_file(path: Path, labels: LabelSet) -> None:
+    """Write a `labels.yaml`, atomically."""
+    text = io.StringIO()
+    YAML().dump(labels.model_dump(mode="json", exclude_none=True), text)
+    write_text(path, text.getvalue())
+
+
+class LabelFile:
+    """A `labels.yaml` that a person may edit while the page is open.
+
+    Args:
+        path: of the file; it need not exist.
+        shared: the one that counts where there is none, as that of a project; None: there is no such file.
+
+    Raises:
+        ConfigError: it is there and cannot be used.
+    """
+
+    def __init__(self, path: Path, shared: Path | None = None) -> None:
+        self._paths = [path] if shared is None else [path, shared]
+        self._stamp: tuple[int, ...] | None = None
+        self._labels = LabelSet()
+        self.read()
+
+    def read(self) -> LabelSet:
+        """The labels as they are in the file now.
+
+        Raises:
+            ConfigError: the file cannot be used; the labels before the error stay until it can.
+        """
+        found = next((path for path in self._paths if path.is_file()), None)
+        if found is None:
+            self._stamp, self._labels = None, LabelSet()
+            return self._labels
+        status = found.stat()
+        stamp = (self._paths.index(found), status.st_mtime_ns, status.st_size)
+        if stamp != self._stamp:
+            self._stamp = stamp  # an error is reported once
+            self._labels = read_labels_file(found)
+        return self._labels
+
+    @property
+    def labels(self) -> LabelSet:
+        """The labels when they were read last."""
+        return self._labels
+
+    def write(self, labels: LabelSet) -> None:
+        """Replace the labels of this workspace."""
+        write_labels_file(self._paths[0], labels)
+        self.read()

@@ -1,0 +1,86 @@
+"""Seeing results: masks on thumbnails, a preview over the timeline, before and after, following a run."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import tiny_mask, write_tiny_clip
+from web.browser.conftest import Server
+
+from dextr_vos.masks import write_labels
+
+SHAPE = (48, 64)
+TWO_FRAMES = (
+    "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+)
+
+
+@pytest.fixture(scope="module")
+def propagated(tmp_path_factory):
+    """A server with a run on six frames; before it, the masks were empty."""
+    folder = tmp_path_factory.mktemp("results")
+    clip, out = write_tiny_clip(folder / "tiny"), folder / "work"
+    names = [f"{index:05d}" for index in range(6)]
+    write_labels(out / "keyframes" / "00000.png", tiny_mask(0))
+    for index, name in enumerate(names):
+        write_labels(out / "propagation" / "masks" / f"{name}.png", tiny_mask(index))
+        write_labels(out / "history" / "replaced" / f"{name}.png", np.zeros(SHAPE, np.uint8))
+    (out / "propagation" / "run.json").write_text(json.dumps({"keyframes": ["00000"]}))
+    (out / "propagation" / "confidence.json").write_text(json.dumps({name: {"1": 0.9} for name in names}))
+    server = Server(clip, out=out)
+    yield server
+    server.stop()
+
+
+def _masked(place: str) -> str:
+    """Whether a thumbnail shows a mask."""
+    return f"""() => {{ const mask = document.querySelector("{place} .mask");
+      return Boolean(mask && mask.naturalWidth && getComputedStyle(mask).visibility === "visible"); }}"""
+
+
+def test_thumbnails_and_the_preview_show_masks(propagated, open_screen):
+    with open_screen(propagated.address) as screen:
+        screen.until(_masked("[data-index='1']"))
+        box = screen.test_id("overview").bounding_box()
+        screen.page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 20)
+        screen.until(_masked("[data-test=preview]"))
+        assert screen.test_id("preview").inner_text() == "00003"
+        screen.page.mouse.move(box["x"] + 100, box["y"] - 200)
+        assert not screen.test_id("preview").is_visible()
+
+
+def test_masks_before_and_after_a_run_are_compared(propagated, open_screen):
+    with open_screen(propagated.address) as screen:
+        screen.go(2)
+        screen.press("w")
+        loaded = screen.page.evaluate("() => fetch('/api/masks/2/replaced').then((answer) => answer.status)")
+        assert loaded == 200
+        stage = screen.test_id("stage").bounding_box()
+        middle = {"x": stage["x"] + stage["width"] / 3, "y": stage["y"] + 60, "width": 200, "height": 300}
+        pictures = []
+        for column in (0, 63):
+            screen.page.mouse.move(*screen.where((column, 5)))
+            screen.until(TWO_FRAMES)
+            pictures.append(screen.page.screenshot(clip=middle))
+        assert pictures[0] != pictures[1], "the masks after the run and those before it look different"
+        version = screen.shown()["version"]
+        screen.click((40, 20))
+        assert screen.shown()["version"] == version, "nothing is edited while comparing"
+        screen.press("w")
+        assert screen.test_id("compare").get_attribute("aria-pressed") == "false"
+
+
+def test_the_page_shows_frames_as_a_run_makes_them(propagated, open_screen):
+    job = {"kind": "propagate", "phase": "segmenting", "done": 1, "total": 6, "loss": None, "seconds_left": 9}
+    events = [("job", job), ("frame", {"index": 4})]
+    stream = "".join(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events)
+    with open_screen(propagated.address) as screen:
+        screen.route(
+            "**/api/events", lambda route: route.fulfill(body=stream, content_type="text/event-stream")
+        )
+        screen.page.evaluate("() => localStorage.setItem('dextr-vos.follow', '1')")
+        screen.page.reload()
+        screen.until("() => dextrVos.shown().frame === 4")
+        screen.press("ArrowLeft", settle=False)
+        screen.until("() => dextrVos.shown().frame === 3")
+        assert not screen.test_id("follow").is_checked(), "whoever goes to another frame stays there"
