@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dextr_vos.annotation.annotations import Annotations
 from dextr_vos.web import edits
-from dextr_vos.web.store import AnnotationStore
+
+if TYPE_CHECKING:
+    from dextr_vos.web.store import AnnotationStore
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Edit(Protocol):
         """See the class."""
         ...
 
-    def apply(self, store: AnnotationStore, document: Annotations) -> Edited:
+    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
         """The document after the edit.
 
         Args:
@@ -60,7 +62,7 @@ class AddObject:
     colour: str | None
     index: int | None = None
 
-    def apply(self, store: AnnotationStore, document: Annotations) -> Edited:
+    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
         """See `Edit`."""
         after, object_id = edits.new_object(document, self.name, self.colour)
         return Edited(document, after, f"new {edits.entry_of(after, object_id).name}", object_id)
@@ -74,7 +76,7 @@ class ChangeObject:
     changes: Mapping[str, Any] = field(hash=False)
     index: int | None = None
 
-    def apply(self, store: AnnotationStore, document: Annotations) -> Edited:
+    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
         """See `Edit`."""
         entry = edits.entry_of(document, self.object_id)
         after = edits.with_entry(document, entry.model_copy(update=dict(self.changes)))
@@ -89,7 +91,7 @@ class DeleteObject:
     object_id: int
     index: int | None = None
 
-    def apply(self, store: AnnotationStore, document: Annotations) -> Edited:
+    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
         """See `Edit`."""
         entry = edits.entry_of(document, self.object_id)
         before = with_layers_of(store, document, {self.object_id})
@@ -103,7 +105,7 @@ class OrderObjects:
     object_ids: Sequence[int]
     index: int | None = None
 
-    def apply(self, store: AnnotationStore, document: Annotations) -> Edited:
+    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
         """See `Edit`."""
         after, before = edits.reordered(document, self.object_ids), document
         for name, frame in edits.annotated(document).items():
@@ -112,7 +114,7 @@ class OrderObjects:
         return Edited(before, before.model_copy(update={"objects": after.objects}), "order of objects")
 
 
-def with_layers_of(store: AnnotationStore, document: Annotations, object_ids: set[int]) -> Annotations:
+def with_layers_of(store: "AnnotationStore", document: Annotations, object_ids: set[int]) -> Annotations:
     """The document with the layers known in all frames that have one of these objects."""
     for name, frame in edits.annotated(document).items():
         if object_ids & frame.objects.keys():
