@@ -158,6 +158,7 @@ def train_propagation(
     out: Path,
     options: PropagationOptions = DEFAULT_OPTIONS,
     callbacks: Callbacks = NO_CALLBACKS,
+    keep_stopped: bool = False,
 ) -> RunRecord:
     """Stage 2 on disk: fine-tune a network on all keyframes, then segment every frame.
 
@@ -169,6 +170,7 @@ def train_propagation(
         out: the run's folder.
         options: how to propagate.
         callbacks: notified of the progress, and asked whether to stop.
+        keep_stopped: see `propagate_to_run`.
 
     Returns:
         The record of the run.
@@ -192,7 +194,7 @@ def train_propagation(
         from dextr_vos.runtime import pick_device
 
         pick_device(options.device)
-    return propagate_to_run(plan, out, options.device, callbacks)
+    return propagate_to_run(plan, out, options.device, callbacks, keep_stopped)
 
 
 def propagate(

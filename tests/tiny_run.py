@@ -67,13 +67,14 @@ def train(
     out: Path,
     model: Model = TINY_LITE,
     parent: str | Path | None = "none",
+    keep_stopped: bool = False,
     **options,
 ) -> RunRecord:
     """A run on the CPU, from random weights unless a parent is given; callbacks are among the options."""
     names = {field.name for field in fields(Callbacks)}
     callbacks = Callbacks(**{name: options.pop(name) for name in names & options.keys()})
     chosen = PropagationOptions(model=model, parent=parent, **({"device": "cpu"} | options))
-    return train_propagation(open_clip(clip), keyframes, out, chosen, callbacks)
+    return train_propagation(open_clip(clip), keyframes, out, chosen, callbacks, keep_stopped)
 
 
 _FINISHED: dict[str, tempfile.TemporaryDirectory] = {}

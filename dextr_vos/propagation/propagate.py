@@ -15,7 +15,11 @@ log = logging.getLogger(__name__)
 
 
 def propagate_to_run(
-    plan: Plan, out: Path, device: str = "auto", callbacks: Callbacks = NO_CALLBACKS
+    plan: Plan,
+    out: Path,
+    device: str = "auto",
+    callbacks: Callbacks = NO_CALLBACKS,
+    keep_stopped: bool = False,
 ) -> RunRecord:
     """Fine-tune a network and segment every frame; what is there already and still valid is kept.
 
@@ -24,6 +28,8 @@ def propagate_to_run(
         out: the run's folder.
         device: where to compute, see `pick_device`.
         callbacks: notified of the progress, and asked whether to stop.
+        keep_stopped: where a stop is asked for while frames are segmented, masks that are made by then take
+            the place of older ones; otherwise the run that is there stays until the new one is complete.
 
     Raises:
         InputError: something would be lost in the folder, or another process works in it.
@@ -49,4 +55,4 @@ def propagate_to_run(
         from dextr_vos.propagation.session import complete_run
         from dextr_vos.runtime import pick_device
 
-        return complete_run(plan, run, finished, network, pick_device(device), callbacks)
+        return complete_run(plan, run, finished, network, pick_device(device), callbacks, keep_stopped)

@@ -233,20 +233,34 @@ class RunFolder:
             if name in scores and self.paths.mask(name).exists()
         }
 
-    def finish(self, pending: "PendingRun", record: RunRecord, names: Sequence[str]) -> None:
-        """Replace the run that is here by a complete one; killed at any point, `recover` finishes it."""
+    def finish(
+        self, pending: "PendingRun", record: RunRecord, names: Sequence[str], keep_pending: bool = False
+    ) -> None:
+        """Replace the run that is here by another one; killed at any point, `recover` finishes it.
+
+        Args:
+            pending: what is put in place.
+            record: of it.
+            names: of the clip's frames.
+            keep_pending: keep other runs in progress.
+        """
         scores = pending.masks.confidence
         made = {name: scores[name] for name in names if name in pending.masks}
         write_confidence(pending.paths.confidence, made)
         write_record(pending.paths.record, record)
         pending.paths.complete.touch()
         self._take(pending)
+        if keep_pending:
+            pending.clear()
+        else:
+            self.sweep()
 
     def recover(self) -> None:
         """Finish what was killed while it was put in place."""
         for paths in self.paths.all_pending():
             if paths.complete.exists():
                 self._take(PendingRun(paths))
+                self.sweep()
 
     def sweep(self) -> None:
         """Remove what unfinished runs and killed writers left."""
@@ -268,7 +282,6 @@ class RunFolder:
                     _keep_foreign(path, new)
                     shutil.rmtree(path)
                 new.replace(path)
-        self.sweep()
 
 
 class PendingRun:

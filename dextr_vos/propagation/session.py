@@ -1,6 +1,7 @@
 """The part of propagation that computes: a network fine-tuned on a clip, and the masks made with it."""
 
 import logging
+import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.propagation.batch_source import BatchSource
 from dextr_vos.propagation.clip_segmenter import ClipSegmenter, PropagatedFrame, keyframe_iou
 from dextr_vos.propagation.finetune import (
@@ -55,6 +56,7 @@ def complete_run(
     network: nn.Module | None,
     device: torch.device,
     callbacks: Callbacks,
+    keep_stopped: bool = False,
 ) -> RunRecord:
     """Train what is not trained and make the masks that are not there; the new run replaces the one there.
 
@@ -65,6 +67,7 @@ def complete_run(
         network: see `start_network`; None where it is not loaded yet.
         device: where to compute.
         callbacks: notified of the progress, and asked whether to stop.
+        keep_stopped: see `propagate_to_run`.
 
     Raises:
         WeightsError: the parent does not fit.
@@ -86,7 +89,23 @@ def complete_run(
             log.info("continuing with the network of the last run")
             network = load_network(run.paths.network).network
         trained = _train(plan, run, pending, earlier, network or start_network(plan), kept, device, callbacks)
-    _write_masks(plan, pending, kept, trained, device, callbacks)
+    try:
+        _write_masks(plan, pending, kept, trained, device, callbacks)
+    except Interrupted as stopped:
+        count = _put_in_place(plan, run, pending, trained.record) if keep_stopped else 0
+        if not count:
+            raise
+        raise Interrupted(
+            f"stopped; {count} of {len(plan.origins)} frames have the masks of this run, the next run makes "
+            "the others"
+        ) from stopped
+    record = _with_masks(trained.record, plan, pending)
+    run.finish(pending, record, plan.names)
+    return record
+
+
+def _with_masks(record: RunRecord, plan: Plan, pending: PendingRun) -> RunRecord:
+    """The record of a trained network with what is known of the masks made with it."""
     shots = plan.annotated.shots.whole()
     masks = {
         "spans": run_spans(_origins(plan, pending), plan.names),
@@ -96,9 +115,37 @@ def complete_run(
         "files_state": plan.annotated.files_state,
         "frames_digest": plan.annotated.frames_digest,
     }
-    record = trained.record.model_copy(update=masks)
-    run.finish(pending, record, plan.names)
-    return record
+    return record.model_copy(update=masks)
+
+
+def _put_in_place(plan: Plan, run: RunFolder, pending: PendingRun, record: RunRecord) -> int:
+    """Let the masks that a stopped run has made replace older ones, which stay elsewhere.
+
+    The stopped run itself is not touched: the same call still continues from there.
+
+    Returns:
+        How many of the wanted masks are there; where there is none, nothing is replaced.
+    """
+    made = [i for i, origin in plan.origins.items() if pending.masks.has(plan.names[i], origin)]
+    if not made:
+        return 0
+    older = {}
+    if run.paths.record.exists():
+        older = run.made_masks(read_record(run.paths.record), plan.annotated.clip)
+    part = run.pending(f"{plan.fingerprint} stopped", None)
+    part.clear()
+    for index, name in enumerate(plan.names):
+        keyframe, masks = plan.annotated.keyframes.get(index), pending.masks
+        if keyframe is not None and keyframe.path is not None:
+            part.masks.copy(name, keyframe.path, dict.fromkeys(plan.object_ids, 1.0))
+        elif name in masks:
+            part.masks.copy(name, pending.paths.mask(name), masks.confidence[name], masks.origins[name])
+        elif index in older:
+            part.masks.copy(name, older[index].path, older[index].confidence, older[index].origin)
+    if pending.paths.network.exists():
+        shutil.copyfile(pending.paths.network, part.paths.network)
+    run.finish(part, _with_masks(record, plan, part), plan.names, keep_pending=True)
+    return len(made)
 
 
 def _kept_masks(plan: Plan, run: RunFolder, valid: bool) -> dict[int, MadeMask]:

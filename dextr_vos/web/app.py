@@ -301,7 +301,7 @@ def _add_object_edits(app: FastAPI, service: Service) -> None:
 def _add_jobs(app: FastAPI, service: Service) -> None:
     @app.post("/api/propagate")
     def propagate(body: schemas.Propagate | None = None) -> dict[str, Any]:
-        confirmed = service.propagate(None if body is None else body.budget)
+        confirmed = service.propagate(body or schemas.Propagate())
         return {"job": service.state()["job"], "confirmed": confirmed}
 
     @app.post("/api/cancel")

@@ -29,6 +29,7 @@ Pixel = Annotated[float, Field(ge=-_MAX_PX, le=_MAX_PX)]
 Click = Annotated[tuple[Pixel, Pixel, Kind], BeforeValidator(_with_kind)]
 """x, y and kind of a point; an extreme point may leave its kind out."""
 ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
+Index = Annotated[int, Field(ge=0)]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 
@@ -109,9 +110,11 @@ class Empty(_Edit):
 
 
 class Propagate(_Body):
-    """How long propagation may take, in seconds."""
+    """How long propagation may take, in seconds; its direction; the first and the last frame to make."""
 
     budget: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    direction: Literal["both", "forward", "backward"] = "both"
+    frames: tuple[Index, Index] | None = None
 
 
 def _known_export(kind: str) -> str:

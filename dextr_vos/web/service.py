@@ -4,7 +4,7 @@ The service of separate images is `image_folder.service.FolderService`.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -34,8 +34,8 @@ class Service(Protocol):
         """Everything that the page shows, except images, masks and names of frames."""
         ...
 
-    def propagate(self, budget_s: float | None) -> int:
-        """Start to make masks of all frames; the number of corrections that became keyframes for it."""
+    def propagate(self, how: schemas.Propagate) -> int:
+        """Start to make masks of frames; the number of corrections that became keyframes for it."""
         ...
 
     def cancel(self) -> None:
@@ -183,13 +183,15 @@ class ClipService:
             "exports": {kind: is_ready(session.workspace, kind) for kind in EXPORTS},
         }
 
-    def propagate(self, budget_s: float | None) -> int:
+    def propagate(self, how: schemas.Propagate) -> int:
         """See `Service`."""
         session, document = self.session, self.session.document
         session.check_writable()
         frames = (*document.keyframes.values(), *document.corrections.values())
         if not any(frame.objects for frame in frames):
             raise InputError("there is nothing to propagate yet; click on an object in at least one frame")
+        annotated = (*document.keyframes, *document.corrections)
+        _check_reached(how, [self.clip.index_of(name) for name in annotated], self.clip.names)
         confirmed = 0
 
         def prepare() -> dict[str, Any]:
@@ -209,7 +211,9 @@ class ClipService:
                 "clip": str(self.clip.path.resolve()),
                 "workspace": str(snapshot.resolve()),
                 "out": str(self.run.path.resolve()),
-                "budget_s": budget_s,
+                "budget_s": how.budget,
+                "direction": how.direction,
+                "frames": how.frames,
                 **asdict(self.propagation),
             }
 
@@ -287,6 +291,23 @@ class ClipService:
 
 def _only_for_folders() -> InputError:
     return InputError("this is for a folder of separate images; start dextr-vos annotate with --config")
+
+
+def _check_reached(how: schemas.Propagate, keyframes: Sequence[int], names: Sequence[str]) -> None:
+    """Refuse to propagate where there would be no mask.
+
+    Raises:
+        InputError: frames that are not there, or no keyframe on the side from which they are reached.
+    """
+    first, last = how.frames or (0, len(names) - 1)
+    if not first <= last < len(names):
+        raise InputError(
+            f"expected a first and a last frame from 0 to {len(names) - 1}, got {first} and {last}"
+        )
+    if how.direction == "forward" and min(keyframes) > last - 1:
+        raise InputError(f"there is no keyframe before frame {names[last]} to go forward from; annotate one")
+    if how.direction == "backward" and max(keyframes) < first + 1:
+        raise InputError(f"there is no keyframe after frame {names[first]} to go backward from; annotate one")
 
 
 def _snapshot(workspace: Workspace) -> Path:

@@ -82,10 +82,13 @@ def _propagate(work: dict[str, Any], send: Send, stop_asked: StopAsked) -> str:
         max_steps=work["max_steps"],
         budget_s=work["budget_s"],
         settings=work["settings"],
+        direction=work["direction"],
+        frames=None if work["frames"] is None else range(work["frames"][0], work["frames"][1] + 1),
     )
     progress = _Progress(RunPaths(out), send)
     callbacks = Callbacks(progress.on_plan, progress.on_step, progress.on_frame, stop_asked)
-    record = train_propagation(open_clip(work["clip"]), Path(work["workspace"]), out, options, callbacks)
+    clip, keyframes = open_clip(work["clip"]), Path(work["workspace"])
+    record = train_propagation(clip, keyframes, out, options, callbacks, keep_stopped=True)
     poor = [each for each, iou in record.training.keyframe_iou.items() if iou < work["min_iou"]]
     if poor:
         return (

@@ -20,7 +20,7 @@ from dextr_vos.annotation.annotations import BRUSH, Annotations
 from dextr_vos.clip import image_files
 from dextr_vos.errors import InputError
 from dextr_vos.masks import Labels, object_ids
-from dextr_vos.web import edits
+from dextr_vos.web import edits, schemas
 from dextr_vos.web.image_folder.files import FinishedMasks, FolderSettings, ProgressFile, Status
 from dextr_vos.web.images import ImageFiles, Images
 from dextr_vos.web.masks import RunMasks
@@ -202,7 +202,7 @@ class FolderService:
         if changed:
             self.session.changed()
 
-    def propagate(self, budget_s: float | None) -> int:
+    def propagate(self, how: schemas.Propagate) -> int:
         """See `Service`."""
         raise _only_for_clips()
 

@@ -2,6 +2,7 @@
 import { toast } from "./announce.js";
 import { get, post } from "./api.js";
 import { el, make } from "./dom.js";
+import { createPopover } from "./popover.js";
 
 const KINDS = {
   masks: ["Masks", "Indexed PNGs in a zip"],
@@ -31,7 +32,7 @@ const ALL = { ...KINDS, ...MORE };
 
 export function createExports(store, connection) {
   const menu = el("export-menu");
-  const opener = el("export-open");
+  const popover = createPopover(menu, el("export-open"), draw);
   /** @type {string|null} the export that this page has started */
   let asked = null;
   let chosen = Object.keys(MORE)[0];
@@ -93,25 +94,6 @@ export function createExports(store, connection) {
     draw();
   }
 
-  function toggle(open = menu.hidden) {
-    menu.hidden = !open;
-    opener.setAttribute("aria-expanded", String(open));
-    if (!open) return;
-    draw();
-    /** @type {HTMLElement|null} */ (menu.querySelector("button, a"))?.focus();
-  }
-
-  opener.addEventListener("click", () => toggle());
-  menu.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    event.stopPropagation();
-    toggle(false);
-    opener.focus();
-  });
-  document.addEventListener("pointerdown", (event) => {
-    const target = /** @type {Node} */ (event.target);
-    if (!menu.hidden && !menu.contains(target) && !opener.contains(target)) toggle(false);
-  });
   store.on(["server", "job"], () => {
     const { server, job } = store.get();
     if (asked && server && !job && !server.job && server.exports[asked]) {
@@ -120,7 +102,7 @@ export function createExports(store, connection) {
     }
     draw();
   });
-  return { toggle };
+  return { toggle: () => popover.toggle() };
 }
 
 /** The card that compares the time spent on clicking with that of drawing. */

@@ -30,7 +30,7 @@ export function createJobs(store, connection, navigation, edits) {
     const corrected = correctionsOf(values).length;
     const button = /** @type {HTMLButtonElement} */ (el("propagate"));
     button.disabled = Boolean(server.readonly) || !(keys.length + corrected) || Boolean(job) || pending > 0;
-    button.classList.toggle("primary", !server.masks.done || server.masks.stale);
+    for (const one of [button, el("propagate-more")]) one.classList.toggle("primary", !server.masks.done || server.masks.stale);
     setText(/** @type {HTMLElement} */ (button.querySelector("span")), server.confidence ? "Propagate again" : "Propagate");
     const frames = `${keys.length} ${keys.length === 1 ? "keyframe" : "keyframes"}`;
     setText(el("propagate-note"),
@@ -73,7 +73,8 @@ export function createJobs(store, connection, navigation, edits) {
     setText(el("job-detail"), words.join(", "));
   }
 
-  async function start() {
+  /** @param {{direction?: string, frames?: [number, number]}} how of every frame, both ways, where that is not said */
+  async function start(how = {}) {
     const { server, job } = store.get();
     if (!server || server.mode === "folder") return;
     if (server.readonly) return void toast(server.readonly, "error");
@@ -82,7 +83,7 @@ export function createJobs(store, connection, navigation, edits) {
     try {
       await edits.allSent(); // a run uses what was done before it
       store.set({ made: new Set() });
-      const answer = await post("/api/propagate", { budget: null });
+      const answer = await post("/api/propagate", how);
       connection.showJob(answer.job);
       if (answer.confirmed) toast(`Propagation has started. ${answer.confirmed === 1 ? "1 corrected frame is a keyframe" : `${answer.confirmed} corrected frames are keyframes`} now; undo takes that back.`);
       else announce("Propagation has started.");
@@ -105,7 +106,7 @@ export function createJobs(store, connection, navigation, edits) {
     }
   }
 
-  el("propagate").addEventListener("click", start);
+  el("propagate").addEventListener("click", () => start());
   el("cancel").addEventListener("click", cancel);
   el("suggest").addEventListener("click", () => navigation.suggested());
   store.on(["server", "job", "pending", "frame"], draw);

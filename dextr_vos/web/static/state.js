@@ -113,6 +113,13 @@ export function keyframesOf(values) {
   return Object.keys(server?.keyframes ?? {}).map(Number).filter((index) => keyframeAt(server, index)).sort((a, b) => a - b);
 }
 
+/** @returns {number[]} keyframes and corrected frames with a mask, in order: what the next run starts from */
+export function annotatedFrames(values) {
+  const { server } = values;
+  const masked = (index) => Object.values(server.keyframes[index].objects).some((entry) => entry.mask);
+  return [...keyframesOf(values).filter(masked), ...correctionsOf(values)].sort((a, b) => a - b);
+}
+
 /** @returns {number[]} frames with a corrected mask that are no keyframes yet, in order */
 export function correctionsOf(values) {
   const { server } = values;

@@ -68,3 +68,20 @@ def test_a_run_waits_for_the_edits_made_before_it(server, open_screen):
         assert snapshot[20, 20:41].all(), "the run starts from the mask with the stroke"
         screen.test_id("cancel").click()
         screen.until("() => document.querySelector('[data-test=job]').hidden")
+
+
+def test_a_run_goes_forward_from_the_present_frame(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.go(1)
+        screen.click(*ENDS)
+        screen.test_id("propagate-more").click()
+        assert screen.test_id("propagate-menu").locator("b").all_inner_texts() == [
+            "Both ways", "Forward from 00001", "Backward from 00001", "Frames",
+        ]  # fmt: skip
+        screen.test_id("propagate-forward").click()
+        screen.until("() => !document.querySelector('[data-test=job]').hidden")
+        assert screen.test_id("propagate-menu").is_hidden()
+        screen.until("() => document.querySelector('[data-test=job]').hidden", 240)
+        first, middle, last = screen.state()["confidence"]
+        assert (first, middle) == (None, 1.0)
+        assert last is not None

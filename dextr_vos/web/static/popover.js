@@ -1,0 +1,42 @@
+/** Menus that open at a button: placed beside it, closed by Escape, a click outside, or the button again. */
+
+/**
+ * @param {HTMLElement} menu
+ * @param {HTMLElement} opener its button
+ * @param {() => void} draw fills the menu before it is shown
+ * @returns {{toggle: (open?: boolean) => void, shown: () => boolean}}
+ */
+export function createPopover(menu, opener, draw) {
+  const GAP = 6;
+
+  function place() {
+    const at = opener.getBoundingClientRect();
+    const box = menu.getBoundingClientRect();
+    const below = at.bottom + GAP + box.height <= innerHeight;
+    menu.style.top = `${Math.max(GAP, below ? at.bottom + GAP : at.top - GAP - box.height)}px`;
+    menu.style.left = `${Math.max(GAP, Math.min(at.right - box.width, innerWidth - box.width - GAP))}px`;
+  }
+
+  function toggle(open = menu.hidden) {
+    menu.hidden = !open;
+    opener.setAttribute("aria-expanded", String(open));
+    if (!open) return;
+    draw();
+    place();
+    /** @type {HTMLElement|null} */ (menu.querySelector("button:not(:disabled), a, select, input"))?.focus();
+  }
+
+  opener.addEventListener("click", () => toggle());
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.stopPropagation();
+    toggle(false);
+    opener.focus();
+  });
+  document.addEventListener("pointerdown", (event) => {
+    const target = /** @type {Node} */ (event.target);
+    if (!menu.hidden && !menu.contains(target) && !opener.contains(target)) toggle(false);
+  });
+  window.addEventListener("resize", () => { if (!menu.hidden) place(); });
+  return { toggle, shown: () => !menu.hidden };
+}
