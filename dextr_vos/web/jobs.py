@@ -15,6 +15,8 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 SECONDS_TO_STOP = 60.0
+# a child that is in one of these has made nothing yet, and imports libraries that cannot be interrupted
+_NOTHING_MADE = ("starting", "preparing")
 _OUTCOMES = {"done": "done", "stopped": "cancelled", "failed": "failed"}
 
 
@@ -156,6 +158,10 @@ class Jobs:
         if job is None:
             return
         job.cancelled = True
+        if job.phase in _NOTHING_MADE:
+            _kill(job.process)
+            self._on_progress(self.current)
+            return
         assert job.process.stdin is not None
         try:
             job.process.stdin.close()
