@@ -150,7 +150,7 @@ class ClipService:
         self.session = Session(workspace, ClipImages(clip), loader, self._run_masks, readonly)
         for name in self.session.document.keyframes:
             clip.index_of(name)
-        self._polled_run = self._finished.stamp
+        self._polled_run = self._run_before = self._finished.stamp
         self.propagation = propagation
         self.jobs = Jobs(self.session.events.job, self._mask_made, self._job_ended)
         if readonly is None:
@@ -206,6 +206,7 @@ class ClipService:
                     raise
             self._run_masks.clear_in_progress()
             self._replaced.begin()
+            self._run_before = self._finished.stamp
             return {
                 "kind": "propagate",
                 "clip": str(self.clip.path.resolve()),
@@ -285,7 +286,7 @@ class ClipService:
     def _job_ended(self, kind: str) -> None:
         if kind == "propagate":  # the masks of a cancelled run would not be in any export
             self._run_masks.clear_in_progress()
-            self._replaced.end(self.jobs.last is not None and self.jobs.last["outcome"] == "done")
+            self._replaced.end(self._finished.stamp != self._run_before)
         self.session.changed()
 
 
