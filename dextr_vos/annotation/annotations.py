@@ -147,13 +147,14 @@ class KeyframeClicks(_Value):
 
 
 class ObjectEntry(_Value):
-    """An object of the clip: its id in the masks, its name, and how it is displayed."""
+    """An object of the clip; `absorbed` are ids of objects merged into it, which an older run still has."""
 
-    optional: ClassVar[frozenset[str]] = frozenset({"colour", "visible"})
+    optional: ClassVar[frozenset[str]] = frozenset({"colour", "visible", "absorbed"})
     id: ObjectId
     name: str
     colour: Colour | None = None
     visible: bool = True
+    absorbed: tuple[ObjectId, ...] = Field(default=(), strict=False)
 
 
 class Annotations(_Value):

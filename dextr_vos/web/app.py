@@ -24,6 +24,7 @@ from dextr_vos.masks import MAX_OBJECTS
 from dextr_vos.web import schemas
 from dextr_vos.web.auth import COOKIE, Auth, cookie_with, has_cookie, tokens_equal
 from dextr_vos.web.jobs import ConflictError
+from dextr_vos.web.mask_edits import MergeObjects, PutMask, ReshapeMask, SwapObjects
 from dextr_vos.web.object_edits import AddObject, ChangeObject, DeleteObject, OrderObjects
 from dextr_vos.web.service import Service, changed_by
 from dextr_vos.web.session import ReadOnlyError
@@ -219,7 +220,9 @@ def _add_masks(app: FastAPI, service: Service) -> None:
 def _add_mask_edits(app: FastAPI, service: Service) -> None:
     session = service.session
 
-    def edited(index: int, act: Callable[[], None]) -> dict[str, Any]:
+    names = session.images.names
+
+    def edited(index: int, act: Callable[[], object]) -> dict[str, Any]:
         _, changes = changed_by(service, act)
         return {**changes, "mask": _mask(service, index)}
 
@@ -231,7 +234,27 @@ def _add_mask_edits(app: FastAPI, service: Service) -> None:
     @app.post("/api/frames/{index}/objects/{object_id}/stroke")
     def stroke(index: Index, object_id: ObjectId, body: schemas.Stroke) -> dict[str, Any]:
         brush, ms = (body.path, body.radius, body.erase), body.bounded_ms()
-        return edited(index, lambda: session.stroke(index, object_id, *brush, ms))
+        return edited(index, lambda: session.stroke(index, object_id, *brush, ms, body.filled))
+
+    @app.post("/api/frames/{index}/objects/{object_id}/reshape")
+    def reshape(index: Index, object_id: ObjectId, body: schemas.Reshape) -> dict[str, Any]:
+        _check(service, index)
+        edit = ReshapeMask(index, names[index], object_id, body.operation, body.pixels)
+        return edited(index, lambda: session.make(edit))
+
+    @app.post("/api/frames/{index}/objects/{object_id}/copy")
+    def copy(index: Index, object_id: ObjectId, body: schemas.Copy) -> dict[str, Any]:
+        _check(service, index)
+        _check(service, body.to)
+        mask = session.shown_mask(index, object_id)
+        edit = PutMask(body.to, names[body.to], object_id, mask, names[index])
+        return {**edited(body.to, lambda: session.make(edit)), "index": body.to}
+
+    @app.post("/api/frames/{index}/objects/{object_id}/swap")
+    def swap(index: Index, object_id: ObjectId, body: schemas.OtherObject) -> dict[str, Any]:
+        _check(service, index)
+        edit = SwapObjects(index, tuple(names[index:]), (object_id, body.other))
+        return edited(index, lambda: session.make(edit))
 
     @app.post("/api/frames/{index}/objects/{object_id}/clear")
     def clear(index: Index, object_id: ObjectId, body: schemas.Clear | None = None) -> dict[str, Any]:
@@ -292,6 +315,10 @@ def _add_object_edits(app: FastAPI, service: Service) -> None:
     @app.post("/api/objects/{object_id}")
     def change(object_id: ObjectId, body: schemas.ChangedObject) -> dict[str, Any]:
         return changed_by(service, lambda: session.make(ChangeObject(object_id, body.changes())))[1]
+
+    @app.post("/api/objects/{object_id}/merge")
+    def merge(object_id: ObjectId, body: schemas.OtherObject) -> dict[str, Any]:
+        return changed_by(service, lambda: session.make(MergeObjects(object_id, body.other)))[1]
 
     @app.post("/api/objects/{object_id}/delete")
     def delete(object_id: ObjectId, body: schemas.Empty | None = None) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from dextr_vos.annotation.annotations import (
     Annotations,
     KeyframeClicks,
@@ -13,7 +15,7 @@ from dextr_vos.annotation.annotations import (
     timestamp,
 )
 from dextr_vos.errors import InputError
-from dextr_vos.masks import MAX_OBJECTS, default_name, display_colour
+from dextr_vos.masks import MAX_OBJECTS, Labels, default_name, display_colour
 
 EMPTY = KeyframeClicks(objects={})
 _SECONDS_WITHIN_ONE_DRAG = 1.0
@@ -172,7 +174,7 @@ def new_object(document: Annotations, name: str | None, colour: str | None) -> t
     Raises:
         InputError: there are as many objects as a mask can hold.
     """
-    taken = {entry.id for entry in document.objects}
+    taken = {each for entry in document.objects for each in (entry.id, *entry.absorbed)}
     object_id = next((each for each in range(1, MAX_OBJECTS + 1) if each not in taken), None)
     if object_id is None:
         raise InputError(f"there are {MAX_OBJECTS} objects already, as many as a mask can hold")
@@ -200,6 +202,14 @@ def entry_of(document: Annotations, object_id: int) -> ObjectEntry:
             return entry
     known = ", ".join(str(entry.id) for entry in document.objects) or "none yet"
     raise InputError(f"there is no object {object_id}; there are {known}")
+
+
+def with_merged(document: Annotations, labels: Labels) -> Labels:
+    """Labels of a run, H×W uint8, changed in place: merged objects get the id of what they are part of."""
+    for entry in document.objects:
+        if entry.absorbed:
+            labels[np.isin(labels, entry.absorbed)] = entry.id
+    return labels
 
 
 def with_entry(document: Annotations, changed: ObjectEntry) -> Annotations:

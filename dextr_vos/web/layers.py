@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -23,6 +24,7 @@ from dextr_vos.web.images import BoundedCache
 
 _DIGEST = re.compile("[0-9a-f]{32}")
 _CACHE_BYTES = 64_000_000
+_AREA_BITS = 8  # of fractions of pixels in an outline
 _TINT_ALPHA = 165  # of the masks on thumbnails
 _MAX_STROKE_PIXELS = 200_000_000  # tested over all segments of a stroke; takes a few seconds
 
@@ -142,6 +144,24 @@ def stroke_mask(path: Sequence[tuple[float, float]], radius: float, size_hw: tup
         near = (x - along * dx) ** 2 + (y - along * dy) ** 2 <= radius * radius
         mask[low[1] : high[1] + 1, low[0] : high[0] + 1] |= near
     return mask
+
+
+def area_mask(outline: Sequence[tuple[float, float]], size_hw: tuple[int, int]) -> BoolArray:
+    """The pixels whose centres lie within an outline, or on it.
+
+    Args:
+        outline: x, y positions joined by straight lines, the last with the first; pixel i spans [i, i + 1).
+            It may leave the image; where it crosses itself, every second part is outside.
+        size_hw: of the image.
+
+    Returns:
+        H×W bool.
+    """
+    scale = 1 << _AREA_BITS
+    points = np.round((np.asarray(outline, dtype=np.float64).reshape(-1, 2) - 0.5) * scale).astype(np.int32)
+    mask = np.zeros(size_hw, dtype=np.uint8)
+    cv2.fillPoly(mask, [points], 1, shift=_AREA_BITS)
+    return mask > 0
 
 
 def labels_png(labels: Labels) -> bytes:

@@ -4,7 +4,7 @@ The state is everything that the page shows, except images, masks and the names 
 fetched once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from dextr_vos.annotation.annotations import Annotations, Kind, Point
 from dextr_vos.annotation.label_set import LabelSet, Name
 from dextr_vos.masks import DRAW_S, MAX_OBJECTS
-from dextr_vos.web import edits
+from dextr_vos.web import edits, mask_edits
 from dextr_vos.workspace import EXPORTS
 
 _MAX_PX = 100_000.0
@@ -31,6 +31,12 @@ Click = Annotated[tuple[Pixel, Pixel, Kind], BeforeValidator(_with_kind)]
 ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
 Index = Annotated[int, Field(ge=0)]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+
+
+def _one_of(value: str, known: Iterable[str]) -> str:
+    if value not in known:
+        raise ValueError(f"expected one of {', '.join(known)}")
+    return value
 
 
 class _Body(BaseModel):
@@ -61,6 +67,26 @@ class Stroke(_Edit):
     path: Annotated[list[tuple[Pixel, Pixel]], Field(min_length=1, max_length=20_000)]
     radius: Annotated[float, Field(gt=0, le=2000)]
     erase: bool = False
+    filled: bool = False
+
+
+class Reshape(_Edit):
+    """Do something to a mask as a whole."""
+
+    operation: Annotated[str, AfterValidator(lambda each: _one_of(each, mask_edits.OPERATIONS))]
+    pixels: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+class Copy(_Edit):
+    """Copy a mask to another frame."""
+
+    to: Annotated[int, Field(ge=0)]
+
+
+class OtherObject(_Edit):
+    """Another object."""
+
+    other: ObjectId
 
 
 class Clear(_Edit):
@@ -117,16 +143,10 @@ class Propagate(_Body):
     frames: tuple[Index, Index] | None = None
 
 
-def _known_export(kind: str) -> str:
-    if kind not in EXPORTS:
-        raise ValueError(f"expected one of {', '.join(EXPORTS)}")
-    return kind
-
-
 class Export(_Body):
     """What to export."""
 
-    kind: Annotated[str, AfterValidator(_known_export)]
+    kind: Annotated[str, AfterValidator(lambda kind: _one_of(kind, EXPORTS))]
 
 
 class Status(_Body):

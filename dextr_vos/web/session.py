@@ -11,9 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from dextr_vos.annotation.annotations import PROPAGATION, Annotations, KeyframeClicks, Kind
 from dextr_vos.annotation.label_set import LabelFile, LabelSet
 from dextr_vos.errors import InputError
+from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import object_ids
 from dextr_vos.web import edits
 from dextr_vos.web.click_masks import ClickMasks, check_points
@@ -21,7 +24,7 @@ from dextr_vos.web.edits import PointMove
 from dextr_vos.web.events import Events
 from dextr_vos.web.images import Images
 from dextr_vos.web.journal import Change
-from dextr_vos.web.layers import stroke_mask
+from dextr_vos.web.layers import area_mask, stroke_mask
 from dextr_vos.web.masks import FrameMasks, RunMasks
 from dextr_vos.web.object_edits import Edit
 from dextr_vos.web.segmenter_process import SegmenterLoader
@@ -155,6 +158,7 @@ class Session:
         radius: float,
         erase: bool,
         active_ms: float = 0,
+        filled: bool = False,
     ) -> None:
         """Paint on an object's mask in a frame, or erase from it; paint is visible above all other objects.
 
@@ -165,6 +169,7 @@ class Session:
             radius: of the brush, in pixels.
             erase: erase in place of painting.
             active_ms: time spent on it since the last edit.
+            filled: the path is the outline of an area, see `area_mask`; the radius does not count.
 
         Raises:
             InputError: unknown frame or object, or a locked frame.
@@ -173,10 +178,10 @@ class Session:
         with self.editing:
             entry = edits.entry_of(self.document, object_id)
             before = self._prepared(index, import_mask=True)
-            after = self._store.with_stroke(
-                before, name, object_id, stroke_mask(path, radius, size_hw), erase
-            )
-            label = f"{'eraser' if erase else 'brush'} on {entry.name}, frame {name}"
+            stroke = area_mask(path, size_hw) if filled else stroke_mask(path, radius, size_hw)
+            after = self._store.with_stroke(before, name, object_id, stroke, erase)
+            tool = "lasso" if filled else "eraser" if erase else "brush"
+            label = f"{tool} on {entry.name}, frame {name}"
             self._commit(after, label, index, before, (name, object_id, active_ms))
 
     def clear(self, index: int, object_id: int, active_ms: float = 0) -> None:
@@ -255,6 +260,13 @@ class Session:
             self._commit(made.after, made.label, index, made.before)
             return made.object_id
 
+    def shown_mask(self, index: int, object_id: int) -> BoolArray:
+        """An object's mask in a frame as it is shown, H×W bool; all False where it has none."""
+        labels = self.masks.labels(self.document, index)
+        if labels is None:
+            return np.zeros(self.images.size_hw(index), dtype=bool)
+        return np.asarray(labels == object_id)
+
     def set_labels(self, labels: LabelSet) -> None:
         """Replace the label set of the workspace; objects keep their names."""
         self.check_writable()
@@ -326,6 +338,7 @@ class Session:
         labels = self.run.labels(self._name(index), self.images.size_hw(index))
         if labels is None:
             return None
+        edits.with_merged(self.document, labels)
         listed = {entry.id for entry in self.document.objects}
         layers = self._store.put_layers(labels, [each for each in object_ids(labels) if each in listed])
         return edits.imported_keyframe(layers, PROPAGATION)

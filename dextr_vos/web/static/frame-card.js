@@ -31,6 +31,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     lock.disabled = readonly || (!keyframe && key.disabled);
     key.hidden = lock.hidden = folder;
     const clear = /** @type {HTMLButtonElement} */ (el("clear"));
+    /** @type {HTMLButtonElement} */ (el("mask-open")).disabled = readonly || Boolean(keyframe?.locked) || !chosen(values);
     clear.disabled = readonly || Boolean(keyframe?.locked) || !chosen(values);
     setText(/** @type {HTMLElement} */ (clear.querySelector("span")), `Clear ${chosen(values)?.name ?? "object"}`);
     if (folder) drawStatus(server, frame);

@@ -31,6 +31,7 @@ export function createHud(store, view, cache) {
     const pixel = view.pixelAt(pointer.x, pointer.y);
     if (clicking(tool) && pixel && !pointer.over && !pointer.panning) drawCross(pixel);
     if ((tool === "brush" || tool === "erase") && !pointer.panning) drawRing(values, pointer);
+    if (tool === "lasso" && !pointer.panning) drawLasso(values, pointer);
     const dragging = pointer.dragging ?? false;
     if (clicking(tool) && pixel && values.loupe && !pointer.panning && view.scale < 9 && (!pointer.over || dragging)) {
       drawLoupe(values, pixel, pointer);
@@ -102,6 +103,24 @@ export function createHud(store, view, cache) {
     context.moveTo(cx - 3.5, cy); context.lineTo(cx + 3.5, cy);
     if (kind === "positive") { context.moveTo(cx, cy - 3.5); context.lineTo(cx, cy + 3.5); }
     context.stroke();
+  }
+
+  /** The outline so far, and the line on which it would go on. */
+  function drawLasso({ lasso }, pointer) {
+    if (!lasso.length) return;
+    const corners = lasso.map(([x, y]) => view.toStage(x, y));
+    for (const [width, colour] of [[3.5, "rgb(0 0 0 / 0.5)"], [1.5, "#fff"]]) {
+      context.beginPath();
+      for (const [x, y] of corners) context.lineTo(x, y);
+      context.lineTo(pointer.x, pointer.y);
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.stroke();
+    }
+    context.beginPath();
+    context.arc(...corners[0], 5, 0, 2 * Math.PI);
+    context.fillStyle = "#fff";
+    context.fill();
   }
 
   function drawRing(values, { x, y }) {
@@ -182,7 +201,7 @@ export function createHud(store, view, cache) {
     }
   }
 
-  store.on(["pointer", "server", "drafts", "point", "object", "frame", "shown", "tool", "radius", "loupe", "viewed", "playing", "comparing",
+  store.on(["pointer", "server", "drafts", "point", "object", "frame", "shown", "tool", "lasso", "radius", "loupe", "viewed", "playing", "comparing",
     "answered", "arrived"], schedule);
   return { schedule };
 }

@@ -6,7 +6,7 @@ import { chosen, clicking } from "./state.js";
  * @typedef {{keys: string[], shown: string[], what: string, run: Function, mode?: "clip"|"folder"}} Key
  * @returns {Record<string, Key[]>} by heading
  */
-export function keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, compare, labels, actions }) {
+export function keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, compare, labels, lasso, masks, actions }) {
   const picked = () => store.get().point !== null && clicking(store.get().tool);
   const arrow = (dx, dy, by, go) => () => (picked() ? points.nudge(dx * by, dy * by) : go());
   const folder = () => store.get().server?.mode === "folder";
@@ -21,13 +21,15 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: [], shown: ["← ↑ → ↓"], what: "Move the selected point (Shift: 10 px)", run: () => {} },
       { keys: ["alt+ArrowLeft", "alt+ArrowRight", "alt+ArrowUp", "alt+ArrowDown", "alt+shift+ArrowLeft", "alt+shift+ArrowRight",
         "alt+shift+ArrowUp", "alt+shift+ArrowDown"], shown: ["Alt", "← ↑ → ↓"], what: "Move the cross-hair (Shift: 10 px)", run: cross },
-      { keys: ["Enter"], shown: ["↵"], what: "Click at the cross-hair", run: () => pointer.press() },
+      { keys: ["Enter"], shown: ["↵"], what: "Click at the cross-hair", run: () => (lasso.active() ? lasso.close() : pointer.press()) },
       { keys: ["alt+Enter"], shown: ["Alt ↵"], what: "Negative click there", run: () => pointer.press(true) },
-      { keys: ["Escape"], shown: ["Esc"], what: "Deselect the point", run: () => { store.set({ point: null, playing: false }); brush.drop(); } },
+      { keys: ["Escape"], shown: ["Esc"], what: "Deselect the point", run: () => { store.set({ point: null, playing: false }); brush.drop(); lasso.drop(); } },
     ],
-    "Brush": [
+    "Brush and lasso": [
       { keys: ["b"], shown: ["B"], what: "Brush", run: () => actions.tool("brush") },
       { keys: ["e"], shown: ["E"], what: "Eraser", run: () => actions.tool("erase") },
+      { keys: ["y"], shown: ["Y"], what: "Lasso (Alt: take off, ↵ closes)", run: () => actions.tool("lasso") },
+      { keys: ["i"], shown: ["I"], what: "Fill, grow, copy, swap, merge", run: () => masks.open() },
       { keys: ["[", "]"], shown: ["[", "]"], what: "Smaller, larger", run: (event) => brush.resize(event.key === "[" ? -1 : 1) },
     ],
     "Image": [

@@ -3,9 +3,10 @@ import { announce, toast } from "./announce.js";
 import { Refused, post } from "./api.js";
 import { closeBeside } from "./dialogs.js";
 import { el, make } from "./dom.js";
+import { createMenu } from "./menu.js";
 
 export function createLabels(store, edits, connection) {
-  const menu = el("label-menu");
+  const menu = createMenu(el("label-menu"));
   const dialog = /** @type {HTMLDialogElement} */ (el("label-set"));
   closeBeside(dialog);
   /** @type {number|null} the object that is named */
@@ -13,19 +14,12 @@ export function createLabels(store, edits, connection) {
 
   const labels = () => store.get().server?.labels ?? [];
 
-  function close(refocus = false) {
-    menu.hidden = true;
-    subject = null;
-    if (refocus) el("hud").focus({ preventScroll: true });
-  }
-
   function choose(label) {
     const id = edits.real(subject);
     const used = store.get().server.objects.some((one) => one.name === label.name && one.id !== id);
     // several objects with one label stay apart by their own colours
     edits.changeObject(subject, { name: label.name, ...(label.colour && !used ? { colour: label.colour } : {}) });
     announce(`Labelled ${label.name}`);
-    close(true);
   }
 
   /** @param {number|null} id the object to be named */
@@ -35,37 +29,10 @@ export function createLabels(store, edits, connection) {
     if (id === null) return void announce("Add an object first; N does.");
     if (!labels().length) return void edit();
     subject = id;
-    menu.replaceChildren(
-      make("h2", { text: "What is it?" }),
-      ...labels().map((label) => make("button", { class: "label-row", "data-label": label.name, onclick: () => choose(label) }, [
-        swatch(label), make("span", { class: "name", text: label.name }), ...(label.key ? [make("kbd", { text: label.key })] : []),
-      ])),
-      make("button", { class: "button quiet small", text: "Label set…", "data-test": "label-edit", onclick: () => { close(); edit(); } }),
-    );
-    menu.hidden = false;
-    menu.focus({ preventScroll: true });
-  }
-
-  function swatch({ colour }) {
-    const box = make("span", { class: "swatch" });
-    if (colour) box.style.background = colour;
-    return box;
-  }
-
-  function onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return void close();
-    const label = labels().find((one) => one.key?.toLowerCase() === event.key.toLowerCase());
-    const rows = [...menu.querySelectorAll("button")];
-    const at = rows.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
-    if (label) choose(label);
-    else if (event.key === "Escape") close(true);
-    else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      const next = event.key === "ArrowDown" ? at + 1 : at < 0 ? rows.length - 1 : at - 1;
-      rows[(next + rows.length) % rows.length].focus();
-    } else if (event.key === "Tab" || (event.key === "Enter" || event.key === " ") && at >= 0) return;
-    else return void close(true); // any other key means what it means on the page
-    event.preventDefault();
-    event.stopPropagation();
+    menu.open("What is it?", [
+      ...labels().map((label) => ({ name: label.name, colour: label.colour, key: label.key, run: () => choose(label) })),
+      { name: "Label set…", key: null, test: "label-edit", run: edit },
+    ]);
   }
 
   /** The list as text: a label a line, then its colour and its key, if it has them. */
@@ -101,10 +68,6 @@ export function createLabels(store, edits, connection) {
     }
   }
 
-  menu.addEventListener("keydown", onKey);
-  document.addEventListener("pointerdown", (event) => {
-    if (!menu.hidden && !menu.contains(/** @type {Node} */ (event.target))) close();
-  });
   return {
     open,
     /** Ask what a new object is, where there are labels to choose from. */

@@ -16,6 +16,8 @@ import { createHud } from "./hud.js";
 import { createJobs } from "./jobs.js";
 import { keyTable, listenToKeys } from "./keys.js";
 import { createLabels } from "./labels.js";
+import { createLasso } from "./lasso.js";
+import { createMaskMenu } from "./mask-menu.js";
 import { createNavigation } from "./navigate.js";
 import { createObjects } from "./objects.js";
 import { createOverview } from "./overview.js";
@@ -41,12 +43,14 @@ const edits = createEdits(store, cache, connection, activity);
 const navigation = createNavigation(store, cache, activity);
 const points = createPoints(store, view, cache, edits);
 const brush = createBrush(store, view, cache, edits, points);
+const lasso = createLasso(store, view, edits, points);
+const masks = createMaskMenu(store, cache, edits, navigation);
 
 placeIcons();
 const compare = createCompare(store);
 const stage = createStage(store, view, cache, compare);
 createHud(store, view, cache);
-const pointer = createPointer(store, view, points, brush, stage);
+const pointer = createPointer(store, view, points, brush, lasso, stage);
 const player = createPlayer(store, cache, navigation);
 const labels = createLabels(store, edits, connection);
 const objects = createObjects(store, edits, labels);
@@ -90,7 +94,7 @@ const actions = {
   help: () => help.toggle(),
 };
 createToolbar(store, view, actions);
-const table = keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, compare, labels, actions });
+const table = keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, compare, labels, lasso, masks, actions });
 const help = createHelp(store, table);
 listenToKeys(table, store, pointer, player);
 createTheme(() => { stage.recolour(); overview.schedule(); });
@@ -133,7 +137,7 @@ document.addEventListener("pointerdown", () => delete document.documentElement.d
 // A button pressed with the mouse gives the keyboard back to the image.
 document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);
-  if (event.detail > 0 && target.closest("button") && !target.closest("dialog, .popover, .object, [data-test=object-label], [data-test=object-add]")) el("hud").focus({ preventScroll: true });
+  if (event.detail > 0 && target.closest("button") && !target.closest("dialog, .popover, .object, [data-test=object-label], [data-test=object-add], [data-test=mask-open]")) el("hud").focus({ preventScroll: true });
 });
 window.addEventListener("beforeunload", (event) => {
   if (edits.waiting()) event.preventDefault();

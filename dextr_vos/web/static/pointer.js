@@ -2,9 +2,9 @@
 import { clamp, el } from "./dom.js";
 import { clicking } from "./state.js";
 
-export function createPointer(store, view, points, brush, stage) {
+export function createPointer(store, view, points, brush, lasso, stage) {
   const hud = el("hud");
-  /** @type {{kind: "pan"|"point"|"new"|"stroke", x: number, y: number, negative?: boolean, move?: Function, moved?: boolean, last?: string}|null} */
+  /** @type {{kind: "pan"|"point"|"new"|"stroke"|"lasso", x: number, y: number, negative?: boolean, move?: Function, moved?: boolean, last?: string, first?: boolean}|null} */
   let gesture = null;
   let space = false;
   let panned = false;
@@ -22,7 +22,7 @@ export function createPointer(store, view, points, brush, stage) {
   function cursor(over) {
     const { tool } = store.get();
     const name = gesture?.kind === "pan" ? "grabbing" : space || tool === "hand" ? "grab"
-      : over !== null && clicking(tool) ? "move" : null;
+      : tool === "lasso" ? "crosshair" : over !== null && clicking(tool) ? "move" : null;
     if (name) hud.dataset.cursor = name;
     else delete hud.dataset.cursor;
   }
@@ -45,6 +45,9 @@ export function createPointer(store, view, points, brush, stage) {
       panned = true;
       gesture = { kind: "pan", x, y };
       cursor(null);
+    } else if (tool === "lasso" && event.button !== 1) {
+      gesture = { kind: "lasso", x, y, first: !lasso.active() };
+      lasso.down(x, y, event.button === 2 || event.altKey);
     } else if (clicking(tool) && (event.button === 2 || event.altKey)) gesture = { kind: "new", x, y, negative: true };
     else if (event.button === 0) begin(x, y, tool);
   }
@@ -69,6 +72,9 @@ export function createPointer(store, view, points, brush, stage) {
     } else if (gesture?.kind === "stroke") {
       for (const one of event.getCoalescedEvents?.() ?? [event]) brush.extend(...place(one));
       brush.extend(x, y);
+    } else if (gesture?.kind === "lasso") {
+      gesture.moved ||= Math.hypot(x - gesture.x, y - gesture.y) > 5;
+      if (gesture.moved) lasso.extend(x, y);
     } else if (gesture?.kind === "point") drag(x, y);
     const over = gesture?.kind === "stroke" ? null : points.at(x, y);
     point(x, y, over);
@@ -99,6 +105,7 @@ export function createPointer(store, view, points, brush, stage) {
     const done = gesture;
     gesture = null;
     if (done?.kind === "stroke") brush.end();
+    if (done?.kind === "lasso" && done.moved && done.first) lasso.close(); // drawn in one go
     if (done?.kind === "new") {
       const pixel = view.pixelAt(x, y);
       if (pixel) points.add(pixel, done.negative);
@@ -121,7 +128,7 @@ export function createPointer(store, view, points, brush, stage) {
   hud.addEventListener("pointerdown", down);
   hud.addEventListener("pointermove", move);
   hud.addEventListener("pointerup", up);
-  hud.addEventListener("pointercancel", () => { gesture = null; brush.drop(); });
+  hud.addEventListener("pointercancel", () => { gesture = null; brush.drop(); lasso.drop(); });
   hud.addEventListener("pointerleave", () => { if (!gesture) store.set({ pointer: null }); });
   hud.addEventListener("wheel", wheel, { passive: false });
   hud.addEventListener("contextmenu", (event) => event.preventDefault());

@@ -16,7 +16,7 @@
  *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, cuts: number[], flashes: number[], suggested: number|null, replaced: string|null,
  *   job: Job|null, last_job: {kind: string, outcome: string, message: string}|null,
  *   status: Record<string, "done"|"skipped">|null, exports: Record<string, boolean>, saved: string|null}} ServerState
- * @typedef {"click"|"negative"|"brush"|"erase"|"hand"} Tool
+ * @typedef {"click"|"negative"|"brush"|"erase"|"lasso"|"hand"} Tool
  */
 
 /** The page's own values at the start. */
@@ -34,6 +34,7 @@ export const START = {
   /** @type {number|null} index among the points of the selected object */ point: null,
   /** @type {{x: number, y: number}|null} where the pointer is, in image pixels, fractions kept */ pointer: null,
   playing: false,
+  /** @type {[number, number][]} corners of the outline that is being drawn, in image pixels, fractions kept */ lasso: [],
   /** the page shows frames as a run makes them */ follow: false,
   /** the masks before the last run are shown beside the present ones */ comparing: false,
   /** @type {Map<string, Point[]>} points that the server has not confirmed yet, by `frame:object` */

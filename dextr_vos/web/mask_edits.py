@@ -1,0 +1,191 @@
+"""Edits of masks without clicks: reshape one, copy it, swap or merge objects. See `object_edits.Edit`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from dextr_vos.annotation.annotations import BRUSH, Annotations, ObjectClicks
+from dextr_vos.errors import InputError
+from dextr_vos.geometry import BoolArray
+from dextr_vos.web import edits
+from dextr_vos.web.object_edits import Edited, with_layers_of
+
+if TYPE_CHECKING:
+    from dextr_vos.web.store import AnnotationStore
+
+
+def filled(mask: BoolArray, pixels: int = 0) -> BoolArray:
+    """A mask, H×W bool, with its holes filled; what the image's border opens is no hole."""
+    return np.asarray(ndimage.binary_fill_holes(mask), dtype=bool)
+
+
+def largest_part(mask: BoolArray, pixels: int = 0) -> BoolArray:
+    """The largest connected part of a mask, H×W bool; parts that touch at corners are connected."""
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8))
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    return mask if len(areas) < 2 else parts == 1 + int(areas.argmax())
+
+
+def grown(mask: BoolArray, pixels: int) -> BoolArray:
+    """A mask, H×W bool, with everything within a distance of it."""
+    return cv2.dilate(mask.view(np.uint8), _disc(pixels)) > 0
+
+
+def shrunk(mask: BoolArray, pixels: int) -> BoolArray:
+    """A mask, H×W bool, without what is within a distance of its outside; the image's border is none."""
+    return cv2.erode(mask.view(np.uint8), _disc(pixels)) > 0
+
+
+OPERATIONS: dict[str, tuple[str, Callable[[BoolArray, int], BoolArray]]] = {
+    "fill": ("holes filled", filled),
+    "largest": ("largest part kept", largest_part),
+    "grow": ("grown", grown),
+    "shrink": ("shrunk", shrunk),
+}
+"""What can be done to a mask: its name in the history, and the function."""
+
+
+@dataclass(frozen=True)
+class ReshapeMask:
+    """Do one of OPERATIONS to an object's mask; pixels of other objects stay theirs."""
+
+    index: int
+    name: str
+    object_id: int
+    operation: str
+    pixels: int
+
+    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
+        """See `Edit`."""
+        entry = edits.entry_of(document, self.object_id)
+        frame = document.frame(self.name) or edits.EMPTY
+        clicks = frame.objects.get(self.object_id)
+        if clicks is None:
+            raise InputError(f"{entry.name} has no mask in frame '{self.name}'; click on it first")
+        done, function = OPERATIONS[self.operation]
+        old = store.layer(self.name, self.object_id, document)
+        new = function(old, self.pixels)
+        others = np.zeros_like(old)
+        for other in frame.objects.keys() - {self.object_id}:
+            others |= store.layer(self.name, other, document)
+        after = document
+        for pixels, erase in ((new & ~old & ~others, False), (old & ~new, True)):
+            if pixels.any():  # as strokes are kept, so that later clicks do not undo it
+                clicks = store.layers.with_stroke(clicks, pixels, erase)
+                after = edits.with_clicks(after, self.name, self.object_id, clicks)
+        return Edited(document, after, f"{done} of {entry.name}, frame {self.name}")
+
+
+@dataclass(frozen=True)
+class PutMask:
+    """Give an object a mask in a frame that was made in another one."""
+
+    index: int
+    name: str
+    object_id: int
+    mask: BoolArray
+    source: str
+
+    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
+        """See `Edit`."""
+        entry = edits.entry_of(document, self.object_id)
+        if not self.mask.any():
+            raise InputError(f"{entry.name} has no mask in frame '{self.source}' to copy; click on it first")
+        if self.mask.shape != store.size_hw(self.name):
+            raise InputError(
+                f"'{self.name}' has another size than '{self.source}'; its mask cannot be copied"
+            )
+        copied = ObjectClicks(points=(), made_by=BRUSH, painted=True, layer=store.layers.put(self.mask))
+        after = edits.with_draft(document, self.name, self.object_id, ())
+        after = edits.with_clicks(after, self.name, self.object_id, copied)
+        return Edited(document, after, f"{entry.name} copied to frame {self.name}")
+
+
+@dataclass(frozen=True)
+class SwapObjects:
+    """Exchange two objects in a frame and in all annotated frames after it.
+
+    Attributes:
+        index: of the first frame.
+        names: of this frame and all later ones.
+        object_ids: the two.
+    """
+
+    index: int
+    names: tuple[str, ...]
+    object_ids: tuple[int, int]
+
+    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
+        """See `Edit`."""
+        first, second = self.object_ids
+        entries = [edits.entry_of(document, each) for each in self.object_ids]
+        if first == second:
+            raise InputError(f"expected two objects to swap, got {entries[0].name} twice")
+        other = {first: second, second: first}
+        before = with_layers_of(store, document, {first, second})
+        after = before
+        for name in self.names:
+            frame = after.frame(name)
+            if frame is not None and other.keys() & frame.objects.keys():
+                _refuse_locked(after, name, entries[0].name)
+                # only visible parts are swapped: which object is on top must not change the masks
+                after = store.flattened(name, after)
+                flat = (after.frame(name) or edits.EMPTY).objects
+                objects = {other.get(each, each): clicks for each, clicks in flat.items()}
+                changed = frame.model_copy(update={"objects": dict(sorted(objects.items())), "settled": True})
+                after = edits.with_frame(after, name, changed)
+            drafts = after.drafts.get(name, {})
+            for each, points in {each: drafts.get(each, ()) for each in other}.items():
+                if other.keys() & drafts.keys():
+                    after = edits.with_draft(after, name, other[each], points)
+        return Edited(
+            before, after, f"{entries[0].name} and {entries[1].name} swapped from {self.names[0]} on"
+        )
+
+
+@dataclass(frozen=True)
+class MergeObjects:
+    """Make two objects one, in every frame.
+
+    Attributes:
+        object_id: the object that remains.
+        absorbed: the object that becomes part of it.
+    """
+
+    object_id: int
+    absorbed: int
+    index: int | None = None
+
+    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
+        """See `Edit`."""
+        entry, gone = (edits.entry_of(document, each) for each in (self.object_id, self.absorbed))
+        if entry == gone:
+            raise InputError(f"expected two objects to merge, got {entry.name} twice")
+        before = with_layers_of(store, document, {entry.id, gone.id})
+        after = before
+        for name, frame in edits.annotated(before).items():
+            if gone.id not in frame.objects:
+                continue
+            _refuse_locked(after, name, gone.name)
+            merged = frame.objects[gone.id]
+            if entry.id in frame.objects:
+                both = store.layer(name, entry.id, before) | store.layer(name, gone.id, before)
+                merged = ObjectClicks(points=(), made_by=BRUSH, painted=True, layer=store.layers.put(both))
+            after = edits.with_clicks(after, name, entry.id, merged)
+        absorbed = tuple(sorted({*entry.absorbed, gone.id, *gone.absorbed}))
+        after = edits.with_entry(after, entry.model_copy(update={"absorbed": absorbed}))
+        return Edited(before, edits.without_object(after, gone.id), f"{gone.name} merged into {entry.name}")
+
+
+def _disc(radius: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+
+
+def _refuse_locked(document: Annotations, name: str, what: str) -> None:
+    frame = document.frame(name)
+    if frame is not None and frame.locked:
+        raise InputError(f"{what} is in the locked frame '{name}'; unlock that frame first")

@@ -1,0 +1,44 @@
+"""The lasso, and what the menu does to a mask as a whole, in a real browser."""
+
+import numpy as np
+import pytest
+from conftest import write_tiny_clip
+from web.browser.conftest import Server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("menu")
+    server = Server(write_tiny_clip(folder / "tiny"), out=folder / "work")
+    yield server
+    server.stop()
+
+
+def test_a_lasso_draws_a_mask_which_is_filled_copied_and_undone(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.press("n", "y")
+        screen.drag((10, 10), (40, 10), (40, 40), (10, 40))
+        drawn = screen.labels()
+        assert (drawn[12:38, 12:38] == 1).all()
+        for corner in ((20, 20), (30, 20), (30, 30)):
+            screen.page.mouse.click(*screen.where(corner), button="right")
+        screen.press("Enter")
+        holed = screen.labels()
+        assert holed[21, 28] == 0, "the corners that the right button clicked are taken off"
+        screen.press("i", "f")
+        assert np.array_equal(screen.labels(), drawn)
+        screen.press("Control+z")
+        assert np.array_equal(screen.labels(), holed)
+        screen.press("i", "c")
+        screen.until("() => dextrVos.shown().frame === 1")
+        assert np.array_equal(screen.labels(), holed)
+
+
+def test_an_outline_that_was_begun_is_dropped_by_escape(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.go(3)
+        screen.press("n", "y")
+        for corner in ((20, 20), (30, 20), (30, 30)):
+            screen.page.mouse.click(*screen.where(corner))
+        screen.press("Escape", "Enter")
+        assert not screen.labels().any()

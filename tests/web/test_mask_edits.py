@@ -1,0 +1,147 @@
+"""Masks edited as a whole: reshaped, copied, swapped, merged; each edit is one step of the history."""
+
+import numpy as np
+import pytest
+from conftest import tiny_mask
+from tiny_page import OTHER, POINTS, box, open_page, write_run
+
+from dextr_vos.web.layers import area_mask
+from dextr_vos.web.mask_edits import filled, grown, largest_part, shrunk
+
+
+@pytest.fixture
+def page(tiny_clip, tmp_path):
+    return open_page(tiny_clip, tmp_path / "w", objects=2)
+
+
+def mask_of(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    """True within boxes of x0, y0, x1, y1, ends excluded."""
+    mask = np.zeros((48, 64), dtype=bool)
+    for x0, y0, x1, y1 in boxes:
+        mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def test_holes_are_filled_and_open_bays_are_not():
+    ring = mask_of((10, 10, 30, 30)) & ~mask_of((15, 15, 20, 20))
+    assert (filled(ring) == mask_of((10, 10, 30, 30))).all()
+    bay = mask_of((0, 0, 30, 30)) & ~mask_of((0, 10, 20, 20))
+    assert (filled(bay) == bay).all()
+
+
+def test_the_largest_part_stays():
+    assert (largest_part(mask_of((0, 0, 9, 9), (20, 20, 22, 22))) == mask_of((0, 0, 9, 9))).all()
+    assert not largest_part(mask_of()).any()
+
+
+def test_a_mask_grows_and_shrinks_but_not_from_the_border_of_the_image():
+    assert grown(mask_of((10, 10, 11, 11)), 1).sum() == 5
+    assert (shrunk(mask_of((0, 0, 64, 20)), 1) == mask_of((0, 0, 64, 19))).all()
+
+
+def test_an_outline_holds_the_pixels_whose_centres_it_holds():
+    corners = [(10, 10), (20, 10), (20, 15), (10, 15)]
+    assert (area_mask(corners, (48, 64))[10:15, 10:20]).all()
+    assert area_mask(corners, (48, 64)).sum() <= 6 * 11
+    assert area_mask([(-50, -50), (200, -50), (200, 200), (-50, 200)], (48, 64)).all()
+
+
+def test_a_reshaped_mask_leaves_other_objects_alone_and_is_undone(page):
+    page.points(0, 1, POINTS)
+    page.do("/api/frames/0/objects/2/stroke", path=[[14, 20], [20, 20]], radius=2)
+    page.do("/api/frames/0/objects/1/stroke", path=[[14, 26], [20, 26]], radius=2, erase=True)
+    before = page.mask(0)
+    answer = page.do("/api/frames/0/objects/1/reshape", operation="fill")
+    assert answer["state"]["history"]["undo"] == "holes filled of object 1, frame 00000"
+    after = page.mask(0)
+    assert (after[24:29, 14:21] == 1).all(), "the hole is filled"
+    assert ((before == 2) == (after == 2)).all(), "object 2 keeps its pixels"
+    page.do("/api/undo")
+    assert (page.mask(0) == before).all()
+    version = page.state()["version"]
+    page.do("/api/frames/0/objects/2/reshape", operation="fill")
+    assert page.state()["version"] == version, "what changes nothing makes no history"
+    assert "no mask" in page.refused("/api/frames/3/objects/1/reshape", operation="fill")
+    assert "grow" in page.refused("/api/frames/0/objects/1/reshape", operation="melt")
+
+
+def test_later_clicks_keep_what_was_grown(tiny_clip, tmp_path):
+    page = open_page(tiny_clip, tmp_path / "w", corrects=True)
+    page.points(0, 1, POINTS)
+    page.do("/api/frames/0/objects/1/reshape", operation="grow", pixels=3)
+    grew = page.mask(0) == 1
+    assert grew[20, 5]
+    page.points(0, 1, [*POINTS, [50, 40, "positive"]])
+    assert (page.mask(0) == 1)[grew].all()
+
+
+def test_an_area_is_added_and_taken_off(page):
+    corners = [[10, 10], [20, 10], [20, 20], [10, 20]]
+    page.do("/api/frames/0/objects/1/stroke", path=corners, radius=1, filled=True)
+    assert (page.mask(0)[10:20, 10:20] == 1).all()
+    page.do("/api/frames/0/objects/1/stroke", path=corners[:3], radius=1, filled=True, erase=True)
+    assert page.mask(0)[12, 18] == 0
+    assert page.mask(0)[18, 12] == 1
+
+
+def test_a_mask_is_copied_to_a_frame_and_the_copy_of_a_propagated_frame_is_a_draft(page, tmp_path):
+    page.points(0, 1, POINTS)
+    answer = page.do("/api/frames/0/objects/1/copy", to=1)
+    assert answer["index"] == 1
+    assert (page.mask(1) == page.mask(0)).all()
+    page.do("/api/undo")
+    assert page.mask(1) is None
+    write_run(page, tmp_path / "w", keyframes=[0])
+    state = page.do("/api/frames/0/objects/1/copy", to=1)["state"]
+    assert state["keyframes"]["1"]["corrected"]
+    assert "to copy" in page.refused("/api/frames/0/objects/2/copy", to=1)
+
+
+def test_two_objects_are_swapped_from_a_frame_on(page, tmp_path):
+    for index in (0, 3):
+        page.points(index, 1, POINTS)
+        page.points(index, 2, OTHER)
+    write_run(page, tmp_path / "w", keyframes=[0, 3])
+    page.do("/api/frames/2/objects/1/swap", other=2)
+    assert (page.mask(0) == np.where(box(POINTS), 1, np.where(box(OTHER), 2, 0))).all()
+    assert (page.mask(3) == np.where(box(POINTS), 2, np.where(box(OTHER), 1, 0))).all()
+    assert (page.mask(2) == np.where(tiny_mask(2) == 1, 2, 0)).all(), "a propagated frame is swapped, too"
+    assert page.state()["keyframes"]["2"]["corrected"], "as a draft"
+    assert page.state()["keyframes"]["3"]["objects"]["2"]["points"] == POINTS
+    page.do("/api/undo")
+    assert (page.mask(3) == np.where(box(POINTS), 1, np.where(box(OTHER), 2, 0))).all()
+    assert "2" not in page.state()["keyframes"]
+
+
+def test_overlapping_masks_are_swapped_as_they_look(page):
+    page.points(0, 1, POINTS)
+    page.points(0, 2, [[12, 20], [40, 22], [16, 10], [17, 25]])
+    before = page.mask(0)
+    page.do("/api/frames/0/objects/1/swap", other=2)
+    assert (page.mask(0) == np.array([0, 2, 1], np.uint8)[before]).all()
+
+
+def test_two_objects_become_one_in_every_frame_of_the_run_too(page, tmp_path):
+    page.points(0, 1, POINTS)
+    page.points(0, 2, OTHER)
+    page.points(3, 1, OTHER)
+    write_run(page, tmp_path / "w", keyframes=[0, 3])
+    state = page.do("/api/objects/2/merge", other=1)["state"]
+    assert [entry["id"] for entry in state["objects"]] == [2]
+    assert ((page.mask(0) == 2) == (box(POINTS) | box(OTHER))).all()
+    assert ((page.mask(3) == 2) == box(OTHER)).all()
+    assert ((page.mask(5) == 2) == (tiny_mask(5) == 1)).all(), "the run's masks are of the merged object now"
+    assert page.do("/api/objects")["id"] == 3, "the id of the merged object is not given again"
+    page.do("/api/undo")
+    page.do("/api/undo")
+    assert (page.mask(0) == np.where(box(POINTS), 1, np.where(box(OTHER), 2, 0))).all()
+    assert (page.mask(5) == tiny_mask(5)).all()
+
+
+@pytest.mark.parametrize("edit", ["frames/0/objects/1/swap", "objects/1/merge"])
+def test_a_locked_frame_is_refused(page, edit):
+    page.points(0, 1, POINTS)
+    page.points(0, 2, OTHER)
+    page.do("/api/frames/0/lock", locked=True)
+    assert "locked" in page.refused(f"/api/{edit}", other=2)
+    assert "locked" in page.refused("/api/frames/0/objects/1/reshape", operation="grow")
