@@ -11,6 +11,7 @@ from scipy import ndimage
 from dextr_vos.annotation.annotations import BRUSH, Annotations, ObjectClicks
 from dextr_vos.errors import InputError
 from dextr_vos.geometry import BoolArray
+from dextr_vos.masks import Labels
 from dextr_vos.web import edits
 from dextr_vos.web.object_edits import Edited, with_layers_of
 
@@ -32,12 +33,12 @@ def largest_part(mask: BoolArray, pixels: int = 0) -> BoolArray:
 
 def grown(mask: BoolArray, pixels: int) -> BoolArray:
     """A mask, H×W bool, with everything within a distance of it."""
-    return cv2.dilate(mask.view(np.uint8), _disc(pixels)) > 0
+    return np.asarray(cv2.dilate(mask.view(np.uint8), _disc(pixels)), dtype=bool)
 
 
 def shrunk(mask: BoolArray, pixels: int) -> BoolArray:
     """A mask, H×W bool, without what is within a distance of its outside; the image's border is none."""
-    return cv2.erode(mask.view(np.uint8), _disc(pixels)) > 0
+    return np.asarray(cv2.erode(mask.view(np.uint8), _disc(pixels)), dtype=bool)
 
 
 OPERATIONS: dict[str, tuple[str, Callable[[BoolArray, int], BoolArray]]] = {
@@ -181,8 +182,9 @@ class MergeObjects:
         return Edited(before, edits.without_object(after, gone.id), f"{gone.name} merged into {entry.name}")
 
 
-def _disc(radius: int) -> np.ndarray:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+def _disc(radius: int) -> Labels:
+    shape = (2 * radius + 1, 2 * radius + 1)
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, shape), dtype=np.uint8)
 
 
 def _refuse_locked(document: Annotations, name: str, what: str) -> None:
