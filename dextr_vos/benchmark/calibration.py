@@ -1,5 +1,6 @@
 """How well the confidence of propagated masks, an expected IoU, agrees with their IoU."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,7 +54,7 @@ def calibration(results: Sequence[CellResult], series: Series, keyframes: int) -
         for each in one.objects
         if each.confidence
         for name, confidence, iou in zip(one.scored, each.confidence, each.j, strict=True)
-        if name not in one.keyframes
+        if name not in one.keyframes and not math.isnan(iou)
     ]
     if not pairs:
         return None

@@ -1,12 +1,13 @@
 """A job runs one cell, from the masks of its keyframes to its scores. A job that was killed resumes."""
 
 import logging
+import math
 import os
 import shutil
 import socket
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 
 from dextr_vos.benchmark.grid import Cell, code_digest, key_of
-from dextr_vos.benchmark.keyframe_masks import KeyframeMaker
+from dextr_vos.benchmark.keyframe_masks import KeyframeMaker, frames_with_truth
 from dextr_vos.benchmark.machine import this_machine
 from dextr_vos.benchmark.result import (
     CellFolder,
@@ -32,6 +33,7 @@ from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import DextrVosError, InputError, Interrupted
 from dextr_vos.evaluation.davis import DavisScores, ScoringRules, evaluate_davis
 from dextr_vos.evaluation.interactive import mask_iou
+from dextr_vos.evaluation.metrics import Values
 from dextr_vos.evaluation.official import largest_difference, official_scores
 from dextr_vos.evaluation.scores import ObjectScores
 from dextr_vos.files import write_text
@@ -174,15 +176,16 @@ class _CellRun:
 
     def _propagate(self) -> RunRecord:
         """Annotate and propagate: once, or after each suggested frame."""
-        missing = sorted(set(self._maker.first()) - set(self._maker.done()))
+        first = self._maker.first()
+        missing = sorted(set(first) - set(self._maker.done()))
         if missing:
             self._maker.make(missing)
             self._watch.tick("annotate", 0.0)
         rounds = self._job.cell.keyframes if self._job.cell.choose == "suggest" else 1
         while True:
-            done = len(self._maker.done()) - 1 if rounds > 1 else 0
+            done = len(self._maker.done()) - len(first)
             record = self._train(_SCORE_FROM * done / rounds, _SCORE_FROM * (done + 1) / rounds)
-            if len(self._maker.done()) >= self._job.cell.keyframes:
+            if done + 1 >= rounds:
                 return record
             self._maker.make([self._suggested(record)])
             self._watch.tick("annotate", _SCORE_FROM * (done + 1) / rounds)
@@ -207,11 +210,13 @@ class _CellRun:
         return record
 
     def _suggested(self, record: RunRecord) -> int:
-        """Index of the frame that is suggested to be annotated next."""
+        """Index of the frame that is suggested to be annotated next, of those with a true mask."""
         scores = read_confidence(self._run.confidence)
         doubts = [1 - frame_confidence(scores[name]) for name in self._clip.names]
         known = [self._clip.index_of(name) for name in record.keyframes]
-        (index,) = suggest(doubts, known)
+        with_truth = frames_with_truth(self._davis, self._job.cell.clip, self._clip)
+        without = set(range(len(doubts))) - set(with_truth)
+        (index,) = suggest(doubts, known, flashes=without)
         return index
 
     def _score(self) -> DavisScores:
@@ -223,16 +228,18 @@ class _CellRun:
 
     def _result(self, record: RunRecord, scores: list[ObjectScores], official: float | None) -> CellResult:
         job, settings = self._job, self._job.settings
+        scored = _frames_in(scores, self._clip)
         truths = {name: self._truth(name) for name in record.keyframes}
-        best, worst = self._extremes(record, scores)
+        best, worst = _extremes(record, scores, scored)
         for name, path in ((best, job.folder.best), (worst, job.folder.worst)):
-            write_thumbnail(path, self._clip, self._clip.index_of(name), self._mask(name), self._truth(name))
+            truth = self._truth(name)
+            assert truth is not None, "scored frames have one"
+            write_thumbnail(path, self._clip, self._clip.index_of(name), self._mask(name), truth)
         bf16 = settings.precision == "auto" and bf16_is_faster(self._device)
         precision = "bfloat16" if bf16 and model_of(job.cell.model, settings).bf16 else "float32"
         seconds = self._watch.seconds
         if job.cell.supervision == "gt":
             seconds = seconds | {"annotate": 0.0}  # copying is no annotation
-        scored = tuple(map(str, scores[0].frames))
         confidence = read_confidence(self._run.confidence)
         return CellResult(
             key=job.key,
@@ -240,12 +247,15 @@ class _CellRun:
             frames=self._clip.names,
             scored=scored,
             keyframes=record.keyframes,
-            annotated=sum(len(object_ids(truth)) for truth in truths.values()),
+            annotated=sum(
+                len(object_ids(self._mask(name) if truth is None else truth))
+                for name, truth in truths.items()
+            ),
             objects=tuple(
                 ObjectSeries(
                     object=one.object_id,
-                    j=tuple(one.j.tolist()),
-                    f=tuple(one.f.tolist()),
+                    j=_values_at(scored, one, one.j),
+                    f=_values_at(scored, one, one.f),
                     confidence=tuple(confidence[name].get(one.object_id, 1.0) for name in scored),
                 )
                 for one in scores
@@ -256,6 +266,7 @@ class _CellRun:
                     for object_id in object_ids(truth)
                 }
                 for name, truth in truths.items()
+                if truth is not None
             },
             seconds=ComputeSeconds(**{name: round(value, 3) for name, value in seconds.items()}),
             steps=record.training.steps,
@@ -265,19 +276,31 @@ class _CellRun:
             machine=this_machine(self._device, settings.threads, precision, code_digest()),
         )
 
-    def _extremes(self, record: RunRecord, scores: list[ObjectScores]) -> tuple[str, str]:
-        """Names of the best and the worst scored frame, keyframes left out where others remain."""
-        frames = tuple(map(str, scores[0].frames))
-        values = np.mean([(one.j + one.f) / 2 for one in scores], axis=0)
-        places = [place for place, name in enumerate(frames) if name not in record.keyframes]
-        ranked = sorted(places or range(len(frames)), key=lambda place: values[place])
-        return frames[ranked[-1]], frames[ranked[0]]
-
-    def _truth(self, name: str) -> Labels:
-        return self._davis.read_annotation(self._davis.annotations / self._job.cell.clip / f"{name}.png")
+    def _truth(self, name: str) -> Labels | None:
+        file = self._davis.find_annotation(self._job.cell.clip, name)
+        return None if file is None else self._davis.read_annotation(file)
 
     def _mask(self, name: str) -> Labels:
         return read_labels(self._run.mask(name), self._clip.size_hw)
+
+
+def _frames_in(scores: Sequence[ObjectScores], clip: Clip) -> tuple[str, ...]:
+    """Names of the frames in which an object is scored, in the order of the clip."""
+    return tuple(sorted({str(frame) for one in scores for frame in one.frames}, key=clip.index_of))
+
+
+def _values_at(frames: Sequence[str], one: ObjectScores, values: Values) -> tuple[float, ...]:
+    """A score in each frame; NaN in those before an object appears."""
+    known = dict(zip(one.frames, values.tolist(), strict=True))
+    return tuple(known.get(name, math.nan) for name in frames)
+
+
+def _extremes(record: RunRecord, scores: Sequence[ObjectScores], frames: Sequence[str]) -> tuple[str, str]:
+    """Names of the best and the worst scored frame, keyframes left out where others remain."""
+    values = np.nanmean([_values_at(frames, one, (one.j + one.f) / 2) for one in scores], axis=0)
+    places = [place for place, name in enumerate(frames) if name not in record.keyframes]
+    ranked = sorted(places or range(len(frames)), key=lambda place: values[place])
+    return frames[ranked[-1]], frames[ranked[0]]
 
 
 def clip_of(davis: Davis, name: str) -> Clip:

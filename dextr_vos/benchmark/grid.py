@@ -108,6 +108,8 @@ def key_of(cell: Cell, settings: BenchmarkSettings, davis: Davis) -> str:
         "year": settings.year,
         "official": settings.official,
     }
+    if davis.objects_come_later:
+        parts["objects"] = "from-first-appearance"
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 

@@ -1,6 +1,5 @@
 """The keyframes of a cell and their masks, drawn or made of clicks."""
 
-import shutil
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,8 @@ from dextr_vos.benchmark.settings import ClickSettings
 from dextr_vos.clip import Clip
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
+from dextr_vos.evaluation.scores import first_appearances
+from dextr_vos.masks import write_labels
 from dextr_vos.workspace import Workspace
 
 
@@ -31,8 +32,20 @@ def even_frames(frames: int, count: int) -> list[int]:
     return [(place * (frames - 1) + (count - 1) // 2) // (count - 1) for place in range(count)]
 
 
+def frames_with_truth(davis: Davis, name: str, clip: Clip) -> list[int]:
+    """Indices of the frames of a clip that have a true mask; in YouTube-VOS every fifth has one.
+
+    Raises:
+        InputError: a mask has no frame.
+    """
+    return sorted(clip.index_of(path.stem) for path in davis.annotation_paths(name))
+
+
 class KeyframeMaker:
     """Makes the masks of a cell's keyframes.
+
+    Only frames with a true mask become keyframes, but for those that people clicked. Where objects may come
+    later, the frame in which each first appears is a keyframe, too, as the protocol of YouTube-VOS has it.
 
     Args:
         cell: what is run.
@@ -62,11 +75,22 @@ class KeyframeMaker:
         """Indices of the first keyframes; of all where they are not suggested one by one."""
         if self._cell.supervision == "clicks":
             return _clicked_frames(self._read_clicks(), self._clip, self._cell.keyframes)
-        return [0] if self._cell.choose == "suggest" else even_frames(len(self._clip), self._cell.keyframes)
+        known = frames_with_truth(self._davis, self._cell.clip, self._clip)
+        even = even_frames(len(known), self._cell.keyframes)
+        chosen = [known[0]] if self._cell.choose == "suggest" else [known[place] for place in even]
+        return sorted({*chosen, *self._appearances(known)})
+
+    def _appearances(self, known: Sequence[int]) -> list[int]:
+        """Indices of the frames in which objects first appear, where they may come later."""
+        if not self._davis.objects_come_later:
+            return []
+        truths = self._davis.annotation_paths(self._cell.clip)
+        appeared = first_appearances(self._davis.read_annotation(path) for path in truths)
+        return [known[place] for place in appeared.values()]
 
     def done(self) -> list[int]:
         """Indices of the keyframes whose masks, and clicks, are in the workspace."""
-        names = {path.stem for path in self._workspace.keyframes.glob("[!.]*.png")}
+        names = {path.stem for path in self._workspace.keyframe_files()}
         if self._cell.supervision != "gt":
             # the document is written last: without it the run was killed before, and they are made again
             file = self._workspace.annotations
@@ -78,12 +102,9 @@ class KeyframeMaker:
         names = [self._clip.names[index] for index in indices]
         truths = self._davis.annotations / self._cell.clip
         if self._cell.supervision == "gt":
-            self._workspace.keyframes.mkdir(parents=True, exist_ok=True)
             for name in names:
-                # through a hidden file: a run that is killed leaves no incomplete mask
-                part = self._workspace.keyframes / f".{name}.png"
-                shutil.copyfile(truths / f"{name}.png", part)
-                part.replace(self._workspace.keyframe(name))
+                truth = self._davis.find_annotation(self._cell.clip, name) or truths / f"{name}.png"
+                write_labels(self._workspace.keyframe(name), self._davis.read_annotation(truth))
             return
         if self._cell.supervision == "clicks":
             annotations = self._read_clicks()

@@ -1,14 +1,15 @@
 """Results of cells: the folder of a cell with its files, its thumbnails, and the time that it took."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from dextr_vos.benchmark.grid import Cell
 from dextr_vos.benchmark.machine import Machine
@@ -24,19 +25,23 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+# null in JSON, NaN here: an object that comes later has no score in the frames before
+Score = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+
+
 class ObjectSeries(_Value):
     """Scores of one object, one value a scored frame.
 
     Attributes:
         object: its id in the masks.
-        j: region similarity.
-        f: boundary accuracy.
+        j: region similarity; NaN in frames before it appears.
+        f: boundary accuracy, likewise.
         confidence: expected IoU of its mask, in [0, 1]; empty in results of older versions.
     """
 
     object: int
-    j: tuple[float, ...]
-    f: tuple[float, ...]
+    j: tuple[Score, ...]
+    f: tuple[Score, ...]
     confidence: tuple[float, ...] = ()
 
 
@@ -68,7 +73,7 @@ class CellResult(_Value):
         key: see `key_of`.
         cell: what was run.
         frames: names of all frames.
-        scored: of those with a score: all but the first and the last.
+        scored: of those with a score: all that have a true mask, but the first and the last.
         keyframes: of those that were annotated.
         annotated: objects in them, counted once a frame: what a person has to click or draw.
         objects: scores.

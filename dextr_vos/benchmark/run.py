@@ -9,7 +9,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from dextr_vos.benchmark.annotation_time import AnnotationTime, save_annotation_time
 from dextr_vos.benchmark.cell import Job, clip_of
 from dextr_vos.benchmark.grid import Cell, clicks_file, code_digest, grid, key_of
-from dextr_vos.benchmark.keyframe_masks import even_frames
+from dextr_vos.benchmark.keyframe_masks import even_frames, frames_with_truth
 from dextr_vos.benchmark.machine import jobs_that_fit
 from dextr_vos.benchmark.result import CellFolder, CellResult
 from dextr_vos.benchmark.settings import BenchmarkSettings
@@ -19,6 +19,7 @@ from dextr_vos.clip import Clip
 from dextr_vos.config import as_yaml
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import ConfigError, InputError
+from dextr_vos.evaluation.davis import MIN_TRUTHS
 from dextr_vos.evaluation.official import official_functions
 from dextr_vos.files import read_text, write_text
 from dextr_vos.interrupt import StopAsked, never
@@ -256,14 +257,13 @@ def results_of(out: Path, cells: Grid) -> list[CellResult]:
 
 
 def _check_clip(davis: Davis, clip: Clip, name: str, settings: BenchmarkSettings) -> None:
-    truths = [path.stem for path in davis.annotation_paths(name)]
-    missing = sorted(set(clip.names) - set(truths))
-    if missing:
+    truths = frames_with_truth(davis, name, clip)
+    if len(truths) < MIN_TRUTHS:
         raise InputError(
-            f"clip {name}: {len(missing)} of {len(clip)} frames have no true mask, first {missing[0]}; "
-            "every frame needs one"
+            f"clip {name}: {len(truths)} of {len(clip)} frames have a true mask, expected at least "
+            f"{MIN_TRUTHS}, because the first and the last are not scored; leave the clip out"
         )
-    even_frames(len(clip), max(settings.keyframes))
+    even_frames(len(truths), max(settings.keyframes))
     if "clicks" in settings.supervision:
         assert settings.clicks.files is not None
         clicks_file(settings.clicks.files, name)

@@ -62,9 +62,10 @@ def clip_value(result: CellResult, measure: Measure, without_keyframes: bool = F
     """
     keep = np.array([not without_keyframes or name not in result.keyframes for name in result.scored])
     parts = {"j": [one.j for one in result.objects], "f": [one.f for one in result.objects]}
-    chosen = [parts[letter] for letter in measure]
-    values = np.asarray(chosen, dtype=np.float64)[..., keep]
-    return float(100 * values.mean()) if values.size else float("nan")
+    values = [np.asarray(row)[keep] for letter in measure for row in parts[letter]]
+    known = [row[~np.isnan(row)] for row in values]
+    means = [row.mean() for row in known if row.size]
+    return float(100 * np.mean(means)) if means else float("nan")
 
 
 def series_in(results: Sequence[CellResult]) -> list[Series]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ def rows_of(result: CellResult, times: AnnotationTime) -> Iterator[Row]:
     for name in result.frames:
         for series in result.objects:
             place = places.get(name)
+            if place is not None and math.isnan(series.j[place]):
+                place = None
             j, f = (None, None) if place is None else (series.j[place], series.f[place])
             yield {
                 **result.cell.model_dump(),

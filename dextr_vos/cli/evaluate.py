@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
@@ -25,7 +25,7 @@ class _Options:
     split: str
     annotated_frames: str | None
     year: str
-    objects: "ObjectRule"
+    objects: Literal["auto"] | "ObjectRule"
     no_stability: bool
     official: bool
     plot: Path | None
@@ -61,11 +61,12 @@ class _Options:
 )
 @click.option(
     "--objects",
-    type=click.Choice(["first-frame", "from-first-appearance"]),
-    default="first-frame",
+    type=click.Choice(["auto", "first-frame", "from-first-appearance"]),
+    default="auto",
     show_default=True,
     help="Which objects the rules of 2017 score: those of the first mask, as the official script does, or "
-    "those that come later as well, each in the frames after the one in which it first appears.",
+    "those that come later as well, each in the frames after the one in which it first appears; auto takes "
+    "the second where the data set has a meta.json, as YouTube-VOS has.",
 )
 @click.option(
     "--no-stability",
@@ -117,7 +118,8 @@ def _evaluate(options: _Options) -> None:
     annotated = None if options.annotated_frames is None else comma_list(options.annotated_frames)
     with progress_bars() as bar:
         report, done = bar("scoring"), count(1)
-        rules = ScoringRules(year, not options.no_stability, options.objects)
+        objects = None if options.objects == "auto" else options.objects
+        rules = ScoringRules(year, not options.no_stability, objects)
         scores = evaluate_davis(
             data, options.results, names, rules, annotated, on_clip=lambda _: report(next(done), len(names))
         )

@@ -1,8 +1,8 @@
 """DAVIS on disk: split lists, clips, frames and ground truth (Perazzi et al. 2016; Pont-Tuset et al. 2017).
 
 Both years share one layout: `JPEGImages/480p/<clip>/00000.jpg` and `Annotations/480p/<clip>/00000.png`.
-Without the folder `480p` it is that of the parts of YouTube-VOS, MOSE and LVOS, where some frames may have no
-mask.
+Without the folder `480p` it is that of the parts of YouTube-VOS (Xu et al. 2018), MOSE and LVOS, where some
+frames may have no mask. A `meta.json` beside, as in YouTube-VOS and LVOS, says that objects may come later.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from dextr_vos.datasets.layout import indexed_refs
 from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key, read_text
 from dextr_vos.images import read_image
-from dextr_vos.mask_file import mask_files, plain_name, read_stored
+from dextr_vos.mask_file import find_mask_file, mask_files, plain_name, read_stored
 from dextr_vos.masks import VOID, Labels, read_labels
 
 YEARS = (2016, 2017)
@@ -51,6 +51,14 @@ class Davis:
         folder = self.root / which / self.resolution
         return folder if folder.is_dir() or not (self.root / which).is_dir() else self.root / which
 
+    @property
+    def objects_come_later(self) -> bool:
+        """Whether objects may first appear after a clip's first mask, as where there is a `meta.json`.
+
+        Which and when is taken from the masks.
+        """
+        return any(self.root.glob("*meta.json")) or any(self.root.glob("meta_*.json"))
+
     def available_clips(self) -> list[str]:
         """Names of all annotated clips on disk, sorted.
 
@@ -63,8 +71,8 @@ class Davis:
             parts = [part for part in _PARTS if (self.root / part / "Annotations").is_dir()]
             if parts:
                 raise InputError(
-                    f"{self.root} holds several data sets of one layout; give {self.root / parts[0]}"
-                    + "".join(f" or {self.root / part}" for part in parts[1:])
+                    f"{self.root} holds the parts of a data set; give "
+                    + " or ".join(str(self.root / part) for part in parts)
                 )
             raise InputError(
                 f"expected one folder of masks a clip in {self.annotations}, which is not there; "
@@ -138,6 +146,10 @@ class Davis:
                 f"expected masks 00000.png, 00001.png, … in {self.annotations / clip}, found none"
             )
         return paths
+
+    def find_annotation(self, clip: str, frame: str) -> Path | None:
+        """The mask of a frame; None where it has none."""
+        return find_mask_file(self.annotations / clip, frame)
 
     def frame_paths(self, clip: str) -> list[Path]:
         """The clip's images in the order of its frames.

@@ -32,6 +32,8 @@ from dextr_vos.workspace import ResultMasks
 
 log = logging.getLogger(__name__)
 
+MIN_TRUTHS = 3  # of a clip: the first and the last frame with a true mask are not scored
+
 # Clips of DAVIS 2016 that the toolbox leaves out of the mean of T: occlusions change their outlines suddenly.
 UNSTABLE_CLIPS = frozenset(
     (
@@ -51,12 +53,13 @@ class ScoringRules:
         year: 2016 (one object a clip) or 2017 (each object on its own); guessed from the masks when None.
         stability: score T as well, by the rules of 2016 only; DAVIS 2017 has none.
         object_rule: by the rules of 2017, which objects: those of the first mask, or those that
-            come later, too, each after the frame in which it first appears.
+            come later, too, each after the frame in which it first appears. None takes the second rule where
+            `Davis.objects_come_later`, as YouTube-VOS does, and the first elsewhere.
     """
 
     year: int | None = None
     stability: bool = False
-    object_rule: ObjectRule = "first-frame"
+    object_rule: ObjectRule | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,11 @@ class DavisScores:
     def year(self) -> int:
         """2016 (one object a clip) or 2017 (each object on its own)."""
         return self.rules.year or 2017
+
+    @property
+    def object_rule(self) -> ObjectRule:
+        """Which objects were scored, see `ScoringRules`."""
+        return self.rules.object_rule or "first-frame"
 
 
 def overall(objects: Sequence[ObjectScores]) -> tuple[Statistics, Statistics]:
@@ -144,7 +152,11 @@ def evaluate_davis(
             f"there is no folder of results {results}; give the folder that holds <clip>/<frame>.png"
         )
     rules = rules or ScoringRules()
-    rules = replace(rules, year=rules.year or davis.guess_year(clips[0]))
+    rules = replace(
+        rules,
+        year=rules.year or davis.guess_year(clips[0]),
+        object_rule=rules.object_rule or rule_of(davis),
+    )
     plans = [_plan(davis, results, clip, keyframes) for clip in clips]
     objects: list[ObjectScores] = []
     without_keyframes: list[ObjectScores] = []
@@ -170,6 +182,11 @@ def evaluate_davis(
     )
 
 
+def rule_of(davis: Davis) -> ObjectRule:
+    """The rule that says which objects of a data set are scored."""
+    return "from-first-appearance" if davis.objects_come_later else "first-frame"
+
+
 @dataclass(frozen=True)
 class _Plan:
     """What there is to score of one clip: mask files of the scored frames, and the keyframes if known."""
@@ -182,10 +199,10 @@ class _Plan:
 
 def _plan(davis: Davis, results: Path, clip: str, keyframes: Sequence[str | int] | None) -> _Plan:
     truths = davis.annotation_paths(clip)
-    if len(truths) < 3:
+    if len(truths) < MIN_TRUTHS:
         raise InputError(
             f"clip {clip} has {len(truths)} annotated frames in {davis.annotations / clip}, "
-            "expected at least 3, because the first and the last are not scored"
+            f"expected at least {MIN_TRUTHS}, because the first and the last are not scored"
         )
     folder = results / clip
     if not folder.is_dir():
@@ -251,7 +268,7 @@ def _score_clip(
     return after_appearance(objects, appeared, 1)
 
 
-def _appearances(davis: Davis, plan: _Plan, rule: ObjectRule) -> dict[int, int]:
+def _appearances(davis: Davis, plan: _Plan, rule: ObjectRule | None) -> dict[int, int]:
     """The objects to score, and the index of the frame where each first appears; 0 by the official rule."""
     if rule == "from-first-appearance":
         appeared = first_appearances(davis.read_annotation(path) for path in plan.truths)

@@ -27,7 +27,7 @@ def terminal_tables(scores: DavisScores) -> list[Table]:
     The second names the clips it leaves out, and why, below its rows.
     """
     title = "All frames but the first and the last"
-    if scores.rules.object_rule != "first-frame":
+    if scores.object_rule != "first-frame":
         title += ", each object after its first"
     tables = [_table(title, scores.year, scores.objects)]
     if scores.keyframes:
@@ -74,7 +74,7 @@ def as_json(scores: DavisScores) -> dict[str, Any]:
     """
     return {
         "year": scores.year,
-        "object_rule": scores.rules.object_rule,
+        "object_rule": scores.object_rule,
         "all_frames": _json_block(scores.objects),
         "without_keyframes": _json_block(scores.without_keyframes) if scores.without_keyframes else None,
         "left_out_without_keyframes": dict(scores.left_out),

@@ -1,12 +1,17 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from conftest import tiny_frame, tiny_mask
+from PIL import Image
 from tiny_benchmark import run_inline, tiny_settings, write_davis
 from tiny_run import stop_after
 
 from dextr_vos.benchmark import run
+from dextr_vos.benchmark.report.page import write_report
 from dextr_vos.benchmark.table import read_table
 from dextr_vos.errors import ConfigError, InputError, Interrupted
+from dextr_vos.masks import write_labels
 
 pytestmark = pytest.mark.usefixtures("narrow_lite", "one_thread")
 
@@ -93,6 +98,43 @@ def test_a_failing_cell_is_reported_and_the_others_are_run(root, out):
     jobs[0].folder.work.unlink()
     assert not any(entry.error for entry in run_inline(settings, out, jobs=jobs).cells)
     assert not jobs[0].folder.failure.exists()
+
+
+def write_youtube_vos(part):
+    """A clip of eight frames, every second one with a mask; object 2 comes with the second mask."""
+    for index in range(8):
+        frame, name = tiny_frame(index), f"0043f083b5/{index:05d}"
+        frame[:12, :14] = (40, 90, 230)
+        for folder in ("JPEGImages", "Annotations"):
+            (part / folder / "0043f083b5").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(frame).save(part / "JPEGImages" / f"{name}.jpg")
+        labels = tiny_mask(index)
+        labels[:12, :14] = 2 if index >= 2 else 0
+        if index % 2 == 0:
+            write_labels(part / "Annotations" / f"{name}.png", labels)
+    (part / "meta.json").write_text("{}")
+    return part
+
+
+@pytest.mark.parametrize("choose", ["even", "suggest"])
+def test_clips_of_youtube_vos_are_scored_where_they_have_a_mask(tmp_path, out, choose):
+    settings = thin(
+        write_youtube_vos(tmp_path / "train"),
+        supervision=("gt",),
+        keyframes=(2,),
+        choose=(choose,),
+        year=None,
+    )
+    (job,) = run.plan(settings, out)
+    assert not run_inline(settings, out, jobs=[job]).cells[0].error
+    result = job.folder.read()
+    assert result.scored == ("00002", "00004")
+    assert set(result.keyframes) > {"00000", "00002"}  # where the objects first appear
+    assert set(result.keyframes) <= {"00000", "00002", "00004", "00006"}
+    assert [np.isnan(one.j).tolist() for one in result.objects] == [[False, False], [True, False]]
+    rows = {(row["frame"], row["object"]): row["scored"] for row in read_table(out)}
+    assert [rows[f"{index:05d}", 2] for index in range(8)] == [0, 0, 0, 0, 1, 0, 0, 0]
+    assert "0043f083b5" in write_report(out).read_text()
 
 
 def test_what_cannot_be_run_is_refused_before(root, out):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_datasets import make_davis, scene
+from tiny_datasets import make_davis, save, scene
 
 from dextr_vos.datasets.davis import Davis, DavisObjects
 from dextr_vos.errors import InputError
@@ -188,6 +188,20 @@ def test_every_nth_frame_of_each_clip(tmp_path, every, frames):
     assert sorted({ref.image for ref in objects.refs}) == [
         f"bear/{index * every:05d}" for index in range(frames)
     ]
+
+
+def test_objects_of_youtube_vos_that_come_later_in_the_frames_that_have_a_mask(tmp_path):
+    for index in range(11):
+        rgb, labels = scene(index)
+        save(tmp_path / "JPEGImages" / "0043f083b5" / f"{index:05d}.jpg", rgb)
+        if index % 5 == 0:
+            shown = np.where(labels == 2, 0, labels) if index < 5 else labels
+            write_labels(tmp_path / "Annotations" / "0043f083b5" / f"{index:05d}.png", shown)
+    objects = open_objects(tmp_path)
+    found = [(ref.image, ref.object_id) for ref in objects.refs]
+    frames = [f"0043f083b5/{index:05d}" for index in (0, 5, 10)]
+    assert found == [(frames[0], 0), *((name, number) for name in frames[1:] for number in (0, 1))]
+    np.testing.assert_array_equal(objects.read(2).mask, scene(5)[1] == 2)
 
 
 def test_errors_of_objects_name_the_file(tmp_path):

@@ -326,11 +326,32 @@ def test_youtube_vos_is_scored_on_the_frames_that_have_a_mask(tmp_path, results)
         if index % 5 == 0:
             truth = square(0) + (square(6, value=2) if index >= 5 else 0)
             write_labels(train / "Annotations" / clip / f"{index:05d}.png", truth)
-    data, rules = Davis(train), ScoringRules(object_rule="from-first-appearance")
+    (train / "meta.json").write_text('{"videos": {}}')
+    data = Davis(train)
     assert data.clips("val") == [clip]
-    scores = evaluate_davis(data, results, [clip], rules, keyframes=["00003", 10])
+    scores = evaluate_davis(data, results, [clip], keyframes=["00003", 10])
+    assert scores.object_rule == "from-first-appearance"
     assert [one.frames for one in scores.objects] == [("00005", "00010", "00015"), ("00010", "00015")]
     assert [one.frames for one in scores.without_keyframes] == [("00005", "00015"), ("00015",)]
     assert all((one.j == 1).all() for one in scores.objects)
-    with pytest.raises(InputError, match=r"holds several data sets of one layout; give .*train"):
+    with pytest.raises(InputError, match=r"holds the parts of a data set; give .*train$"):
         Davis(train.parent).available_clips()
+
+
+@pytest.mark.parametrize(
+    ("digits", "meta", "rule"),
+    [(5, None, "first-frame"), (8, "valid_meta.json", "from-first-appearance")],
+    ids=["MOSE", "LVOS"],
+)
+def test_layouts_without_resolution_with_a_mask_of_each_frame(tmp_path, results, digits, meta, rule):
+    part, clip = tmp_path / "valid", "0a1b2c3d"
+    for index in range(5):
+        later = square(6, value=2) if index >= 2 and meta else 0
+        for folder in (part / "Annotations", results):
+            write_labels(folder / clip / f"{index:0{digits}d}.png", square(0) + later)
+    if meta:
+        (part / meta).write_text("{}")
+    scores = evaluate_davis(Davis(part), results, Davis(part).clips())
+    assert scores.object_rule == rule
+    assert [len(one.frames) for one in scores.objects] == ([3, 1] if meta else [3])
+    assert all((one.j == 1).all() for one in scores.objects)

@@ -1,5 +1,6 @@
 """The parts of the report on cost (seconds of a person, and of computing), and the published curves."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -44,6 +45,7 @@ def means_table(results: Sequence[CellResult], times: AnnotationTime, name: Call
                 by_clip(results, series, point.keyframes, measure, alone)
                 for measure, alone in (("j", False), ("f", False), ("jf", True))
             )
+            without = [value for value in without_keyframes.values() if not math.isnan(value)]
             rows.append(
                 [
                     style.tagged(series.supervision, name(series)),
@@ -53,7 +55,7 @@ def means_table(results: Sequence[CellResult], times: AnnotationTime, name: Call
                     _range(point.value),
                     f"{np.mean(list(j.values())):.1f}",
                     f"{np.mean(list(f.values())):.1f}",
-                    f"{np.nanmean(list(without_keyframes.values())):.1f}",
+                    f"{np.mean(without):.1f}" if without else "",
                     str(len(point.clips)),
                 ]
             )

@@ -116,7 +116,7 @@ def cells_chart(cells: Sequence[tuple[str, CellResult]], width: int) -> str:
     curves = []
     for label, cell in cells:
         places = {name: place for place, name in enumerate(cell.frames)}
-        means = np.mean([one.j for one in cell.objects], axis=0).tolist()
+        means = np.nanmean([one.j for one in cell.objects], axis=0).tolist()
         values = {places[name]: value for name, value in zip(cell.scored, means, strict=True)}
         marks = [places[name] for name in cell.keyframes]
         curves.append(FrameCurve(label, f"var(--{cell.cell.supervision})", values, marks))

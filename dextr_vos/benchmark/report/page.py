@@ -347,7 +347,7 @@ def _card(out: Path, clip: str, results: Sequence[CellResult]) -> str:
 
 def _shot(path: Path, result: CellResult, name: str, kind: str) -> str:
     place = result.scored.index(name)
-    value = 100 * np.mean([(one.j[place] + one.f[place]) / 2 for one in result.objects])
+    value = 100 * np.nanmean([(one.j[place] + one.f[place]) / 2 for one in result.objects])
     caption = f"<figcaption>{kind}, frame {html.escape(name)}: {value:.1f}</figcaption>"
     if not path.exists():
         return f"<figure>{caption}</figure>"
