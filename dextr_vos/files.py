@@ -1,13 +1,14 @@
 """Atomic writes, after which a file is either complete or absent; links; JSON; digests and order of files."""
 
 import codecs
+import errno
 import hashlib
 import json
 import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,34 +24,90 @@ _MARKS = (
 )
 
 
+# of file systems that cannot be asked to write to the disk at once
+_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 _TEMPORARY = ".dextr-vos-"
 _TEMPORARY_NAME = re.compile(re.escape(_TEMPORARY) + r"[a-z0-9_]{8}(\.[^.]*)?")
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, durable: bool = False) -> Iterator[Path]:
     """A temporary path that replaces `path` if the block succeeds, and is removed otherwise.
 
     Parent folders are created. The temporary name keeps the suffix, which some writers depend on.
+
+    Args:
+        path: of the file.
+        durable: the file is on the disk before it replaces the older one: work of people must survive a power
+            cut. That takes milliseconds, which the many files that can be made again do not wait for.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=_TEMPORARY, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
-        try:
-            yield temporary
-        except OSError as error:
-            # the error of a full disk does not name the file
-            error.filename = error.filename or str(path)
-            raise
+        yield temporary
         # mkstemp makes files private; set the permissions that the umask gives
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
+        if durable:
+            sync(temporary)
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        if isinstance(error, OSError):  # that of a full disk does not name the file
+            error.filename = error.filename or str(path)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        _sync_folder(path.parent)
+
+
+@contextmanager
+def staged(path: Path, content: bytes) -> Iterator[None]:
+    """Put a file on the disk that takes its place once the block has succeeded, and is removed otherwise.
+
+    Several in one `ExitStack` change together: whatever a full disk refuses is refused before the first of
+    them takes its place. The one that was entered first is the last.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+        sync(temporary)
+        yield
+    _sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there, so that it does not come back after a power cut."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+        _sync_folder(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file is on the disk.
+
+    Raises:
+        OSError: it cannot be written there.
+    """
+    with path.open("rb+") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in _CANNOT_SYNC:
+                error.filename = str(path)
+                raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can be asked for that."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def sweep_temporaries(folder: Path) -> None:
@@ -107,9 +164,9 @@ def read_text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically; parent folders are created."""
-    with atomic_path(path) as temporary:
+def write_text(path: Path, text: str, durable: bool = False) -> None:
+    """Write a UTF-8 text file atomically, see `atomic_path`."""
+    with atomic_path(path, durable) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

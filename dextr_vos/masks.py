@@ -68,12 +68,13 @@ def display_colour(object_id: int) -> tuple[int, int, int]:
     return _DISPLAY_COLOURS[(object_id - 1) % len(_DISPLAY_COLOURS)]
 
 
-def write_labels(path: str | Path, labels: npt.ArrayLike) -> None:
+def write_labels(path: str | Path, labels: npt.ArrayLike, durable: bool = False) -> None:
     """Write labels as an indexed PNG with the PASCAL VOC palette, atomically.
 
     Args:
         path: file to write, `.png`; parent folders are created.
         labels: H×W integers from 0 to 255 or bool: 0 background, 1 to 254 objects, 255 void.
+        durable: wait until the file is on the disk, where it survives a power cut.
 
     Raises:
         InputError: the file does not end in .png, or the labels are not such an array.
@@ -93,7 +94,7 @@ def write_labels(path: str | Path, labels: npt.ArrayLike) -> None:
         raise InputError(f"the mask {path} must end in .png")
     image = Image.fromarray(np.ascontiguousarray(check_labels(labels, "labels")))
     image.putpalette(voc_palette().tobytes())
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable) as temporary:
         image.save(temporary, format="PNG")
 
 

@@ -113,7 +113,7 @@ class Workspace:
             file, png = found[plain], self.keyframe(called[plain])
             if png.exists() and file.samefile(png) and looks_like_mask(file):
                 continue
-            write_labels(png, read_labels(file))
+            write_labels(png, read_labels(file), durable=True)
             if not file.samefile(png):  # two spellings of a name are one file in some file systems
                 file.unlink()
         return {called.get(plain, file.stem) for plain, file in found.items()}
@@ -251,7 +251,7 @@ class Workspace:
         )
         text = io.StringIO()
         YAML().dump(settings.model_dump(mode="json"), text)
-        write_text(self.settings, text.getvalue())
+        write_text(self.settings, text.getvalue(), durable=True)
 
     def _read_settings(self) -> "_Settings":
         try:

@@ -21,6 +21,14 @@ REAL_CLIPS = (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """No test cuts the power, and what `fsync` waits for may take many times as long as a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def davis_root() -> Path:
     """Folder with real DAVIS 2016 clips, from the environment variable DAVIS_ROOT."""

@@ -67,7 +67,7 @@ def annotate(
             on_frame(done, len(annotations.keyframes))
     workspace.write_settings(clip)
     for name, labels in masks.items():
-        write_labels(workspace.keyframe(name), labels)
+        write_labels(workspace.keyframe(name), labels, durable=True)
     save_annotations(workspace.annotations, document)
     log_corrections(before, masks)
     return document

@@ -392,7 +392,7 @@ def load_annotations(path: Path) -> Annotations:
 
 def save_annotations(path: Path, annotations: Annotations) -> None:
     """Write `annotations.json` atomically."""
-    write_text(path, as_text(annotations))
+    write_text(path, as_text(annotations), durable=True)
 
 
 def as_text(annotations: Annotations) -> str:

@@ -116,7 +116,7 @@ def import_masks(
     document = _document(before, made, tuple(objects.values()))
     workspace.write_settings(clip)
     for name, keyframe in made.items():
-        write_labels(workspace.keyframe(name), keyframe.labels)
+        write_labels(workspace.keyframe(name), keyframe.labels, durable=True)
     save_annotations(workspace.annotations, document)
     log_corrections(before, made)
     left_out = sum(not frame.annotated for frame in frames)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError, WeightsError
-from dextr_vos.files import atomic_path, sweep_temporaries
+from dextr_vos.files import atomic_path, sweep_temporaries, sync
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.mask_file import find_mask_file
 from dextr_vos.masks import Labels, looks_like_mask, read_labels, write_labels
@@ -248,6 +248,9 @@ class RunFolder:
         made = {name: scores[name] for name in names if name in pending.masks}
         write_confidence(pending.paths.confidence, made)
         write_record(pending.paths.record, record)
+        for path in (pending.paths.network, *map(pending.paths.mask, made)):
+            if path.exists():
+                sync(path)
         pending.paths.complete.touch()
         self._take(pending)
         if keep_pending:
@@ -374,6 +377,6 @@ def lock_frames(run: Path, names: Sequence[str], keyframes: Path) -> list[Path]:
                 "on the page, K makes a keyframe of it and Shift K discards it"
             )
     for source, target in pairs:
-        with atomic_path(target) as temporary:
+        with atomic_path(target, durable=True) as temporary:
             shutil.copyfile(source, temporary)
     return [target for _, target in pairs]

@@ -3,21 +3,19 @@
 A change is written to the journal first, then to the masks, then to `annotations.json`. Each line holds the
 digests of the document before and after the change. Whoever opens the workspace can therefore tell whether
 the last change is complete (the document is the one after it), was cut off (the document is the one before
-it, and the change is made again), or whether somebody else has changed the document since (it is neither, and
-the history starts again).
+it, and what the change did to masks is taken back), or whether somebody else has changed the document since
+(it is neither, and the history starts again).
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dextr_vos.annotation.annotations import Annotations
-from dextr_vos.files import write_text
+from dextr_vos.files import remove, sync, write_text
 
 MAX_CHANGES = 500
 _MAX_LINES = 4 * MAX_CHANGES
@@ -86,15 +84,15 @@ class History:
 
     Args:
         path: of the journal.
-        writable: False only reads.
     """
 
-    def __init__(self, path: Path, writable: bool = True) -> None:
-        self.path, self._writable = path, writable
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.last: Line | None = None
         self._done: list[Change] = []
         self._undone: list[Change] = []
         self._lines = 0
+        self._sizes = (0, 0)  # of the journal in bytes, without its last line and with it
         self._read()
 
     @property
@@ -116,17 +114,27 @@ class History:
         return self._undone[-1] if self._undone else None
 
     def append(self, line: Line) -> None:
-        """Write a line and apply it to the stacks."""
+        """Write a line to the disk and apply it to the stacks; nothing changes where it is refused."""
+        content = f"{line.as_json()}\n".encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        before = self.path.stat().st_size if self.path.exists() else 0
-        try:
-            with self.path.open("a", encoding="utf-8") as journal:
-                journal.write(line.as_json() + "\n")
-        except OSError:
-            with suppress(OSError):
-                os.truncate(self.path, before)  # half a line would corrupt the next one
-            raise
+        if not self.path.exists():
+            write_text(self.path, "", durable=True)
+            self._sizes = (0, 0)
+        before = self._sizes[1]
+        with self.path.open("rb+") as journal:
+            journal.truncate(before)  # of a line that was refused
+            journal.seek(before)
+            journal.write(content)
+        sync(self.path)
+        self._sizes = before, before + len(content)
         self._apply(line)
+
+    def drop_last(self) -> None:
+        """Forget the last line, whose change was not made."""
+        with self.path.open("rb+") as journal:
+            journal.truncate(self._sizes[0])
+        sync(self.path)
+        self._read()
 
     def tidy(self) -> None:
         """Shorten a long journal; to be called only once the last line's document is written."""
@@ -135,8 +143,8 @@ class History:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._done, self._undone, self.last, self._lines = [], [], None, 0
-        self.path.unlink(missing_ok=True)
+        remove(self.path)
+        self._read()
 
     def compact(self) -> None:
         """Rewrite the journal with what can still be undone or redone."""
@@ -147,8 +155,10 @@ class History:
         lines = [Line("do", ("", ""), change) for change in (*self._done, *redo)]
         lines += [Line("undo", ("", "")) for _ in redo]
         lines.append(replace(self.last, kind="note", change=None, seconds=None))
-        write_text(self.path, "".join(line.as_json() + "\n" for line in lines))
-        self._lines = len(lines)
+        texts = [line.as_json() + "\n" for line in lines]
+        write_text(self.path, "".join(texts), durable=True)
+        sizes = [len(text.encode()) for text in texts]
+        self._sizes, self._lines = (sum(sizes[:-1]), sum(sizes)), len(lines)
 
     def layers(self) -> Iterator[str]:
         """Digests of all layers that an undo or a redo may need."""
@@ -158,14 +168,11 @@ class History:
                     yield from (clicks[key] for key in _LAYERS if clicks.get(key))
 
     def _read(self) -> None:
-        if not self.path.exists():
-            return
-        content = self.path.read_bytes()
+        self._done, self._undone, self.last, self._lines = [], [], None, 0
+        content = self.path.read_bytes() if self.path.exists() else b""
+        # where the process was killed within a line, its change was not accepted
         whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content) and self._writable:
-            # the process was killed within the line; its change was not accepted
-            with self.path.open("r+b") as journal:
-                journal.truncate(len(whole))
+        self._sizes = whole.rfind(b"\n", 0, -1) + 1, len(whole)
         for text in whole.decode("utf-8", errors="replace").split("\n")[:-1]:
             try:
                 self._apply(Line.parse(text))

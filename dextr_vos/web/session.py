@@ -6,7 +6,6 @@ Readers get values that never change, so that they never wait for a mask that is
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -375,12 +374,10 @@ class Session:
         self.changed()
 
     def _on_disk(self, change: Callable[[], T]) -> T:
-        """Make a change; where the disk refuses a part of it, go on with what is on the disk."""
+        """Make a change; where the disk refuses it, pages look at what is there."""
         try:
             return change()
         except OSError:
-            with suppress(OSError, InputError):
-                self._store = self._open_store()
             self.changed()
             raise
 

@@ -1,12 +1,13 @@
 """The annotations on disk: changes are written in an order that a killed process cannot break.
 
-Layers come first, then the journal, then the masks of keyframes, `annotations.json` last. A change that was
-cut off is made again when the workspace is opened.
+Layers come first, then the journal, then masks, `annotations.json` last: with it, the change is made. All
+content is on the disk before the first file is replaced. A change that was cut off is taken back.
 """
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,7 @@ from dextr_vos.annotation.annotations import (
     load_annotations,
 )
 from dextr_vos.errors import InputError
-from dextr_vos.files import atomic_path, digest_or_empty, read_text, write_text
+from dextr_vos.files import digest_or_empty, read_text, remove, staged, write_text
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import Labels, object_ids, read_labels
 from dextr_vos.web import edits
@@ -66,7 +67,7 @@ class AnnotationStore:
         workspace.check_links()
         self.workspace, self._images, self._on_mask = workspace, images, on_mask
         self.layers = LayerStore(workspace.layers)
-        self.history = History(workspace.journal, writable)
+        self.history = History(workspace.journal)
         self._verified: set[str] = set()  # keyframes whose mask is known to be what their layers make
         self.digests: dict[str, str] = {}
         self.document = self._load()
@@ -100,8 +101,11 @@ class AnnotationStore:
             seconds: frame, object id and time spent on the object.
             amends: continues the last change; both are undone together.
         """
+        self._recover()
         before = self.document if before is None else before
         names, objects = changed_frames(before, after), before.objects != after.objects
+        if _order(before) != _order(after):
+            names = sorted({*names, *_overlapping(after)})
         last = self.history.to_undo() if amends else None
         change = Change(
             label, index, extract_diff(before, names, objects), extract_diff(after, names, objects)
@@ -110,20 +114,21 @@ class AnnotationStore:
             change = Change(last.label, index, last.before, change.after)
         if seconds is not None:
             after = edits.with_seconds(after, *seconds)
-        self._write("do" if last is None else "amend", after, names, objects, change, seconds)
+        self._write("do" if last is None else "amend", after, names, change, seconds)
 
     def undo(self) -> Change | None:
         """Revert the last change; None where there is nothing to undo."""
-        return self._move("undo", self.history.to_undo())
+        return self._move("undo")
 
     def redo(self) -> Change | None:
         """Make the change again that was undone last; None where there is nothing to redo."""
-        return self._move("redo", self.history.to_redo())
+        return self._move("redo")
 
     def note(self, after: Annotations) -> None:
         """Save a change that cannot be undone."""
+        self._recover()
         names = [name for name in changed_frames(self.document, after) if name in after.keyframes]
-        self._write("note", after, names, False)
+        self._write("note", after, names)
 
     def with_layers(self, name: str, document: Annotations | None = None) -> Annotations:
         """The document with a layer for each object of a keyframe; missing ones are cut out of its mask."""
@@ -146,7 +151,10 @@ class AnnotationStore:
 
     def labels(self, name: str) -> Labels | None:
         """The mask of a keyframe or a correction as it is on disk, H×W uint8, or None."""
-        path = self._mask_path(self.document, name)
+        return self._labels_in(self.document, name)
+
+    def _labels_in(self, document: Annotations, name: str) -> Labels | None:
+        path = self.workspace.annotated_mask(name, name in document.corrections)
         return read_labels(path, self.size_hw(name)) if path.exists() else None
 
     def layer(self, name: str, object_id: int, document: Annotations | None = None) -> BoolArray:
@@ -223,21 +231,18 @@ class AnnotationStore:
         """Forget all annotations; a copy of the document stays, and the layers until the next session."""
         text = self._text()
         if text is not None:
-            write_text(self.workspace.path / "annotations-before-reset.json", text)
-        self.history.clear()
-        for name in self.document.keyframes:
-            self.workspace.keyframe(name).unlink(missing_ok=True)
-        for name in self.document.corrections:
-            self.workspace.correction(name).unlink(missing_ok=True)
-        self._verified.clear()
-        self.digests = {}
-        self._save(NO_ANNOTATIONS, as_text(NO_ANNOTATIONS))
+            write_text(self.workspace.path / "annotations-before-reset.json", text, durable=True)
+        self.commit(NO_ANNOTATIONS, "reset", None)
+        with suppress(OSError):  # then undo brings it all back
+            self.history.clear()
 
-    def _move(self, kind: str, change: Change | None) -> Change | None:
+    def _move(self, kind: str) -> Change | None:
+        self._recover()
+        change = self.history.to_undo() if kind == "undo" else self.history.to_redo()
         if change is None:
             return None
         diff = change.before if kind == "undo" else change.after
-        self._write(kind, apply_diff(self.document, diff), list(diff["frames"]), "objects" in diff)
+        self._write(kind, apply_diff(self.document, diff), list(diff["frames"]))
         return change
 
     def _write(
@@ -245,55 +250,55 @@ class AnnotationStore:
         kind: str,
         after: Annotations,
         names: list[str],
-        objects: bool,
         change: Change | None = None,
         seconds: tuple[str, int, float] | None = None,
     ) -> None:
-        """Write a change: a line of the journal, masks of the frames, the document."""
+        """Write a change: masks of the frames, a line of the journal, the document; all of it or nothing."""
         text = as_text(after)
-        self.history.append(Line(kind, (self._text_digest, digest_of(text)), change, seconds))
-        self._arrive(after, text, names, objects)
+        line = Line(kind, (self._text_digest, digest_of(text)), change, seconds)
+        if _order(self.document) != _order(after):  # the mask of any frame may change in which some overlap
+            names = sorted({*names, *_overlapping(after)})
+        try:
+            with ExitStack() as files:  # the last to enter is the first to take its place
+                files.enter_context(staged(self.workspace.annotations, text.encode()))
+                for name in names:
+                    files.enter_context(self._mask_written(after, name))
+                self.history.append(line)
+        except Exception:
+            with suppress(OSError, InputError):  # else before the next change, or when opened again
+                self._recover()
+            raise
+        self.document, self._text_digest = after, digest_of(text)
+        with suppress(OSError):  # the change is made; there will be others after which it can be shortened
+            self.history.tidy()
 
-    def _arrive(self, after: Annotations, text: str, names: list[str], objects: bool) -> None:
-        """Write masks, then the document: the journal has the change already."""
-        if objects:  # with the order of objects, the mask of any frame may change in which some may overlap
-            frames = edits.annotated(after).items()
-            several = [name for name, frame in frames if len(frame.objects) > 1]
-            names = sorted({*names, *several})
-        for name in names:
-            self._write_mask(after, name)
-        self._save(after, text)
-        self.history.tidy()
-
-    def _save(self, document: Annotations, text: str) -> None:
-        write_text(self.workspace.annotations, text)
-        self.document, self._text_digest = document, digest_of(text)
-
-    def _mask_path(self, document: Annotations, name: str) -> Path:
-        """Where the mask of an annotated frame is."""
-        return self.workspace.annotated_mask(name, name in document.corrections)
-
-    def _write_mask(self, document: Annotations, name: str) -> None:
-        """Make the mask of a keyframe or a correction what the document says, or remove it."""
-        frame = document.frame(name)
-        labels = None
-        if frame is None:
-            self._verified.discard(name)
-        elif self._images.index_of(name) is not None:
-            labels = self._composed(document, name)
-        if labels is not None:  # else no layers are known: the mask stays as it is
-            path, content = self._mask_path(document, name), labels_png(labels)
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(content)
+    @contextmanager
+    def _mask_written(self, document: Annotations, name: str) -> Iterator[None]:
+        """Make the mask of a keyframe or a correction what the document says, or remove it, see `staged`."""
+        labels = self._known_labels(document, name)
+        if labels is None:  # the mask stays as it is
+            yield
+        else:
+            path = self.workspace.annotated_mask(name, name in document.corrections)
+            content = labels_png(labels)
+            with staged(path, content):
+                yield
             self._on_mask(document, path, content)
             self._verified.add(name)
             if name in document.keyframes:
                 self.digests[name] = hashlib.sha256(content).hexdigest()
         if name not in document.keyframes:
-            self.workspace.keyframe(name).unlink(missing_ok=True)
+            remove(self.workspace.keyframe(name))
             self.digests.pop(name, None)
         if name not in document.corrections:
-            self.workspace.correction(name).unlink(missing_ok=True)
+            remove(self.workspace.correction(name))
+
+    def _known_labels(self, document: Annotations, name: str) -> Labels | None:
+        """The labels of an annotated frame by its layers, H×W uint8; None where they are not known."""
+        if document.frame(name) is None:
+            self._verified.discard(name)
+            return None
+        return None if self._images.index_of(name) is None else self._composed(document, name)
 
     def _composed(self, document: Annotations, name: str) -> Labels | None:
         """The labels that the layers of a keyframe make, H×W uint8; None where a layer is missing."""
@@ -330,7 +335,7 @@ class AnnotationStore:
         return load_annotations(self.workspace.annotations)
 
     def _recover(self) -> None:
-        """Make the last change again if it was cut off; clear the history if it is of another document."""
+        """Take the last change back if it was cut off; clear the history if it is of another document."""
         last = self.history.last
         if last is None or self._text_digest == last.documents[1]:
             return
@@ -340,14 +345,16 @@ class AnnotationStore:
             return
         moved = {"undo": self.history.to_redo(), "redo": self.history.to_undo()}
         change = moved.get(last.kind, last.change)
-        if change is None:  # a note; masks that it adopted are adopted again
-            return
-        diff = change.before if last.kind == "undo" else change.after
-        after = apply_diff(self.document, diff)
-        if last.seconds is not None:
-            after = edits.with_seconds(after, *last.seconds)
-        self._arrive(after, as_text(after), list(diff["frames"]), "objects" in diff)
-        log.info("the last change in %s had been cut off and was made again", self.workspace.path)
+        if change is not None:  # else a note; masks that it adopted are adopted again
+            # only a change before which layers were cut out of masks knows more of them than the document
+            before = apply_diff(self.document, change.before) if last.kind == "do" else self.document
+            for name in change.before["frames"]:
+                labels, found = self._known_labels(before, name), self._labels_in(before, name)
+                if labels is None or found is None or not np.array_equal(labels, found):
+                    with self._mask_written(before, name):
+                        pass
+        self.history.drop_last()
+        log.info("the last change in %s had been cut off and was taken back", self.workspace.path)
 
     def _adopt(self) -> None:
         """Make masks and document agree where somebody added or deleted masks among the keyframes."""
@@ -367,15 +374,22 @@ class AnnotationStore:
             if not self.workspace.correction(name).exists():
                 after = edits.without_keyframe(after, name)
         if after != self.document:
-            text = as_text(after)
-            self.history.append(Line("note", (self._text_digest, digest_of(text))))
-            self._save(after, text)
+            self._write("note", after, [])
 
     def _sweep_corrections(self) -> None:
         """Delete masks of corrections that became keyframes by a command."""
         for path in self.workspace.corrections.glob("*.png"):
             if path.stem not in self.document.corrections and self._images.index_of(path.stem) is not None:
                 path.unlink(missing_ok=True)
+
+
+def _order(document: Annotations) -> list[int]:
+    return [entry.id for entry in document.objects]
+
+
+def _overlapping(document: Annotations) -> list[str]:
+    """Names of the frames in which objects may cover one another."""
+    return [name for name, frame in edits.annotated(document).items() if len(frame.objects) > 1]
 
 
 def _layers_of(document: Annotations) -> Iterable[str]:

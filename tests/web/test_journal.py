@@ -1,7 +1,10 @@
 """Undo that survives: wherever the process was killed within a change, the workspace comes back whole."""
 
 import json
+import os
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from conftest import write_tiny_clip
@@ -9,7 +12,6 @@ from tiny_page import OTHER, POINTS, KilledError, ServerDiedError, open_page
 
 from dextr_vos.annotation.annotations import as_text, load_annotations
 from dextr_vos.files import file_digest
-from dextr_vos.web import journal, store
 from dextr_vos.web.journal import MAX_CHANGES, Change, History, Line
 
 
@@ -74,32 +76,97 @@ def results(annotated):
     return {act: result(act) for act in ACTS}
 
 
-# after which of its writes a change is cut off: the layer, the journal, the mask
-@pytest.mark.parametrize("place", ["append", "labels_png", "write_text"])
-@pytest.mark.parametrize("act", list(ACTS))
-def test_killed_within_a_change(annotated, results, tmp_path, monkeypatch, place, act):
-    clip, work = annotated / "tiny", tmp_path / "w"
-    shutil.copytree(annotated / "w", work)
-    before = tree(work)
+def broken_at(patch, count, error):
+    """Let the file operation after so many end in an error, and those after it, too.
 
-    def killed(*arguments, **more):
-        raise KilledError
+    Returns:
+        How many there were.
+    """
+    done = []
 
-    page = open_page(clip, work)
-    owner = journal.History if place == "append" else store
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, place, killed)
-        with pytest.raises(ServerDiedError):
-            ACTS[act](page)
-    opened = open_page(clip, work)
-    # a change that is in the journal is made again, one that is not never was
-    assert tree(work) == (before if place == "append" else results[act])
-    if place != "append" and act in ("points", "stroke", "delete", "lock"):
-        opened.do("/api/undo")
-        document, masks = tree(work)
-        assert masks == before[1]
-        document.pop("seconds", None)
-        assert {**document, "keyframes": None} == {**before[0], "keyframes": None}
+    def breaking(operation):
+        def broken(*arguments, **more):
+            done.append(operation)
+            if len(done) > count:
+                raise error
+            return operation(*arguments, **more)
+
+        return broken
+
+    for owner, name in OPERATIONS:
+        patch.setattr(owner, name, breaking(getattr(owner, name)))
+    return done
+
+
+OPERATIONS = [
+    (os, "fsync"),
+    (tempfile, "mkstemp"),
+    *((Path, name) for name in ("write_bytes", "replace", "unlink")),
+]
+
+
+def at_every_file_operation(annotated, tmp_path, monkeypatch, act, error, check):
+    """Break an act at each of its file operations, one after the other, and check what is left."""
+    for count in range(200):
+        work = tmp_path / f"w{count}"
+        shutil.copytree(annotated / "w", work)
+        page = open_page(annotated / "tiny", work)
+        history = page.state()["history"]
+        accepted = True
+        with monkeypatch.context() as patch:
+            done = broken_at(patch, count, error)
+            try:
+                ACTS[act](page)
+            except (AssertionError, ServerDiedError):
+                accepted = False
+        check(page, work, history, accepted)
+        shutil.rmtree(work)
+        if len(done) <= count:
+            return
+    pytest.fail("the act never ends")
+
+
+@pytest.mark.parametrize("act", ["delete", "undo"])
+def test_killed_at_any_file_operation(annotated, results, tmp_path, monkeypatch, act):
+    before = tree(annotated / "w")
+
+    def check(page, work, history, accepted):
+        opened = open_page(annotated / "tiny", work)
+        made = tree(work) == results[act]
+        assert made or tree(work) == before
+        assert made or not accepted
+        assert (opened.state()["history"] == history) == (not made)
+        assert not list(work.rglob(".dextr-vos-*"))
+
+    at_every_file_operation(annotated, tmp_path, monkeypatch, act, KilledError(), check)
+
+
+@pytest.mark.parametrize("act", ["points", "redo"])
+def test_refused_by_the_disk_at_any_file_operation(annotated, results, tmp_path, monkeypatch, act):
+    before = tree(annotated / "w")
+
+    def check(page, work, history, accepted):
+        wanted = results[act] if accepted else before
+        opened = open_page(annotated / "tiny", work)
+        assert tree(work) == wanted
+        assert accepted or opened.state()["history"] == history
+        assert not list(work.rglob(".dextr-vos-*"))
+
+    error = OSError(28, "No space left on device")
+    at_every_file_operation(annotated, tmp_path, monkeypatch, act, error, check)
+
+
+def test_after_a_refusal_the_page_goes_on(annotated, tmp_path, monkeypatch):
+    for count in (0, 3, 6, 9):
+        work = tmp_path / f"w{count}"
+        shutil.copytree(annotated / "w", work)
+        page, before = open_page(annotated / "tiny", work), tree(work)
+        with monkeypatch.context() as patch:
+            broken_at(patch, count, OSError(28, "No space left on device"))
+            assert "No space left" in page.refused("/api/objects/1/delete", expected=500)
+        page.do("/api/redo")
+        page.do("/api/undo")
+        assert tree(work) == tree(annotated / "w") == before
 
 
 def test_a_line_that_was_cut_off_was_never_accepted(tmp_path):

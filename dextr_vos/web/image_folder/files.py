@@ -131,7 +131,7 @@ class FinishedMasks:
             np.save(buffer, labels)
         else:
             Image.fromarray(np.ascontiguousarray(labels)).save(buffer, format="PNG")
-        with atomic_path(path) as temporary:
+        with atomic_path(path, durable=True) as temporary:
             temporary.write_bytes(buffer.getvalue())
 
     def read(self, name: str, size_hw: tuple[int, int]) -> Labels | None:
@@ -186,7 +186,7 @@ class ProgressFile:
 
     def _save(self) -> None:
         content = {"format": FORMAT, "version": VERSION, "images": dict(sorted(self._statuses.items()))}
-        write_text(self.path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        write_text(self.path, json.dumps(content, ensure_ascii=False, indent=1) + "\n", durable=True)
         self.is_new = False
 
 
