@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dextr_vos.annotation.annotations import Annotations
     from dextr_vos.clip import Clip
     from dextr_vos.web.image_folder.service import FolderService
+    from dextr_vos.web.project import Project
     from dextr_vos.web.segmenter_process import SegmenterLoader
     from dextr_vos.web.service import Service
     from dextr_vos.workspace import Workspace
@@ -96,10 +97,13 @@ class _Options:
 @click_model_options
 @device_option()
 def command(**given: Any) -> None:
-    """Click the objects in a few frames of CLIP: a folder of images, a video file, or a workspace.
+    """Click the objects in a few frames of CLIP: a folder of images, a video, a workspace, or a project.
 
     This opens a page in the browser: click, see the mask, correct it, propagate it to all frames. Every
     change is saved at once. With --clicks or --simulate masks are made without the page.
+
+    A project is a folder of clips: folders of images and videos. The page then lists them with their
+    progress; the workspace of each is in --out, by default work/NAME, under the clip's name.
 
     The workspace holds annotations.json (every click) and keyframes/<frame>.png (indexed masks). Frames
     that are annotated there already and not clicked now stay as they are.
@@ -110,6 +114,10 @@ def command(**given: Any) -> None:
         _serve_folder(options, options.config)
         return
     assert options.clip is not None
+    clips = _clips_of_project(options.clip)
+    if clips:
+        _serve_project(clips, options)
+        return
     clip, workspace = _open(options.clip, options.out)
     if options.clicks is not None or options.simulate is not None:
         _make_masks(clip, workspace, options)
@@ -141,6 +149,14 @@ def _check(options: _Options) -> None:
         )
     if options.config is None and options.clip is None:
         raise InputError("give a CLIP or a workspace, or --config anno_cfg.yml for separate images")
+
+
+def _clips_of_project(path: Path) -> dict[str, Path]:
+    """The clips of a folder of clips by name; none where `path` is a clip or a workspace."""
+    from dextr_vos.web.project import clips_in
+    from dextr_vos.workspace import Workspace
+
+    return clips_in(path) if path.is_dir() and not Workspace(path).exists else {}
 
 
 def _open(path: Path, out: Path | None) -> tuple["Clip", "Workspace"]:
@@ -230,6 +246,23 @@ def _serve_clip(clip: "Clip", workspace: "Workspace", options: _Options) -> None
         lock.release()
 
 
+def _serve_project(clips: dict[str, Path], options: _Options) -> None:
+    """The list of a project's clips, from which each opens."""
+    from dextr_vos.errors import ConfigError
+    from dextr_vos.web.project import ClipOpener, Project
+    from dextr_vos.web.service import Propagation
+
+    assert options.clip is not None
+    if options.clicks is not None or options.simulate is not None:
+        raise ConfigError(
+            f"{options.clip} holds {len(clips)} clips; --clicks and --simulate take one of them: "
+            f"{', '.join(map(str, list(clips.values())[:3]))}{' …' if len(clips) > 3 else ''}"
+        )
+    out = options.out or Path("work") / options.clip.resolve().name
+    propagation = Propagation(max_steps=options.max_steps, device=options.device)
+    _serve(Project(clips, out, ClipOpener(_segmenter_loader(options), propagation)), options, None)
+
+
 def _serve_folder(options: _Options, config: Path) -> None:
     """The page on separate images."""
     from dextr_vos.folder_lock import FolderLock
@@ -249,13 +282,13 @@ def _serve_folder(options: _Options, config: Path) -> None:
         lock.release()
 
 
-def _serve(service: "Service", options: _Options, readonly: str | None) -> None:
+def _serve(served: "Service | Project", options: _Options, readonly: str | None) -> None:
     from dextr_vos.web.serve import serve
 
     if readonly is not None:
         click.echo(readonly, err=True)
     serve(
-        service,
+        served,
         host=options.host,
         port=options.port,
         open_browser=not options.no_open,

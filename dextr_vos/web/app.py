@@ -78,10 +78,29 @@ def make_app(service: Service, token: str, host: str = "127.0.0.1", static: Path
         host: that the server listens on.
         static: folder of the page's files.
     """
+    files = PageFiles(static)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Auth, token=token, host=host)
-    _add_errors(app)
-    _add_page(app, token, static)
+    add_errors(app)
+    add_page(app, token, files, "index.html")
+    _add_routes(app, service)
+    return app
+
+
+def clip_app(service: Service, files: PageFiles) -> FastAPI:
+    """The application of one clip of a project, which guards it and serves the page's files."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    add_errors(app)
+    _add_routes(app, service)
+
+    @app.get("/")
+    async def page(request: Request) -> Response:
+        return files.response(request, "index.html")
+
+    return app
+
+
+def _add_routes(app: FastAPI, service: Service) -> None:
     _add_state(app, service)
     _add_images(app, service)
     _add_masks(app, service)
@@ -89,10 +108,11 @@ def make_app(service: Service, token: str, host: str = "127.0.0.1", static: Path
     _add_frame_edits(app, service)
     _add_object_edits(app, service)
     _add_jobs(app, service)
-    return app
 
 
-def _add_errors(app: FastAPI) -> None:
+def add_errors(app: FastAPI) -> None:
+    """Answer whatever goes wrong with one sentence."""
+
     def with_message(status: int) -> Callable[[Request, Exception], Response]:
         return lambda request, error: JSONResponse({"error": str(error)}, status)
 
@@ -118,8 +138,15 @@ def _add_errors(app: FastAPI) -> None:
         return JSONResponse({"error": message}, 500)
 
 
-def _add_page(app: FastAPI, token: str, static: Path) -> None:
-    files = PageFiles(static)
+def add_page(app: FastAPI, token: str, files: PageFiles, index: str) -> None:
+    """The routes of the page's files.
+
+    Args:
+        app: gets the routes.
+        token: the address with it sets the cookie without which nothing else is given.
+        files: of the page.
+        index: which of them is at "/".
+    """
 
     @app.get("/")
     async def page(request: Request) -> Response:
@@ -132,7 +159,7 @@ def _add_page(app: FastAPI, token: str, static: Path) -> None:
             return response
         if not has_cookie(cookies, token):
             return HTMLResponse(_WITHOUT_TOKEN, 403)
-        return files.response(request, "index.html")
+        return files.response(request, index)
 
     @app.get("/static/{name:path}")
     async def file(request: Request, name: str) -> Response:

@@ -10,6 +10,7 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import uvicorn
 from fastapi import FastAPI
@@ -17,6 +18,8 @@ from fastapi import FastAPI
 from dextr_vos.errors import InputError
 from dextr_vos.web.app import make_app
 from dextr_vos.web.auth import redirect_page
+from dextr_vos.web.project import Project
+from dextr_vos.web.project_app import make_project_app
 from dextr_vos.web.service import Service
 
 log = logging.getLogger(__name__)
@@ -47,8 +50,58 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+class Site(Protocol):
+    """What is served: the page of one thing, or a project."""
+
+    def app(self, token: str, host: str) -> FastAPI:
+        """The application that answers requests."""
+        ...
+
+    def start(self) -> None:
+        """Begin to load what takes time; called once the address can be opened."""
+        ...
+
+    def end_streams(self) -> None:
+        """End open streams of events, since the server would wait for them."""
+        ...
+
+    def poll(self) -> None:
+        """See `Service.poll`."""
+        ...
+
+    def close(self) -> None:
+        """End all work; nothing is lost."""
+        ...
+
+
+class ServiceSite:
+    """The page of one service; see `Site`."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.start, self.end_streams = service.session.loader.start, service.session.events.close
+        self.poll, self.close = service.poll, service.close
+
+    def app(self, token: str, host: str) -> FastAPI:
+        """See `Site`."""
+        return make_app(self._service, token, host)
+
+
+class ProjectSite:
+    """The list of a project's clips, and their pages; see `Site`."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self.start, self.end_streams = project.start, project.end_streams
+        self.poll, self.close = project.poll, project.close
+
+    def app(self, token: str, host: str) -> FastAPI:
+        """See `Site`."""
+        return make_project_app(self._project, token, host)
+
+
 def serve(
-    service: Service,
+    served: Service | Project,
     *,
     host: str = "127.0.0.1",
     port: int | None = None,
@@ -58,7 +111,7 @@ def serve(
     """Serve the page until Ctrl-C or SIGTERM.
 
     Args:
-        service: what is worked on.
+        served: what is worked on: a clip, a folder of images, or a project.
         host: address to listen on.
         port: None takes a free one.
         open_browser: open the page in a browser.
@@ -67,6 +120,7 @@ def serve(
     Raises:
         InputError: the port is taken, or this machine does not have the address.
     """
+    site: Site = ProjectSite(served) if isinstance(served, Project) else ServiceSite(served)
     token = secrets.token_urlsafe(24)
     listening = listen(host, port)
     address = f"http://{_shown_host(host)}:{listening.getsockname()[1]}/?token={token}"
@@ -74,15 +128,15 @@ def serve(
 
     def started() -> None:
         on_address(address)
-        service.session.loader.start()
+        site.start()
         if open_browser:
             _open_browser(address, Path(private.name))
 
     try:
-        server = _Server(_config(make_app(service, token, host)), service.session.events.close, started)
-        _run(server, service, listening)
+        server = _Server(_config(site.app(token, host)), site.end_streams, started)
+        _run(server, site, listening)
     finally:
-        service.close()
+        site.close()
         listening.close()
         private.cleanup()
 
@@ -99,10 +153,10 @@ def _config(app: FastAPI) -> uvicorn.Config:
     )
 
 
-def _run(server: _Server, service: Service, listening: socket.socket) -> None:
-    """Run the server until it is asked to end, and poll the service meanwhile."""
+def _run(server: _Server, site: Site, listening: socket.socket) -> None:
+    """Run the server until it is asked to end, and poll the site meanwhile."""
     ended = threading.Event()
-    threading.Thread(target=_poll, args=(service, ended), daemon=True).start()
+    threading.Thread(target=_poll, args=(site, ended), daemon=True).start()
     before = signal.signal(signal.SIGTERM, _as_ctrl_c)  # uvicorn raises the signal again once it has ended
     try:
         server.run(sockets=[listening])
@@ -161,10 +215,10 @@ def _open_browser(address: str, folder: Path) -> None:
     threading.Thread(target=webbrowser.open, args=(path.as_uri(),), daemon=True).start()
 
 
-def _poll(service: Service, ended: threading.Event) -> None:
+def _poll(site: Site, ended: threading.Event) -> None:
     while not ended.wait(SECONDS_BETWEEN_POLLS):
         try:
-            service.poll()
+            site.poll()
         except (InputError, OSError) as error:
             log.warning("%s", error)
 

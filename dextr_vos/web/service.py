@@ -129,6 +129,10 @@ class ClipService:
         loader: loads the segmenter that makes masks of clicks.
         propagation: how masks are propagated.
         readonly: why nothing can be changed, or None.
+        shared_labels: label set for a workspace that has none, or None.
+
+    Attributes:
+        project: the place of the clip in a project, for the page; None where there is no project.
 
     Raises:
         InputError: the workspace is of another clip.
@@ -141,13 +145,15 @@ class ClipService:
         loader: SegmenterLoader,
         propagation: Propagation = Propagation(),
         readonly: str | None = None,
+        shared_labels: Path | None = None,
     ) -> None:
         workspace.check_clip(clip)
         self.clip = clip
+        self.project: dict[str, Any] | None = None
         self.run = workspace.run
         self._run_masks = RunMasks(self.run, clip.names)
         self._replaced = ReplacedMasks(self.run, workspace.replaced_masks)
-        self.session = Session(workspace, ClipImages(clip), loader, self._run_masks, readonly)
+        self.session = Session(workspace, ClipImages(clip), loader, self._run_masks, readonly, shared_labels)
         for name in self.session.document.keyframes:
             clip.index_of(name)
         self._polled_run = self._run_before = self._finished.stamp
@@ -165,6 +171,7 @@ class ClipService:
         return {
             **session_state(session),
             "mode": "clip",
+            "project": self.project,
             "title": clip.path.stem if clip.path.is_file() else clip.path.resolve().name,
             "fps": clip.fps,
             "size": [clip.size_hw[1], clip.size_hw[0]],

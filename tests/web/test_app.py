@@ -37,9 +37,9 @@ def unchanged(opened):
 def test_the_state_has_the_shape_of_the_contract(page):
     state = page.state()
     assert set(state) == {
-        "mode", "title", "version", "readonly", "fps", "frames", "size", "corrects", "objects", "labels",
-        "keyframes", "history", "masks", "confidence", "cuts", "flashes", "replaced", "suggested", "job",
-        "last_job", "status", "exports", "saved",
+        "mode", "project", "title", "version", "readonly", "fps", "frames", "size", "corrects", "objects",
+        "labels", "keyframes", "history", "masks", "confidence", "cuts", "flashes", "replaced", "suggested",
+        "job", "last_job", "status", "exports", "saved",
     }  # fmt: skip
     assert state["mode"] == "clip"
     assert state["title"] == "tiny"

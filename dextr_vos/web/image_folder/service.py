@@ -146,6 +146,7 @@ class FolderService:
         return {
             **session_state(self.session),
             "mode": "folder",
+            "project": None,
             "title": self._settings.required.source.resolve().name,
             "fps": None,
             "size": None,

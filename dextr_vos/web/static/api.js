@@ -11,10 +11,16 @@ export class Refused extends Error {
   }
 }
 
+/** Where the server's routes are: below the address of the page, since a project has a page for each clip. */
+const BASE = location.pathname.replace(/\/$/, "");
+
+/** @param {string} path of a route, as `/api/state` */
+export const address = (path) => BASE + path;
+
 async function request(path, options) {
   let answer;
   try {
-    answer = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
+    answer = await fetch(address(path), { credentials: "same-origin", cache: "no-store", ...options });
   } catch {
     throw new Offline("The server does not respond.");
   }

@@ -4,7 +4,7 @@
  * answered with what they changed.
  */
 import { announce, toast } from "./announce.js";
-import { get, Offline, Refused } from "./api.js";
+import { address, get, Offline, Refused } from "./api.js";
 
 const RETRY_MS = [500, 1000, 2000, 3000];
 
@@ -101,7 +101,7 @@ export function createConnection(store, cache) {
 
   function listen() {
     events?.close();
-    events = new EventSource("/api/events");
+    events = new EventSource(address("/api/events"));
     events.addEventListener("open", () => { heard = performance.now(); });
     events.addEventListener("state", onState);
     events.addEventListener("job", onJob);

@@ -1,6 +1,6 @@
 /** The export menu: start, watch, download; and the summary of time spent. */
 import { toast } from "./announce.js";
-import { get, post } from "./api.js";
+import { address, get, post } from "./api.js";
 import { el, make } from "./dom.js";
 import { createPopover } from "./popover.js";
 
@@ -54,7 +54,7 @@ export function createExports(store, connection) {
     const ready = server.exports[kind];
     const buttons = make("span", { class: "buttons" });
     if (ready) {
-      buttons.append(make("a", { class: "button small primary", href: `/api/exports/${kind}`, download: true, icon: "download",
+      buttons.append(make("a", { class: "button small primary", href: address(`/api/exports/${kind}`), download: true, icon: "download",
         "data-test": `download-${kind}`, "aria-label": `Download ${name}` }, [make("span", { text: "Download" })]));
     }
     if (!server.readonly) {

@@ -1,4 +1,5 @@
 /** Folder mode: the list of images with their status (only visible rows exist), and starting over. */
+import { address } from "./api.js";
 import { ask } from "./dialogs.js";
 import { el, make, setAttribute, setIcon, setText } from "./dom.js";
 
@@ -76,7 +77,7 @@ export function createImages(store, edits, navigation) {
   function load() {
     for (const [index, row] of rows) {
       const image = /** @type {HTMLImageElement} */ (row.querySelector("img"));
-      if (!image.getAttribute("src")) image.src = `/api/thumbs/${index}`;
+      if (!image.getAttribute("src")) image.src = address(`/api/thumbs/${index}`);
     }
   }
 

@@ -10,7 +10,8 @@
  * @typedef {{name: string, colour: string|null, key: string|null}} Label
  * @typedef {{kind: string, phase: string, done: number, total: number, loss: number|null,
  *   seconds_left: number|null}} Job
- * @typedef {{mode: "clip"|"folder", title: string, version: number, readonly: string|null, corrects: boolean, fps: number,
+ * @typedef {{place: number, clips: number, previous: string|null, next: string|null}} ProjectPlace
+ * @typedef {{mode: "clip"|"folder", project: ProjectPlace|null, title: string, version: number, readonly: string|null, corrects: boolean, fps: number,
  *   frames: number, size: Point|null, names: string[], objects: AnnotatedObject[], labels: Label[],
  *   keyframes: Record<string, Keyframe>, history: {undo: string|null, redo: string|null},
  *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, cuts: number[], flashes: number[], suggested: number|null, replaced: string|null,

@@ -1,4 +1,5 @@
 /** Thumbnails with the masks over them, on the film strip and above the timeline. */
+import { address } from "./api.js";
 
 /** What a frame's mask looks like now; another text when it may have changed. */
 export function maskLook(index, cache, server) {
@@ -11,7 +12,7 @@ export function maskLook(index, cache, server) {
  * @param {HTMLImageElement} mask
  */
 export function showThumb(image, mask, index, cache, server) {
-  const source = `/api/thumbs/${index}`;
+  const source = address(`/api/thumbs/${index}`);
   const masked = `${source}/mask?v=${maskLook(index, cache, server)}`;
   const reveal = () => { mask.style.visibility = image.complete && mask.complete && mask.naturalWidth ? "" : "hidden"; };
   if (image.getAttribute("src") !== source) {

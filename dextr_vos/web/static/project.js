@@ -1,0 +1,75 @@
+/** The page of a project: its clips with their progress, and the way to each. */
+import { get } from "./api.js";
+import { el, make, setText } from "./dom.js";
+
+const AGAIN_MS = 2000;
+
+const many = (count, one, more = `${one}s`) => `${count} ${count === 1 ? one : more}`;
+
+/** @returns {"open"|"begun"|"run"|"done"} how far a clip is */
+export function stateOf({ frames, keyframes, drafts, masks, job }) {
+  if (job) return "run";
+  if (masks && frames !== null && masks >= frames) return "done";
+  return keyframes || drafts || masks ? "begun" : "open";
+}
+
+/** What has been done on a clip, in words. */
+export function wordsOf(clip) {
+  if (clip.job) return clip.job.kind === "export" ? "exporting" : clip.job.total ? `propagating, ${clip.job.done} of ${clip.job.total}` : "propagating";
+  const words = [];
+  if (clip.keyframes) words.push(many(clip.keyframes, "keyframe"));
+  if (clip.drafts) words.push(many(clip.drafts, "draft"));
+  if (clip.masks) words.push(clip.masks === clip.frames ? "masks in all frames" : `masks in ${many(clip.masks, "frame")}`);
+  if (clip.masks && clip.doubtful) words.push(`${clip.doubtful} uncertain`);
+  return words.join(", ") || "not begun";
+}
+
+const addressOf = (name) => `/clips/${encodeURIComponent(name)}/`;
+
+function rowOf(clip) {
+  const meter = make("span", { class: "meter" }, [make("span")]);
+  const part = clip.job?.total ? clip.job.done / clip.job.total : clip.frames ? clip.masks / clip.frames : 0;
+  /** @type {HTMLElement} */ (meter.firstElementChild).style.width = `${Math.round(100 * Math.min(1, part))}%`;
+  return make("li", {}, [make("a", { class: "clip", href: addressOf(clip.name), "data-state": stateOf(clip), "data-test": `clip-${clip.name}` }, [
+    make("img", { src: `/api/project/${encodeURIComponent(clip.name)}/thumb`, alt: "", loading: "lazy" }),
+    make("span", { class: "words" }, [
+      make("b", { text: clip.name }),
+      make("span", { class: "soft number", text: clip.frames === null ? "" : many(clip.frames, "frame") }),
+    ]),
+    make("span", { class: "progress-words" }, [make("span", { class: "number", text: wordsOf(clip) }), meter]),
+  ])]);
+}
+
+let drawn = "";
+
+function draw({ title, clips }) {
+  const text = JSON.stringify(clips);
+  if (text === drawn) return;
+  drawn = text;
+  const focused = document.activeElement?.getAttribute("data-test");
+  setText(el("project-title"), title);
+  document.title = `${title} – dextr-vos`;
+  const done = clips.filter((clip) => stateOf(clip) === "done").length;
+  setText(el("project-count"), `${many(clips.length, "clip")}, ${done} with masks in all frames`);
+  el("clips").replaceChildren(...clips.map(rowOf));
+  const next = clips.find((clip) => stateOf(clip) === "begun") ?? clips.find((clip) => stateOf(clip) === "open");
+  const go = /** @type {HTMLAnchorElement} */ (el("project-go"));
+  go.hidden = !next;
+  if (next) {
+    go.href = addressOf(next.name);
+    setText(go, `${stateOf(next) === "begun" ? "Continue with" : "Begin with"} ${next.name}`);
+  }
+  if (focused) /** @type {HTMLElement|null} */ (document.querySelector(`[data-test="${CSS.escape(focused)}"]`))?.focus();
+}
+
+async function refresh() {
+  try {
+    draw(await get("/api/project"));
+    el("project-error").hidden = true;
+  } catch (error) {
+    setText(el("project-error"), error.message);
+    el("project-error").hidden = false;
+  }
+  window.setTimeout(refresh, AGAIN_MS);
+}
+refresh();

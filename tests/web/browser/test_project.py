@@ -1,0 +1,38 @@
+"""A folder of clips in a real browser: the list, a clip, the next one, and back."""
+
+from conftest import write_tiny_clip
+from web.browser.conftest import Server
+from web.browser.screen import Screen
+
+
+def test_clips_are_listed_with_their_progress_and_each_opens(browser, tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for name in ("big cat", "dog"):
+        write_tiny_clip(folder / name)
+    server = Server(folder, out=tmp_path / "work")
+    opened = browser.new_context()
+    try:
+        page = opened.new_page()
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(server.address)
+        page.get_by_text("Begin with big cat").click()
+        screen = Screen(page)
+        screen.settle()
+        screen.press("b")
+        screen.drag((20, 20), (40, 20))
+        assert (screen.labels()[20, 20:41] == 1).all()
+        screen.test_id("next-clip").click()
+        screen.until("() => document.title.startsWith('dog') && dextrVos.shown().settled")
+        assert screen.test_id("project-place").inner_text() == "2 of 2"
+        assert not screen.labels().any(), "each clip has its own masks"
+        screen.test_id("all-clips").click()
+        page.get_by_text("Continue with big cat").wait_for()
+        assert "1 keyframe" in screen.test_id("clip-big cat").inner_text()
+        assert "not begun" in screen.test_id("clip-dog").inner_text()
+        assert not errors
+    finally:
+        opened.close()
+        server.stop()
+    assert (tmp_path / "work" / "big cat" / "keyframes" / "00000.png").exists()
