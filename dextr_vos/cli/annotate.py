@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from dextr_vos.annotation.annotations import Annotations
     from dextr_vos.clip import Clip
     from dextr_vos.web.image_folder.service import FolderService
-    from dextr_vos.web.project import Project
     from dextr_vos.web.segmenter_process import SegmenterLoader
-    from dextr_vos.web.service import Service
+    from dextr_vos.web.serve import Site
     from dextr_vos.workspace import Workspace
 
 _OF_SIMULATE = ("frames", "jitter", "seed")
@@ -233,6 +232,7 @@ def _segmenter_loader(options: _Options) -> "SegmenterLoader":
 def _serve_clip(clip: "Clip", workspace: "Workspace", options: _Options) -> None:
     """The page on a clip."""
     from dextr_vos.folder_lock import FolderLock
+    from dextr_vos.web.app import ServiceSite
     from dextr_vos.web.service import ClipService, Propagation
 
     loader = _segmenter_loader(options)
@@ -241,7 +241,7 @@ def _serve_clip(clip: "Clip", workspace: "Workspace", options: _Options) -> None
     try:
         propagation = Propagation(max_steps=options.max_steps, device=options.device)
         service = ClipService(clip, workspace, loader, propagation, readonly)
-        _serve(service, options, readonly)
+        _serve(ServiceSite(service), options, readonly)
     finally:
         lock.release()
 
@@ -250,6 +250,7 @@ def _serve_project(clips: dict[str, Path], options: _Options) -> None:
     """The list of a project's clips, from which each opens."""
     from dextr_vos.errors import ConfigError
     from dextr_vos.web.project import ClipOpener, Project
+    from dextr_vos.web.project_app import ProjectSite
     from dextr_vos.web.service import Propagation
 
     assert options.clip is not None
@@ -260,12 +261,14 @@ def _serve_project(clips: dict[str, Path], options: _Options) -> None:
         )
     out = options.out or Path("work") / options.clip.resolve().name
     propagation = Propagation(max_steps=options.max_steps, device=options.device)
-    _serve(Project(clips, out, ClipOpener(_segmenter_loader(options), propagation)), options, None)
+    project = Project(clips, out, ClipOpener(_segmenter_loader(options), propagation))
+    _serve(ProjectSite(project), options, None)
 
 
 def _serve_folder(options: _Options, config: Path) -> None:
     """The page on separate images."""
     from dextr_vos.folder_lock import FolderLock
+    from dextr_vos.web.app import ServiceSite
     from dextr_vos.web.image_folder.files import read_folder_settings
     from dextr_vos.web.image_folder.service import WORK, FolderService
 
@@ -277,18 +280,18 @@ def _serve_folder(options: _Options, config: Path) -> None:
         service = FolderService(settings, loader, readonly)
         if readonly is None and settings.admin.reset_progress:
             _reset(service, settings.required.source)
-        _serve(service, options, readonly)
+        _serve(ServiceSite(service), options, readonly)
     finally:
         lock.release()
 
 
-def _serve(served: "Service | Project", options: _Options, readonly: str | None) -> None:
+def _serve(site: "Site", options: _Options, readonly: str | None) -> None:
     from dextr_vos.web.serve import serve
 
     if readonly is not None:
         click.echo(readonly, err=True)
     serve(
-        served,
+        site,
         host=options.host,
         port=options.port,
         open_browser=not options.no_open,

@@ -87,6 +87,19 @@ def make_app(service: Service, token: str, host: str = "127.0.0.1", static: Path
     return app
 
 
+class ServiceSite:
+    """The page of one service; see `serve.Site`."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.start, self.end_streams = service.session.loader.start, service.session.events.close
+        self.poll, self.close = service.poll, service.close
+
+    def app(self, token: str, host: str) -> FastAPI:
+        """See `serve.Site`."""
+        return make_app(self._service, token, host)
+
+
 def clip_app(service: Service, files: PageFiles) -> FastAPI:
     """The application of one clip of a project, which guards it and serves the page's files."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

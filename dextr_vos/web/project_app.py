@@ -68,3 +68,16 @@ def make_project_app(project: Project, token: str, host: str = "127.0.0.1") -> F
 
     app.router.routes.append(Mount("/clips/{name}", app=ClipApps(project, files)))
     return app
+
+
+class ProjectSite:
+    """The list of a project's clips, and their pages; see `serve.Site`."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self.start, self.end_streams = project.start, project.end_streams
+        self.poll, self.close = project.poll, project.close
+
+    def app(self, token: str, host: str) -> FastAPI:
+        """See `serve.Site`."""
+        return make_project_app(self._project, token, host)

@@ -16,11 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from dextr_vos.errors import InputError
-from dextr_vos.web.app import make_app
 from dextr_vos.web.auth import redirect_page
-from dextr_vos.web.project import Project
-from dextr_vos.web.project_app import make_project_app
-from dextr_vos.web.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -74,34 +70,8 @@ class Site(Protocol):
         ...
 
 
-class ServiceSite:
-    """The page of one service; see `Site`."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self.start, self.end_streams = service.session.loader.start, service.session.events.close
-        self.poll, self.close = service.poll, service.close
-
-    def app(self, token: str, host: str) -> FastAPI:
-        """See `Site`."""
-        return make_app(self._service, token, host)
-
-
-class ProjectSite:
-    """The list of a project's clips, and their pages; see `Site`."""
-
-    def __init__(self, project: Project) -> None:
-        self._project = project
-        self.start, self.end_streams = project.start, project.end_streams
-        self.poll, self.close = project.poll, project.close
-
-    def app(self, token: str, host: str) -> FastAPI:
-        """See `Site`."""
-        return make_project_app(self._project, token, host)
-
-
 def serve(
-    served: Service | Project,
+    site: Site,
     *,
     host: str = "127.0.0.1",
     port: int | None = None,
@@ -111,7 +81,7 @@ def serve(
     """Serve the page until Ctrl-C or SIGTERM.
 
     Args:
-        served: what is worked on: a clip, a folder of images, or a project.
+        site: what is worked on.
         host: address to listen on.
         port: None takes a free one.
         open_browser: open the page in a browser.
@@ -120,7 +90,6 @@ def serve(
     Raises:
         InputError: the port is taken, or this machine does not have the address.
     """
-    site: Site = ProjectSite(served) if isinstance(served, Project) else ServiceSite(served)
     token = secrets.token_urlsafe(24)
     listening = listen(host, port)
     address = f"http://{_shown_host(host)}:{listening.getsockname()[1]}/?token={token}"

@@ -174,6 +174,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from dextr_vos.clip import open_clip
 from dextr_vos.web.segmenter_process import SegmenterLoader
+from dextr_vos.web.app import ServiceSite
 from dextr_vos.web.serve import serve
 from dextr_vos.web.service import ClipService, Propagation
 from dextr_vos.workspace import Workspace
@@ -187,7 +188,7 @@ def browse(url):
 webbrowser.open = browse
 segmenter = SegmenterLoader("none", lambda: sys.exit("not asked for"))
 service = ClipService(open_clip(sys.argv[1]), Workspace(Path(sys.argv[2])), segmenter, Propagation(), None)
-serve(service, port=0, on_address=lambda address: print(address, flush=True))
+serve(ServiceSite(service), port=0, on_address=lambda address: print(address, flush=True))
 """
 
 
