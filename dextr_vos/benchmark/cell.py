@@ -213,10 +213,13 @@ class _CellRun:
         """Index of the frame that is suggested to be annotated next, of those with a true mask."""
         scores = read_confidence(self._run.confidence)
         doubts = [1 - frame_confidence(scores[name]) for name in self._clip.names]
-        known = [self._clip.index_of(name) for name in record.keyframes]
+        known, cuts, flashes = (
+            [self._clip.index_of(name) for name in names]
+            for names in (record.keyframes, record.cuts or (), record.flashes or ())
+        )
         with_truth = frames_with_truth(self._davis, self._job.cell.clip, self._clip)
         without = set(range(len(doubts))) - set(with_truth)
-        (index,) = suggest(doubts, known, flashes=without)
+        (index,) = suggest(doubts, known, cuts=cuts, flashes=without.union(flashes))
         return index
 
     def _score(self) -> DavisScores:
