@@ -155,10 +155,12 @@ class BidirectionalPropagator:
             on_step()
 
     def repeat(self, index: int) -> FramePrediction:
-        """A keyframe segmented from its memory alone, as the network would find it in another frame."""
+        """A keyframe segmented from its memory alone, as the network would find it in another frame nearby.
+
+        The crop is around the objects: in a whole frame a small object is not found, and yet tracked well.
+        """
         memory, frame = self._memory(index), self._keyframe(index)
-        features = self._tracker.features(None, frame.image_rgb, self._count)
-        found = self._tracker.segment(features, [memory])
+        found = self._tracker.segment(self._tracker.unguided_features(frame), [memory])
         certain = np.ones(self._count, np.float32)
         return FramePrediction(index, self._annotated.read(index), found.probs, certain, found.quality)
 

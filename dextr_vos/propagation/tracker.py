@@ -263,6 +263,10 @@ class Tracker:
         """Features of a frame whose masks are known."""
         return self._features(frame.probs, frame.image_rgb, frame.probs)
 
+    def unguided_features(self, frame: MaskedFrame) -> FrameFeatures:
+        """As `known_features`, the same crops, but nothing tells the network what is object in them."""
+        return self._features(np.full_like(frame.probs, 0.5), frame.image_rgb, frame.probs)
+
     @torch.inference_mode()
     def memorize(self, frame: FrameFeatures, probs: FloatArray) -> Memories:
         """The memory of a frame, given its masks K×H×W."""

@@ -280,3 +280,19 @@ def test_a_recipe_is_plain_values(model):
     assert content["augmentation"]["rotation_deg"] == 30.0
     assert replace(model.recipe, max_steps=3).as_dict() == {**content, "max_steps": 3}
     assert json.loads(json.dumps(content))["longest_side"] == model.recipe.longest_side
+
+
+def test_what_is_like_an_object_elsewhere_in_the_frame_does_not_count_as_not_learned(tmp_path):
+    rng = np.random.default_rng(0)
+    image = rng.integers(90, 130, (360, 640, 3)).astype(np.uint8)
+    labels = np.zeros((360, 640), np.uint8)
+    for place, x in enumerate((60, 320, 580)):
+        row, column = slice(160, 190), slice(x - 15, x + 15)
+        image[row, column] = (220, 40, 30)
+        if place == 0:
+            labels[row, column] = 1
+    clip = open_clip(np.stack([image, image]))
+    annotated = AnnotatedClip(clip, keyframes_from_labels({0: labels}, clip))
+    network = LITE.start(1, 0, shipped_weights("lite-parent")).eval()
+    found = LITE.propagator(network, LITE.recipe, annotated, CPU, tmp_path).repeat(0).probs[0] > 0.5
+    assert (found & (labels == 1)).sum() / (found | (labels == 1)).sum() > 0.8
