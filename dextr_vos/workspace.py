@@ -15,11 +15,12 @@ WORKSPACE/history/            undo of the page: journal.jsonl, layers/*.png; the
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -28,31 +29,8 @@ from dextr_vos.clip import Clip, open_clip
 from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key, read_text, refuse_links, sweep_temporaries, write_text
 from dextr_vos.mask_file import find_mask_file, mask_files, plain_name
-from dextr_vos.masks import Labels, looks_like_mask, read_labels, write_labels
+from dextr_vos.masks import VOID, Labels, looks_like_mask, read_labels, write_labels
 from dextr_vos.run_files import RunPaths, keyframe_names, read_record
-
-# what the page exports, and the file in the workspace
-EXPORTS: dict[str, str] = {
-    "masks": "masks.zip",
-    "video": "overlay.mp4",
-    "coco": "coco.json",
-    "coco-polygons": "coco-polygons.json",
-    "objects": "objects.zip",
-    "yolo": "yolo.zip",
-    "davis": "davis.zip",
-    "youtube-vos": "youtube-vos.zip",
-    "voc": "voc.zip",
-    "labelme": "labelme.zip",
-    "label-studio": "label-studio.zip",
-    "cvat-images": "cvat-images.xml",
-    "cvat-video": "cvat-video.xml",
-    "prores-4444": "prores-4444.mov",
-    "webm-alpha": "alpha.webm",
-    "green-screen": "green-screen.mp4",
-    "rgba": "rgba.zip",
-    "feathered-mattes": "feathered-mattes.zip",
-    "feathered-matte-video": "feathered-matte.mov",
-}
 
 
 @dataclass(frozen=True)
@@ -153,9 +131,10 @@ class Workspace:
         """The run: a network, and masks of all frames."""
         return RunPaths(self.path / "propagation")
 
-    def export(self, kind: str) -> Path:
-        """A file that the page exports."""
-        return self.path / "exports" / EXPORTS[kind]
+    @property
+    def exports(self) -> Path:
+        """Folder of what is exported without a place of its own."""
+        return self.path / "exports"
 
     @property
     def journal(self) -> Path:
@@ -285,12 +264,14 @@ class ResultMasks:
             before one in a later folder.
         keyframes: names of the annotated frames, None where they are unknown.
         object_names: names of the objects by id, as far as they are known.
+        only: ids of the objects whose masks are read; None for all.
     """
 
     path: Path
     folders: tuple[Path, ...]
     keyframes: frozenset[str] | None = None
     object_names: dict[int, str] = field(default_factory=dict)
+    only: frozenset[int] | None = None
 
     @staticmethod
     def find(path: Path) -> "ResultMasks":
@@ -330,16 +311,21 @@ class ResultMasks:
         """The mask file of the frame `name`, or where it should be."""
         return self.find_mask(name) or self.folders[-1] / f"{name}.png"
 
-    def require_all(self, clip: Clip) -> None:
-        """Check that every frame has a mask.
+    def require_all(self, clip: Clip, frames: Sequence[int] | None = None) -> None:
+        """Check that frames have masks.
+
+        Args:
+            clip: the clip.
+            frames: indices of the frames; None for every frame.
 
         Raises:
             InputError: a frame has none.
         """
-        missing = [name for name in clip.names if self.find_mask(name) is None]
+        names = clip.names if frames is None else [clip.names[index] for index in frames]
+        missing = [name for name in names if self.find_mask(name) is None]
         if missing:
             raise InputError(
-                f"{self.path} has no masks of {len(missing)} of {len(clip)} frames of {clip.path}, first "
+                f"{self.path} has no masks of {len(missing)} of {len(names)} frames of {clip.path}, first "
                 f"{missing[0]}.png; give the folder of a finished propagate or segment; "
                 "after propagate with --frames or --direction, run it again without them"
             )
@@ -350,7 +336,13 @@ class ResultMasks:
         Raises:
             InputError: the mask is missing, damaged, or not of the clip's size.
         """
-        return read_labels(self.mask_path(clip.names[index]), clip.size_hw)
+        return self._selected(read_labels(self.mask_path(clip.names[index]), clip.size_hw))
+
+    def _selected(self, labels: Labels) -> Labels:
+        """Labels without the objects that are not read; void pixels stay."""
+        if self.only is not None:
+            labels[~np.isin(labels, [*self.only, VOID])] = 0
+        return labels
 
 
 def _names(run: RunPaths) -> dict[int, str]:

@@ -26,6 +26,7 @@ class _Options:
     shapes: str
     images: bool
     keyframes_only: bool
+    frames: str | None
     video: Path | None
     sheet: Path | None
     coco: Path | None
@@ -87,7 +88,8 @@ class _Options:
     help="With --format: also write the frames, where the format has a place for them.",
 )
 @click.option("--keyframes-only", is_flag=True, help="With --format: only the annotated frames.")
-@click.option("--only", metavar="LIST", help="For film: ids or names of objects, like 1,3; default: all.")
+@click.option("--only", metavar="LIST", help="Only these objects, by id or name, as 1,3; default: all.")
+@click.option("--frames", metavar="LIST", help="Only these frames, as 10-20 or 00010-00020; default: all.")
 @click.option(
     "--feather",
     type=click.FloatRange(0, 100),
@@ -141,8 +143,8 @@ def _write(opened: "list[tuple[Clip, Workspace | None]]", options: _Options) -> 
     elif workspace is not None and not options.targets:
         options = options.all_into(workspace.path / "exports")
     _check_targets(options)
-    masks = _find_masks(options.masks or (None if workspace is None else workspace.path), clip)
-    _export(clip, masks, options)
+    path = options.masks or (None if workspace is None else workspace.path)
+    _export(clip, _find_masks(path, clip, options), options)
 
 
 def _check(options: _Options) -> None:
@@ -156,7 +158,7 @@ def _check(options: _Options) -> None:
             "several clips go into one file or folder with a --format of masks, each given as a workspace"
         )
     given = given_options()
-    of_masks, of_film = ["labels", "shapes", "images", "keyframes_only"], ["only", "feather"]
+    of_masks, of_film = ["labels", "shapes", "images", "keyframes_only"], ["feather"]
     others, needed = [*of_masks, *of_film], "goes with --format NAME"
     if options.format is not None:
         others = ["video", "sheet", "coco", "page", "scores", "opacity", "captions"]
@@ -179,23 +181,42 @@ def _check_targets(options: _Options) -> None:
         raise InputError("--scores is shown on the page only; give --page FILE.html, too")
 
 
-def _find_masks(path: Path | None, clip: "Clip", keyframes_only: bool = False) -> "ResultMasks":
-    """The masks of all frames, or of those that are annotated."""
+def _find_masks(path: Path | None, clip: "Clip", options: _Options) -> "ResultMasks":
+    """The masks of the objects and frames that are asked for; all of the frames must have one."""
+    from dextr_vos.cli.options import comma_list
     from dextr_vos.cli.workspaces import run_folder
     from dextr_vos.errors import InputError
+    from dextr_vos.export.formats.labelled import labelled_clip, objects_called
     from dextr_vos.workspace import ResultMasks
 
     if path is None:
         raise InputError("give --masks, a run or a folder of masks, or a workspace as CLIP")
-    if keyframes_only:
-        masks = ResultMasks.find(path)
-        if not masks.keyframes:
-            raise InputError(f"{path} has no annotated frames; leave out --keyframes-only")
-        return masks
-    run_folder(path)  # of a workspace, a run must be there
+    if not options.keyframes_only:
+        run_folder(path)  # of a workspace, a run must be there
     masks = ResultMasks.find(path)
-    masks.require_all(clip)
-    return masks
+    if options.keyframes_only and not masks.keyframes:
+        raise InputError(f"{path} has no annotated frames; leave out --keyframes-only")
+    frames = _frames(clip, masks, options)
+    masks.require_all(clip, frames)
+    if options.only is None:
+        return masks
+    called = objects_called(comma_list(options.only), labelled_clip(clip, masks, frames))
+    return replace(masks, only=called)
+
+
+def _frames(clip: "Clip", masks: "ResultMasks", options: _Options) -> list[int]:
+    """Indices of the frames that are asked for."""
+    from dextr_vos.clip import parse_frames
+    from dextr_vos.errors import InputError
+
+    frames = list(range(len(clip)))
+    if options.frames is not None:
+        frames = parse_frames(options.frames, clip.names, clip.path)
+    if options.keyframes_only:
+        frames = [index for index in frames if clip.names[index] in (masks.keyframes or ())]
+        if not frames:
+            raise InputError(f"none of the frames {options.frames} is annotated; leave out --keyframes-only")
+    return frames
 
 
 def _export_format(opened: "list[tuple[Clip, Workspace | None]]", options: _Options) -> None:
@@ -220,18 +241,16 @@ def _export_format(opened: "list[tuple[Clip, Workspace | None]]", options: _Opti
 
 def _export_film(opened: "list[tuple[Clip, Workspace | None]]", options: _Options) -> None:
     """Write a format for compositing."""
-    from dextr_vos.cli.options import comma_list
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.export.film import FILM_FORMATS as FILMS
-    from dextr_vos.export.film import FilmOptions, objects_called, write_film
+    from dextr_vos.export.film import FilmOptions, write_film
     from dextr_vos.export.overlay import refuse_overwriting
 
     assert options.format is not None
     target = _target(FILMS[options.format].suffix, opened, options)
     clip = _labelled(*opened[0], options)
     refuse_overwriting(target, clip.clip, clip.masks)
-    wanted = None if options.only is None else objects_called(comma_list(options.only), clip)
-    how = FilmOptions(wanted, options.feather, options.fps)
+    how = FilmOptions(options.feather, options.fps)
     with progress_bars() as bar:
         write_film(options.format, target, clip, how, bar("writing"), options.out is None)
     click.echo(f"{FILMS[options.format].title} {target}")
@@ -255,11 +274,8 @@ def _labelled(clip: "Clip", workspace: "Workspace | None", options: _Options) ->
     from dextr_vos.export.formats.labelled import labelled_clip
 
     path = options.masks or (None if workspace is None else workspace.path)
-    masks = _find_masks(path, clip, options.keyframes_only)
-    frames = None
-    if options.keyframes_only:
-        frames = [clip.index_of(name) for name in clip.names if name in (masks.keyframes or ())]
-    return labelled_clip(clip, masks, frames)
+    masks = _find_masks(path, clip, options)
+    return labelled_clip(clip, masks, _frames(clip, masks, options))
 
 
 def _export(clip: "Clip", masks: "ResultMasks", options: _Options) -> None:
@@ -275,24 +291,27 @@ def _export(clip: "Clip", masks: "ResultMasks", options: _Options) -> None:
         write_overlay_video,
     )
     from dextr_vos.export.page import read_scores, write_page
+    from dextr_vos.export.video_file import consecutive
 
     for target in options.targets.values():
         refuse_overwriting(target, clip, masks)
     scores = None if options.scores is None else read_scores(options.scores)
+    frames = consecutive(_frames(clip, masks, options))
+    part = clip[frames.start : frames.stop]
     with tempfile.TemporaryDirectory() as scratch, progress_bars() as bar:
         # the page embeds video and sheet, whether or not they are wanted as files
         if options.video is not None or options.page is not None:
             video = options.video or Path(scratch) / "overlay.mp4"
-            how = OverlayOptions(options.opacity, captions=options.captions, fps=options.fps)
+            how = OverlayOptions(options.opacity, captions=options.captions, fps=options.fps, frames=frames)
             write_overlay_video(video, clip, masks, how, bar("writing the video"))
         if options.sheet is not None:
-            write_contact_sheet(options.sheet, clip, masks, options.opacity)
+            write_contact_sheet(options.sheet, part, masks, options.opacity)
         if options.coco is not None:
-            data = labelled_clips([labelled_clip(clip, masks)])
+            data = labelled_clips([labelled_clip(clip, masks, frames)])
             write_coco(options.coco, data, on_frame=bar("writing the COCO file"))
         if options.page is not None:
             sheet = Path(scratch) / "sheet.jpg"
-            write_contact_sheet(sheet, clip, masks, options.opacity)
-            write_page(options.page, clip, masks, video, sheet, scores)
+            write_contact_sheet(sheet, part, masks, options.opacity)
+            write_page(options.page, part, masks, video, sheet, scores)
     for name, file in options.targets.items():
         click.echo(f"{name} {file}")

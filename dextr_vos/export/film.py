@@ -5,7 +5,7 @@ labels; it is not what a network saw. Alpha is straight: colours are those of th
 it.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dextr_vos.errors import InputError
-from dextr_vos.export.formats.labelled import LabelledClip, LabelledObject, file_stem
+from dextr_vos.export.formats.labelled import LabelledClip, file_stem
 from dextr_vos.export.formats.registry import new_folder
 from dextr_vos.export.video_file import (
     H264,
@@ -23,6 +22,7 @@ from dextr_vos.export.video_file import (
     PRORES_HQ,
     VP9_ALPHA,
     VideoFormat,
+    consecutive,
     open_video_writer,
 )
 from dextr_vos.files import atomic_path
@@ -37,15 +37,13 @@ _WHITE_16_BITS = 65535
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """What is written.
+    """How it is written.
 
     Attributes:
-        objects: ids of the objects to keep; None for all.
         feather: width of the ramp across an edge, in pixels; up to 1 the edge is hard.
         fps: frames per second, of clips without frame times; None for the clip's.
     """
 
-    objects: Collection[int] | None = None
     feather: float = 2.0
     fps: float | None = None
 
@@ -78,14 +76,14 @@ def write_film(
     Args:
         name: of the format.
         path: file, or a folder that is empty or not there.
-        clip: the clip with its masks.
-        options: which objects, and how soft their edges are.
+        clip: the clip with its masks and the frames to write; for a video, consecutive ones.
+        options: how soft edges are, and how fast frames follow one another.
         on_frame: called with the number of frames done and of all frames.
         replace: the folder may hold something, an earlier export, which goes.
 
     Raises:
-        InputError: another suffix, a folder that holds something and is not to be replaced, or a damaged
-            mask.
+        InputError: another suffix, a folder that holds something and is not to be replaced, frames of a video
+            that are not consecutive, or a damaged mask.
     """
     wanted, report = FILM_FORMATS[name], on_frame or (lambda done, total: None)
     if wanted.suffix:
@@ -93,23 +91,6 @@ def write_film(
         return
     with new_folder(path, replace) as folder:
         wanted.write(folder, clip, options, report)
-
-
-def objects_called(texts: Sequence[str], clip: LabelledClip) -> list[int]:
-    """Ids of objects that are given by id or name.
-
-    Raises:
-        InputError: there is no such object.
-    """
-    by_name = {each.name: each.id for each in clip.objects.values()}
-    ids = []
-    for text in texts:
-        object_id = by_name.get(text, int(text) if text.isdecimal() else None)
-        if object_id not in clip.objects:
-            known = ", ".join(f"{each.id} ({each.name})" for each in clip.objects.values())
-            raise InputError(f"{clip.masks.path} has no object '{text}'; it has {known or 'none'}")
-        ids.append(object_id)
-    return ids
 
 
 def feathered(mask: BoolArray, feather: float) -> FloatArray:
@@ -131,14 +112,10 @@ def feathered(mask: BoolArray, feather: float) -> FloatArray:
     return ramp
 
 
-def _kept(clip: LabelledClip, options: FilmOptions) -> list[LabelledObject]:
-    return [each for each in clip.objects.values() if options.objects is None or each.id in options.objects]
-
-
 def _opacity(clip: LabelledClip, index: int, options: FilmOptions) -> FloatArray:
     """Opacity of all objects that are kept, as one mask: there is no ramp between two of them."""
     labels = clip.masks.read(clip.clip, index)
-    return feathered(np.isin(labels, [each.id for each in _kept(clip, options)]), options.feather)
+    return feathered(np.isin(labels, list(clip.objects)), options.feather)
 
 
 def _with_alpha(image_rgb: ImageRgb, opacity: FloatArray) -> npt.NDArray[np.uint8]:
@@ -161,31 +138,33 @@ def _video(
     """A writer of videos whose frames are made of an image and the opacity of its objects."""
 
     def write(path: Path, clip: LabelledClip, options: FilmOptions, on_frame: OnFrame) -> None:
-        with open_video_writer(path, clip.clip, how, options.fps) as video:
-            for index, image_rgb in enumerate(clip.clip):
-                video.write(index, compose(image_rgb, _opacity(clip, index, options)))
-                on_frame(index + 1, len(clip.clip))
+        frames = consecutive(clip.frames)
+        with open_video_writer(path, clip.clip, how, options.fps, frames) as video:
+            for done, index in enumerate(frames, 1):
+                video.write(index, compose(clip.clip.read(index), _opacity(clip, index, options)))
+                on_frame(done, len(frames))
 
     return write
 
 
 def _write_rgba(folder: Path, clip: LabelledClip, options: FilmOptions, on_frame: OnFrame) -> None:
     """`FRAME.png`, 8 bits, RGB and straight alpha."""
-    for index, name in enumerate(clip.clip.names):
+    for done, index in enumerate(clip.frames, 1):
         image = _with_alpha(clip.clip.read(index), _opacity(clip, index, options))
-        _write_png(folder / f"{name}.png", cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA))
-        on_frame(index + 1, len(clip.clip))
+        _write_png(folder / f"{clip.clip.names[index]}.png", cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA))
+        on_frame(done, len(clip.frames))
 
 
 def _write_mattes(folder: Path, clip: LabelledClip, options: FilmOptions, on_frame: OnFrame) -> None:
     """`ID_NAME/FRAME.png`, 16 bits grey, a folder for each object."""
-    for index, name in enumerate(clip.clip.names):
+    for done, index in enumerate(clip.frames, 1):
         labels = clip.masks.read(clip.clip, index)
-        for each in _kept(clip, options):
+        for each in clip.objects.values():
             opacity = feathered(labels == each.id, options.feather)
             matte = np.round(opacity.astype(np.float64) * _WHITE_16_BITS).astype(np.uint16)
-            _write_png(folder / f"{each.id}_{file_stem(each.name)}" / f"{name}.png", matte)
-        on_frame(index + 1, len(clip.clip))
+            name = f"{clip.clip.names[index]}.png"
+            _write_png(folder / f"{each.id}_{file_stem(each.name)}" / name, matte)
+        on_frame(done, len(clip.frames))
 
 
 def _write_png(path: Path, image: npt.NDArray[Any]) -> None:

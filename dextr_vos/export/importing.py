@@ -65,12 +65,29 @@ class Imported:
 
 
 @dataclass(frozen=True)
-class _Keyframe:
+class ImportedKeyframe:
     """The labels of a frame, the ids of objects that the file replaces, and which of those are there."""
 
     labels: Labels
     replaced: frozenset[int]
     there: frozenset[int]
+
+
+@dataclass(frozen=True)
+class ImportPlan:
+    """What an import changes.
+
+    Attributes:
+        keyframes: by the frame's name.
+        objects: those of the file, by id.
+        document: the annotations after it.
+        left_out: see `Imported`.
+    """
+
+    keyframes: dict[str, ImportedKeyframe]
+    objects: tuple[ObjectEntry, ...]
+    document: Annotations
+    left_out: int
 
 
 def import_masks(
@@ -95,18 +112,48 @@ def import_masks(
             is none.
     """
     workspace.check_clip(clip)
-    frames = _of_video(path, frames, clip, match)
-    placed = _placed(path, [frame for frame in frames if frame.annotated], clip, match)
     before = Annotations(objects=(), keyframes={})
     if workspace.annotations.exists():
         before = load_annotations(workspace.annotations)
+    plan = read_import(path, frames, clip, workspace, before, match)
+    workspace.write_settings(clip)
+    for name, keyframe in plan.keyframes.items():
+        write_labels(workspace.keyframe(name), keyframe.labels, durable=True)
+    save_annotations(workspace.annotations, plan.document)
+    log_corrections(before, plan.keyframes)
+    return Imported(tuple(plan.keyframes), plan.objects, plan.left_out)
+
+
+def read_import(
+    path: Path,
+    frames: Sequence[ImportedFrame],
+    clip: Clip,
+    workspace: Workspace,
+    before: Annotations,
+    match: FrameMatch,
+) -> ImportPlan:
+    """Read all masks of an import, and find out what it changes, which is not written yet.
+
+    Args:
+        path: see `import_masks`.
+        frames: see `import_masks`.
+        clip: the clip.
+        workspace: where the masks of its keyframes are.
+        before: its annotations.
+        match: which frame of the file is which of the clip.
+
+    Raises:
+        InputError: see `import_masks`.
+    """
+    frames = _of_video(path, frames, clip, match)
+    placed = _placed(path, [frame for frame in frames if frame.annotated], clip, match)
     for name in placed:
         if name in before.keyframes and before.keyframes[name].locked:
             raise InputError(f"the frame '{name}' is locked in {workspace.path}; unlock it on the page first")
     keys = _keys(path, placed)
     entries = _entries(keys, placed, before)
     workspace.keyframes_as_png(placed)
-    made: dict[str, _Keyframe] = {}
+    made: dict[str, ImportedKeyframe] = {}
     in_file = frozenset(entry.id for entry in entries.values())
     for name, frame in placed.items():
         mask = workspace.annotated_mask(name, name in before.corrections)
@@ -114,13 +161,8 @@ def import_masks(
         made[name] = _keyframe(path, clip, mask, frame, ids, in_file)
     objects = {entry.id: entry for entry in sorted(entries.values(), key=lambda entry: entry.id)}
     document = _document(before, made, tuple(objects.values()))
-    workspace.write_settings(clip)
-    for name, keyframe in made.items():
-        write_labels(workspace.keyframe(name), keyframe.labels, durable=True)
-    save_annotations(workspace.annotations, document)
-    log_corrections(before, made)
     left_out = sum(not frame.annotated for frame in frames)
-    return Imported(tuple(placed), tuple(objects.values()), left_out)
+    return ImportPlan(made, tuple(objects.values()), document, left_out)
 
 
 def _of_video(
@@ -269,7 +311,7 @@ def _entry(object_id: int, mask: ImportedMask, key: _Key) -> ObjectEntry:
 
 def _keyframe(
     path: Path, clip: Clip, before: Path, frame: ImportedFrame, ids: Sequence[int], in_file: frozenset[int]
-) -> _Keyframe:
+) -> ImportedKeyframe:
     """A frame's objects, by their ids, above the other objects of the mask `before`, if there is one.
 
     A frame without objects is without all those of the file, `in_file`.
@@ -286,11 +328,11 @@ def _keyframe(
         labels[inside] = object_id
         if inside.any():
             there.add(object_id)
-    return _Keyframe(labels, replaced, frozenset(there))
+    return ImportedKeyframe(labels, replaced, frozenset(there))
 
 
 def _document(
-    before: Annotations, made: Mapping[str, _Keyframe], entries: tuple[ObjectEntry, ...]
+    before: Annotations, made: Mapping[str, ImportedKeyframe], entries: tuple[ObjectEntry, ...]
 ) -> Annotations:
     """The workspace's document with the keyframes."""
     keyframes, older = {}, dict(before.keyframes)

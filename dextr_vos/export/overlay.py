@@ -86,12 +86,14 @@ class OverlayOptions:
         colours: colours of objects by id; the others get default colours.
         captions: burn in the name of each frame, and whether it is a keyframe.
         fps: frames per second, of clips without frame times; None for the clip's.
+        frames: those to write; None for all.
     """
 
     opacity: float = 0.45
     colours: Mapping[int, Rgb] | None = None
     captions: bool = False
     fps: float | None = None
+    frames: range | None = None
 
 
 def write_overlay_video(
@@ -116,14 +118,15 @@ def write_overlay_video(
         InputError: another suffix, or a mask of another size.
     """
     options = options or OverlayOptions()
-    with open_video_writer(path, clip, H264, options.fps) as video:
-        for index, image_rgb in enumerate(clip):
-            image = overlay(image_rgb, masks.read(clip, index), options.opacity, options.colours)
+    frames = options.frames or range(len(clip))
+    with open_video_writer(path, clip, H264, options.fps, frames) as video:
+        for done, index in enumerate(frames, 1):
+            image = overlay(clip.read(index), masks.read(clip, index), options.opacity, options.colours)
             if options.captions:
                 image = _captioned(image, _caption(clip, index, masks))
             video.write(index, image)
             if on_frame is not None:
-                on_frame(index + 1, len(clip))
+                on_frame(done, len(frames))
 
 
 def write_contact_sheet(path: Path, clip: Clip, masks: ResultMasks, opacity: float = 0.45) -> None:

@@ -1,6 +1,6 @@
 """Video files that are made of a clip: with its frame times, pixel aspect, colour tags and sound."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -78,11 +78,13 @@ VP9_ALPHA = VideoFormat(
 class VideoWriter:
     """Frames into an open container; see `open_video_writer`."""
 
-    def __init__(self, out: Any, clip: Clip, how: VideoFormat, fps: float | None) -> None:
+    def __init__(self, out: Any, clip: Clip, how: VideoFormat, fps: float | None, frames: range) -> None:
         self._out, self._how = out, how
         self._source = _Source(clip)
         rate = Fraction(fps or clip.fps).limit_denominator(_FINEST_RATE)
         self._times = self._source.times_s or [index / rate for index in range(len(clip))]
+        self._start_s = self._source.start_s if frames.start == 0 else self._times[frames.start]
+        self._end_s = None if frames.stop == len(clip) else float(self._times[frames.stop] - self._start_s)
         self._sides = tuple(side + side % 2 if how.even else side for side in clip.size_hw)
         stream = out.add_stream(how.codec, rate=rate, options=dict(how.options))
         stream.height, stream.width = self._sides
@@ -94,7 +96,7 @@ class VideoWriter:
         context.color_range = _LIMITED_RANGE
         context.colorspace, context.color_primaries, context.color_trc = self._source.colour_tags
         self._stream, self._ticks = stream, Fraction(stream.codec_context.time_base)
-        self._sound = _Sound(out, self._source.path, how, self._source.start_s)
+        self._sound = _Sound(out, self._source.path, how, self._start_s, cut=frames.start > 0)
 
     def write(self, index: int, image: npt.NDArray[np.uint8]) -> None:
         """Encode frame `index`.
@@ -110,7 +112,7 @@ class VideoWriter:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=layout)
         matrix = self._source.matrix
         frame = frame.reformat(format=self._how.pixels, dst_colorspace=matrix, dst_color_range=_LIMITED_RANGE)
-        time_s = self._times[index] - self._source.start_s
+        time_s = self._times[index] - self._start_s
         frame.pts, frame.time_base = round(time_s / self._ticks), self._ticks
         self._sound.write_until(float(time_s))
         self._mux(self._stream.encode(frame))
@@ -118,7 +120,7 @@ class VideoWriter:
     def finish(self) -> None:
         """Encode what is left, and the rest of the sound."""
         self._mux(self._stream.encode(None))
-        self._sound.write_until(None)
+        self._sound.finish(self._end_s)
 
     def close(self) -> None:
         """Close the file that the sound comes from."""
@@ -134,7 +136,7 @@ class VideoWriter:
 
 @contextmanager
 def open_video_writer(
-    path: Path, clip: Clip, how: VideoFormat, fps: float | None = None
+    path: Path, clip: Clip, how: VideoFormat, fps: float | None = None, frames: range | None = None
 ) -> Iterator[VideoWriter]:
     """A video file that is complete once the block succeeds, and absent otherwise.
 
@@ -143,6 +145,7 @@ def open_video_writer(
         clip: gives size, frame times, pixel aspect, colour tags and sound.
         how: encoding.
         fps: frames per second, of clips without frame times; None for the clip's.
+        frames: those that are written, in order; None for all. The sound is that of their time.
 
     Raises:
         InputError: another suffix, or `fps` for a video that has times of its own.
@@ -153,12 +156,26 @@ def open_video_writer(
         raise InputError(f"--fps is for folders of frames; the frames of {clip.path} keep their times")
     options = {} if how.suffix == ".webm" else {"movflags": "faststart"}
     with atomic_path(path) as temporary, av.open(str(temporary), "w", options=options) as out:
-        writer = VideoWriter(out, clip, how, fps)
+        writer = VideoWriter(out, clip, how, fps, frames or range(len(clip)))
         try:
             yield writer
             writer.finish()
         finally:
             writer.close()
+
+
+def consecutive(frames: Sequence[int]) -> range:
+    """Frames of a video as a range.
+
+    Raises:
+        InputError: they are not consecutive.
+    """
+    found = range(frames[0], frames[-1] + 1)
+    if list(frames) != list(found):
+        raise InputError(
+            f"a video takes consecutive frames, got {len(frames)} of {len(found)}; give one range"
+        )
+    return found
 
 
 class _Source:
@@ -192,10 +209,12 @@ class _Source:
 
 
 class _Sound:
-    """The sound of a video file, written as the frames go along."""
+    """The sound of a video file, written as the frames go along; with `cut` from `start_s` on."""
 
-    def __init__(self, out: Any, path: Path | None, how: VideoFormat, start_s: Fraction) -> None:
-        self._out, self._start_s, self._source = out, start_s, None
+    def __init__(
+        self, out: Any, path: Path | None, how: VideoFormat, start_s: Fraction, cut: bool = False
+    ) -> None:
+        self._out, self._start_s, self._cut, self._source = out, start_s, cut, None
         self._targets: dict[int, tuple[Any, bool]] = {}
         self._samples: dict[int, int] = {}  # that were encoded, by stream
         self._packets: Iterator[Any] = iter(())
@@ -220,13 +239,17 @@ class _Sound:
             at_s = None if packet.pts is None else float(packet.pts * packet.time_base - self._start_s)
             if time_s is not None and at_s is not None and at_s > time_s:
                 return
-            self._write(packet)
+            if not (self._cut and at_s is not None and at_s < 0):
+                self._write(packet)
             self._next = next(self._packets, None)
-        if time_s is None:
-            for target, copied in self._targets.values():
-                if not copied:
-                    self._out.mux(target.encode(None))
-            self._targets = {}
+
+    def finish(self, time_s: float | None) -> None:
+        """Write the sound up to a time, None for all that is left, and end it."""
+        self.write_until(time_s)
+        for target, copied in self._targets.values():
+            if not copied:
+                self._out.mux(target.encode(None))
+        self._targets = {}
 
     def close(self) -> None:
         """Close the file."""

@@ -23,6 +23,7 @@ from dextr_vos.errors import DextrVosError, InputError
 from dextr_vos.masks import MAX_OBJECTS
 from dextr_vos.web import schemas
 from dextr_vos.web.auth import COOKIE, Auth, cookie_with, has_cookie, tokens_equal
+from dextr_vos.web.exports import export_formats
 from dextr_vos.web.jobs import ConflictError
 from dextr_vos.web.mask_edits import MergeObjects, PutMask, ReshapeMask, SwapObjects
 from dextr_vos.web.object_edits import AddObject, ChangeObject, DeleteObject, OrderObjects
@@ -121,6 +122,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     _add_frame_edits(app, service)
     _add_object_edits(app, service)
     _add_jobs(app, service)
+    _add_files(app, service)
 
 
 def add_errors(app: FastAPI) -> None:
@@ -378,13 +380,28 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
 
     @app.post("/api/export")
     def export(body: schemas.Export) -> dict[str, Any]:
-        service.export(body.kind)
+        service.export(body)
         return {"job": service.state()["job"]}
 
-    @app.get("/api/exports/{kind}")
-    def exported(kind: str) -> Response:
-        path = service.exported(kind)
+
+def _add_files(app: FastAPI, service: Service) -> None:
+    @app.get("/api/formats")
+    def formats() -> list[dict[str, Any]]:
+        return export_formats()
+
+    @app.get("/api/exports/{name}")
+    def exported(name: str) -> Response:
+        path = service.exported(name)
         return FileResponse(path, filename=path.name, headers=_NO_STORE)
+
+    @app.post("/api/uploads/{upload}")
+    async def upload(request: Request, upload: schemas.UploadId, path: str) -> dict[str, Any]:
+        service.upload(upload, path, await request.body())
+        return {}
+
+    @app.post("/api/import")
+    def import_masks(body: schemas.Import) -> dict[str, Any]:
+        return changed_by(service, lambda: service.import_masks(body))[1]
 
 
 def _check(service: Service, index: int) -> None:

@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dextr_vos.annotation.annotations import Annotations, Kind, Point
 from dextr_vos.annotation.label_set import LabelSet, Name
 from dextr_vos.masks import DRAW_S, MAX_OBJECTS
 from dextr_vos.web import edits, mask_edits
-from dextr_vos.workspace import EXPORTS
 
 _MAX_PX = 100_000.0
 _MAX_EDIT_MS = 3_600_000.0
@@ -30,6 +29,7 @@ Click = Annotated[tuple[Pixel, Pixel, Kind], BeforeValidator(_with_kind)]
 """x, y and kind of a point; an extreme point may leave its kind out."""
 ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
 Index = Annotated[int, Field(ge=0)]
+UploadId = Annotated[str, Field(pattern=r"^[0-9a-z]{8,40}$")]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 
@@ -143,10 +143,47 @@ class Propagate(_Body):
     frames: tuple[Index, Index] | None = None
 
 
-class Export(_Body):
-    """What to export."""
+Label = Annotated[str, Field(min_length=1, max_length=200)]
 
-    kind: Annotated[str, AfterValidator(lambda kind: _one_of(kind, EXPORTS))]
+
+class Export(_Body):
+    """What to export, of which objects and frames, and how; see `web.exports`.
+
+    Attributes:
+        format: its name.
+        objects: ids; None for all.
+        frames: the first and the last; None for all.
+        keyframes_only: of these, only the keyframes.
+        shapes: see `FormatOptions`.
+        images: see `FormatOptions`.
+        labels: see `labelled_clips`.
+        feather: see `FilmOptions`.
+        fps: of videos of a folder of frames, per second; None for the usual.
+        opacity: see `OverlayOptions`.
+        captions: see `OverlayOptions`.
+    """
+
+    format: Annotated[str, Field(max_length=40)]
+    objects: Annotated[list[ObjectId], Field(min_length=1, max_length=MAX_OBJECTS)] | None = None
+    frames: tuple[Index, Index] | None = None
+    keyframes_only: bool = False
+    shapes: Literal["mask", "polygon"] = "mask"
+    images: bool = False
+    labels: Annotated[list[Label], Field(min_length=1, max_length=1000)] | None = None
+    feather: Annotated[float, Field(ge=0, le=100)] = 2.0
+    fps: Annotated[float, Field(ge=0.01, le=1000)] | None = None
+    opacity: Annotated[float, Field(ge=0, le=1)] = 0.45
+    captions: bool = False
+
+
+class Import(_Body):
+    """Which uploaded file or folder to import, and how its frames are found; see `FrameMatch`."""
+
+    upload: UploadId
+    format: Annotated[str, Field(max_length=40)]
+    match: Literal["name", "number"] = "name"
+    first: int = 0
+    clip: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
 class Status(_Body):

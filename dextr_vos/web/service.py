@@ -13,14 +13,15 @@ from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
 from dextr_vos.run_files import POOR_IOU, RunPaths
 from dextr_vos.web import schemas
-from dextr_vos.web.exports import is_ready
+from dextr_vos.web.exports import check_format, exported_files
 from dextr_vos.web.images import ClipImages
 from dextr_vos.web.jobs import Jobs
 from dextr_vos.web.masks import FinishedRun, RunMasks
 from dextr_vos.web.replaced_masks import ReplacedMasks
 from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.session import Session
-from dextr_vos.workspace import EXPORTS, Workspace
+from dextr_vos.web.uploads import Uploads, uploaded_masks
+from dextr_vos.workspace import Workspace
 
 T = TypeVar("T")
 
@@ -42,12 +43,20 @@ class Service(Protocol):
         """Stop the job; what it has finished is kept."""
         ...
 
-    def export(self, kind: str) -> None:
+    def export(self, asked: schemas.Export) -> None:
         """Start an export."""
         ...
 
-    def exported(self, kind: str) -> Path:
-        """The file of a finished export."""
+    def exported(self, name: str) -> Path:
+        """The file that an export has left."""
+        ...
+
+    def upload(self, upload: str, path: str, piece: bytes) -> None:
+        """Take the next piece of a file to import."""
+        ...
+
+    def import_masks(self, asked: schemas.Import) -> None:
+        """Make keyframes of what was uploaded."""
         ...
 
     def set_status(self, index: int, status: str) -> None:
@@ -158,6 +167,7 @@ class ClipService:
             clip.index_of(name)
         self._polled_run = self._run_before = self._finished.stamp
         self.propagation = propagation
+        self._uploads = Uploads()
         self.jobs = Jobs(self.session.events.job, self._mask_made, self._job_ended)
         if readonly is None:
             workspace.write_settings(clip)
@@ -174,6 +184,7 @@ class ClipService:
             "project": self.project,
             "title": clip.path.stem if clip.path.is_file() else clip.path.resolve().name,
             "fps": clip.fps,
+            "timed": getattr(clip, "times_s", None) is not None,
             "size": [clip.size_hw[1], clip.size_hw[0]],
             "masks": {
                 "done": finished.is_complete(annotated),
@@ -187,7 +198,7 @@ class ClipService:
             "job": self.jobs.current,
             "last_job": self.jobs.last,
             "status": None,
-            "exports": {kind: is_ready(session.workspace, kind) for kind in EXPORTS},
+            "exports": exported_files(session.workspace),
         }
 
     def propagate(self, how: schemas.Propagate) -> int:
@@ -234,27 +245,37 @@ class ClipService:
         self.session.check_writable()
         self.jobs.cancel()
 
-    def export(self, kind: str) -> None:
+    def export(self, asked: schemas.Export) -> None:
         """See `Service`."""
         self.session.check_writable()
+        check_format(asked.format)
         if not self.session.document.keyframes and not self._finished.exists:
             raise InputError("there is no mask yet; click on an object first")
         work = {
             "kind": "export",
-            "export": kind,
+            "export": asked.model_dump(mode="json"),
             "clip": str(self.clip.path.resolve()),
             "workspace": str(self.session.workspace.path.resolve()),
         }
         self.jobs.start(lambda: work)
 
-    def exported(self, kind: str) -> Path:
+    def exported(self, name: str) -> Path:
         """See `Service`."""
-        if kind not in EXPORTS:
-            raise InputError(f"there is no export of this kind; expected {', '.join(EXPORTS)}")
-        path = self.session.workspace.export(kind)
-        if not path.is_file():
-            raise InputError(f"the {kind} export has not been made yet; start it first")
-        return path
+        workspace = self.session.workspace
+        if name not in [each["name"] for each in exported_files(workspace)]:
+            raise InputError(f"there is no export '{name:.100}' in {workspace.exports}; export it first")
+        return workspace.exports / name
+
+    def upload(self, upload: str, path: str, piece: bytes) -> None:
+        """See `Service`."""
+        self.session.check_writable()
+        self._uploads.append(upload, path, piece)
+
+    def import_masks(self, asked: schemas.Import) -> None:
+        """See `Service`."""
+        self.session.check_writable()
+        with self._uploads.taken(asked.upload) as folder:
+            self.session.make(uploaded_masks(folder, asked, self.clip, self.session.workspace))
 
     def set_status(self, index: int, status: str) -> None:
         """See `Service`."""
@@ -279,6 +300,7 @@ class ClipService:
         self.session.events.close()
         self.session.loader.close()
         self.jobs.close()
+        self._uploads.close()
 
     @property
     def _finished(self) -> FinishedRun:

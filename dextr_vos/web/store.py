@@ -142,12 +142,12 @@ class AnnotationStore:
         if labels is None or (composed is not None and np.array_equal(composed, labels)):
             self._verified.add(name)
             return document
-        return self._with_layers_from(document, name, labels)
+        return self.with_layers_from(document, name, labels)
 
     def flattened(self, name: str, document: Annotations) -> Annotations:
         """The document with each object's layer in a keyframe reduced to its visible part."""
         composed = self._composed(document, name)
-        return document if composed is None else self._with_layers_from(document, name, composed)
+        return document if composed is None else self.with_layers_from(document, name, composed)
 
     def labels(self, name: str) -> Labels | None:
         """The mask of a keyframe or a correction as it is on disk, H×W uint8, or None."""
@@ -313,7 +313,8 @@ class AnnotationStore:
                 layers[entry.id] = mask
         return composite(layers, size_hw)
 
-    def _with_layers_from(self, document: Annotations, name: str, labels: Labels) -> Annotations:
+    def with_layers_from(self, document: Annotations, name: str, labels: Labels) -> Annotations:
+        """The document with the layer of each object of a frame cut out of labels."""
         keyframe = document.frame(name) or edits.EMPTY
         digests = self.put_layers(labels, keyframe.objects)
         objects = {

@@ -138,6 +138,7 @@ class _Progress:
 def _export(work: dict[str, Any], send: Send, stop_asked: StopAsked) -> str:
     """Write one export."""
     from dextr_vos.web.exports import write_export
+    from dextr_vos.web.schemas import Export
     from dextr_vos.workspace import Workspace
 
     def on_frame(done: int, total: int) -> None:
@@ -146,9 +147,10 @@ def _export(work: dict[str, Any], send: Send, stop_asked: StopAsked) -> str:
             raise Interrupted("the export was cancelled")
 
     workspace = Workspace(Path(work["workspace"]))
-    write_export(work["export"], Path(work["clip"]), workspace.path, on_frame)
+    asked = Export.model_validate(work["export"])
+    file = write_export(asked, Path(work["clip"]), workspace.path, on_frame)
     drafts = workspace.drafts_left_out()
-    return f"ready to download; {drafts}" if drafts else "ready to download"
+    return f"ready to download: {file.name}" + (f"; {drafts}" if drafts else "")
 
 
 if __name__ == "__main__":

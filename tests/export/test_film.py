@@ -88,6 +88,20 @@ def test_an_overlay_has_the_times_aspect_tags_and_sound_of_its_source(container,
     assert sound[0][0] - times[0] == pytest.approx(sound_before[0][0] - before[0], abs=0.03)
 
 
+def test_a_range_of_frames_keeps_its_times_and_its_sound(masks, tmp_path):
+    source = write_source(tmp_path / "source.mkv")
+    given = ("--masks", masks, "--frames", "1-3")
+    call("export", source, *given, "--video", tmp_path / "a.mp4")
+    call("export", source, *given, "--format", "prores-4444", "-o", tmp_path / "b.mov")
+    for path in (tmp_path / "a.mp4", tmp_path / "b.mov"):
+        times, _, sound = look(path)
+        assert np.diff(times) == pytest.approx([0.04, 0.12], abs=0.002)
+        # frames 1 to 3 are shown from 40 to 240 ms
+        assert sum(samples for _, samples in sound) / 48000 == pytest.approx(0.2, abs=0.05)
+    given = ("export", source, "--masks", masks, "--frames", "1,3", "--video", tmp_path / "c.mp4")
+    assert "consecutive frames" in call(*given, status=2).stderr
+
+
 @pytest.mark.parametrize("name", ["webm-alpha", "prores-4444", "green-screen"])
 def test_sound_that_a_container_cannot_hold_is_encoded_again(name, masks, tmp_path):
     source = write_source(tmp_path / "source.mkv", sound="flac")

@@ -6,7 +6,7 @@ from pathlib import Path
 from dextr_vos.cli import options
 from dextr_vos.export.film import FILM_FORMATS
 from dextr_vos.export.formats.registry import FORMATS
-from dextr_vos.workspace import EXPORTS
+from dextr_vos.web.exports import PICTURES, export_formats
 
 ROOT = Path(__file__).parents[2]
 NAME = r"^\| `([a-z0-9][a-z0-9-]+)` \|"  # of a format, at the beginning of a table's row
@@ -17,7 +17,6 @@ def test_every_list_of_formats_has_those_that_are_there():
     tables = for_masks.split("## Opened by")[0], for_film
     assert list(options.MASK_FORMATS) == re.findall(NAME, tables[0], re.MULTILINE) == list(FORMATS)
     assert list(options.FILM_FORMATS) == re.findall(NAME, tables[1], re.MULTILINE) == list(FILM_FORMATS)
-    script = (ROOT / "dextr_vos" / "web" / "static" / "exports.js").read_text(encoding="utf-8")
-    kinds = re.findall(r'^  "?([a-z0-9-]+)"?: \["', script, re.MULTILINE)
-    on_the_page = {*FORMATS, *FILM_FORMATS, "coco-polygons", "video"}
-    assert sorted(kinds) == sorted(EXPORTS) == sorted(on_the_page)
+    on_the_page = {each["name"]: each["read"] for each in export_formats()}
+    assert list(on_the_page) == [*FORMATS, *FILM_FORMATS, *PICTURES]
+    assert [name for name, is_read in on_the_page.items() if is_read] == list(FORMATS)

@@ -37,7 +37,8 @@ def unchanged(opened):
 def test_the_state_has_the_shape_of_the_contract(page):
     state = page.state()
     assert set(state) == {
-        "mode", "project", "title", "version", "readonly", "fps", "frames", "size", "corrects", "objects",
+        "mode", "project", "title", "version", "readonly", "fps", "timed", "frames", "size", "corrects",
+        "objects",
         "labels", "keyframes", "history", "masks", "confidence", "cuts", "flashes", "replaced", "suggested",
         "job", "last_job", "status", "exports", "saved",
     }  # fmt: skip
@@ -115,7 +116,8 @@ def test_the_version_grows_over_a_restart(page, tiny_clip, tmp_path):
         ("/api/objects/5/delete", {}, "there is no object 5"),
         ("/api/objects/order", {"ids": [1, 1]}, "expected the ids of all objects, [1]"),
         ("/api/redo", {}, "there is nothing to redo"),
-        ("/api/export", {"kind": "exe"}, "kind: "),
+        ("/api/export", {"format": "exe"}, "there is no format 'exe'; expected one of masks, "),
+        ("/api/export", {"format": "coco", "objects": []}, "objects: "),
         ("/api/propagate", {"budget": 0}, "budget: "),
         ("/api/reset", {"confirm": True}, "start dextr-vos annotate with --config"),
     ],
@@ -154,7 +156,7 @@ def test_a_read_only_page_changes_nothing_and_sees_what_the_other_does(page, tin
         "/api/undo": {},
         "/api/propagate": {},
         "/api/cancel": {},
-        "/api/export": {"kind": "masks"},
+        "/api/export": {"format": "masks"},
     }.items():
         assert reader.refused(path, expected=409, **body) == "process 7 on studio works on it"
     before = reader.state()["version"]

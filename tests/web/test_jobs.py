@@ -6,7 +6,6 @@ import json
 import sys
 import threading
 import time
-import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from tiny_page import OTHER, POINTS, decoded, open_page, write_run
 
 from dextr_vos.masks import read_labels
 from dextr_vos.web.jobs import Jobs
-from dextr_vos.workspace import EXPORTS
 
 
 @pytest.fixture
@@ -87,7 +85,7 @@ def test_there_must_be_something_to_propagate(tiny_clip, tmp_path):
     assert "click on an object in at least one frame" in page.refused("/api/propagate")
     page.points(0, 1, POINTS[:2])
     assert "click on an object in at least one frame" in page.refused("/api/propagate")
-    assert page.refused("/api/export", kind="video") == "there is no mask yet; click on an object first"
+    assert page.refused("/api/export", format="overlay") == "there is no mask yet; click on an object first"
 
 
 def test_a_child_that_dies_is_reported_in_one_sentence():
@@ -116,49 +114,38 @@ def test_drafts_stay_drafts_where_a_run_cannot_start(page, tmp_path, monkeypatch
 def test_an_export_says_that_drafts_are_left_out(page, tmp_path):
     write_run(page, tmp_path / "w", keyframes=(0,))
     page.do("/api/frames/3/objects/1/stroke", path=[[50, 40]], radius=3)
-    page.do("/api/export", kind="masks")
+    page.do("/api/export", format="masks")
     message = wait_for(page)["last_job"]["message"]
-    assert message.startswith("ready to download; 1 corrected frame is a draft and was not used")
+    assert message.startswith(
+        "ready to download: tiny_object-1_masks.zip; 1 corrected frame is a draft and was not used"
+    )
 
 
-@pytest.mark.slow
-def test_every_kind_of_export(page, tiny_clip):
-    from pycocotools import mask as runs
-
-    page.do("/api/objects", name="the wheel", colour="#0000ff")
-    page.points(0, 2, OTHER)
-    assert not any(page.state()["exports"].values())
-    assert "has not been made yet" in page.get("/api/exports/masks").json()["error"]
-    for kind in EXPORTS:
-        page.do("/api/export", kind=kind)
-        state = wait_for(page)
-        assert state["last_job"] == {"kind": "export", "outcome": "done", "message": "ready to download"}
-        assert state["exports"][kind]
-    with zipfile.ZipFile(io.BytesIO(page.get("/api/exports/masks").content)) as archive:
+def test_an_export_is_made_listed_and_downloaded(page):
+    assert page.state()["exports"] == []
+    assert "there is no export 'tiny.json'" in page.get("/api/exports/tiny.json").json()["error"]
+    page.do("/api/export", format="masks")
+    state = wait_for(page)
+    name = "tiny_object-1_masks.zip"
+    message = f"ready to download: {name}"
+    assert state["last_job"] == {"kind": "export", "outcome": "done", "message": message}
+    (file,) = state["exports"]
+    assert (file["name"], file["current"]) == (name, True)
+    answer = page.get(f"/api/exports/{name}")
+    assert f'filename="{name}"' in answer.headers["content-disposition"]
+    assert len(answer.content) == file["bytes"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert archive.namelist() == ["00000.png"]
         with Image.open(io.BytesIO(archive.read("00000.png"))) as image:
             assert image.mode == "P"
             assert (np.array(image) == page.mask(0)).all()
-    assert page.get("/api/exports/video").content[4:8] == b"ftyp"
-    coco = page.get("/api/exports/coco").json()
-    assert [each["name"] for each in coco["categories"]] == ["object 1", "the wheel"]
-    for entry in coco["annotations"]:
-        with warnings.catch_warnings():  # pycocotools converts arrays as numpy 1 did
-            warnings.simplefilter("ignore", DeprecationWarning)
-            mask = runs.decode(entry["segmentation"])
-        assert (mask.astype(bool) == (page.mask(0) == entry["category_id"])).all()
-    for kind, name in (("yolo", "labels/train/00000.txt"), ("labelme", "00000.json")):
-        with zipfile.ZipFile(io.BytesIO(page.get(f"/api/exports/{kind}").content)) as archive:
-            assert name in archive.namelist()
-    assert "the wheel" in page.get("/api/exports/cvat-video").text
-    page.points(0, 2, POINTS)
-    assert not any(page.state()["exports"].values())
+    page.points(0, 1, OTHER)
+    assert [each["current"] for each in page.state()["exports"]] == [False]
     assert page.get("/api/exports/../annotations.json").status_code == 404
-    assert "no export of this kind" in page.get("/api/exports/annotations.json").json()["error"]
 
 
 def test_an_export_that_is_cancelled_leaves_nothing_behind(page, tmp_path):
-    page.do("/api/export", kind="video")
+    page.do("/api/export", format="overlay")
     page.do("/api/cancel")
     assert wait_for(page)["last_job"]["outcome"] == "cancelled"
     exports = tmp_path / "w" / "exports"
@@ -168,7 +155,7 @@ def test_an_export_that_is_cancelled_leaves_nothing_behind(page, tmp_path):
 
 
 def test_while_a_job_is_in_progress_no_other_touches_the_workspace(page, tmp_path):
-    page.do("/api/export", kind="video")
+    page.do("/api/export", format="overlay")
     assert "in progress (export)" in page.refused("/api/propagate", expected=409)
     assert not (tmp_path / "w" / "history" / "propagated").exists()
     assert wait_for(page)["last_job"]["outcome"] == "done"

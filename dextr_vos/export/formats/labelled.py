@@ -152,12 +152,33 @@ def labelled_clip(clip: Clip, masks: ResultMasks, frames: Sequence[int] | None =
     document = load_annotations(path) if path.is_file() else Annotations(objects=(), keyframes={})
     known = {entry.id: (entry.name, entry.colour) for entry in document.objects}
     named = {object_id: (name, None) for object_id, name in masks.object_names.items()} | known
-    objects = {object_id: _labelled(object_id, *named[object_id]) for object_id in sorted(named)}
+    objects = {
+        object_id: _labelled(object_id, *named[object_id])
+        for object_id in sorted(named)
+        if masks.only is None or object_id in masks.only
+    }
     for index in frames:
         for object_id in object_ids(masks.read(clip, index)):
             objects.setdefault(object_id, _labelled(object_id, default_name(object_id), None))
     resolved = clip.path.resolve()
     return LabelledClip(resolved.stem if resolved.is_file() else resolved.name, clip, masks, objects, frames)
+
+
+def objects_called(texts: Sequence[str], clip: LabelledClip) -> frozenset[int]:
+    """Ids of objects that are given by id or name.
+
+    Raises:
+        InputError: there is no such object.
+    """
+    by_name = {each.name: each.id for each in clip.objects.values()}
+    ids = set()
+    for text in texts:
+        object_id = by_name.get(text, int(text) if text.isdecimal() else None)
+        if object_id not in clip.objects:
+            known = ", ".join(f"{each.id} ({each.name})" for each in clip.objects.values())
+            raise InputError(f"{clip.masks.path} has no object '{text}'; it has {known or 'none'}")
+        ids.add(object_id)
+    return frozenset(ids)
 
 
 def labelled_clips(clips: Sequence[LabelledClip], label_set: Sequence[str] | None = None) -> LabelledClips:

@@ -28,7 +28,7 @@ from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.service import session_state
 from dextr_vos.web.session import Session
 from dextr_vos.web.store import AnnotationStore
-from dextr_vos.workspace import EXPORTS, Workspace
+from dextr_vos.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +149,7 @@ class FolderService:
             "project": None,
             "title": self._settings.required.source.resolve().name,
             "fps": None,
+            "timed": False,
             "size": None,
             "masks": {"done": False, "stale": False},
             "confidence": None,
@@ -159,7 +160,7 @@ class FolderService:
             "job": None,
             "last_job": None,
             "status": {str(index): status for index, status in enumerate(statuses) if status != "open"},
-            "exports": dict.fromkeys(EXPORTS, False),
+            "exports": [],
         }
 
     def set_status(self, index: int, status: str) -> None:
@@ -210,11 +211,19 @@ class FolderService:
     def cancel(self) -> None:
         """See `Service`; there is never a job."""
 
-    def export(self, kind: str) -> None:
+    def export(self, asked: schemas.Export) -> None:
         """See `Service`."""
         raise _only_for_clips()
 
-    def exported(self, kind: str) -> Path:
+    def exported(self, name: str) -> Path:
+        """See `Service`."""
+        raise _only_for_clips()
+
+    def upload(self, upload: str, path: str, piece: bytes) -> None:
+        """See `Service`."""
+        raise _only_for_clips()
+
+    def import_masks(self, asked: schemas.Import) -> None:
         """See `Service`."""
         raise _only_for_clips()
 

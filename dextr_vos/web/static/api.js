@@ -51,6 +51,17 @@ export async function post(path, body = {}) {
   }
 }
 
+const PIECE = 900_000; // bytes; the server takes no larger requests
+
+/** POST a file in pieces, each of which the server adds to those before. */
+export async function send(route, path, file) {
+  for (let at = 0; at === 0 || at < file.size; at += PIECE) {
+    await request(`${route}?path=${encodeURIComponent(path)}`, {
+      method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file.slice(at, at + PIECE),
+    });
+  }
+}
+
 /** GET an image or a mask; null where there is none (204). */
 export async function getImage(path, cache = "default") {
   const answer = await request(path, { cache });

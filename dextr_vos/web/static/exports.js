@@ -1,106 +1,143 @@
-/** The export menu: start, watch, download; and the summary of time spent. */
+/** The export menu: what, of which objects and frames, how; and the files that exports have left. */
 import { toast } from "./announce.js";
 import { address, get, post } from "./api.js";
 import { el, make } from "./dom.js";
+import { checkbox, choice, formats, number, refill, row } from "./forms.js";
 import { createPopover } from "./popover.js";
+import { indexOf, labelOf } from "./state.js";
 
-const KINDS = {
-  masks: ["Masks", "Indexed PNGs in a zip"],
-  video: ["Overlay video", "MP4, masks over the frames"],
-  coco: ["COCO JSON", "Run-length masks, every frame"],
-};
-// chosen from a list, in one row
-const MORE = {
-  "coco-polygons": ["COCO JSON, polygons", "Outlines of every mask"],
-  yolo: ["YOLO segmentation", "Text files in a zip"],
-  davis: ["DAVIS", "Its folders in a zip"],
-  "youtube-vos": ["YouTube-VOS", "Masks and meta.json in a zip"],
-  voc: ["PASCAL VOC", "Indexed PNGs in a zip"],
-  labelme: ["LabelMe", "A JSON a frame in a zip"],
-  "label-studio": ["Label Studio", "Tasks with brush masks in a zip"],
-  "cvat-images": ["CVAT for images", "XML, run-length masks"],
-  "cvat-video": ["CVAT for video", "XML, run-length masks"],
-  objects: ["One PNG an object", "Black and white, in a zip"],
-  "prores-4444": ["ProRes 4444", "MOV with alpha"],
-  "webm-alpha": ["WebM", "VP9 with alpha"],
-  "green-screen": ["Green screen", "MP4"],
-  rgba: ["PNG sequence", "With alpha, in a zip"],
-  "feathered-mattes": ["Mattes", "16-bit PNGs an object, in a zip"],
-  "feathered-matte-video": ["Matte video", "ProRes, grey"],
-};
-const ALL = { ...KINDS, ...MORE };
+/** @param {number} bytes */
+const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
 export function createExports(store, connection) {
   const menu = el("export-menu");
-  const popover = createPopover(menu, el("export-open"), draw);
-  /** @type {string|null} the export that this page has started */
-  let asked = null;
-  let chosen = Object.keys(MORE)[0];
+  const popover = createPopover(menu, el("export-open"), open);
+  let asked = false;
+  /** what was chosen last; kept while the page is open */
+  const chosen = { format: "masks", objects: "all", frames: "all", first: "", last: "" };
+  /** @type {Record<string, any>} options by name, as the server takes them */
+  const options = { shapes: "mask", images: false, labels: "", feather: 2, fps: "", opacity: 0.45, captions: false };
+  const files = make("div", { class: "export-files", "data-test": "export-files" });
+  const foot = make("div", { class: "form-foot" });
+  let known = [];
 
-  /** The list of further formats, in the place of a name. */
-  function list() {
-    const options = Object.entries(MORE).map(([kind, [name]]) => make("option", { value: kind, text: name, selected: kind === chosen }));
-    const select = /** @type {HTMLSelectElement} */ (make("select", { "data-test": "more-formats", "aria-label": "Further formats" }, options));
-    select.addEventListener("change", () => {
-      chosen = select.value;
-      draw();
-    });
-    return select;
-  }
-
-  function row(kind, server, job) {
-    const [name, what] = ALL[kind];
-    const busy = job?.kind === "export" && asked === kind;
-    const ready = server.exports[kind];
-    const buttons = make("span", { class: "buttons" });
-    if (ready) {
-      buttons.append(make("a", { class: "button small primary", href: address(`/api/exports/${kind}`), download: true, icon: "download",
-        "data-test": `download-${kind}`, "aria-label": `Download ${name}` }, [make("span", { text: "Download" })]));
-    }
-    if (!server.readonly) {
-      buttons.append(make("button", { class: "button small", text: busy ? "Exporting" : ready ? "Export again" : "Export", disabled: Boolean(job),
-        "data-test": `make-${kind}`, "aria-label": `${ready ? "Export again" : "Export"}: ${name}`, onclick: () => start(kind) }));
-    }
-    const box = make("div", { class: "export-row" }, [
-      ...(kind in MORE ? [list()] : []),
-      make("div", {}, [kind in MORE ? "" : make("b", { text: name }), make("span", { class: "soft", text: what })]), buttons,
-    ]);
-    if (busy) {
-      const bar = make("div", { class: "progress", role: "progressbar", "aria-label": `Exporting ${name}` }, [make("span")]);
-      if (job.total) /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${(100 * job.done) / job.total}%`;
-      else bar.dataset.unknown = "";
-      box.append(bar);
-    }
-    return box;
-  }
-
-  function draw() {
-    const { server, job } = store.get();
-    if (!server || menu.hidden) return;
-    const focused = document.activeElement?.getAttribute("data-test");
-    menu.replaceChildren(...[...Object.keys(KINDS), chosen].map((kind) => row(kind, server, job)));
-    if (focused) /** @type {HTMLElement|null} */ (menu.querySelector(`[data-test="${focused}"]`))?.focus();
-  }
-
-  async function start(kind) {
-    asked = kind;
+  async function open() {
+    menu.replaceChildren(make("p", { class: "soft form-wait", text: "Opening" }));
     try {
-      const answer = await post("/api/export", { kind });
-      connection.showJob(answer.job);
+      known = known.length ? known : await formats();
     } catch (error) {
-      asked = null;
-      connection.lost(error);
+      popover.toggle(false);
+      return void connection.lost(error);
     }
     draw();
+    popover.toggle(true, false);
+  }
+
+  /** The form, built anew where another choice needs other rows. */
+  function draw() {
+    const { server } = store.get();
+    const format = known.find((each) => each.name === chosen.format) ?? known[0];
+    const has = (option) => format.options.includes(option);
+    const set = (key, redraws = false) => (value) => {
+      chosen[key] = value;
+      if (redraws) draw();
+    };
+    const option = (key) => (value) => { options[key] = value; };
+    const groups = [...new Set(known.map((each) => each.group))];
+    const rows = [
+      row("Format", choice("export-format", groups.map((group) => [group, known.filter((each) => each.group === group)
+        .map((each) => [each.name, `${each.title} (${each.folder ? "ZIP" : each.suffix.slice(1).toUpperCase()})`])]), chosen.format, set("format", true))),
+      row("Objects", choice("export-objects", [["all", "All"], ...server.objects.map((one) => [String(one.id), one.name])], chosen.objects, set("objects"))),
+      row("Frames", choice("export-frames", [["all", "All"], ...(has("keyframes_only") ? [["keyframes", "Keyframes only"]] : []),
+        ["range", "From … to …"]], chosen.frames, set("frames", true))),
+    ];
+    if (chosen.frames === "range") rows.push(range(server));
+    if (has("shapes")) rows.push(row("Shapes", choice("export-shapes", [["mask", "Masks, exact"], ["polygon", "Polygons"]], options.shapes, option("shapes"))));
+    if (has("opacity")) rows.push(row("Opacity", number("export-opacity", { min: 0, max: 1, step: 0.05 }, options.opacity, option("opacity"))));
+    if (has("feather")) rows.push(row("Soft edge, px", number("export-feather", { min: 0, max: 100, step: 0.5 }, options.feather, option("feather"))));
+    if (has("fps") && !server.timed) rows.push(row("Frames per s", number("export-fps", { min: 0.01, max: 1000, step: "any", placeholder: "24" }, options.fps, option("fps"))));
+    if (has("labels")) {
+      const area = make("textarea", { id: "export-labels", rows: 2, "data-test": "export-labels", placeholder: "One a line; without any, names are categories" });
+      /** @type {HTMLTextAreaElement} */ (area).value = options.labels;
+      area.addEventListener("input", () => { options.labels = /** @type {HTMLTextAreaElement} */ (area).value; });
+      rows.push(row("Categories", area));
+    }
+    if (has("images")) rows.push(checkbox("export-images", "With the frames", options.images, option("images")));
+    if (has("captions")) rows.push(checkbox("export-captions", "Names of frames burnt in", options.captions, option("captions")));
+    refill(menu, [make("h2", { text: "Export" }), ...rows, foot, files]);
+    drawState();
+  }
+
+  function range(server) {
+    const last = server.frames - 1;
+    const field = (key, name) => {
+      const input = /** @type {HTMLInputElement} */ (make("input", { "data-test": `export-${key}`, inputmode: "numeric", autocomplete: "off",
+        "aria-label": `${name} frame`, value: chosen[key] || labelOf(server, key === "first" ? 0 : last) }));
+      input.addEventListener("input", () => { chosen[key] = input.value; });
+      return input;
+    };
+    return row("", make("span", { class: "form-range" }, [field("first", "First"), make("span", { class: "soft", text: "to" }), field("last", "Last")]));
+  }
+
+  /** What changes while the form stays: the button, the progress, the files. */
+  function drawState() {
+    const { server, job } = store.get();
+    if (!server || !popover.shown()) return;
+    const busy = job?.kind === "export";
+    if (busy) {
+      const bar = make("div", { class: "progress", role: "progressbar", "aria-label": "Exporting" }, [make("span")]);
+      if (job.total) /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${(100 * job.done) / job.total}%`;
+      else bar.dataset.unknown = "";
+      foot.replaceChildren(bar, make("button", { class: "button small", text: "Cancel", "data-test": "export-cancel", onclick: () => post("/api/cancel").catch(connection.lost) }));
+    } else if (!foot.querySelector("[data-test=export-start]")) {
+      foot.replaceChildren(make("button", { class: "button primary wide", icon: "export", "data-test": "export-start", onclick: start }, [make("span", { text: "Export" })]));
+    }
+    const button = /** @type {HTMLButtonElement|null} */ (foot.querySelector("[data-test=export-start]"));
+    if (button) button.disabled = Boolean(server.readonly || job);
+    const names = server.exports.map((file) => `${file.name} ${file.bytes} ${file.current}`).join("\n");
+    if (files.dataset.names === names) return;
+    files.dataset.names = names;
+    files.replaceChildren(...server.exports.map((file) => make("a", {
+      class: "export-file", href: address(`/api/exports/${encodeURIComponent(file.name)}`), download: file.name, icon: "download", "data-test": "export-file",
+    }, [make("span", { class: "name", text: file.name }), make("span", { class: "soft", text: file.current ? size(file.bytes) : "older masks" })])));
+  }
+
+  /** What the form says, as the server takes it. */
+  function request() {
+    const { server } = store.get();
+    const { name, options: has } = known.find((each) => each.name === chosen.format);
+    const body = /** @type {Record<string, any>} */ ({ format: name });
+    if (chosen.objects !== "all") body.objects = [Number(chosen.objects)];
+    if (chosen.frames === "keyframes") body.keyframes_only = has.includes("keyframes_only");
+    if (chosen.frames === "range") {
+      const frames = ["first", "last"].map((key, at) => (chosen[key] ? indexOf(server, chosen[key]) : at * (server.frames - 1)));
+      if (frames.some(Number.isNaN)) return null;
+      body.frames = frames.sort((a, b) => a - b);
+    }
+    for (const option of has.filter((each) => each in options)) {
+      const value = option === "labels" ? options.labels.split("\n").map((line) => line.trim()).filter(Boolean) : options[option];
+      if (value !== "" && (option !== "labels" || value.length) && !(option === "fps" && server.timed)) body[option] = value;
+    }
+    return body;
+  }
+
+  async function start() {
+    const body = request();
+    if (!body) return void toast("Type the numbers of two frames.", "error");
+    asked = true;
+    try {
+      const answer = await post("/api/export", body);
+      connection.showJob(answer.job);
+    } catch (error) {
+      asked = false;
+      connection.lost(error);
+    }
   }
 
   store.on(["server", "job"], () => {
     const { server, job } = store.get();
-    if (asked && server && !job && !server.job && server.exports[asked]) {
-      if (menu.hidden) toast(`${ALL[asked][0]}: ready to download in the export menu.`);
-      asked = null;
-    }
-    draw();
+    if (asked && server && !job && !server.job) asked = false;
+    drawState();
   });
   return { toggle: () => popover.toggle() };
 }

@@ -6,7 +6,7 @@ import { chosen, clicking } from "./state.js";
  * @typedef {{keys: string[], shown: string[], what: string, run: Function, mode?: "clip"|"folder"}} Key
  * @returns {Record<string, Key[]>} by heading
  */
-export function keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, compare, labels, lasso, masks, actions }) {
+export function keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, imports, compare, labels, lasso, masks, actions }) {
   const picked = () => store.get().point !== null && clicking(store.get().tool);
   const arrow = (dx, dy, by, go) => () => (picked() ? points.nudge(dx * by, dy * by) : go());
   const folder = () => store.get().server?.mode === "folder";
@@ -77,6 +77,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: ["ctrl+Enter"], shown: ["Ctrl ↵"], what: "Propagate", run: () => jobs.start(), mode: "clip" },
       { keys: ["ctrl+."], shown: ["Ctrl ."], what: "Cancel the run", run: () => jobs.cancel(), mode: "clip" },
       { keys: ["x"], shown: ["X"], what: "Export", run: () => exports.toggle(), mode: "clip" },
+      { keys: ["shift+x"], shown: ["Shift X"], what: "Import", run: () => imports.toggle(), mode: "clip" },
       { keys: ["d"], shown: ["D"], what: "Done, next open image", run: () => folder() && card.status("done"), mode: "folder" },
       { keys: ["s"], shown: ["S"], what: "Skip", run: () => folder() && card.status("skipped"), mode: "folder" },
       { keys: ["r"], shown: ["R"], what: "Reopen", run: () => folder() && card.status("open"), mode: "folder" },

@@ -21,6 +21,7 @@ import { createMaskMenu } from "./mask-menu.js";
 import { createNavigation } from "./navigate.js";
 import { createObjects } from "./objects.js";
 import { createOverview } from "./overview.js";
+import { createImports } from "./imports.js";
 import { createImages } from "./images.js";
 import { createPlayer } from "./player.js";
 import { createPointer } from "./pointer.js";
@@ -60,6 +61,7 @@ const card = createFrameCard(store, cache, edits, navigation);
 const jobs = createJobs(store, connection, navigation, edits);
 createPropagateMenu(store, jobs);
 const exports = createExports(store, connection);
+const imports = createImports(store, connection, cache, edits);
 createTime(store);
 const overview = createOverview(store, navigation);
 createPreview(store, cache, overview);
@@ -96,7 +98,7 @@ const actions = {
   help: () => help.toggle(),
 };
 createToolbar(store, view, actions);
-const table = keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, compare, labels, lasso, masks, actions });
+const table = keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, imports, compare, labels, lasso, masks, actions });
 const help = createHelp(store, table);
 listenToKeys(table, store, pointer, player);
 createTheme(() => { stage.recolour(); overview.schedule(); });
@@ -139,7 +141,7 @@ document.addEventListener("pointerdown", () => delete document.documentElement.d
 // A button pressed with the mouse gives the keyboard back to the image.
 document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);
-  if (event.detail > 0 && target.closest("button") && !target.closest("dialog, .popover, .object, [data-test=object-label], [data-test=object-add], [data-test=mask-open]")) el("hud").focus({ preventScroll: true });
+  if (event.detail > 0 && target.closest("button") && !target.closest("dialog, .popover, .object, [aria-haspopup], [data-test=object-label], [data-test=object-add], [data-test=mask-open]")) el("hud").focus({ preventScroll: true });
 });
 window.addEventListener("beforeunload", (event) => {
   if (edits.waiting()) event.preventDefault();

@@ -4,7 +4,7 @@
  * @param {HTMLElement} menu
  * @param {HTMLElement} opener its button
  * @param {() => void} draw fills the menu before it is shown
- * @returns {{toggle: (open?: boolean) => void, shown: () => boolean}}
+ * @returns {{toggle: (open?: boolean, fill?: boolean) => void, shown: () => boolean}}
  */
 export function createPopover(menu, opener, draw) {
   const GAP = 6;
@@ -17,11 +17,12 @@ export function createPopover(menu, opener, draw) {
     menu.style.left = `${Math.max(GAP, Math.min(at.right - box.width, innerWidth - box.width - GAP))}px`;
   }
 
-  function toggle(open = menu.hidden) {
+  /** Open or close; `fill`: draw it first. */
+  function toggle(open = menu.hidden, fill = true) {
     menu.hidden = !open;
     opener.setAttribute("aria-expanded", String(open));
     if (!open) return;
-    draw();
+    if (fill) draw();
     place();
     /** @type {HTMLElement|null} */ (menu.querySelector("button:not(:disabled), a, select, input"))?.focus();
   }

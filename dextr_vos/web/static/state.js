@@ -16,7 +16,7 @@
  *   keyframes: Record<string, Keyframe>, history: {undo: string|null, redo: string|null},
  *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, cuts: number[], flashes: number[], suggested: number|null, replaced: string|null,
  *   job: Job|null, last_job: {kind: string, outcome: string, message: string}|null,
- *   status: Record<string, "done"|"skipped">|null, exports: Record<string, boolean>, saved: string|null}} ServerState
+ *   status: Record<string, "done"|"skipped">|null, exports: {name: string, bytes: number, current: boolean}[], timed: boolean, saved: string|null}} ServerState
  * @typedef {"click"|"negative"|"brush"|"erase"|"lasso"|"hand"} Tool
  */
 

@@ -1,4 +1,4 @@
-"""The export menu in a real browser: a format of another program is chosen, made and downloaded."""
+"""The menus of exports and imports in a real browser: a file is made, downloaded, and taken back as keyframes."""
 
 import zipfile
 
@@ -17,14 +17,24 @@ def annotated(tmp_path):
     server.stop()
 
 
-def test_a_format_from_the_list_is_made_and_downloaded(annotated, open_screen, tmp_path):
+def test_an_object_is_exported_and_imported_again(annotated, open_screen, tmp_path):
     with open_screen(annotated.address) as screen:
         screen.press("x")
-        for kind in ("yolo", "rgba"):
-            screen.test_id("more-formats").select_option(kind)
-            screen.test_id(f"make-{kind}").click()
-            screen.test_id(f"download-{kind}").wait_for(timeout=60_000)
-            screen.until("() => fetch('/api/state').then((a) => a.json()).then((s) => s.job === null)")
-            with zipfile.ZipFile(screen.download(f"download-{kind}", tmp_path)) as archive:
-                names = archive.namelist()
-            assert ("labels/train/00003.txt" if kind == "yolo" else "00003.png") in names
+        screen.test_id("export-format").select_option("masks")
+        screen.test_id("export-objects").select_option(label="Katze")
+        screen.test_id("export-frames").select_option("range")
+        screen.test_id("export-first").fill("1")
+        screen.test_id("export-start").click()
+        screen.test_id("export-file").wait_for(timeout=60_000)
+        file = screen.download("export-file", tmp_path)
+        assert file.name == "tiny_Katze_00001-00005_masks.zip"
+        with zipfile.ZipFile(file) as archive:
+            assert archive.namelist() == [f"0000{index}.png" for index in range(1, 6)]
+        screen.page.keyboard.press("Escape")
+        screen.test_id("import-open").click()
+        screen.test_id("import-format").select_option("masks")
+        screen.test_id("import-file").set_input_files(file)
+        screen.test_id("import-start").click()
+        screen.until("() => document.querySelector('[data-test=import-menu]').hidden")
+        assert sorted(screen.state()["keyframes"]) == ["0", "1", "2", "3", "4", "5"]
+        assert screen.state()["history"]["undo"] == "import of 5 keyframes with Katze"

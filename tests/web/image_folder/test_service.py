@@ -300,7 +300,7 @@ def test_masks_may_be_in_the_folder_of_the_images(source):
 def test_propagation_and_exports_are_refused_in_one_sentence(source):
     page = open_folder(config(source))
     assert "not propagated" in page.refused("/api/propagate")
-    assert "not propagated" in page.refused("/api/export", kind="coco")
+    assert "not propagated" in page.refused("/api/export", format="coco")
 
 
 def test_two_images_with_the_same_mask_are_refused(source):

@@ -1,0 +1,195 @@
+"""Files that the page sends, piece by piece, and their import as keyframes."""
+
+import shutil
+import tempfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from dextr_vos.annotation.annotations import Annotations
+from dextr_vos.clip import Clip
+from dextr_vos.errors import InputError
+from dextr_vos.export.formats.imported import ImportedFrame
+from dextr_vos.export.formats.registry import FORMATS
+from dextr_vos.export.importing import FrameMatch, read_import
+from dextr_vos.web.object_edits import Edited
+from dextr_vos.web.schemas import Import
+from dextr_vos.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dextr_vos.web.store import AnnotationStore
+
+_MAX_BYTES = 4_000_000_000  # of an upload, and of what its ZIP files hold
+
+
+class Uploads:
+    """Uploads in progress, each a folder that is removed once it is used or the server ends."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, tempfile.TemporaryDirectory[str]] = {}
+        self._bytes: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def append(self, upload: str, path: str, piece: bytes) -> None:
+        """Add the next piece of a file.
+
+        Args:
+            upload: its id, chosen by the page; a new one begins an upload.
+            path: of the file in it, with slashes.
+            piece: what comes next in the file.
+
+        Raises:
+            InputError: the path leads out of the upload, or it is too large.
+        """
+        parts = PurePosixPath(path).parts
+        if not parts or any(part in ("..", "/") or "\\" in part or "\0" in part for part in parts):
+            raise InputError(f"expected the path of a file in the upload, got {path!r:.100}")
+        with self._lock:
+            if upload not in self._folders:
+                self._folders[upload] = tempfile.TemporaryDirectory(prefix="dextr-vos-upload-")
+            self._bytes[upload] = self._bytes.get(upload, 0) + len(piece)
+            if self._bytes[upload] > _MAX_BYTES:
+                self._remove(upload)
+                raise InputError(f"the upload is larger than {_MAX_BYTES // 10**9} GB; use dextr-vos import")
+            file = Path(self._folders[upload].name, *parts)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("ab") as out:
+                out.write(piece)
+
+    @contextmanager
+    def taken(self, upload: str) -> Iterator[Path]:
+        """The folder of an upload, which is removed after the block.
+
+        Raises:
+            InputError: there is no such upload.
+        """
+        with self._lock:
+            if upload not in self._folders:
+                raise InputError("the uploaded files are gone; choose them again")
+            folder = Path(self._folders[upload].name)
+        try:
+            yield folder
+        finally:
+            with self._lock:
+                self._remove(upload)
+
+    def close(self) -> None:
+        """Remove all uploads."""
+        with self._lock:
+            for upload in list(self._folders):
+                self._remove(upload)
+
+    def _remove(self, upload: str) -> None:
+        self._folders.pop(upload).cleanup()
+        self._bytes.pop(upload, None)
+
+
+@dataclass(frozen=True)
+class ImportMasks:
+    """Make keyframes of an uploaded file or folder, in one change.
+
+    Attributes:
+        source: what was uploaded.
+        frames: what was read of it.
+        clip: the clip.
+        workspace: of the clip.
+        match: which frame of the file is which of the clip.
+        index: see `Edit`.
+    """
+
+    source: Path
+    frames: list[ImportedFrame]
+    clip: Clip
+    workspace: Workspace
+    match: FrameMatch
+    index: int | None = None
+
+    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
+        """See `Edit` and `read_import`."""
+        plan = read_import(self.source, self.frames, self.clip, self.workspace, document, self.match)
+        after = plan.document
+        for name, keyframe in plan.keyframes.items():
+            document = store.with_layers(name, document)
+            after = store.with_layers_from(after, name, keyframe.labels)
+        names = ", ".join(entry.name for entry in plan.objects) or "no object"
+        count = len(plan.keyframes)
+        label = f"import of {count} {'keyframe' if count == 1 else 'keyframes'} with {names}"
+        if plan.left_out:
+            label += f" ({plan.left_out} frames without masks left out, which may not have been annotated)"
+        return Edited(document, after, label)
+
+
+def uploaded_masks(folder: Path, asked: Import, clip: Clip, workspace: Workspace) -> ImportMasks:
+    """The edit that imports an upload.
+
+    Args:
+        folder: of the upload.
+        asked: the format, and how frames are found.
+        clip: the clip.
+        workspace: of the clip.
+
+    Raises:
+        InputError: the format is unknown, or the files are not of it.
+    """
+    if asked.format not in FORMATS:
+        raise InputError(f"there is no format '{asked.format}' to read; expected one of {', '.join(FORMATS)}")
+    source, frames = _frames(folder, asked.format)
+    return ImportMasks(source, frames, clip, workspace, FrameMatch(asked.match, asked.first, asked.clip))
+
+
+def _frames(folder: Path, name: str) -> tuple[Path, list[ImportedFrame]]:
+    """What was uploaded, and its frames; a folder inside a ZIP file or an upload is found.
+
+    Raises:
+        InputError: nothing of the format is there.
+    """
+    chosen, is_folder = FORMATS[name], not FORMATS[name].suffix
+    _unpack_all(folder)
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    if not is_folder:
+        fitting = [path for path in files if path.suffix.lower() == chosen.suffix]
+        if len(fitting) != 1:
+            raise InputError(
+                f"expected one {chosen.suffix} file of {chosen.title}, got {len(fitting)}; choose it"
+            )
+        return fitting[0], chosen.read(fitting[0])
+    failed: InputError | None = None
+    while True:
+        try:
+            frames = chosen.read(folder)
+            if frames:
+                return folder, frames
+        except InputError as error:
+            failed = failed or error
+        inside = list(folder.iterdir())
+        if len(inside) != 1 or not inside[0].is_dir():
+            raise failed or InputError(f"there is no mask of {chosen.title} in what was uploaded")
+        folder = inside[0]
+
+
+def _unpack_all(folder: Path) -> None:
+    """Unpack the ZIP files of an upload in place.
+
+    Raises:
+        InputError: one is damaged, or holds too much.
+    """
+    for path in [each for each in sorted(folder.rglob("*")) if each.suffix.lower() == ".zip"]:
+        target = path.with_suffix("")
+        try:
+            with zipfile.ZipFile(path) as archive:
+                total = sum(entry.file_size for entry in archive.infolist())
+                if total > _MAX_BYTES:
+                    raise InputError(
+                        f"{path.name} holds more than {_MAX_BYTES // 10**9} GB; use dextr-vos import"
+                    )
+                archive.extractall(target)
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+            shutil.rmtree(target, ignore_errors=True)
+            raise InputError(
+                f"{path.name} is no ZIP file that can be read ({error}); choose another"
+            ) from None
+        path.unlink()
