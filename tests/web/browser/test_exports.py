@@ -1,4 +1,4 @@
-"""The menus of exports and imports in a real browser: a file is made, downloaded, and taken back as keyframes."""
+"""The menus of exports and imports in a real browser: what is made and downloaded comes back as keyframes."""
 
 import zipfile
 
