@@ -6,7 +6,6 @@ An edit is answered with what it changed, not with the whole state, see `service
 import base64
 import hashlib
 import logging
-import mimetypes
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +26,7 @@ from dextr_vos.web.exports import export_formats
 from dextr_vos.web.jobs import ConflictError
 from dextr_vos.web.mask_edits import MergeObjects, PutMask, ReshapeMask, SwapObjects
 from dextr_vos.web.object_edits import AddObject, ChangeObject, DeleteObject, OrderObjects
+from dextr_vos.web.page_files import PageFiles
 from dextr_vos.web.service import Service, changed_by
 from dextr_vos.web.session import ReadOnlyError
 
@@ -37,37 +37,10 @@ Index = Annotated[int, InPath(ge=0)]
 ObjectId = Annotated[int, InPath(ge=1, le=MAX_OBJECTS)]
 
 _NO_STORE = {"cache-control": "no-store"}
-_TYPES = {".js": "text/javascript", ".svg": "image/svg+xml", ".css": "text/css", ".html": "text/html"}
 _WITHOUT_TOKEN = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>dextr-vos</title>'
     "<p>Please open the address that dextr-vos annotate printed: it contains this page's token.</p></html>"
 )
-
-
-class PageFiles:
-    """All files of a folder as they are now, in memory: opening the page asks for some fifty of them at once.
-
-    Args:
-        folder: of the page.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        self._files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-        self._tags = {
-            name: f'"{hashlib.sha256(content).hexdigest()[:20]}"' for name, content in self._files.items()
-        }
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._files
-
-    def response(self, request: Request, name: str) -> Response:
-        """A file, or 304 where the browser has it already; KeyError where there is none of this name."""
-        headers = {"cache-control": "no-cache", "etag": self._tags[name]}
-        if request.headers.get("if-none-match") == self._tags[name]:
-            return Response(status_code=304, headers=headers)
-        kind = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return Response(self._files[name], media_type=kind, headers=headers)
 
 
 def make_app(service: Service, token: str, host: str = "127.0.0.1", static: Path = STATIC) -> FastAPI:

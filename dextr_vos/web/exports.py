@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,8 +30,10 @@ from dextr_vos.files import atomic_path
 from dextr_vos.mask_file import find_mask_file
 from dextr_vos.masks import Labels, read_labels
 from dextr_vos.web.edits import colour_of
-from dextr_vos.web.schemas import Export
 from dextr_vos.workspace import ResultMasks, Workspace
+
+if TYPE_CHECKING:
+    from dextr_vos.web.schemas import Export
 
 OnFrame = Callable[[int, int], None]
 
@@ -140,7 +142,7 @@ class WorkspaceMasks(ResultMasks):
         return self._selected(read_labels(path, clip.size_hw))
 
 
-def write_export(asked: Export, clip_path: Path, workspace_path: Path, on_frame: OnFrame) -> Path:
+def write_export(asked: "Export", clip_path: Path, workspace_path: Path, on_frame: OnFrame) -> Path:
     """Write one export.
 
     Args:
@@ -176,7 +178,7 @@ def write_export(asked: Export, clip_path: Path, workspace_path: Path, on_frame:
     return target
 
 
-def _frames(asked: Export, clip: Clip, masks: WorkspaceMasks) -> list[int]:
+def _frames(asked: "Export", clip: Clip, masks: WorkspaceMasks) -> list[int]:
     """Indices of the frames to write: all that are asked for; of a format of masks, those with a mask.
 
     Raises:
@@ -198,7 +200,7 @@ def _frames(asked: Export, clip: Clip, masks: WorkspaceMasks) -> list[int]:
     return masked if asked.format in FORMATS else list(range(first, last + 1))
 
 
-def _file_name(asked: Export, clip: Clip, masks: WorkspaceMasks, frames: list[int]) -> str:
+def _file_name(asked: "Export", clip: Clip, masks: WorkspaceMasks, frames: list[int]) -> str:
     """The clip, its objects, the frames where these are not all, and the format."""
     path = clip.path.resolve()
     names = [masks.object_names[each] for each in sorted(masks.only or ())]
@@ -214,7 +216,7 @@ def _file_name(asked: Export, clip: Clip, masks: WorkspaceMasks, frames: list[in
 
 
 def _write_picture(
-    asked: Export, target: Path, clip: Clip, masks: ResultMasks, how: OverlayOptions, on_frame: OnFrame
+    asked: "Export", target: Path, clip: Clip, masks: ResultMasks, how: OverlayOptions, on_frame: OnFrame
 ) -> None:
     """Write an overlay video, a contact sheet, or the page of both."""
     assert how.frames is not None
@@ -232,7 +234,7 @@ def _write_picture(
             write_page(target, part, masks, video, sheet, None)
 
 
-def _write_labelled(asked: Export, target: Path, clip: LabelledClip, on_frame: OnFrame) -> None:
+def _write_labelled(asked: "Export", target: Path, clip: LabelledClip, on_frame: OnFrame) -> None:
     """Write a format of other programs, or film; what is a folder becomes a ZIP file."""
     is_film = asked.format in FILM_FORMATS
     suffix = FILM_FORMATS[asked.format].suffix if is_film else FORMATS[asked.format].suffix

@@ -10,8 +10,9 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dextr_vos.errors import DextrVosError
-from dextr_vos.web.app import STATIC, PageFiles, add_errors, add_page, clip_app
+from dextr_vos.web.app import STATIC, add_errors, add_page, clip_app
 from dextr_vos.web.auth import Auth
+from dextr_vos.web.page_files import PageFiles
 from dextr_vos.web.project import Project
 
 

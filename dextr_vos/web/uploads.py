@@ -17,10 +17,10 @@ from dextr_vos.export.formats.imported import ImportedFrame
 from dextr_vos.export.formats.registry import FORMATS
 from dextr_vos.export.importing import FrameMatch, read_import
 from dextr_vos.web.object_edits import Edited
-from dextr_vos.web.schemas import Import
 from dextr_vos.workspace import Workspace
 
 if TYPE_CHECKING:
+    from dextr_vos.web.schemas import Import
     from dextr_vos.web.store import AnnotationStore
 
 _MAX_BYTES = 4_000_000_000  # of an upload, and of what its ZIP files hold
@@ -123,7 +123,7 @@ class ImportMasks:
         return Edited(document, after, label)
 
 
-def uploaded_masks(folder: Path, asked: Import, clip: Clip, workspace: Workspace) -> ImportMasks:
+def uploaded_masks(folder: Path, asked: "Import", clip: Clip, workspace: Workspace) -> ImportMasks:
     """The edit that imports an upload.
 
     Args:
