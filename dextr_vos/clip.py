@@ -172,17 +172,17 @@ class FolderClip(Clip):
 
     def read(self, index: int) -> ImageRgb:
         """See `Clip.read`."""
-        image_rgb = self.read_file(self.files[index])
-        self._check_size(self.files[index], (image_rgb.shape[0], image_rgb.shape[1]))
-        return image_rgb
+        return self.read_file(self.files[index])
 
     def read_file(self, file: Path) -> ImageRgb:
         """One of `files`, as H×W×3 uint8 RGB; 16-bit values are made 8 bits for all frames alike.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: it cannot be read, or has another size by now.
         """
-        return read_image(file, self._used)
+        image_rgb = read_image(file, self._used)
+        self._check_size(file, (image_rgb.shape[0], image_rgb.shape[1]))
+        return image_rgb
 
     def _check_size(self, file: Path, size_hw: tuple[int, int]) -> None:
         if size_hw != self.size_hw:

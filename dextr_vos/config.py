@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.files import read_text
+from dextr_vos.yaml_text import parse_yaml
 
 Place = tuple[str | int, ...]
 
@@ -111,16 +111,7 @@ def _read_text(path: Path) -> str:
 
 def _parse(text: str, where: str) -> tuple[dict[str, Any], Node | None]:
     """A YAML mapping, and its nodes with their line numbers."""
-    try:
-        values = YAML(typ="safe", pure=True).load(text)
-        root = YAML(typ="safe", pure=True).compose(text)
-    except YAMLError as error:
-        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-        line = f" line {mark.line + 1}" if mark else ""
-        # ruamel adds a paragraph on how to allow what it refuses
-        problem = (error.problem if isinstance(error, MarkedYAMLError) else None) or str(error)
-        what = problem.strip().splitlines()[0].partition(" with value")[0]
-        raise ConfigError(f"{where}{line}: cannot be read as YAML: {what}") from None
+    values, root = parse_yaml(text, where)
     if values is None:
         return {}, None
     if not isinstance(values, dict):
@@ -135,8 +126,8 @@ def _put(values: dict[str, Any], override: str) -> Place:
     if not equals or not all(names):
         raise ConfigError(f"expected key=value or group.key=value, got {override!r}")
     try:
-        value = YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
+        value, _ = parse_yaml(text, override)
+    except ConfigError:
         raise ConfigError(f"{override}: the value is no YAML; put quotes around it") from None
     inner = values
     for name in names[:-1]:

@@ -219,7 +219,7 @@ def read_json(path: Path) -> Any:
         raise InputError(
             f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a duplicate key, endless digits or brackets
         raise InputError(f"{path} cannot be read as JSON: {error}") from None
 
 

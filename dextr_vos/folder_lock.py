@@ -8,7 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -122,14 +122,20 @@ class FolderLock:
 
 
 @contextmanager
-def locked_if_exists(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder while the block runs; a folder that is not there yet is not created for it.
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder while the block runs; where that fails, no new empty folder stays behind.
 
     Raises:
         InputError: another holder has the lock.
     """
-    if not folder.is_dir():
-        yield
-        return
+    is_new = not folder.exists()
     with FolderLock(folder):
-        yield
+        try:
+            yield
+        except BaseException:
+            if is_new:
+                for name in (".lock.json", ".lock"):
+                    (folder / name).unlink(missing_ok=True)
+                with suppress(OSError):  # somebody has put something in
+                    folder.rmdir()
+            raise

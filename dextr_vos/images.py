@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -213,7 +213,7 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     """
     if path.suffix.lower() in _HEIF_SUFFIXES:
         import_module("pillow_heif").register_heif_opener()
-    with image_errors(path), _open_within_limit(path) as image:
+    with image_errors(path), within_limit(path, f"the image {path}") as image:
         check_size((image.height, image.width), f"the image {path}")
         yield image
 
@@ -225,23 +225,33 @@ def image_errors(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise InputError(f"there is no image {path}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # of many kinds on damaged files
         raise InputError(
             f"cannot read the image {path}: {_reason(error)}; replace or remove the file"
         ) from None
 
 
-def _open_within_limit(path: Path) -> Image.Image:
-    """Pillow has a limit of its own, and warns below it."""
+def within_limit(source: Path | BinaryIO, name: str) -> Image.Image:
+    """Open an image with Pillow, which has a limit of pixels of its own, and warns below it.
+
+    Args:
+        source: a file, or its content.
+        name: what to call it in the message.
+
+    Raises:
+        InputError: it has more pixels; smaller ones may still have more than `MAX_PIXELS`.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(path)
+            return Image.open(source)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         pixels = re.search(r"[0-9]+", str(error))
         count = f"{int(pixels[0]) / 1e6:.0f} million" if pixels else "too many"
         raise InputError(
-            f"the image {path} has {count} pixels; expected at most {MAX_PIXELS / 1e6:.0f} million, as "
+            f"{name} has {count} pixels; expected at most {MAX_PIXELS / 1e6:.0f} million, as "
             "8192×8192 has; make it smaller"
         ) from None
 

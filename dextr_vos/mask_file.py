@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key
+from dextr_vos.images import check_size, within_limit
 
 # Lossless formats; .webp may be lossy, and its values are then refused.
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".webp", ".npy"})
@@ -63,12 +64,12 @@ def read_stored(path: Path, size_hw: tuple[int, int] | None = None) -> StoredMas
         return stored or _read_image(content, path, size_hw)
     except FileNotFoundError:
         raise InputError(f"there is no mask {path}") from None
-    except (
-        *(UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError),
-        Image.DecompressionBombError,
-    ) as error:
+    except InputError:
+        raise
+    except Exception as error:  # readers raise many kinds on damaged files
         no_image = "it is no image, or its first bytes are broken"
         reason = no_image if isinstance(error, UnidentifiedImageError) else str(error).rstrip(".")
+        reason = reason or type(error).__name__
         raise InputError(f"cannot read the mask {path}: {reason}; save it again as a PNG") from None
 
 
@@ -131,12 +132,7 @@ def _check_size(path: Path, found_hw: tuple[int, ...], size_hw: tuple[int, int] 
             f"the mask {path} is {found_hw[1]}×{found_hw[0]} pixels, "
             f"its frame is {size_hw[1]}×{size_hw[0]}; masks must have the size of their frames"
         )
-    most = Image.MAX_IMAGE_PIXELS
-    if size_hw is None and most and found_hw[0] * found_hw[1] > 2 * most:
-        raise InputError(
-            f"the mask {path} is {found_hw[1]}×{found_hw[0]} pixels, expected at most {2 * most} in all; "
-            "its header may be damaged, save it again"
-        )
+    check_size((found_hw[0], found_hw[1]), f"the mask {path}")
 
 
 def _read_array(path: Path, size_hw: tuple[int, int] | None) -> StoredMask:
@@ -214,7 +210,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _read_image(content: bytes, path: Path, size_hw: tuple[int, int] | None) -> StoredMask:
-    with Image.open(io.BytesIO(content)) as image:
+    with within_limit(io.BytesIO(content), f"the mask {path}") as image:
         if image.format in ("JPEG", "GIF", "MPO"):
             raise InputError(f"the mask {path} is a {image.format}, expected {_FORMATS}; save it as a PNG")
         if getattr(image, "n_frames", 1) > 1:

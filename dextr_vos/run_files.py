@@ -16,13 +16,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.files import read_text, refuse_links, write_text
+from dextr_vos.files import read_json, read_text, refuse_links, write_text
 
 POOR_IOU = 0.6  # a network that repeats a keyframe's mask with a lower IoU has not learned it
 _PENDING = ".next-"
@@ -289,10 +289,10 @@ def keyframe_names(path: Path) -> list[str]:
         InputError: there are none, or the file is damaged.
     """
     try:
-        names = json.loads(read_text(path))["keyframes"]
+        names = read_json(path)["keyframes"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise TypeError
-    except (OSError, InputError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, InputError, KeyError, TypeError):
         raise InputError(
             f'expected {path} to hold "keyframes": ["00000", …], the names of the annotated frames, '
             "and found no such list; add it, or give the folder of the masks itself"
@@ -306,13 +306,13 @@ def shot_names(path: Path, field: Literal["cuts", "flashes"]) -> list[str]:
     There are none where it has none, or is damaged.
     """
     try:
-        names = json.loads(read_text(path)).get(field) or []
+        names = read_json(path).get(field) or []
         return [name for name in names if isinstance(name, str)]
     except (OSError, InputError, ValueError, AttributeError, TypeError, RecursionError):
         return []
 
 
-Confidence = dict[str, dict[int, float]]
+Confidence = dict[str, dict[int, Annotated[float, Field(allow_inf_nan=False)]]]
 """Confidence in [0, 1] by frame name and object id."""
 
 
@@ -353,12 +353,10 @@ def read_confidence(path: Path) -> Confidence:
         InputError: there is no such file, or it is damaged.
     """
     try:
-        content = json.loads(read_text(path))
-        return {
-            name: {int(object_id): float(score) for object_id, score in of_frame.items()}
-            for name, of_frame in content.items()
-        }
+        if not path.exists():
+            raise FileNotFoundError
+        return TypeAdapter(Confidence).validate_python(read_json(path))
     except FileNotFoundError:
         raise InputError(f"there is no {path}; give the --out folder of a finished propagate") from None
-    except (InputError, ValueError, AttributeError, TypeError):
+    except (InputError, ValidationError):
         raise InputError(f"{path} is damaged; run propagate again to replace it") from None

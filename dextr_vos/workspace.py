@@ -23,14 +23,14 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from dextr_vos.clip import Clip, open_clip
-from dextr_vos.errors import InputError
+from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.files import natural_key, read_text, refuse_links, sweep_temporaries, write_text
 from dextr_vos.mask_file import find_mask_file, mask_files, plain_name
 from dextr_vos.masks import VOID, Labels, looks_like_mask, read_labels, write_labels
 from dextr_vos.run_files import RunPaths, keyframe_names, read_record
+from dextr_vos.yaml_text import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -234,9 +234,9 @@ class Workspace:
 
     def _read_settings(self) -> "_Settings":
         try:
-            values = YAML(typ="safe").load(read_text(self.settings))
+            values = parse_yaml(read_text(self.settings), str(self.settings))[0]
             return _Settings.model_validate(values, strict=False)
-        except (YAMLError, InputError, ValidationError):
+        except (ConfigError, InputError, ValidationError):
             raise InputError(
                 f"{self.settings} is damaged or was written by another version of dextr-vos; "
                 "use another --out folder"

@@ -108,7 +108,7 @@ def test_an_override_mends_a_errors_of_the_file(load):
         ("a: 1\n---\nb: 2", "cannot be read as YAML: .*another document"),
         ("- 3", r"x.yaml: expected settings as `key: value` lines, got \[3\]"),
         ("[1, 2]: 3", "x.yaml: these are not settings"),
-        ("stages: &a [*a]", "x.yaml: these are not settings"),
+        ("stages: &a [*a]", "x.yaml: expected at most 20000 values, counting aliases, got more"),
     ],
 )
 def test_errors_of_a_file(load, text, words):
@@ -171,3 +171,11 @@ def test_yaml_reads_back_equal(load, name):
 def test_yaml_keeps_the_order_of_the_model():
     lines = as_yaml(Recipe()).splitlines()
     assert [line.partition(":")[0] for line in lines if line[0].isalpha()] == list(Recipe.model_fields)
+
+
+@pytest.mark.parametrize("value", ["2026-13-45", "!!int x", "9" * 5000, "[" * 5000, "&x [*x]"])
+def test_values_that_cannot_be_are_refused_in_files_and_overrides(load, value):
+    with pytest.raises(ConfigError, match=r"x\.yaml"):
+        load(f"name: {value}")
+    with pytest.raises(ConfigError, match="the value is no YAML; put quotes around it"):
+        load("", f"name={value}")

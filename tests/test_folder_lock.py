@@ -2,12 +2,13 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dextr_vos.errors import InputError, Interrupted
-from dextr_vos.folder_lock import FolderLock, locked_if_exists
+from dextr_vos.folder_lock import FolderLock, locked
 
 HOLD = """
 import sys, time
@@ -74,8 +75,19 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_folder_that_is_not_there_is_not_created_for_a_lock(tmp_path: Path) -> None:
-    with locked_if_exists(tmp_path / "later"):
-        assert not (tmp_path / "later").exists()
-    with locked_if_exists(tmp_path):
-        assert not FolderLock(tmp_path).try_acquire()
+def test_a_new_folder_is_locked_from_the_start_and_goes_away_where_nothing_came_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+
+    def fail(after: Callable[[], object]) -> None:
+        with locked(folder):
+            after()
+            raise InputError("nothing came of it")
+
+    with pytest.raises(InputError, match="nothing came"):
+        fail(lambda: None)
+    assert not folder.exists()
+    with pytest.raises(InputError, match="nothing came"):
+        fail((folder / "mine").touch)
+    assert (folder / "mine").exists()
+    with locked(folder):
+        assert not FolderLock(folder).try_acquire()

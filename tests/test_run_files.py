@@ -95,7 +95,10 @@ def test_confidence_comes_back(run: RunPaths) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"null", b"{", b"\xff\xfe", b'{"0": 1}', b'{"0": {"a": 1}}', b'{"0": {"1": "much"}}'],
+    [
+        *(b"", b"[]", b"null", b"{", b"\xff\xfe", b'{"0": 1}', b'{"0": {"a": 1}}', b'{"0": {"1": "much"}}'),
+        *(b"[" * 100_000, b'{"0": {"1": NaN}}', b'{"0": {"1": ' + b"9" * 5000 + b"}}", b'{"0": {}, "0": {}}'),
+    ],
 )
 def test_damaged_confidence_is_refused(run: RunPaths, content: bytes) -> None:
     run.path.mkdir()

@@ -4,11 +4,12 @@ Maninis et al., CVPR 2018; the alternatives are those of the paper's ablation.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import ConfigDict, Field
 
 from dextr_vos.geometry import (
     Box,
@@ -44,15 +45,17 @@ class ClickCrop:
         overlap_share: how far a mask may reach beyond the clicks' box, as a share of the mean of its sides.
     """
 
-    size_px: int = 512
-    relax_px: int = 50
-    relax_share: float = 0.0
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    size_px: Annotated[int, Field(ge=16, le=2048)] = 512
+    relax_px: Annotated[int, Field(ge=0, le=10_000)] = 50
+    relax_share: Annotated[float, Field(ge=0, le=10)] = 0.0
     points: Points = "clicks"
     heat: Heat = "gaussian"
-    fwhm_px: float = 10.0
+    fwhm_px: Annotated[float, Field(gt=0, le=2048)] = 10.0
     whole: bool = False
     cubic: bool = True
-    overlap_share: float = 0.0
+    overlap_share: Annotated[float, Field(ge=0, le=10)] = 0.0
 
     def box(self, points_xy: IntArray, size_hw: tuple[int, int]) -> Box:
         """The part of an image of `size_hw` that the network gets; not clipped to the image."""

@@ -4,10 +4,11 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, TypeAdapter, ValidationError
 
 from dextr_vos.annotation.prompts import Click, Prompt, check_prompt
 from dextr_vos.errors import InputError, WeightsError
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from dextr_vos.annotation.dextr_input import ClickCrop
 
 MODELS = ("lite", "paper", "grabcut")
+
+# what files of weights may say of themselves
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Count = Annotated[int, Field(ge=1, le=100)]
+_Blocks = tuple[_Count, _Count, _Count, _Count]
 
 
 class Segmenter(ABC):
@@ -331,7 +337,11 @@ def _paper_network(path: Path, state: "Mapping[str, Tensor]", metadata: Mapping[
             f"{path} is no DEXTR checkpoint: it has neither the PSP nor the ASPP head (layer5.*); "
             "give dextr_pascal-sbd.pth, dextr_pascal.pth, dextr_coco.pth or one trained by this package"
         )
-    return Dextr(head=head, blocks=tuple(json.loads(metadata.get("blocks", json.dumps(RESNET101_BLOCKS)))))
+    try:
+        blocks = TypeAdapter(_Blocks).validate_json(metadata.get("blocks", json.dumps(RESNET101_BLOCKS)))
+    except ValidationError as error:
+        raise _unusable_settings(path, error) from None
+    return Dextr(head=head, blocks=blocks)
 
 
 def _metadata(path: Path) -> dict[str, str]:
@@ -351,7 +361,16 @@ def _crop_and_threshold(path: Path, metadata: Mapping[str, str], is_lite: bool) 
             f"{path} does not say how its network crops an image; give a .safetensors of train-dextr"
         )
     try:
-        crop = ClickCrop(**json.loads(metadata["crop"])) if "crop" in metadata else ClickCrop()
-        return crop, float(metadata.get("threshold", PAPER_THRESHOLD))
-    except (TypeError, ValueError) as error:
-        raise WeightsError(f"{path} has settings beside its weights that cannot be read: {error}") from None
+        crop = TypeAdapter(ClickCrop).validate_json(metadata.get("crop", "{}"))
+        return crop, TypeAdapter(_Share).validate_json(metadata.get("threshold", str(PAPER_THRESHOLD)))
+    except ValidationError as error:
+        raise _unusable_settings(path, error) from None
+
+
+def _unusable_settings(path: Path, error: ValidationError) -> WeightsError:
+    first = error.errors()[0]
+    place = "".join(f"{part}: " for part in first["loc"])
+    return WeightsError(
+        f"{path} has settings beside its weights that cannot be used: {place}{first['msg']}; "
+        "give another checkpoint"
+    )

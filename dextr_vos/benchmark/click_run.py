@@ -38,7 +38,7 @@ from dextr_vos.evaluation.interactive import (
     write_objects,
     write_summary,
 )
-from dextr_vos.files import file_digest, read_text, write_text
+from dextr_vos.files import file_digest, read_json, read_text, write_text
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.shipped import shipped_weights
@@ -242,7 +242,7 @@ def run_cell(
 def is_complete(folder: Path, key: str) -> bool:
     """Whether a folder holds the complete results of the cell with that key."""
     try:
-        content = json.loads(read_text(folder / "summary.json"))
+        content = read_json(folder / "summary.json")
         return bool(content["key"] == key and content["version"] == VERSION and content["complete"])
     except (OSError, InputError, ValueError, KeyError, TypeError):
         return False

@@ -178,14 +178,14 @@ def _make_masks(clip: "Clip", workspace: "Workspace", options: _Options) -> None
     from dextr_vos.annotation.segmenter import load_segmenter
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.export.overlay import write_preview
-    from dextr_vos.folder_lock import locked_if_exists
+    from dextr_vos.folder_lock import locked
 
     annotations = _clicks(clip, workspace, options)
     segmenter = load_segmenter(options.model, options.weights, options.device)
-    with progress_bars() as bar, locked_if_exists(workspace.path):
+    with progress_bars() as bar, locked(workspace.path):
         document = annotate(clip, annotations, segmenter, workspace, bar("annotating"))
-    for name in annotations.keyframes:
-        write_preview(workspace.preview(name), clip, workspace.keyframe(name), document.clicks_in(name))
+        for name in annotations.keyframes:
+            write_preview(workspace.preview(name), clip, workspace.keyframe(name), document.clicks_in(name))
     made = sum(len(keyframe.objects) for keyframe in annotations.keyframes.values())
     click.echo(
         f"{segmenter.name} made {made} masks in {len(annotations.keyframes)} frames; "
@@ -295,7 +295,7 @@ def _serve(site: "Site", options: _Options, readonly: str | None) -> None:
         host=options.host,
         port=options.port,
         open_browser=not options.no_open,
-        on_address=_show_address,
+        on_address=lambda address: _show_address(address, options.host),
     )
 
 
@@ -312,6 +312,15 @@ def _reset(service: "FolderService", source: Path) -> None:
         click.echo("All images are open again; finished masks stay.")
 
 
-def _show_address(address: str) -> None:
-    click.echo("The page is at this address, which opens it for you only. Ctrl-C ends it; nothing is lost.")
+def _show_address(address: str, host: str) -> None:
+    from dextr_vos.web.serve import is_loopback
+
+    if is_loopback(host):
+        who = "The page is at this address, which opens it for you only."
+    else:
+        who = (
+            "The page is open to everybody who learns this address; what is sent is not encrypted, "
+            "so use it in a network that you trust."
+        )
+    click.echo(f"{who} Ctrl-C ends it; nothing is lost.")
     click.echo(address)

@@ -55,7 +55,7 @@ def command(
     from dextr_vos.errors import InputError
     from dextr_vos.export.formats.registry import FORMATS
     from dextr_vos.export.importing import FrameMatch, import_masks
-    from dextr_vos.folder_lock import locked_if_exists
+    from dextr_vos.folder_lock import locked
     from dextr_vos.workspace import Workspace
 
     if first and match != "number":
@@ -69,7 +69,7 @@ def command(
         raise InputError(f"there is no {source}; expected a file or folder of {FORMATS[format_name].title}")
     frames = FORMATS[format_name].read(source)
     how = FrameMatch("number" if match == "number" else "name", first, clip_name)
-    with locked_if_exists(workspace.path):
+    with locked(workspace.path):
         made = import_masks(source, frames, opened, workspace, how)
     names = ", ".join(entry.name for entry in made.objects) or "no object"
     if made.left_out:

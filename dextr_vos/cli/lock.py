@@ -28,7 +28,7 @@ def command(run: Path, frames: str, keyframes: Path | None) -> None:
     """
     from dextr_vos.cli.workspaces import keyframes_of_run, run_folder
     from dextr_vos.clip import parse_frames
-    from dextr_vos.folder_lock import locked_if_exists
+    from dextr_vos.folder_lock import FolderLock
     from dextr_vos.propagation.run import lock_frames
     from dextr_vos.run_files import RunPaths, read_confidence
     from dextr_vos.workspace import Workspace
@@ -37,7 +37,7 @@ def command(run: Path, frames: str, keyframes: Path | None) -> None:
     folder = run_folder(run)
     all_names = list(read_confidence(RunPaths(folder).confidence))
     names = [all_names[index] for index in parse_frames(frames, all_names, folder)]
-    with locked_if_exists(keyframes) if Workspace(keyframes).keyframes.is_dir() else nullcontext():
+    with FolderLock(keyframes) if Workspace(keyframes).keyframes.is_dir() else nullcontext():
         locked = lock_frames(folder, names, keyframes)
     for path in locked:
         click.echo(path)

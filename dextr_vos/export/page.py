@@ -2,14 +2,13 @@
 
 import base64
 import html
-import json
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.files import read_text, write_text
+from dextr_vos.files import read_json, write_text
 from dextr_vos.workspace import ResultMasks
 
 Scores = dict[str, Any]
@@ -62,11 +61,11 @@ def read_scores(path: Path) -> Scores:
     Raises:
         InputError: the file is missing or is something else.
     """
+    if not path.exists():
+        raise InputError(f"there are no scores {path}; write them with evaluate --json")
     try:
-        scores: Scores = json.loads(read_text(path))
+        scores: Scores = read_json(path)
         _rows(scores["all_frames"])
-    except FileNotFoundError:
-        raise InputError(f"there are no scores {path}; write them with evaluate --json") from None
     except (InputError, ValueError, KeyError, TypeError):
         raise InputError(f"{path} holds no scores; give a file written by evaluate --json") from None
     return scores

@@ -177,12 +177,15 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError):
+            unfolded = sum(entry.file_size for entry in archive.infolist())
+    except Exception:  # of many kinds where the directory is damaged
         raise WeightsError(f"the checkpoint {path} is cut short or broken; {FETCH_AGAIN}") from None
     if not any(name.endswith("data.pkl") for name in names):
         raise WeightsError(
             f"{path} is an archive of {_some(names)}; unpack it and give the checkpoint inside"
         )
+    if unfolded > path.stat().st_size:
+        raise WeightsError(f"{path} is compressed, which torch.save never does; {FETCH_AGAIN}")
 
 
 def _listed(what: str, keys: list[str]) -> str:

@@ -216,15 +216,22 @@ def _resume(
     try:
         content: Any = torch.load(checkpoint.path, map_location="cpu", weights_only=True)
         fingerprint = content["fingerprint"]
+        if fingerprint != checkpoint.fingerprint:
+            log.info("keyframes or settings have changed since %s; training starts again", checkpoint.path)
+            return None
+        before = copy.deepcopy(network.state_dict()), copy.deepcopy(optimizer.state_dict())
+        state = TrainingState(**content["state"])
     except Exception as error:  # whatever the reader stumbles over, the file is damaged
         log.warning("%s is damaged (%s); training starts again", checkpoint.path, type(error).__name__)
         return None
-    if fingerprint != checkpoint.fingerprint:
-        log.info("keyframes or settings have changed since %s; training starts again", checkpoint.path)
+    try:
+        network.load_state_dict(content["network"])
+        optimizer.load_state_dict(content["optimizer"])
+    except Exception as error:
+        log.warning("%s is damaged (%s); training starts again", checkpoint.path, type(error).__name__)
+        network.load_state_dict(before[0])
+        optimizer.load_state_dict(before[1])
         return None
-    network.load_state_dict(content["network"])
-    optimizer.load_state_dict(content["optimizer"])
-    state = TrainingState(**content["state"])
     log.info("continuing from step %d", state.step)
     return state
 

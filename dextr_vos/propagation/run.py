@@ -59,10 +59,11 @@ class UnfinishedMasks:
             for line in text.splitlines():
                 try:
                     name, scores, *origin = json.loads(line)
-                except ValueError:
-                    continue  # the process was killed within the line
-                self.confidence[name] = {int(key): score for key, score in scores.items()}
-                self.origins[name] = MaskOrigin(*origin) if origin else None
+                    known = {int(key): float(score) for key, score in scores.items()}
+                    made_from = MaskOrigin(*origin) if origin else None
+                    self.confidence[name], self.origins[name] = known, made_from
+                except (ValueError, TypeError, AttributeError, RecursionError):
+                    continue  # damaged, or the process was killed within the line
 
     def __contains__(self, name: str) -> bool:
         return name in self.confidence and self._paths.mask(name).exists()

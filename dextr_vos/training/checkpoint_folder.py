@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 from torch import Tensor
 
-from dextr_vos.errors import InputError
+from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.files import atomic_path, read_text, sweep_temporaries, write_text
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.networks.checkpoints import save
+from dextr_vos.yaml_text import parse_yaml
 
 # a killed process's sample workers notice within five seconds, and hold the lock until then
 _LOCK_SECONDS = 20.0
@@ -188,8 +187,8 @@ def _visible(folder: Path) -> Iterator[Path]:
 def _differences(begun: str, asked: str) -> str:
     """Which settings differ between two YAML texts, for a message."""
     try:
-        before, now = (dict(_leaves(YAML(typ="safe", pure=True).load(text))) for text in (begun, asked))
-    except (YAMLError, TypeError):
+        before, now = (dict(_leaves(parse_yaml(text, "it")[0])) for text in (begun, asked))
+    except ConfigError:
         return "its settings.yaml cannot be read"
     changed = [
         f"{key}: {before.get(key, 'nothing')} there, {now.get(key, 'nothing')} here"

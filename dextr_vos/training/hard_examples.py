@@ -21,7 +21,7 @@ from dextr_vos.datasets.registry import fold_of
 from dextr_vos.errors import ConfigError, InputError, Interrupted
 from dextr_vos.evaluation.interactive import mask_iou
 from dextr_vos.evaluation.next_click import next_click
-from dextr_vos.files import read_text, write_text
+from dextr_vos.files import read_json, write_text
 from dextr_vos.geometry import IntArray, extreme_points
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.checkpoint_file import read_metadata
@@ -224,7 +224,7 @@ def _read(path: Path, objects: ObjectSet, below: float) -> list[_Row]:
     if not path.exists():
         return []
     try:
-        content = json.loads(read_text(path))
+        content = read_json(path)
         rows: list[_Row] = [
             (str(image), int(object_id), float(iou), None if fifth is None else [int(v) for v in fifth[:2]])
             for image, object_id, iou, fifth in content["objects"]

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import av
 
 from dextr_vos.errors import InputError
-from dextr_vos.files import cache_folder, read_text, write_text
+from dextr_vos.files import cache_folder, read_json, write_text
 from dextr_vos.video.packets import PacketReader, PacketTable
 
 log = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ def _cache_file(path: Path) -> Path:
 def _read_cached(path: Path, packets: int) -> VideoIndex | None:
     """The index in a file; None when it is missing or broken."""
     try:
-        content = json.loads(read_text(path))
+        content = read_json(path)
         frames, checksums = ([int(one) for one in content[key]] for key in ("frames", "checksums"))
         usable = content["format"] == _FORMAT and frames and len(frames) == len(checksums)
         return VideoIndex(frames, checksums) if usable and max(frames) < packets else None

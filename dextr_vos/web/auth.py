@@ -7,9 +7,9 @@ import html
 import ipaddress
 import json
 import logging
+import re
 import secrets
 import socket
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -136,6 +136,7 @@ class Auth:
         return tokens_equal(query.get(TOKEN, [""])[0], self._token) and _REDIRECTED not in query
 
 
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]+)(:[0-9]*)?")
 _TOO_LARGE = (413, f"the request is too large; expected at most {MAX_BODY_BYTES // 1000} kB")
 
 
@@ -146,8 +147,8 @@ def host_is_known(header: str, host: str) -> bool:
         header: its value, with or without a port.
         host: that the server listens on; where that is every address, any address is accepted, but no name.
     """
-    name = header.rsplit("]", 1)[0] + "]" if header.startswith("[") else header.partition(":")[0]
-    name = name.strip("[]").lower()
+    known_form = _HOST.fullmatch(header)
+    name = "" if known_form is None else known_form[1].strip("[]").lower()
     if name in ("127.0.0.1", "localhost", "::1") or (name and name == host.strip("[]").lower()):
         return True
     if host in ("0.0.0.0", "::"):
@@ -171,11 +172,10 @@ def has_cookie(header: str, token: str) -> bool:
 
 def cookie_tokens(header: str) -> list[str]:
     """The tokens in a Cookie header: this server's and those of others on the same host."""
-    try:
-        morsel = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return []
-    return [] if morsel is None else [each for each in morsel.value.split(".") if each][:_MAX_TOKENS]
+    # not by the standard library, which gives up at the first cookie of another program that it cannot read
+    pairs = (part.partition("=") for part in header.split(";"))
+    values = [value.strip().strip('"') for name, _, value in pairs if name.strip() == COOKIE]
+    return [each for value in values for each in value.split(".") if each][:_MAX_TOKENS]
 
 
 def cookie_with(header: str, token: str) -> str:

@@ -14,7 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from dextr_vos.annotation.annotations import Annotations
+from dextr_vos.errors import InputError
 from dextr_vos.files import remove, sync, write_text
 
 MAX_CHANGES = 500
@@ -69,7 +72,7 @@ class Line:
 
     @staticmethod
     def parse(text: str) -> "Line":
-        """The line in a text; ValueError, KeyError or TypeError where there is none."""
+        """The line in a text; an error of one of many kinds where there is none."""
         content = json.loads(text)
         change = Change(**content["change"]) if "change" in content else None
         for diff in () if change is None else (change.before, change.after):
@@ -176,7 +179,7 @@ class History:
         for text in whole.decode("utf-8", errors="replace").split("\n")[:-1]:
             try:
                 self._apply(Line.parse(text))
-            except (ValueError, KeyError, TypeError, IndexError):
+            except Exception:  # whatever is not as it should be in values of values
                 self._done, self._undone = [], []  # damaged: nothing before it can be relied on
 
     def _apply(self, line: Line) -> None:
@@ -262,4 +265,7 @@ def apply_diff(document: Annotations, diff: Diff) -> Annotations:
         content[key] = dict(sorted(values.items()))
     if "objects" in diff:
         content["objects"] = diff["objects"]
-    return Annotations.model_validate_json(json.dumps(content))
+    try:
+        return Annotations.model_validate_json(json.dumps(content))
+    except ValidationError:
+        raise InputError("the history is damaged there; nothing was changed") from None

@@ -153,6 +153,13 @@ class ProcessSegmenter(Segmenter):
 
 def main() -> None:
     """Make the segmenter that the first request describes, then answer one request after the other."""
+    try:
+        _serve()
+    except BrokenPipeError:
+        os._exit(1)  # the server ended first; closing the pipe would raise again
+
+
+def _serve() -> None:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     sys.stdout = sys.stderr  # whatever a library prints must not get among the answers
@@ -174,6 +181,8 @@ def main() -> None:
             new_image, prompts = request
             image = image if new_image is None else new_image
             _answer(out, None, [_cropped(prob) for prob in segmenter.prompted(image, prompts)])
+        except BrokenPipeError:
+            raise
         except DextrVosError as error:
             _answer(out, error, None)
         except Exception as error:

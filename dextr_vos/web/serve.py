@@ -1,5 +1,6 @@
 """The server as a process: a port, an address to open, and an end without loss."""
 
+import ipaddress
 import logging
 import secrets
 import signal
@@ -163,9 +164,19 @@ def listen(host: str, port: int | None) -> socket.socket:
     raise InputError(f"cannot listen on {host} port {tried[-1]}: {reason}; give another --port or --host")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on this host."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 def _shown_host(host: str) -> str:
-    """The host for the address of the page: one that a browser on this machine can open."""
-    shown = host if host not in ("0.0.0.0", "::", "") else "127.0.0.1"
+    """The host for the address of the page: one that a browser can open, on other machines, too."""
+    shown = host if host not in ("0.0.0.0", "::", "") else socket.gethostname()
     return f"[{shown}]" if ":" in shown else shown
 
 

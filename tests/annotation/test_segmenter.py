@@ -47,9 +47,14 @@ def test_lite_weights_record_their_crop_and_threshold(tmp_path: Path) -> None:
     save(tmp_path / "mute.safetensors", state)
     with pytest.raises(WeightsError, match="does not say how its network crops an image"):
         load_segmenter(weights=tmp_path / "mute.safetensors")
-    save(tmp_path / "odd.safetensors", state, {"crop": '{"size": 64}'})
-    with pytest.raises(WeightsError, match="settings beside its weights that cannot be read"):
-        load_segmenter(weights=tmp_path / "odd.safetensors")
+    crops = ('{"size": 64}', '{"size_px": 1000000000}', '{"relax_px": "2"}', "[]", "{")
+    for odd in (
+        *({"crop": text} for text in crops),
+        *({"crop": "{}", "threshold": text} for text in ("nan", "much", "7")),
+    ):
+        save(tmp_path / "odd.safetensors", state, odd)
+        with pytest.raises(WeightsError, match="settings beside its weights that cannot be used"):
+            load_segmenter(weights=tmp_path / "odd.safetensors")
     with pytest.raises(WeightsError, match="is of the model lite, expected one of paper"):
         load_segmenter("paper", str(tmp_path / "own.safetensors"))
 

@@ -7,7 +7,9 @@ from click.testing import CliRunner
 from conftest import tiny_mask
 from PIL import Image
 
+from dextr_vos.annotation import annotate
 from dextr_vos.annotation.annotations import load_annotations
+from dextr_vos.annotation.segmenter import label_frame
 from dextr_vos.cli.main import main
 from dextr_vos.masks import read_labels, write_labels
 
@@ -37,10 +39,7 @@ def test_clicks_become_a_workspace(tiny_clip: Path, tmp_path: Path) -> None:
     output = run("annotate", tiny_clip, "--clicks", tmp_path / "c.json", "--out", tmp_path / "w")
     assert "lite made 1 masks in 1 frames" in output
     assert sorted(path.name for path in (tmp_path / "w").iterdir()) == [
-        "annotations.json",
-        "keyframes",
-        "preview",
-        "workspace.yaml",
+        *(".lock", "annotations.json", "keyframes", "preview", "workspace.yaml")
     ]
     with Image.open(tmp_path / "w" / "keyframes" / "00000.png") as picture:
         assert picture.mode == "P"
@@ -122,3 +121,29 @@ def test_the_same_seed_gives_the_same_workspace(tiny_clip: Path, masks: Path, tm
         )  # fmt: skip
         files.append([(tmp_path / name / "keyframes" / f"{i:05d}.png").read_bytes() for i in (0, 3)])
     assert files[0] == files[1]
+
+
+def test_of_two_at_once_in_a_new_workspace_one_is_refused(tiny_clip, tmp_path, monkeypatch):
+    """The second begins while the first makes its masks."""
+    (tmp_path / "c.json").write_text(json.dumps({"00000": [POINTS]}))
+    (tmp_path / "d.json").write_text(json.dumps({"00002": [POINTS]}))
+    arguments = ["annotate", str(tiny_clip), "--out", str(tmp_path / "w"), "--model", "grabcut", "--clicks"]
+    second = []
+
+    def meanwhile(*given):
+        monkeypatch.setattr(annotate, "label_frame", label_frame)
+        second.append(CliRunner().invoke(main, [*arguments, str(tmp_path / "d.json")]))
+        return label_frame(*given)
+
+    monkeypatch.setattr(annotate, "label_frame", meanwhile)
+    run(*arguments, tmp_path / "c.json")
+    assert second[0].exit_code == 2
+    assert "is in use by process" in second[0].output
+    assert list(load_annotations(tmp_path / "w" / "annotations.json").keyframes) == ["00000"]
+
+
+def test_a_refused_annotation_leaves_no_new_workspace(tiny_clip, tmp_path):
+    (tmp_path / "c.json").write_text(json.dumps({"00000": []}))
+    arguments = ["annotate", tiny_clip, "--out", tmp_path / "w", "--clicks", tmp_path / "c.json"]
+    assert CliRunner().invoke(main, [*map(str, arguments), "--model", "grabcut"]).exit_code == 2
+    assert not (tmp_path / "w").exists()

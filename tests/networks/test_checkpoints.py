@@ -233,6 +233,32 @@ def test_all_that_does_not_fit_is_told_at_once_and_nothing_is_loaded() -> None:
     assert_same(network.state_dict(), other.state_dict())
 
 
+def test_a_compressed_archive_is_refused_before_it_unfolds(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1000)}, tmp_path / "a.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "a.pth") as plain,
+        zipfile.ZipFile(tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    with pytest.raises(WeightsError, match=r"is compressed, which torch\.save never does"):
+        read_state_dict(tmp_path / "b.pth")
+
+
+def test_a_damaged_directory_is_described(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    torch.save({"a": torch.zeros(2)}, path)
+    whole = path.read_bytes()
+    start, refused = whole.index(b"PK\x01\x02"), 0
+    for place in range(start, start + 46):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            read_state_dict(path)
+        except WeightsError:
+            refused += 1
+    assert refused > 10
+
+
 def test_heads_are_told_by_their_keys() -> None:
     with torch.device("meta"):
         psp, atrous = Dextr("psp", blocks=(1, 1, 1, 1)), Dextr("atrous", blocks=(1, 1, 1, 1))

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from conftest import write_tiny_clip
+from PIL import Image
 from tiny_page import OTHER, POINTS, Page, box, decoded, make_service, open_page
 from tiny_run import Squares
 
@@ -220,3 +221,11 @@ def test_images_with_names_of_any_script_are_shown_and_known_again(tiny_clip, tm
         known = {"If-None-Match": answer.headers["etag"]}
         assert page.client.get(address, headers=known).status_code == 304
     assert page.points(0, 1, POINTS)["mask"]
+
+
+def test_a_frame_that_has_another_size_by_now_is_refused(page, tiny_clip):
+    Image.new("RGB", (32, 24)).save(tiny_clip / "00003.png")
+    for address in ("/api/frames/3", "/api/thumbs/3"):
+        assert "all frames of a clip must have one size" in page.get(address).json()["error"]
+    assert "is 32×24 pixels" in page.refused("/api/frames/3/objects/1/points", points=POINTS)
+    assert page.points(2, 1, POINTS)["mask"]

@@ -62,7 +62,11 @@ def test_without_the_token_there_is_nothing_else(client, path):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8710", "127.0.0.1.evil.example", "", "[::2]:80"]
+    "host",
+    [
+        *("evil.example", "evil.example:8710", "127.0.0.1.evil.example", "", "[::2]:80"),
+        *("[::1].evil.example", "127.0.0.1:80:9", "[::1"),
+    ],
 )
 def test_another_host_is_refused_even_with_the_token(client, host):
     for path in ("/", f"/?token={TOKEN}", "/api/state"):
@@ -164,6 +168,20 @@ def test_cookies_of_servers_on_other_ports_live_side_by_side():
     for number in range(20):
         many = cookie_with(f"{COOKIE}={many}", f"t{number}")
     assert len(many.split(".")) == 8
+
+
+@pytest.mark.parametrize(
+    "others", ['prefs={"theme":"dark"}', "city=Zürich", "a=b; c d=e", 'x="never closed', "=", "a,b=[c]", ";;"]
+)
+def test_cookies_of_other_programs_do_not_matter(client, others):
+    for header in (
+        f"{others}; {COOKIE}={TOKEN}",
+        f"{COOKIE}={TOKEN}; {others}",
+        f'{others};{COOKIE}="{TOKEN}"',
+    ):
+        assert client.get("/api/state", headers={"Cookie": header.encode("latin-1")}).status_code == 200
+    refused = {"Cookie": f"{others}; {COOKIE}x={TOKEN}".encode("latin-1")}
+    assert client.get("/api/state", headers=refused).status_code == 403
 
 
 def test_a_bug_is_reported_without_its_details(tiny_clip, tmp_path, caplog):

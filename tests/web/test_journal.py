@@ -227,7 +227,10 @@ def test_a_damaged_line_forgets_what_came_before_it(tmp_path):
     history = History(path)
     history.append(change(1))
     with path.open("a") as file:
-        file.write('{"kind": "do"}\nno json\n[]\n')
+        file.write('{"kind": "do"}\nno json\n[]\n' + "[" * 100_000 + "\n")
+        file.write('{"kind": "do", "documents": ["", ""], "change": 7}\n')
+        frames = '{"frames": [1]}'
+        file.write(f'{{"kind": "do", "documents": ["", ""], "change": {{"before": {frames}}}}}\n')
     again = History(path)
     assert again.undo_label is None
     again.append(change(2))
@@ -293,4 +296,16 @@ def test_a_full_disk_takes_nothing_of_what_was_there(tiny_clip, tmp_path, monkey
     page.points(4, 1, OTHER)
     page = open_page(tiny_clip, work)
     page.do("/api/undo")
+    assert tree(work) == before
+
+
+def test_a_change_whose_values_are_damaged_is_refused_and_changes_nothing(tiny_clip, tmp_path):
+    work = tmp_path / "w"
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    page.points(0, 1, OTHER)
+    path = work / "history" / "journal.jsonl"
+    path.write_text(path.read_text().replace('"x": 8,', '"x": "left",'))
+    before, page = tree(work), open_page(tiny_clip, work)
+    assert page.refused("/api/undo") == "the history is damaged there; nothing was changed"
     assert tree(work) == before

@@ -1,7 +1,10 @@
 """The segmenter in a child process returns what it returns in this one; it is loaded in the background."""
 
 import os
+import pickle
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +88,18 @@ def test_errors_of_loading_are_raised_as_they_are(tmp_path):
     (tmp_path / "w.pth").write_bytes(b"no weights")
     with pytest.raises((WeightsError, InputError), match=r"w\.pth"):
         ProcessSegmenter("lite", tmp_path / "w.pth")
+
+
+def test_a_child_whose_server_ends_while_it_loads_ends_in_silence():
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "dextr_vos.web.segmenter_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    child.stdout.close()
+    with child.stderr as errors:
+        child.stdin.write(pickle.dumps(("grabcut", None, "auto")))
+        child.stdin.close()
+        assert errors.read() == b""
+    child.wait(60)

@@ -19,7 +19,7 @@ from tiny_page import OTHER, POINTS
 from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.cli.main import main
 from dextr_vos.errors import InputError
-from dextr_vos.web.serve import listen
+from dextr_vos.web.serve import is_loopback, listen
 
 pytestmark = pytest.mark.slow
 
@@ -154,6 +154,11 @@ def test_a_job_outlives_no_killed_server_and_loses_nothing(tiny_clip, tmp_path):
     with serving(tiny_clip, work) as server:
         assert server.state()["job"] is None
         assert server.post("/api/propagate").status_code == 200
+
+
+def test_who_can_reach_the_page_is_known_by_its_host():
+    assert all(map(is_loopback, ("127.0.0.1", "localhost", "::1", "127.1.2.3")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "", "studio", "192.168.1.7")))
 
 
 def test_ports(tiny_clip, tmp_path):

@@ -17,7 +17,7 @@ from dextr_vos.benchmark.report import style
 from dextr_vos.benchmark.report.charts import click_chart, dot_chart
 from dextr_vos.benchmark.statistics import Interval, bootstrap
 from dextr_vos.errors import InputError
-from dextr_vos.files import read_text, write_text
+from dextr_vos.files import read_json, read_text, write_text
 
 # models take these colours of the page in their order
 _COLOURS = ("dextr", "grabcut", "gt", "clicks")
@@ -75,7 +75,7 @@ def write_clicks_report(out: Path) -> Path:
 
 def _read(out: Path, cell: ClickCellEntry) -> _Row:
     folder = out / "cells" / cell.key
-    summary = json.loads(read_text(folder / "summary.json"))
+    summary = read_json(folder / "summary.json")
     rows = list(csv.DictReader(io.StringIO(read_text(folder / "objects.csv"))))
     return _Row(cell, summary, rows, folder / "worst.jpg")
 
@@ -148,7 +148,7 @@ def write_curve(folder: Path) -> Path | None:
     Returns:
         `curve.svg` in the folder; None where no further clicks were simulated.
     """
-    summary = json.loads(read_text(folder / "summary.json"))
+    summary = read_json(folder / "summary.json")
     chart = click_chart("IoU by number of clicks", [(summary["segmenter"], "#cf5410", _curve(summary))])
     if not chart:
         (folder / "curve.svg").unlink(missing_ok=True)

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from dextr_vos.errors import InputError
+from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, Size, faults_of, files_in
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, OnFrame
 from dextr_vos.export.formats.outlines import centre_polygons, joined, mask_of_centres
 from dextr_vos.files import read_text, write_text
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import object_ids
+from dextr_vos.yaml_text import parse_yaml
 
 # added to column and row of a pixel: Ultralytics cuts fractions off, supervision rounds; both get the pixel
 _INSIDE = 0.25
@@ -86,10 +86,10 @@ def _names(folder: Path) -> dict[int, str]:
     if not files:
         return {}
     try:
-        content: Any = YAML(typ="safe").load(read_text(files[0]))
+        content: Any = parse_yaml(read_text(files[0]), str(files[0]))[0]
         names = content["names"]
         return {int(number): str(name) for number, name in _pairs(names)}
-    except (YAMLError, InputError, KeyError, TypeError, ValueError):
+    except (ConfigError, InputError, KeyError, TypeError, ValueError):
         raise InputError(f"{files[0]} names no classes; expected the data.yaml of a YOLO data set") from None
 
 
