@@ -1,7 +1,7 @@
 """`dextr-vos propagate`: masks of keyframes to a network and the masks of every frame."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ from dextr_vos.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from dextr_vos.cli.progress import Report
+    from dextr_vos.interrupt import StopAsked
     from dextr_vos.propagation.finetune import Estimate
     from dextr_vos.propagation.keyframes import Direction
     from dextr_vos.run_files import RunPaths, RunRecord, RunTraining
@@ -139,7 +141,13 @@ def _propagate(options: _Options) -> None:
     )
     trained_before = _training_of(RunPaths(out))
     with interruptible() as stop_asked, progress_bars() as bar:
-        callbacks = Callbacks(_show_estimate, bar("fine-tuning"), bar("segmenting"), stop_asked)
+        callbacks = Callbacks(
+            _show_estimate,
+            bar("fine-tuning"),
+            bar("segmenting"),
+            stop_asked,
+            _phase_bars(bar, stop_asked),
+        )
         record = train_propagation(clip, keyframes, out, chosen, callbacks)
     _show_training(record.training, just_done=record.training != trained_before)
     paths = RunPaths(out)
@@ -148,6 +156,21 @@ def _propagate(options: _Options) -> None:
     click.echo(f"{count}{of_all} masks in {paths.masks}, {len(record.keyframes)} of them copied keyframes")
     _show_cuts(record, clip.names)
     show_drafts(keyframes)
+
+
+def _phase_bars(bar: "Callable[[str], Report]", stop_asked: "StopAsked") -> Callable[[str, int, int], None]:
+    """Bars of what comes before the first step, where Ctrl-C is heard, too."""
+    from dextr_vos.errors import Interrupted
+
+    bars = {"reading": bar("reading frames"), "encoding": bar("computing features")}
+
+    def on_phase(phase: str, done: int, total: int) -> None:
+        if phase in bars and stop_asked():
+            raise Interrupted("stopped before the first step; the same command starts again")
+        if phase in bars and total:
+            bars[phase](done, total)
+
+    return on_phase
 
 
 def _show_cuts(record: "RunRecord", names: Sequence[str]) -> None:

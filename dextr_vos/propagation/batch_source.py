@@ -1,7 +1,6 @@
 """Batches for fine-tuning on one clip, and their loss: augmented keyframes, or pairs made of them."""
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 import numpy as np
@@ -23,16 +22,26 @@ from dextr_vos.runtime import autocast
 _PAIRS_BETWEEN_STOPS = 8  # about a second on a slow machine
 
 
+OnPair = Callable[[int, int], None]
+
+
 class BatchSource(Protocol):
     """Batches by their position in the training, and their loss."""
 
-    def prepare(self, network: nn.Module, device: torch.device, stop_asked: StopAsked = never) -> None:
+    def prepare(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        stop_asked: StopAsked = never,
+        on_pair: OnPair = lambda done, total: None,
+    ) -> None:
         """Compute what training does not change, before logits are asked for.
 
         Args:
             network: the one to be trained, or a copy, on `device`; always the same one.
             device: where to compute.
             stop_asked: asked now and then.
+            on_pair: called with pairs of frames done and in all, where there are any; may raise to stop.
 
         Raises:
             Interrupted: a stop was asked for.
@@ -77,7 +86,13 @@ class FrameBatches:
         )
         return ClipBatch((osvos_input(images),), targets, void)
 
-    def prepare(self, network: nn.Module, device: torch.device, stop_asked: StopAsked = never) -> None:
+    def prepare(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        stop_asked: StopAsked = never,
+        on_pair: OnPair = lambda done, total: None,
+    ) -> None:
         """There is nothing to compute."""
 
     def logits(self, network: nn.Module, batch: ClipBatch, device: torch.device) -> list[Tensor]:
@@ -110,7 +125,13 @@ class PairBatches:
         # pairs of one mask are so alike that a second one in a step teaches little
         self._batch = min(recipe.batch, self._pairs.places)
 
-    def prepare(self, network: nn.Module, device: torch.device, stop_asked: StopAsked = never) -> None:
+    def prepare(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        stop_asked: StopAsked = never,
+        on_pair: OnPair = lambda done, total: None,
+    ) -> None:
         """There is nothing to compute."""
 
     def logits(self, network: nn.Module, batch: ClipBatch, device: torch.device) -> list[Tensor]:
@@ -155,31 +176,41 @@ class PoolBatches(PairBatches):
         places, needed = self._pairs.places, recipe.max_steps * self._batch
         # every keyframe's object as often as the others
         self._count = min(max(1, needed), places * -(-recipe.pool // places))
+        self._pool: list[tuple[Frame, Frame]] = []
         self._maps: list[tuple[list[Tensor], list[Tensor]]] = []
 
-    @cached_property
-    def _pool(self) -> list[tuple[Frame, Frame]]:
-        return [self._pairs.frames(position) for position in range(self._count)]
-
     @torch.no_grad()
-    def prepare(self, network: nn.Module, device: torch.device, stop_asked: StopAsked = never) -> None:
-        """Encode the pool; what was encoded before is not encoded again."""
+    def prepare(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        stop_asked: StopAsked = never,
+        on_pair: OnPair = lambda done, total: None,
+    ) -> None:
+        """Render and encode the pool; what was encoded before is not encoded again."""
         encoder = cast(LiteTracker, network).encoder
-        for count, pair in enumerate(self._pool[len(self._maps) :], start=1):
-            if count % _PAIRS_BETWEEN_STOPS == 0 and stop_asked():
+        for place in range(len(self._maps), self._count):
+            if place % _PAIRS_BETWEEN_STOPS == _PAIRS_BETWEEN_STOPS - 1 and stop_asked():
                 raise Interrupted("stopped before the first step; the same command starts again")
-            frames = lite_input(np.stack([frame.image_rgb for frame in pair])).to(device)
+            frames = lite_input(np.stack([frame.image_rgb for frame in self._pair(place)])).to(device)
             with autocast(device, self._bf16):
                 maps = encoder(frames.contiguous(memory_format=torch.channels_last))
             self._maps.append(([each[:1] for each in maps], [each[1:] for each in maps]))
+            on_pair(place + 1, self._count)
+
+    def _pair(self, place: int) -> tuple[Frame, Frame]:
+        """The frames of a pair, rendered once."""
+        while len(self._pool) <= place:
+            self._pool.append(self._pairs.frames(len(self._pool)))
+        return self._pool[place]
 
     def batch(self, index: int) -> ClipBatch:
         """Guides, masks of known frames, and the places of frames and known frames in the pool."""
         masks, places = [], []
         for position in _positions(index, self._batch):
             rng = np.random.default_rng((self._seed, position, 1))
-            place = position % len(self._pool)
-            first, second = self._pool[place]
+            place = position % self._count
+            first, second = self._pair(place)
             known, target = known_and_target(first, second, rng)
             places.append((place, int(target is second), int(known is second)))
             masks.append(pair_masks(known, target, self._corruption, rng))

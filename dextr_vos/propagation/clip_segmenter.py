@@ -1,6 +1,6 @@
 """The masks of a clip from a fine-tuned network, their confidence, and a check."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,19 +136,26 @@ class ClipSegmenter:
             )
 
 
-def keyframe_iou(annotated: AnnotatedClip, propagator: Propagator) -> dict[int, float]:
+def keyframe_iou(
+    annotated: AnnotatedClip,
+    propagator: Propagator,
+    on_keyframe: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[int, float]:
     """Mean IoU of each object over some keyframes: a network that cannot repeat them is not to be trusted.
 
     Args:
         annotated: the clip and its keyframes.
         propagator: of the fine-tuned network.
+        on_keyframe: called with keyframes done and in all.
 
     Returns:
         IoU in [0, 1] by object id.
     """
     ids = annotated.object_ids
     scores: dict[int, list[float]] = {object_id: [] for object_id in ids}
-    for keyframe in annotated.some_keyframes(_KEYFRAMES_TO_CHECK):
+    checked = annotated.some_keyframes(_KEYFRAMES_TO_CHECK)
+    for done, keyframe in enumerate(checked):
+        on_keyframe(done, len(checked))
         labels = labels_of(propagator.repeat(keyframe.index), ids)
         for object_id in object_ids(keyframe.labels):
             truth = keyframe.labels == object_id

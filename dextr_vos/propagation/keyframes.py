@@ -57,6 +57,9 @@ class AnnotatedClip:
     Args:
         clip: the frames.
         keyframes: at least one, with at least one object among them.
+
+    Attributes:
+        on_read: called with frames done and in all while every frame is read; what it raises ends that.
     """
 
     def __init__(self, clip: Clip, keyframes: Sequence[Keyframe]) -> None:
@@ -64,6 +67,7 @@ class AnnotatedClip:
         self.keyframes = {keyframe.index: keyframe for keyframe in keyframes}
         self.object_ids = sorted({each for keyframe in keyframes for each in object_ids(keyframe.labels)})
         self._read = lru_cache(_FRAMES_IN_MEMORY)(self._read_new)
+        self.on_read: Callable[[int, int], None] = lambda done, total: None
 
     def __len__(self) -> int:
         return len(self.clip)
@@ -78,7 +82,7 @@ class AnnotatedClip:
         """Where the shots of the clip begin; may be set where it is known, or where frames are streamed."""
         from dextr_vos.propagation.shots import find_shots
 
-        return find_shots(self.read, len(self))
+        return find_shots(self.read, len(self), self.on_read)
 
     @cached_property
     def files_state(self) -> str:
@@ -93,8 +97,11 @@ class AnnotatedClip:
             InputError: a file is missing.
         """
         files = self.clip.files
-        each = map(file_digest, files) if files else (_pixels_digest(frame) for frame in self.clip)
-        return hashlib.sha256(" ".join(each).encode()).hexdigest()
+        digests = []
+        for each in map(file_digest, files) if files else map(_pixels_digest, self.clip):
+            digests.append(each)
+            self.on_read(len(digests), len(files) or len(self))
+        return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
     def read(self, index: int) -> ImageRgb:
         """A frame, H×W×3 uint8 RGB, read-only: frames read lately are still in memory.

@@ -4,6 +4,7 @@ Where everything is there already, that is found out from files alone, without P
 """
 
 import logging
+from functools import partial
 from pathlib import Path
 
 from dextr_vos.propagation.plan import Plan
@@ -37,6 +38,7 @@ def propagate_to_run(
         Interrupted: a stop was asked for; the same call continues from there.
     """
     run, clip = RunFolder(out), plan.annotated.clip
+    plan.annotated.on_read = partial(callbacks.on_phase, "reading")
     run.check(clip, next(iter(plan.annotated.keyframes.values())).path)
     plan.check_size()
     network = None
@@ -52,6 +54,7 @@ def propagate_to_run(
             log.info("all masks are there already")
             run.sweep()
             return run.updated(finished, plan)
+        callbacks.on_phase("loading", 0, 0)
         from dextr_vos.propagation.session import complete_run
         from dextr_vos.runtime import pick_device
 

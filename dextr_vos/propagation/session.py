@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -259,11 +260,13 @@ class FineTuning:
         plan, model, device, started = self._plan, self._model, self._device, time.monotonic()
         network = self.network.to(device).to(memory_format=model.memory_format(device))
         before = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
+        callbacks.on_phase("encoding", 0, 0)
         samples = read_samples(plan.annotated, model.sample_side(self.recipe))
         batches = model.batch_source(self.recipe, samples, plan.object_ids, plan.seed)
-        batches.prepare(network, device, callbacks.stop_asked)
+        batches.prepare(network, device, callbacks.stop_asked, partial(callbacks.on_phase, "encoding"))
         time_limit_s = None
         if callbacks.on_estimate is not None or plan.budget_s is not None:
+            callbacks.on_phase("measuring", 0, 0)
             estimate = self._estimate(batches)
             if plan.budget_s is not None:
                 left_s, before_s = plan.budget_s - (time.monotonic() - started), time.monotonic()
@@ -274,6 +277,7 @@ class FineTuning:
                 self.propagator = self._new_propagator(self.recipe)
             if callbacks.on_estimate is not None:
                 callbacks.on_estimate(estimate)
+        callbacks.on_phase("training", 0, self.recipe.max_steps)
         state = finetune(
             network,
             model,
@@ -288,7 +292,9 @@ class FineTuning:
         network.eval().to(memory_format=torch.channels_last)
         return state
 
-    def trained(self, state: TrainingState, continued_from: str | None) -> TrainedNetwork:
+    def trained(
+        self, state: TrainingState, continued_from: str | None, callbacks: Callbacks
+    ) -> TrainedNetwork:
         """The network as it is saved."""
         tail = state.losses[-self.recipe.window :]
         training = RunTraining(
@@ -297,7 +303,9 @@ class FineTuning:
             loss=sum(tail) / max(1, len(tail)),
             seconds=state.seconds,
             alpha=self._plan.alpha,
-            keyframe_iou=keyframe_iou(self._plan.annotated, self.propagator),
+            keyframe_iou=keyframe_iou(
+                self._plan.annotated, self.propagator, partial(callbacks.on_phase, "checking")
+            ),
         )
         record = self._plan.record(self.recipe, training, continued_from)
         return TrainedNetwork(self.network, record, self.propagator.memory())
@@ -334,7 +342,7 @@ def _train(
     to_segment = plan.origins.keys() - kept
     session = FineTuning(plan, network, recipe, device, pending.passes(plan.annotated), to_segment)
     checkpoint = TrainingCheckpoint(run.paths.checkpoint, f"{plan.fingerprint} {continued_from}")
-    trained = session.trained(session.train(checkpoint, callbacks), continued_from)
+    trained = session.trained(session.train(checkpoint, callbacks), continued_from, callbacks)
     save_network(pending.paths.network, trained)
     run.paths.checkpoint.unlink(missing_ok=True)
     return trained
@@ -349,6 +357,7 @@ def _write_masks(
     callbacks: Callbacks,
 ) -> None:
     """Make every mask that is not there: kept from the run before, copied from a keyframe, or segmented."""
+    callbacks.on_phase("segmenting", 0, 0)
     annotated, masks, names = plan.annotated, pending.masks, plan.names
     for index, name in enumerate(names):
         mask = kept.get(index)

@@ -167,12 +167,16 @@ class Callbacks:
         on_step: called after each step with steps done, steps expected and the loss.
         on_frame: called with frames done and frames in all; a frame segmented by two passes counts twice.
         stop_asked: asked between steps and between frames.
+        on_phase: called with what is being done ("loading", "reading", "encoding", "measuring", "training",
+            "checking" or "segmenting"), units done and in all, 0 where they are not counted; only when
+            "training" and "segmenting" begin. What it raises ends the work.
     """
 
     on_estimate: Callable[[Any], None] | None = None
     on_step: Callable[[int, int, float], None] = _ignore
     on_frame: Callable[[int, int], None] = _ignore
     stop_asked: StopAsked = never
+    on_phase: Callable[[str, int, int], None] = _ignore
 
 
 NO_CALLBACKS = Callbacks()

@@ -80,7 +80,11 @@ class Shots:
         return self
 
 
-def find_shots(read: Callable[[int], ImageRgb], count: int) -> Shots:
+def find_shots(
+    read: Callable[[int], ImageRgb],
+    count: int,
+    on_frame: Callable[[int, int], None] = lambda done, total: None,
+) -> Shots:
     """Find the cuts of a clip.
 
     A cut is where two neighboring frames differ much, also in comparison with others of the clip, whose
@@ -89,12 +93,14 @@ def find_shots(read: Callable[[int], ImageRgb], count: int) -> Shots:
     Args:
         read: gives a frame of the clip by its index, H×W×3 uint8; once for each, and around cuts again.
         count: frames of the clip.
+        on_frame: called with frames done and in all.
     """
     differences, last = [0.0], FrameSummary.of(read(0))
     for index in range(1, count):
         now = FrameSummary.of(read(index))
         differences.append(difference(last, now))
         last = now
+        on_frame(index + 1, count)
     least = max(_LEAST_CUT, _TIMES_TYPICAL * float(np.median(differences[1:] or [0.0])))
     cuts: list[int] = []
     flashes: set[int] = set()

@@ -164,7 +164,7 @@ class LucidPairs:
                 f"the objects of the keyframes are too small: no pixel of them is left at {width}×{height}; "
                 "annotate frames in which they are larger"
             )
-        self._backgrounds = [_background(sample) for sample in samples]
+        self._backgrounds: dict[int, ImageRgb] = {}
         self._several = len({object_id for _, object_id in self._examples}) > 1
 
     @property
@@ -204,9 +204,15 @@ class LucidPairs:
             lambda rng: self._other(place, object_id, rng),
             scene,
             rng,
-            lambda _: replace(example, image_rgb=self._backgrounds[place]),
+            lambda _: replace(example, image_rgb=self._background(place)),
         )
         return draw_frames(background, sprites, scene.motion, rng)
+
+    def _background(self, place: int) -> ImageRgb:
+        """The frame of a keyframe with its objects painted over; large ones take a second."""
+        if place not in self._backgrounds:
+            self._backgrounds[place] = _background(self._samples[place])
+        return self._backgrounds[place]
 
     def _other(self, place: int, object_id: int, rng: np.random.Generator) -> Example:
         rest = [key for key in self._examples if key[1] != object_id]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,11 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 SECONDS_TO_STOP = 60.0
-# a child that is in one of these has made nothing yet, and imports libraries that cannot be interrupted
-_NOTHING_MADE = ("starting", "preparing")
+# a child that is in one of these has made nothing yet, and may be in a call that cannot be interrupted
+_NOTHING_MADE = ("starting", "loading", "reading", "encoding", "measuring")
+# by whose pace the rest is estimated: what an earlier run has left is passed over quickly at the beginning
+_LATEST_UNITS = 10
+_LEAST_SECONDS = 1.0
 _OUTCOMES = {"done": "done", "stopped": "cancelled", "failed": "failed"}
 
 
@@ -35,9 +39,12 @@ class _Job:
     total: int = 0
     loss: float | None = None
     cancelled: bool = False
-    phase_began: float = field(default_factory=time.monotonic)
     plan: dict[str, float] = field(default_factory=dict)
     ended: tuple[str, str] | None = None
+    clock: Callable[[], float] = time.monotonic
+    # seconds and units done, of the present phase, lately
+    marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=1 + _LATEST_UNITS))
+    slowness: float = 1.0  # how much longer the steps of training took than was measured before
 
     def read(self, line: dict[str, Any]) -> None:
         """Apply one line of progress."""
@@ -49,21 +56,37 @@ class _Job:
                 return
         if "phase" in line:
             if line["phase"] != self.phase:
-                self.phase, self.phase_began, self.done = line["phase"], time.monotonic(), 0
+                self.phase = line["phase"]
+                self.marks.clear()
             self.done, self.total = line.get("done", 0), line.get("total", 0)
             self.loss = line.get("loss")
+            self._mark()
+
+    def _mark(self) -> None:
+        self.marks.append((self.clock(), self.done))
+        pace_s = self._pace_s()
+        if self.phase == "training" and pace_s is not None and self.plan.get("step_s"):
+            self.slowness = pace_s / self.plan["step_s"]
+
+    def _pace_s(self) -> float | None:
+        """Seconds a unit takes, by the latest ones; a unit that takes longer counts while it lasts."""
+        (began, first), (_, last) = self.marks[0], self.marks[-1]
+        spent_s = self.clock() - began
+        return spent_s / (last - first) if last > first and spent_s >= _LEAST_SECONDS else None
 
     def seconds_left(self) -> float | None:
-        """By the pace of this phase, and the plan for the next."""
-        if self.phase == "training" and self.plan:
-            later_s = self.plan["segmenting_s"]
-        elif self.phase in ("segmenting", "writing"):
-            later_s = 0.0
-        else:
+        """By the pace of this phase, and the plan for the next; None where nothing is known."""
+        if self.phase not in ("training", "checking", "segmenting", "writing"):
             return None
-        if self.done < 2 or self.total < 1:
-            return self.plan.get("training_s", 0.0) + later_s if self.phase == "training" else None
-        return (time.monotonic() - self.phase_began) / self.done * (self.total - self.done) + later_s
+        later_s = self.plan.get("segmenting_s", 0.0) * self.slowness
+        pace_s = self._pace_s() if self.marks else None
+        if self.phase == "checking" or (self.phase == "segmenting" and pace_s is None):
+            return later_s or None
+        if self.phase == "training":
+            pace_s = pace_s or self.plan.get("step_s")
+        else:
+            later_s = 0.0
+        return None if pace_s is None else pace_s * max(0, self.total - self.done) + later_s
 
     def as_dict(self) -> dict[str, Any]:
         """The job as the page shows it."""

@@ -73,7 +73,7 @@ def _propagate(work: dict[str, Any], send: Send, stop_asked: StopAsked) -> str:
     from dextr_vos.pipeline import PropagationOptions, train_propagation
     from dextr_vos.propagation.settings import Callbacks
 
-    send({"phase": "preparing"})
+    send({"phase": "loading"})
     out = Path(work["out"])
     options = PropagationOptions(
         model=work["model"],
@@ -86,7 +86,9 @@ def _propagate(work: dict[str, Any], send: Send, stop_asked: StopAsked) -> str:
         frames=None if work["frames"] is None else range(work["frames"][0], work["frames"][1] + 1),
     )
     progress = _Progress(RunPaths(out), send)
-    callbacks = Callbacks(progress.on_plan, progress.on_step, progress.on_frame, stop_asked)
+    callbacks = Callbacks(
+        progress.on_plan, progress.on_step, progress.on_frame, stop_asked, progress.on_phase
+    )
     clip, keyframes = open_clip(work["clip"]), Path(work["workspace"])
     record = train_propagation(clip, keyframes, out, options, callbacks, keep_stopped=True)
     poor = [each for each, iou in record.training.keyframe_iou.items() if iou < work["min_iou"]]
@@ -112,8 +114,12 @@ class _Progress:
 
     def on_plan(self, estimate: Any) -> None:
         """See `train_propagation`."""
-        plan = {"training_s": estimate.training_s, "segmenting_s": estimate.segmenting_s}
+        plan = {"step_s": estimate.step_s, "segmenting_s": estimate.segmenting_s}
         self._send({"plan": plan})
+
+    def on_phase(self, phase: str, done: int, total: int) -> None:
+        """See `Callbacks`."""
+        self._send({"phase": phase, "done": done, "total": total})
 
     def on_step(self, done: int, total: int, loss: float) -> None:
         """See `train_propagation`."""

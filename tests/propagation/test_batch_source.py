@@ -155,9 +155,9 @@ def test_encoding_the_pool_leaves_the_network_as_it_is():
 
 def test_the_pool_holds_every_keyframe_that_the_steps_can_reach():
     samples = [Sample(tiny_frame(index % 6), tiny_mask(index % 6)) for index in range(12)]
-    assert len(source_of(TINY_POOL, samples=samples, batch=1, max_steps=8)._pool) == 8
-    assert len(source_of(TINY_POOL, samples=samples, batch=4, max_steps=8)._pool) == 12
-    assert len(source_of(TINY_POOL, batch=4, max_steps=8)._pool) == 4
+    assert source_of(TINY_POOL, samples=samples, batch=1, max_steps=8)._count == 8
+    assert source_of(TINY_POOL, samples=samples, batch=4, max_steps=8)._count == 12
+    assert source_of(TINY_POOL, batch=4, max_steps=8)._count == 4
 
 
 def test_a_stop_is_asked_for_while_the_pool_is_encoded():

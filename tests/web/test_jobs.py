@@ -9,6 +9,7 @@ import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from PIL import Image
 from tiny_page import OTHER, POINTS, decoded, open_page, write_run
 
 from dextr_vos.masks import read_labels
-from dextr_vos.web.jobs import Jobs
+from dextr_vos.web import jobs as jobs_module
+from dextr_vos.web.jobs import Jobs, _Job
 
 
 @pytest.fixture
@@ -72,12 +74,79 @@ def test_a_run_is_cancelled_resumed_and_seen_as_it_goes_on(page):
     assert state["last_job"]["outcome"] == "done", state["last_job"]
     assert state["masks"] == {"done": True, "stale": False}
     assert sorted({data["index"] for kind, data in heard if kind == "frame"}) == list(range(6))
+    phases = [job["phase"] for kind, job in heard if kind == "job" and job]
+    assert [phase for phase, _ in groupby(phases)][-3:] in (
+        ["training", "checking", "segmenting"],
+        ["measuring", "training", "segmenting"],
+    ), "of quick phases, the stream leaves some out"
     training = [
         job for kind, job in heard if kind == "job" and job and job["phase"] == "training" and job["done"]
     ]
     assert training[-1]["loss"] is not None
     assert training[-1]["total"] == 2
     assert all(page.mask(index) is not None for index in range(6))
+
+
+class Clock:
+    """A clock that goes on when it is told to."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def job():
+    """A job at the beginning of its training, and what reads its lines, some seconds apart."""
+    clock = Clock()
+    job = _Job("propagate", None, clock=clock)
+
+    def read(phase, counts, total, seconds):
+        for done in counts:
+            clock.now += seconds
+            job.read({"phase": phase, "done": done, "total": total})
+        return job.seconds_left()
+
+    job.read({"plan": {"step_s": 0.5, "segmenting_s": 30.0}})
+    return read
+
+
+def test_the_time_left_follows_the_pace_of_the_machine(job):
+    assert job("reading", range(1, 91), 90, 0.1) is None, "nothing is known yet"
+    assert job("training", [0], 40, 0.0) == pytest.approx(40 * 0.5 + 30), "as planned"
+    slow = job("training", range(1, 21), 40, 1.0)
+    assert slow == pytest.approx(20 * 1.0 + 2 * 30), "twice as slow as planned, and so will segmenting be"
+    assert job("checking", [0], 3, 0.0) == pytest.approx(60)
+    assert job("segmenting", [0], 100, 1.0) == pytest.approx(60)
+    assert job("segmenting", range(1, 21), 100, 2.0) == pytest.approx(80 * 2.0)
+
+
+def test_frames_that_an_earlier_run_has_left_make_no_promises(job):
+    assert job("segmenting", range(91), 180, 0.0) == pytest.approx(30), "as planned"
+    assert job("segmenting", range(91, 101), 180, 0.5) == pytest.approx(80 * 0.5)
+
+
+@pytest.mark.parametrize("phase", ["starting", "loading", "reading", "encoding", "measuring"])
+def test_a_job_that_has_made_nothing_yet_is_cancelled_at_once(phase, monkeypatch):
+    """Its child does not listen: it may be in a call that cannot be interrupted."""
+    deaf = f"import json, time; print(json.dumps({{'phase': '{phase}'}}), flush=True); time.sleep(600)"
+    child = jobs_module.subprocess.Popen
+
+    def start(command, **options):
+        return child([sys.executable, "-c", deaf], **options)
+
+    monkeypatch.setattr(jobs_module.subprocess, "Popen", start)
+    ended, heard = threading.Event(), threading.Event()
+    jobs = Jobs(lambda job: job and heard.set(), lambda name, folder: None, lambda kind: ended.set())
+    jobs.start(lambda: {"kind": "propagate"})
+    while jobs.current["phase"] != phase:
+        assert heard.wait(60)
+        heard.clear()
+    jobs.cancel()
+    assert ended.wait(60)
+    assert jobs.last["outcome"] == "cancelled"
 
 
 def test_there_must_be_something_to_propagate(tiny_clip, tmp_path):

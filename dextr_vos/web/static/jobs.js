@@ -6,9 +6,11 @@ import { el, make, setAttribute, setText } from "./dom.js";
 import { correctionsOf, countMasks, keyframesOf } from "./state.js";
 
 const PHASES = {
-  starting: "Preparing", preparing: "Preparing", training: "Training", segmenting: "Segmenting",
-  writing: "Writing masks", stopping: "Stopping",
+  starting: "Loading the network", loading: "Loading the network", reading: "Reading frames", encoding: "Computing features",
+  measuring: "Measuring the speed", training: "Learning", checking: "Checking the keyframes", segmenting: "Segmenting", stopping: "Stopping",
 };
+
+const UNITS = { reading: "frame", training: "step", checking: "keyframe", segmenting: "frame" };
 
 export function createJobs(store, connection, navigation, edits) {
   let starting = false;
@@ -61,14 +63,16 @@ export function createJobs(store, connection, navigation, edits) {
 
   function drawJob(job) {
     setText(el("job-phase"), PHASES[job.phase] ?? job.phase);
-    setText(el("job-left"), job.seconds_left === null || job.seconds_left === undefined ? "" : `${duration(job.seconds_left)} left`);
+    setText(el("job-left"), job.seconds_left === null || job.seconds_left === undefined ? "" : `about ${duration(job.seconds_left)} left`);
     const part = job.total ? job.done / job.total : null;
     const bar = el("job-bar");
     bar.toggleAttribute("data-unknown", part === null);
     /** @type {HTMLElement} */ (bar.firstElementChild).style.width = part === null ? "" : `${(100 * part).toFixed(1)}%`;
     setAttribute(bar, "aria-valuenow", part === null ? null : Math.round(100 * part));
     const words = [];
-    if (job.total) words.push(`${job.done} of ${job.total}`);
+    const { frames } = store.get().server;
+    if (job.total) words.push(`${UNITS[job.phase] ?? ""} ${job.done} of ${job.total}`.trim());
+    if (job.phase === "segmenting" && job.total > frames) words.push("both directions");
     if (job.loss !== null && job.loss !== undefined) words.push(`loss ${job.loss.toFixed(3)}`);
     setText(el("job-detail"), words.join(", "));
   }
