@@ -12,6 +12,7 @@ from dextr_vos.masks import Labels, read_labels
 from dextr_vos.propagation.origins import outdated_frames
 from dextr_vos.propagation.suggest import suggest
 from dextr_vos.run_files import (
+    POOR_IOU,
     Confidence,
     RunPaths,
     frame_confidence,
@@ -44,6 +45,7 @@ class FinishedRun:
         self._cuts: list[int] = []
         self._flashes: list[int] = []
         self._outdated = False
+        self._poor: list[int] = []
         self._suggestion: tuple[object, int | None] = (None, None)
 
     def mask(self, name: str) -> Path:
@@ -96,6 +98,12 @@ class FinishedRun:
         self._refresh()
         return self._flashes
 
+    @property
+    def poor(self) -> list[int]:
+        """Ids of objects whose keyframes' masks the network does not reproduce."""
+        self._refresh()
+        return self._poor
+
     def suggested(self, keyframes: Collection[int]) -> int | None:
         """Index of the frame whose annotation would help most in addition to these keyframes, or None."""
         scores = self.confidence()
@@ -114,7 +122,7 @@ class FinishedRun:
             files = [record.stat(), confidence.stat()]
         except OSError:
             self._stamp, self._scores, self._keyframe_digests = None, {}, {}
-            self._cuts, self._flashes, self._outdated = [], [], False
+            self._cuts, self._flashes, self._outdated, self._poor = [], [], False, []
             return
         stamp = tuple(value for file in files for value in (file.st_mtime_ns, file.st_size))
         if stamp == self._stamp:
@@ -128,9 +136,14 @@ class FinishedRun:
         except InputError:
             self._scores, self._keyframe_digests, self._cuts, self._flashes = {}, {}, [], []
         try:
-            self._outdated = bool(outdated_frames(read_record(record), self._names, self._scores))
+            run = read_record(record)
+            self._outdated = bool(outdated_frames(run, self._names, self._scores))
+            self._poor = [each for each, iou in run.training.keyframe_iou.items() if iou < POOR_IOU]
         except InputError:
-            self._outdated = False  # written by something else: how its masks were made is unknown
+            self._outdated, self._poor = (
+                False,
+                [],
+            )  # written by something else, which does not say
         self._stamp = stamp
 
 

@@ -80,6 +80,11 @@ class Project:
         self._thumbs: dict[str, bytes] = {}
 
     @property
+    def title(self) -> str:
+        """What the project is called: the name of the folder of its clips."""
+        return next((path.resolve().parent.name for path in self._clips.values()), self.out.name)
+
+    @property
     def names(self) -> Sequence[str]:
         """Names of the clips, in natural order."""
         return list(self._clips)

@@ -60,7 +60,7 @@ def make_project_app(project: Project, token: str, host: str = "127.0.0.1") -> F
 
     @app.get("/api/project")
     def progress() -> dict[str, Any]:
-        return {"title": project.out.name, "clips": project.progress()}
+        return {"title": project.title, "clips": project.progress()}
 
     @app.get("/api/project/{name}/thumb")
     def thumb(name: str) -> Response:

@@ -193,6 +193,7 @@ class ClipService:
             "confidence": finished.confidence(),
             "cuts": finished.cuts,
             "flashes": finished.flashes,
+            "poor": finished.poor,
             "replaced": self._replaced.stamp,
             "suggested": finished.suggested([clip.index_of(name) for name in annotated]),
             "job": self.jobs.current,

@@ -39,8 +39,8 @@ def test_the_state_has_the_shape_of_the_contract(page):
     state = page.state()
     assert set(state) == {
         "mode", "project", "title", "version", "readonly", "fps", "timed", "frames", "size", "corrects",
-        "objects",
-        "labels", "keyframes", "history", "masks", "confidence", "cuts", "flashes", "replaced", "suggested",
+        "objects", "labels", "keyframes", "history", "masks", "confidence", "cuts", "flashes", "poor",
+        "replaced", "suggested",
         "job", "last_job", "status", "exports", "saved",
     }  # fmt: skip
     assert state["mode"] == "clip"

@@ -60,7 +60,7 @@ def listening(events):
 
 
 @pytest.mark.slow
-def test_a_run_is_cancelled_resumed_and_seen_as_it_goes_on(page):
+def test_a_run_is_cancelled_resumed_and_seen_as_it_goes_on(page, tmp_path):
     """What comes after it, a correction and another run, is tested in the browser."""
     page.do("/api/propagate", budget=None)
     wait_for(page, until=lambda state: state["job"]["phase"] != "starting")
@@ -85,6 +85,11 @@ def test_a_run_is_cancelled_resumed_and_seen_as_it_goes_on(page):
     assert training[-1]["loss"] is not None
     assert training[-1]["total"] == 2
     assert all(page.mask(index) is not None for index in range(6))
+    path = tmp_path / "w" / "propagation" / "run.json"
+    record = json.loads(path.read_text())
+    record["training"]["keyframe_iou"] = {"1": 0.2}
+    path.write_text(json.dumps(record))
+    assert page.state()["poor"] == [1], "what the network has not learned is said as long as the run is there"
 
 
 class Clock:

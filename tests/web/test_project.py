@@ -58,7 +58,9 @@ def test_each_clip_has_a_page_and_the_list_tells_its_progress(client, tmp_path):
     client.post(f"{first}/objects", json={})
     client.post(f"{first}/frames/0/objects/1/points", json={"points": POINTS})
     assert client.get(f"{second}/state").json()["keyframes"] == {}
-    dog_9, dog_10 = client.get("/api/project").json()["clips"]
+    listed = client.get("/api/project").json()
+    assert listed["title"] == "clips"
+    dog_9, dog_10 = listed["clips"]
     assert (dog_9["name"], dog_9["frames"], dog_9["keyframes"]) == ("dog 9", 6, 1)
     assert (dog_10["keyframes"], dog_10["masks"]) == (0, 0)
     assert client.get("/api/project/dog 9/thumb").headers["content-type"] == "image/jpeg"

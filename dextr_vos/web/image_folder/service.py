@@ -155,6 +155,7 @@ class FolderService:
             "confidence": None,
             "cuts": [],
             "flashes": [],
+            "poor": [],
             "replaced": None,
             "suggested": next((index for index, status in enumerate(statuses) if status == "open"), None),
             "job": None,

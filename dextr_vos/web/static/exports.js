@@ -168,10 +168,15 @@ export function createTime(store) {
     card.hidden = !time.objects.length || !time.seconds_per_object;
     if (card.hidden) return;
     const drawn = time.seconds_per_drawn_object;
-    const most = Math.max(drawn, time.seconds_per_object, time.seconds_per_keyframe ?? 0);
-    const rows = [bar("per object", time.seconds_per_object, most, "object-time")];
-    if (time.seconds_per_keyframe) rows.push(bar(server.mode === "folder" ? "per image" : "per keyframe", time.seconds_per_keyframe, most, "key-time"));
-    rows.push(bar("drawn by hand", drawn, most, "drawn"));
+    const objects = (time.seconds_per_keyframe ?? 0) / time.seconds_per_object; // in a frame
+    const several = objects > 1.05;
+    const most = Math.max(drawn, time.seconds_per_object, several ? Math.max(drawn * objects, time.seconds_per_keyframe) : 0);
+    const rows = [bar("per object", time.seconds_per_object, most, "object-time"), bar("drawn by hand", drawn, most, "drawn")];
+    // all objects of a frame are compared with drawing as many
+    if (several) {
+      rows.push(bar(server.mode === "folder" ? "per image" : "per keyframe", time.seconds_per_keyframe, most, "key-time"),
+        bar("drawn by hand", drawn * objects, most, "drawn"));
+    }
     card.replaceChildren(make("header", { class: "section-head" }, [make("h2", { text: "Time spent" })]), ...rows);
   }
 

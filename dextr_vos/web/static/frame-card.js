@@ -1,6 +1,7 @@
 /** The card of the present frame: its status, and the actions on the frame as a whole. */
 import { announce, toast } from "./announce.js";
 import { frameState, inWords } from "./confidence.js";
+import { ask } from "./dialogs.js";
 import { el, setAttribute, setIcon, setText } from "./dom.js";
 import { chosen, keyframeAt, propagatedAt, refusal, unseen } from "./state.js";
 
@@ -103,6 +104,11 @@ export function createFrameCard(store, cache, edits, navigation) {
       const { server, frame } = store.get();
       if (!may() || server.mode !== "folder") return;
       const now = server.status?.[frame] ?? "open";
+      const masked = cache.mask(frame)?.labels?.some((label) => label > 0) || edits.waiting();
+      if (status === "done" && now === "open" && !masked) {
+        const yes = await ask("Write an empty mask?", "Nothing is annotated in this image. R reopens it.", "Write it");
+        if (!yes || store.get().frame !== frame) return undefined;
+      }
       // An edit that is being sent may reopen it; the server decides.
       if (status === "done" && now !== "open" && !edits.waiting()) return announce(`It is ${now} already. R reopens it.`);
       const answer = await edits.status(frame, status);

@@ -150,8 +150,10 @@ export function createHud(store, view, cache) {
     const zoom = Math.max(10, Math.round(view.scale * 3));
     const across = Math.floor(LOUPE / zoom) | 1;
     const size = across * zoom;
-    const right = pointer.x + AWAY + size < view.width;
-    const below = pointer.y + AWAY + size + 22 < view.height;
+    const [mx, my] = middleOf(values) ?? [pointer.x, pointer.y];
+    // on the side away from the object, if there is room
+    const right = sideFor(pointer.x, mx, AWAY + size, view.width);
+    const below = sideFor(pointer.y, my, AWAY + size + 22, view.height);
     const left = Math.round(right ? pointer.x + AWAY : pointer.x - AWAY - size);
     const top = Math.round(below ? pointer.y + AWAY : pointer.y - AWAY - size - 20);
     const half = (across - 1) / 2;
@@ -186,6 +188,20 @@ export function createHud(store, view, cache) {
     context.textAlign = "center";
     context.fillText(`${x}, ${y}`, left + size / 2, top + size + 14);
     context.restore();
+  }
+
+  /** Middle of the object's points, or of the masks, on the stage; null where there are none. */
+  function middleOf(values) {
+    const of = pointsOf(values);
+    if (of.length) return view.toStage(...[0, 1].map((axis) => of.reduce((sum, point) => sum + point[axis], 0) / of.length));
+    const fill = cache.mask(values.frame)?.fill;
+    return fill ? view.toStage(fill.left + fill.canvas.width / 2, fill.top + fill.canvas.height / 2) : null;
+  }
+
+  /** Whether something of this length goes after a place rather than before it. */
+  function sideFor(at, middle, length, room) {
+    const fitsAfter = at + length < room, fitsBefore = at - length > 0;
+    return at >= middle ? fitsAfter || !fitsBefore : fitsAfter && !fitsBefore;
   }
 
   function outlineIn(values, zoom) {

@@ -35,13 +35,13 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
     "Image": [
       { keys: ["f", "0"], shown: ["F", "0"], what: "Fit", run: () => actions.fit() },
       { keys: ["shift+)", "shift+0", "shift+="], shown: ["Shift 0"], what: "One to one", run: () => actions.actualSize() },
-      { keys: ["+", "shift++", "ctrl+="], shown: ["+"], what: "Zoom in (or wheel)", run: () => actions.zoom(1) },
-      { keys: ["_", "shift+_", "ctrl+-"], shown: ["_"], what: "Zoom out", run: () => actions.zoom(-1) },
+      { keys: ["+", "shift++", "=", "ctrl+="], shown: ["+"], what: "Zoom in (or wheel)", run: () => actions.zoom(1) },
+      { keys: ["-", "_", "shift+_", "ctrl+-"], shown: ["-"], what: "Zoom out", run: () => actions.zoom(-1) },
       { keys: ["h"], shown: ["H"], what: "Move the image (or Space and drag)", run: () => actions.tool("hand") },
       { keys: ["z"], shown: ["Z"], what: "Loupe", run: () => actions.loupe() },
       { keys: ["w"], shown: ["W"], what: "Compare with before the last run", run: () => compare.toggle(), mode: "clip" },
       { keys: ["o"], shown: ["O"], what: "Outlines", run: () => actions.outlines() },
-      { keys: ["-", "="], shown: ["-", "="], what: "Masks less, more opaque", run: (event) => actions.opacity(event.key === "=" ? 0.1 : -0.1) },
+      { keys: ["u", "shift+u"], shown: ["U", "Shift U"], what: "Masks less, more opaque", run: (event) => actions.opacity(event.shiftKey ? 0.1 : -0.1) },
       { keys: ["\\"], shown: ["\\"], what: "Masks on and off", run: () => actions.overlay() },
     ],
     "Frames": [
@@ -55,6 +55,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: ["ArrowDown", "PageDown"], shown: ["↓", "PgDn"], what: "Next keyframe", run: (event) => (event.key === "PageDown" ? navigation.nextKey() : arrow(0, 1, 1, navigation.nextKey)()), mode: "clip" },
       { keys: ["m"], shown: ["M"], what: "Midpoint between keyframes", run: () => navigation.midpoint(), mode: "clip" },
       { keys: ["g"], shown: ["G"], what: "Suggested frame", run: () => navigation.suggested(), mode: "clip" },
+      { keys: ["shift+PageUp", "shift+PageDown"], shown: ["Shift PgUp", "PgDn"], what: "Previous, next uncertain frame", run: (event) => navigation.toDoubt(event.key === "PageUp" ? -1 : 1), mode: "clip" },
       { keys: ["p"], shown: ["Space", "P"], what: "Play, pause", run: () => player.toggle(), mode: "clip" },
     ],
     "Objects": [
@@ -111,7 +112,7 @@ export function listenToKeys(table, store, pointer, player) {
     if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
     if (target.matches("input:not([type=range]):not([type=color]), textarea, select")) return;
     if (target.matches("input[type=range]") && /^(Arrow|Home|End|Page)/.test(event.key)) return;
-    const onButton = target.closest("button, a, input");
+    const onButton = target.closest("button, a, input:not([type=range])");
     if (event.key === " ") {
       if (onButton) return;
       event.preventDefault();

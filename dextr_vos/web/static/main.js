@@ -28,6 +28,7 @@ import { createPointer } from "./pointer.js";
 import { createPoints } from "./points.js";
 import { createPreview } from "./preview.js";
 import { createPropagateMenu } from "./propagate-menu.js";
+import { createPoor } from "./poor.js";
 import { createProjectNav } from "./project-nav.js";
 import { createStage } from "./stage.js";
 import { createStore, indexOf, labelOf, numbered } from "./state.js";
@@ -67,6 +68,7 @@ const overview = createOverview(store, navigation);
 createPreview(store, cache, overview);
 createFilmstrip(store, cache, navigation);
 createFollow(store, cache, navigation);
+createPoor(store);
 createProjectNav(store);
 createImages(store, edits, navigation);
 createHint(store, view, cache);
@@ -141,7 +143,11 @@ document.addEventListener("pointerdown", () => delete document.documentElement.d
 // A button pressed with the mouse gives the keyboard back to the image.
 document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);
-  if (event.detail > 0 && target.closest("button") && !target.closest("dialog, .popover, .object, [aria-haspopup], [data-test=object-label], [data-test=object-add], [data-test=mask-open]")) el("hud").focus({ preventScroll: true });
+  const keeps = "dialog, .popover, [aria-haspopup], [data-test=object-label], [data-test=object-add], [data-test=mask-open]";
+  if (event.detail > 0 && target.closest("button, .check") && !target.closest(keeps)) el("hud").focus({ preventScroll: true });
+});
+document.addEventListener("pointerup", (event) => {
+  if (/** @type {Element} */ (event.target).matches?.("input[type=range]")) el("hud").focus({ preventScroll: true });
 });
 window.addEventListener("beforeunload", (event) => {
   if (edits.waiting()) event.preventDefault();

@@ -1,8 +1,8 @@
 /** Going from frame to frame: by steps, by keyframes, to the midpoint, to the suggested one. */
 import { announce } from "./announce.js";
-import { inWords } from "./confidence.js";
+import { frameState, inWords } from "./confidence.js";
 import { clamp } from "./dom.js";
-import { correctionsOf, keyframeAt, keyframesOf, labelOf } from "./state.js";
+import { confidenceAt, correctionsOf, keyframeAt, keyframesOf, labelOf } from "./state.js";
 
 export function createNavigation(store, cache, activity) {
   let direction = 1;
@@ -55,6 +55,16 @@ export function createNavigation(store, cache, activity) {
     else go(next);
   }
 
+  /** To the next frame whose mask is uncertain or lost, and that nobody has annotated. */
+  function toDoubt(sign) {
+    const { server, frame } = store.get();
+    for (let index = frame + sign; index >= 0 && index < server.frames; index += sign) {
+      const value = confidenceAt(server, index);
+      if (value !== null && value !== undefined && frameState(value) !== "confident" && !server.keyframes[index]) return go(index);
+    }
+    return announce(sign > 0 ? "No uncertain frame after this one." : "No uncertain frame before this one.");
+  }
+
   /** Halfway between the two keyframes around; the ends of the clip stand in for missing ones. */
   function midpoint() {
     const { frame, server } = store.get();
@@ -71,7 +81,7 @@ export function createNavigation(store, cache, activity) {
   }
 
   return {
-    go, describe, fetchAround, midpoint, suggested,
+    go, describe, fetchAround, midpoint, suggested, toDoubt,
     step: (by) => go(store.get().frame + by),
     first: () => go(0),
     last: () => go((store.get().server?.frames ?? 1) - 1),

@@ -137,7 +137,7 @@ export function createObjects(store, edits, labels) {
       slot.replaceChildren(button);
     }
     setText(button, object.name);
-    setAttribute(button, "data-tip", "Select; F2 renames, Alt ↑ ↓ changes the order");
+    setAttribute(button, "data-tip", `${object.name}: F2 renames, Alt ↑ ↓ changes the order`);
     setAttribute(button, "data-key", place < 9 ? String(place + 1) : null);
     setAttribute(button, "aria-pressed", object.id === store.get().object);
   }
@@ -186,6 +186,7 @@ export function createObjects(store, edits, labels) {
     el("object-add").toggleAttribute("disabled", Boolean(server.readonly));
   }
 
+  store.on(["object"], () => rowOf(store.get().object)?.scrollIntoView({ block: "nearest" }));
   el("object-add").addEventListener("click", add);
   store.on(["server", "object", "frame", "drafts"], draw);
   return {

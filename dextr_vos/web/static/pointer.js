@@ -1,6 +1,8 @@
-/** Pointer and wheel on the stage: the meaning of gestures. */
+/** Pointer and wheel on the stage: the meaning of gestures. Fingers are in touch.js. */
+import { announce } from "./announce.js";
 import { clamp, el } from "./dom.js";
 import { clicking } from "./state.js";
+import { createTouch } from "./touch.js";
 
 export function createPointer(store, view, points, brush, lasso, stage) {
   const hud = el("hud");
@@ -38,6 +40,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
     const [x, y] = place(event);
     hud.focus({ preventScroll: true });
     const { tool } = store.get();
+    if (touch.down(event, x, y)) return;
     if (gesture) return;
     hud.setPointerCapture(event.pointerId);
     if (event.button === 1 || space || tool === "hand") {
@@ -65,6 +68,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
 
   function move(event) {
     const [x, y] = place(event);
+    if (touch.move(event, x, y)) return;
     if (gesture?.kind === "pan") {
       view.pan(x - gesture.x, y - gesture.y);
       [gesture.x, gesture.y] = [x, y];
@@ -102,6 +106,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
 
   function up(event) {
     const [x, y] = place(event);
+    if (touch.up(event, x, y)) return;
     const done = gesture;
     gesture = null;
     if (done?.kind === "stroke") brush.end();
@@ -123,12 +128,17 @@ export function createPointer(store, view, points, brush, lasso, stage) {
     point(x, y, points.at(x, y));
   }
 
+  const touch = createTouch(store, view, points, {
+    viewed,
+    drop() { gesture = null; brush.drop(); lasso.drop(); },
+  });
+
   // a click is meant for the frame on which the button was pressed
   store.on(["frame"], () => { if (gesture?.kind === "new" || gesture?.kind === "point") gesture = null; });
   hud.addEventListener("pointerdown", down);
   hud.addEventListener("pointermove", move);
   hud.addEventListener("pointerup", up);
-  hud.addEventListener("pointercancel", () => { gesture = null; brush.drop(); lasso.drop(); });
+  hud.addEventListener("pointercancel", (event) => { touch.cancel(event); gesture = null; brush.drop(); lasso.drop(); });
   hud.addEventListener("pointerleave", () => { if (!gesture) store.set({ pointer: null }); });
   hud.addEventListener("wheel", wheel, { passive: false });
   hud.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -157,6 +167,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
     press(negative = false) {
       const { pointer, tool } = store.get();
       const pixel = pointer ? view.pixelAt(pointer.x, pointer.y) : null;
+      if (!pixel && clicking(tool)) announce("Move the cross-hair first, with Alt and the arrow keys.");
       if (pixel && clicking(tool)) points.add(pixel, negative || tool === "negative");
     },
   };

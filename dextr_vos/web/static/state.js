@@ -14,7 +14,7 @@
  * @typedef {{mode: "clip"|"folder", project: ProjectPlace|null, title: string, version: number, readonly: string|null, corrects: boolean, fps: number,
  *   frames: number, size: Point|null, names: string[], objects: AnnotatedObject[], labels: Label[],
  *   keyframes: Record<string, Keyframe>, history: {undo: string|null, redo: string|null},
- *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, cuts: number[], flashes: number[], suggested: number|null, replaced: string|null,
+ *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, cuts: number[], flashes: number[], suggested: number|null, poor: number[], replaced: string|null,
  *   job: Job|null, last_job: {kind: string, outcome: string, message: string}|null,
  *   status: Record<string, "done"|"skipped">|null, exports: {name: string, bytes: number, current: boolean}[], timed: boolean, saved: string|null}} ServerState
  * @typedef {"click"|"negative"|"brush"|"erase"|"lasso"|"hand"} Tool

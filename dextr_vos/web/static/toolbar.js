@@ -47,12 +47,13 @@ export function createToolbar(store, view, actions) {
   }
 
   function drawTitle() {
-    const { server, frame } = store.get();
+    const { server, frame, shown } = store.get();
     if (!server) return;
     const title = server.mode === "folder" ? server.names[frame] ?? server.title : server.title;
     setText(el("title"), title);
+    setAttribute(el("title"), "data-tip", title.length > 24 ? title : null);
     document.title = `${server.title} – dextr-vos`;
-    const size = server.size ?? (view.imageWidth ? [view.imageWidth, view.imageHeight] : null);
+    const size = server.size ?? (shown === frame && view.imageWidth ? [view.imageWidth, view.imageHeight] : null);
     setText(el("size"), size ? `${size[0]} × ${size[1]}` : "");
     el("app").dataset.mode = server.mode;
   }
@@ -95,7 +96,7 @@ export function createToolbar(store, view, actions) {
   store.on(["tool", "radius", "loupe", "outlines"], drawTools);
   store.on(["server", "pending"], drawHistory);
   store.on(["server", "pending", "online"], drawSaved);
-  store.on(["server", "frame", "arrived"], drawTitle);
+  store.on(["server", "frame", "shown", "arrived"], drawTitle);
   store.on(["server", "online", "lost", "pending"], drawBanners);
   store.on(["opacity"], () => { opacity.value = String(Math.round(store.get().opacity * 100)); });
   drawTools();

@@ -42,6 +42,9 @@ def test_a_folder_of_images_is_annotated(folder, open_screen):
             assert screen.shown()["size"] == [120, 160], "each image has its own size"
             written = np.array(Image.open(folder / "masks" / "a.first_mask.png"))
             assert np.array_equal(written, labels)
+            screen.press("d")
+            screen.test_id("ask-no").click()
+            assert screen.state()["status"] == {"0": "done"}, "an empty mask is not written unasked"
             screen.press("s")
             screen.until("() => dextrVos.shown().frame === 2")
             assert screen.state()["status"] == {"0": "done", "1": "skipped"}

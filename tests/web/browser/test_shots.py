@@ -57,6 +57,18 @@ def test_a_frame_says_in_words_that_it_is_lost_and_where_a_shot_begins(
         assert screen.test_id("overview").get_attribute("aria-valuetext").endswith(f"of 00011, {told}")
 
 
+def test_keys_go_to_the_next_frame_in_doubt(two_shots, open_screen):
+    with open_screen(two_shots.address) as screen:
+        screen.settle()
+        screen.go(1)
+        screen.press("Shift+PageDown")
+        assert screen.shown()["frame"] == 4
+        screen.press("Shift+PageUp")
+        assert screen.shown()["frame"] == 4, "there is none before"
+        screen.press("Shift+PageDown", "Shift+PageDown", "Shift+PageDown", "Shift+PageDown", "Shift+PageDown")
+        assert screen.shown()["frame"] == 10, "a flash is none"
+
+
 def test_the_strip_marks_the_cut_and_the_legend_names_both(two_shots, open_screen):
     with open_screen(two_shots.address) as screen:
         screen.settle()
