@@ -1,12 +1,11 @@
 """A clip: the frames of a folder of images, of a video file, or in memory, read one at a time."""
 
 import hashlib
-import logging
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from operator import index as as_index
 from pathlib import Path
 from typing import Self, overload
@@ -15,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dextr_vos.errors import InputError
-from dextr_vos.files import natural_key
+from dextr_vos.files import check_unicode
 from dextr_vos.images import (
+    ANIMATION_SUFFIXES,
     SUFFIXES,
     ImageRgb,
     check_image,
-    looks_like_image,
+    image_files,
     read_header,
     read_image,
     read_levels,
@@ -28,8 +28,6 @@ from dextr_vos.images import (
 from dextr_vos.mask_file import plain_name
 from dextr_vos.masks import looks_like_mask
 from dextr_vos.pixel_levels import range_in_use
-
-log = logging.getLogger(__name__)
 
 DEFAULT_FPS = 24.0  # of a clip without a frame rate of its own; DAVIS was filmed at 24
 
@@ -255,8 +253,8 @@ def open_clip(source: ClipSource) -> Clip:
 
     Args:
         source: a folder of images; a video file, any that FFmpeg reads; a multi-page TIFF, or an animated
-            WebP, PNG or GIF; frames in memory, as an N×H×W×3 uint8 array or a sequence of H×W×3 uint8 arrays,
-            RGB; or an open clip, which is returned.
+            WebP, PNG, GIF or AVIF, or a folder with one of these alone; frames in memory, as an N×H×W×3 uint8
+            array or a sequence of H×W×3 uint8 arrays, RGB; or an open clip, which is returned.
 
     Returns:
         The clip. Frames of files are read later, one at a time.
@@ -283,9 +281,10 @@ def open_clip(source: ClipSource) -> Clip:
             )
         return ArrayClip(source)
     path = Path(source)
-    _check_unicode(path)
+    check_unicode(path)
     if not path.exists():
         raise InputError(f"there is no clip {path}; expected a folder of images or a video file")
+    path = _only_animation(path) or path
     files = image_files(path) if path.is_dir() else [path]
     if len(files) == 1 and files[0].suffix.lower() in SUFFIXES and len(read_header(files[0]).pages) > 1:
         return _open_stack(files[0])
@@ -298,6 +297,15 @@ def open_clip(source: ClipSource) -> Clip:
     return VideoClip(path)
 
 
+def _only_animation(path: Path) -> Path | None:
+    """The animated GIF or PNG that is the one visible file of a folder."""
+    if not path.is_dir():
+        return None
+    files = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    alone = len(files) == 1 and files[0].suffix.lower() in ANIMATION_SUFFIXES and files[0].is_file()
+    return files[0] if alone else None
+
+
 def _open_stack(path: Path) -> Clip:
     """A file with several images as a clip."""
     if path.suffix.lower() == ".png":  # FFmpeg decodes these in any order, Pillow only forward
@@ -307,52 +315,6 @@ def _open_stack(path: Path) -> Clip:
     from dextr_vos.image_stack import StackClip
 
     return StackClip(path)
-
-
-def image_files(folder: Path) -> list[Path]:
-    """The image files of a folder in natural order.
-
-    Raises:
-        InputError: there are none.
-    """
-    # a broken link is a missing frame, which reading it reports
-    entries = [
-        entry
-        for entry in folder.iterdir()
-        if (entry.is_file() or entry.is_symlink()) and not entry.name.startswith(".")
-    ]
-    files = [entry for entry in entries if entry.suffix.lower() in SUFFIXES]
-    if not files:
-        folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-        found = f"{len(entries)} files of other kinds" if entries else "nothing"
-        if folders:
-            found += f" and the folders {', '.join(folders[:5])}{' …' if len(folders) > 5 else ''}"
-        raise InputError(
-            f"no images in the folder {folder}: found {found}, expected JPEG, PNG, WebP or TIFF files; "
-            "give the folder that holds the frames themselves"
-        )
-    for file in files:
-        _check_unicode(file)
-    left_out = sorted(entry.name for entry in set(entries) - set(files) if looks_like_image(entry))
-    if left_out:
-        _warn_once(
-            f"left out of {folder}: {', '.join(left_out[:5])}{' …' if len(left_out) > 5 else ''} "
-            f"({len(left_out)} in all); such images are not read, save them as PNG or JPEG"
-        )
-    return sorted(files, key=lambda file: natural_key(file.name))
-
-
-def _check_unicode(path: Path) -> None:
-    """Refuse a name that no text file could hold."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise InputError(f"the name of {str(path)!a} is not in UTF-8; rename it") from None
-
-
-@cache
-def _warn_once(message: str) -> None:
-    log.warning(message)
 
 
 def parse_frames(text: str, names: Sequence[str], source: Path) -> list[int]:

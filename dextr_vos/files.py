@@ -232,6 +232,18 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
+def check_unicode(path: Path) -> None:
+    """Refuse a name that no text file could hold.
+
+    Raises:
+        InputError: it is not in UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the name of {str(path)!a} is not in UTF-8; rename it") from None
+
+
 def natural_key(name: str) -> tuple[list[tuple[int, int | str]], str]:
     """Sorting key that compares numbers inside names by value: `f2` before `f10`."""
     parts = re.split(r"([0-9]+)", name)

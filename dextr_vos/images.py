@@ -1,9 +1,11 @@
 """Image files: any mode and bit depth in, RGB uint8 out."""
 
+import logging
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,8 +16,10 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from dextr_vos.errors import InputError
-from dextr_vos.files import atomic_path
+from dextr_vos.files import atomic_path, check_unicode, natural_key
 from dextr_vos.pixel_levels import LevelRange, Levels, is_deep, level_range, load_levels, to_8_bits
+
+log = logging.getLogger(__name__)
 
 ImageRgb = npt.NDArray[np.uint8]
 
@@ -23,11 +27,18 @@ WRITTEN_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff",
 _HEIF_SUFFIXES = frozenset({".heic", ".heif"} if find_spec("pillow_heif") else ())
 _AVIF_SUFFIXES = frozenset({".avif"} if "avif" in features.modules and features.check("avif") else ())
 # the files that are read as frames
-SUFFIXES = WRITTEN_SUFFIXES | {".jfif", ".jpe", ".ppm"} | _HEIF_SUFFIXES | _AVIF_SUFFIXES
+SUFFIXES = (
+    WRITTEN_SUFFIXES
+    | {".jfif", ".jpe", ".jp2", ".pgm", ".pnm", ".ppm", ".tga"}
+    | _HEIF_SUFFIXES
+    | _AVIF_SUFFIXES
+)
+# animations that FFmpeg reads
+ANIMATION_SUFFIXES = frozenset({".apng", ".gif"})
 # images that are no frames
-_UNREAD_SUFFIXES = frozenset(
-    {".apng", ".arw", ".avif", ".cr2", ".cr3", ".dng", ".dpx", ".exr", ".gif", ".hdr", ".heic", ".heif"}
-    | {".j2k", ".jp2", ".jxl", ".nef", ".orf", ".pbm", ".pgm", ".pnm", ".psd", ".raf", ".rw2", ".tga"}
+_UNREAD_SUFFIXES = ANIMATION_SUFFIXES | (
+    {".arw", ".avif", ".cr2", ".cr3", ".dng", ".dpx", ".exr", ".hdr", ".heic", ".heif"}
+    | {".j2k", ".jxl", ".nef", ".orf", ".pbm", ".psd", ".raf", ".rw2"}
 )
 _IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cJXL")
 _HEIF_SIGNATURES = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")
@@ -35,7 +46,9 @@ _HEIF_SIGNATURES = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")
 MAX_PIXELS = 8192 * 8192
 _ORIENTATION_TAG = 0x0112
 _SUBFILE_TAG = 0x00FE
-_STACK_FORMATS = frozenset({"TIFF", "WEBP", "PNG"})  # a JPEG may hold several views, of which one is shown
+_STACK_FORMATS = frozenset(
+    {"TIFF", "WEBP", "PNG", "AVIF"}
+)  # a JPEG may hold several views, of which one is shown
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
@@ -131,7 +144,7 @@ class ImageHeader(NamedTuple):
     Attributes:
         size_hw: height and width after EXIF rotation.
         pages: numbers of the images in the file, without smaller copies: several in a multi-page TIFF, an
-            animated WebP or an animated PNG.
+            animated WebP, PNG or AVIF.
         deep: whether there are more than 8 bits a channel.
     """
 
@@ -177,6 +190,47 @@ def _pages(image: Image.Image) -> Iterator[int]:
         smaller_copy = getattr(image, "tag_v2", {}).get(_SUBFILE_TAG, 0) & 1
         if not smaller_copy and image.size == size:
             yield page
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files of a folder in natural order.
+
+    Raises:
+        InputError: there are none.
+    """
+    # a broken link is a missing frame, which reading it reports
+    entries = [
+        entry
+        for entry in folder.iterdir()
+        if (entry.is_file() or entry.is_symlink()) and not entry.name.startswith(".")
+    ]
+    files = [entry for entry in entries if entry.suffix.lower() in SUFFIXES]
+    if not files:
+        folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+        found = f"{len(entries)} files of other kinds" if entries else "nothing"
+        if images := [entry.name for entry in entries if looks_like_image(entry)]:
+            found = f"images of kinds that are not read, like {min(images)}"
+        if folders:
+            found += f" and the folders {', '.join(folders[:5])}{' …' if len(folders) > 5 else ''}"
+        raise InputError(
+            f"no images in the folder {folder}: found {found}, expected JPEG, PNG, WebP or TIFF files; "
+            "give the folder that holds the frames themselves"
+        )
+    for file in files:
+        check_unicode(file)
+    left_out = sorted(entry.name for entry in set(entries) - set(files) if looks_like_image(entry))
+    if left_out:
+        warn_once(
+            f"left out of {folder}: {', '.join(left_out[:5])}{' …' if len(left_out) > 5 else ''} "
+            f"({len(left_out)} in all); such images are not read, save them as PNG or JPEG"
+        )
+    return sorted(files, key=lambda file: natural_key(file.name))
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Log a warning, the same one only once in a process."""
+    log.warning(message)
 
 
 def looks_like_image(path: Path) -> bool:

@@ -137,9 +137,9 @@ def _check_size(path: Path, found_hw: tuple[int, ...], size_hw: tuple[int, int] 
 
 def _read_array(path: Path, size_hw: tuple[int, int] | None) -> StoredMask:
     values = np.load(path, mmap_mode="r", allow_pickle=False)  # of a header and, when asked, pixels
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "bui":
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "buif":
         what = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else "an archive"
-        raise InputError(f"the mask {path} is {what}, expected H×W integers or bool; save it again")
+        raise InputError(f"the mask {path} is {what}, expected H×W whole numbers or bool; save it again")
     _check_size(path, values.shape, size_hw)
     bits = 1 if values.dtype == bool else min(32, 8 * values.dtype.itemsize)
     values = np.array(values)

@@ -137,6 +137,19 @@ class TestFilesLeftOut:
             f"left out of {tmp_path}: 4, 5.nef (2 in all); such images are not read, save them as PNG or JPEG"
         ]
 
+    @pytest.mark.parametrize(
+        ("name", "kind"), [("0.pgm", "PPM"), ("0.PNM", "PPM"), ("0.tga", "TGA"), ("0.jp2", "JPEG2000")]
+    )
+    def test_these_are_read(self, tmp_path: Path, name: str, kind: str) -> None:
+        grey = np.repeat(COLOURS[..., :1], 3, axis=2)
+        save(tmp_path / name, Image.fromarray(grey[..., 0] if kind == "PPM" else grey), format=kind)
+        assert np.array_equal(open_clip(tmp_path)[0], grey)
+
+    def test_a_folder_of_unread_images_names_one(self, tmp_path: Path) -> None:
+        (tmp_path / "1.nef").write_bytes(b"raw")
+        with pytest.raises(InputError, match=r"images of kinds that are not read, like 1\.nef"):
+            open_clip(tmp_path)
+
 
 class TestParseFrames:
     @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from PIL import Image
 
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
+from dextr_vos.images import SUFFIXES
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, 24, 32, 3), dtype=np.uint8)
 
@@ -44,6 +45,28 @@ def test_images_of_one_file_are_a_clip(tmp_path: Path, name: str, options: dict[
         assert clip.identity == open_clip(path).identity
     with pytest.raises(InputError, match="was closed; open it again"):
         clip[0]
+
+
+@pytest.mark.skipif(".avif" not in SUFFIXES, reason="Pillow was built without AVIF")
+def test_an_animated_avif_is_a_clip(tmp_path: Path) -> None:
+    path = write_stack(tmp_path / "a.avif", quality=100, subsampling="4:4:4", duration=40)
+    clip = open_clip(path)
+    assert (len(clip), clip.fps) == (6, 25)
+    for index in (5, 0, 3):
+        assert np.abs(clip[index].astype(int) - FRAMES[index]).mean() < 4, index
+
+
+@pytest.mark.parametrize("name", ["a.apng", "a.GIF"])
+def test_a_folder_of_one_animation_is_that_animation(tmp_path: Path, name: str) -> None:
+    write_stack(tmp_path / name, format="PNG" if name == "a.apng" else "GIF", duration=40)
+    assert len(open_clip(tmp_path)) == 6
+
+
+def test_pages_of_another_size_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first, odd = Image.fromarray(FRAMES[0]), Image.fromarray(FRAMES[1, :12])
+    first.save(tmp_path / "a.tif", save_all=True, append_images=[odd, Image.fromarray(FRAMES[2])])
+    assert len(open_clip(tmp_path / "a.tif")) == 2
+    assert "a.tif holds 3 images, of which 2 are frames" in caplog.text
 
 
 def test_an_animated_gif_is_a_clip(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_every_lossless_format_gives_the_same_labels(tmp_path, suffix, mode):
     assert (read_labels(tmp_path / f"a{suffix}", (2, 3)) == LABELS).all()
 
 
-@pytest.mark.parametrize("kind", [bool, np.uint8, np.int8, np.uint16, np.int64])
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int8, np.uint16, np.int64, np.float32])
 def test_arrays_are_masks(tmp_path, kind):
     np.save(tmp_path / "a.npy", np.array([[0, 1]], dtype=kind))
     assert read_labels(tmp_path / "a.npy", (1, 2)).tolist() == [[0, 1]]
@@ -140,7 +140,8 @@ def test_files_that_are_no_masks_are_refused(tmp_path):
     with pytest.raises(InputError, match="holds 2 images, expected one"):
         read_labels(tmp_path / "a.tif")
     for array, words in (
-        (LABELS / 2, "float64"),
+        (LABELS / 2, "holds fractions"),
+        (LABELS * 1j, "complex128"),
         (LABELS[None], r"\(1, 2, 3\)"),
         (np.array([None]), "Python objects"),
     ):

@@ -23,7 +23,8 @@ from dextr_vos.annotation.annotations import (
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
 from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, faults_of
-from dextr_vos.masks import MAX_OBJECTS, Labels, default_name, read_labels, write_labels
+from dextr_vos.mask_file import plain_name
+from dextr_vos.masks import MAX_OBJECTS, VOID, Labels, default_name, read_labels, write_labels
 from dextr_vos.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,8 @@ def import_masks(
 
     Objects of the workspace keep their ids; one of the same name is the same object, without a name of its
     own one of the same id. What is imported lies above other objects of a keyframe, or of a correction, which
-    becomes a keyframe. A frame that is annotated as empty holds none of the objects that the file names.
+    becomes a keyframe. A frame that is annotated as empty holds none of the objects that the file names. Void
+    pixels of the file are void in the keyframe where no object is.
     Nothing is written until all masks are read.
 
     Args:
@@ -210,8 +212,9 @@ def _placed(
 
 def _index(path: Path, frame: ImportedFrame, clip: Clip, match: FrameMatch) -> int:
     """The frame of the clip: by its name or the number in it, else by the number that the file gives it."""
-    if match.by == "name" and frame.name in clip.names:
-        return clip.index_of(frame.name)
+    name = plain_name(frame.name)
+    if match.by == "name" and name in clip.names:
+        return clip.index_of(name)
     digits = re.findall(r"\d+", frame.name) if match.by == "number" else []
     number = int(digits[-1]) - match.first if digits else frame.index
     if number is None or not 0 <= number < len(clip):
@@ -328,6 +331,9 @@ def _keyframe(
         labels[inside] = object_id
         if inside.any():
             there.add(object_id)
+    if frame.void is not None:
+        with faults_of(path, "mask"):
+            labels[frame.void(clip.size_hw) & (labels == 0)] = VOID
     return ImportedKeyframe(labels, replaced, frozenset(there))
 
 

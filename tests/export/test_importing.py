@@ -171,6 +171,18 @@ def test_an_import_keeps_the_other_objects_of_a_keyframe_whatever_its_format(wor
     assert (read_labels(png) == np.where(mask, 1, labels)).all()
 
 
+def test_masks_of_any_form_and_spelling_are_imported(tmp_path):
+    clip, masks = tmp_path / "clip", tmp_path / "masks"
+    clip.mkdir()
+    masks.mkdir()
+    for index, suffix in ((2, "tif"), (10, "PNG")):
+        Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(clip / f"\xe4{index}.png")
+        Image.fromarray(made_labels(index % 4)).save(masks / f"a\u0308{index}.{suffix}")
+    call("import", clip, masks, "--format", "masks", "-o", tmp_path / "w")
+    assert keyframes_of(tmp_path / "w") == ["\xe42", "\xe410"]
+    assert (read_labels(tmp_path / "w" / "keyframes" / "\xe42.png") == made_labels(2)).all()
+
+
 def test_an_import_keeps_the_correction_of_a_frame(work, tmp_path, caplog):
     corrected = np.zeros((48, 64), np.uint8)
     corrected[40:, :20] = 7

@@ -4,12 +4,16 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path, PurePosixPath
 
-from dextr_vos.clip import image_files
 from dextr_vos.errors import InputError
+from dextr_vos.files import natural_key
 from dextr_vos.geometry import BoolArray
-from dextr_vos.masks import read_labels
+from dextr_vos.images import image_files
+from dextr_vos.mask_file import MASK_SUFFIXES
+from dextr_vos.masks import VOID, Labels, read_labels
 
 Size = tuple[int, int]
 
@@ -45,6 +49,7 @@ class ImportedFrame:
         index: its number in the clip, where the file counts frames.
         size_hw: of its image, where the file says so.
         annotated: without masks it was annotated as empty; False where the file only lists it.
+        void: its void pixels, H×W bool, for the size of the frame; None where it has none.
     """
 
     name: str
@@ -53,6 +58,7 @@ class ImportedFrame:
     index: int | None = None
     size_hw: Size | None = None
     annotated: bool = True
+    void: Callable[[Size], BoolArray] | None = None
 
     @property
     def title(self) -> str:
@@ -86,15 +92,39 @@ def faults_of(path: Path, format_name: str) -> Iterator[None]:
 
 
 def files_in(folder: Path, pattern: str, format_name: str) -> list[Path]:
-    """Files of a folder, or of folders in it, that match a pattern.
+    """Files of a folder, or of folders in it, that match a pattern in lower case, in natural order.
 
     Raises:
         InputError: there are none.
     """
-    files = sorted(file for file in folder.rglob(pattern) if not file.name.startswith("."))
-    if not folder.is_dir() or not files:
+    files = [file for file in _visible(folder) if fnmatchcase(file.name.lower(), pattern)]
+    if not files:
         raise InputError(f"{folder} holds no {pattern}; expected the folder of an export as {format_name}")
     return files
+
+
+def masks_in(folder: Path, format_name: str) -> list[Path]:
+    """Mask files of a folder, or of folders in it, in natural order.
+
+    Raises:
+        InputError: there are none.
+    """
+    files = [file for file in _visible(folder) if file.suffix.lower() in MASK_SUFFIXES]
+    if not files:
+        raise InputError(
+            f"{folder} holds no masks, like FRAME.png; expected the folder of an export as {format_name}"
+        )
+    return files
+
+
+def _visible(folder: Path) -> list[Path]:
+    files = (file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    return sorted(files, key=lambda file: natural_key(str(file)))
+
+
+def void_of(file: Path, labels: Labels) -> Callable[[Size], BoolArray] | None:
+    """The void pixels of a file of labels, which are known; None where there are none."""
+    return partial(mask_of_value, file, VOID) if (labels == VOID).any() else None
 
 
 def mask_of_value(file: Path, value: int, size_hw: Size) -> BoolArray:

@@ -15,8 +15,9 @@ from dextr_vos.export.formats.imported import (
     ImportedMask,
     Size,
     faults_of,
-    files_in,
     mask_of_value,
+    masks_in,
+    void_of,
 )
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClip, LabelledClips, OnFrame, file_stem
 from dextr_vos.files import atomic_path, read_json, write_text
@@ -80,7 +81,7 @@ def read_davis(folder: Path) -> list[ImportedFrame]:
     Raises:
         InputError: there are none.
     """
-    files = files_in(folder / "Annotations", "*.png", "DAVIS")
+    files = masks_in(folder / "Annotations", "DAVIS")
     return [_labelled(file, file.parent.name, {}) for file in files]
 
 
@@ -96,7 +97,7 @@ def read_youtube_vos(folder: Path) -> list[ImportedFrame]:
         meta = read_json(root / "meta.json")
     frames = []
     with faults_of(root / "meta.json", "YouTube-VOS"):
-        for file in files_in(root / "Annotations", "*.png", "YouTube-VOS"):
+        for file in masks_in(root / "Annotations", "YouTube-VOS"):
             objects = meta["videos"][file.parent.name]["objects"] if meta else {}
             names = {int(key): _name(value) for key, value in objects.items()}
             frames.append(_labelled(file, file.parent.name, names))
@@ -110,7 +111,7 @@ def read_object_masks(folder: Path) -> list[ImportedFrame]:
         InputError: there are none.
     """
     frames: dict[tuple[str | None, str], list[ImportedMask]] = {}
-    for file in files_in(folder, "*.png", "one PNG an object"):
+    for file in masks_in(folder, "one PNG an object"):
         if file.parent == folder:
             raise InputError(
                 f"{file} lies beside the folders of objects; expected {folder}/OBJECT/{file.name}, "
@@ -126,12 +127,12 @@ def read_object_masks(folder: Path) -> list[ImportedFrame]:
 
 
 def read_masks(folder: Path) -> list[ImportedFrame]:
-    """A folder of masks `FRAME.png`, indexed or black and white.
+    """A folder of masks `FRAME.png`, in any form that `read_labels` takes.
 
     Raises:
         InputError: there are none.
     """
-    return [_labelled(file, None, {}) for file in files_in(folder, "*.png", "masks")]
+    return [_labelled(file, None, {}) for file in masks_in(folder, "masks")]
 
 
 def _meta(clip: LabelledClip, seen: dict[int, list[str]]) -> dict[str, Any]:
@@ -161,7 +162,7 @@ def _labelled(file: Path, video: str | None, names: dict[int, str]) -> ImportedF
         for object_id in object_ids(labels)
     )
     size = (labels.shape[0], labels.shape[1])
-    return ImportedFrame(file.stem, masks, video, size_hw=size)
+    return ImportedFrame(file.stem, masks, video, size_hw=size, void=void_of(file, labels))
 
 
 def _binary(file: Path, size_hw: Size) -> BoolArray:

@@ -9,7 +9,14 @@ import cv2
 import numpy as np
 
 from dextr_vos.errors import InputError
-from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, faults_of, files_in, mask_of_value
+from dextr_vos.export.formats.imported import (
+    ImportedFrame,
+    ImportedMask,
+    faults_of,
+    mask_of_value,
+    masks_in,
+    void_of,
+)
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClip, LabelledClips, OnFrame
 from dextr_vos.files import read_text, write_text
 from dextr_vos.masks import MAX_OBJECTS, Labels, object_ids, read_labels, voc_palette, write_labels
@@ -56,7 +63,7 @@ def read_voc(folder: Path) -> list[ImportedFrame]:
     """
     names = _class_names(folder / "labelmap.txt")
     frames = []
-    for file in files_in(folder / "SegmentationObject", "*.png", "PASCAL VOC"):
+    for file in masks_in(folder / "SegmentationObject", "PASCAL VOC"):
         labels = read_labels(file)
         size = (labels.shape[0], labels.shape[1])
         class_file = folder / "SegmentationClass" / file.name
@@ -72,7 +79,7 @@ def read_voc(folder: Path) -> list[ImportedFrame]:
                     object_id=object_id,
                 )
             )
-        frames.append(ImportedFrame(file.stem, tuple(masks), size_hw=size))
+        frames.append(ImportedFrame(file.stem, tuple(masks), size_hw=size, void=void_of(file, labels)))
     return frames
 
 

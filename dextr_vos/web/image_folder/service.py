@@ -17,8 +17,8 @@ from typing import Any, cast
 import numpy as np
 
 from dextr_vos.annotation.annotations import BRUSH, Annotations
-from dextr_vos.clip import image_files
 from dextr_vos.errors import InputError
+from dextr_vos.images import image_files
 from dextr_vos.masks import Labels, object_ids
 from dextr_vos.web import edits, schemas
 from dextr_vos.web.image_folder.files import FinishedMasks, FolderSettings, ProgressFile, Status

@@ -8,10 +8,11 @@ from export.formats.made_masks import COLOURS, KEYFRAMES, NAMES, made_labels, wr
 from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.cli.main import main
 from dextr_vos.export.formats.registry import FORMATS, new_folder
-from dextr_vos.masks import read_labels
+from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.workspace import Workspace
 
 WITH_NAMES = {"objects", "coco", "youtube-vos", "labelme", "label-studio", "cvat-images", "cvat-video", "voc"}
+WITH_VOID = {"masks", "davis", "youtube-vos", "voc"}
 WITH_COLOURS = {"coco", "label-studio", "cvat-images", "cvat-video"}
 FORMS = [(name, "mask") for name in FORMATS] + [
     (name, "polygon") for name in FORMATS if FORMATS[name].has_shapes
@@ -44,6 +45,19 @@ def test_masks_names_and_colours_come_back(name, shapes, work, tiny_clip, tmp_pa
         assert {n: entry.name for n, entry in entries.items()} == NAMES
     if name in WITH_COLOURS:
         assert {n: entry.colour for n, entry in entries.items()} == COLOURS
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_void_comes_back_where_files_hold_labels(name, tiny_clip, tmp_path):
+    work = write_workspace(tiny_clip, tmp_path / "work")
+    labels = made_labels(0)
+    labels[:4] = 255
+    write_labels(work.keyframe("00000"), labels)
+    target = tmp_path / f"out{FORMATS[name].suffix}"
+    call("export", work.path, "--format", name, "--keyframes-only", "-o", target)
+    call("import", tiny_clip, target, "--format", name, "-o", tmp_path / "back")
+    back = read_labels(tmp_path / "back" / "keyframes" / "00000.png")
+    assert (back[:4] == (255 if name in WITH_VOID else 0)).all()
 
 
 @pytest.mark.parametrize("name", sorted(WITH_NAMES - {"objects", "voc"}))
