@@ -1,4 +1,4 @@
-"""The lite model made small, for commands in this process and in others."""
+"""The lite model made small, for commands in this process and in others; as a script, the command with it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,3 +36,10 @@ def with_small_lite() -> Iterator[None]:
         for change in small_lite():
             patch.setattr(*change)
         yield
+
+
+if __name__ == "__main__":
+    from dextr_vos.cli.main import main
+
+    make_lite_small()
+    main()

@@ -24,7 +24,7 @@ BASE = "http://127.0.0.1:8710"
 POINTS = [[8, 20], [25, 22], [16, 14], [17, 33]]
 OTHER = [[40, 6], [52, 6], [46, 2], [46, 11]]
 TINY = Propagation(
-    settings=("batch=1", "correction_steps=2"),
+    settings=("batch=1", "correction_steps=2", "longest_side=64"),
     max_steps=2,
     device="cpu",
 )

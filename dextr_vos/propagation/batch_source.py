@@ -1,6 +1,7 @@
 """Batches for fine-tuning on one clip, and their loss: augmented keyframes, or pairs made of them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ from dextr_vos.datasets.frame_pairs import SceneRecipe, known_and_target, pair_m
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.motion import Frame
 from dextr_vos.errors import Interrupted
+from dextr_vos.geometry import fit_longest_side
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.lite_tracker import LiteTracker, lite_input
 from dextr_vos.networks.losses import class_balanced_bce, plain_bce, soft_iou_loss
@@ -20,6 +22,7 @@ from dextr_vos.propagation.training_data import ClipBatch, LucidPairs, Sample, a
 from dextr_vos.runtime import autocast
 
 _PAIRS_BETWEEN_STOPS = 8  # about a second on a slow machine
+_COARSEST_STRIDE = 16  # of the encoder's maps
 
 
 OnPair = Callable[[int, int], None]
@@ -121,7 +124,8 @@ class PairBatches:
         self, recipe: Recipe, samples: Sequence[Sample], object_ids: Sequence[int], seed: int
     ) -> None:
         self._corruption = recipe.mask_corruption or MaskCorruption()
-        self._pairs = LucidPairs(samples, object_ids, recipe.scene or SceneRecipe(), self._corruption, seed)
+        scene = _within(recipe.scene or SceneRecipe(), recipe.longest_side)
+        self._pairs = LucidPairs(samples, object_ids, scene, self._corruption, seed)
         # pairs of one mask are so alike that a second one in a step teaches little
         self._batch = min(recipe.batch, self._pairs.places)
 
@@ -225,6 +229,13 @@ class PoolBatches(PairBatches):
         known = _joined([self._maps[place][known] for place, _, known in places.tolist()])
         tracker = cast(LiteTracker, network)
         return [tracker.decode_pairs(frames, guides.to(device), known, masks.to(device))]
+
+
+def _within(scene: SceneRecipe, longest_side: int | None) -> SceneRecipe:
+    """A scene no larger than the frames that enter the network."""
+    if longest_side is None:
+        return scene
+    return replace(scene, size_hw=fit_longest_side(scene.size_hw, longest_side, _COARSEST_STRIDE))
 
 
 def _joined(frames: Sequence[list[Tensor]]) -> list[Tensor]:

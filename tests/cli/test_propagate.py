@@ -26,7 +26,7 @@ from dextr_vos.run_files import read_record
 
 pytestmark = pytest.mark.usefixtures("narrow", "one_thread")
 
-STEPS = 24
+STEPS = 12
 MANY = 150
 ABOUT = r"about \d+ s: at most \d+ s of fine-tuning \({steps} steps\), \d+ s of segmenting"
 
@@ -261,7 +261,7 @@ def test_a_training_that_is_stopped_and_then_killed_ends_as_if_it_had_not_been(p
     root, _ = project
     out = tmp_path / "run"
     terminal = Terminal(tmp_path / "told.txt", *given(root, out))
-    terminal.wait_for(r"fine-tuning.* [1-9]\d*/24 loss \d\.\d{3} ")  # the bar, with loss
+    terminal.wait_for(r"fine-tuning.* [1-9]\d*/12 loss \d\.\d{3} ")  # the bar, with loss
     os.kill(terminal.process.pid, signal.SIGINT)
     status, output, lines = terminal.end()
     assert (status, output) == (130, "")

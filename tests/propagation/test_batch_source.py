@@ -48,6 +48,11 @@ def test_larger_batches_hold_the_same_samples(model):
     assert all(torch.equal(torch.cat([one, other]), both) for one, other, both in parts)
 
 
+@pytest.mark.parametrize("model", [TINY_LITE, TINY_POOL], ids=["pairs", "pool"])
+def test_pairs_are_no_larger_than_the_frames_that_enter_the_network(model):
+    assert source_of(model, longest_side=32).batch(0).targets.shape[-2:] == (32, 32)
+
+
 @ALL
 def test_a_batch_is_what_the_network_takes(model):
     network = model.start(1, 0, None)

@@ -21,7 +21,7 @@ from dextr_vos.training.prompt_task import PromptTask, _Corrections, lite_networ
 
 CPU = torch.device("cpu")
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
 
 
 def settings_for(root: Path, out: Path, **changes) -> DextrSettings:

@@ -8,7 +8,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+import tiny_commands
 import torch
+from tiny_commands import make_lite_small
 from tiny_datasets import make_davis
 from tiny_training import (
     CPU,
@@ -55,6 +57,8 @@ loop: {{steps: 10, batch: 4, warmup: 2, average: 0.9, clip_norm: 5, log_every: 1
 """
 # as many threads in each process as torchrun gives them
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+# the command with the small network
+COMMAND = [tiny_commands.__file__]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
@@ -77,7 +81,7 @@ def told_by(out: Path) -> Path:
 
 def start(args: list[str], out: Path) -> BaseProcess:
     told_by(out).unlink(missing_ok=True)
-    return start_command(args, told_by(out), env={"CUDA_VISIBLE_DEVICES": ""})
+    return start_command(args, told_by(out), make_lite_small, env={"CUDA_VISIBLE_DEVICES": ""})
 
 
 def start_and_wait(args: list[str], out: Path, lines: int) -> BaseProcess:
@@ -149,11 +153,12 @@ def test_killed_and_terminated_it_resumes_and_ends_the_same(root, tmp_path, undi
     assert (hashes(out), log_lines(out)) == undisturbed[:2]
 
 
+@pytest.mark.usefixtures("narrow_lite")
 def test_two_processes_of_torchrun_have_the_curve_of_one_with_a_batch_of_twice_the_size(
     root, tmp_path, undisturbed
 ):
     out = tmp_path / "out"
-    args = [*TORCHRUN, "-m", "dextr_vos", *arguments(root, out)]
+    args = [*TORCHRUN, *COMMAND, *arguments(root, out)]
     process = subprocess.Popen(args, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: len(log_lines(out)) >= 2 or process.poll() is not None, seconds=1200)
     assert process.poll() is None, process.communicate()
@@ -163,7 +168,7 @@ def test_two_processes_of_torchrun_have_the_curve_of_one_with_a_batch_of_twice_t
     assert (out / "checkpoint.pt").exists()
     step = max(line["step"] for line in log_lines(out))
     assert f"stopped after step {step} of 10" in told
-    world = start_world(2, run_command, arguments(root, out), told_by(out))
+    world = start_world(2, run_command, arguments(root, out), told_by(out), make_lite_small)
     assert ended(*world) == [0, 0], told_by(out).read_text()
     assert told_by(out).read_text().count("trained 10 steps") == 1
     one, two = undisturbed[2], losses(out)

@@ -100,16 +100,3 @@ def _export(screen, folder, masks):
             decoded = run_length.decode(one["segmentation"])
         assert np.array_equal(decoded, mask == one["category_id"])
     assert len(coco["annotations"]) == sum(mask.any() for mask in masks)
-
-
-def test_a_run_can_be_cancelled_and_shows_what_it_is_at(working, open_screen):
-    with open_screen(working.address) as screen:
-        screen.go(1)
-        screen.press("b")
-        screen.drag((20, 30), (40, 30))
-        screen.page.keyboard.press("Control+Enter")
-        screen.until("() => !document.querySelector('[data-test=job]').hidden")
-        screen.test_id("cancel").click()
-        screen.until("() => document.querySelector('[data-test=job]').hidden", 60)
-        assert screen.state()["last_job"]["outcome"] == "cancelled"
-        assert screen.labels()[30, 20:41].all(), "the correction is there all the same"

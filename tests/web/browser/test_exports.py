@@ -5,14 +5,14 @@ import zipfile
 import pytest
 from conftest import write_tiny_clip
 from export.formats.made_masks import write_workspace
-from web.browser.conftest import SHORT, Server
+from web.browser.conftest import Server
 
 
 @pytest.fixture
 def annotated(tmp_path):
     clip = write_tiny_clip(tmp_path / "tiny")
     work = write_workspace(clip, tmp_path / "work").path
-    server = Server(clip, *SHORT, out=work)
+    server = Server(clip, "--model", "grabcut", out=work)
     yield server
     server.stop()
 

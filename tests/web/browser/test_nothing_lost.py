@@ -15,7 +15,7 @@ ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
 
 def test_after_kill_9_nothing_is_lost_and_later_edits_are_sent(small_clip, open_screen, tmp_path):
     out = tmp_path / "work"
-    server = Server(small_clip, out=out)
+    server = Server(small_clip, "--model", "grabcut", out=out)
     with open_screen(server.address) as screen:
         try:
             screen.click(*ENDS)
@@ -30,7 +30,7 @@ def test_after_kill_9_nothing_is_lost_and_later_edits_are_sent(small_clip, open_
         assert "not saved" in screen.test_id("saved").inner_text()
 
         port = server.address.split(":")[2].split("/")[0]
-        server = Server(small_clip, "--port", port, out=out)
+        server = Server(small_clip, "--model", "grabcut", "--port", port, out=out)
         try:
             with open_screen(server.address) as other:
                 assert np.array_equal(other.labels(), made)

@@ -1,6 +1,7 @@
 """A real browser: a run with masks of some frames only, and one started while an edit is on its way."""
 
 import json
+import shutil
 
 import pytest
 from web.browser.conftest import SHORT, Server
@@ -10,11 +11,26 @@ from dextr_vos.masks import read_labels, write_labels
 ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
 
 
-@pytest.fixture
-def server(small_clip, tmp_path):
-    server = Server(small_clip, *SHORT, out=tmp_path / "work")
+@pytest.fixture(scope="module")
+def grabcut(small_clip, tmp_path_factory):
+    server = Server(small_clip, *SHORT, "--model", "grabcut", out=tmp_path_factory.mktemp("partial") / "work")
     yield server
     server.stop()
+
+
+@pytest.fixture
+def untouched(small_clip, tmp_path):
+    """A server on a workspace of its own."""
+    server = Server(small_clip, *SHORT, "--model", "grabcut", out=tmp_path / "work")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(grabcut):
+    """The server of this file, without a run."""
+    shutil.rmtree(grabcut.out / "propagation", ignore_errors=True)
+    return grabcut
 
 
 def test_frames_without_a_mask_are_not_called_propagated(server, open_screen):
@@ -67,11 +83,13 @@ def test_a_run_waits_for_the_edits_made_before_it(server, open_screen):
         snapshot = read_labels(server.out / "history" / "propagated" / "keyframes" / "00000.png")
         assert snapshot[20, 20:41].all(), "the run starts from the mask with the stroke"
         screen.test_id("cancel").click()
-        screen.until("() => document.querySelector('[data-test=job]').hidden")
+        screen.until("() => document.querySelector('[data-test=job]').hidden", 150)
+        assert screen.state()["last_job"]["outcome"] == "cancelled"
+        assert screen.labels()[20, 20:41].all(), "the stroke is there all the same"
 
 
-def test_a_run_goes_forward_from_the_present_frame(server, open_screen):
-    with open_screen(server.address) as screen:
+def test_a_run_goes_forward_from_the_present_frame(untouched, open_screen):
+    with open_screen(untouched.address) as screen:
         screen.go(1)
         screen.click(*ENDS)
         screen.test_id("propagate-more").click()
