@@ -1,5 +1,6 @@
 """Video files that are made of a clip: with its frame times, pixel aspect, colour tags and sound."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path
 from dextr_vos.video.video_clip import VideoClip
+
+log = logging.getLogger(__name__)
 
 # values of ISO/IEC 23091-2; 2 is unspecified
 _BT709, _UNSPECIFIED = 1, 2
@@ -93,6 +96,11 @@ class VideoWriter:
         stream.metadata.update(how.metadata)
         context = stream.codec_context
         context.sample_aspect_ratio = self._source.pixel_aspect
+        if how.suffix == ".webm" and self._source.pixel_aspect != 1:
+            log.warning(
+                "%s has pixels of %s, which the WebM file does not say: set it in the program that opens it",
+                *(self._source.path, str(self._source.pixel_aspect).replace("/", ":")),
+            )
         context.color_range = _LIMITED_RANGE
         context.colorspace, context.color_primaries, context.color_trc = self._source.colour_tags
         self._stream, self._ticks = stream, Fraction(stream.codec_context.time_base)

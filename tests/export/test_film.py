@@ -72,6 +72,12 @@ def look(path):
     return times, facts, sound
 
 
+def test_a_webm_that_cannot_say_its_pixel_aspect_is_told(masks, tmp_path, caplog):
+    source = write_source(tmp_path / "source.mkv")
+    call("export", source, "--masks", masks, "--format", "webm-alpha", "-o", tmp_path / "out.webm")
+    assert "source.mkv has pixels of 16:11, which the WebM file does not say" in caplog.text
+
+
 @pytest.mark.parametrize("container", ["mkv", "mp4"])
 def test_an_overlay_has_the_times_aspect_tags_and_sound_of_its_source(container, masks, tmp_path):
     source = write_source(tmp_path / f"source.{container}")
