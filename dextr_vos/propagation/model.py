@@ -2,17 +2,18 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dextr_vos.errors import InputError
 from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
+from dextr_vos.networks.checkpoints import load_into
 from dextr_vos.networks.lite_tracker import Memory
 from dextr_vos.propagation.batch_source import BatchSource
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, SpanPart
@@ -90,6 +91,19 @@ class Model(ModelConfig, ABC):
             object_ids: one a channel.
             seed: of all that is random.
         """
+
+    def load_trained(self, network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+        """Load what was fine-tuned on a clip, to be applied or to be trained further.
+
+        Args:
+            network: as it was built, changed in place.
+            state: its weights.
+            path: where they come from, for messages.
+
+        Raises:
+            WeightsError: they do not fit.
+        """
+        load_into(network, state, path)
 
     @abstractmethod
     def sample_side(self, recipe: Recipe) -> int | None:

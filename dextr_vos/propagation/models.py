@@ -1,6 +1,6 @@
 """The two models of propagation behind one interface; `recipes` has what fine-tunes them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -132,6 +132,11 @@ class LiteModel(Model):
         tracker = cast(LiteTracker, network)
         tracker.pretrained = not is_lite_clicks(state)
         load_into(network, state if tracker.pretrained else from_clicks(tracker, state), parent)
+
+    def load_trained(self, network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+        """See `Model.load_trained`; it goes on with small steps."""
+        super().load_trained(network, state, path)
+        cast(LiteTracker, network).pretrained = True
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         """AdamW; with small steps where a parent would be forgotten."""

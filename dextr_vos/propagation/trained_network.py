@@ -94,7 +94,8 @@ def load_network(path: Path) -> TrainedNetwork:
             f"there is no fine-tuned network {file}; give the --out folder of a finished dextr-vos propagate"
         )
     record = network_record(file)
-    network = model_named(record.model).build(len(record.objects))
+    model = model_named(record.model)
+    network = model.build(len(record.objects))
     state = checkpoints.read_state_dict(file)
     memory = None
     saved = [name for name in _MEMORY if MEMORY_PREFIX + name in state]
@@ -104,7 +105,7 @@ def load_network(path: Path) -> TrainedNetwork:
         )
     if saved:
         memory = Memory(*(state.pop(MEMORY_PREFIX + name).float() for name in _MEMORY))
-    checkpoints.load_into(network, state, file)
+    model.load_trained(network, state, file)
     return TrainedNetwork(network.eval(), record, memory)
 
 

@@ -66,6 +66,12 @@ def test_a_network_comes_back_ready_to_use(tmp_path, model, objects):
     assert network_record(path).model_dump_json() == record.model_dump_json()
 
 
+def test_a_fine_tuned_network_goes_on_with_small_steps(paths):
+    random, trained = LITE.start(1, 0, None), load_network(paths.network).network
+    rates = [LITE.optimizer(network).param_groups[0]["lr"] for network in (random, trained)]
+    assert rates[1] < rates[0]
+
+
 def test_the_recipe_is_that_of_the_record(tmp_path):
     recipe = replace(LITE.recipe, longest_side=320, max_steps=3)
     record = RECORD.model_copy(update={"settings": recipe.as_dict()})
