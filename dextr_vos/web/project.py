@@ -7,6 +7,7 @@ OUT/labels.yaml                       label set of all workspaces that have none
 ```
 """
 
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dextr_vos.clip import open_clip
-from dextr_vos.errors import InputError
+from dextr_vos.errors import DextrVosError, InputError
 from dextr_vos.files import natural_key
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.images import SUFFIXES
@@ -23,6 +24,8 @@ from dextr_vos.web.images import ClipImages
 from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.service import ClipService, Propagation
 from dextr_vos.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 _SUFFIXES = "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts webm wmv y4m"
 VIDEOS = frozenset(f".{suffix}" for suffix in _SUFFIXES.split(" "))
@@ -131,9 +134,12 @@ class Project:
             service.session.events.close()
 
     def poll(self) -> None:
-        """See `Service.poll`."""
-        for service in list(self._services.values()):
-            service.poll()
+        """See `Service.poll`; what is wrong with one clip is logged, and the others are polled."""
+        for name, service in list(self._services.items()):
+            try:
+                service.poll()
+            except (DextrVosError, OSError) as error:
+                log.warning("%s: %s", name, error)
 
     def close(self) -> None:
         """End all work; nothing is lost."""

@@ -16,7 +16,7 @@ from typing import Protocol
 import uvicorn
 from fastapi import FastAPI
 
-from dextr_vos.errors import InputError
+from dextr_vos.errors import DextrVosError, InputError
 from dextr_vos.web.auth import redirect_page
 
 log = logging.getLogger(__name__)
@@ -199,8 +199,10 @@ def _poll(site: Site, ended: threading.Event) -> None:
     while not ended.wait(SECONDS_BETWEEN_POLLS):
         try:
             site.poll()
-        except (InputError, OSError) as error:
+        except (DextrVosError, OSError) as error:
             log.warning("%s", error)
+        except Exception:  # the next poll may find all well
+            log.exception("cannot look for changes on disk")
 
 
 def _as_ctrl_c(sig: int, frame: FrameType | None) -> None:

@@ -83,6 +83,16 @@ def test_clips_share_a_label_set_until_one_has_its_own(client, tmp_path):
     assert [label["name"] for (label,) in labels] == ["tail", "dog"]
 
 
+def test_an_error_in_the_label_set_of_one_clip_keeps_no_other_from_being_polled(project, tmp_path, caplog):
+    project.service("dog 9")
+    second = project.service("dog 10")
+    (tmp_path / "work" / "dog 9" / "labels.yaml").write_text("labels: [")
+    write_labels_file(tmp_path / "work" / "dog 10" / "labels.yaml", LabelSet(labels=(Label(name="tail"),)))
+    project.poll()
+    assert [label["name"] for label in second.state()["labels"]] == ["tail"]
+    assert "labels.yaml" in caplog.text
+
+
 def test_a_workspace_of_another_clip_is_refused_and_the_others_open(folder, project, tmp_path):
     project.service("dog 9")
     project.close()

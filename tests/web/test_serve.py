@@ -105,6 +105,20 @@ def test_it_ends_when_it_is_asked_to_even_with_pages_open(tiny_clip, tmp_path, k
     assert not (tmp_path / "w" / ".lock.json").exists()
 
 
+def test_an_error_in_the_label_set_does_not_end_the_watch_for_changes(tiny_clip, tmp_path):
+    labels = tmp_path / "w" / "labels.yaml"
+    with serving(tiny_clip, tmp_path / "w") as server, server.client.stream("GET", "/api/events") as stream:
+        lines = (line for line in stream.iter_lines() if line.startswith("data"))
+        next(lines)
+        labels.write_text("labels: [")
+        for line in server.process.stderr:
+            if "labels.yaml" in line:
+                break
+        labels.write_text("labels: [{name: tail}]")
+        next(lines)
+        assert [label["name"] for label in server.state()["labels"]] == ["tail"]
+
+
 def test_a_second_server_reads_only_and_says_who_holds_the_workspace(tiny_clip, tmp_path):
     work = tmp_path / "w"
     with serving(tiny_clip, work) as first, serving(tiny_clip, work) as second:
