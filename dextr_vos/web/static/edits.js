@@ -45,6 +45,7 @@ export function createEdits(store, cache, connection, activity) {
       last.body = { points: edit.body.points, active_ms: last.body.active_ms + edit.body.active_ms };
       return last.promise;
     }
+    store.set({ follow: false }); // whoever edits a frame stays there
     edit.promise = new Promise((done) => { edit.done = done; });
     queue.push(edit);
     store.set({ pending: queue.length });

@@ -1,20 +1,24 @@
 /** While masks are propagated, the page shows frames as they are made, if the person wants that. */
+import { toast } from "./announce.js";
 import { el } from "./dom.js";
+import { labelOf } from "./state.js";
 
-const KEY = "dextr-vos.follow";
+/**
+ * Before an edit of the present frame by key or button: the page may have gone there a moment ago, when the person meant
+ * the frame before it. So the first press only ends the following.
+ * @returns {boolean} whether the page was following a run
+ */
+export function endFollowing(store) {
+  const { server, frame, follow, job } = store.get();
+  if (!follow || job?.kind !== "propagate") return false;
+  store.set({ follow: false });
+  toast(`The page stays at frame ${labelOf(server, frame)} now. Repeat to change this frame.`);
+  return true;
+}
 
 export function createFollow(store, cache, navigation) {
   const box = /** @type {HTMLInputElement} */ (el("follow"));
   let seen = 0;
-
-  function keep(on) {
-    store.set({ follow: on });
-    try {
-      localStorage.setItem(KEY, on ? "1" : "");
-    } catch {
-      // storage may be forbidden; the choice lasts until the page is closed
-    }
-  }
 
   /** To the newest mask, once the frame before it was seen: a slow connection skips frames, it never queues them. */
   function go() {
@@ -24,12 +28,7 @@ export function createFollow(store, cache, navigation) {
     navigation.go([...made].at(-1), { quiet: true, following: true });
   }
 
-  try {
-    store.set({ follow: localStorage.getItem(KEY) === "1" });
-  } catch {
-    // as above
-  }
-  box.addEventListener("change", () => keep(box.checked));
+  box.addEventListener("change", () => store.set({ follow: box.checked }));
   // whoever starts to work on a frame stays there
   el("hud").addEventListener("pointerdown", () => { if (store.get().job) store.set({ follow: false }); });
   store.on(["follow"], () => { box.checked = store.get().follow; });

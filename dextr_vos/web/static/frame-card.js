@@ -3,6 +3,7 @@ import { announce, toast } from "./announce.js";
 import { frameState, inWords } from "./confidence.js";
 import { ask } from "./dialogs.js";
 import { el, setAttribute, setIcon, setText } from "./dom.js";
+import { endFollowing } from "./follow.js";
 import { chosen, keyframeAt, propagatedAt, refusal, unseen } from "./state.js";
 
 export function createFrameCard(store, cache, edits, navigation) {
@@ -66,7 +67,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     const values = store.get();
     const reason = values.server && (values.server.readonly ?? unseen(values));
     if (reason) toast(reason, "error");
-    return values.server && !reason;
+    return values.server && !reason && !endFollowing(store);
   };
 
   const actions = {
@@ -94,7 +95,7 @@ export function createFrameCard(store, cache, edits, navigation) {
       const values = store.get();
       const reason = refusal(values);
       if (reason) return toast(reason, "error");
-      if (values.object === null) return undefined;
+      if (values.object === null || endFollowing(store)) return undefined;
       store.set({ point: null });
       announce(`${chosen(values)?.name} cleared from this frame`);
       return edits.clear(values.frame, values.object);

@@ -11,63 +11,59 @@ export function createMaskMenu(store, cache, edits, navigation) {
 
   /** Edits that change nothing say so: an object that has no holes looks filled already. */
   async function report(edit, done) {
-    const before = store.get().server.version;
     const answer = await edit;
-    if (answer) announce(answer.version > before ? done : "Nothing changed.");
+    if (answer) announce(answer.version === answer.base ? "Nothing changed." : done);
     return answer;
   }
 
-  const reshape = (operation, name) => {
-    const { frame, object } = store.get();
-    return report(edits.reshape(frame, object, operation), name);
-  };
-
-  async function copy() {
-    const { frame, object } = store.get();
+  async function copy(frame, object) {
     const answer = await report(edits.copy(frame, object, frame + 1), "Copied to the next frame");
-    if (answer) navigation.go(frame + 1, { quiet: true });
+    if (answer && store.get().frame === frame) navigation.go(frame + 1, { quiet: true });
   }
 
   /** Choose a second object. */
-  function another(title, run) {
-    const { server, object } = store.get();
-    const others = server.objects.filter((one) => one.id !== object);
+  function another(title, { id }, run) {
+    const others = store.get().server.objects.filter((one) => one.id !== id);
     menu.open(title, others.map((one, place) => ({ name: one.name, colour: one.colour, key: place < 9 ? String(place + 1) : null, run: () => run(one) })));
   }
 
-  function swap() {
-    const { frame, object } = store.get(), name = chosen(store.get()).name;
-    another(`Swap ${name} from here on with`, async (other) => {
-      if (await edits.swap(frame, object, other.id)) toast(`${name} and ${other.name} are swapped in this frame and in all annotated frames after it. Propagate to swap the other masks, too.`);
+  function swap(frame, object) {
+    const { id, name } = object;
+    another(`Swap ${name} from here on with`, object, async (other) => {
+      if (await edits.swap(frame, id, other.id)) toast(`${name} and ${other.name} are swapped in this frame and in all annotated frames after it. Propagate to swap the other masks, too.`);
     });
   }
 
-  function merge() {
-    const { object } = store.get(), name = chosen(store.get()).name;
-    another(`Merge ${name} into`, async (other) => {
-      if (!await edits.merge(other.id, object)) return;
+  function merge(object) {
+    const { id, name } = object;
+    another(`Merge ${name} into`, object, async (other) => {
+      if (!await edits.merge(other.id, id)) return;
       store.set({ object: other.id });
       announce(`${name} is part of ${other.name} now, in every frame`);
     });
   }
 
+  /** The menu means the frame and the object for which it was opened; it closes when the page shows another frame. */
   function open() {
+    store.set({ follow: false });
     const values = store.get();
     const reason = refusal(values);
     if (reason) return toast(reason, "error");
     const object = chosen(values);
     if (!object) return announce("Select an object first.");
     const { server, frame } = values;
+    const reshape = (operation, name) => report(edits.reshape(frame, object.id, operation), name);
     const none = !cache.holds(frame, object.id);
     const alone = server.objects.length < 2, clip = server.mode === "clip";
     return menu.open(object.name, [
       ...RESHAPE.map(([operation, name, key]) => ({ name, key, test: `mask-${operation}`, disabled: none, run: () => reshape(operation, name) })),
-      ...(clip ? [{ name: "Copy to the next frame", key: "c", test: "mask-copy", disabled: none || frame >= server.frames - 1, run: copy }] : []),
-      ...(clip ? [{ name: "Swap from here on…", key: "x", test: "mask-swap", disabled: alone, run: swap }] : []),
-      { name: "Merge into…", key: "m", test: "mask-merge", disabled: alone, run: merge },
+      ...(clip ? [{ name: "Copy to the next frame", key: "c", test: "mask-copy", disabled: none || frame >= server.frames - 1, run: () => copy(frame, object.id) }] : []),
+      ...(clip ? [{ name: "Swap from here on…", key: "x", test: "mask-swap", disabled: alone, run: () => swap(frame, object) }] : []),
+      { name: "Merge into…", key: "m", test: "mask-merge", disabled: alone, run: () => merge(object) },
     ]);
   }
 
   el("mask-open").addEventListener("click", open);
+  store.on(["frame"], () => menu.close());
   return { open };
 }

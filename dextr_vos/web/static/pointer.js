@@ -1,6 +1,7 @@
 /** Pointer and wheel on the stage: the meaning of gestures. Fingers are in touch.js. */
 import { announce } from "./announce.js";
 import { clamp, el } from "./dom.js";
+import { endFollowing } from "./follow.js";
 import { clicking } from "./state.js";
 import { createTouch } from "./touch.js";
 
@@ -168,7 +169,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
       const { pointer, tool } = store.get();
       const pixel = pointer ? view.pixelAt(pointer.x, pointer.y) : null;
       if (!pixel && clicking(tool)) announce("Move the cross-hair first, with Alt and the arrow keys.");
-      if (pixel && clicking(tool)) points.add(pixel, negative || tool === "negative");
+      if (pixel && clicking(tool) && !endFollowing(store)) points.add(pixel, negative || tool === "negative");
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Points and clicks on the selected object: place, pick, move, nudge, remove. */
 import { announce, toast } from "./announce.js";
 import { clamp } from "./dom.js";
+import { endFollowing } from "./follow.js";
 import { chosen, extremesOf, pointsOf, refusal } from "./state.js";
 
 /** How near (CSS pixels) the pointer must be to a point to pick it. */
@@ -90,7 +91,7 @@ export function createPoints(store, view, cache, edits) {
 
   /** @param {(points: any[]) => number} which index of the point to remove */
   async function remove(which) {
-    if (!allowed()) return;
+    if (!allowed() || endFollowing(store)) return;
     const { frame, object: asked } = store.get();
     await edits.historyDone();
     const id = edits.real(asked);

@@ -78,9 +78,17 @@ def test_the_page_shows_frames_as_a_run_makes_them(propagated, open_screen):
         screen.route(
             "**/api/events", lambda route: route.fulfill(body=stream, content_type="text/event-stream")
         )
-        screen.page.evaluate("() => localStorage.setItem('dextr-vos.follow', '1')")
         screen.page.reload()
+        screen.test_id("follow").check()
         screen.until("() => dextrVos.shown().frame === 4")
+        screen.settle()
+        screen.press("k")
+        assert not screen.test_id("follow").is_checked()
+        assert "4" not in screen.state()["keyframes"], "the frame came just before the key"
+        screen.press("k")
+        assert "4" in screen.state()["keyframes"]
+        screen.press("Control+z")
+        screen.test_id("follow").check()
         screen.press("ArrowLeft", settle=False)
         screen.until("() => dextrVos.shown().frame === 3")
         assert not screen.test_id("follow").is_checked(), "whoever goes to another frame stays there"
