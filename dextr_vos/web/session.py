@@ -361,10 +361,10 @@ class Session:
     ) -> None:
         """Save a change, unless it changes nothing; `active` is frame, object id and milliseconds spent."""
         self.check_writable()
-        saved = self.document
-        if index is not None and saved.frame(self._name(index)) is None:
-            before = saved  # so that an imported mask goes away with an undo
-        if after == (saved if before is None else before):
+        before = self.document if before is None else before
+        if index is not None and self.document.frame(self._name(index)) is None:
+            before = edits.without_keyframe(before, self._name(index))  # an undo removes an imported mask
+        if after == before:
             return
         seconds = None if active is None or active[2] <= 0 else (active[0], active[1], active[2] / 1000)
         self._last_move = None

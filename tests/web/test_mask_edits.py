@@ -1,5 +1,7 @@
 """Masks edited as a whole: reshaped, copied, swapped, merged; each edit is one step of the history."""
 
+import json
+
 import numpy as np
 import pytest
 from conftest import tiny_mask
@@ -111,6 +113,25 @@ def test_two_objects_are_swapped_from_a_frame_on(page, tmp_path):
     page.do("/api/undo")
     assert (page.mask(3) == np.where(box(POINTS), 1, np.where(box(OTHER), 2, 0))).all()
     assert "2" not in page.state()["keyframes"]
+
+
+@pytest.mark.parametrize("index", [1, 3])
+def test_a_swap_of_masks_without_layers_is_undone(page, tiny_clip, tmp_path, index):
+    """Commands and imports leave masks without layers."""
+    page.points(3, 1, POINTS)
+    page.points(3, 2, OTHER)
+    write_run(page, tmp_path / "w", keyframes=[3])
+    content = json.loads((tmp_path / "w" / "annotations.json").read_text())
+    for clicks in content["keyframes"]["00003"]["objects"].values():
+        del clicks["layer"]
+    (tmp_path / "w" / "annotations.json").write_text(json.dumps(content))
+    page = open_page(tiny_clip, tmp_path / "w")
+    before = page.mask(3)
+    page.do(f"/api/frames/{index}/objects/1/swap", other=2)
+    assert (page.mask(3) != before).any()
+    page.do("/api/undo")
+    assert (page.mask(3) == before).all()
+    assert list(page.state()["keyframes"]) == ["3"], "the draft of a propagated frame is gone again"
 
 
 def test_overlapping_masks_are_swapped_as_they_look(page):
