@@ -59,8 +59,7 @@ def turned(folder: Path) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10, options=B_FRAMES)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
-        if hasattr(stream, "set_display_rotation"):
-            stream.set_display_rotation(90)
+        stream.set_display_rotation(90)
         for number in range(36):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_frame(number), format="rgb24")))
         container.mux(stream.encode(None))
