@@ -15,7 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("files", "interrupt", "pixel_levels", "yaml_text"),
     ("config", "folder_lock", "geometry", "images", "runtime"),
-    ("mask_file",),
+    ("mask_file", "optical_flow"),
     ("mask_values",),
     ("masks",),
     ("clip",),

@@ -192,7 +192,7 @@ def _show_cuts(record: "RunRecord", names: Sequence[str]) -> None:
 def _show_estimate(estimate: "Estimate") -> None:
     """How long it will take, before it begins."""
     click.echo(
-        f"about {estimate.training_s + estimate.segmenting_s:.0f} s: at most {estimate.training_s:.0f} s of "
+        f"about {estimate.training_s + estimate.segmenting_s:.0f} s: about {estimate.training_s:.0f} s of "
         f"fine-tuning ({estimate.steps} steps), {estimate.segmenting_s:.0f} s of segmenting",
         err=True,
     )

@@ -23,6 +23,7 @@ from dextr_vos.datasets.motion import Frame, draw_clip
 from dextr_vos.datasets.photometric import PhotometricAugmentation, change_colours, change_sharpness
 from dextr_vos.files import natural_key
 from dextr_vos.geometry import BoolArray, FloatArray
+from dextr_vos.optical_flow import backward_flow
 
 _SHORTEST_TRACK = 8  # frames; of fewer, any one is the next of any other
 _FLOW_STRIDE = 2
@@ -156,7 +157,7 @@ def sequence_sample(
         known_mask = corrupt_mask(known_mask, corruption, rng)
     images = [np.ascontiguousarray(frame.image_rgb) for frame in (known, *frames)]
     grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
-    flows = [_flow(before, now) for before, now in pairwise(grey[1:])]
+    flows = [backward_flow(before, now) for before, now in pairwise(grey[1:])]
     return {
         "frames": torch.from_numpy(np.stack(images)),
         "known_mask": torch.from_numpy(np.ascontiguousarray(known_mask))[None],
@@ -180,7 +181,7 @@ def _guide(
         # nothing is known of where a lost object is, see `warped_guide`
         return np.zeros_like(guess)
     if before is not None and rng.random() < recipe.warped:
-        flow = _flow(cv2.cvtColor(np.ascontiguousarray(before.image_rgb), cv2.COLOR_RGB2GRAY), grey)
+        flow = backward_flow(cv2.cvtColor(np.ascontiguousarray(before.image_rgb), cv2.COLOR_RGB2GRAY), grey)
         height, width = guess.shape
         map_x = flow[..., 0] + np.arange(width, dtype=np.float32)
         map_y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
@@ -188,12 +189,6 @@ def _guide(
     if rng.random() < recipe.correct:
         return np.asarray(2 * guess - 1, np.float32)
     return corrupt_guide(replace(first, mask=guess > 0.5), corruption, rng)
-
-
-def _flow(before: np.ndarray, now: np.ndarray) -> FloatArray:
-    """From each pixel to where it was before, H×W×2 in pixels."""
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return np.asarray(search.calc(now, before, None), np.float32)
 
 
 def _shares(flow: FloatArray) -> np.ndarray:

@@ -217,7 +217,8 @@ def _plan(davis: Davis, results: Path, clip: str, keyframes: Sequence[str | int]
     if missing:
         raise InputError(
             f"clip {clip}, frame {missing[0]}: there is no result {masks.mask_path(missing[0])} "
-            f"({len(missing)} of {len(found)} frames of the clip are missing); make the missing masks"
+            f"({len(missing)} of {len(found)} frames of the clip are missing); make the missing masks, or "
+            "give true masks of these frames only"
         )
     names = davis.frame_names(clip)
     marks: Sequence[str | int] | None = keyframes

@@ -30,7 +30,8 @@ from dextr_vos.propagation.training_data import Sample, network_size
 from dextr_vos.runtime import autocast, bf16_is_faster
 
 Preprocess = Callable[[npt.NDArray[np.uint8]], Tensor]
-_SMALL_STEPS, _LARGE_STEPS = 3e-4, 2e-3  # learning rates of the lite model
+# learning rates of the lite model, for a trained tracker and for one that is not
+_LEARNING_RATE, _LEARNING_RATE_UNTRAINED = 3e-4, 2e-3
 
 
 class FrameSegmenter:
@@ -140,7 +141,7 @@ class LiteModel(Model):
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         """AdamW; with small steps where a parent would be forgotten."""
-        rate = _SMALL_STEPS if cast(LiteTracker, network).pretrained else _LARGE_STEPS
+        rate = _LEARNING_RATE if cast(LiteTracker, network).pretrained else _LEARNING_RATE_UNTRAINED
         learning = [each for each in network.parameters() if each.requires_grad]
         return torch.optim.AdamW(learning, lr=rate, weight_decay=1e-4, fused=True)
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dextr_vos.geometry import FloatArray, fit_longest_side
+from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks.lite_tracker import (
     LOST,
@@ -24,49 +24,14 @@ from dextr_vos.networks.lite_tracker import (
     lite_input,
 )
 from dextr_vos.networks.tiny_vit import fold_norms
+from dextr_vos.optical_flow import warp_masks
 from dextr_vos.propagation.settings import CropSettings
 from dextr_vos.runtime import autocast
 
-_FLOW_SIDE = 480  # at which the flow is computed
 _LEAST_PIXELS = 20  # fewer say nothing about where an object is
 _STEEPEST, _FLATTEST = 0.8, 2.0  # least and largest width, as a multiple of the height
 # heights and widths of the network's input are multiples of that, for the sake of the encoder's windows
 _SIDE_STEP = 112
-
-
-class Flow:
-    """Dense optical flow (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016)."""
-
-    def __init__(self) -> None:
-        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-
-    def warp(self, probs: FloatArray, before_rgb: ImageRgb, now_rgb: ImageRgb) -> FloatArray:
-        """Soft masks of one frame, warped by the optical flow to its neighbour.
-
-        Args:
-            probs: K×H×W float32, of the frame before.
-            before_rgb: H×W×3 uint8.
-            now_rgb: H×W×3 uint8, the neighbour, later or earlier.
-
-        Returns:
-            K×H×W float32; 0 for what comes in from beyond the border.
-        """
-        height, width = now_rgb.shape[:2]
-        small_h, small_w = fit_longest_side((height, width), _FLOW_SIDE)
-        before, now = (
-            cv2.resize(
-                cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (small_w, small_h), interpolation=cv2.INTER_AREA
-            )
-            for image in (before_rgb, now_rgb)
-        )
-        flow = cv2.resize(self._search.calc(now, before, None), (width, height))
-        map_x = flow[..., 0] * (width / small_w) + np.arange(width, dtype=np.float32)
-        map_y = flow[..., 1] * (height / small_h) + np.arange(height, dtype=np.float32)[:, None]
-        moved = [
-            cv2.remap(each, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_LINEAR)
-            for each in probs
-        ]
-        return np.stack(moved).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -226,7 +191,6 @@ class Tracker:
     ) -> None:
         self._trained, self._device, self._bf16 = network, device, bf16
         self._crops, self._pixels = crops, input_pixels(longest_side)
-        self._flow = Flow()
 
     @cached_property
     def _network(self) -> LiteTracker:
@@ -251,7 +215,7 @@ class Tracker:
         if before is None:
             warped = np.full((objects, *size_hw), 0.5, np.float32)
         else:
-            warped = self._flow.warp(before.probs, before.image_rgb, image_rgb)
+            warped = warp_masks(before.probs, before.image_rgb, image_rgb)
             lost = (warped > 0.5).mean((1, 2)) < LOST
             warped[lost] = 0.5
             if lost.any():

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("narrow", "one_thread")
 
 STEPS = 12
 MANY = 150
-ABOUT = r"about \d+ s: at most \d+ s of fine-tuning \({steps} steps\), \d+ s of segmenting"
+ABOUT = r"about \d+ s: about \d+ s of fine-tuning \({steps} steps\), \d+ s of segmenting"
 
 
 def arguments(clip, keyframes, out, steps=STEPS):
