@@ -46,7 +46,7 @@ export function createHint(store, view, cache) {
     const name = chosen(values)?.name ?? "the object";
     if (tool === "brush") return [`Paint what is missing from ${name}`, "[ and ] change the size, E erases"];
     if (tool === "erase") return [`Erase what does not belong to ${name}`, "[ and ] change the size, B paints"];
-    if (tool === "lasso") return [`Draw around what belongs to ${name}`, "or click its corners and press Enter; Alt or the right button takes off"];
+    if (tool === "lasso") return [`Draw around what belongs to ${name}`, "or click its corners and press Enter; hold Alt or the right button to erase"];
     if (tool === "hand") return ["Drag to move the image", "wheel zooms, F fits it, C goes back to clicking"];
     if (point !== null) return ["Arrow keys move the point", "Shift: ten pixels; Delete removes it, Esc deselects it"];
     const points = extremesOf(pointsOf(values));

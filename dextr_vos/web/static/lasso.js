@@ -1,5 +1,5 @@
 /** Lasso: an outline, drawn in one go or clicked corner by corner, whose area is added to the mask, or taken off it. */
-import { toast } from "./announce.js";
+import { announce, toast } from "./announce.js";
 import { refusal } from "./state.js";
 
 /** How near (CSS pixels) a click must be to the first corner to close the outline. */
@@ -9,7 +9,7 @@ const CLOSE = 10;
 const hundredths = (value) => Math.round(value * 100) / 100;
 
 export function createLasso(store, view, edits, points) {
-  /** @type {{frame: number, object: number, erase: boolean, path: [number, number][]}|null} */
+  /** @type {{frame: number, erase: boolean, path: [number, number][], kept: number}|null} kept: corners before the last press */
   let outline = null;
 
   const changed = () => store.set({ lasso: outline ? [...outline.path] : [] });
@@ -17,19 +17,19 @@ export function createLasso(store, view, edits, points) {
   function begin(cx, cy, erase) {
     const reason = refusal(store.get());
     if (reason) return void toast(reason, "error");
-    const object = points.object();
-    if (object === null) return undefined;
-    outline = { frame: store.get().frame, object, erase, path: [view.toImage(cx, cy)] };
+    if (points.object() === null) return undefined;
+    outline = { frame: store.get().frame, erase, path: [view.toImage(cx, cy)], kept: 0 };
     return changed();
   }
 
-  /** Take the outline as it is. */
+  /** Take the outline as it is, for the object that is selected now. */
   function close() {
     const done = outline;
     outline = null;
     changed();
-    if (!done || done.path.length < 3) return undefined;
-    return edits.stroke(done.frame, done.object, done.path.map(([x, y]) => [hundredths(x), hundredths(y)]), 1, done.erase, true);
+    const object = done && done.path.length > 2 ? points.object() : null;
+    if (object === null) return undefined;
+    return edits.stroke(done.frame, object, done.path.map(([x, y]) => [hundredths(x), hundredths(y)]), 1, done.erase, true);
   }
 
   function drop() {
@@ -38,16 +38,38 @@ export function createLasso(store, view, edits, points) {
     changed();
   }
 
-  store.on(["frame", "tool", "object"], () => { if (outline && (store.get().frame !== outline.frame || store.get().tool !== "lasso")) drop(); });
+  /** Remove the corners from `count` on. */
+  function shorten(count) {
+    if (!outline) return;
+    outline.path.length = count;
+    if (!count) outline = null;
+    changed();
+  }
+
+  store.on(["frame", "tool"], () => {
+    if (!outline || (store.get().frame === outline.frame && store.get().tool === "lasso")) return;
+    drop();
+    toast("The outline was not closed; it is discarded. Enter closes one.");
+  });
 
   return {
     close, drop,
     active: () => outline !== null,
+    /** Remove the last corner. @returns {boolean} whether there was an outline */
+    back() {
+      if (!outline) return false;
+      shorten(outline.path.length - 1);
+      announce(outline ? "Corner removed" : "Outline removed");
+      return true;
+    },
+    /** Take back what the last press and the movement after it have added. */
+    cancel: () => shorten(outline?.kept ?? 0),
     /** The button is pressed: a corner, unless it is the first one again. */
     down(cx, cy, erase) {
       if (!outline) return void begin(cx, cy, erase);
       const [fx, fy] = view.toStage(...outline.path[0]);
       if (outline.path.length > 2 && Math.hypot(fx - cx, fy - cy) < CLOSE) return void close();
+      outline.kept = outline.path.length;
       outline.path.push(view.toImage(cx, cy));
       return changed();
     },

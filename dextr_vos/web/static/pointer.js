@@ -129,9 +129,16 @@ export function createPointer(store, view, points, brush, lasso, stage) {
     point(x, y, points.at(x, y));
   }
 
+  /** End a gesture without effect. */
+  function drop() {
+    if (gesture?.kind === "lasso") lasso.cancel();
+    gesture = null;
+    brush.drop();
+  }
+
   const touch = createTouch(store, view, points, {
     viewed,
-    drop() { gesture = null; brush.drop(); lasso.drop(); },
+    drop,
   });
 
   // a click is meant for the frame on which the button was pressed
@@ -139,7 +146,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
   hud.addEventListener("pointerdown", down);
   hud.addEventListener("pointermove", move);
   hud.addEventListener("pointerup", up);
-  hud.addEventListener("pointercancel", (event) => { touch.cancel(event); gesture = null; brush.drop(); lasso.drop(); });
+  hud.addEventListener("pointercancel", (event) => { touch.cancel(event); drop(); });
   hud.addEventListener("pointerleave", () => { if (!gesture) store.set({ pointer: null }); });
   hud.addEventListener("wheel", wheel, { passive: false });
   hud.addEventListener("contextmenu", (event) => event.preventDefault());

@@ -14,7 +14,7 @@ export function createTouch(store, view, points, stage) {
   const fingers = new Map();
   /** @type {"tap"|"drag"|"pinch"|null} pinch lasts until the last finger is lifted */
   let kind = null;
-  let start = { x: 0, y: 0 };
+  let start = { x: 0, y: 0, frame: 0 };
 
   /** Middle of the fingers and their distance. */
   function spread() {
@@ -35,7 +35,7 @@ export function createTouch(store, view, points, stage) {
       }
       const takes = clicking(store.get().tool) && points.at(x, y) === null;
       kind = takes ? "tap" : null;
-      start = { x, y };
+      start = { x, y, frame: store.get().frame };
       return takes;
     },
 
@@ -65,7 +65,7 @@ export function createTouch(store, view, points, stage) {
       if (!fingers.delete(event.pointerId)) return false;
       const done = kind;
       if (!fingers.size) kind = null;
-      const pixel = done === "tap" ? view.pixelAt(x, y) : null;
+      const pixel = done === "tap" && store.get().frame === start.frame ? view.pixelAt(x, y) : null;
       if (pixel) points.add(pixel, store.get().tool === "negative");
       return done !== null;
     },

@@ -80,3 +80,25 @@ def test_plus_and_minus_zoom_and_enter_clicks_after_the_panel_was_clicked(server
         screen.page.locator(".object .choose").last.click()
         screen.press("Enter")
         assert len(screen.points(3, chosen)) == 1
+
+
+def test_a_second_finger_keeps_the_outline_and_a_tap_means_its_frame(server, open_screen):
+    tablet = {"has_touch": True, "is_mobile": True, "viewport": {"width": 1180, "height": 820}}
+    with open_screen(server.address, **tablet) as screen:
+        screen.go(5)
+        fingers = Fingers(screen)
+        fingers.put((25, 24))
+        screen.press("ArrowLeft")
+        fingers.lift()
+        assert screen.points(4) == []
+        screen.press("n", "y")
+        for corner in ((10, 10), (40, 10), (40, 40)):
+            fingers.put(corner)
+            fingers.lift()
+        fingers.put((5, 30))
+        fingers.put((5, 30), (15, 30))
+        fingers.lift()
+        screen.press("Enter")
+        drawn = screen.labels()
+        assert drawn[15, 35]
+        assert not drawn[30, 8], "the corner of the pinch is none"
