@@ -113,7 +113,7 @@ class NewObject(_Edit):
 
 
 class ChangedObject(_Edit):
-    """What to change of an object; what is left out or null stays as it is."""
+    """What to change of an object; what is left out stays. Colour null: the object's own one again."""
 
     name: Name | None = None
     colour: Colour | None = None
@@ -121,8 +121,11 @@ class ChangedObject(_Edit):
 
     def changes(self) -> dict[str, Any]:
         """The values that are given."""
-        given = {"name": self.name, "colour": self.colour and self.colour.lower(), "visible": self.visible}
-        return {key: value for key, value in given.items() if value is not None}
+        given = {"name": self.name, "visible": self.visible}
+        changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        if "colour" in self.model_fields_set:
+            changes["colour"] = self.colour and self.colour.lower()
+        return changes
 
 
 class Order(_Edit):

@@ -1,35 +1,41 @@
 /** The label set: choosing what an object is from a list, by a click or by the label's key, and writing the list. */
-import { announce, toast } from "./announce.js";
-import { Refused, post } from "./api.js";
-import { closeBeside } from "./dialogs.js";
+import { announce } from "./announce.js";
+import { post } from "./api.js";
 import { el, make } from "./dom.js";
 import { createMenu } from "./menu.js";
 
 export function createLabels(store, edits, connection) {
-  const menu = createMenu(el("label-menu"));
+  const menu = createMenu(el("label-menu"), el("object-label"), () => list(store.get().object));
   const dialog = /** @type {HTMLDialogElement} */ (el("label-set"));
-  closeBeside(dialog);
   /** @type {number|null} the object that is named */
   let subject = null;
+  /** @type {string|null} text that was typed and neither saved nor cancelled */
+  let typed = null;
 
   const labels = () => store.get().server?.labels ?? [];
 
   function choose(label) {
     const id = edits.real(subject);
-    const used = store.get().server.objects.some((one) => one.name === label.name && one.id !== id);
+    const { objects } = store.get().server;
     // several objects with one label stay apart by their own colours
-    edits.changeObject(subject, { name: label.name, ...(label.colour && !used ? { colour: label.colour } : {}) });
+    const used = objects.some((one) => one.name === label.name && one.id !== id);
+    const before = objects.find((one) => one.id === id)?.colour;
+    const change = { name: label.name, colour: /** @type {string|null|undefined} */ (undefined) };
+    if (label.colour && !used) change.colour = label.colour;
+    else if (labels().some((one) => one.colour && one.colour === before)) change.colour = null; // that of another label
+    edits.changeObject(subject, change);
     announce(`Labelled ${label.name}`);
   }
 
-  /** @param {number|null} id the object to be named */
-  function open(id = store.get().object) {
+  /** @param {number|null} id the object to be named @returns {boolean} whether there is a label to choose */
+  function list(id) {
     const { server } = store.get();
-    if (!server || server.readonly) return;
-    if (id === null) return void announce("Add an object first; N does.");
-    if (!labels().length) return void edit();
+    if (!server || server.readonly) return false;
+    if (id === null) announce("Add an object first; N does.");
+    else if (!labels().length) edit();
+    if (id === null || !labels().length) return false;
     subject = id;
-    menu.open("What is it?", [
+    return menu.fill("What is it?", [
       ...labels().map((label) => ({ name: label.name, colour: label.colour, key: label.key, run: () => choose(label) })),
       { name: "Label set…", key: null, test: "label-edit", run: edit },
     ]);
@@ -40,47 +46,68 @@ export function createLabels(store, edits, connection) {
     const { server } = store.get();
     if (!server || server.readonly) return;
     const digits = new Set("123456789");
-    const lines = labels().map((one, place) => [one.name, one.colour, digits.has(one.key) && one.key === String(place + 1) ? null : one.key]
+    const lines = labels().map((one, place) => [quoted(one.name), one.colour, digits.has(one.key) && one.key === String(place + 1) ? null : one.key]
       .filter(Boolean).join(", "));
     const text = /** @type {HTMLTextAreaElement} */ (make("textarea", { rows: 8, spellcheck: "false", "data-test": "label-text",
       "aria-label": "Labels, one a line", placeholder: "horse, #e69f00, h\nrider" }));
-    text.value = lines.join("\n");
+    text.value = typed ?? lines.join("\n");
+    text.addEventListener("input", () => { typed = text.value; });
+    const wrong = make("p", { class: "warning", role: "alert", "data-test": "label-wrong" });
+    const cancel = () => {
+      typed = null;
+      dialog.close();
+    };
     dialog.replaceChildren(
       make("h2", { id: "label-title", text: "Label set" }),
       make("p", { text: "A label a line, then a colour and a key, if you like: horse, #e69f00, h. T gives the selected object a label." }),
       text,
+      wrong,
       make("div", { class: "answers" }, [
-        make("button", { class: "button", text: "Cancel", onclick: () => dialog.close() }),
-        make("button", { class: "button primary", text: "Save", "data-test": "label-save", onclick: () => save(text.value) }),
+        make("button", { class: "button", text: "Cancel", "data-test": "label-cancel", onclick: cancel }),
+        make("button", { class: "button primary", text: "Save", "data-test": "label-save", onclick: () => save(text.value, wrong) }),
       ]),
     );
     dialog.showModal();
   }
 
-  async function save(text) {
+  async function save(text, wrong) {
+    const fault = parsed(text).map(faultOf).find(Boolean);
+    if (fault) return void (wrong.textContent = fault);
     try {
       await connection.applyChanges(await post("/api/labels", { labels: parsed(text) }));
+      typed = null;
       dialog.close();
       announce("Label set saved");
     } catch (error) {
-      if (error instanceof Refused) toast(error.message, "error");
-      else connection.lost(error);
+      wrong.textContent = error.message; // in the dialog, which covers the page
     }
   }
 
   return {
-    open,
-    /** Ask what a new object is, where there are labels to choose from. */
-    ask: (id) => { if (labels().length) open(id); },
+    open: () => { if (list(store.get().object)) menu.show(); },
+    /** Ask what a new object is, where there are labels to choose from; Enter and Space mean what they mean on the page. */
+    ask: (id) => { if (labels().length && list(id)) menu.show(false); },
   };
 }
 
+/** @returns {string|null} what is wrong with a label */
+function faultOf({ name, colour, key }) {
+  if (colour && !/^#[0-9a-f]{6}$/i.test(colour)) return `The colour of ${name} is ${colour}; a colour is # and six digits or letters a to f, as #e69f00.`;
+  if (key && [...key].length !== 1) return `The key of ${name} is ${key}; a key is one character. A name with a comma goes in quotation marks.`;
+  return null;
+}
+
+/** A name as it is written in the text: in quotation marks where it has a comma. */
+const quoted = (name) => (/^"|,/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
+
 /** Labels of a text, one a line: name, colour and key, separated by commas; the last two in any order. */
 export function parsed(text) {
-  return text.split("\n").map((line) => line.split(",").map((part) => part.trim()).filter(Boolean)).filter((parts) => parts.length)
-    .map(([name, ...rest]) => {
-      const label = { name };
-      for (const part of rest) label[part.startsWith("#") ? "colour" : "key"] = part;
-      return label;
-    });
+  return text.split("\n").map((line) => line.trim()).filter(Boolean).map((line) => {
+    const whole = /^"((?:[^"]|"")*)"\s*(?:,|$)/.exec(line);
+    const [name, ...rest] = (whole ? `,${line.slice(whole[0].length)}` : line).split(",").map((part) => part.trim());
+    /** @type {{name: string, colour?: string, key?: string}} */
+    const label = { name: whole ? whole[1].replaceAll('""', '"') : name };
+    for (const part of rest.filter(Boolean)) label[part.startsWith("#") ? "colour" : "key"] = part;
+    return label;
+  });
 }

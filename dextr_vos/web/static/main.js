@@ -57,7 +57,6 @@ const pointer = createPointer(store, view, points, brush, lasso, stage);
 const player = createPlayer(store, cache, navigation);
 const labels = createLabels(store, edits, connection);
 const objects = createObjects(store, edits, labels);
-el("object-label").addEventListener("click", () => labels.open());
 const card = createFrameCard(store, cache, edits, navigation);
 const jobs = createJobs(store, connection, navigation, edits);
 createPropagateMenu(store, jobs);
@@ -143,7 +142,7 @@ document.addEventListener("pointerdown", () => delete document.documentElement.d
 // A button pressed with the mouse gives the keyboard back to the image.
 document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);
-  const keeps = "dialog, .popover, [aria-haspopup], [data-test=object-label], [data-test=object-add], [data-test=mask-open]";
+  const keeps = "dialog, .popover, [aria-haspopup], [data-test=object-add]";
   if (event.detail > 0 && target.closest("button, .check") && !target.closest(keeps)) el("hud").focus({ preventScroll: true });
 });
 document.addEventListener("pointerup", (event) => {

@@ -7,7 +7,7 @@ import { chosen, refusal } from "./state.js";
 const RESHAPE = [["fill", "Fill holes", "f"], ["largest", "Keep the largest part", "l"], ["grow", "Grow by a pixel", "g"], ["shrink", "Shrink by a pixel", "s"]];
 
 export function createMaskMenu(store, cache, edits, navigation) {
-  const menu = createMenu(el("mask-menu"));
+  const menu = createMenu(el("mask-menu"), el("mask-open"), list);
 
   /** Edits that change nothing say so: an object that has no holes looks filled already. */
   async function report(edit, done) {
@@ -24,7 +24,8 @@ export function createMaskMenu(store, cache, edits, navigation) {
   /** Choose a second object. */
   function another(title, { id }, run) {
     const others = store.get().server.objects.filter((one) => one.id !== id);
-    menu.open(title, others.map((one, place) => ({ name: one.name, colour: one.colour, key: place < 9 ? String(place + 1) : null, run: () => run(one) })));
+    menu.fill(title, others.map((one, place) => ({ name: one.name, colour: one.colour, key: place < 9 ? String(place + 1) : null, run: () => run(one) })));
+    menu.show();
   }
 
   function swap(frame, object) {
@@ -44,18 +45,19 @@ export function createMaskMenu(store, cache, edits, navigation) {
   }
 
   /** The menu means the frame and the object for which it was opened; it closes when the page shows another frame. */
-  function open() {
+  function list() {
     store.set({ follow: false });
     const values = store.get();
     const reason = refusal(values);
-    if (reason) return toast(reason, "error");
     const object = chosen(values);
-    if (!object) return announce("Select an object first.");
+    if (reason) toast(reason, "error");
+    else if (!object) announce("Select an object first.");
+    if (reason || !object) return false;
     const { server, frame } = values;
     const reshape = (operation, name) => report(edits.reshape(frame, object.id, operation), name);
     const none = !cache.holds(frame, object.id);
     const alone = server.objects.length < 2, clip = server.mode === "clip";
-    return menu.open(object.name, [
+    return menu.fill(object.name, [
       ...RESHAPE.map(([operation, name, key]) => ({ name, key, test: `mask-${operation}`, disabled: none, run: () => reshape(operation, name) })),
       ...(clip ? [{ name: "Copy to the next frame", key: "c", test: "mask-copy", disabled: none || frame >= server.frames - 1, run: () => copy(frame, object.id) }] : []),
       ...(clip ? [{ name: "Swap from here on…", key: "x", test: "mask-swap", disabled: alone, run: () => swap(frame, object) }] : []),
@@ -63,7 +65,6 @@ export function createMaskMenu(store, cache, edits, navigation) {
     ]);
   }
 
-  el("mask-open").addEventListener("click", open);
   store.on(["frame"], () => menu.close());
-  return { open };
+  return { open: () => { if (list()) menu.show(); } };
 }

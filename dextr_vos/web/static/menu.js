@@ -5,14 +5,20 @@
  * @typedef {{name: string, key: string|null, run: () => void, colour?: string|null, disabled?: boolean, test?: string}} Row
  */
 import { el, make } from "./dom.js";
+import { createPopover } from "./popover.js";
 
-/** @param {HTMLElement} box that holds the list */
-export function createMenu(box) {
+/**
+ * @param {HTMLElement} box that holds the list
+ * @param {HTMLElement} opener its button
+ * @param {() => boolean} list fills it; false: there is nothing to choose
+ */
+export function createMenu(box, opener, list) {
+  const popover = createPopover(box, opener, list);
   /** @type {Row[]} */
   let rows = [];
 
   function close(refocus = false) {
-    box.hidden = true;
+    if (popover.shown()) popover.toggle(false);
     if (refocus) el("hud").focus({ preventScroll: true });
   }
 
@@ -32,13 +38,20 @@ export function createMenu(box) {
 
   /**
    * @param {string} title
-   * @param {Row[]} list
+   * @param {Row[]} choices
+   * @returns {boolean} true
    */
-  function open(title, list) {
-    rows = list;
-    box.replaceChildren(make("h2", { text: title }), ...list.map(rowOf));
-    box.hidden = false;
-    box.focus({ preventScroll: true });
+  function fill(title, choices) {
+    rows = choices;
+    box.setAttribute("aria-label", title);
+    box.replaceChildren(make("h2", { text: title, "aria-hidden": "true" }), ...choices.map(rowOf));
+    return true;
+  }
+
+  /** Show the list as it is filled; `first`: its first row gets the keyboard, so that Enter and Space choose it. */
+  function show(first = true) {
+    popover.toggle(true, false);
+    if (!first || !box.contains(document.activeElement)) box.focus({ preventScroll: true });
   }
 
   function onKey(event) {
@@ -51,7 +64,8 @@ export function createMenu(box) {
     else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       const next = event.key === "ArrowDown" ? at + 1 : at < 0 ? buttons.length - 1 : at - 1;
       /** @type {HTMLButtonElement} */ (buttons[(next + buttons.length) % buttons.length]).focus();
-    } else if (event.key === "Tab" || event.key === "Shift" || ((event.key === "Enter" || event.key === " ") && at >= 0)) return undefined;
+    } else if (event.key === "Tab") return void close();
+    else if (event.key === "Shift" || ((event.key === "Enter" || event.key === " ") && at >= 0)) return undefined;
     else return void close(true);
     event.preventDefault();
     event.stopPropagation();
@@ -59,8 +73,5 @@ export function createMenu(box) {
   }
 
   box.addEventListener("keydown", onKey);
-  document.addEventListener("pointerdown", (event) => {
-    if (!box.hidden && !box.contains(/** @type {Node} */ (event.target))) close();
-  });
-  return { open, close };
+  return { fill, show, close };
 }

@@ -3,7 +3,7 @@
 /**
  * @param {HTMLElement} menu
  * @param {HTMLElement} opener its button
- * @param {() => void} draw fills the menu before it is shown
+ * @param {() => any} draw fills the menu before it is shown; false: there is nothing to show
  * @returns {{toggle: (open?: boolean, fill?: boolean) => void, shown: () => boolean}}
  */
 export function createPopover(menu, opener, draw) {
@@ -22,7 +22,7 @@ export function createPopover(menu, opener, draw) {
     menu.hidden = !open;
     opener.setAttribute("aria-expanded", String(open));
     if (!open) return;
-    if (fill) draw();
+    if (fill && draw() === false) return void toggle(false);
     place();
     /** @type {HTMLElement|null} */ (menu.querySelector("button:not(:disabled), a, select, input"))?.focus();
   }

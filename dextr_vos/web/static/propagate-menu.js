@@ -53,7 +53,7 @@ export function createPropagateMenu(store, jobs) {
       if (frames.some(Number.isNaN)) toast("Type the numbers of two frames.", "error");
       else start({ frames });
     };
-    const box = make("div", { class: "menu-row", icon: "range" }, [
+    const box = make("div", { class: "menu-range", icon: "range" }, [
       make("b", { text: "Frames" }), from, make("span", { class: "soft", text: "to" }), to,
       make("button", { class: "button small", "data-test": "propagate-range", text: "Propagate", onclick: go }),
     ]);

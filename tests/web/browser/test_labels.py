@@ -18,7 +18,12 @@ def test_objects_choose_from_a_label_set(server, open_screen):
         screen.press("n")
         assert not screen.test_id("label-menu").is_visible(), "there is no label to choose yet"
         screen.press("t", settle=False)
-        screen.test_id("label-text").fill("horse, #e69f00, h\nrider")
+        screen.test_id("label-text").fill("horse, #e69f00, two keys")
+        screen.test_id("label-save").click()
+        screen.until("() => document.querySelector('[data-test=label-wrong]').textContent")
+        screen.test_id("label-text").fill('horse, #e69f00, h\nrider\n"reins, left"')
+        screen.press("Escape", "t", settle=False)
+        assert screen.test_id("label-text").input_value().endswith('left"'), "what was typed is kept"
         screen.test_id("label-save").click()
         screen.until("() => !document.querySelector('[data-test=label-set]').open")
         screen.press("t", "h")
@@ -26,6 +31,16 @@ def test_objects_choose_from_a_label_set(server, open_screen):
         objects = {entry["id"]: (entry["name"], entry["colour"]) for entry in screen.state()["objects"]}
         assert objects[1] == ("horse", "#e69f00")
         assert objects[2][0] == "rider"
+        screen.press("1", "t")
+        label = screen.test_id("object-label")
+        assert screen.page.evaluate("() => document.activeElement.textContent") == "horseH"
+        assert label.get_attribute("aria-expanded") == "true"
+        screen.press("Tab")
+        assert label.get_attribute("aria-expanded") == "false"
+        label.click()
+        screen.press("ArrowDown", "Enter")
+        assert screen.state()["objects"][0]["colour"] != "#e69f00", "the label's colour goes with the label"
+        assert [label["name"] for label in screen.state()["labels"]] == ["horse", "rider", "reins, left"]
         screen.press("n", "b")
         assert not screen.test_id("label-menu").is_visible(), "another key means what it means on the page"
         assert screen.test_id("tool-brush").get_attribute("aria-checked") == "true"
