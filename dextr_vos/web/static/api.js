@@ -17,6 +17,9 @@ const BASE = location.pathname.replace(/\/$/, "");
 /** @param {string} path of a route, as `/api/state` */
 export const address = (path) => BASE + path;
 
+/** @param {string} name of a clip of the project @returns {string} the address of its page */
+export const clipAddress = (name) => `/clips/${encodeURIComponent(name)}/`;
+
 async function request(path, options) {
   let answer;
   try {

@@ -6,6 +6,8 @@ import { decodeLabels } from "./png.js";
 
 const KEPT = 12;
 const EMPTY = { width: 0, height: 0, labels: null, source: null };
+/** in the place of a mask that could not be loaded; asked for again at the next change */
+const FAILED = { ...EMPTY, source: "failed" };
 
 export function createCompare(store) {
   const button = el("compare");
@@ -16,7 +18,7 @@ export function createCompare(store) {
   let stamp = null;
 
   async function load(index) {
-    if (masks.has(index) || coming.has(index)) return;
+    if ((masks.has(index) && masks.get(index) !== FAILED) || coming.has(index)) return;
     coming.add(index);
     const of = stamp;
     try {
@@ -28,6 +30,8 @@ export function createCompare(store) {
       store.set({ arrived: performance.now() });
     } catch (error) {
       if (!(error instanceof Offline)) console.warn(error);
+      masks.set(index, FAILED);
+      store.set({ arrived: performance.now() });
     } finally {
       coming.delete(index);
     }
@@ -58,5 +62,11 @@ export function createCompare(store) {
     toggle,
     /** @returns {import("./cache.js").Mask|undefined} the mask that a frame had before the last run, once it is loaded */
     mask: (index) => masks.get(index),
+    /** @returns {string} what the part with that mask is called */
+    caption(index) {
+      const mask = masks.get(index);
+      if (!mask) return "Before: loading";
+      return mask === FAILED ? "Before: could not be loaded" : "Before";
+    },
   };
 }

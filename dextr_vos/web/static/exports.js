@@ -12,7 +12,6 @@ const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} 
 export function createExports(store, connection) {
   const menu = el("export-menu");
   const popover = createPopover(menu, el("export-open"), open);
-  let asked = false;
   /** what was chosen last; kept while the page is open */
   const chosen = { format: "masks", objects: "all", frames: "all", first: "", last: "" };
   /** @type {Record<string, any>} options by name, as the server takes them */
@@ -29,8 +28,9 @@ export function createExports(store, connection) {
       popover.toggle(false);
       return void connection.lost(error);
     }
+    if (!popover.shown()) return undefined; // closed meanwhile
     draw();
-    popover.toggle(true, false);
+    return popover.toggle(true, false);
   }
 
   /** The form, built anew where another choice needs other rows. */
@@ -124,21 +124,15 @@ export function createExports(store, connection) {
   async function start() {
     const body = request();
     if (!body) return void toast("Type the numbers of two frames.", "error");
-    asked = true;
     try {
       const answer = await post("/api/export", body);
       connection.showJob(answer.job);
     } catch (error) {
-      asked = false;
       connection.lost(error);
     }
   }
 
-  store.on(["server", "job"], () => {
-    const { server, job } = store.get();
-    if (asked && server && !job && !server.job) asked = false;
-    drawState();
-  });
+  store.on(["server", "job"], drawState);
   return { toggle: () => popover.toggle() };
 }
 

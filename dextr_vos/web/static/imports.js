@@ -22,8 +22,9 @@ export function createImports(store, connection, cache, edits) {
       popover.toggle(false);
       return void connection.lost(error);
     }
+    if (!popover.shown()) return undefined; // closed meanwhile
     draw();
-    popover.toggle(true, false);
+    return popover.toggle(true, false);
   }
 
   function draw() {

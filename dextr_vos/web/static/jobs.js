@@ -62,6 +62,8 @@ export function createJobs(store, connection, navigation, edits) {
   }
 
   function drawJob(job) {
+    // what is segmented by then stays
+    setText(/** @type {HTMLElement} */ (el("cancel").querySelector("span")), job.phase === "segmenting" ? "Stop" : "Cancel");
     setText(el("job-phase"), PHASES[job.phase] ?? job.phase);
     setText(el("job-left"), job.seconds_left === null || job.seconds_left === undefined ? "" : `about ${duration(job.seconds_left)} left`);
     const part = job.total ? job.done / job.total : null;

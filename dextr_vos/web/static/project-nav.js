@@ -1,7 +1,6 @@
 /** In a project: the way back to the list of its clips, and on to the next one. */
+import { clipAddress } from "./api.js";
 import { el, setText } from "./dom.js";
-
-const addressOf = (name) => `/clips/${encodeURIComponent(name)}/`;
 
 export function createProjectNav(store) {
   const next = /** @type {HTMLAnchorElement} */ (el("next-clip"));
@@ -14,7 +13,7 @@ export function createProjectNav(store) {
     setText(el("project-place"), `${project.place} of ${project.clips}`);
     next.hidden = !project.next;
     if (!project.next) return;
-    next.href = addressOf(project.next);
+    next.href = clipAddress(project.next);
     next.dataset.tip = `Next clip: ${project.next}`;
   });
 }

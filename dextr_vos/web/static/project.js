@@ -1,5 +1,5 @@
 /** The page of a project: its clips with their progress, and the way to each. */
-import { get } from "./api.js";
+import { clipAddress, get } from "./api.js";
 import { el, make, setText } from "./dom.js";
 
 const AGAIN_MS = 2000;
@@ -24,13 +24,11 @@ export function wordsOf(clip) {
   return words.join(", ") || "not begun";
 }
 
-const addressOf = (name) => `/clips/${encodeURIComponent(name)}/`;
-
 function rowOf(clip) {
   const meter = make("span", { class: "meter" }, [make("span")]);
   const part = clip.job?.total ? clip.job.done / clip.job.total : clip.frames ? clip.masks / clip.frames : 0;
   /** @type {HTMLElement} */ (meter.firstElementChild).style.width = `${Math.round(100 * Math.min(1, part))}%`;
-  return make("li", {}, [make("a", { class: "clip", href: addressOf(clip.name), "data-state": stateOf(clip), "data-test": `clip-${clip.name}` }, [
+  return make("li", {}, [make("a", { class: "clip", href: clipAddress(clip.name), "data-state": stateOf(clip), "data-test": `clip-${clip.name}` }, [
     make("img", { src: `/api/project/${encodeURIComponent(clip.name)}/thumb`, alt: "", loading: "lazy" }),
     make("span", { class: "words" }, [
       make("b", { text: clip.name }),
@@ -56,7 +54,7 @@ function draw({ title, clips }) {
   const go = /** @type {HTMLAnchorElement} */ (el("project-go"));
   go.hidden = !next;
   if (next) {
-    go.href = addressOf(next.name);
+    go.href = clipAddress(next.name);
     setText(go, `${stateOf(next) === "begun" ? "Continue with" : "Begin with"} ${next.name}`);
   }
   if (focused) /** @type {HTMLElement|null} */ (document.querySelector(`[data-test="${CSS.escape(focused)}"]`))?.focus();

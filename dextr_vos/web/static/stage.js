@@ -58,7 +58,7 @@ export function createStage(store, view, cache, compare) {
     }
     context.font = "500 12px system-ui, sans-serif";
     context.textBaseline = "middle";
-    name("Before", split - 10, "right");
+    name(compare.caption(index), split - 10, "right");
     name("Now", split + 10, "left");
   }
 

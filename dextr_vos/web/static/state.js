@@ -33,7 +33,7 @@ export const START = {
   outlines: true,
   loupe: true,
   /** @type {number|null} index among the points of the selected object */ point: null,
-  /** @type {{x: number, y: number}|null} where the pointer is, in image pixels, fractions kept */ pointer: null,
+  /** @type {{x: number, y: number, over: boolean, panning: boolean, dragging: boolean}|null} where the pointer is, in CSS pixels of the stage, and what it does there */ pointer: null,
   playing: false,
   /** @type {[number, number][]} corners of the outline that is being drawn, in image pixels, fractions kept */ lasso: [],
   /** the page shows frames as a run makes them */ follow: false,

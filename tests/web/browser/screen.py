@@ -12,6 +12,8 @@ from PIL import Image
 
 Pixel = tuple[int, int]
 _SHOWN = "() => dextrVos.shown()"
+# A project has a page for each clip, and the clip's routes are below its address.
+_GET = "(path) => fetch(location.pathname.replace(/[/]$/, '') + path).then((answer) => answer.json())"
 _LABELS = """() => { const labels = dextrVos.labels(), { size } = dextrVos.shown();
   if (!labels) return null;
   let text = ""; for (const one of labels) text += String.fromCharCode(one); return [btoa(text), size]; }"""
@@ -101,7 +103,7 @@ class Screen:
 
     def go(self, index: int) -> None:
         """Go to a frame by its number field, as a person types it."""
-        names = self.page.evaluate("() => fetch('/api/names').then((answer) => answer.json())")
+        names = self.page.evaluate(_GET, "/api/names")
         field = self.page.get_by_test_id("frame-number")
         field.fill(names[index] if all(name.isdigit() for name in names) else str(index + 1))
         field.press("Enter")
@@ -110,7 +112,7 @@ class Screen:
 
     def state(self) -> dict[str, Any]:
         """What the server says."""
-        return self.page.evaluate("() => fetch('/api/state').then((answer) => answer.json())")
+        return self.page.evaluate(_GET, "/api/state")
 
     def points(self, frame: int, number: int = 1) -> list[list[int]]:
         """Points that the server holds."""
@@ -120,7 +122,8 @@ class Screen:
     def server_mask(self, frame: int) -> np.ndarray:
         """The labels that the server serves."""
         text = self.page.evaluate(
-            """async (frame) => { const answer = await fetch(`/api/masks/${frame}`);
+            """async (frame) => { const base = location.pathname.replace(/[/]$/, "");
+              const answer = await fetch(`${base}/api/masks/${frame}`);
               const bytes = new Uint8Array(await answer.arrayBuffer()); let text = "";
               for (const byte of bytes) text += String.fromCharCode(byte); return btoa(text); }""",
             frame,
