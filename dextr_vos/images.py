@@ -3,7 +3,7 @@
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
@@ -26,13 +26,11 @@ ImageRgb = npt.NDArray[np.uint8]
 WRITTEN_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
 _HEIF_SUFFIXES = frozenset({".heic", ".heif"} if find_spec("pillow_heif") else ())
 _AVIF_SUFFIXES = frozenset({".avif"} if "avif" in features.modules and features.check("avif") else ())
+# of frames only where there are none of the others, beside which they hold depth, mattes or masks
+_SECOND_SUFFIXES = frozenset({".jp2", ".pgm", ".pnm", ".tga"})
+_FIRST_SUFFIXES = WRITTEN_SUFFIXES | {".jfif", ".jpe", ".ppm"} | _HEIF_SUFFIXES | _AVIF_SUFFIXES
 # the files that are read as frames
-SUFFIXES = (
-    WRITTEN_SUFFIXES
-    | {".jfif", ".jpe", ".jp2", ".pgm", ".pnm", ".ppm", ".tga"}
-    | _HEIF_SUFFIXES
-    | _AVIF_SUFFIXES
-)
+SUFFIXES = _FIRST_SUFFIXES | _SECOND_SUFFIXES
 # animations that FFmpeg reads
 ANIMATION_SUFFIXES = frozenset({".apng", ".gif"})
 # images that are no frames
@@ -192,6 +190,13 @@ def _pages(image: Image.Image) -> Iterator[int]:
             yield page
 
 
+def frames_among(names: Iterable[str]) -> list[str]:
+    """Which names of a folder's files are those of its frames."""
+    suffixes = {name: Path(name).suffix.lower() for name in names if not name.startswith(".")}
+    first = [name for name, suffix in suffixes.items() if suffix in _FIRST_SUFFIXES]
+    return first or [name for name, suffix in suffixes.items() if suffix in _SECOND_SUFFIXES]
+
+
 def image_files(folder: Path) -> list[Path]:
     """The image files of a folder in natural order.
 
@@ -204,7 +209,8 @@ def image_files(folder: Path) -> list[Path]:
         for entry in folder.iterdir()
         if (entry.is_file() or entry.is_symlink()) and not entry.name.startswith(".")
     ]
-    files = [entry for entry in entries if entry.suffix.lower() in SUFFIXES]
+    frames = set(frames_among(entry.name for entry in entries))
+    files = [entry for entry in entries if entry.name in frames]
     if not files:
         folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
         found = f"{len(entries)} files of other kinds" if entries else "nothing"
@@ -218,7 +224,13 @@ def image_files(folder: Path) -> list[Path]:
         )
     for file in files:
         check_unicode(file)
-    left_out = sorted(entry.name for entry in set(entries) - set(files) if looks_like_image(entry))
+    others = set(entries) - set(files)
+    if beside := sorted(entry.name for entry in others if entry.suffix.lower() in _SECOND_SUFFIXES):
+        warn_once(
+            f"left out of {folder}: {', '.join(beside[:5])}{' …' if len(beside) > 5 else ''} "
+            f"({len(beside)} in all); such images are frames only where there are none of other kinds"
+        )
+    left_out = sorted(entry.name for entry in others if looks_like_image(entry))
     if left_out:
         warn_once(
             f"left out of {folder}: {', '.join(left_out[:5])}{' …' if len(left_out) > 5 else ''} "

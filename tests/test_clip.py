@@ -145,6 +145,12 @@ class TestFilesLeftOut:
         save(tmp_path / name, Image.fromarray(grey[..., 0] if kind == "PPM" else grey), format=kind)
         assert np.array_equal(open_clip(tmp_path)[0], grey)
 
+    def test_depth_beside_the_frames_is_no_frame(self, tmp_path: Path, caplog) -> None:
+        save(tmp_path / "1.jpg", Image.fromarray(COLOURS))
+        save(tmp_path / "1_depth.pgm", Image.fromarray(COLOURS[..., 0]))
+        assert open_clip(tmp_path).names == ("1",)
+        assert "1_depth.pgm (1 in all); such images are frames only where" in caplog.text
+
     def test_a_folder_of_unread_images_names_one(self, tmp_path: Path) -> None:
         (tmp_path / "1.nef").write_bytes(b"raw")
         with pytest.raises(InputError, match=r"images of kinds that are not read, like 1\.nef"):
