@@ -127,15 +127,16 @@ def refuse_links(*paths: Path) -> None:
         InputError: one is a symbolic link.
     """
     for path in paths:
-        if path.is_symlink():
-            raise InputError(
-                f"{path} is a symbolic link to {path.readlink()}, whose files would be changed; "
-                "replace it by a copy, or remove it"
-            )
-        if path.is_dir():
-            with os.scandir(path) as entries:
-                inner = [Path(entry) for entry in entries if entry.is_symlink() or entry.is_dir()]
-            refuse_links(*inner)
+        with suppress(FileNotFoundError):  # others may remove files meanwhile
+            if path.is_symlink():
+                raise InputError(
+                    f"{path} is a symbolic link to {path.readlink()}, whose files would be changed; "
+                    "replace it by a copy, or remove it"
+                )
+            if path.is_dir():
+                with os.scandir(path) as entries:
+                    inner = [Path(entry) for entry in entries if entry.is_symlink() or entry.is_dir()]
+                refuse_links(*inner)
 
 
 def cache_folder(name: str) -> Path:

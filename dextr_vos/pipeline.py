@@ -185,6 +185,8 @@ def train_propagation(
     document = None
     if workspace.keyframes.is_dir():
         workspace.check_clip(clip)
+        if out == workspace.run.path:
+            workspace.check_links()
         document = load_annotations(workspace.annotations) if workspace.annotations.exists() else None
     masks = read_keyframes(keyframes, clip)
     names = {} if document is None else {entry.id: entry.name for entry in document.objects}

@@ -204,12 +204,10 @@ class Workspace:
         """Refuse a clip that this workspace was not created for; a new workspace accepts any.
 
         Raises:
-            InputError: the clip has other frames, `workspace.yaml` is damaged or of another version, or see
-                `check_links`.
+            InputError: the clip has other frames, or `workspace.yaml` is damaged or of another version.
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file; a workspace is a folder")
-        self.check_links()
         if not self.settings.exists():
             return
         settings = self._read_settings()

@@ -59,6 +59,16 @@ def test_a_damaged_workspace_is_refused(workspace: Workspace, tiny_clip: Path, c
         workspace.check_clip(open_clip(tiny_clip))
 
 
+def test_a_workspace_of_links_is_read_and_not_written(workspace: Workspace, tmp_path: Path) -> None:
+    large_disk = tmp_path / "large disk"
+    write_masks(large_disk / "masks", 0)
+    workspace.run.path.symlink_to(large_disk)
+    clip = workspace.open_clip()
+    assert ResultMasks.find(workspace.path).read(clip, 0).any()
+    with pytest.raises(InputError, match="propagation is a symbolic link"):
+        workspace.check_links()
+
+
 def test_a_folder_that_is_no_workspace_is_refused(tmp_path: Path, tiny_clip: Path) -> None:
     assert not Workspace(tmp_path).exists
     with pytest.raises(InputError, match="is not a workspace"):

@@ -47,6 +47,7 @@ def annotate(
             clicked at all, or a frame cannot be read.
     """
     workspace.check_clip(clip)
+    workspace.check_links()
     before, document = Annotations(objects=(), keyframes={}), annotations.with_model(segmenter.name)
     if workspace.annotations.exists():
         before = load_annotations(workspace.annotations)

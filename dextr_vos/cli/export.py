@@ -141,7 +141,7 @@ def _write(opened: "list[tuple[Clip, Workspace | None]]", options: _Options) -> 
     if options.out is not None:
         options = options.all_into(options.out)
     elif workspace is not None and not options.targets:
-        options = options.all_into(workspace.path / "exports")
+        options = options.all_into(_exports_of(workspace))
     _check_targets(options)
     path = options.masks or (None if workspace is None else workspace.path)
     _export(clip, _find_masks(path, clip, options), options)
@@ -264,10 +264,18 @@ def _target(suffix: str, opened: "list[tuple[Clip, Workspace | None]]", options:
     if options.out is None:
         if workspace is None or len(opened) > 1:
             raise InputError(f"give --out, the {'file' if suffix else 'folder'} to write")
-        return workspace.path / "exports" / f"{options.format}{suffix}"
+        return _exports_of(workspace) / f"{options.format}{suffix}"
     if suffix and options.out.suffix.lower() != suffix:
         return options.out / f"{options.format}{suffix}"
     return options.out
+
+
+def _exports_of(workspace: "Workspace") -> Path:
+    """The folder of a workspace's exports, to be written to."""
+    from dextr_vos.files import refuse_links
+
+    refuse_links(workspace.exports)
+    return workspace.exports
 
 
 def _labelled(clip: "Clip", workspace: "Workspace | None", options: _Options) -> "LabelledClip":

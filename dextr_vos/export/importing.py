@@ -114,6 +114,7 @@ def import_masks(
             is none.
     """
     workspace.check_clip(clip)
+    workspace.check_links()
     before = Annotations(objects=(), keyframes={})
     if workspace.annotations.exists():
         before = load_annotations(workspace.annotations)

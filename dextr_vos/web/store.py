@@ -64,7 +64,8 @@ class AnnotationStore:
         writable: bool = True,
         on_mask: OnMask = lambda document, path, png: None,
     ) -> None:
-        workspace.check_links()
+        if writable:
+            workspace.check_links()
         self.workspace, self._images, self._on_mask = workspace, images, on_mask
         self.layers = LayerStore(workspace.layers)
         self.history = History(workspace.journal)
