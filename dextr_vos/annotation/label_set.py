@@ -10,16 +10,28 @@ labels:
 """
 
 import io
+import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 from ruamel.yaml import YAML
 
 from dextr_vos.config import Settings, load_settings
-from dextr_vos.files import write_text
+from dextr_vos.errors import ConfigError
+from dextr_vos.files import read_text, refuse_links, write_text
 
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]*$")]
+log = logging.getLogger(__name__)
+
+
+def _as_text(value: Any) -> Any:
+    """YAML reads `1` as a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Name = Annotated[
+    str, BeforeValidator(_as_text), Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]*$")
+]
 
 
 class Label(Settings):
@@ -33,13 +45,18 @@ class Label(Settings):
 
     name: Name
     colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
-    key: Annotated[str, Field(pattern=r"^[a-zA-Z0-9]$")] | None = None
+    key: Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^[a-zA-Z0-9]$")] | None = None
 
 
 class LabelSet(Settings):
     """All labels, in the order of the list."""
 
     labels: tuple[Label, ...] = ()
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _may_be_empty(cls, value: object) -> object:
+        return tuple(value or ()) if value is None or isinstance(value, list) else value
 
     @field_validator("labels")
     @classmethod
@@ -62,28 +79,37 @@ def read_labels_file(path: Path) -> LabelSet:
 
 
 def write_labels_file(path: Path, labels: LabelSet) -> None:
-    """Write a `labels.yaml`, atomically."""
+    """Write a `labels.yaml`, atomically; comments above its first line stay."""
     text = io.StringIO()
-    YAML().dump(labels.model_dump(mode="json", exclude_none=True), text)
-    write_text(path, text.getvalue())
+    yaml = YAML()
+    content = yaml.load(read_text(path)) if path.is_file() else None
+    made = labels.model_dump(mode="json", exclude_none=True)
+    if content is None:
+        content = made
+    else:
+        content.update(made)
+    yaml.dump(content, text)
+    write_text(path, text.getvalue(), durable=True)
 
 
 class LabelFile:
     """A `labels.yaml` that a person may edit while the page is open.
 
+    One that cannot be used is logged, and there are no labels until it is corrected.
+
     Args:
         path: of the file; it need not exist.
         shared: the one that counts where there is none, as that of a project; None: there is no such file.
-
-    Raises:
-        ConfigError: it is there and cannot be used.
     """
 
     def __init__(self, path: Path, shared: Path | None = None) -> None:
         self._paths = [path] if shared is None else [path, shared]
         self._stamp: tuple[int, ...] | None = None
         self._labels = LabelSet()
-        self.read()
+        try:
+            self.read()
+        except ConfigError as error:
+            log.warning("%s", error)
 
     def read(self) -> LabelSet:
         """The labels as they are in the file now.
@@ -108,6 +134,14 @@ class LabelFile:
         return self._labels
 
     def write(self, labels: LabelSet) -> None:
-        """Replace the labels of this workspace."""
+        """Replace the labels of this workspace.
+
+        Raises:
+            ConfigError: somebody has written a file that cannot be used, and would be lost.
+            InputError: the file is a symbolic link.
+        """
+        refuse_links(self._paths[0])
+        if self._paths[0].is_file():
+            read_labels_file(self._paths[0])
         write_labels_file(self._paths[0], labels)
         self.read()

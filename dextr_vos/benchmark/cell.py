@@ -187,7 +187,10 @@ class _CellRun:
             record = self._train(_SCORE_FROM * done / rounds, _SCORE_FROM * (done + 1) / rounds)
             if done + 1 >= rounds:
                 return record
-            self._maker.make([self._suggested(record)])
+            suggested = self._suggested(record)
+            if not suggested:
+                return record
+            self._maker.make(suggested)
             self._watch.tick("annotate", _SCORE_FROM * (done + 1) / rounds)
 
     def _train(self, start: float, end: float) -> RunRecord:
@@ -209,8 +212,8 @@ class _CellRun:
         self._watch.tick("segment", end)
         return record
 
-    def _suggested(self, record: RunRecord) -> int:
-        """Index of the frame that is suggested to be annotated next, of those with a true mask."""
+    def _suggested(self, record: RunRecord) -> list[int]:
+        """The frame that is suggested to be annotated next, of those with a true mask, while there is one."""
         scores = read_confidence(self._run.confidence)
         doubts = [1 - frame_confidence(scores[name]) for name in self._clip.names]
         known, cuts, flashes = (
@@ -219,8 +222,7 @@ class _CellRun:
         )
         with_truth = frames_with_truth(self._davis, self._job.cell.clip, self._clip)
         without = set(range(len(doubts))) - set(with_truth)
-        (index,) = suggest(doubts, known, cuts=cuts, flashes=without.union(flashes))
-        return index
+        return suggest(doubts, known, cuts=cuts, flashes=without.union(flashes))
 
     def _score(self) -> DavisScores:
         settings = self._job.settings

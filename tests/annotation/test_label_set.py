@@ -5,13 +5,44 @@ import os
 import pytest
 
 from dextr_vos.annotation.label_set import Label, LabelFile, LabelSet, read_labels_file, write_labels_file
-from dextr_vos.errors import ConfigError
+from dextr_vos.errors import ConfigError, InputError
 
 
 def test_what_is_written_is_read(tmp_path):
     labels = LabelSet(labels=(Label(name="horse", colour="#e69f00", key="h"), Label(name="rider")))
     write_labels_file(tmp_path / "labels.yaml", labels)
     assert read_labels_file(tmp_path / "labels.yaml") == labels
+
+
+def test_digits_need_no_quotes_and_the_list_may_be_empty(tmp_path):
+    path = tmp_path / "labels.yaml"
+    path.write_text("labels: [{name: 12, key: 1}]")
+    assert read_labels_file(path).labels == (Label(name="12", key="1"),)
+    path.write_text("labels:\n")
+    assert read_labels_file(path).labels == ()
+
+
+def test_a_file_that_cannot_be_used_is_told_and_not_replaced(tmp_path, caplog):
+    path = tmp_path / "labels.yaml"
+    path.write_text("labels: [{name: dog, key: yes}]")
+    file = LabelFile(path)
+    assert file.labels.labels == ()
+    assert str(path) in caplog.text
+    with pytest.raises(ConfigError, match="key"):
+        file.write(LabelSet(labels=(Label(name="cat"),)))
+    assert "dog" in path.read_text()
+
+
+def test_comments_above_the_labels_stay_and_links_are_not_replaced(tmp_path):
+    path = tmp_path / "labels.yaml"
+    path.write_text("# agreed on in May\nlabels: [{name: dog}]\n")
+    LabelFile(path).write(LabelSet(labels=(Label(name="cat"),)))
+    assert path.read_text() == "# agreed on in May\nlabels:\n- name: cat\n"
+    link = tmp_path / "link.yaml"
+    link.symlink_to(path)
+    with pytest.raises(InputError, match="symbolic link"):
+        LabelFile(link).write(LabelSet())
+    assert "cat" in path.read_text()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +70,7 @@ def test_a_file_is_read_again_when_it_changes(tmp_path):
     assert [label.name for label in file.labels.labels] == ["horse"]
     file.write(LabelSet(labels=(Label(name="dog"),)))
     assert [label.name for label in file.labels.labels] == ["dog"]
-    own.write_text("labels: [{name: 3}]")
+    own.write_text("labels: [{name: []}]")
     os.utime(own, (1, 1))
     with pytest.raises(ConfigError):
         file.read()
