@@ -304,7 +304,9 @@ def _export(clip: "Clip", masks: "ResultMasks", options: _Options) -> None:
     for target in options.targets.values():
         refuse_overwriting(target, clip, masks)
     scores = None if options.scores is None else read_scores(options.scores)
-    frames = consecutive(_frames(clip, masks, options))
+    chosen = _frames(clip, masks, options)
+    shown = options.video or options.sheet or options.page
+    frames = consecutive(chosen) if shown else range(len(clip))
     part = clip[frames.start : frames.stop]
     with tempfile.TemporaryDirectory() as scratch, progress_bars() as bar:
         # the page embeds video and sheet, whether or not they are wanted as files
@@ -315,7 +317,7 @@ def _export(clip: "Clip", masks: "ResultMasks", options: _Options) -> None:
         if options.sheet is not None:
             write_contact_sheet(options.sheet, part, masks, options.opacity)
         if options.coco is not None:
-            data = labelled_clips([labelled_clip(clip, masks, frames)])
+            data = labelled_clips([labelled_clip(clip, masks, chosen)])
             write_coco(options.coco, data, on_frame=bar("writing the COCO file"))
         if options.page is not None:
             sheet = Path(scratch) / "sheet.jpg"

@@ -23,7 +23,7 @@ from dextr_vos.annotation.annotations import (
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
 from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, faults_of
-from dextr_vos.mask_file import plain_name
+from dextr_vos.mask_file import find_mask_file, plain_name
 from dextr_vos.masks import MAX_OBJECTS, VOID, Labels, default_name, read_labels, write_labels
 from dextr_vos.workspace import Workspace
 
@@ -120,6 +120,7 @@ def import_masks(
         before = load_annotations(workspace.annotations)
     plan = read_import(path, frames, clip, workspace, before, match)
     workspace.write_settings(clip)
+    workspace.keyframes_as_png(plan.keyframes)
     for name, keyframe in plan.keyframes.items():
         write_labels(workspace.keyframe(name), keyframe.labels, durable=True)
     save_annotations(workspace.annotations, plan.document)
@@ -155,11 +156,11 @@ def read_import(
             raise InputError(f"the frame '{name}' is locked in {workspace.path}; unlock it on the page first")
     keys = _keys(path, placed)
     entries = _entries(keys, placed, before)
-    workspace.keyframes_as_png(placed)
     made: dict[str, ImportedKeyframe] = {}
     in_file = frozenset(entry.id for entry in entries.values())
     for name, frame in placed.items():
-        mask = workspace.annotated_mask(name, name in before.corrections)
+        folder = workspace.corrections if name in before.corrections else workspace.keyframes
+        mask = find_mask_file(folder, name)
         ids = [entries[key].id for key in keys[name]]
         made[name] = _keyframe(path, clip, mask, frame, ids, in_file)
     objects = {entry.id: entry for entry in sorted(entries.values(), key=lambda entry: entry.id)}
@@ -314,7 +315,12 @@ def _entry(object_id: int, mask: ImportedMask, key: _Key) -> ObjectEntry:
 
 
 def _keyframe(
-    path: Path, clip: Clip, before: Path, frame: ImportedFrame, ids: Sequence[int], in_file: frozenset[int]
+    path: Path,
+    clip: Clip,
+    before: Path | None,
+    frame: ImportedFrame,
+    ids: Sequence[int],
+    in_file: frozenset[int],
 ) -> ImportedKeyframe:
     """A frame's objects, by their ids, above the other objects of the mask `before`, if there is one.
 
@@ -322,7 +328,7 @@ def _keyframe(
     """
     replaced = frozenset(ids) or in_file
     labels: Labels = np.zeros(clip.size_hw, dtype=np.uint8)
-    if before.exists():
+    if before is not None:
         labels = read_labels(before, clip.size_hw)
         labels[np.isin(labels, list(replaced))] = 0
     there = set()

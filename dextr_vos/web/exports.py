@@ -1,5 +1,6 @@
 """Exports of a workspace: what can be written, under which name, and whether a file is up to date."""
 
+import hashlib
 import os
 import tempfile
 import zipfile
@@ -46,6 +47,7 @@ PICTURES = {
 _WITH_IMAGES = {"yolo", "davis", "youtube-vos", "voc", "labelme", "label-studio"}
 _WITHOUT_CATEGORIES = {"masks", "objects", "davis"}
 _NAMED_OBJECTS = 3  # in the name of a file; of more, their number
+_PART_BYTES = 60  # of a name, which has up to four parts and may be 255 bytes long
 
 
 def export_formats() -> list[dict[str, Any]]:
@@ -203,8 +205,12 @@ def _frames(asked: "Export", clip: Clip, masks: WorkspaceMasks) -> list[int]:
 def _file_name(asked: "Export", clip: Clip, masks: WorkspaceMasks, frames: list[int]) -> str:
     """The clip, its objects, the frames where these are not all, and the format."""
     path = clip.path.resolve()
-    names = [masks.object_names[each] for each in sorted(masks.only or ())]
-    objects = "+".join(names) if len(names) <= _NAMED_OBJECTS else f"{len(names)} objects"
+    ids = sorted(masks.only or ())
+    objects = "+".join(masks.object_names[each] for each in ids)
+    if len(ids) > _NAMED_OBJECTS:
+        objects = f"{len(ids)} objects"
+    elif len(objects.encode()) > _PART_BYTES:
+        objects = f"objects {'+'.join(map(str, ids))}"
     parts = [path.stem if path.is_file() else path.name, objects]
     if asked.keyframes_only:
         parts.append("keyframes")
@@ -212,7 +218,16 @@ def _file_name(asked: "Export", clip: Clip, masks: WorkspaceMasks, frames: list[
         parts.append("-".join(clip.names[index] for index in asked.frames))
     parts.append(asked.format + ("-polygons" if asked.shapes == "polygon" else ""))
     suffix = next(str(each["suffix"]) for each in export_formats() if each["name"] == asked.format)
-    return "_".join(file_stem(part).replace(" ", "-")[:60] for part in parts) + suffix
+    return "_".join(_bounded(file_stem(part).replace(" ", "-")) for part in parts) + suffix
+
+
+def _bounded(part: str) -> str:
+    """A part of a file's name; what is cut ends in a digest, so that it is still told apart."""
+    content = part.encode()
+    if len(content) <= _PART_BYTES:
+        return part
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    return f"{content[: _PART_BYTES - 9].decode(errors='ignore')}-{digest}"
 
 
 def _write_picture(

@@ -1,6 +1,8 @@
 """A workspace stands for its clip, its keyframes and its run in every command."""
 
+import json
 import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -85,6 +87,12 @@ def test_export_writes_everything_into_the_workspace_or_what_is_named(place):
     assert all(f"work/dog/exports/{name}" in shown for name in files)
     assert call("export", "work/dog", "--sheet", "s.jpg").stdout == "contact sheet s.jpg\n"
     assert call("export", "work/dog", "-o", "all", "--coco", "c.json").exit_code == 0
+    call("export", "work/dog", "--coco", "some.json", "--frames", "1,5")
+    images = json.loads(Path("some.json").read_text())["images"]
+    assert [each["file_name"] for each in images] == ["00001.png", "00005.png"]
+    assert (
+        "consecutive" in call("export", "work/dog", "--sheet", "some.jpg", "--frames", "1,5", status=2).stderr
+    )
     assert list(bytes_of(place / "all")) == ["overlay.mp4", "page.html", "sheet.jpg"]
 
 

@@ -99,6 +99,22 @@ def test_masks_brought_back_are_the_objects_that_they_were(name, work, tmp_path)
         assert (read_labels(work / "keyframes" / f"{key}.png") == made_labels(int(key))).all()
 
 
+def test_a_refused_import_leaves_masks_of_other_formats_as_they_are(work, tmp_path):
+    before = work / "keyframes" / "00002.tif"
+    Image.fromarray(read_labels(work / "keyframes" / "00002.png")).save(before)
+    (work / "keyframes" / "00002.png").unlink()
+    for index in (2, 3):
+        write_labels(tmp_path / "masks" / f"0000{index}.png", made_labels(index))
+    whole = (tmp_path / "masks" / "00003.png").read_bytes()
+    (tmp_path / "masks" / "00003.png").write_bytes(whole[:-30])
+    call("import", work, tmp_path / "masks", "--format", "masks", status=2)
+    assert before.exists()
+    (tmp_path / "masks" / "00003.png").write_bytes(whole)
+    call("import", work, tmp_path / "masks", "--format", "masks")
+    assert keyframes_of(work) == list(KEYFRAMES)
+    assert not before.exists()
+
+
 def test_a_name_comes_before_an_id(work, tmp_path):
     for folder, column in (("3", 10), ("7_Katze", 40)):
         mask = np.zeros((48, 64), np.uint8)

@@ -90,5 +90,21 @@ def test_of_many_objects_the_name_says_how_many(export):
     save_annotations(export.work.annotations, document.model_copy(update={"objects": more}))
     assert export(format="coco").name == "tiny_4-objects_coco.json"
     name = export(format="coco", objects=[9]).name
-    assert name.startswith("tiny_a_b-a_b-")
-    assert len(name) < 90
+    assert name == "tiny_objects-9_coco.json"
+
+
+def test_names_of_any_length_in_any_script_are_those_of_files(tiny_clip, export):
+    clip = tiny_clip.rename(tiny_clip.with_name("魚" * 80))
+    names = []
+    for last in "甲乙":
+        document = load_annotations(export.work.annotations)
+        named = [
+            entry.model_copy(update={"name": f"{'魚' * 70}{last}{entry.id}"}) for entry in document.objects
+        ]
+        save_annotations(export.work.annotations, document.model_copy(update={"objects": tuple(named)}))
+        asked = Export(format="coco", frames=[0, 2])
+        names.append(write_export(asked, clip, export.work.path, lambda done, total: None).name)
+    assert names[0] == names[1], "the same objects"
+    assert names[0].endswith("_objects-1+3+7_00000-00002_coco.json")
+    other = clip.rename(clip.with_name("魚" * 79 + "鳥"))
+    assert write_export(asked, other, export.work.path, lambda done, total: None).name not in names
