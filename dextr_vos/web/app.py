@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -23,6 +24,7 @@ from dextr_vos.masks import MAX_OBJECTS
 from dextr_vos.web import schemas
 from dextr_vos.web.auth import COOKIE, Auth, cookie_with, has_cookie, tokens_equal
 from dextr_vos.web.exports import export_formats
+from dextr_vos.web.images import THUMB_HEIGHT
 from dextr_vos.web.jobs import ConflictError
 from dextr_vos.web.mask_edits import MergeObjects, PutMask, ReshapeMask, SwapObjects
 from dextr_vos.web.object_edits import AddObject, ChangeObject, DeleteObject, OrderObjects
@@ -182,10 +184,10 @@ def _add_state(app: FastAPI, service: Service) -> None:
 def _add_images(app: FastAPI, service: Service) -> None:
     images = service.session.images
 
-    def image_response(request: Request, index: int, make: Callable[[int], bytes]) -> Response:
+    def image_response(request: Request, index: int, make: Callable[[int], bytes], how: str = "") -> Response:
         _check(service, index)
         # names of files hold characters that a header does not
-        tag = f'"{hashlib.sha256(images.tag(index).encode()).hexdigest()[:20]}"'
+        tag = f'"{hashlib.sha256((images.tag(index) + how).encode()).hexdigest()[:20]}"'
         headers = {"cache-control": "private, no-cache", "etag": tag}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
@@ -197,7 +199,7 @@ def _add_images(app: FastAPI, service: Service) -> None:
 
     @app.get("/api/thumbs/{index}")
     def thumb(request: Request, index: Index) -> Response:
-        return image_response(request, index, images.thumb)
+        return image_response(request, index, images.thumb, f" {THUMB_HEIGHT}")
 
 
 def _add_masks(app: FastAPI, service: Service) -> None:
@@ -368,8 +370,10 @@ def _add_files(app: FastAPI, service: Service) -> None:
         return FileResponse(path, filename=path.name, headers=_NO_STORE)
 
     @app.post("/api/uploads/{upload}")
-    async def upload(request: Request, upload: schemas.UploadId, path: str) -> dict[str, Any]:
-        service.upload(upload, path, await request.body())
+    async def upload(
+        request: Request, upload: schemas.UploadId, path: str, offset: Annotated[int, Query(ge=0)]
+    ) -> dict[str, Any]:
+        await run_in_threadpool(service.upload, upload, path, await request.body(), offset)
         return {}
 
     @app.post("/api/import")

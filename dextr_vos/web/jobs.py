@@ -118,7 +118,8 @@ class Jobs:
     Args:
         on_progress: called with the job, and with None once it has ended.
         on_mask: called with frame and folder of a mask that has just been made.
-        on_end: called with the kind of a job that has ended, before `on_progress`.
+        on_end: called with the kind of a job that has ended; only after it may another one start, and is
+            `on_progress` called.
     """
 
     def __init__(
@@ -204,7 +205,17 @@ class Jobs:
         watcher.join(patience_s)
 
     def _watch(self, job: _Job) -> None:
-        """Follow the child to its end."""
+        """Follow the child to its end; whatever goes wrong meanwhile, the next job can start then."""
+        try:
+            self._follow(job)
+            self._on_end(job.kind)
+        except OSError as error:
+            log.error("%s: %s", job.kind, error)
+        finally:
+            self._job = None
+            self._on_progress(None)
+
+    def _follow(self, job: _Job) -> None:
         assert job.process.stdout is not None
         for text in job.process.stdout:
             try:
@@ -224,9 +235,6 @@ class Jobs:
         outcome, message = job.ending(status)
         log.info("%s: %s", job.kind, message)
         self._last = {"kind": job.kind, "outcome": outcome, "message": message}
-        self._job = None
-        self._on_end(job.kind)
-        self._on_progress(None)
 
 
 def _start_worker() -> "subprocess.Popen[str]":

@@ -140,10 +140,7 @@ class FinishedRun:
             self._outdated = bool(outdated_frames(run, self._names, self._scores))
             self._poor = [each for each, iou in run.training.keyframe_iou.items() if iou < POOR_IOU]
         except InputError:
-            self._outdated, self._poor = (
-                False,
-                [],
-            )  # written by something else, which does not say
+            self._outdated, self._poor = False, []  # written by something else, which does not say
         self._stamp = stamp
 
 

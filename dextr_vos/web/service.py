@@ -51,7 +51,7 @@ class Service(Protocol):
         """The file that an export has left."""
         ...
 
-    def upload(self, upload: str, path: str, piece: bytes) -> None:
+    def upload(self, upload: str, path: str, piece: bytes, offset: int) -> None:
         """Take the next piece of a file to import."""
         ...
 
@@ -168,7 +168,7 @@ class ClipService:
         self._polled_run = self._run_before = self._finished.stamp
         self.propagation = propagation
         self._uploads = Uploads()
-        self.jobs = Jobs(self.session.events.job, self._mask_made, self._job_ended)
+        self.jobs = Jobs(self._job_progress, self._mask_made, self._job_ended)
         if readonly is None:
             workspace.write_settings(clip)
 
@@ -219,12 +219,12 @@ class ClipService:
                 confirmed = session.confirm_corrections()
                 try:
                     snapshot = _snapshot(session.workspace)
+                    self._run_masks.clear_in_progress()
+                    self._replaced.begin()
                 except OSError:
                     if confirmed:
                         session.undo()  # they stay drafts until a run uses them
                     raise
-            self._run_masks.clear_in_progress()
-            self._replaced.begin()
             self._run_before = self._finished.stamp
             return {
                 "kind": "propagate",
@@ -267,10 +267,10 @@ class ClipService:
             raise InputError(f"there is no export '{name:.100}' in {workspace.exports}; export it first")
         return workspace.exports / name
 
-    def upload(self, upload: str, path: str, piece: bytes) -> None:
+    def upload(self, upload: str, path: str, piece: bytes, offset: int) -> None:
         """See `Service`."""
         self.session.check_writable()
-        self._uploads.append(upload, path, piece)
+        self._uploads.append(upload, path, piece, offset)
 
     def import_masks(self, asked: schemas.Import) -> None:
         """See `Service`."""
@@ -298,10 +298,15 @@ class ClipService:
 
     def close(self) -> None:
         """See `Service`."""
-        self.session.events.close()
         self.session.loader.close()
+        self.release()
+
+    def release(self) -> None:
+        """End all work on the clip; the segmenter stays, which other clips may use."""
+        self.session.events.close()
         self.jobs.close()
         self._uploads.close()
+        self.clip.close()
 
     @property
     def _finished(self) -> FinishedRun:
@@ -313,11 +318,15 @@ class ClipService:
         self._run_masks.add_in_progress(name, RunPaths(self.run.path / folder).mask(name))
         self.session.events.frame(self.clip.index_of(name))
 
+    def _job_progress(self, job: dict[str, Any] | None) -> None:
+        if job is None:  # only now does the state say that no job is in progress
+            self.session.changed()
+        self.session.events.job(job)
+
     def _job_ended(self, kind: str) -> None:
         if kind == "propagate":  # the masks of a cancelled run would not be in any export
             self._run_masks.clear_in_progress()
             self._replaced.end(self._finished.stamp != self._run_before)
-        self.session.changed()
 
 
 def _only_for_folders() -> InputError:

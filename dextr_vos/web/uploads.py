@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.export.formats.imported import ImportedFrame
 from dextr_vos.export.formats.registry import FORMATS
 from dextr_vos.export.importing import FrameMatch, read_import
+from dextr_vos.masks import VOID
 from dextr_vos.web.object_edits import Edited
 from dextr_vos.workspace import Workspace
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from dextr_vos.web.schemas import Import
     from dextr_vos.web.store import AnnotationStore
 
+_SECONDS_KEPT = 3600.0  # of an upload to which nothing is added and that is not used
 _MAX_BYTES = 4_000_000_000  # of an upload, and of what its ZIP files hold
 
 
@@ -32,32 +35,41 @@ class Uploads:
     def __init__(self) -> None:
         self._folders: dict[str, tempfile.TemporaryDirectory[str]] = {}
         self._bytes: dict[str, int] = {}
+        self._used_at: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def append(self, upload: str, path: str, piece: bytes) -> None:
-        """Add the next piece of a file.
+    def append(self, upload: str, path: str, piece: bytes, offset: int) -> None:
+        """Add the next piece of a file; one that is sent again takes the place of what follows its offset.
 
         Args:
             upload: its id, chosen by the page; a new one begins an upload.
             path: of the file in it, with slashes.
             piece: what comes next in the file.
+            offset: place of the piece in the file, in bytes.
 
         Raises:
-            InputError: the path leads out of the upload, or it is too large.
+            InputError: the path leads out of the upload, a piece before this one is missing, or it is too
+                large.
         """
         parts = PurePosixPath(path).parts
         if not parts or any(part in ("..", "/") or "\\" in part or "\0" in part for part in parts):
             raise InputError(f"expected the path of a file in the upload, got {path!r:.100}")
         with self._lock:
+            self._remove_abandoned()
             if upload not in self._folders:
                 self._folders[upload] = tempfile.TemporaryDirectory(prefix="dextr-vos-upload-")
-            self._bytes[upload] = self._bytes.get(upload, 0) + len(piece)
+            self._used_at[upload] = time.monotonic()
+            file = Path(self._folders[upload].name, *parts)
+            there = file.stat().st_size if file.exists() else 0
+            if offset > there:
+                raise InputError(f"a piece of {path!r:.100} is missing; choose the files again")
+            self._bytes[upload] = self._bytes.get(upload, 0) + offset - there + len(piece)
             if self._bytes[upload] > _MAX_BYTES:
                 self._remove(upload)
                 raise InputError(f"the upload is larger than {_MAX_BYTES // 10**9} GB; use dextr-vos import")
-            file = Path(self._folders[upload].name, *parts)
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("ab") as out:
+                out.truncate(offset)
                 out.write(piece)
 
     @contextmanager
@@ -83,9 +95,15 @@ class Uploads:
             for upload in list(self._folders):
                 self._remove(upload)
 
+    def _remove_abandoned(self) -> None:
+        limit = time.monotonic() - _SECONDS_KEPT
+        for upload in [each for each, used_at in self._used_at.items() if used_at < limit]:
+            self._remove(upload)
+
     def _remove(self, upload: str) -> None:
         self._folders.pop(upload).cleanup()
         self._bytes.pop(upload, None)
+        self._used_at.pop(upload, None)
 
 
 @dataclass(frozen=True)
@@ -111,6 +129,7 @@ class ImportMasks:
     def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
         """See `Edit` and `read_import`."""
         plan = read_import(self.source, self.frames, self.clip, self.workspace, document, self.match)
+        self.workspace.keyframes_as_png(plan.keyframes)
         after = plan.document
         for name, keyframe in plan.keyframes.items():
             document = store.with_layers(name, document)
@@ -120,6 +139,8 @@ class ImportMasks:
         label = f"import of {count} {'keyframe' if count == 1 else 'keyframes'} with {names}"
         if plan.left_out:
             label += f" ({plan.left_out} frames without masks left out, which may not have been annotated)"
+        if any((keyframe.labels == VOID).any() for keyframe in plan.keyframes.values()):
+            label += " (without void pixels, which only dextr-vos import keeps)"
         return Edited(document, after, label)
 
 

@@ -8,6 +8,7 @@ import pytest
 from export.formats.made_masks import made_labels, write_workspace
 from tiny_page import POINTS, open_page
 
+from dextr_vos.masks import VOID, write_labels
 from dextr_vos.web.exports import write_export
 from dextr_vos.web.schemas import Export
 
@@ -33,7 +34,9 @@ def exported(tiny_clip, tmp_path):
 def send(page, path, content, piece=1000):
     for at in range(0, len(content), piece):
         answer = page.client.post(
-            f"/api/uploads/{UPLOAD}", params={"path": path}, content=content[at : at + piece]
+            f"/api/uploads/{UPLOAD}",
+            params={"path": path, "offset": at},
+            content=content[at : at + piece],
         )
         assert answer.status_code == 200, answer.text
 
@@ -78,9 +81,29 @@ def test_a_folder_is_found_in_an_upload_and_in_a_zip_file(page, exported):
     assert np.array_equal(page.mask(2) > 0, made_labels(2) > 0)
 
 
+def test_a_piece_that_is_sent_again_is_there_once(page, exported):
+    file = exported("coco")
+    content = file.read_bytes()
+    send(page, file.name, content[:1500])
+    send(page, file.name, content)
+    page.do("/api/import", upload=UPLOAD, format="coco")
+    late = {"path": "a.json", "offset": 7}
+    answer = page.client.post(f"/api/uploads/{UPLOAD}", params=late, content=b"x")
+    assert "a piece of 'a.json' is missing" in answer.json()["error"]
+
+
+def test_void_pixels_that_the_page_does_not_keep_are_told(page, tiny_clip, tmp_path):
+    labels = made_labels(2).copy()
+    labels[:3] = VOID
+    write_labels(tmp_path / "00002.png", labels)
+    send(page, "masks/00002.png", (tmp_path / "00002.png").read_bytes())
+    answer = page.do("/api/import", upload=UPLOAD, format="masks")
+    assert "without void pixels" in answer["state"]["history"]["undo"]
+
+
 @pytest.mark.parametrize("path", ["../outside.json", "/etc/outside", "a/../../b", "", "a\\..\\b"])
 def test_a_path_out_of_the_upload_is_refused(page, path):
-    answer = page.client.post(f"/api/uploads/{UPLOAD}", params={"path": path}, content=b"x")
+    answer = page.client.post(f"/api/uploads/{UPLOAD}", params={"path": path, "offset": 0}, content=b"x")
     assert answer.status_code == 400
     assert "expected the path of a file" in answer.json()["error"]
 

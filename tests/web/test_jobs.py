@@ -18,7 +18,7 @@ from tiny_page import OTHER, POINTS, decoded, open_page, write_run
 
 from dextr_vos.masks import read_labels
 from dextr_vos.web import jobs as jobs_module
-from dextr_vos.web.jobs import Jobs, _Job
+from dextr_vos.web.jobs import ConflictError, Jobs, _Job
 
 
 @pytest.fixture
@@ -171,12 +171,35 @@ def test_a_child_that_dies_is_reported_in_one_sentence():
     assert "ended with status 1" in jobs.last["message"]
 
 
-@pytest.mark.parametrize("reason", ["no child", "no room for the keyframes"])
+def test_no_job_starts_before_the_end_of_the_last_is_dealt_with_even_where_that_fails():
+    ended, told, refused = threading.Event(), threading.Event(), []
+
+    def on_end(kind):
+        try:
+            jobs.start(lambda: {"kind": "next"})
+        except ConflictError as error:
+            refused.append(str(error))
+        ended.set()
+        raise OSError("no space left on device")
+
+    jobs = Jobs(lambda job: job is None and told.set(), lambda name, folder: None, on_end)
+    jobs.start(lambda: {"kind": "unknown"})
+    assert ended.wait(60)
+    assert told.wait(60)
+    assert refused == ["a job is in progress (unknown); wait for it or cancel it"]
+    assert jobs.current is None
+
+
+@pytest.mark.parametrize(
+    "reason", ["no child", "no room for the keyframes", "no room for the replaced masks"]
+)
 def test_drafts_stay_drafts_where_a_run_cannot_start(page, tmp_path, monkeypatch, reason):
     write_run(page, tmp_path / "w", keyframes=(0,))
     page.do("/api/frames/3/objects/1/stroke", path=[[50, 40]], radius=3)
     if reason == "no child":
         monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+    elif reason == "no room for the replaced masks":
+        (tmp_path / "w" / "history" / "replaced.next").write_text("a file where a folder should be")
     else:
         (tmp_path / "w" / "history" / "propagated").write_text("a file where a folder should be")
     page.refused("/api/propagate", expected=500)

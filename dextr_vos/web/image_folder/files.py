@@ -24,6 +24,8 @@ FORMAT = "dextr-vos progress"
 VERSION = 2
 Status = Literal["open", "done", "skipped"]
 _STATUSES: tuple[Status, ...] = get_args(Status)
+# what reading a file of another tool may raise
+_NO_PROGRESS = (OSError, InputError, LookupError, ValueError, TypeError, AttributeError, StopIteration)
 _IMAGES_KEYS = ("images", "pictures")  # of version 2 and of version 1
 
 
@@ -198,16 +200,5 @@ def _read_progress(path: Path) -> dict[str, Status] | None:
             return None
         images = next(content[key] for key in _IMAGES_KEYS if key in content)
         return {str(name): status for name, status in images.items() if status in _STATUSES}
-    except (
-        *(
-            OSError,
-            InputError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            StopIteration,
-            RecursionError,
-        ),
-    ):
+    except _NO_PROGRESS:
         return None

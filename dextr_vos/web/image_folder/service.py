@@ -220,7 +220,7 @@ class FolderService:
         """See `Service`."""
         raise _only_for_clips()
 
-    def upload(self, upload: str, path: str, piece: bytes) -> None:
+    def upload(self, upload: str, path: str, piece: bytes, offset: int) -> None:
         """See `Service`."""
         raise _only_for_clips()
 

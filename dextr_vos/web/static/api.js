@@ -59,7 +59,7 @@ const PIECE = 900_000; // bytes; the server takes no larger requests
 /** POST a file in pieces, each of which the server adds to those before. */
 export async function send(route, path, file) {
   for (let at = 0; at === 0 || at < file.size; at += PIECE) {
-    await request(`${route}?path=${encodeURIComponent(path)}`, {
+    await request(`${route}?path=${encodeURIComponent(path)}&offset=${at}`, {
       method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file.slice(at, at + PIECE),
     });
   }
