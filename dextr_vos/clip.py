@@ -20,6 +20,7 @@ from dextr_vos.images import (
     SUFFIXES,
     ImageRgb,
     check_image,
+    frames_among,
     image_files,
     read_header,
     read_image,
@@ -295,6 +296,17 @@ def open_clip(source: ClipSource) -> Clip:
     from dextr_vos.video.video_clip import VideoClip
 
     return VideoClip(path)
+
+
+def is_clip_folder(path: Path) -> bool:
+    """Whether a folder holds frames that `open_clip` would open; their files are not read.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    return bool(frames_among(entry.name for entry in path.iterdir() if entry.is_file())) or (
+        _only_animation(path) is not None
+    )
 
 
 def _only_animation(path: Path) -> Path | None:

@@ -220,7 +220,7 @@ class Workspace:
 
     def write_settings(self, clip: Clip) -> None:
         """Write `workspace.yaml` atomically."""
-        settings = _Settings(
+        settings = WorkspaceSettings(
             clip=str(clip.path.resolve()),
             frames=len(clip),
             size_hw=clip.size_hw,
@@ -230,10 +230,17 @@ class Workspace:
         YAML().dump(settings.model_dump(mode="json"), text)
         write_text(self.settings, text.getvalue(), durable=True)
 
-    def _read_settings(self) -> "_Settings":
+    def read_settings_or_none(self) -> "WorkspaceSettings | None":
+        """What `workspace.yaml` says; None where there is none, or it cannot be used."""
+        try:
+            return self._read_settings() if self.exists else None
+        except (InputError, OSError):
+            return None
+
+    def _read_settings(self) -> "WorkspaceSettings":
         try:
             values = parse_yaml(read_text(self.settings), str(self.settings))[0]
-            return _Settings.model_validate(values, strict=False)
+            return WorkspaceSettings.model_validate(values, strict=False)
         except (ConfigError, InputError, ValidationError):
             raise InputError(
                 f"{self.settings} is damaged or was written by another version of dextr-vos; "
@@ -241,7 +248,7 @@ class Workspace:
             ) from None
 
 
-class _Settings(BaseModel):
+class WorkspaceSettings(BaseModel):
     """The content of `workspace.yaml`; the identity tells clips apart, the path finds the clip again."""
 
     format: Literal["dextr-vos workspace"] = "dextr-vos workspace"

@@ -113,7 +113,7 @@ def command(**given: Any) -> None:
         _serve_folder(options, options.config)
         return
     assert options.clip is not None
-    clips = _clips_of_project(options.clip)
+    clips = _clips_of_project(options.clip, _out_of_project(options.clip, options.out))
     if clips:
         _serve_project(clips, options)
         return
@@ -150,12 +150,17 @@ def _check(options: _Options) -> None:
         raise InputError("give a CLIP or a workspace, or --config anno_cfg.yml for separate images")
 
 
-def _clips_of_project(path: Path) -> dict[str, Path]:
+def _out_of_project(path: Path, out: Path | None) -> Path:
+    """The folder of the workspaces of a project's clips."""
+    return out or Path("work") / path.resolve().name
+
+
+def _clips_of_project(path: Path, out: Path) -> dict[str, Path]:
     """The clips of a folder of clips by name; none where `path` is a clip or a workspace."""
-    from dextr_vos.web.project import clips_in
+    from dextr_vos.web.project_clips import clips_in
     from dextr_vos.workspace import Workspace
 
-    return clips_in(path) if path.is_dir() and not Workspace(path).exists else {}
+    return clips_in(path, out) if path.is_dir() and not Workspace(path).exists else {}
 
 
 def _open(path: Path, out: Path | None) -> tuple["Clip", "Workspace"]:
@@ -259,7 +264,7 @@ def _serve_project(clips: dict[str, Path], options: _Options) -> None:
             f"{options.clip} holds {len(clips)} clips; --clicks and --simulate take one of them: "
             f"{', '.join(map(str, list(clips.values())[:3]))}{' …' if len(clips) > 3 else ''}"
         )
-    out = options.out or Path("work") / options.clip.resolve().name
+    out = _out_of_project(options.clip, options.out)
     propagation = Propagation(max_steps=options.max_steps, device=options.device)
     project = Project(clips, out, ClipOpener(_segmenter_loader(options), propagation))
     _serve(ProjectSite(project), options, None)

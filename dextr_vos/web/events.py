@@ -76,6 +76,11 @@ class Events:
                     listener.frames.append(index)
                 listener.wake()
 
+    @property
+    def listened(self) -> bool:
+        """Whether a page is connected."""
+        return bool(self._listeners)
+
     def close(self) -> None:
         """End every stream, so that the server can end."""
         with self._lock:

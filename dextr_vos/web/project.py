@@ -9,6 +9,7 @@ OUT/labels.yaml                       label set of all workspaces that have none
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,8 @@ from typing import Any
 
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import DextrVosError, InputError
-from dextr_vos.files import natural_key
 from dextr_vos.folder_lock import FolderLock
-from dextr_vos.images import SUFFIXES
-from dextr_vos.run_files import UNCERTAIN_IOU, frame_confidence, read_confidence
+from dextr_vos.web.clip_progress import ClipProgress
 from dextr_vos.web.images import ClipImages
 from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.service import ClipService, Propagation
@@ -27,29 +26,8 @@ from dextr_vos.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-_SUFFIXES = "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts webm wmv y4m"
-VIDEOS = frozenset(f".{suffix}" for suffix in _SUFFIXES.split(" "))
 LABELS = "labels.yaml"
-
-
-def clips_in(folder: Path) -> dict[str, Path]:
-    """The clips of a folder by name, in natural order: folders of images, and video files.
-
-    A folder that holds images itself is a clip and no project; it has none. A video that is called like a
-    folder keeps its suffix in its name.
-    """
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    if any(_is_image(entry) for entry in entries):
-        return {}
-    found = [entry for entry in entries if entry.is_dir() and any(map(_is_image, entry.iterdir()))]
-    found += [entry for entry in entries if entry.is_file() and entry.suffix.lower() in VIDEOS]
-    stems = [entry.stem if entry.is_file() else entry.name for entry in found]
-    names = [stem if stems.count(stem) == 1 else entry.name for stem, entry in zip(stems, found, strict=True)]
-    return dict(sorted(zip(names, found, strict=True), key=lambda named: natural_key(named[0])))
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+_SECONDS_IDLE = 600.0
 
 
 @dataclass(frozen=True)
@@ -66,10 +44,10 @@ class ClipOpener:
 
 
 class Project:
-    """The clips of a folder; each is opened when somebody wants to see it, and stays open.
+    """The clips of a folder; each is opened when somebody wants to see it, and closed when nobody does.
 
     Args:
-        clips: their paths by name, see `clips_in`.
+        clips: their paths by name, see `project_clips.clips_in`.
         out: folder of their workspaces.
         opener: how they are opened.
     """
@@ -77,9 +55,10 @@ class Project:
     def __init__(self, clips: dict[str, Path], out: Path, opener: ClipOpener) -> None:
         self._clips, self.out, self._opener = clips, out, opener
         self._services: dict[str, ClipService] = {}
-        self._locks: list[FolderLock] = []
-        self._opening = threading.RLock()
-        self._doubtful: dict[str, tuple[int, int]] = {}
+        self._locks: dict[str, FolderLock] = {}
+        self._used_at: dict[str, float] = {}
+        self._opening = {name: threading.RLock() for name in clips}  # one may take minutes
+        self._known = {name: ClipProgress(path, Workspace(out / name)) for name, path in clips.items()}
         self._thumbs: dict[str, bytes] = {}
 
     @property
@@ -93,8 +72,12 @@ class Project:
         return list(self._clips)
 
     def progress(self) -> list[dict[str, Any]]:
-        """What is known of each clip without opening it; `frames` is None for a video that nobody opened."""
-        return [self._progress(name) for name in self._clips]
+        """What is known of each clip without opening it, see `ClipProgress`, and its job."""
+        opened = dict(self._services)
+        return [
+            {"name": name, **known.read(), "job": opened[name].jobs.current if name in opened else None}
+            for name, known in self._known.items()
+        ]
 
     def service(self, name: str) -> ClipService:
         """The service of a clip, which is opened unless it is open.
@@ -103,7 +86,8 @@ class Project:
             InputError: there is no such clip, or it cannot be opened.
         """
         path = self._path(name)
-        with self._opening:
+        with self._opening[name]:
+            self._used_at[name] = time.monotonic()
             if name not in self._services:
                 self._services[name] = self._open(name, path)
             return self._services[name]
@@ -140,15 +124,30 @@ class Project:
                 service.poll()
             except (DextrVosError, OSError) as error:
                 log.warning("%s: %s", name, error)
+            self._close_idle(name)
 
     def close(self) -> None:
         """End all work; nothing is lost."""
-        with self._opening:
-            for service in self._services.values():
-                service.close()
-            self._opener.loader.close()
-            for lock in self._locks:
-                lock.release()
+        for name in self._clips:
+            with self._opening[name]:
+                self._close(name)
+        self._opener.loader.close()
+
+    def _close_idle(self, name: str) -> None:
+        """Close a clip that no page shows, so that its caches do not stay in memory."""
+        with self._opening[name]:
+            service = self._services.get(name)
+            idle = time.monotonic() - self._used_at[name] > _SECONDS_IDLE
+            if service is None or not idle:
+                return
+            if service.jobs.current is None and not service.session.events.listened:
+                self._close(name)
+
+    def _close(self, name: str) -> None:
+        service = self._services.pop(name, None)
+        if service is not None:
+            service.release()
+            self._locks.pop(name).release()
 
     def _path(self, name: str) -> Path:
         if name not in self._clips:
@@ -167,7 +166,7 @@ class Project:
         except BaseException:
             lock.release()
             raise
-        self._locks.append(lock)
+        self._locks[name] = lock
         names = self.names
         place = names.index(name)
         service.project = {
@@ -177,35 +176,3 @@ class Project:
             "next": names[place + 1] if place + 1 < len(names) else None,
         }
         return service
-
-    def _progress(self, name: str) -> dict[str, Any]:
-        path, workspace = self._clips[name], Workspace(self.out / name)
-        opened = self._services.get(name)
-        frames = None
-        if opened is not None:
-            frames = len(opened.clip)
-        elif path.is_dir():
-            frames = sum(map(_is_image, path.iterdir()))
-        masks = len(list(workspace.run.masks.glob("[!.]*.png"))) if workspace.run.record.exists() else 0
-        return {
-            "name": name,
-            "frames": frames,
-            "keyframes": len(workspace.keyframe_files()),
-            "drafts": len(workspace.corrected_frames()),
-            "masks": masks,
-            "doubtful": self._doubtful_frames(name, workspace),
-            "job": None if opened is None else opened.jobs.current,
-        }
-
-    def _doubtful_frames(self, name: str, workspace: Workspace) -> int:
-        """Number of frames whose masks are uncertain or lost."""
-        path = workspace.run.confidence
-        try:
-            stamp = path.stat().st_mtime_ns
-            if self._doubtful.get(name, (0, 0))[0] != stamp:
-                scores = read_confidence(path).values()
-                count = sum(frame_confidence(each) < UNCERTAIN_IOU for each in scores)
-                self._doubtful[name] = (stamp, count)
-            return self._doubtful[name][1]
-        except (OSError, InputError):
-            return 0

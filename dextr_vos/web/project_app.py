@@ -1,11 +1,13 @@
 """The routes of a project: the list of its clips, and below `/clips/NAME/` the page of each."""
 
+import hashlib
+import html
 import threading
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -14,6 +16,7 @@ from dextr_vos.web.app import STATIC, add_errors, add_page, clip_app
 from dextr_vos.web.auth import Auth
 from dextr_vos.web.page_files import PageFiles
 from dextr_vos.web.project import Project
+from dextr_vos.web.service import ClipService
 
 
 class ClipApps:
@@ -26,7 +29,7 @@ class ClipApps:
 
     def __init__(self, project: Project, files: PageFiles) -> None:
         self._project, self._files = project, files
-        self._apps: dict[str, ASGIApp] = {}
+        self._apps: dict[str, tuple[ClipService, ASGIApp]] = {}
         self._making = threading.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,14 +37,31 @@ class ClipApps:
         try:
             app = await run_in_threadpool(self._app, scope["path_params"]["name"])
         except (DextrVosError, OSError) as error:
-            app = JSONResponse({"error": str(error)}, 400)
+            by_person = "text/html" in Request(scope).headers.get("accept", "")
+            app = _error_page(str(error)) if by_person else JSONResponse({"error": str(error)}, 400)
         await app(scope, receive, send)
 
     def _app(self, name: str) -> ASGIApp:
+        service = self._project.service(name)  # which may take minutes, while other clips answer
         with self._making:
-            if name not in self._apps:
-                self._apps[name] = clip_app(self._project.service(name), self._files)
-            return self._apps[name]
+            if name not in self._apps or self._apps[name][0] is not service:  # it was closed meanwhile
+                self._apps[name] = service, clip_app(service, self._files)
+            return self._apps[name][1]
+
+
+def _error_page(message: str) -> HTMLResponse:
+    """What a person sees in place of a clip that cannot be opened."""
+    head = "".join(
+        f'<link rel="stylesheet" href="/static/{name}.css">' for name in ("base", "controls", "project")
+    )
+    return HTMLResponse(
+        '<!doctype html><html lang="en" data-theme="auto"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>dextr-vos</title>'
+        f'<script src="/static/theme-first.js"></script>{head}</head><body class="project"><main>'
+        f'<h1>This clip cannot be opened</h1><p role="alert">{html.escape(message)}</p>'
+        '<p><a class="button primary" href="/">All clips</a></p></main></body></html>',
+        400,
+    )
 
 
 def make_project_app(project: Project, token: str, host: str = "127.0.0.1") -> FastAPI:
@@ -63,9 +83,13 @@ def make_project_app(project: Project, token: str, host: str = "127.0.0.1") -> F
         return {"title": project.title, "clips": project.progress()}
 
     @app.get("/api/project/{name}/thumb")
-    def thumb(name: str) -> Response:
-        headers = {"cache-control": "private, max-age=3600"}
-        return Response(project.thumb(name), media_type="image/jpeg", headers=headers)
+    def thumb(request: Request, name: str) -> Response:
+        jpeg = project.thumb(name)
+        tag = f'"{hashlib.sha256(jpeg).hexdigest()[:20]}"'
+        headers = {"cache-control": "private, no-cache", "etag": tag}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(jpeg, media_type="image/jpeg", headers=headers)
 
     app.router.routes.append(Mount("/clips/{name}", app=ClipApps(project, files)))
     return app

@@ -1,16 +1,26 @@
 """A project: which folders are one, the progress of its clips, and a page for each."""
 
+import asyncio
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from conftest import write_tiny_clip
+from PIL import Image
 from starlette.testclient import TestClient
-from tiny_page import BASE, POINTS, TINY, TOKEN, squares
+from tiny_page import BASE, OTHER, POINTS, TINY, TOKEN, Page, squares, write_run
 
 from dextr_vos.annotation.label_set import Label, LabelSet, write_labels_file
+from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
-from dextr_vos.web.project import LABELS, ClipOpener, Project, clips_in
+from dextr_vos.folder_lock import FolderLock
+from dextr_vos.web.clip_progress import ClipProgress
+from dextr_vos.web.project import LABELS, ClipOpener, Project
 from dextr_vos.web.project_app import make_project_app
+from dextr_vos.web.project_clips import clips_in
+from dextr_vos.workspace import Workspace
 
 
 @pytest.fixture
@@ -27,7 +37,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def project(folder, tmp_path):
-    project = Project(clips_in(folder), tmp_path / "work", ClipOpener(squares(), TINY))
+    project = Project(clips_in(folder, tmp_path / "work"), tmp_path / "work", ClipOpener(squares(), TINY))
     yield project
     project.close()
 
@@ -38,12 +48,134 @@ def client(project):
     return TestClient(make_project_app(project, TOKEN), base_url=BASE, headers=headers)
 
 
-def test_a_project_is_a_folder_of_clips_and_no_clip_itself(folder):
-    assert list(clips_in(folder)) == ["dog 9", "dog 10"]
+def test_a_project_is_a_folder_of_clips_and_no_clip_itself(folder, tmp_path):
+    assert list(clips_in(folder, tmp_path / "work")) == ["dog 9", "dog 10"]
     (folder / "dog 9.mp4").touch()
-    assert list(clips_in(folder)) == ["dog 9", "dog 9.mp4", "dog 10"], "a name is that of one clip"
+    names = list(clips_in(folder, tmp_path / "work"))
+    assert names == ["dog 9", "dog 9.mp4", "dog 10"], "a name is that of one clip"
+    (folder / "dog 9.mp4").unlink()
     shutil.copy(folder / "dog 9" / "00000.png", folder / "a.png")
-    assert clips_in(folder) == {}
+    assert clips_in(folder, tmp_path / "work") == {}
+
+
+def test_a_clip_keeps_its_workspace_whatever_is_put_beside_it(folder, tmp_path):
+    (folder / "cat.mp4").touch()
+    Workspace(tmp_path / "work" / "cat").write_settings(open_clip(folder / "dog 9"))
+    settings = tmp_path / "work" / "cat" / "workspace.yaml"
+    settings.write_text(settings.read_text().replace(str(folder / "dog 9"), str(folder / "cat.mp4")))
+    (folder / "cat.mov").touch()
+    (folder / "Cat.webm").touch()
+    names = {path.name: name for name, path in clips_in(folder, tmp_path / "work").items()}
+    assert names["cat.mp4"] == "cat"
+    assert len({name.casefold() for name in names.values()}) == len(names) == 5
+    moved = folder.rename(tmp_path / "moved")
+    names = {path.name: name for name, path in clips_in(moved, tmp_path / "work").items()}
+    assert names["cat.mp4"] == "cat", "moved together with the others"
+
+
+def test_what_is_beside_clips_is_no_clip_and_hides_none(folder, tmp_path, monkeypatch):
+    animation = folder / "bird"
+    animation.mkdir()
+    frames = [Image.new("L", (8, 8), grey) for grey in (0, 200)]
+    frames[0].save(animation / "bird.gif", save_all=True, append_images=frames[1:])
+    (folder / "lost+found").mkdir(mode=0)
+    listed = Path.iterdir
+
+    def refused(path):  # root may list any folder
+        if path.name == "lost+found":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert list(clips_in(folder, tmp_path / "work")) == ["bird", "dog 9", "dog 10"]
+    (folder / "film.mp4").touch()
+    shutil.copy(folder / "dog 9" / "00000.png", folder / "poster.png")
+    assert list(clips_in(folder, tmp_path / "work")) == ["bird", "dog 9", "dog 10", "film"]
+
+
+def test_a_clip_that_takes_long_to_open_keeps_no_other_waiting(client, project, folder, monkeypatch):
+    held, asked = threading.Event(), threading.Event()
+    opened = project._open
+
+    def slow(name, path):
+        if name == "dog 9":
+            asked.set()
+            assert held.wait(60)
+        return opened(name, path)
+
+    monkeypatch.setattr(project, "_open", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.get, "/clips/dog 9/api/state")
+        assert asked.wait(60)
+        try:
+            assert client.get("/clips/dog 10/api/state").status_code == 200
+        finally:
+            held.set()
+        assert first.result().status_code == 200
+
+
+def test_a_clip_that_nobody_looks_at_is_closed_and_opens_again(client, project, tmp_path, monkeypatch):
+    client.post("/clips/dog 9/api/objects", json={})
+    first = project.service("dog 9")
+    project.poll()
+    assert project.service("dog 9") is first
+    monkeypatch.setattr("dextr_vos.web.project._SECONDS_IDLE", 0.0)
+
+    async def look():
+        stream = first.session.events.stream(lambda: 0)
+        await anext(stream)
+        project.poll()
+        assert project.service("dog 9") is first, "a page shows it"
+        await stream.aclose()
+
+    asyncio.run(look())
+    project.poll()
+    with FolderLock(tmp_path / "work" / "dog 9"):
+        assert "here it can only be viewed" in client.get("/clips/dog 9/api/state").json()["readonly"]
+    project.poll()
+    assert len(client.get("/clips/dog 9/api/state").json()["objects"]) == 1
+
+
+def test_the_list_says_what_is_left_to_do(client, project, folder, tmp_path):
+    workspace = Workspace(tmp_path / "work" / "dog 9")
+    page = Page(project.service("dog 9"))
+    page.do("/api/objects")
+    page.points(0, 1, POINTS)
+    write_run(page, workspace.path, keyframes=(0,))
+
+    def listed():
+        return client.get("/api/project").json()["clips"][0]
+
+    progress = listed()
+    assert (progress["masks"], progress["stale"], progress["lost"]) == (6, False, 0)
+    assert progress["uncertain"] == 3
+    page.points(0, 1, OTHER)
+    assert listed()["stale"]
+
+
+def test_a_video_that_was_opened_once_has_a_number_of_frames(folder, tmp_path):
+    (folder / "film.mp4").touch()
+    workspace = Workspace(tmp_path / "work" / "film")
+    progress = ClipProgress(folder / "film.mp4", workspace)
+    assert progress.read()["frames"] is None
+    workspace.write_settings(open_clip(folder / "dog 9"))
+    assert progress.read()["frames"] == 6
+
+
+def test_thumbs_are_asked_for_again_and_sent_once(client):
+    first = client.get("/api/project/dog 9/thumb")
+    assert "no-cache" in first.headers["cache-control"]
+    tag = {"if-none-match": first.headers["etag"]}
+    assert client.get("/api/project/dog 9/thumb", headers=tag).status_code == 304
+
+
+def test_a_clip_that_cannot_be_opened_is_a_page_for_people(client, folder):
+    (folder / "dog 9" / "00003.png").write_bytes(b"no image")
+    refused = client.get("/clips/dog 9/", headers={"accept": "text/html,*/*"})
+    assert refused.status_code == 400
+    assert "00003.png" in refused.text
+    assert 'href="/"' in refused.text
+    assert "00003.png" in client.get("/clips/dog 9/api/state").json()["error"]
 
 
 def test_each_clip_has_a_page_and_the_list_tells_its_progress(client, tmp_path):
@@ -96,13 +228,10 @@ def test_an_error_in_the_label_set_of_one_clip_keeps_no_other_from_being_polled(
 def test_a_workspace_of_another_clip_is_refused_and_the_others_open(folder, project, tmp_path):
     project.service("dog 9")
     project.close()
-    shutil.move(tmp_path / "work" / "dog 9", tmp_path / "work" / "dog 10")
+    (folder / "dog 9" / "00005.png").unlink()
     write_tiny_clip(folder / "cat")
-    shutil.rmtree(folder / "dog 10")
-    write_tiny_clip(folder / "dog 10")
-    (folder / "dog 10" / "00005.png").unlink()
-    again = Project(clips_in(folder), tmp_path / "work", ClipOpener(squares(), TINY))
+    again = Project(clips_in(folder, tmp_path / "work"), tmp_path / "work", ClipOpener(squares(), TINY))
     with pytest.raises(InputError, match="belongs to"):
-        again.service("dog 10")
+        again.service("dog 9")
     assert again.service("cat").session.readonly is None
     again.close()

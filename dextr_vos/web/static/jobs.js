@@ -3,14 +3,8 @@ import { announce, toast } from "./announce.js";
 import { post } from "./api.js";
 import { frameState, inWords } from "./confidence.js";
 import { el, make, setAttribute, setText } from "./dom.js";
+import { PHASES, UNITS } from "./phases.js";
 import { correctionsOf, countMasks, keyframesOf } from "./state.js";
-
-const PHASES = {
-  starting: "Loading the network", loading: "Loading the network", reading: "Reading frames", encoding: "Computing features",
-  measuring: "Measuring the speed", training: "Learning", checking: "Checking the keyframes", segmenting: "Segmenting", stopping: "Stopping",
-};
-
-const UNITS = { reading: "frame", training: "step", checking: "keyframe", segmenting: "frame" };
 
 export function createJobs(store, connection, navigation, edits) {
   let starting = false;

@@ -1,26 +1,31 @@
 /** The page of a project: its clips with their progress, and the way to each. */
 import { clipAddress, get } from "./api.js";
 import { el, make, setText } from "./dom.js";
+import { PHASES, UNITS } from "./phases.js";
 
 const AGAIN_MS = 2000;
 
 const many = (count, one, more = `${one}s`) => `${count} ${count === 1 ? one : more}`;
 
-/** @returns {"open"|"begun"|"run"|"done"} how far a clip is */
-export function stateOf({ frames, keyframes, drafts, masks, job }) {
+/** @returns {"open"|"begun"|"run"|"done"} how far a clip is; done when no run and no person would change it */
+export function stateOf({ frames, keyframes, drafts, masks, stale, lost, job }) {
   if (job) return "run";
-  if (masks && frames !== null && masks >= frames) return "done";
+  if (masks && frames !== null && masks >= frames && !drafts && !stale && !lost) return "done";
   return keyframes || drafts || masks ? "begun" : "open";
 }
 
+const partOf = (job) => (job.total ? [`${UNITS[job.phase] ?? ""} ${job.done} of ${job.total}`.trim()] : []);
+
 /** What has been done on a clip, in words. */
 export function wordsOf(clip) {
-  if (clip.job) return clip.job.kind === "export" ? "exporting" : clip.job.total ? `propagating, ${clip.job.done} of ${clip.job.total}` : "propagating";
+  if (clip.job) return [clip.job.kind === "export" ? "exporting" : (PHASES[clip.job.phase] ?? "propagating").toLowerCase(), ...partOf(clip.job)].join(", ");
   const words = [];
   if (clip.keyframes) words.push(many(clip.keyframes, "keyframe"));
   if (clip.drafts) words.push(many(clip.drafts, "draft"));
   if (clip.masks) words.push(clip.masks === clip.frames ? "masks in all frames" : `masks in ${many(clip.masks, "frame")}`);
-  if (clip.masks && clip.doubtful) words.push(`${clip.doubtful} uncertain`);
+  if (clip.masks && clip.uncertain) words.push(`${clip.uncertain} uncertain`);
+  if (clip.masks && clip.lost) words.push(`${clip.lost} with a lost object`);
+  if (clip.stale) words.push("another run would change masks");
   return words.join(", ") || "not begun";
 }
 
@@ -48,7 +53,7 @@ function draw({ title, clips }) {
   setText(el("project-title"), title);
   document.title = `${title} – dextr-vos`;
   const done = clips.filter((clip) => stateOf(clip) === "done").length;
-  setText(el("project-count"), `${many(clips.length, "clip")}, ${done} with masks in all frames`);
+  setText(el("project-count"), `${many(clips.length, "clip")}, ${done} done`);
   el("clips").replaceChildren(...clips.map(rowOf));
   const next = clips.find((clip) => stateOf(clip) === "begun") ?? clips.find((clip) => stateOf(clip) === "open");
   const go = /** @type {HTMLAnchorElement} */ (el("project-go"));
@@ -60,6 +65,8 @@ function draw({ title, clips }) {
   if (focused) /** @type {HTMLElement|null} */ (document.querySelector(`[data-test="${CSS.escape(focused)}"]`))?.focus();
 }
 
+let again = 0;
+
 async function refresh() {
   try {
     draw(await get("/api/project"));
@@ -68,6 +75,11 @@ async function refresh() {
     setText(el("project-error"), error.message);
     el("project-error").hidden = false;
   }
-  window.setTimeout(refresh, AGAIN_MS);
+  if (!document.hidden) again = window.setTimeout(refresh, AGAIN_MS);
 }
+
+document.addEventListener("visibilitychange", () => {
+  window.clearTimeout(again);
+  if (!document.hidden) refresh();
+});
 refresh();

@@ -1,0 +1,86 @@
+"""The clips of a project's folder, and the names by which they and their workspaces are called."""
+
+import logging
+from pathlib import Path
+
+from dextr_vos.clip import is_clip_folder
+from dextr_vos.files import natural_key
+from dextr_vos.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+_SUFFIXES = "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts webm wmv y4m"
+VIDEOS = frozenset(f".{suffix}" for suffix in _SUFFIXES.split(" "))
+
+
+def clips_in(folder: Path, out: Path) -> dict[str, Path]:
+    """The clips of a folder by name, in natural order: folders of images, and video files.
+
+    A folder that holds images itself is a clip and no project, unless there are videos beside them; it has
+    none. A clip for which there is a workspace is called like it, whatever has been put beside it since.
+    Otherwise a video that is called like another clip keeps its suffix in its name.
+
+    Args:
+        folder: of the clips.
+        out: of their workspaces; it need not exist.
+    """
+    entries = sorted(
+        (entry for entry in folder.iterdir() if not entry.name.startswith(".")),
+        key=lambda entry: natural_key(entry.name),
+    )
+    videos = [entry for entry in entries if entry.suffix.lower() in VIDEOS and entry.is_file()]
+    if not videos and is_clip_folder(folder):
+        return {}
+    found = [entry for entry in entries if entry.is_dir() and _is_clip(entry)] + videos
+    names = _workspaces_of(found, out)
+    new = [entry for entry in found if entry not in names]
+    stems = [_stem(entry).casefold() for entry in found]
+    taken = {name.casefold() for name in names.values()}
+    for entry in new:
+        name = _stem(entry)
+        if stems.count(name.casefold()) > 1 and entry.is_file():
+            name = entry.name
+        names[entry] = _free(name, taken)
+        taken.add(names[entry].casefold())
+    named = {name: entry for entry, name in names.items()}
+    return dict(sorted(named.items(), key=lambda item: natural_key(item[0])))
+
+
+def _stem(entry: Path) -> str:
+    return entry.name if entry.is_dir() else entry.stem
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A name that is not taken: in some file systems, upper and lower case are one."""
+    free, number = name, 1
+    while free.casefold() in taken:
+        number += 1
+        free = f"{name}-{number}"
+    return free
+
+
+def _is_clip(folder: Path) -> bool:
+    try:
+        return is_clip_folder(folder)
+    except OSError as error:
+        log.warning("%s is left out: %s", folder, error.strerror or error)
+        return False
+
+
+def _workspaces_of(clips: list[Path], out: Path) -> dict[Path, str]:
+    """The names of the workspaces of those clips that have one: its file says where the clip is, or was."""
+    found: dict[Path, str] = {}
+    made_for = {}
+    for path in sorted(out.iterdir()) if out.is_dir() else []:
+        settings = Workspace(path).read_settings_or_none()
+        if settings is not None:
+            made_for[path.name] = Path(settings.clip)
+    for moved in (False, True):  # all together, perhaps
+        for name, was in made_for.items():
+            if name in found.values() or (moved and was.exists()):
+                continue
+            for clip in clips:
+                if clip not in found and (clip.name == was.name if moved else clip.resolve() == was):
+                    found[clip] = name
+                    break
+    return found
