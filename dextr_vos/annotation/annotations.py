@@ -147,14 +147,13 @@ class KeyframeClicks(_Value):
 
 
 class ObjectEntry(_Value):
-    """An object of the clip; `absorbed` are ids of objects merged into it, which an older run still has."""
+    """An object of the clip."""
 
-    optional: ClassVar[frozenset[str]] = frozenset({"colour", "visible", "absorbed"})
+    optional: ClassVar[frozenset[str]] = frozenset({"colour", "visible"})
     id: ObjectId
     name: str
     colour: Colour | None = None
     visible: bool = True
-    absorbed: tuple[ObjectId, ...] = Field(default=(), strict=False)
 
 
 class Annotations(_Value):

@@ -1,9 +1,7 @@
 """Changes of an annotation document as pure functions: a document and an edit in, another document out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from dextr_vos.annotation.annotations import (
     Annotations,
@@ -15,7 +13,7 @@ from dextr_vos.annotation.annotations import (
     timestamp,
 )
 from dextr_vos.errors import InputError
-from dextr_vos.masks import MAX_OBJECTS, Labels, default_name, display_colour
+from dextr_vos.masks import MAX_OBJECTS, default_name, display_colour
 
 EMPTY = KeyframeClicks(objects={})
 _SECONDS_WITHIN_ONE_DRAG = 1.0
@@ -49,6 +47,23 @@ def clicks_of(document: Annotations, name: str, object_id: int) -> ObjectClicks 
 def annotated(document: Annotations) -> dict[str, KeyframeClicks]:
     """All keyframes and corrections, by frame name."""
     return {**document.keyframes, **document.corrections}
+
+
+def order_of(document: Annotations) -> list[int]:
+    """Ids of the objects in drawing order."""
+    return [entry.id for entry in document.objects]
+
+
+def overlapping(document: Annotations) -> list[str]:
+    """Names of the frames in which objects may cover one another."""
+    return [name for name, frame in annotated(document).items() if len(frame.objects) > 1]
+
+
+def layers_of(document: Annotations) -> Iterator[str]:
+    """Digests of all layers of a document."""
+    for frame in annotated(document).values():
+        for clicks in frame.objects.values():
+            yield from clicks.layers
 
 
 def with_clicks(document: Annotations, name: str, object_id: int, clicks: ObjectClicks | None) -> Annotations:
@@ -174,7 +189,7 @@ def new_object(document: Annotations, name: str | None, colour: str | None) -> t
     Raises:
         InputError: there are as many objects as a mask can hold.
     """
-    taken = {each for entry in document.objects for each in (entry.id, *entry.absorbed)}
+    taken = {entry.id for entry in document.objects}
     object_id = next((each for each in range(1, MAX_OBJECTS + 1) if each not in taken), None)
     if object_id is None:
         raise InputError(f"there are {MAX_OBJECTS} objects already, as many as a mask can hold")
@@ -202,14 +217,6 @@ def entry_of(document: Annotations, object_id: int) -> ObjectEntry:
             return entry
     known = ", ".join(str(entry.id) for entry in document.objects) or "none yet"
     raise InputError(f"there is no object {object_id}; there are {known}")
-
-
-def with_merged(document: Annotations, labels: Labels) -> Labels:
-    """Labels of a run, H×W uint8, changed in place: merged objects get the id of what they are part of."""
-    for entry in document.objects:
-        if entry.absorbed:
-            labels[np.isin(labels, entry.absorbed)] = entry.id
-    return labels
 
 
 def with_entry(document: Annotations, changed: ObjectEntry) -> Annotations:

@@ -6,11 +6,11 @@ that once existed can therefore always be restored by undo.
 
 import hashlib
 import io
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -24,7 +24,6 @@ from dextr_vos.web.images import BoundedCache
 
 _DIGEST = re.compile("[0-9a-f]{32}")
 _CACHE_BYTES = 64_000_000
-_AREA_BITS = 8  # of fractions of pixels in an outline
 _TINT_ALPHA = 165  # of the masks on thumbnails
 _MAX_STROKE_PIXELS = 200_000_000  # tested over all segments of a stroke; takes a few seconds
 
@@ -47,9 +46,8 @@ class LayerStore:
             The digest under which `get` finds it.
         """
         digest = hashlib.sha256(repr(mask.shape).encode() + np.packbits(mask).tobytes()).hexdigest()[:32]
-        path = self._path(digest)
-        if not path.exists():
-            with atomic_path(path) as temporary:
+        if self.get(digest, mask.shape) is None:  # or damaged
+            with atomic_path(self._path(digest), durable=True) as temporary:
                 Image.fromarray(mask).save(temporary, format="PNG")
         self._add_to_cache(digest, mask)
         return digest
@@ -74,8 +72,17 @@ class LayerStore:
         mask = None if digest is None else self.get(digest, (size_hw[0], size_hw[1]))
         return np.zeros(size_hw, dtype=bool) if mask is None else mask
 
-    def with_stroke(self, clicks: ObjectClicks, stroke: BoolArray, erase: bool) -> ObjectClicks:
-        """An object after a stroke, H×W bool: the mask, and the pixels that stay as strokes set them."""
+    def with_mask(self, clicks: ObjectClicks, mask: BoolArray) -> ObjectClicks:
+        """An object with another mask, H×W bool; of what was painted, only that within it stays."""
+        added = self.get_or_empty(clicks.added, mask.shape) & mask
+        put = {"layer": self.put(mask), "added": self.put(added) if added.any() else None}
+        return clicks.model_copy(update=put)
+
+    def with_stroke(self, clicks: ObjectClicks, stroke: BoolArray, erase: bool) -> ObjectClicks | None:
+        """An object after a stroke, H×W bool: the mask, and the pixels that stay as strokes set them.
+
+        None where nothing is left of it, neither mask nor clicks.
+        """
         mask, added, erased = (
             self.get_or_empty(digest, stroke.shape) for digest in (clicks.layer, clicks.added, clicks.erased)
         )
@@ -84,6 +91,8 @@ class LayerStore:
             "added": added & ~stroke if erase else added | stroke,
             "erased": erased | stroke if erase else erased & ~stroke,
         }
+        if erase and not clicks.points and not put["layer"].any():
+            return None
         kept = {
             key: self.put(pixels) if key == "layer" or pixels.any() else None for key, pixels in put.items()
         }
@@ -147,21 +156,26 @@ def stroke_mask(path: Sequence[tuple[float, float]], radius: float, size_hw: tup
 
 
 def area_mask(outline: Sequence[tuple[float, float]], size_hw: tuple[int, int]) -> BoolArray:
-    """The pixels whose centres lie within an outline, or on it.
+    """The pixels whose centres lie within an outline.
 
     Args:
         outline: x, y positions joined by straight lines, the last with the first; pixel i spans [i, i + 1).
-            It may leave the image; where it crosses itself, every second part is outside.
+            It may leave the image, and cross itself: whatever it goes around is within.
         size_hw: of the image.
 
     Returns:
         H×W bool.
     """
-    scale = 1 << _AREA_BITS
-    points = np.round((np.asarray(outline, dtype=np.float64).reshape(-1, 2) - 0.5) * scale).astype(np.int32)
-    mask = np.zeros(size_hw, dtype=np.uint8)
-    cv2.fillPoly(mask, [points], 1, shift=_AREA_BITS)
-    return mask > 0
+    height, width = size_hw
+    points = np.asarray(outline, dtype=np.float64).reshape(-1, 2) - 0.5  # whole numbers are centres of pixels
+    turns = np.zeros((height, width + 1), dtype=np.int16)  # how often each row's outline goes down, less up
+    for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
+        low, high = sorted((y0, y1))
+        rows = np.arange(max(0, math.ceil(low)), min(height, math.ceil(high)))
+        if rows.size:
+            crossed = np.ceil(x0 + (rows - y0) * ((x1 - x0) / (y1 - y0))).clip(0, width).astype(int)
+            turns[rows, crossed] += 1 if y1 > y0 else -1
+    return np.asarray(turns[:, :-1].cumsum(axis=1, dtype=np.int16) != 0)
 
 
 def labels_png(labels: Labels) -> bytes:

@@ -75,7 +75,7 @@ class ReshapeMask:
             others |= store.layer(self.name, other, document)
         after = document
         for pixels, erase in ((new & ~old & ~others, False), (old & ~new, True)):
-            if pixels.any():  # as strokes are kept, so that later clicks do not undo it
+            if clicks is not None and pixels.any():  # as strokes, so that later clicks do not undo it
                 clicks = store.layers.with_stroke(clicks, pixels, erase)
                 after = edits.with_clicks(after, self.name, self.object_id, clicks)
         return Edited(document, after, f"{done} of {entry.name}, frame {self.name}")
@@ -103,6 +103,7 @@ class PutMask:
         copied = ObjectClicks(points=(), made_by=BRUSH, painted=True, layer=store.layers.put(self.mask))
         after = edits.with_draft(document, self.name, self.object_id, ())
         after = edits.with_clicks(after, self.name, self.object_id, copied)
+        after = store.with_uncovered(after, self.name, self.object_id, self.mask)
         return Edited(document, after, f"{entry.name} copied to frame {self.name}")
 
 
@@ -150,7 +151,7 @@ class SwapObjects:
 
 @dataclass(frozen=True)
 class MergeObjects:
-    """Make two objects one, in every frame.
+    """Make two objects one, in every annotated frame; what the merged object has elsewhere is not shown.
 
     Attributes:
         object_id: the object that remains.
@@ -172,13 +173,14 @@ class MergeObjects:
             if gone.id not in frame.objects:
                 continue
             _refuse_locked(after, name, gone.name)
-            merged = frame.objects[gone.id]
-            if entry.id in frame.objects:
-                both = store.layer(name, entry.id, before) | store.layer(name, gone.id, before)
+            # only visible parts are merged: what another object covers must not come up
+            after = store.flattened(name, after)
+            flat = (after.frame(name) or edits.EMPTY).objects
+            merged = flat[gone.id]
+            if entry.id in flat:
+                both = store.layer(name, entry.id, after) | store.layer(name, gone.id, after)
                 merged = ObjectClicks(points=(), made_by=BRUSH, painted=True, layer=store.layers.put(both))
             after = edits.with_clicks(after, name, entry.id, merged)
-        absorbed = tuple(sorted({*entry.absorbed, gone.id, *gone.absorbed}))
-        after = edits.with_entry(after, entry.model_copy(update={"absorbed": absorbed}))
         return Edited(before, edits.without_object(after, gone.id), f"{gone.name} merged into {entry.name}")
 
 

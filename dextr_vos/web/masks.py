@@ -21,7 +21,7 @@ from dextr_vos.run_files import (
     read_record,
     shot_names,
 )
-from dextr_vos.web.edits import colour_of, with_merged
+from dextr_vos.web.edits import colour_of
 from dextr_vos.web.images import BoundedCache, Images, thumb_size_hw
 from dextr_vos.web.layers import grey_png, tinted_png
 from dextr_vos.workspace import Workspace
@@ -272,7 +272,6 @@ class FrameMasks:
             labels = read_labels(path, self._images.size_hw(index))
         except InputError:
             return None  # it is just being replaced, or damaged; there is nothing to show then
-        with_merged(document, labels)
         listed = [entry.id for entry in document.objects]
         labels[~np.isin(labels, listed)] = 0  # an object that was deleted since
         return labels
@@ -284,5 +283,5 @@ def _key(path: Path, document: Annotations) -> tuple[object, ...]:
         file = path.stat()
     except OSError:
         return (path, None)
-    listed = frozenset((entry.id, entry.absorbed) for entry in document.objects)
+    listed = frozenset(entry.id for entry in document.objects)
     return (path, file.st_mtime_ns, file.st_size, file.st_ino, listed)

@@ -337,7 +337,6 @@ class Session:
         labels = self.run.labels(self._name(index), self.images.size_hw(index))
         if labels is None:
             return None
-        edits.with_merged(self.document, labels)
         listed = {entry.id for entry in self.document.objects}
         layers = self._store.put_layers(labels, [each for each in object_ids(labels) if each in listed])
         return edits.imported_keyframe(layers, PROPAGATION)

@@ -79,7 +79,7 @@ class AnnotationStore:
             self._adopt()
             self._sweep_corrections()
             self.history.tidy()
-            self.layers.sweep({*self.history.layers(), *_layers_of(self.document)})
+            self.layers.sweep({*self.history.layers(), *edits.layers_of(self.document)})
         self.digests = {name: digest_or_empty(workspace.keyframe(name)) for name in self.document.keyframes}
 
     def commit(
@@ -105,8 +105,8 @@ class AnnotationStore:
         self._recover()
         before = self.document if before is None else before
         names, objects = changed_frames(before, after), before.objects != after.objects
-        if _order(before) != _order(after):
-            names = sorted({*names, *_overlapping(after)})
+        if edits.order_of(before) != edits.order_of(after):
+            names = sorted({*names, *edits.overlapping(after)})
         last = self.history.to_undo() if amends else None
         change = Change(
             label, index, extract_diff(before, names, objects), extract_diff(after, names, objects)
@@ -178,15 +178,18 @@ class AnnotationStore:
         """
         clicks = edits.clicks_of(document, name, object_id) or ObjectClicks(points=(), made_by=BRUSH)
         painted = self.layers.with_stroke(clicks, stroke, erase)
-        empty = (
-            erase and not painted.points and not self.layers.get_or_empty(painted.layer, stroke.shape).any()
-        )
-        document = edits.with_clicks(document, name, object_id, None if empty else painted)
+        document = edits.with_clicks(document, name, object_id, painted)
+        return document if erase else self.with_uncovered(document, name, object_id, stroke)
+
+    def with_uncovered(
+        self, document: Annotations, name: str, object_id: int, area: BoolArray
+    ) -> Annotations:
+        """Remove an area, H×W bool, from all objects above an object."""
         ids = [entry.id for entry in document.objects]
-        for above in [] if erase else ids[ids.index(object_id) + 1 :]:
+        for above in ids[ids.index(object_id) + 1 :]:
             covering = edits.clicks_of(document, name, above)
-            if covering is not None and (self.layer(name, above, document) & stroke).any():
-                cut = self.layers.with_stroke(covering, stroke, erase=True)
+            if covering is not None and (self.layer(name, above, document) & area).any():
+                cut = self.layers.with_stroke(covering, area, erase=True)
                 document = edits.with_clicks(document, name, above, cut)
         return document
 
@@ -200,10 +203,8 @@ class AnnotationStore:
         part = parts == parts[y, x]
         for above, clicks in (document.frame(name) or edits.EMPTY).objects.items():
             if above != object_id and (part & (labels == above)).any():
-                cut = {"layer": self.layers.put(self.layer(name, above, document) & ~part)}
-                if clicks.added is not None:  # strokes, which its next click would put back on top
-                    cut["added"] = self.layers.put(self.layers.get_or_empty(clicks.added, part.shape) & ~part)
-                document = edits.with_clicks(document, name, above, clicks.model_copy(update=cut))
+                cut = self.layers.with_mask(clicks, self.layer(name, above, document) & ~part)
+                document = edits.with_clicks(document, name, above, cut)
         return document
 
     def taken_back(self, name: str, object_id: int, points: tuple[Point, ...]) -> Annotations | None:
@@ -215,7 +216,10 @@ class AnnotationStore:
         if line is None or line.kind == "note" or not fewer:  # after a note, the frame was changed since
             return None
         before = apply_diff(self.document, last.before)
-        return before if edits.points_of(before, name, object_id) == points else None
+        wanted = {entry.id: edits.points_of(self.document, name, entry.id) for entry in before.objects}
+        wanted[object_id] = points  # other clicks changed in a swap
+        same = all(edits.points_of(before, name, each) == clicks for each, clicks in wanted.items())
+        return before if same else None
 
     def put_layers(self, labels: Labels, ids: Iterable[int]) -> dict[int, str]:
         """Store the masks of objects in labels as layers; their digests by object id."""
@@ -257,8 +261,9 @@ class AnnotationStore:
         """Write a change: masks of the frames, a line of the journal, the document; all of it or nothing."""
         text = as_text(after)
         line = Line(kind, (self._text_digest, digest_of(text)), change, seconds)
-        if _order(self.document) != _order(after):  # the mask of any frame may change in which some overlap
-            names = sorted({*names, *_overlapping(after)})
+        if edits.order_of(self.document) != edits.order_of(after):
+            # the mask of any frame may change in which some overlap
+            names = sorted({*names, *edits.overlapping(after)})
         try:
             with ExitStack() as files:  # the last to enter is the first to take its place
                 files.enter_context(staged(self.workspace.annotations, text.encode()))
@@ -277,15 +282,18 @@ class AnnotationStore:
     def _mask_written(self, document: Annotations, name: str) -> Iterator[None]:
         """Make the mask of a keyframe or a correction what the document says, or remove it, see `staged`."""
         labels = self._known_labels(document, name)
-        if labels is None:  # the mask stays as it is
+        known = labels is not None
+        content = self._moved_mask(document, name) if labels is None else labels_png(labels)
+        del labels  # a change may concern a thousand frames
+        if content is None:  # the mask stays as it is
             yield
         else:
             path = self.workspace.annotated_mask(name, name in document.corrections)
-            content = labels_png(labels)
             with staged(path, content):
                 yield
-            self._on_mask(document, path, content)
-            self._verified.add(name)
+            if known:
+                self._on_mask(document, path, content)
+                self._verified.add(name)
             if name in document.keyframes:
                 self.digests[name] = hashlib.sha256(content).hexdigest()
         if name not in document.keyframes:
@@ -294,10 +302,17 @@ class AnnotationStore:
         if name not in document.corrections:
             remove(self.workspace.correction(name))
 
+    def _moved_mask(self, document: Annotations, name: str) -> bytes | None:
+        """The mask of a keyframe that becomes a correction, or the other way, whose layers are not known."""
+        self._verified.discard(name)
+        is_correction = name in document.corrections
+        old = self.workspace.annotated_mask(name, not is_correction)
+        missing = not self.workspace.annotated_mask(name, is_correction).exists()
+        return old.read_bytes() if document.frame(name) is not None and missing and old.exists() else None
+
     def _known_labels(self, document: Annotations, name: str) -> Labels | None:
         """The labels of an annotated frame by its layers, H×W uint8; None where they are not known."""
         if document.frame(name) is None:
-            self._verified.discard(name)
             return None
         return None if self._images.index_of(name) is None else self._composed(document, name)
 
@@ -317,9 +332,8 @@ class AnnotationStore:
     def with_layers_from(self, document: Annotations, name: str, labels: Labels) -> Annotations:
         """The document with the layer of each object of a frame cut out of labels."""
         keyframe = document.frame(name) or edits.EMPTY
-        digests = self.put_layers(labels, keyframe.objects)
         objects = {
-            object_id: clicks.model_copy(update={"layer": digests[object_id]})
+            object_id: self.layers.with_mask(clicks, labels == object_id)
             for object_id, clicks in keyframe.objects.items()
         }
         return edits.with_frame(document, name, keyframe.model_copy(update={"objects": objects}))
@@ -383,18 +397,3 @@ class AnnotationStore:
         for path in self.workspace.corrections.glob("*.png"):
             if path.stem not in self.document.corrections and self._images.index_of(path.stem) is not None:
                 path.unlink(missing_ok=True)
-
-
-def _order(document: Annotations) -> list[int]:
-    return [entry.id for entry in document.objects]
-
-
-def _overlapping(document: Annotations) -> list[str]:
-    """Names of the frames in which objects may cover one another."""
-    return [name for name, frame in edits.annotated(document).items() if len(frame.objects) > 1]
-
-
-def _layers_of(document: Annotations) -> Iterable[str]:
-    for frame in edits.annotated(document).values():
-        for clicks in frame.objects.values():
-            yield from clicks.layers

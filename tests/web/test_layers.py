@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dextr_vos.errors import InputError
-from dextr_vos.web.layers import stroke_mask
+from dextr_vos.web.layers import LayerStore, stroke_mask
 
 
 def by_the_rule(path, radius, size_hw):
@@ -51,3 +51,13 @@ def test_the_smallest_tip_paints_the_pixel_it_points_at():
 def test_a_stroke_that_would_take_minutes_is_refused():
     with pytest.raises(InputError, match="paint it in parts"):
         stroke_mask([(0, 0), (2000, 2000)] * 300, 2000, (2000, 2000))
+
+
+def test_a_layer_that_a_power_cut_left_empty_is_written_again(tmp_path):
+    mask = np.eye(8, dtype=bool)
+    digest = LayerStore(tmp_path).put(mask)
+    (tmp_path / f"{digest}.png").write_bytes(b"")
+    LayerStore(tmp_path).put(mask)
+    found = LayerStore(tmp_path).get(digest, (8, 8))
+    assert found is not None
+    assert (found == mask).all()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import tiny_mask
 from PIL import Image
-from tiny_page import OTHER, POINTS, open_page
+from tiny_page import OTHER, POINTS, open_page, write_run
 
 from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.errors import InputError
@@ -147,3 +147,22 @@ def test_a_mask_of_another_format_among_the_keyframes_becomes_a_png(tiny_clip, t
     for index in (0, 3):
         assert (page.mask(index) == tiny_mask(3)).all()
         assert page.state()["keyframes"][str(index)]["objects"]["1"]["mask"]
+
+
+def test_a_draft_keeps_its_mask_when_its_layers_are_lost(tiny_clip, tmp_path):
+    work = tmp_path / "w"
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    write_run(page, work, keyframes=[0])
+    page.do("/api/frames/2/objects/1/stroke", path=[[50, 40]], radius=3)
+    page.do("/api/frames/2/keyframe", keyframe=True)
+    before = page.mask(2)
+    for file in (work / "history" / "layers").glob("*.png"):
+        file.write_bytes(b"")
+    page = open_page(tiny_clip, work, objects=0)
+    for edit, kind in (("undo", "corrections"), ("redo", "keyframes")):
+        page.do(f"/api/{edit}")
+        assert (page.mask(2) == before).all()
+        assert (work / kind / "00002.png").exists()
+    page.do("/api/frames/2/objects/1/stroke", path=[[10, 40]], radius=3)
+    assert (page.mask(2)[before == 1] == 1).all()

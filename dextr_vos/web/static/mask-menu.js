@@ -40,7 +40,7 @@ export function createMaskMenu(store, cache, edits, navigation) {
     another(`Merge ${name} into`, object, async (other) => {
       if (!await edits.merge(other.id, id)) return;
       store.set({ object: other.id });
-      announce(`${name} is part of ${other.name} now, in every frame`);
+      toast(`${name} is part of ${other.name} now, in all annotated frames. Propagate to merge the other masks, too.`);
     });
   }
 
