@@ -70,7 +70,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: ["shift+Delete", "shift+Backspace"], shown: ["Shift Del"], what: "Clear from this frame", run: () => card.clear() },
     ],
     "Work": [
-      { keys: ["ctrl+z"], shown: ["Ctrl Z"], what: "Undo", run: () => lasso.back() || actions.undo() },
+      { keys: ["ctrl+z"], shown: ["Ctrl Z"], what: "Undo", run: () => actions.undo() },
       { keys: ["ctrl+shift+z", "ctrl+y"], shown: ["Ctrl Shift Z", "Ctrl Y"], what: "Redo", run: () => actions.redo() },
       { keys: ["k"], shown: ["K"], what: "Make or remove keyframe", run: () => card.keyframe(), mode: "clip" },
       { keys: ["shift+k"], shown: ["Shift K"], what: "Discard corrections here", run: () => card.discard(), mode: "clip" },

@@ -83,7 +83,7 @@ const history = async (verb) => {
 };
 const actions = {
   tool: (tool) => { brush.drop(); store.set({ tool, point: null }); },
-  undo: () => history("undo"),
+  undo: () => lasso.back() || history("undo"),
   redo: () => history("redo"),
   fit: () => { view.fit(); viewed(); },
   actualSize: () => { view.zoomTo(1 / devicePixelRatio); viewed(); },

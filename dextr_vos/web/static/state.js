@@ -10,7 +10,7 @@
  * @typedef {{name: string, colour: string|null, key: string|null}} Label
  * @typedef {{kind: string, phase: string, done: number, total: number, loss: number|null,
  *   seconds_left: number|null}} Job
- * @typedef {{place: number, clips: number, previous: string|null, next: string|null}} ProjectPlace
+ * @typedef {{place: number, clips: number, next: string|null}} ProjectPlace
  * @typedef {{mode: "clip"|"folder", project: ProjectPlace|null, title: string, version: number, readonly: string|null, corrects: boolean, fps: number,
  *   frames: number, size: Point|null, names: string[], objects: AnnotatedObject[], labels: Label[],
  *   keyframes: Record<string, Keyframe>, history: {undo: string|null, redo: string|null},
