@@ -69,14 +69,6 @@ def test_suggested_frames_are_annotated_one_after_the_other(root, out):
     assert results[0].key == results[1].key
 
 
-def test_suggestions_end_where_all_frames_with_truth_are_annotated(root, out):
-    settings = thin(root, clips=("dog",), supervision=("gt",), keyframes=(4,), choose=("suggest",))
-    for index in (1, 3):
-        (root / "Annotations" / "480p" / "dog" / f"{index:05d}.png").unlink()
-    (result,) = run.results_of(out, run_inline(settings, out))
-    assert sorted(result.keyframes) == ["00000", "00002", "00004"]
-
-
 def test_a_cell_stopped_in_the_middle_ends_like_one_that_was_not(root, tmp_path):
     settings = thin(root, clips=("dog",), supervision=("grabcut",), keyframes=(3,), choose=("suggest",))
     whole = run_inline(settings, tmp_path / "whole")
