@@ -166,6 +166,15 @@ def with_seconds(document: Annotations, name: str, object_id: int, seconds: floa
     return document.model_copy(update={"seconds": {**document.seconds, name: in_frame}})
 
 
+def with_moved_seconds(document: Annotations, name: str, others: Mapping[int, int]) -> Annotations:
+    """The time spent on objects in a frame becomes that of others, by object id."""
+    spent: dict[int, float] = {}
+    for object_id, seconds in document.seconds.get(name, {}).items():
+        other = others.get(object_id, object_id)
+        spent[other] = round(spent.get(other, 0.0) + seconds, 3)
+    return document.model_copy(update={"seconds": {**document.seconds, name: spent}}) if spent else document
+
+
 def imported_keyframe(layers: Mapping[int, str], made_by: str) -> KeyframeClicks:
     """A keyframe of masks that nobody clicked.
 

@@ -25,7 +25,8 @@ _MAX_LINES = 4 * MAX_CHANGES
 _LAYERS = ("layer", "base", "added", "erased")  # of an object in a keyframe, digests of masks
 
 Diff = dict[str, Any]
-"""Parts of a document as plain values: `frames`, by name, and `objects` where the list of objects changed."""
+"""Parts of a document as plain values: `frames`, by name; `objects` where the list of objects changed, and
+`seconds` of the frames where time went from one object to another."""
 
 
 @dataclass(frozen=True)
@@ -228,8 +229,8 @@ def changed_frames(before: Annotations, after: Annotations) -> list[str]:
     return sorted({name for old, new in pairs for name in {*old, *new} if old.get(name) != new.get(name)})
 
 
-def extract_diff(document: Annotations, names: list[str], objects: bool) -> Diff:
-    """The frames of these names, and the list of objects where it is wanted, as plain values."""
+def extract_diff(document: Annotations, names: list[str], objects: bool, seconds: bool = False) -> Diff:
+    """The frames of these names, and the list of objects and the time spent where they are wanted."""
     frames = {}
     for name in names:
         keyframe, correction = document.keyframes.get(name), document.corrections.get(name)
@@ -247,6 +248,8 @@ def extract_diff(document: Annotations, names: list[str], objects: bool) -> Diff
     diff: Diff = {"frames": frames}
     if objects:
         diff["objects"] = [entry.model_dump(mode="json") for entry in document.objects]
+    if seconds:
+        diff["seconds"] = {name: document.seconds.get(name, {}) for name in names}
     return diff
 
 
@@ -265,6 +268,9 @@ def apply_diff(document: Annotations, diff: Diff) -> Annotations:
         content[key] = dict(sorted(values.items()))
     if "objects" in diff:
         content["objects"] = diff["objects"]
+    if "seconds" in diff:
+        spent = {**content.get("seconds", {}), **diff["seconds"]}
+        content["seconds"] = {name: in_frame for name, in_frame in spent.items() if in_frame}
     try:
         return Annotations.model_validate_json(json.dumps(content))
     except ValidationError:

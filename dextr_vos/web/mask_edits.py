@@ -139,7 +139,7 @@ class SwapObjects:
                 flat = (after.frame(name) or edits.EMPTY).objects
                 objects = {other.get(each, each): clicks for each, clicks in flat.items()}
                 changed = frame.model_copy(update={"objects": dict(sorted(objects.items())), "settled": True})
-                after = edits.with_frame(after, name, changed)
+                after = edits.with_moved_seconds(edits.with_frame(after, name, changed), name, other)
             drafts = after.drafts.get(name, {})
             for each, points in {each: drafts.get(each, ()) for each in other}.items():
                 if other.keys() & drafts.keys():
@@ -181,6 +181,7 @@ class MergeObjects:
                 both = store.layer(name, entry.id, after) | store.layer(name, gone.id, after)
                 merged = ObjectClicks(points=(), made_by=BRUSH, painted=True, layer=store.layers.put(both))
             after = edits.with_clicks(after, name, entry.id, merged)
+            after = edits.with_moved_seconds(after, name, {gone.id: entry.id})
         return Edited(before, edits.without_object(after, gone.id), f"{gone.name} merged into {entry.name}")
 
 

@@ -108,9 +108,8 @@ class AnnotationStore:
         if edits.order_of(before) != edits.order_of(after):
             names = sorted({*names, *edits.overlapping(after)})
         last = self.history.to_undo() if amends else None
-        change = Change(
-            label, index, extract_diff(before, names, objects), extract_diff(after, names, objects)
-        )
+        parts = (names, objects, before.seconds != after.seconds)
+        change = Change(label, index, extract_diff(before, *parts), extract_diff(after, *parts))
         if last is not None:
             change = Change(last.label, index, last.before, change.after)
         if seconds is not None:

@@ -170,6 +170,24 @@ def test_a_merge_leaves_a_third_object_as_it_looks(tiny_clip, tmp_path):
     assert (page.mask(0) == np.array([0, 1, 2, 1], np.uint8)[before]).all()
 
 
+@pytest.mark.parametrize(
+    ("edit", "spent"), [("frames/0/objects/1/swap", {1: 3.0, 2: 5.0}), ("objects/1/merge", {1: 8.0})]
+)
+def test_the_time_spent_goes_with_the_masks_and_back(page, edit, spent):
+    page.points(0, 1, POINTS, active_ms=5000)
+    page.points(0, 2, OTHER, active_ms=3000)
+
+    def seconds():
+        return {each["object"]: each["seconds"] for each in page.get("/api/time").json()["objects"]}
+
+    page.do(f"/api/{edit}", other=2)
+    assert seconds() == spent
+    page.do("/api/undo")
+    assert seconds() == {1: 5.0, 2: 3.0}
+    page.do("/api/redo")
+    assert seconds() == spent
+
+
 def test_a_stroke_that_was_covered_does_not_come_back_after_a_swap(tiny_clip, tmp_path):
     page = open_page(tiny_clip, tmp_path / "w", objects=2, corrects=True)
     page.do("/api/frames/0/objects/1/stroke", path=[[10, 20], [40, 20]], radius=3)
