@@ -229,3 +229,10 @@ def test_a_frame_that_has_another_size_by_now_is_refused(page, tiny_clip):
         assert "all frames of a clip must have one size" in page.get(address).json()["error"]
     assert "is 32×24 pixels" in page.refused("/api/frames/3/objects/1/points", points=POINTS)
     assert page.points(2, 1, POINTS)["mask"]
+
+
+def test_a_thumb_of_another_height_is_another_file(page, monkeypatch):
+    tags = [page.get(f"/api/{kind}/0").headers["etag"] for kind in ("frames", "thumbs")]
+    assert len({*tags}) == 2
+    monkeypatch.setattr("dextr_vos.web.app.THUMB_HEIGHT", 7)
+    assert page.get("/api/thumbs/0").headers["etag"] not in tags
