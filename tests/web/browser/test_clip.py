@@ -71,11 +71,16 @@ def test_keyframe_propagate_correct_propagate_again_export(working, open_screen,
 def _export(screen, folder, masks):
     made = {}
     screen.press("x")
-    for kind in ("masks", "video", "coco"):
-        screen.test_id(f"make-{kind}").click()
-        screen.test_id(f"download-{kind}").wait_for(timeout=60_000)
+    for kind, suffix in (("masks", ".zip"), ("overlay", ".mp4"), ("coco", ".json")):
+        screen.test_id("export-format").select_option(kind)
+        screen.test_id("export-start").click()
+        file = screen.test_id("export-file").filter(has_text=suffix)
+        file.wait_for(timeout=60_000)
         screen.until("() => fetch('/api/state').then((a) => a.json()).then((s) => s.job === null)")
-        made[kind] = screen.download(f"download-{kind}", folder)
+        with screen.page.expect_download() as waited:
+            file.click()
+        made[kind] = folder / waited.value.suggested_filename
+        waited.value.save_as(made[kind])
 
     with zipfile.ZipFile(made["masks"]) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".png"))
@@ -85,7 +90,7 @@ def _export(screen, folder, masks):
 
     import av
 
-    with av.open(made["video"]) as video:
+    with av.open(made["overlay"]) as video:
         frames = list(video.decode(video=0))
     assert len(frames) == FRAMES
 
