@@ -293,12 +293,14 @@ class ResultMasks:
         workspace = Workspace(path)
         if workspace.exists:
             names = frozenset(mask_files(workspace.keyframes))
-            return ResultMasks(path, (workspace.keyframes, workspace.run.masks), names, _names(workspace.run))
+            return ResultMasks(
+                path, (workspace.keyframes, workspace.run.masks), names, run_object_names(workspace.run)
+            )
         run = RunPaths(path)
         folder = run.masks if run.masks.is_dir() else path
         known = map(plain_name, keyframe_names(run.record)) if run.record.is_file() else None
         keyframes = None if known is None else frozenset(known)
-        return ResultMasks(path, (folder,), keyframes, _names(run))
+        return ResultMasks(path, (folder,), keyframes, run_object_names(run))
 
     def find_mask(self, name: str) -> Path | None:
         """The mask file of the frame `name`, None where there is none."""
@@ -350,7 +352,7 @@ class ResultMasks:
         return labels
 
 
-def _names(run: RunPaths) -> dict[int, str]:
+def run_object_names(run: RunPaths) -> dict[int, str]:
     """Names of a run's objects; an older or damaged record names none."""
     try:
         return {entry.id: entry.name for entry in read_record(run.record).objects}

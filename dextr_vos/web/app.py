@@ -26,7 +26,7 @@ from dextr_vos.web.auth import COOKIE, Auth, cookie_with, has_cookie, tokens_equ
 from dextr_vos.web.exports import export_formats
 from dextr_vos.web.images import THUMB_HEIGHT
 from dextr_vos.web.jobs import ConflictError
-from dextr_vos.web.mask_edits import MergeObjects, PutMask, ReshapeMask, SwapObjects
+from dextr_vos.web.mask_edits import PutMask, ReshapeMask, SwapObjects
 from dextr_vos.web.object_edits import AddObject, ChangeObject, DeleteObject, OrderObjects
 from dextr_vos.web.page_files import PageFiles
 from dextr_vos.web.service import Service, changed_by
@@ -332,10 +332,6 @@ def _add_object_edits(app: FastAPI, service: Service) -> None:
     @app.post("/api/objects/{object_id}")
     def change(object_id: ObjectId, body: schemas.ChangedObject) -> dict[str, Any]:
         return changed_by(service, lambda: session.make(ChangeObject(object_id, body.changes())))[1]
-
-    @app.post("/api/objects/{object_id}/merge")
-    def merge(object_id: ObjectId, body: schemas.OtherObject) -> dict[str, Any]:
-        return changed_by(service, lambda: session.make(MergeObjects(object_id, body.other)))[1]
 
     @app.post("/api/objects/{object_id}/delete")
     def delete(object_id: ObjectId, body: schemas.Empty | None = None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Changes of an annotation document as pure functions: a document and an edit in, another document out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dextr_vos.annotation.annotations import (
@@ -189,8 +189,16 @@ def imported_keyframe(layers: Mapping[int, str], made_by: str) -> KeyframeClicks
     return KeyframeClicks(objects=dict(sorted(objects.items())), settled=True)
 
 
-def new_object(document: Annotations, name: str | None, colour: str | None) -> tuple[Annotations, int]:
+def new_object(
+    document: Annotations, name: str | None, colour: str | None, in_masks: Collection[int] = ()
+) -> tuple[Annotations, int]:
     """Add an object on top of the others, with the smallest free id.
+
+    Args:
+        document: to which it is added.
+        name: of the object; None for the usual one.
+        colour: of the object; None for the usual one.
+        in_masks: ids that masks hold which are not in the document; they are taken last.
 
     Returns:
         The document and the object's id.
@@ -199,7 +207,8 @@ def new_object(document: Annotations, name: str | None, colour: str | None) -> t
         InputError: there are as many objects as a mask can hold.
     """
     taken = {entry.id for entry in document.objects}
-    object_id = next((each for each in range(1, MAX_OBJECTS + 1) if each not in taken), None)
+    free = [each for each in range(1, MAX_OBJECTS + 1) if each not in taken]
+    object_id = min(free, key=lambda each: (each in in_masks, each), default=None)
     if object_id is None:
         raise InputError(f"there are {MAX_OBJECTS} objects already, as many as a mask can hold")
     entry = ObjectEntry(id=object_id, name=name or default_name(object_id), colour=colour)

@@ -1,4 +1,4 @@
-"""Edits of masks without clicks: reshape one, copy it, swap or merge objects. See `object_edits.Edit`."""
+"""Edits of masks without clicks: reshape one, copy it, swap objects. See `object_edits.Edit`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -147,42 +147,6 @@ class SwapObjects:
         return Edited(
             before, after, f"{entries[0].name} and {entries[1].name} swapped from {self.names[0]} on"
         )
-
-
-@dataclass(frozen=True)
-class MergeObjects:
-    """Make two objects one, in every annotated frame; what the merged object has elsewhere is not shown.
-
-    Attributes:
-        object_id: the object that remains.
-        absorbed: the object that becomes part of it.
-    """
-
-    object_id: int
-    absorbed: int
-    index: int | None = None
-
-    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
-        """See `Edit`."""
-        entry, gone = (edits.entry_of(document, each) for each in (self.object_id, self.absorbed))
-        if entry == gone:
-            raise InputError(f"expected two objects to merge, got {entry.name} twice")
-        before = with_layers_of(store, document, {entry.id, gone.id})
-        after = before
-        for name, frame in edits.annotated(before).items():
-            if gone.id not in frame.objects:
-                continue
-            _refuse_locked(after, name, gone.name)
-            # only visible parts are merged: what another object covers must not come up
-            after = store.flattened(name, after)
-            flat = (after.frame(name) or edits.EMPTY).objects
-            merged = flat[gone.id]
-            if entry.id in flat:
-                both = store.layer(name, entry.id, after) | store.layer(name, gone.id, after)
-                merged = ObjectClicks(points=(), made_by=BRUSH, painted=True, layer=store.layers.put(both))
-            after = edits.with_clicks(after, name, entry.id, merged)
-            after = edits.with_moved_seconds(after, name, {gone.id: entry.id})
-        return Edited(before, edits.without_object(after, gone.id), f"{gone.name} merged into {entry.name}")
 
 
 def _disc(radius: int) -> Labels:

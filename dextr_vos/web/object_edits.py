@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dextr_vos.annotation.annotations import Annotations
 from dextr_vos.web import edits
+from dextr_vos.workspace import run_object_names
 
 if TYPE_CHECKING:
     from dextr_vos.web.store import AnnotationStore
@@ -64,7 +65,8 @@ class AddObject:
 
     def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
         """See `Edit`."""
-        after, object_id = edits.new_object(document, self.name, self.colour)
+        in_masks = run_object_names(store.workspace.run)  # those of deleted objects, too
+        after, object_id = edits.new_object(document, self.name, self.colour, in_masks)
         return Edited(document, after, f"new {edits.entry_of(after, object_id).name}", object_id)
 
 

@@ -130,7 +130,10 @@ class Project:
         """End all work; nothing is lost."""
         for name in self._clips:
             with self._opening[name]:
-                self._close(name)
+                try:
+                    self._close(name)
+                except OSError as error:  # the others are closed, too
+                    log.warning("%s: %s", name, error)
         self._opener.loader.close()
 
     def _close_idle(self, name: str) -> None:
@@ -146,8 +149,10 @@ class Project:
     def _close(self, name: str) -> None:
         service = self._services.pop(name, None)
         if service is not None:
-            service.release()
-            self._locks.pop(name).release()
+            try:
+                service.release()
+            finally:
+                self._locks.pop(name).release()
 
     def _path(self, name: str) -> Path:
         if name not in self._clips:

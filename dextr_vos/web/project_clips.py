@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dextr_vos.clip import is_clip_folder
 from dextr_vos.files import natural_key
+from dextr_vos.images import image_files
 from dextr_vos.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -16,9 +17,9 @@ VIDEOS = frozenset(f".{suffix}" for suffix in _SUFFIXES.split(" "))
 def clips_in(folder: Path, out: Path) -> dict[str, Path]:
     """The clips of a folder by name, in natural order: folders of images, and video files.
 
-    A folder that holds images itself is a clip and no project, unless there are videos beside them; it has
-    none. A clip for which there is a workspace is called like it, whatever has been put beside it since.
-    Otherwise a video that is called like another clip keeps its suffix in its name.
+    A folder that holds images itself is a clip and no project, unless there are as many videos beside
+    them; it has none. A clip for which there is a workspace is called like it, whatever has been put
+    beside it since. Otherwise a video that is called like another clip keeps its suffix in its name.
 
     Args:
         folder: of the clips.
@@ -29,7 +30,7 @@ def clips_in(folder: Path, out: Path) -> dict[str, Path]:
         key=lambda entry: natural_key(entry.name),
     )
     videos = [entry for entry in entries if entry.suffix.lower() in VIDEOS and entry.is_file()]
-    if not videos and is_clip_folder(folder):
+    if is_clip_folder(folder) and (not videos or len(image_files(folder)) > len(videos)):
         return {}
     found = [entry for entry in entries if entry.is_dir() and _is_clip(entry)] + videos
     names = _workspaces_of(found, out)
@@ -71,13 +72,16 @@ def _workspaces_of(clips: list[Path], out: Path) -> dict[Path, str]:
     """The names of the workspaces of those clips that have one: its file says where the clip is, or was."""
     found: dict[Path, str] = {}
     made_for = {}
-    for path in sorted(out.iterdir()) if out.is_dir() else []:
+    called = {name for clip in clips for name in (clip.name, _stem(clip))}
+    there = sorted(out.iterdir()) if out.is_dir() else []
+    # a copy of a workspace names the same clip; the one that is called like the clip comes first
+    for path in sorted(there, key=lambda path: path.name not in called):
         settings = Workspace(path).read_settings_or_none()
         if settings is not None:
             made_for[path.name] = Path(settings.clip)
     for moved in (False, True):  # all together, perhaps
         for name, was in made_for.items():
-            if name in found.values() or (moved and was.exists()):
+            if name in found.values() or (moved and (was.exists() or name not in called)):
                 continue
             for clip in clips:
                 if clip not in found and (clip.name == was.name if moved else clip.resolve() == was):

@@ -1,5 +1,6 @@
 """Files that the page sends, piece by piece, and their import as keyframes."""
 
+import math
 import shutil
 import tempfile
 import threading
@@ -83,6 +84,7 @@ class Uploads:
             if upload not in self._folders:
                 raise InputError("the uploaded files are gone; choose them again")
             folder = Path(self._folders[upload].name)
+            self._used_at[upload] = math.inf  # however long it is read
         try:
             yield folder
         finally:
@@ -101,7 +103,9 @@ class Uploads:
             self._remove(upload)
 
     def _remove(self, upload: str) -> None:
-        self._folders.pop(upload).cleanup()
+        folder = self._folders.pop(upload, None)
+        if folder is not None:
+            folder.cleanup()
         self._bytes.pop(upload, None)
         self._used_at.pop(upload, None)
 

@@ -11,6 +11,7 @@ from tiny_page import POINTS, open_page
 from dextr_vos.masks import VOID, write_labels
 from dextr_vos.web.exports import write_export
 from dextr_vos.web.schemas import Export
+from dextr_vos.web.uploads import Uploads
 
 UPLOAD = "0123456789abcdef"
 
@@ -90,6 +91,16 @@ def test_a_piece_that_is_sent_again_is_there_once(page, exported):
     late = {"path": "a.json", "offset": 7}
     answer = page.client.post(f"/api/uploads/{UPLOAD}", params=late, content=b"x")
     assert "a piece of 'a.json' is missing" in answer.json()["error"]
+
+
+def test_an_upload_that_is_read_for_long_is_not_abandoned(tmp_path, monkeypatch):
+    uploads = Uploads()
+    uploads.append("one", "a.json", b"{}", 0)
+    monkeypatch.setattr("dextr_vos.web.uploads._SECONDS_KEPT", -1.0)
+    with uploads.taken("one") as folder:
+        uploads.append("two", "b.json", b"{}", 0)
+        assert (folder / "a.json").read_bytes() == b"{}"
+        uploads.close()  # as when the server ends
 
 
 def test_void_pixels_that_the_page_does_not_keep_are_told(page, tiny_clip, tmp_path):

@@ -93,6 +93,30 @@ def test_what_is_beside_clips_is_no_clip_and_hides_none(folder, tmp_path, monkey
     assert list(clips_in(folder, tmp_path / "work")) == ["bird", "dog 9", "dog 10", "film"]
 
 
+def test_a_video_beside_frames_does_not_hide_them(folder, tmp_path):
+    frames = folder / "dog 9"
+    (frames / "source.mp4").touch()
+    assert clips_in(frames, tmp_path / "work") == {}
+
+
+def test_a_copy_of_a_workspace_does_not_take_its_place(folder, tmp_path):
+    out = tmp_path / "work"
+    Workspace(out / "dog 9").write_settings(open_clip(folder / "dog 9"))
+    shutil.copytree(out / "dog 9", out / "Copy of dog 9")
+    assert "Copy of dog 9" not in clips_in(folder, out)
+
+
+def test_a_clip_whose_uploads_cannot_be_removed_is_let_go(client, project, monkeypatch):
+    client.get("/clips/dog%209/api/state")
+    service = project.service("dog 9")
+    with monkeypatch.context() as patched:
+        patched.setattr(service, "release", lambda: (_ for _ in ()).throw(OSError("no")))
+        project.close()
+    lock = FolderLock(project.out / "dog 9")
+    assert lock.try_acquire()
+    lock.release()
+
+
 def test_a_clip_that_takes_long_to_open_keeps_no_other_waiting(client, project, folder, monkeypatch):
     held, asked = threading.Event(), threading.Event()
     opened = project._open

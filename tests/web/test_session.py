@@ -12,8 +12,10 @@ from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.annotation.prompts import Prompt
 from dextr_vos.annotation.segmenter import label_frame
 from dextr_vos.cli.main import main
-from dextr_vos.files import file_digest
+from dextr_vos.clip import open_clip
+from dextr_vos.files import file_digest, write_text
 from dextr_vos.masks import read_labels, write_labels
+from dextr_vos.run_files import RunClip, RunObject, RunRecord, RunTraining
 
 
 @pytest.fixture
@@ -336,3 +338,24 @@ def test_labels_are_kept_in_a_file_that_a_person_may_edit(tiny_clip, tmp_path):
     state = page.state()
     assert [label["name"] for label in state["labels"]] == ["dog"]
     assert state["version"] > version, "every page hears of it"
+
+
+def test_a_new_object_does_not_take_the_masks_of_a_deleted_one(tiny_clip, work):
+    page = open_page(tiny_clip, work, objects=2)
+    page.points(0, 1, POINTS)
+    record = RunRecord(
+        model="lite",
+        clip=RunClip.of(open_clip(tiny_clip)),
+        objects=(RunObject(id=1, name="a"), RunObject(id=2, name="b")),
+        keyframes=("00000",),
+        longest_side=None,
+        settings={},
+        parent=None,
+        seed=0,
+        training=RunTraining(steps=1, stop="converged", loss=0.1, seconds=1),
+        fingerprint="f" * 64,
+    )
+    write_text(work / "propagation" / "run.json", record.model_dump_json())
+    page.do("/api/objects/2/delete")
+    page.do("/api/objects", name="another")
+    assert [entry["id"] for entry in page.state()["objects"]] == [1, 3]

@@ -171,7 +171,6 @@ export function createEdits(store, cache, connection, activity) {
     reshape: (frame, object, operation) => push({ verb: "reshape", body: { operation, active_ms: activity.take() }, frame, object }),
     copy: (frame, object, to) => push({ verb: "copy", body: { to, active_ms: activity.take() }, frame, object, twice: true }),
     swap: (frame, object, other) => push({ verb: "swap", body: { other }, frame, object, spoils: true }),
-    merge: (object, other) => push({ path: "/api/objects/:id/merge", body: { other }, object, spoils: true }),
     clear(frame, object) {
       store.set({ drafts: store.get().drafts.set(keyOf(frame, object), []) });
       const body = { active_ms: activity.take() };

@@ -29,7 +29,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: ["b"], shown: ["B"], what: "Brush", run: () => actions.tool("brush") },
       { keys: ["e"], shown: ["E"], what: "Eraser", run: () => actions.tool("erase") },
       { keys: ["y"], shown: ["Y"], what: "Lasso (Alt: erase, ↵ closes)", run: () => actions.tool("lasso") },
-      { keys: ["i"], shown: ["I"], what: "Fill, grow, copy, swap, merge", run: () => masks.open() },
+      { keys: ["i"], shown: ["I"], what: "Fill, grow, copy, swap", run: () => masks.open() },
       { keys: ["[", "]"], shown: ["[", "]"], what: "Smaller, larger", run: (event) => brush.resize(event.key === "[" ? -1 : 1) },
     ],
     "Image": [

@@ -35,15 +35,6 @@ export function createMaskMenu(store, cache, edits, navigation) {
     });
   }
 
-  function merge(object) {
-    const { id, name } = object;
-    another(`Merge ${name} into`, object, async (other) => {
-      if (!await edits.merge(other.id, id)) return;
-      store.set({ object: other.id });
-      toast(`${name} is part of ${other.name} now, in all annotated frames. Propagate to merge the other masks, too.`);
-    });
-  }
-
   /** The menu means the frame and the object for which it was opened; it closes when the page shows another frame. */
   function list() {
     store.set({ follow: false });
@@ -61,7 +52,6 @@ export function createMaskMenu(store, cache, edits, navigation) {
       ...RESHAPE.map(([operation, name, key]) => ({ name, key, test: `mask-${operation}`, disabled: none, run: () => reshape(operation, name) })),
       ...(clip ? [{ name: "Copy to the next frame", key: "c", test: "mask-copy", disabled: none || frame >= server.frames - 1, run: () => copy(frame, object.id) }] : []),
       ...(clip ? [{ name: "Swap from here on…", key: "x", test: "mask-swap", disabled: alone, run: () => swap(frame, object) }] : []),
-      { name: "Merge into…", key: "m", test: "mask-merge", disabled: alone, run: () => merge(object) },
     ]);
   }
 
