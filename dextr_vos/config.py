@@ -122,6 +122,7 @@ def _parse(text: str, where: str) -> tuple[dict[str, Any], Node | None]:
 def _put(values: dict[str, Any], override: str) -> Place:
     """Apply an override and return its place."""
     key, equals, text = override.partition("=")
+    override = _one_line(override)
     names = key.strip().split(".")
     if not equals or not all(names):
         raise ConfigError(f"expected key=value or group.key=value, got {override!r}")
@@ -138,6 +139,12 @@ def _put(values: dict[str, Any], override: str) -> Place:
     return tuple(names)
 
 
+def _one_line(override: str) -> str:
+    """An override as messages show it."""
+    text = " ".join(override.split())
+    return text if len(text) <= 120 else f"{text[:117]}…"
+
+
 def _descriptions(
     error: ValidationError,
     model: type[BaseModel],
@@ -151,10 +158,11 @@ def _descriptions(
     for detail in error.errors():
         place = _real_place(detail, values)
         line = _line(root, place)
-        override = next((text for key, text in given.items() if place[: len(key)] == key), None)
+        override = next((_one_line(text) for key, text in given.items() if place[: len(key)] == key), None)
         if override is None and line is None:  # a group that only an override made
             override = next(
-                (text for key, text in given.items() if place and key[: len(place)] == place), None
+                (_one_line(text) for key, text in given.items() if place and key[: len(place)] == place),
+                None,
             )
         source = override or (f"{where} line {line}" if line else where)
         start = ": ".join(filter(None, [source, ".".join(str(part) for part in place)]))

@@ -245,8 +245,8 @@ def test_what_a_killed_run_left_half_written_is_removed(tiny_clip, keyframes, ou
     with pytest.raises(Interrupted):
         train(tiny_clip, keyframes, out, stop_asked=stop_after(8 + 2))
     (unfinished,) = out.glob(".next-*")
-    (unfinished / "masks" / ".00002.a1b2c3.png").write_bytes(b"half")
-    (out / ".training.a1b2c3.pt").write_bytes(b"half")
+    (unfinished / "masks" / ".dextr-vos-a1b2c3d4").write_bytes(b"half")
+    (out / ".dextr-vos-a1b2c3d4").write_bytes(b"half")
     train(tiny_clip, keyframes, out)
     assert files_of(out) == FILES
     assert files_of(out / "masks") == NAMES

@@ -45,7 +45,7 @@ class ClickCrop:
         overlap_share: how far a mask may reach beyond the clicks' box, as a share of the mean of its sides.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     size_px: Annotated[int, Field(ge=16, le=2048)] = 512
     relax_px: Annotated[int, Field(ge=0, le=10_000)] = 50

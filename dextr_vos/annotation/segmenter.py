@@ -361,7 +361,7 @@ def _crop_and_threshold(path: Path, metadata: Mapping[str, str], is_lite: bool) 
             f"{path} does not say how its network crops an image; give a .safetensors of train-dextr"
         )
     try:
-        crop = TypeAdapter(ClickCrop).validate_json(metadata.get("crop", "{}"))
+        crop = TypeAdapter(ClickCrop).validate_json(metadata.get("crop", "{}"), strict=True)
         return crop, TypeAdapter(_Share).validate_json(metadata.get("threshold", str(PAPER_THRESHOLD)))
     except ValidationError as error:
         raise _unusable_settings(path, error) from None

@@ -62,7 +62,8 @@ def test_a_clip_keeps_its_workspace_whatever_is_put_beside_it(folder, tmp_path):
     (folder / "cat.mp4").touch()
     Workspace(tmp_path / "work" / "cat").write_settings(open_clip(folder / "dog 9"))
     settings = tmp_path / "work" / "cat" / "workspace.yaml"
-    settings.write_text(settings.read_text().replace(str(folder / "dog 9"), str(folder / "cat.mp4")))
+    others = settings.read_text().partition("\nframes:")[2]  # YAML may write a long path in two lines
+    settings.write_text(f"clip: {folder / 'cat.mp4'}\nframes:{others}")
     (folder / "cat.mov").touch()
     (folder / "Cat.webm").touch()
     names = {path.name: name for name, path in clips_in(folder, tmp_path / "work").items()}

@@ -138,13 +138,15 @@ def test_reset_forgets_progress_and_keeps_a_copy(source):
 def test_reset_asks_first(source, monkeypatch):
     page = open_folder(config(source))
     page.do("/api/frames/1/status", status="skipped")
-    path = config(source, "admin:\n  reset_progress: true\n")
     served = []
-    monkeypatch.setattr("dextr_vos.web.serve.serve", lambda service, **options: served.append(service))
+    monkeypatch.setattr("dextr_vos.web.serve.serve", lambda site, **options: served.append(site))
     for answer, expected in (("n\n", {"1": "skipped"}), ("", {"1": "skipped"}), ("y\n", {})):
+        path = config(source, "admin:\n  reset_progress: true\n")
         result = CliRunner().invoke(main, ["annotate", "--config", str(path)], input=answer)
         assert result.exit_code == 0, result.output
-        assert served.pop().state()["status"] == expected
+        assert len(served) == 1
+        served.clear()
+        assert open_folder(config(source)).state()["status"] == expected
 
 
 def test_progress_of_the_matplotlib_tool_is_left_alone_and_its_masks_count(source):
