@@ -2,7 +2,7 @@
 import { toast } from "./announce.js";
 import { address, get, post } from "./api.js";
 import { el, make } from "./dom.js";
-import { checkbox, choice, formats, number, refill, row } from "./forms.js";
+import { checkbox, choice, formats, number, openLoaded, refill, row } from "./forms.js";
 import { createPopover } from "./popover.js";
 import { indexOf, labelOf } from "./state.js";
 
@@ -11,7 +11,7 @@ const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} 
 
 export function createExports(store, connection) {
   const menu = el("export-menu");
-  const popover = createPopover(menu, el("export-open"), open);
+  const popover = createPopover(menu, el("export-open"), () => openLoaded(menu, popover, connection, load, draw));
   /** what was chosen last; kept while the page is open */
   const chosen = { format: "masks", objects: "all", frames: "all", first: "", last: "" };
   /** @type {Record<string, any>} options by name, as the server takes them */
@@ -20,17 +20,8 @@ export function createExports(store, connection) {
   const foot = make("div", { class: "form-foot" });
   let known = [];
 
-  async function open() {
-    menu.replaceChildren(make("p", { class: "soft form-wait", text: "Opening" }));
-    try {
-      known = known.length ? known : await formats();
-    } catch (error) {
-      popover.toggle(false);
-      return void connection.lost(error);
-    }
-    if (!popover.shown()) return undefined; // closed meanwhile
-    draw();
-    return popover.toggle(true, false);
+  async function load() {
+    known = known.length ? known : await formats();
   }
 
   /** The form, built anew where another choice needs other rows. */

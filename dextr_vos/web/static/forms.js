@@ -5,6 +5,27 @@ import { make } from "./dom.js";
 /** @returns {Promise<{name: string, title: string, suffix: string, folder: boolean, group: string, options: string[], read: boolean}[]>} */
 export const formats = () => get("/api/formats");
 
+/**
+ * Open a menu whose rows need something of the server; it may be closed before that is there.
+ * @param {HTMLElement} menu
+ * @param {{toggle: (open?: boolean, fill?: boolean) => void, shown: () => boolean}} popover
+ * @param {{lost: (error: unknown) => void}} connection told where the server does not answer
+ * @param {() => Promise<void>} load
+ * @param {() => void} draw
+ */
+export async function openLoaded(menu, popover, connection, load, draw) {
+  menu.replaceChildren(make("p", { class: "soft form-wait", text: "Opening" }));
+  try {
+    await load();
+  } catch (error) {
+    popover.toggle(false);
+    return void connection.lost(error);
+  }
+  if (!popover.shown()) return undefined;
+  draw();
+  return popover.toggle(true, false);
+}
+
 /** Put other rows into a menu; the field that has the keyboard keeps it. */
 export function refill(menu, rows) {
   const focused = menu.contains(document.activeElement) ? document.activeElement.getAttribute("data-test") : null;

@@ -2,29 +2,20 @@
 import { toast } from "./announce.js";
 import { post, send } from "./api.js";
 import { el, make } from "./dom.js";
-import { choice, formats, number, refill, row } from "./forms.js";
+import { choice, formats, number, openLoaded, refill, row } from "./forms.js";
 import { createPopover } from "./popover.js";
 
 export function createImports(store, connection, cache, edits) {
   const menu = el("import-menu");
-  const popover = createPopover(menu, el("import-open"), open);
+  const popover = createPopover(menu, el("import-open"), () => openLoaded(menu, popover, connection, load, draw));
   const chosen = { format: "coco", match: "name", first: 0, clip: "" };
   /** @type {File[]} */
   let files = [];
   let known = [];
   let busy = false;
 
-  async function open() {
-    menu.replaceChildren(make("p", { class: "soft form-wait", text: "Opening" }));
-    try {
-      known = known.length ? known : (await formats()).filter((each) => each.read);
-    } catch (error) {
-      popover.toggle(false);
-      return void connection.lost(error);
-    }
-    if (!popover.shown()) return undefined; // closed meanwhile
-    draw();
-    return popover.toggle(true, false);
+  async function load() {
+    known = known.length ? known : (await formats()).filter((each) => each.read);
   }
 
   function draw() {
