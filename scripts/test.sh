@@ -36,8 +36,9 @@ trap 'rm -f "$types"' EXIT
 mypy > "$types" 2>&1 &
 mypy_pid=$!
 status=0
-# one thread each: workers that share the cores would only wait for one another
-OMP_NUM_THREADS=1 python -m pytest -m "not gpu" -n 2 --dist worksteal "$@" || status=$?
+# one thread each: workers that share the cores would only wait for one another. Many failures have one cause (a full
+# disk, a missing library) and each may take its whole time limit: the first thirty tell it.
+OMP_NUM_THREADS=1 python -m pytest -m "not gpu" -n 2 --dist worksteal --maxfail 30 "$@" || status=$?
 wait "$mypy_pid" || status=$?
 cat "$types"
 [ "$status" = 0 ] || exit "$status"
