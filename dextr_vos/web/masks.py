@@ -41,6 +41,7 @@ class FinishedRun:
         self._run, self._names = run, names
         self._stamp: tuple[int, ...] | None = None
         self._scores: Confidence = {}
+        self._by_object: dict[str, list[float | None]] = {}
         self._keyframe_digests: dict[str, str] = {}
         self._cuts: list[int] = []
         self._flashes: list[int] = []
@@ -85,6 +86,11 @@ class FinishedRun:
         return [
             frame_confidence(self._scores[name]) if name in self._scores else None for name in self._names
         ]
+
+    def object_confidence(self) -> dict[str, list[float | None]] | None:
+        """For each object, by id, its confidence in each frame; None where there is no run, or no mask."""
+        self._refresh()
+        return self._by_object if self._scores else None
 
     @property
     def cuts(self) -> list[int]:
@@ -141,6 +147,10 @@ class FinishedRun:
             self._poor = [each for each, iou in run.training.keyframe_iou.items() if iou < POOR_IOU]
         except InputError:
             self._outdated, self._poor = False, []  # written by something else, which does not say
+        self._by_object = {
+            str(each): [self._scores.get(name, {}).get(each) for name in self._names]
+            for each in sorted({each for of_frame in self._scores.values() for each in of_frame})
+        }
         self._stamp = stamp
 
 

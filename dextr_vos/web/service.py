@@ -191,6 +191,7 @@ class ClipService:
                 "stale": corrected or finished.is_stale(session.digests),
             },
             "confidence": finished.confidence(),
+            "object_confidence": finished.object_confidence(),
             "cuts": finished.cuts,
             "flashes": finished.flashes,
             "poor": finished.poor,

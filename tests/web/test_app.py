@@ -40,7 +40,7 @@ def test_the_state_has_the_shape_of_the_contract(page):
     assert set(state) == {
         "mode", "project", "title", "version", "readonly", "fps", "timed", "frames", "size", "corrects",
         "objects", "labels", "keyframes", "history", "masks", "confidence", "cuts", "flashes", "poor",
-        "replaced", "suggested",
+        "object_confidence", "replaced", "suggested",
         "job", "last_job", "status", "exports", "saved",
     }  # fmt: skip
     assert state["mode"] == "clip"

@@ -169,7 +169,7 @@ def test_the_run_tells_trust_staleness_and_what_to_correct(tiny_clip, work):
     write_run(page, work, keyframes=(0,))
     state = page.state()
     assert state["masks"] == {"done": True, "stale": False}
-    assert state["confidence"][3] == 0.7
+    assert state["confidence"][3] == state["object_confidence"]["1"][3] == 0.7
     assert state["suggested"] in range(1, 6)
     page.points(0, 1, [*POINTS, [20, 20]])
     page.do("/api/frames/0/objects/1/stroke", path=[[60, 44]], radius=2)

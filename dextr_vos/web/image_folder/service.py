@@ -153,6 +153,7 @@ class FolderService:
             "size": None,
             "masks": {"done": False, "stale": False},
             "confidence": None,
+            "object_confidence": None,
             "cuts": [],
             "flashes": [],
             "poor": [],

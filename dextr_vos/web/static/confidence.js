@@ -4,5 +4,8 @@ const UNCERTAIN = 0.75, LOST = 0.3;
 /** @param {number} value @returns {"confident"|"uncertain"|"lost"} */
 export const frameState = (value) => value < LOST ? "lost" : value < UNCERTAIN ? "uncertain" : "confident";
 
-/** @param {number} value */
-export const inWords = (value) => value < LOST ? "lost" : `confidence ${value.toFixed(2)}`;
+/** @param {number} value @param {string} [name] of the object that is meant, where there are several */
+export const inWords = (value, name = "") => {
+  const words = value < LOST ? "lost" : `confidence ${value.toFixed(2)}`;
+  return name ? `${name} ${words}` : words;
+};

@@ -4,7 +4,7 @@ import { frameState, inWords } from "./confidence.js";
 import { ask } from "./dialogs.js";
 import { el, setAttribute, setIcon, setText } from "./dom.js";
 import { endFollowing } from "./follow.js";
-import { chosen, keyframeAt, propagatedAt, refusal, unseen } from "./state.js";
+import { chosen, keyframeAt, leastCertain, propagatedAt, refusal, unseen } from "./state.js";
 
 export function createFrameCard(store, cache, edits, navigation) {
   function draw() {
@@ -48,7 +48,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     else if (keyframe) [kind, text] = ["keyframe", keyframe.locked ? "locked keyframe" : "keyframe"];
     else if (server.flashes?.includes(frame)) [kind, text] = ["none", "flash"];
     else if (propagatedAt(server, frame)) {
-      [kind, text] = [frameState(server.confidence[frame]), inWords(server.confidence[frame])];
+      [kind, text] = [frameState(server.confidence[frame]), inWords(server.confidence[frame], leastCertain(server, frame))];
     } else if (values.made.has(frame)) [kind, text] = ["confident", "propagated"];
     setAttribute(tag, "data-kind", kind);
     setText(tag, text);

@@ -4,7 +4,7 @@ import { post } from "./api.js";
 import { frameState, inWords } from "./confidence.js";
 import { el, make, setAttribute, setText } from "./dom.js";
 import { PHASES, UNITS } from "./phases.js";
-import { correctionsOf, countMasks, keyframesOf } from "./state.js";
+import { correctionsOf, countMasks, keyframesOf, leastCertain } from "./state.js";
 
 export function createJobs(store, connection, navigation, edits) {
   let starting = false;
@@ -45,7 +45,7 @@ export function createJobs(store, connection, navigation, edits) {
     box.hidden = index === null || index === undefined;
     if (box.hidden) return;
     const confidence = server.confidence?.[index];
-    const text = confidence === null || confidence === undefined ? "" : inWords(confidence);
+    const text = confidence === null || confidence === undefined ? "" : inWords(confidence, leastCertain(server, index));
     box.toggleAttribute("data-confident", frameState(confidence ?? 0) === "confident");
     const here = index === store.get().frame;
     const lead = here ? "Annotating this frame would help most" : `Look at frame ${server.names[index] ?? index} next`;

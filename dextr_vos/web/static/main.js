@@ -63,7 +63,7 @@ createPropagateMenu(store, jobs);
 const exports = createExports(store, connection);
 const imports = createImports(store, connection, cache, edits);
 createTime(store);
-const overview = createOverview(store, navigation);
+const overview = createOverview(store, navigation, objects);
 createPreview(store, cache, overview);
 createFilmstrip(store, cache, navigation);
 createFollow(store, cache, navigation);

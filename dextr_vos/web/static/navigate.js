@@ -2,7 +2,7 @@
 import { announce } from "./announce.js";
 import { frameState, inWords } from "./confidence.js";
 import { clamp } from "./dom.js";
-import { confidenceAt, correctionsOf, keyframeAt, keyframesOf, labelOf } from "./state.js";
+import { confidenceAt, correctionsOf, keyframeAt, keyframesOf, labelOf, leastCertain } from "./state.js";
 
 export function createNavigation(store, cache, activity) {
   let direction = 1;
@@ -27,7 +27,7 @@ export function createNavigation(store, cache, activity) {
     const what = server.keyframes[index]?.corrected ? ", corrected, not yet a keyframe"
       : keyframe ? (keyframe.locked ? ", locked keyframe" : ", keyframe")
       : server.flashes?.includes(index) ? ", flash"
-      : confidence !== null && confidence !== undefined ? `, ${inWords(confidence)}` : "";
+      : confidence !== null && confidence !== undefined ? `, ${inWords(confidence, leastCertain(server, index))}` : "";
     const shot = server.cuts?.includes(index) ? ", the first of a new shot" : "";
     return `Frame ${labelOf(server, index)} of ${labelOf(server, server.frames - 1)}${what}${shot}`;
   }

@@ -14,7 +14,7 @@
  * @typedef {{mode: "clip"|"folder", project: ProjectPlace|null, title: string, version: number, readonly: string|null, corrects: boolean, fps: number,
  *   frames: number, size: Point|null, names: string[], objects: AnnotatedObject[], labels: Label[],
  *   keyframes: Record<string, Keyframe>, history: {undo: string|null, redo: string|null},
- *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, cuts: number[], flashes: number[], suggested: number|null, poor: number[], replaced: string|null,
+ *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, object_confidence: Record<string, (number|null)[]>|null, cuts: number[], flashes: number[], suggested: number|null, poor: number[], replaced: string|null,
  *   job: Job|null, last_job: {kind: string, outcome: string, message: string}|null,
  *   status: Record<string, "done"|"skipped">|null, exports: {name: string, bytes: number, current: boolean}[], timed: boolean, saved: string|null}} ServerState
  * @typedef {"click"|"negative"|"brush"|"erase"|"lasso"|"hand"} Tool
@@ -142,6 +142,17 @@ export function propagatedAt(server, index) {
 
 /** The confidence that is drawn; a flash has none, since nothing is looked for in it. */
 export const confidenceAt = (server, index) => server.flashes?.includes(index) ? null : server.confidence?.[index];
+
+/** The confidence of one object; see `confidenceAt`. */
+export const objectConfidenceAt = (server, id, index) => server.flashes?.includes(index) ? null : server.object_confidence?.[id]?.[index];
+
+/** @returns {string} the object that is least certain in a frame; "" where there is one object only, or none */
+export function leastCertain(server, index) {
+  if (server.objects.length < 2) return "";
+  const known = server.objects.filter((one) => typeof server.object_confidence?.[one.id]?.[index] === "number");
+  const value = (one) => server.object_confidence[one.id][index];
+  return known.length ? known.reduce((least, one) => (value(one) < value(least) ? one : least)).name : "";
+}
 
 /** @returns {number} frames that have a mask, propagated or annotated */
 export function countMasks(server) {
