@@ -1,10 +1,16 @@
 """Where and how to compute: device, precision and seeds."""
 
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
+import cv2
 import torch
 
 from dextr_vos.errors import InputError
+
+# PyTorch's generator and its number of threads belong to the whole process
+_one_at_a_time = threading.Lock()
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -69,3 +75,21 @@ def true_float32() -> AbstractContextManager[None]:
     """A context in which a GPU convolves in full fp32 precision, without TF32; a CPU always does."""
     cudnn = torch.backends.cudnn
     return cudnn.flags(True, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False)
+
+
+@contextmanager
+def one_job(threads: int) -> Iterator[None]:
+    """Keep PyTorch and OpenCV to one job while the block runs; other jobs of this process wait.
+
+    Args:
+        threads: of both; the order of sums, and so their rounding, depends on it.
+    """
+    with _one_at_a_time:
+        before = torch.get_num_threads(), cv2.getNumThreads()
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before[0])
+            cv2.setNumThreads(before[1])

@@ -15,7 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("files", "interrupt", "pixel_levels", "yaml_text"),
     ("config", "folder_lock", "geometry", "images", "runtime"),
-    ("mask_file", "optical_flow"),
+    ("mask_file", "optical_flow", "workers"),
     ("mask_values",),
     ("masks",),
     ("clip",),
@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("annotation", "propagation", "evaluation"),  # the stages
     ("training",),
     ("export", "pipeline"),
-    ("benchmark",),
+    ("benchmark", "project"),
     ("web",),
     ("cli",),
 )

@@ -5,10 +5,11 @@ from pathlib import Path
 from conftest import tiny_frame, tiny_mask
 from PIL import Image
 
-from dextr_vos.benchmark.cell import Job, JobOutcome, try_job
+from dextr_vos.benchmark.cell import CellJob
 from dextr_vos.benchmark.run import Grid, plan, run_benchmark
 from dextr_vos.benchmark.settings import BenchmarkSettings
 from dextr_vos.interrupt import StopAsked, never
+from dextr_vos.workers.jobs import JobOutcome
 
 RECIPE = {"max_steps": 2, "correction_steps": 1, "batch": 1, "longest_side": 64}
 
@@ -48,17 +49,17 @@ class Inline:
 
     def __init__(self, device: str, stop_asked: StopAsked) -> None:
         self._device, self._stop_asked = device, stop_asked
-        self._job: Job | None = None
+        self._job: CellJob | None = None
 
     def free(self) -> int:
         return int(self._job is None)
 
-    def start(self, job: Job) -> None:
+    def start(self, job: CellJob) -> None:
         self._job = job
 
     def wait(self, timeout_s: float) -> list[JobOutcome]:
         job, self._job = self._job, None
-        return [] if job is None else [try_job(job, self._device, self._stop_asked)]
+        return [] if job is None else [job.attempt(self._device, self._stop_asked)]
 
     def stop(self) -> None:
         pass

@@ -5,18 +5,16 @@ import math
 import os
 import shutil
 import socket
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
-from dextr_vos.benchmark.grid import Cell, code_digest, key_of
+from dextr_vos.benchmark.grid import Cell, key_of
 from dextr_vos.benchmark.keyframe_masks import KeyframeMaker, frames_with_truth
 from dextr_vos.benchmark.machine import this_machine
 from dextr_vos.benchmark.result import (
@@ -44,18 +42,18 @@ from dextr_vos.pipeline import PropagationOptions, train_propagation
 from dextr_vos.propagation.settings import Callbacks
 from dextr_vos.propagation.suggest import suggest
 from dextr_vos.run_files import RunPaths, RunRecord, frame_confidence, read_confidence
-from dextr_vos.runtime import bf16_is_faster, pick_device, true_float32
+from dextr_vos.runtime import bf16_is_faster, one_job, pick_device, true_float32
+from dextr_vos.workers.code import check_code, code_digest
+from dextr_vos.workers.jobs import JobOutcome
 
 log = logging.getLogger(__name__)
 
-# PyTorch's generator and its number of threads belong to the whole process
-_one_at_a_time = threading.Lock()
 _FINETUNE_SHARE = 0.6  # of a cell's time, roughly
 _SCORE_FROM = 0.97
 
 
 @dataclass(frozen=True)
-class Job:
+class CellJob:
     """A cell with all that a worker needs to run it, anywhere.
 
     Attributes:
@@ -77,18 +75,21 @@ class Job:
         """Where it is run."""
         return CellFolder(self.out, self.key)
 
+    def __str__(self) -> str:
+        return str(self.cell)
 
-def check_worker(job: Job) -> None:
+    def attempt(self, device: str, stop_asked: StopAsked) -> JobOutcome:
+        """See `workers.jobs.Job`."""
+        return try_job(self, device, stop_asked)
+
+
+def check_worker(job: CellJob) -> None:
     """Refuse to run a job whose result would not be what its key says.
 
     Raises:
         InputError: this process runs other code, or finds other frames, masks, clicks or weights.
     """
-    if job.code != code_digest():
-        raise InputError(
-            f"it runs other code of dextr-vos ({code_digest()}) than the benchmark ({job.code}); "
-            "install the same everywhere, and start the workers and the benchmark again"
-        )
+    check_code(job.code)
     assert job.settings.davis_root is not None
     if key_of(job.cell, job.settings, Davis(job.settings.davis_root)) != job.key:
         raise InputError(
@@ -97,7 +98,7 @@ def check_worker(job: Job) -> None:
         )
 
 
-def run_job(job: Job, device: str = "auto", stop_asked: StopAsked = never) -> CellResult:
+def run_job(job: CellJob, device: str = "auto", stop_asked: StopAsked = never) -> CellResult:
     """Run a cell, or read its result where it is finished.
 
     Args:
@@ -115,7 +116,7 @@ def run_job(job: Job, device: str = "auto", stop_asked: StopAsked = never) -> Ce
     folder = job.folder
     lock = FolderLock(folder.path)
     lock.wait(stop_asked)  # a worker that its scheduler takes for dead may still be running it
-    with lock, _one_at_a_time, _threads(job.settings.threads):
+    with lock, one_job(job.settings.threads):
         result = folder.read()
         if result is None:
             exact = job.settings.precision == "float32"
@@ -129,23 +130,10 @@ def run_job(job: Job, device: str = "auto", stop_asked: StopAsked = never) -> Ce
     return result
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Set the number of threads of PyTorch and OpenCV while the block runs."""
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(count)
-    cv2.setNumThreads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
-
-
 class _CellRun:
     """The steps of one cell."""
 
-    def __init__(self, job: Job, device: torch.device, stop_asked: StopAsked) -> None:
+    def __init__(self, job: CellJob, device: torch.device, stop_asked: StopAsked) -> None:
         assert job.settings.davis_root is not None
         self._job, self._device, self._stop_asked = job, device, stop_asked
         self._davis = Davis(job.settings.davis_root)
@@ -313,24 +301,7 @@ def clip_of(davis: Davis, name: str) -> Clip:
     return open_clip(davis.frame_paths(name)[0].parent)
 
 
-@dataclass(frozen=True)
-class JobOutcome:
-    """How a job ended.
-
-    Attributes:
-        key: of the cell.
-        error: one line that says what went wrong; empty when it is finished or stopped.
-        stopped: a stop was asked for before it was finished.
-        refused: the error is the worker's, which could not run any other job either.
-    """
-
-    key: str
-    error: str = ""
-    stopped: bool = False
-    refused: bool = False
-
-
-def try_job(job: Job, device: str, stop_asked: StopAsked) -> JobOutcome:
+def try_job(job: CellJob, device: str, stop_asked: StopAsked) -> JobOutcome:
     """Run a job once, wherever it is; errors are returned, so that the other jobs are run.
 
     After an error, what was made so far is removed, since it may be the cause; the traceback is kept in the

@@ -25,7 +25,6 @@ from dextr_vos.annotation.human_clicks import HumanClicks
 from dextr_vos.annotation.segmenter import Segmenter, load_segmenter
 from dextr_vos.benchmark.click_evaluation import EvaluatedObject, evaluate_clicks
 from dextr_vos.benchmark.click_settings import ClickDataset, ClickEvaluationSettings, ClickModel
-from dextr_vos.benchmark.grid import code_digest
 from dextr_vos.benchmark.machine import this_machine
 from dextr_vos.config import as_yaml
 from dextr_vos.datasets.instances import ObjectSet, OnObject, Subset
@@ -43,6 +42,7 @@ from dextr_vos.folder_lock import FolderLock
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.runtime import pick_device, true_float32
+from dextr_vos.workers.code import code_digest
 
 log = logging.getLogger(__name__)
 

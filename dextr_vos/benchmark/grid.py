@@ -3,14 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-import dextr_vos
 from dextr_vos.benchmark.settings import (
     BenchmarkSettings,
     Choice,
@@ -147,13 +146,6 @@ def _digest(path: Path) -> str:
 @lru_cache(maxsize=100_000)
 def _read_digest(path: Path, changed_ns: int, size: int) -> str:
     return file_digest(path)
-
-
-@cache
-def code_digest() -> str:
-    """A digest of this package's code, as it was when this process first called this function."""
-    package = Path(dextr_vos.__file__).parent
-    return _digest_of(sorted(package.rglob("*.py")))[:16]
 
 
 def _digest_of(paths: Iterable[Path]) -> str:

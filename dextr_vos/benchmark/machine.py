@@ -1,6 +1,5 @@
-"""Description of the machine a cell ran on, and how many jobs fit on this one."""
+"""Description of the machine a cell ran on."""
 
-import os
 import platform
 import socket
 from pathlib import Path
@@ -11,9 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from dextr_vos import __version__
-
-# gigabytes that a job takes at 480p, roughly
-_JOB_GB = {"lite": 2.0, "paper": 6.0}
+from dextr_vos.workers.local import cores
 
 
 class Machine(BaseModel):
@@ -80,28 +77,3 @@ def processor() -> str:
     name = fields.get("model name") or platform.processor() or platform.machine()
     family = fields.get("cpu family")
     return f"{name} (family {family}, model {fields.get('model', '?')})" if family else name
-
-
-def cores() -> int:
-    """Cores this process may use; all of the machine where the system does not know."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def jobs_that_fit(model: str, threads: int) -> int:
-    """How many jobs of a model run on this machine's cores and in its free memory, at least one."""
-    fit = cores() // threads
-    free = _free_gb()
-    if free is not None:
-        fit = min(fit, int(free // _JOB_GB[model]))
-    return max(1, fit)
-
-
-def _free_gb() -> float | None:
-    """Gigabytes of free memory; None where the system does not know."""
-    info = Path("/proc/meminfo")
-    if not info.is_file():
-        return None
-    for line in info.read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) / 2**20
-    return None

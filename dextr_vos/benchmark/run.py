@@ -7,14 +7,12 @@ from pathlib import Path
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from dextr_vos.benchmark.annotation_time import AnnotationTime, save_annotation_time
-from dextr_vos.benchmark.cell import Job, clip_of
-from dextr_vos.benchmark.grid import Cell, clicks_file, code_digest, grid, key_of
+from dextr_vos.benchmark.cell import CellJob, clip_of
+from dextr_vos.benchmark.grid import Cell, clicks_file, grid, key_of
 from dextr_vos.benchmark.keyframe_masks import even_frames, frames_with_truth
-from dextr_vos.benchmark.machine import jobs_that_fit
 from dextr_vos.benchmark.result import CellFolder, CellResult
 from dextr_vos.benchmark.settings import BenchmarkSettings
 from dextr_vos.benchmark.table import write_table
-from dextr_vos.benchmark.workers import DaskWorkers, LocalWorkers, OnChange, Workers, run_jobs
 from dextr_vos.clip import Clip
 from dextr_vos.config import as_yaml
 from dextr_vos.datasets.davis import Davis
@@ -23,6 +21,10 @@ from dextr_vos.evaluation.davis import MIN_TRUTHS
 from dextr_vos.evaluation.official import official_functions
 from dextr_vos.files import read_text, write_text
 from dextr_vos.interrupt import StopAsked, never
+from dextr_vos.workers import local
+from dextr_vos.workers.cluster import DaskWorkers
+from dextr_vos.workers.code import code_digest
+from dextr_vos.workers.jobs import OnChange, Workers, run_jobs
 
 _RECORD_INTERVAL_S = 30.0
 
@@ -57,7 +59,7 @@ class Grid(BaseModel):
     workers: str = ""
 
 
-def plan(settings: BenchmarkSettings, out: Path) -> list[Job]:
+def plan(settings: BenchmarkSettings, out: Path) -> list[CellJob]:
     """One job a cell; everything that can be checked beforehand is checked.
 
     Raises:
@@ -79,7 +81,7 @@ def plan(settings: BenchmarkSettings, out: Path) -> list[Job]:
         _check_clip(davis, clip_of(davis, clip), clip, absolute)
     cells = grid(absolute, clips)
     out, code = out.resolve(), code_digest()
-    return [Job(cell, key_of(cell, absolute, davis), absolute, out, code) for cell in cells]
+    return [CellJob(cell, key_of(cell, absolute, davis), absolute, out, code) for cell in cells]
 
 
 def _absolute(settings: BenchmarkSettings, root: Path) -> BenchmarkSettings:
@@ -96,23 +98,7 @@ def _absolute(settings: BenchmarkSettings, root: Path) -> BenchmarkSettings:
 
 def local_workers(settings: BenchmarkSettings) -> tuple[Workers, str]:
     """Workers of this machine, as many as fit, and their description."""
-    import torch
-
-    from dextr_vos.runtime import pick_device
-
-    device = pick_device(settings.device)
-    if str(device) == "cuda":
-        devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-        devices = devices[: settings.workers or len(devices)]
-        return LocalWorkers(devices), f"{len(devices)} GPUs of this machine"
-    if device.type == "cpu":
-        fit = min(jobs_that_fit(model, settings.threads) for model in settings.models)
-        count = settings.workers or fit
-    else:
-        count = 1
-    what = "process" if count == 1 else "processes"
-    words = f"{count} {what} of this machine, threads of each: {settings.threads}"
-    return LocalWorkers([str(device)] * count), words
+    return local.local_workers(settings.device, settings.workers, settings.threads, settings.models)
 
 
 def cluster_workers(settings: BenchmarkSettings, scheduler: str, out: Path, gpu: bool) -> tuple[Workers, str]:
@@ -123,7 +109,7 @@ def cluster_workers(settings: BenchmarkSettings, scheduler: str, out: Path, gpu:
 def run_benchmark(
     settings: BenchmarkSettings,
     out: Path,
-    jobs: Sequence[Job],
+    jobs: Sequence[CellJob],
     workers: Workers,
     words: str = "",
     times: AnnotationTime | None = None,
@@ -159,7 +145,7 @@ def run_benchmark(
     todo = {job.key: job for job in jobs if job.folder.read() is None}
     record = _Record(out, jobs, words if todo else "")
 
-    def note(running: Sequence[Job], finished: int, failed: int) -> None:
+    def note(running: Sequence[CellJob], finished: int, failed: int) -> None:
         record.write_if_due()
         if on_change is not None:
             on_change(running, finished, failed)
@@ -178,7 +164,7 @@ def run_benchmark(
 class _Record:
     """Writes `grid.json` from time to time, so that the hours of a run that is killed are kept."""
 
-    def __init__(self, out: Path, jobs: Sequence[Job], words: str) -> None:
+    def __init__(self, out: Path, jobs: Sequence[CellJob], words: str) -> None:
         self._out, self._jobs = out, jobs
         self._started = self._written = time.monotonic()
         try:

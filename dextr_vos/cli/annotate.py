@@ -157,7 +157,7 @@ def _out_of_project(path: Path, out: Path | None) -> Path:
 
 def _clips_of_project(path: Path, out: Path) -> dict[str, Path]:
     """The clips of a folder of clips by name; none where `path` is a clip or a workspace."""
-    from dextr_vos.web.project_clips import clips_in
+    from dextr_vos.project.clips import clips_in
     from dextr_vos.workspace import Workspace
 
     return clips_in(path, out) if path.is_dir() and not Workspace(path).exists else {}

@@ -17,7 +17,7 @@ from dextr_vos.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from dextr_vos.benchmark.cell import Job
+    from dextr_vos.benchmark.cell import CellJob
     from dextr_vos.benchmark.click_settings import ClickEvaluationSettings
     from dextr_vos.benchmark.settings import BenchmarkSettings
 
@@ -126,16 +126,16 @@ def _clicks(settings: "ClickEvaluationSettings", beside: Path, out: Path) -> Non
 
 
 @contextmanager
-def _progress(jobs: "Sequence[Job]") -> Iterator[Callable[["Sequence[Job]", int, int], None]]:
+def _progress(jobs: "Sequence[CellJob]") -> Iterator[Callable[["Sequence[CellJob]", int, int], None]]:
     """A progress bar of cells; a cell that runs counts by the share of it that is done."""
     from dextr_vos.benchmark.result import share_done
-    from dextr_vos.cli.progress import progress_of_cells
+    from dextr_vos.cli.progress import progress_of_jobs
 
     before = len({job.key for job in jobs if job.folder.read() is not None})
     total = len({job.key for job in jobs})
-    with progress_of_cells(total, before) as show:
+    with progress_of_jobs(total, before, "cells") as show:
 
-        def report(running: "Sequence[Job]", finished: int, failed: int) -> None:
+        def report(running: "Sequence[CellJob]", finished: int, failed: int) -> None:
             part = sum(share_done(job.folder.state) for job in running)
             show(before + finished, failed, part, [str(job.cell) for job in running])
 

@@ -71,16 +71,17 @@ def _lines(title: str) -> Report:
     return report
 
 
-OnCells = Callable[[int, int, float, Sequence[str]], None]
+OnJobs = Callable[[int, int, float, Sequence[str]], None]
 
 
 @contextmanager
-def progress_of_cells(total: int, before: int) -> Iterator[OnCells]:
-    """How far a grid of long jobs is, and the time that is left: a bar, or lines in a log.
+def progress_of_jobs(total: int, before: int, unit: str) -> Iterator[OnJobs]:
+    """How far many long jobs are, and the time that is left: a bar, or lines in a log.
 
     Args:
         total: number of jobs.
         before: how many of them were finished before this call.
+        unit: what they are called, in the plural.
 
     Yields:
         A function to call with the numbers of jobs finished and failed, how much of the running ones is done
@@ -98,13 +99,13 @@ def progress_of_cells(total: int, before: int) -> Iterator[OnCells]:
         return duration((time.monotonic() - started) / done * max(0.0, total - before - done))
 
     if not console.is_terminal:
-        yield _cell_lines(total, left)
+        yield _job_lines(total, unit, left)
         return
     display = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), console=console
     )
     with display:
-        task = display.add_task("cells", total=total, completed=before, note="")
+        task = display.add_task(unit, total=total, completed=before, note="")
 
         def bar(finished: int, failed: int, part: float, running: Sequence[str]) -> None:
             note = f"{finished} of {total}" + (f", {failed} failed" if failed else "")
@@ -114,7 +115,7 @@ def progress_of_cells(total: int, before: int) -> Iterator[OnCells]:
         yield bar
 
 
-def _cell_lines(total: int, left: Callable[[int, int, float], str]) -> OnCells:
+def _job_lines(total: int, unit: str, left: Callable[[int, int, float], str]) -> OnJobs:
     """Reports as lines: soon after a job has ended, seldom where none has."""
     last, shown = time.monotonic() - SECONDS_BETWEEN_LINES, -1
 
@@ -127,7 +128,7 @@ def _cell_lines(total: int, left: Callable[[int, int, float], str]) -> OnCells:
         last, shown = time.monotonic(), now
         note = f", {failed} failed" if failed else ""
         sys.stderr.write(
-            f"{finished} of {total} cells{note}, {left(finished, failed, part)} left; "
+            f"{finished} of {total} {unit}{note}, {left(finished, failed, part)} left; "
             f"now {'; '.join(running) or 'waiting'}\n"
         )
 

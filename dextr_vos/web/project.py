@@ -47,7 +47,7 @@ class Project:
     """The clips of a folder; each is opened when somebody wants to see it, and closed when nobody does.
 
     Args:
-        clips: their paths by name, see `project_clips.clips_in`.
+        clips: their paths by name, see `project.clips.clips_in`.
         out: folder of their workspaces.
         opener: how they are opened.
     """

@@ -16,10 +16,10 @@ from dextr_vos.annotation.label_set import Label, LabelSet, write_labels_file
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
 from dextr_vos.folder_lock import FolderLock
+from dextr_vos.project.clips import clips_in
 from dextr_vos.web.clip_progress import ClipProgress
 from dextr_vos.web.project import LABELS, ClipOpener, Project
 from dextr_vos.web.project_app import make_project_app
-from dextr_vos.web.project_clips import clips_in
 from dextr_vos.workspace import Workspace
 
 

@@ -1,0 +1,1 @@
+"""A project: the clips of a folder, each with a workspace of its own."""

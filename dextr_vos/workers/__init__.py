@@ -1,0 +1,1 @@
+"""Many long jobs on the cores or GPUs of this machine, or on a Dask cluster."""
