@@ -29,6 +29,12 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _as_key(value: Any) -> Any:
+    """Upper and lower case are one key."""
+    text = _as_text(value)
+    return text.lower() if isinstance(text, str) else text
+
+
 Name = Annotated[
     str, BeforeValidator(_as_text), Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]*$")
 ]
@@ -40,12 +46,13 @@ class Label(Settings):
     Attributes:
         name: of the objects, and of their category in exports.
         colour: `#rrggbb` of the first object with this name; None leaves the object its own.
-        key: a letter or digit that chooses the label in the page's list; None for the digit of its place.
+        key: a lower-case letter or a digit that chooses the label in the page's list, with Shift or without;
+            None for the digit of its place. It may be given in upper case.
     """
 
     name: Name
     colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
-    key: Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^[a-zA-Z0-9]$")] | None = None
+    key: Annotated[str, BeforeValidator(_as_key), Field(pattern=r"^[a-z0-9]$")] | None = None
 
 
 class LabelSet(Settings):

@@ -50,6 +50,7 @@ def test_comments_above_the_labels_stay_and_links_are_not_replaced(tmp_path):
     [
         ("labels: [{name: a}, {name: a}]", "name once, got 'a' twice"),
         ("labels: [{name: a, key: x}, {name: b, key: x}]", "key once, got 'x' twice"),
+        ("labels: [{name: a, key: h}, {name: b, key: H}]", "key once, got 'h' twice"),
         ("labels: [{name: a, colour: red}]", "colour"),
         ("labels: [{name: ''}]", "name"),
         ("label: []", "label"),

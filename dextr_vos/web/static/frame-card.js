@@ -4,6 +4,7 @@ import { frameState, inWords } from "./confidence.js";
 import { ask } from "./dialogs.js";
 import { el, setAttribute, setIcon, setText } from "./dom.js";
 import { endFollowing } from "./follow.js";
+import { shownKey } from "./shortcuts.js";
 import { chosen, keyframeAt, leastCertain, propagatedAt, refusal, unseen } from "./state.js";
 
 export function createFrameCard(store, cache, edits, navigation) {
@@ -107,11 +108,11 @@ export function createFrameCard(store, cache, edits, navigation) {
       const now = server.status?.[frame] ?? "open";
       const masked = cache.mask(frame)?.labels?.some((label) => label > 0) || edits.waiting();
       if (status === "done" && now === "open" && !masked) {
-        const yes = await ask("Write an empty mask?", "Nothing is annotated in this image. R reopens it.", "Write it");
+        const yes = await ask("Write an empty mask?", `Nothing is annotated in this image. ${shownKey("reopen")} reopens it.`, "Write it");
         if (!yes || store.get().frame !== frame) return undefined;
       }
       // An edit that is being sent may reopen it; the server decides.
-      if (status === "done" && now !== "open" && !edits.waiting()) return announce(`It is ${now} already. R reopens it.`);
+      if (status === "done" && now !== "open" && !edits.waiting()) return announce(`It is ${now} already. ${shownKey("reopen")} reopens it.`);
       const answer = await edits.status(frame, status);
       if (!answer) return;
       announce(status === "done" ? "Mask written" : status === "skipped" ? "Skipped" : "Reopened");

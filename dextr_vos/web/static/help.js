@@ -1,40 +1,39 @@
 /** The help dialog: the workflow in four steps, and every key. */
 import { closeBeside } from "./dialogs.js";
 import { el, make } from "./dom.js";
+import { createKeySheet } from "./key-sheet.js";
+import { shownKey } from "./shortcuts.js";
 
-const CLIP_STEPS = [
+const clipSteps = () => [
   ["Click", "Four points on the object: left, top, right, bottom, in any order. The mask appears at once."],
   ["Correct", "Click on what is missing, right-click on what does not belong, drag a point, or use brush and eraser."],
   ["Propagate", "The network learns from your keyframes and segments the objects in every frame."],
-  ["Review", "One click corrects a propagated mask. K makes the frame a keyframe, and so does propagating again. Export when it is right."],
+  ["Review", `One click corrects a propagated mask. ${shownKey("keyframe")} makes the frame a keyframe, and so does propagating again. Export when it is right.`],
 ];
-const FOLDER_STEPS = [
+const folderSteps = () => [
   ["Click", "Four points on the object: left, top, right, bottom, in any order. The mask appears at once."],
   ["Correct", "Click on what is missing, right-click on what does not belong, drag a point, or use brush and eraser."],
-  ["More objects", "N adds one; newer objects are drawn on top."],
-  ["Done", "D writes the mask and goes to the next open image. S skips, R reopens."],
+  ["More objects", `${shownKey("add")} adds one; newer objects are drawn on top.`],
+  ["Done", `${shownKey("done")} writes the mask and goes to the next open image. ${shownKey("skip")} skips, ${shownKey("reopen")} reopens.`],
 ];
 
 export function createHelp(store, table) {
   const dialog = /** @type {HTMLDialogElement} */ (el("help"));
+  const keys = createKeySheet(store, table);
   closeBeside(dialog);
 
   function build() {
     const mode = store.get().server?.mode ?? "clip";
-    const steps = mode === "folder" ? FOLDER_STEPS : CLIP_STEPS;
-    const sections = Object.entries(table).map(([heading, keys]) => make("section", {}, [
-      make("h3", { text: heading }),
-      make("dl", {}, keys.filter((key) => !key.mode || key.mode === mode).flatMap((key) => [
-        make("dt", { text: key.what }), make("dd", {}, key.shown.map((text) => make("kbd", { text }))),
-      ])),
-    ]));
+    const steps = mode === "folder" ? folderSteps() : clipSteps();
+    keys.open();
     dialog.replaceChildren(
       make("div", { class: "help-head" }, [
         make("h2", { id: "help-title", text: "Workflow and keyboard shortcuts" }),
         make("button", { class: "icon-button", icon: "close", "aria-label": "Close", "data-test": "help-close", onclick: () => dialog.close() }),
       ]),
       make("ol", { class: "help-steps" }, steps.map(([name, what]) => make("li", {}, [make("b", { text: name }), what]))),
-      make("div", { class: "help-keys" }, sections),
+      keys.bar,
+      keys.sheet,
     );
   }
 
@@ -47,7 +46,7 @@ export function createHelp(store, table) {
   }
 
   dialog.addEventListener("keydown", (event) => {
-    if (event.key !== "?") return;
+    if (keys.take(event) || event.key !== "?") return;
     event.preventDefault();
     dialog.close();
   });

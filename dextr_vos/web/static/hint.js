@@ -1,5 +1,6 @@
 /** The line below the stage: what to do next, the pointer's position, the zoom. */
 import { el, setText } from "./dom.js";
+import { shownKey } from "./shortcuts.js";
 import { chosen, clicking, extremesOf, keyframeAt, pointsOf, refusal } from "./state.js";
 
 const SIDES = ["left", "top", "right", "bottom"];
@@ -44,18 +45,18 @@ export function createHint(store, view, cache) {
     if (reason) return values.server.readonly ? ["Read only.", "Nothing can be changed here."] : [reason, ""];
     const { tool, frame, server, point } = values;
     const name = chosen(values)?.name ?? "the object";
-    if (tool === "brush") return [`Paint what is missing from ${name}`, "[ and ] change the size, E erases"];
-    if (tool === "erase") return [`Erase what does not belong to ${name}`, "[ and ] change the size, B paints"];
+    if (tool === "brush") return [`Paint what is missing from ${name}`, `${shownKey("smaller")} and ${shownKey("larger")} change the size, ${shownKey("erase")} erases`];
+    if (tool === "erase") return [`Erase what does not belong to ${name}`, `${shownKey("smaller")} and ${shownKey("larger")} change the size, ${shownKey("brush")} paints`];
     if (tool === "lasso") return [`Draw around what belongs to ${name}`, "or click its corners and press Enter; hold Alt or the right button to erase"];
-    if (tool === "hand") return ["Drag to move the image", "wheel zooms, F fits it, C goes back to clicking"];
+    if (tool === "hand") return ["Drag to move the image", `wheel zooms, ${shownKey("fit")} fits it, ${shownKey("click")} goes back to clicking`];
     if (point !== null) return ["Arrow keys move the point", "Shift: ten pixels; Delete removes it, Esc deselects it"];
     const points = extremesOf(pointsOf(values));
     if (points.length > 0 && points.length < 4) return [`Click the ${NAMES[freeSides(points)[0]]} point`, `${4 - points.length} more, in any order`];
     if (!masked(values)) return [`Click the leftmost point of ${name}`, "then the top, the right and the bottom, in any order"];
-    if (!server.corrects) return ["Wrong somewhere?", "Drag a point, click on the true outline, or repair with the brush (B)"];
-    if (tool === "negative") return [`Click on what does not belong to ${name}`, "Backspace takes the last click back, C adds again"];
-    const how = "click on what is missing, right-click (or Alt click) on what does not belong, or use the brush (B)";
-    if (server.keyframes[frame]?.corrected) return ["Corrected, not yet a keyframe", "K makes it one; Propagate uses it; Shift K discards it"];
+    if (!server.corrects) return ["Wrong somewhere?", `Drag a point, click on the true outline, or repair with the brush (${shownKey("brush")})`];
+    if (tool === "negative") return [`Click on what does not belong to ${name}`, `Backspace takes the last click back, ${shownKey("click")} adds again`];
+    const how = `click on what is missing, right-click (or Alt click) on what does not belong, or use the brush (${shownKey("brush")})`;
+    if (server.keyframes[frame]?.corrected) return ["Corrected, not yet a keyframe", `${shownKey("keyframe")} makes it one; Propagate uses it; ${shownKey("discard")} discards it`];
     if (!keyframeAt(server, frame)) return ["Correct? Go on.", `Otherwise ${how}`];
     return ["Wrong somewhere?", `${how[0].toUpperCase()}${how.slice(1)}`];
   }
@@ -72,7 +73,7 @@ export function createHint(store, view, cache) {
     setText(el("where"), pixel ? `${pixel[0]}, ${pixel[1]}` : "");
   }
 
-  store.on(["server", "frame", "shown", "object", "tool", "drafts", "point", "comparing", "arrived", "answered"], draw);
+  store.on(["server", "frame", "shown", "object", "tool", "drafts", "point", "comparing", "arrived", "answered", "keys"], draw);
   store.on(["pointer"], where);
   store.on(["viewed", "arrived"], () => {
     if (view.imageWidth) setText(el("zoom"), `${Math.round(view.scale * 100)} %`);

@@ -1,9 +1,11 @@
 /** Every key of the page, in one table, from which the help dialog is made. */
 import { announce } from "./announce.js";
+import { keysOf, nameOf, pressedName } from "./shortcuts.js";
 import { chosen, clicking } from "./state.js";
 
 /**
- * @typedef {{keys: string[], shown: string[], what: string, run: Function, mode?: "clip"|"folder"}} Key
+ * @typedef {{command?: import("./shortcuts.js").Command, keys?: string[], shown?: string[], what: string, run: Function,
+ *   mode?: "clip"|"folder"}} Key  command: its key can be changed, `keys` are further ones
  * @returns {Record<string, Key[]>} by heading
  */
 export function keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, imports, compare, labels, lasso, masks, actions }) {
@@ -12,11 +14,12 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
   const folder = () => store.get().server?.mode === "folder";
   return {
     "Clicking": [
-      { keys: ["c"], shown: ["C"], what: "Click points, or what is missing", run: () => actions.tool("click") },
+      { command: "click", what: "Click points, or what is missing", run: () => actions.tool("click") },
       { keys: [], shown: ["Alt click"], what: "Negative: not the object (or right click)", run: () => {} },
-      { keys: ["a"], shown: ["A"], what: "Negative clicks, all of them", run: () => actions.tool("negative") },
+      { command: "negative", what: "Negative clicks, all of them", run: () => actions.tool("negative") },
       { keys: ["Backspace"], shown: ["⌫"], what: "Take the last click back", run: () => lasso.back() || points.takeBack() },
-      { keys: ["q", "shift+q"], shown: ["Q"], what: "Select the next point", run: (event) => points.cycle(event.shiftKey ? -1 : 1) },
+      { command: "nextPoint", what: "Select the next point", run: () => points.cycle(1) },
+      { command: "previousPoint", what: "Select the previous point", run: () => points.cycle(-1) },
       { keys: ["Delete"], shown: ["Del"], what: "Remove the selected point", run: () => (picked() ? points.removeSelected() : lasso.back() || points.takeBack()) },
       { keys: [], shown: ["← ↑ → ↓"], what: "Move the selected point (Shift: 10 px)", run: () => {} },
       { keys: ["alt+ArrowLeft", "alt+ArrowRight", "alt+ArrowUp", "alt+ArrowDown", "alt+shift+ArrowLeft", "alt+shift+ArrowRight",
@@ -26,23 +29,25 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: ["Escape"], shown: ["Esc"], what: "Deselect the point", run: () => { store.set({ point: null, playing: false }); brush.drop(); lasso.drop(); } },
     ],
     "Brush and lasso": [
-      { keys: ["b"], shown: ["B"], what: "Brush", run: () => actions.tool("brush") },
-      { keys: ["e"], shown: ["E"], what: "Eraser", run: () => actions.tool("erase") },
-      { keys: ["y"], shown: ["Y"], what: "Lasso (Alt: erase, ↵ closes)", run: () => actions.tool("lasso") },
-      { keys: ["i"], shown: ["I"], what: "Fill, grow, copy, swap", run: () => masks.open() },
-      { keys: ["[", "]"], shown: ["[", "]"], what: "Smaller, larger", run: (event) => brush.resize(event.key === "[" ? -1 : 1) },
+      { command: "brush", what: "Brush", run: () => actions.tool("brush") },
+      { command: "erase", what: "Eraser", run: () => actions.tool("erase") },
+      { command: "lasso", what: "Lasso (Alt: erase, ↵ closes)", run: () => actions.tool("lasso") },
+      { command: "mask", what: "Fill, grow, copy, swap", run: () => masks.open() },
+      { command: "smaller", what: "Smaller brush", run: () => brush.resize(-1) },
+      { command: "larger", what: "Larger brush", run: () => brush.resize(1) },
     ],
     "Image": [
-      { keys: ["f", "0"], shown: ["F", "0"], what: "Fit", run: () => actions.fit() },
+      { command: "fit", keys: ["0"], shown: ["0"], what: "Fit", run: () => actions.fit() },
       { keys: ["shift+)", "shift+0", "shift+="], shown: ["Shift 0"], what: "One to one", run: () => actions.actualSize() },
-      { keys: ["+", "shift++", "=", "ctrl+="], shown: ["+"], what: "Zoom in (or wheel)", run: () => actions.zoom(1) },
-      { keys: ["-", "_", "shift+_", "ctrl+-"], shown: ["-"], what: "Zoom out", run: () => actions.zoom(-1) },
-      { keys: ["h"], shown: ["H"], what: "Move the image (or Space and drag)", run: () => actions.tool("hand") },
-      { keys: ["z"], shown: ["Z"], what: "Loupe", run: () => actions.loupe() },
-      { keys: ["w"], shown: ["W"], what: "Compare with before the last run", run: () => compare.toggle(), mode: "clip" },
-      { keys: ["o"], shown: ["O"], what: "Outlines", run: () => actions.outlines() },
-      { keys: ["u", "shift+u"], shown: ["U", "Shift U"], what: "Mask opacity", run: (event) => actions.opacity(event.shiftKey ? 0.1 : -0.1) },
-      { keys: ["\\"], shown: ["\\"], what: "Masks on and off", run: () => actions.overlay() },
+      { keys: ["+", "=", "ctrl+="], shown: ["+"], what: "Zoom in (or wheel)", run: () => actions.zoom(1) },
+      { keys: ["-", "_", "ctrl+-"], shown: ["-"], what: "Zoom out", run: () => actions.zoom(-1) },
+      { command: "hand", what: "Move the image (or Space and drag)", run: () => actions.tool("hand") },
+      { command: "loupe", what: "Loupe", run: () => actions.loupe() },
+      { command: "compare", what: "Compare with before the last run", run: () => compare.toggle(), mode: "clip" },
+      { command: "outlines", what: "Outlines", run: () => actions.outlines() },
+      { command: "fainter", what: "Masks fainter", run: () => actions.opacity(-0.1) },
+      { command: "stronger", what: "Masks stronger", run: () => actions.opacity(0.1) },
+      { command: "overlay", what: "Masks on and off", run: () => actions.overlay() },
     ],
     "Frames": [
       { keys: ["ArrowLeft", ","], shown: ["←", ","], what: "Previous", run: (event) => (event.key === "," ? navigation.step(-1) : arrow(-1, 0, 1, () => navigation.step(-1))()) },
@@ -53,17 +58,18 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { keys: ["End"], shown: ["End"], what: "Last", run: () => navigation.last() },
       { keys: ["ArrowUp", "PageUp"], shown: ["↑", "PgUp"], what: "Previous keyframe", run: (event) => (event.key === "PageUp" ? navigation.previousKey() : arrow(0, -1, 1, navigation.previousKey)()), mode: "clip" },
       { keys: ["ArrowDown", "PageDown"], shown: ["↓", "PgDn"], what: "Next keyframe", run: (event) => (event.key === "PageDown" ? navigation.nextKey() : arrow(0, 1, 1, navigation.nextKey)()), mode: "clip" },
-      { keys: ["m"], shown: ["M"], what: "Midpoint between keyframes", run: () => navigation.midpoint(), mode: "clip" },
-      { keys: ["g"], shown: ["G"], what: "Suggested frame", run: () => navigation.suggested(), mode: "clip" },
-      { keys: ["shift+PageUp", "shift+PageDown"], shown: ["Shift PgUp", "PgDn"], what: "Previous, next uncertain frame", run: (event) => navigation.toDoubt(event.key === "PageUp" ? -1 : 1), mode: "clip" },
-      { keys: ["p"], shown: ["Space", "P"], what: "Play, pause", run: () => player.toggle(), mode: "clip" },
+      { command: "midpoint", what: "Midpoint between keyframes", run: () => navigation.midpoint(), mode: "clip" },
+      { command: "suggested", what: "Suggested frame", run: () => navigation.suggested(), mode: "clip" },
+      { command: "previousDoubt", what: "Previous uncertain frame", run: () => navigation.toDoubt(-1), mode: "clip" },
+      { command: "nextDoubt", what: "Next uncertain frame", run: () => navigation.toDoubt(1), mode: "clip" },
+      { command: "play", shown: ["Space"], what: "Play, pause", run: () => player.toggle(), mode: "clip" },
     ],
     "Objects": [
       { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shown: ["1", "…", "9"], what: "Select", run: (event) => objects.chooseAt(Number(event.key) - 1) },
-      { keys: ["n"], shown: ["N"], what: "Add", run: () => objects.add() },
-      { keys: ["t"], shown: ["T"], what: "Choose its label", run: () => labels.open() },
-      { keys: ["F2"], shown: ["F2"], what: "Rename", run: () => objects.rename(store.get().object) },
-      { keys: ["v"], shown: ["V"], what: "Show, hide", run: () => chosen(store.get()) && objects.show(store.get().object) },
+      { command: "add", what: "Add", run: () => objects.add() },
+      { command: "label", what: "Choose its label", run: () => labels.open() },
+      { command: "rename", what: "Rename", run: () => objects.rename(store.get().object) },
+      { command: "show", what: "Show, hide", run: () => chosen(store.get()) && objects.show(store.get().object) },
       { keys: ["alt+PageUp"], shown: ["Alt PgUp"], what: "Move up", run: () => objects.reorder(store.get().object, -1) },
       { keys: ["alt+PageDown"], shown: ["Alt PgDn"], what: "Move down", run: () => objects.reorder(store.get().object, 1) },
       { keys: ["ctrl+Delete", "ctrl+Backspace"], shown: ["Ctrl Del"], what: "Delete from every frame", run: () => objects.remove(store.get().object) },
@@ -72,19 +78,19 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
     "Work": [
       { keys: ["ctrl+z"], shown: ["Ctrl Z"], what: "Undo", run: () => actions.undo() },
       { keys: ["ctrl+shift+z", "ctrl+y"], shown: ["Ctrl Shift Z", "Ctrl Y"], what: "Redo", run: () => actions.redo() },
-      { keys: ["k"], shown: ["K"], what: "Make or remove keyframe", run: () => card.keyframe(), mode: "clip" },
-      { keys: ["shift+k"], shown: ["Shift K"], what: "Discard corrections here", run: () => card.discard(), mode: "clip" },
-      { keys: ["l"], shown: ["L"], what: "Lock, unlock", run: () => card.lock(), mode: "clip" },
-      { keys: ["ctrl+Enter"], shown: ["Ctrl ↵"], what: "Propagate", run: () => jobs.start(), mode: "clip" },
-      { keys: ["ctrl+."], shown: ["Ctrl ."], what: "Stop the run", run: () => jobs.cancel(), mode: "clip" },
-      { keys: ["x"], shown: ["X"], what: "Export", run: () => exports.toggle(), mode: "clip" },
-      { keys: ["shift+x"], shown: ["Shift X"], what: "Import", run: () => imports.toggle(), mode: "clip" },
-      { keys: ["d"], shown: ["D"], what: "Done, next open image", run: () => folder() && card.status("done"), mode: "folder" },
-      { keys: ["s"], shown: ["S"], what: "Skip", run: () => folder() && card.status("skipped"), mode: "folder" },
-      { keys: ["r"], shown: ["R"], what: "Reopen", run: () => folder() && card.status("open"), mode: "folder" },
-      { keys: ["j"], shown: ["J"], what: "Next open image", run: () => folder() && navigation.nextOpen(), mode: "folder" },
+      { command: "keyframe", what: "Make or remove keyframe", run: () => card.keyframe(), mode: "clip" },
+      { command: "discard", what: "Discard corrections here", run: () => card.discard(), mode: "clip" },
+      { command: "lock", what: "Lock, unlock", run: () => card.lock(), mode: "clip" },
+      { command: "propagate", what: "Propagate", run: () => jobs.start(), mode: "clip" },
+      { command: "stop", what: "Stop the run", run: () => jobs.cancel(), mode: "clip" },
+      { command: "export", what: "Export", run: () => exports.toggle(), mode: "clip" },
+      { command: "import", what: "Import", run: () => imports.toggle(), mode: "clip" },
+      { command: "done", what: "Done, next open image", run: () => folder() && card.status("done"), mode: "folder" },
+      { command: "skip", what: "Skip", run: () => folder() && card.status("skipped"), mode: "folder" },
+      { command: "reopen", what: "Reopen", run: () => folder() && card.status("open"), mode: "folder" },
+      { command: "nextOpen", what: "Next open image", run: () => folder() && navigation.nextOpen(), mode: "folder" },
       { keys: ["ctrl+s"], shown: ["Ctrl S"], what: "Save (automatic)", run: () => announce("Everything is saved already.") },
-      { keys: ["?", "shift+?"], shown: ["?"], what: "This help", run: () => actions.help() },
+      { keys: ["?"], shown: ["?"], what: "This help", run: () => actions.help() },
     ],
   };
 
@@ -95,16 +101,12 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
   }
 }
 
-/** The name of a pressed key as the table has it. */
-function nameOf(event) {
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  return `${event.ctrlKey || event.metaKey ? "ctrl+" : ""}${event.altKey ? "alt+" : ""}${event.shiftKey ? "shift+" : ""}${key}`;
-}
-
 /** Listen on the whole page, except in fields and dialogs. */
 export function listenToKeys(table, store, pointer, player) {
-  const byName = new Map();
-  for (const key of Object.values(table).flat()) for (const name of key.keys) byName.set(name, key);
+  const all = Object.values(table).flat();
+  const having = (name) => all.find((one) => keysOf(one).includes(name));
+  /** A sign such as "_" or "<" may need Shift or not, as the keyboard has it. */
+  const findKey = (event) => (event.shiftKey ? having(pressedName(event)) : undefined) ?? having(nameOf(event));
   let spaceSince = 0;
 
   document.addEventListener("keydown", (event) => {
@@ -123,8 +125,7 @@ export function listenToKeys(table, store, pointer, player) {
       return;
     }
     if (event.key === "Enter" && onButton && !event.ctrlKey && !event.metaKey) return;
-    // A shifted sign such as "_" or "<" is found with and without the word shift.
-    const found = byName.get(nameOf(event)) ?? (event.key.length === 1 && !/[a-z0-9]/i.test(event.key) ? byName.get(event.key) : null);
+    const found = findKey(event);
     if (!found || (found.mode && found.mode !== store.get().server?.mode && found.mode === "clip" && !event.key.startsWith("Arrow"))) return;
     event.preventDefault();
     found.run(event);

@@ -3,6 +3,7 @@ import { announce } from "./announce.js";
 import { post } from "./api.js";
 import { el, make } from "./dom.js";
 import { createMenu } from "./menu.js";
+import { shownKey } from "./shortcuts.js";
 
 export function createLabels(store, edits, connection) {
   const menu = createMenu(el("label-menu"), el("object-label"), () => list(store.get().object));
@@ -31,7 +32,7 @@ export function createLabels(store, edits, connection) {
   function list(id) {
     const { server } = store.get();
     if (!server || server.readonly) return false;
-    if (id === null) announce("Add an object first; N does.");
+    if (id === null) announce(`Add an object first; ${shownKey("add")} does.`);
     else if (!labels().length) edit();
     if (id === null || !labels().length) return false;
     subject = id;
@@ -59,7 +60,7 @@ export function createLabels(store, edits, connection) {
     };
     dialog.replaceChildren(
       make("h2", { id: "label-title", text: "Label set" }),
-      make("p", { text: "A label a line, then a colour and a key, if you like: horse, #e69f00, h. T gives the selected object a label." }),
+      make("p", { text: `A label a line, then a colour and a key, if you like: horse, #e69f00, h. ${shownKey("label")} gives the selected object a label.` }),
       text,
       wrong,
       make("div", { class: "answers" }, [

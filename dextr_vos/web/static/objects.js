@@ -2,6 +2,7 @@
 import { announce } from "./announce.js";
 import { ask } from "./dialogs.js";
 import { el, make, setAttribute, setIcon, setText } from "./dom.js";
+import { shownKey } from "./shortcuts.js";
 import { extremesOf, pointsOf } from "./state.js";
 
 const clicksSaid = (count) => (count ? `${count} ${count === 1 ? "click" : "clicks"}` : "mask");
@@ -137,7 +138,7 @@ export function createObjects(store, edits, labels) {
       slot.replaceChildren(button);
     }
     setText(button, object.name);
-    setAttribute(button, "data-tip", `${object.name}: F2 renames, Alt ↑ ↓ changes the order`);
+    setAttribute(button, "data-tip", `${object.name}: ${shownKey("rename")} renames, Alt ↑ ↓ changes the order`);
     setAttribute(button, "data-key", place < 9 ? String(place + 1) : null);
     setAttribute(button, "aria-pressed", object.id === store.get().object);
   }
@@ -163,7 +164,7 @@ export function createObjects(store, edits, labels) {
     const verb = object.visible ? "Hide" : "Show";
     setAttribute(eye, "aria-label", `${verb} ${object.name}`);
     setAttribute(eye, "data-tip", verb);
-    setAttribute(eye, "data-key", object.id === values.object ? "V" : null);
+    setAttribute(eye, "data-command", object.id === values.object ? "show" : null);
     setAttribute(row.querySelector(".remove"), "aria-label", `Delete ${object.name}`);
     row.querySelector(".remove").disabled = Boolean(values.server.readonly);
   }
@@ -188,14 +189,14 @@ export function createObjects(store, edits, labels) {
 
   store.on(["object"], () => rowOf(store.get().object)?.scrollIntoView({ block: "nearest" }));
   el("object-add").addEventListener("click", add);
-  store.on(["server", "object", "frame", "drafts"], draw);
+  store.on(["server", "object", "frame", "drafts", "keys"], draw);
   return {
     choose, add, rename, remove, show, reorder,
     /** Choose by place in the list, from 0. */
     chooseAt(place) {
       const object = store.get().server?.objects[place];
       if (object) choose(object.id);
-      else announce(`There is no object ${place + 1}. N adds one.`);
+      else announce(`There is no object ${place + 1}. ${shownKey("add")} adds one.`);
     },
   };
 }

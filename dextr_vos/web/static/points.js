@@ -2,6 +2,7 @@
 import { announce, toast } from "./announce.js";
 import { clamp } from "./dom.js";
 import { endFollowing } from "./follow.js";
+import { shownKey } from "./shortcuts.js";
 import { chosen, extremesOf, pointsOf, refusal } from "./state.js";
 
 /** How near (CSS pixels) the pointer must be to a point to pick it. */
@@ -44,7 +45,7 @@ export function createPoints(store, view, cache, edits) {
     const known = !begun && (points.length > 0 || (masked && !edits.clearing(frame, id)));
     if (known && server.corrects) return negative ? "negative" : "positive";
     if (!negative) return "extreme";
-    toast(known ? "This model takes no negative clicks. The eraser (E) removes." : `There is no mask of ${chosen(store.get())?.name ?? "the object"} here yet. Click its four extreme points first.`, "error");
+    toast(known ? `This model takes no negative clicks. The eraser (${shownKey("erase")}) removes.` : `There is no mask of ${chosen(store.get())?.name ?? "the object"} here yet. Click its four extreme points first.`, "error");
     return null;
   }
 

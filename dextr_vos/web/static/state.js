@@ -20,6 +20,8 @@
  * @typedef {"click"|"negative"|"brush"|"erase"|"lasso"|"hand"} Tool
  */
 
+import { shownKey } from "./shortcuts.js";
+
 /** The page's own values at the start. */
 export const START = {
   /** @type {ServerState|null} */ server: null,
@@ -51,6 +53,7 @@ export const START = {
   /** zoom, position or size of the image have changed */ viewed: 0,
   /** a stroke has painted into the labels */ strokes: 0,
   /** an edit was answered */ answered: 0,
+  /** the key of a command was changed */ keys: 0,
 };
 
 /** @returns a store: `get`, `set` (listeners run once, after the current task), `on`. */
@@ -193,9 +196,9 @@ export function refusal(values) {
   if (!values.server) return "The page is still opening.";
   if (values.server.readonly) return values.server.readonly;
   if (unseen(values)) return unseen(values);
-  if (values.comparing) return "Left: before the last run. Right: now. W ends the comparison.";
+  if (values.comparing) return `Left: before the last run. Right: now. ${shownKey("compare")} ends the comparison.`;
   if (values.server.keyframes[values.frame]?.locked) {
-    return `Frame ${values.server.names[values.frame]} is locked. L unlocks it.`;
+    return `Frame ${values.server.names[values.frame]} is locked. ${shownKey("lock")} unlocks it.`;
   }
   return null;
 }

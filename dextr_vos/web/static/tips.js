@@ -1,5 +1,6 @@
 /** Tooltips: one box for the page, with text and key. */
 import { el, make } from "./dom.js";
+import { shownKey } from "./shortcuts.js";
 
 const WAIT_MS = 450;
 
@@ -13,7 +14,9 @@ export function createTips() {
     owner = target;
     const words = target.dataset.tip ?? target.getAttribute("aria-label");
     if (!words) return;
-    tip.replaceChildren(words, ...(target.dataset.key ? [make("kbd", { text: target.dataset.key })] : []));
+    const { command } = target.dataset;
+    const key = command ? command.split(" ").map(shownKey).join(" ") : target.dataset.key;
+    tip.replaceChildren(words, ...(key ? [make("kbd", { text: key })] : []));
     tip.hidden = false;
     const from = target.getBoundingClientRect(), size = tip.getBoundingClientRect();
     const inRail = target.closest(".rail");
@@ -31,7 +34,7 @@ export function createTips() {
     tip.hidden = true;
   }
 
-  const target = (event) => /** @type {Element} */ (event.target).closest?.("[data-tip], [data-key]");
+  const target = (event) => /** @type {Element} */ (event.target).closest?.("[data-tip], [data-command], [data-key]");
   document.addEventListener("pointerover", (event) => {
     const found = target(event);
     if (found === owner && found) return;

@@ -21,13 +21,13 @@ def test_objects_choose_from_a_label_set(server, open_screen):
         screen.test_id("label-text").fill("horse, #e69f00, two keys")
         screen.test_id("label-save").click()
         screen.until("() => document.querySelector('[data-test=label-wrong]').textContent")
-        screen.test_id("label-text").fill('horse, #e69f00, h\nrider\n"reins, left"')
+        screen.test_id("label-text").fill('horse, #e69f00, h\nrider, R\n"reins, left"')
         screen.press("Escape", "t", settle=False)
         assert screen.test_id("label-text").input_value().endswith('left"'), "what was typed is kept"
         screen.test_id("label-save").click()
         screen.until("() => !document.querySelector('[data-test=label-set]').open")
         screen.press("t", "h")
-        screen.press("n", "2")
+        screen.press("n", "r")
         objects = {entry["id"]: (entry["name"], entry["colour"]) for entry in screen.state()["objects"]}
         assert objects[1] == ("horse", "#e69f00")
         assert objects[2][0] == "rider"
