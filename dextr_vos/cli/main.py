@@ -33,6 +33,7 @@ COMMANDS = {
     "evaluate-clicks": "evaluate_clicks",
     "export": "export",
     "import": "import_masks",
+    "label-studio": "label_studio",
     "synthesize": "synthesize",
     "speed": "speed",
     "benchmark": "benchmark",

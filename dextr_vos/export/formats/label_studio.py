@@ -40,21 +40,10 @@ def write_label_studio(folder: Path, data: LabelledClips, options: FormatOptions
         results = []
         for object_id in object_ids(labels):
             entry = clip.objects[object_id]
-            value = {
-                "format": "rle",
-                "rle": label_studio_rle(labels == object_id),
-                "brushlabels": [entry.category],
-            }
             results.append(
                 {
+                    **brush_region(labels == object_id, entry.category, _BRUSH, _IMAGE),
                     "id": f"{clip.name}-{index}-{object_id}",
-                    "type": "brushlabels",
-                    "from_name": _BRUSH,
-                    "to_name": _IMAGE,
-                    "original_width": labels.shape[1],
-                    "original_height": labels.shape[0],
-                    "image_rotation": 0,
-                    "value": value,
                     "meta": {"text": [entry.name], "object_id": object_id},
                 }
             )
@@ -64,6 +53,27 @@ def write_label_studio(folder: Path, data: LabelledClips, options: FormatOptions
             clip.write_image(index, folder / "images" / name)
     write_text(folder / "tasks.json", json.dumps(tasks, ensure_ascii=False) + "\n")
     write_text(folder / "config.xml", _configuration(data.colours()))
+
+
+def brush_region(mask: BoolArray, label: str, brush: str, image: str) -> dict[str, Any]:
+    """A mask as a region of Label Studio, without an id.
+
+    Args:
+        mask: H×W bool.
+        label: of the region.
+        brush: name of the BrushLabels tag in the labeling configuration.
+        image: name of the Image tag.
+    """
+    height, width = mask.shape
+    return {
+        "type": "brushlabels",
+        "from_name": brush,
+        "to_name": image,
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+        "value": {"format": "rle", "rle": label_studio_rle(mask), "brushlabels": [label]},
+    }
 
 
 def read_label_studio(path: Path) -> list[ImportedFrame]:
