@@ -11,7 +11,7 @@ from dextr_vos.errors import WeightsError
 _IMPOSTORS = (
     (b"<", "is a web page, not a checkpoint; the address it came from has moved or asks for a login"),
     (b"version https://git-lfs", "is a Git LFS pointer, not the checkpoint itself; run git lfs pull"),
-    (b"\x89HDF", "is an HDF5 (Keras) file; take the .pth of the same name"),
+    (b"\x89HDF", "is an HDF5 (Keras) file; dextr-vos convert makes a .safetensors of it, which is read"),
     (b"MATLAB", "is a MATLAB file; of those only vgg_caffe.mat is read, as the start of an OSVOS parent"),
     (b"\x1f\x8b", "is a gzip archive; unpack it and give the checkpoint inside"),
 )

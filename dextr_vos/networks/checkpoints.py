@@ -65,9 +65,23 @@ def load_into(network: nn.Module, state: Mapping[str, Tensor], source: Path | st
     Raises:
         WeightsError: keys are missing, unexpected or of another shape; all are listed at once.
     """
+    check_fits(network, state, source)
+    network.load_state_dict(_with_counts(state, network.state_dict()))
+
+
+def check_fits(network: nn.Module, state: Mapping[str, Tensor], source: Path | str) -> None:
+    """Refuse a state that `load_into` would refuse.
+
+    Args:
+        network: not changed; may be on the device "meta".
+        state: see `load_into`.
+        source: where the state came from, for the message.
+
+    Raises:
+        WeightsError: keys are missing, unexpected or of another shape; all are listed at once.
+    """
     expected = network.state_dict()
-    old_counts = (key for key in expected if key.endswith("num_batches_tracked"))
-    full = dict.fromkeys(old_counts, torch.tensor(0)) | dict(state)
+    full = _with_counts(state, expected)
     errors = [
         _listed("missing", [key for key in expected if key not in full]),
         _listed("unexpected", [key for key in full if key not in expected]),
@@ -84,7 +98,6 @@ def load_into(network: nn.Module, state: Mapping[str, Tensor], source: Path | st
     if text:
         advice = _advice(dextr_head(state), dextr_head(expected))
         raise WeightsError(f"{source} does not fit the network {type(network).__name__}: {text}; {advice}")
-    network.load_state_dict(full)
 
 
 def repeat_objects(state: Mapping[str, Tensor], num_objects: int) -> dict[str, Tensor]:
@@ -136,6 +149,12 @@ def save(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | 
     content = serialised(tensors, dict(metadata or {}))
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+def _with_counts(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state with a count of 0 where it lacks the `num_batches_tracked` of a network's state."""
+    counts = (key for key in expected if key.endswith("num_batches_tracked"))
+    return dict.fromkeys(counts, torch.tensor(0)) | dict(state)
 
 
 def _read_safetensors(path: Path) -> object:

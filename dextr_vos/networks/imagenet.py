@@ -4,20 +4,24 @@ Weights come from torchvision (`imagenet_state`) or from files that others publi
 colours is folded into the first convolution, since DEXTR and OSVOS take colours in 0…255.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.io import loadmat
 from torch import Tensor, nn
 
-from dextr_vos.errors import WeightsError
+from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.networks.dextr import Dextr
+from dextr_vos.networks.keras_file import import_h5py
 from dextr_vos.networks.osvos import MEAN_BGR, Osvos
 
 IMAGENET = "imagenet"  # in place of a path: download torchvision's weights
+
+_MATLAB_7_3 = b"MATLAB 7.3"  # the files that are HDF5
 
 Backbone = Literal["resnet101", "vgg16"]
 
@@ -123,18 +127,21 @@ def load_caffe_vgg(network: Osvos, path: Path) -> None:
 
     Args:
         network: changed in place; only when all weights fit.
-        path: a MATLAB file (up to version 7) with the cell arrays `weights` and `biases`, one cell a
-            convolution; kernels as Caffe's MATLAB interface gives them, width×height×in×out.
+        path: a MATLAB file with the cell arrays `weights` and `biases`, one cell a convolution; kernels as
+            Caffe's MATLAB interface gives them, width×height×in×out.
 
     Raises:
+        InputError: the file has MATLAB's version 7.3, and h5py is not installed.
         WeightsError: the file is missing or broken, or holds other shapes.
     """
     if not path.exists():
         raise WeightsError(f"there are no weights {path}")
     try:
-        arrays = loadmat(path, appendmat=False)
-        weights = [torch.from_numpy(np.array(kernel.T)) for kernel in arrays["weights"].ravel()]
-        biases = [torch.from_numpy(np.array(bias.ravel())) for bias in arrays["biases"].ravel()]
+        kernels, offsets = _matlab_cells(path, ("weights", "biases"))
+        weights = [torch.from_numpy(np.array(kernel)) for kernel in kernels]
+        biases = [torch.from_numpy(np.array(offset.ravel())) for offset in offsets]
+    except InputError:
+        raise
     except KeyError as error:
         raise WeightsError(f"{path} has no array {error}; expected vgg_caffe.mat of OSVOS") from None
     except Exception as error:  # scipy raises many kinds on a broken file
@@ -142,6 +149,21 @@ def load_caffe_vgg(network: Osvos, path: Path) -> None:
             f"cannot read {path} as a MATLAB file: {error}; fetch vgg_caffe.mat again"
         ) from error
     _fill_stages(network, weights, biases, str(path))
+
+
+def _matlab_cells(path: Path, names: Sequence[str]) -> list[list[npt.NDArray[np.generic]]]:
+    """The arrays in each of some cell arrays, their axes in reverse order."""
+    with path.open("rb") as file:
+        is_hdf5 = file.read(len(_MATLAB_7_3)) == _MATLAB_7_3
+    if not is_hdf5:
+        arrays = loadmat(path, appendmat=False)
+        return [[cell.T for cell in arrays[name].ravel()] for name in names]
+    with import_h5py(path).File(path, "r") as opened:
+        absent = [name for name in names if name not in opened]
+        if absent:
+            raise KeyError(absent[0])
+        # the axes of HDF5 are those of MATLAB in reverse order
+        return [[np.asarray(opened[cell]) for cell in opened[name][()].ravel()] for name in names]
 
 
 def _torchvision_weights(backbone: Backbone) -> Any:
