@@ -26,7 +26,7 @@ from dextr_vos.web.auth import COOKIE, Auth, cookie_with, has_cookie, tokens_equ
 from dextr_vos.web.exports import export_formats
 from dextr_vos.web.images import THUMB_HEIGHT
 from dextr_vos.web.jobs import ConflictError
-from dextr_vos.web.mask_edits import PutMask, ReshapeMask, SwapObjects
+from dextr_vos.web.mask_edits import PutMask, ReshapeMask, SplitObject, SwapObjects
 from dextr_vos.web.object_edits import AddObject, ChangeObject, DeleteObject, OrderObjects
 from dextr_vos.web.page_files import PageFiles
 from dextr_vos.web.service import Service, changed_by
@@ -272,6 +272,13 @@ def _add_mask_edits(app: FastAPI, service: Service) -> None:
         _check(service, index)
         edit = SwapObjects(index, tuple(names[index:]), (object_id, body.other))
         return edited(index, lambda: session.make(edit))
+
+    @app.post("/api/frames/{index}/objects/{object_id}/split")
+    def split(index: Index, object_id: ObjectId, body: schemas.Split) -> dict[str, Any]:
+        _check(service, index)
+        edit = SplitObject(index, names[index], object_id, body.outline)
+        new_id, changes = changed_by(service, lambda: session.make(edit))
+        return {**changes, "mask": _mask(service, index), "id": new_id}
 
     @app.post("/api/frames/{index}/objects/{object_id}/clear")
     def clear(index: Index, object_id: ObjectId, body: schemas.Clear | None = None) -> dict[str, Any]:

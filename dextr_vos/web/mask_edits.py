@@ -1,6 +1,6 @@
-"""Edits of masks without clicks: reshape one, copy it, swap objects. See `object_edits.Edit`."""
+"""Edits of masks without clicks: reshape one, copy it, swap or split objects. See `object_edits.Edit`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,8 @@ from dextr_vos.errors import InputError
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import Labels
 from dextr_vos.web import edits
-from dextr_vos.web.object_edits import Edited, with_layers_of
+from dextr_vos.web.layers import area_mask
+from dextr_vos.web.object_edits import AddObject, Edited, with_layers_of
 
 if TYPE_CHECKING:
     from dextr_vos.web.store import AnnotationStore
@@ -147,6 +148,58 @@ class SwapObjects:
         return Edited(
             before, after, f"{entries[0].name} and {entries[1].name} swapped from {self.names[0]} on"
         )
+
+
+@dataclass(frozen=True)
+class SplitObject:
+    """Give a part of an object in a frame to a new object; what other objects cover of it goes.
+
+    Attributes:
+        index: of the frame.
+        name: of the frame.
+        object_id: of the object.
+        outline: around the part, see `area_mask`; None for all connected parts except the largest.
+    """
+
+    index: int
+    name: str
+    object_id: int
+    outline: Sequence[tuple[float, float]] | None
+
+    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
+        """See `Edit`."""
+        entry = edits.entry_of(document, self.object_id)
+        clicks = edits.clicks_of(document, self.name, self.object_id)
+        if clicks is None:
+            raise InputError(f"{entry.name} has no mask in frame '{self.name}'; click on it first")
+        visible = store.layer(self.name, self.object_id, store.flattened(self.name, document))
+        part = self._part(visible, entry.name)
+        hidden_or_part = store.layer(self.name, self.object_id, document) & ~(visible & ~part)
+        cut = store.layers.with_stroke(clicks, hidden_or_part, erase=True)
+        after = edits.with_clicks(document, self.name, self.object_id, cut)
+        added = AddObject(None, None).apply(store, after)
+        assert added.object_id is not None
+        put = ObjectClicks(points=(), made_by=BRUSH, painted=True, layer=store.layers.put(part))
+        after = edits.with_clicks(added.after, self.name, added.object_id, put)
+        new = edits.entry_of(after, added.object_id).name
+        label = f"{new} split off from {entry.name}, frame {self.name}"
+        return Edited(document, after, label, added.object_id)
+
+    def _part(self, visible: BoolArray, what: str) -> BoolArray:
+        """What goes to the new object, H×W bool."""
+        if self.outline is None:
+            part = visible & ~largest_part(visible)
+            if not part.any():
+                raise InputError(
+                    f"{what} is in one part in frame '{self.name}'; draw around what to split off"
+                )
+            return part
+        part = visible & area_mask(self.outline, visible.shape)
+        if not part.any():
+            raise InputError(f"there is nothing of {what} within the outline; draw around a part of it")
+        if (part == visible).all():
+            raise InputError(f"all of {what} is within the outline; draw around a part of it")
+        return part
 
 
 def _disc(radius: int) -> Labels:

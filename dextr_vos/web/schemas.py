@@ -83,6 +83,12 @@ class Copy(_Edit):
     to: Annotated[int, Field(ge=0)]
 
 
+class Split(_Edit):
+    """Give a part of a mask to a new object: what is within an outline, or all parts except the largest."""
+
+    outline: Annotated[list[tuple[Pixel, Pixel]], Field(min_length=3, max_length=20_000)] | None = None
+
+
 class OtherObject(_Edit):
     """Another object."""
 

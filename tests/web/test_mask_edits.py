@@ -1,4 +1,4 @@
-"""Masks edited as a whole: reshaped, copied, swapped; each edit is one step of the history."""
+"""Masks edited as a whole: reshaped, copied, swapped, split; each edit is one step of the history."""
 
 import json
 
@@ -194,6 +194,51 @@ def test_a_copy_is_seen_whole_where_another_object_was_above(page):
     page.do("/api/frames/0/objects/1/copy", to=1)
     assert ((page.mask(1) == 1) == box(POINTS)).all()
     assert (page.mask(1) == 2).any()
+
+
+def test_smaller_parts_become_a_new_object_and_one_undo_joins_them_again(page):
+    for path in ([[10, 20], [25, 20]], [[50, 10]], [[50, 40]]):
+        page.do("/api/frames/0/objects/1/stroke", path=path, radius=3)
+    before = page.mask(0)
+    answer = page.do("/api/frames/0/objects/1/split")
+    assert answer["id"] == 3
+    after = page.mask(0)
+    assert ((after > 0) == (before > 0)).all(), "no pixel is lost"
+    assert [after[20, 12], after[10, 50], after[40, 50]] == [1, 3, 3]
+    assert "one part" in page.refused("/api/frames/0/objects/1/split")
+    state = page.do("/api/undo")["state"]
+    assert (page.mask(0) == before).all()
+    assert [entry["id"] for entry in state["objects"]] == [1, 2]
+
+
+def test_what_an_outline_goes_around_becomes_a_new_object_in_a_propagated_frame(page, tmp_path):
+    page.points(0, 1, POINTS)
+    write_run(page, tmp_path / "w", keyframes=[0])
+    before = page.mask(3)
+    left, right = np.nonzero(before.any(axis=0))[0][[0, -1]].tolist()
+    around = [[left, 0], [left + 5, 0], [left + 5, 48], [left, 48]]
+    answer = page.do("/api/frames/3/objects/1/split", outline=around)
+    after = page.mask(3)
+    assert (after[:, left : left + 5] == 3 * before[:, left : left + 5]).all()
+    assert (after[:, left + 5 :] == before[:, left + 5 :]).all()
+    assert answer["state"]["keyframes"]["3"]["corrected"], "as a draft"
+    page.do("/api/undo")
+    assert not page.state()["keyframes"].get("3")
+    everything = [[0, 0], [64, 0], [64, 48], [0, 48]]
+    assert "all of object 1" in page.refused("/api/frames/3/objects/1/split", outline=everything)
+    beside = [[right + 2, 0], [right + 4, 0], [right + 4, 4]]
+    assert "nothing of object 1" in page.refused("/api/frames/3/objects/1/split", outline=beside)
+
+
+def test_a_part_that_another_object_covers_goes_with_a_split(tiny_clip, tmp_path):
+    page = open_page(tiny_clip, tmp_path / "w", objects=2, corrects=True)
+    page.do("/api/frames/0/objects/1/stroke", path=[[10, 20], [50, 20]], radius=3)
+    page.do("/api/frames/0/objects/2/stroke", path=[[30, 10], [30, 30]], radius=3)
+    before = page.mask(0)
+    page.do("/api/frames/0/objects/1/split")
+    page.do("/api/frames/0/objects/2/clear")
+    expected = np.where(before == 2, 0, page.mask(0))
+    assert (page.mask(0) == expected).all(), "nothing appears below the object that is gone"
 
 
 def test_a_locked_frame_is_refused(page):

@@ -1,41 +1,11 @@
 /** Brush and eraser: the stroke is painted into the page's labels at once and sent when it ends. */
 import { toast } from "./announce.js";
 import { clamp } from "./dom.js";
+import { freeId, hundredths, paintSegment } from "./paint.js";
 import { refusal } from "./state.js";
 
 export const SMALLEST = 1;
 export const LARGEST = 80;
-
-/**
- * Put `value` on every pixel whose centre lies within `radius` of the segment; only over `over` when it is given.
- * Coordinates are those of pixel centres: (3, 4) is the middle of pixel 3, 4.
- */
-export function paintSegment(labels, width, height, [ax, ay], [bx, by], radius, value, over = null) {
-  const top = clamp(Math.floor(Math.min(ay, by) - radius), 0, height - 1);
-  const bottom = clamp(Math.ceil(Math.max(ay, by) + radius), 0, height - 1);
-  const left = clamp(Math.floor(Math.min(ax, bx) - radius), 0, width - 1);
-  const right = clamp(Math.ceil(Math.max(ax, bx) + radius), 0, width - 1);
-  const dx = bx - ax, dy = by - ay, length = dx * dx + dy * dy;
-  for (let y = top; y <= bottom; y++) {
-    for (let x = left; x <= right; x++) {
-      const along = length ? clamp(((x - ax) * dx + (y - ay) * dy) / length, 0, 1) : 0;
-      const ex = x - ax - along * dx, ey = y - ay - along * dy;
-      if (ex * ex + ey * ey > radius * radius) continue;
-      const at = y * width + x;
-      if (over === null || labels[at] === over) labels[at] = value;
-    }
-  }
-}
-
-/** The id that the server will give to a new object. */
-function freeId(server) {
-  let id = 1;
-  while (server.objects.some((one) => one.id === id)) id++;
-  return id;
-}
-
-/** In requests, pixel i spans [i, i + 1). */
-const hundredths = (value) => Math.round(value * 100) / 100;
 
 export function createBrush(store, view, cache, edits, points) {
   /** @type {{frame: number, object: number, label: number, erase: boolean, radius: number, path: [number, number][], labels: Uint8Array}|null} */

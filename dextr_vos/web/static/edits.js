@@ -170,6 +170,8 @@ export function createEdits(store, cache, connection, activity) {
     },
     reshape: (frame, object, operation) => push({ verb: "reshape", body: { operation, active_ms: activity.take() }, frame, object }),
     copy: (frame, object, to) => push({ verb: "copy", body: { to, active_ms: activity.take() }, frame, object, twice: true }),
+    /** @param {[number, number][]|null} outline around the part that becomes a new object; null: all parts but the largest */
+    split: (frame, object, outline) => push({ verb: "split", body: { outline, active_ms: activity.take() }, frame, object }),
     swap: (frame, object, other) => push({ verb: "swap", body: { other }, frame, object, spoils: true }),
     clear(frame, object) {
       store.set({ drafts: store.get().drafts.set(keyOf(frame, object), []) });

@@ -47,6 +47,7 @@ export function createHint(store, view, cache) {
     const name = chosen(values)?.name ?? "the object";
     if (tool === "brush") return [`Paint what is missing from ${name}`, `${shownKey("smaller")} and ${shownKey("larger")} change the size, ${shownKey("erase")} erases`];
     if (tool === "erase") return [`Erase what does not belong to ${name}`, `${shownKey("smaller")} and ${shownKey("larger")} change the size, ${shownKey("brush")} paints`];
+    if (values.splitting) return [`Draw around the part of ${name} that becomes a new object`, "or click its corners and press Enter; Esc leaves it whole"];
     if (tool === "lasso") return [`Draw around what belongs to ${name}`, "or click its corners and press Enter; hold Alt or the right button to erase"];
     if (tool === "hand") return ["Drag to move the image", `wheel zooms, ${shownKey("fit")} fits it, ${shownKey("click")} goes back to clicking`];
     if (point !== null) return ["Arrow keys move the point", "Shift: ten pixels; Delete removes it, Esc deselects it"];
@@ -73,7 +74,7 @@ export function createHint(store, view, cache) {
     setText(el("where"), pixel ? `${pixel[0]}, ${pixel[1]}` : "");
   }
 
-  store.on(["server", "frame", "shown", "object", "tool", "drafts", "point", "comparing", "arrived", "answered", "keys"], draw);
+  store.on(["server", "frame", "shown", "object", "tool", "drafts", "point", "comparing", "arrived", "answered", "keys", "splitting"], draw);
   store.on(["pointer"], where);
   store.on(["viewed", "arrived"], () => {
     if (view.imageWidth) setText(el("zoom"), `${Math.round(view.scale * 100)} %`);

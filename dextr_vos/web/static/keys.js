@@ -8,7 +8,7 @@ import { chosen, clicking } from "./state.js";
  *   mode?: "clip"|"folder"}} Key  command: its key can be changed, `keys` are further ones
  * @returns {Record<string, Key[]>} by heading
  */
-export function keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, imports, compare, labels, lasso, masks, actions }) {
+export function keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, imports, compare, labels, lasso, masks, split, actions }) {
   const picked = () => store.get().point !== null && clicking(store.get().tool);
   const arrow = (dx, dy, by, go) => () => (picked() ? points.nudge(dx * by, dy * by) : go());
   const folder = () => store.get().server?.mode === "folder";
@@ -26,13 +26,13 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
         "alt+shift+ArrowUp", "alt+shift+ArrowDown"], shown: ["Alt", "← ↑ → ↓"], what: "Move the cross-hair (Shift: 10 px)", run: cross },
       { keys: ["Enter"], shown: ["↵"], what: "Click at the cross-hair", run: () => (lasso.active() ? lasso.close() : pointer.press()) },
       { keys: ["alt+Enter"], shown: ["Alt ↵"], what: "Negative click there", run: () => pointer.press(true) },
-      { keys: ["Escape"], shown: ["Esc"], what: "Deselect the point", run: () => { store.set({ point: null, playing: false }); brush.drop(); lasso.drop(); } },
+      { keys: ["Escape"], shown: ["Esc"], what: "Deselect the point, drop the outline", run: () => { store.set({ point: null, playing: false }); brush.drop(); lasso.drop(); split.end(); } },
     ],
     "Brush and lasso": [
       { command: "brush", what: "Brush", run: () => actions.tool("brush") },
       { command: "erase", what: "Eraser", run: () => actions.tool("erase") },
       { command: "lasso", what: "Lasso (Alt: erase, ↵ closes)", run: () => actions.tool("lasso") },
-      { command: "mask", what: "Fill, grow, copy, swap", run: () => masks.open() },
+      { command: "mask", what: "Fill, grow, copy, swap, split", run: () => masks.open() },
       { command: "smaller", what: "Smaller brush", run: () => brush.resize(-1) },
       { command: "larger", what: "Larger brush", run: () => brush.resize(1) },
     ],

@@ -1,14 +1,12 @@
 /** Lasso: an outline, drawn in one go or clicked corner by corner, whose area is added to the mask, or taken off it. */
 import { announce, toast } from "./announce.js";
+import { freeId, hundredths, paintArea } from "./paint.js";
 import { refusal } from "./state.js";
 
 /** How near (CSS pixels) a click must be to the first corner to close the outline. */
 const CLOSE = 10;
 
-/** In requests, pixel i spans [i, i + 1). */
-const hundredths = (value) => Math.round(value * 100) / 100;
-
-export function createLasso(store, view, edits, points) {
+export function createLasso(store, view, cache, edits, points, split) {
   /** @type {{frame: number, erase: boolean, path: [number, number][], kept: number}|null} kept: corners before the last press */
   let outline = null;
 
@@ -27,9 +25,22 @@ export function createLasso(store, view, edits, points) {
     const done = outline;
     outline = null;
     changed();
-    const object = done && done.path.length > 2 ? points.object() : null;
+    if (!done || done.path.length < 3) return undefined;
+    const path = done.path.map(([x, y]) => /** @type {[number, number]} */ ([hundredths(x), hundredths(y)]));
+    if (split.take(path)) return undefined;
+    const object = points.object();
     if (object === null) return undefined;
-    return edits.stroke(done.frame, object, done.path.map(([x, y]) => [hundredths(x), hundredths(y)]), 1, done.erase, true);
+    paint(done, path, object > 0 ? object : freeId(store.get().server));
+    return edits.stroke(done.frame, object, path, 1, done.erase, true);
+  }
+
+  /** Show the area before the server has answered. */
+  function paint({ frame, erase }, path, label) {
+    const [width, height] = [view.imageWidth, view.imageHeight];
+    const labels = cache.mask(frame)?.labels?.slice() ?? new Uint8Array(width * height);
+    paintArea(labels, width, height, path, erase ? 0 : label, erase ? label : null);
+    cache.putLabels(frame, width, height, labels, "keyframe");
+    store.set({ strokes: performance.now() });
   }
 
   function drop() {

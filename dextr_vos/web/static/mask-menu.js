@@ -1,4 +1,4 @@
-/** What can be done to the selected object's mask as a whole, and with two objects. */
+/** What can be done to the selected object's mask as a whole, with two objects, and with a part of one. */
 import { announce, toast } from "./announce.js";
 import { el } from "./dom.js";
 import { createMenu } from "./menu.js";
@@ -6,7 +6,7 @@ import { chosen, refusal } from "./state.js";
 
 const RESHAPE = [["fill", "Fill holes", "f"], ["largest", "Keep the largest part", "l"], ["grow", "Grow by a pixel", "g"], ["shrink", "Shrink by a pixel", "s"]];
 
-export function createMaskMenu(store, cache, edits, navigation) {
+export function createMaskMenu(store, cache, edits, navigation, split) {
   const menu = createMenu(el("mask-menu"), el("mask-open"), list);
 
   /** Edits that change nothing say so: an object that has no holes looks filled already. */
@@ -50,6 +50,8 @@ export function createMaskMenu(store, cache, edits, navigation) {
     const alone = server.objects.length < 2, clip = server.mode === "clip";
     return menu.fill(object.name, [
       ...RESHAPE.map(([operation, name, key]) => ({ name, key, test: `mask-${operation}`, disabled: none, run: () => reshape(operation, name) })),
+      { name: "Split off smaller parts", key: "p", test: "mask-split", disabled: none, run: () => split.parts(frame, object.id) },
+      { name: "Split off by lasso…", key: "y", test: "mask-split-lasso", disabled: none, run: () => split.draw(frame, object.id) },
       ...(clip ? [{ name: "Copy to the next frame", key: "c", test: "mask-copy", disabled: none || frame >= server.frames - 1, run: () => copy(frame, object.id) }] : []),
       ...(clip ? [{ name: "Swap from here on…", key: "x", test: "mask-swap", disabled: alone, run: () => swap(frame, object) }] : []),
     ]);

@@ -38,6 +38,7 @@ export const START = {
   /** @type {{x: number, y: number, over: boolean, panning: boolean, dragging: boolean}|null} where the pointer is, in CSS pixels of the stage, and what it does there */ pointer: null,
   playing: false,
   /** @type {[number, number][]} corners of the outline that is being drawn, in image pixels, fractions kept */ lasso: [],
+  /** @type {{frame: number, object: number}|null} the next outline goes around a part of it that becomes a new object */ splitting: null,
   /** the page shows frames as a run makes them */ follow: false,
   /** the masks before the last run are shown beside the present ones */ comparing: false,
   /** @type {Map<string, Point[]>} points that the server has not confirmed yet, by `frame:object` */

@@ -34,6 +34,43 @@ def test_a_lasso_draws_a_mask_which_is_filled_copied_and_undone(server, open_scr
         assert np.array_equal(screen.labels(), holed)
 
 
+def test_an_area_is_seen_before_the_server_has_answered(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.go(2)
+        screen.press("n")
+        label = screen.shown()["object"]
+        held = []
+        screen.route("**/stroke", lambda route: held.append(route))
+        screen.press("y")
+        screen.drag((10, 10), (41, 13), (37, 40), (12, 33), (44, 20), settle=False)
+        screen.until(f"() => dextrVos.labels() && dextrVos.labels().includes({label})")
+        ours = screen.page.evaluate("() => [...dextrVos.labels()].join()")
+        screen.wait_for(lambda: held)
+        held[0].continue_()
+        screen.settle()
+        assert screen.page.evaluate("() => [...dextrVos.labels()].join()") == ours, "pixel for pixel"
+
+
+def test_a_part_is_split_off_by_the_menu_and_by_the_lasso(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.go(5)
+        screen.press("n", "b")
+        first = screen.shown()["object"]
+        screen.drag((10, 10), (30, 10))
+        screen.drag((50, 40), (52, 40))
+        screen.press("i", "p")
+        second = screen.shown()["object"]
+        assert second != first, "the new object is selected"
+        assert [screen.labels()[at] for at in ((10, 12), (40, 51))] == [first, second]
+        screen.test_id(f"object-{first}").locator(".choose").click()
+        screen.press("i", "y")
+        assert "becomes a new object" in screen.test_id("hint").inner_text()
+        screen.drag((24, 2), (40, 2), (40, 20), (24, 20))
+        third = screen.shown()["object"]
+        assert [screen.labels()[10, x] for x in (12, 28)] == [first, third]
+        assert screen.test_id("tool-brush").get_attribute("aria-checked") == "true", "as it was before"
+
+
 def test_an_outline_that_was_begun_is_dropped_by_escape(server, open_screen):
     with open_screen(server.address) as screen:
         screen.go(3)
