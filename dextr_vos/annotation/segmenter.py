@@ -306,7 +306,7 @@ def _load(model: str | None, weights: Path | None, device: str, bf16: bool) -> S
     from dextr_vos.networks.checkpoints import load_into, read_state_dict
     from dextr_vos.networks.lite_clicks import LiteClicks
     from dextr_vos.networks.shipped import shipped_weights
-    from dextr_vos.networks.tiny_vit import fold_norms
+    from dextr_vos.networks.tiny_vit import fold_constants
     from dextr_vos.runtime import pick_device
 
     path = weights or shipped_weights("lite-clicks")
@@ -320,7 +320,7 @@ def _load(model: str | None, weights: Path | None, device: str, bf16: bool) -> S
     if is_lite:
         lite = LiteClicks()
         load_into(lite, state, path)
-        fold_norms(lite.encoder)
+        fold_constants(lite.encoder)
         return PromptSegmenter(lite, pick_device(device), crop, threshold, bf16=bf16)
     network = _paper_network(path, state, metadata)
     load_into(network, state, path)

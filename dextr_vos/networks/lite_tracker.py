@@ -10,7 +10,7 @@ into Video Object Segmentation", CVPR 2024). Objects share the encoder and go th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ KEY_WIDTH = 64
 KEY_STRIDE = 8
 
 MEMORY_PREFIX = "memory."  # of tensors saved beside a network, see `Memory`
+_PLAIN = 0.02  # pixels with a smaller share of an object, or all but that, are not on its outline
 _LEAST_SEEN = 0.1  # pixels of the embedding; less says nothing of an object
 LOST = 1e-4  # share of the frame; an object smaller than that is lost
 _UNSEEN = -1.0  # the least cosine there is
@@ -39,13 +40,19 @@ class Memory:
     Attributes:
         keys: N×C×M, of their pixels, unit length along C.
         masks: N×K×M, share of each pixel that belongs to object k.
+        counts: N×M, how many pixels each entry stands for, see `thinned`.
         summaries: N×K×F×2×C, the mean of the embedding on and off object k in each of the F frames; 0 where
             there is no such pixel.
     """
 
     keys: Tensor
     masks: Tensor
+    counts: Tensor
     summaries: Tensor
+
+    def to(self, device: torch.device | str) -> "Memory":
+        """The same on another device."""
+        return Memory(*(getattr(self, each.name).to(device) for each in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,29 @@ class EncodedFrames:
         summed = torch.einsum("nkshw,nchw->nksc", shares, embedding)
         pixels = shares.sum((-2, -1))[..., None]
         summaries = torch.where(pixels < _LEAST_SEEN, 0.0, summed / pixels.clamp(min=_LEAST_SEEN))
-        return Memory(self.keys.flatten(2), fine.flatten(2), summaries[:, :, None])
+        keys = self.keys.flatten(2)
+        return Memory(keys, fine.flatten(2), torch.ones_like(keys[:, 0]), summaries[:, :, None])
+
+    def memorize_thinned(self, masks: Tensor) -> Memory:
+        """As `memorize`, for a single frame, in fewer entries: away from outlines, one for 2×2 pixels.
+
+        Args:
+            masks: 1×K×H×W in [0, 1].
+        """
+        whole = self.memorize(masks)
+        height, width = self.keys.shape[-2] // 2 * 2, self.keys.shape[-1] // 2 * 2
+        maps = torch.cat([whole.keys, whole.masks], dim=1).view(1, -1, *self.keys.shape[-2:])
+        shares = maps[:, -masks.shape[1] :, :height, :width]
+        low, high = -F.max_pool2d(-shares, 2), F.max_pool2d(shares, 2)
+        plain = ((high < _PLAIN) | (low > 1 - _PLAIN)).all(1)[0]
+        single = torch.ones(self.keys.shape[-2:], dtype=torch.bool, device=masks.device)
+        single[:height, :width] = ~plain.repeat_interleave(2, 0).repeat_interleave(2, 1)
+        blocks = F.avg_pool2d(maps[:, :, :height, :width], 2)[:, :, plain]
+        entries = torch.cat([blocks, maps[:, :, single]], dim=2)
+        counts = torch.ones_like(entries[:, 0])
+        counts[:, : blocks.shape[2]] = 4
+        keys, shares = torch.split(entries, [self.keys.shape[1], masks.shape[1]], dim=1)
+        return Memory(F.normalize(keys, dim=1), shares, counts, whole.summaries)
 
 
 class LiteTracker(nn.Module):
@@ -110,7 +139,7 @@ class LiteTracker(nn.Module):
             N×K×H×W logits, and N×K estimates of the IoU of the masks.
         """
         count, objects, *size_hw = guides.shape
-        cues = read_memory(features.keys, memory.keys, memory.masks, self.sharpness).flatten(0, 1)
+        cues = read_memory(features.keys, memory, self.sharpness).flatten(0, 1)
         maps = [each.repeat_interleave(objects, 0) if objects > 1 else each for each in features.maps]
         seen = (memory.summaries != 0).any(-1, keepdim=True).sum(2).clamp(min=1)
         summaries = (memory.summaries.sum(2) / seen).flatten(0, 1)
@@ -205,6 +234,7 @@ def join_memories(memories: Sequence[Memory]) -> Memory:
     return Memory(
         torch.cat([each.keys for each in memories], dim=2),
         torch.cat([each.masks for each in memories], dim=2),
+        torch.cat([each.counts for each in memories], dim=1),
         torch.cat([each.summaries for each in memories], dim=2),
     )
 
@@ -228,13 +258,12 @@ def normalize_frames(images_rgb: Tensor) -> Tensor:
     return (rgb - mean) / std
 
 
-def read_memory(keys: Tensor, memory_keys: Tensor, memory_masks: Tensor, sharpness: Tensor) -> Tensor:
+def read_memory(keys: Tensor, memory: Memory, sharpness: Tensor) -> Tensor:
     """Read a memory for every pixel and object.
 
     Args:
         keys: N×C×h×w, of unit length along C.
-        memory_keys: N×C×M, likewise, M pixels of frames whose masks are known.
-        memory_masks: N×K×M, share of each of these pixels that belongs to object k.
+        memory: of N frames.
         sharpness: scalar; factor on the cosine before the soft maximum.
 
     Returns:
@@ -243,23 +272,28 @@ def read_memory(keys: Tensor, memory_keys: Tensor, memory_masks: Tensor, sharpne
     count, _, height, width = keys.shape
     rows = keys.flatten(2).transpose(1, 2)  # N×P×C
     if keys.is_cuda:
-        every = [_cues_of_frames(rows, memory_keys, mask, sharpness) for mask in memory_masks.unbind(1)]
+        every = [
+            _cues_of_frames(rows, memory.keys, mask, memory.counts, sharpness)
+            for mask in memory.masks.unbind(1)
+        ]
         return torch.stack(every, dim=1).view(count, -1, CUES, height, width)
     cues = [
-        _cues_of_object(rows[frame], memory_keys[frame], mask, sharpness)
+        _cues_of_object(rows[frame], memory.keys[frame], mask, memory.counts[frame], sharpness)
         for frame in range(count)
-        for mask in memory_masks[frame]
+        for mask in memory.masks[frame]
     ]
     return torch.stack(cues).view(count, -1, CUES, height, width)
 
 
-def _cues_of_object(rows: Tensor, memory_keys: Tensor, mask: Tensor, sharpness: Tensor) -> Tensor:
-    """The cues of one object, 3×P, for rows P×C, memory C×M and mask M."""
+def _cues_of_object(
+    rows: Tensor, memory_keys: Tensor, mask: Tensor, counts: Tensor, sharpness: Tensor
+) -> Tensor:
+    """The cues of one object, 3×P, for rows P×C, memory C×M, its mask M and counts M."""
     on = mask >= 0.5
     # on and off sorted, so that each is a slice; masking one of them would cost a copy of all cosines
     order = torch.argsort(on.to(torch.uint8), stable=True)
-    memory_keys, values = memory_keys[:, order], mask[order].to(rows.dtype)
-    values = torch.stack([values, torch.ones_like(values)], dim=1)
+    memory_keys, counts = memory_keys[:, order], counts[order].to(rows.dtype)
+    values = torch.stack([mask[order].to(rows.dtype) * counts, counts], dim=1)
     first_on = len(on) - int(on.sum())
     cues = []
     for some in torch.split(rows * sharpness, _ROWS_AT_ONCE):
@@ -272,13 +306,16 @@ def _cues_of_object(rows: Tensor, memory_keys: Tensor, mask: Tensor, sharpness: 
     return torch.cat(cues, dim=1)
 
 
-def _cues_of_frames(rows: Tensor, memory_keys: Tensor, masks: Tensor, sharpness: Tensor) -> Tensor:
-    """The cues of one object in all frames at once, N×3×P, for rows N×P×C, memory N×C×M and masks N×M.
+def _cues_of_frames(
+    rows: Tensor, memory_keys: Tensor, masks: Tensor, counts: Tensor, sharpness: Tensor
+) -> Tensor:
+    """The cues of one object in all frames at once, N×3×P, for rows N×P×C, memory N×C×M, masks, counts N×M.
 
     As `_cues_of_object`, in few large steps and without waiting for the GPU.
     """
     on = (masks >= 0.5)[:, None]
-    values = torch.stack([masks.to(rows.dtype), torch.ones_like(masks, dtype=rows.dtype)], dim=2)
+    counts = counts.to(rows.dtype)
+    values = torch.stack([masks.to(rows.dtype) * counts, counts], dim=2)
     cues = []
     for some in torch.split(rows, max(1, _COSINES_AT_ONCE // max(1, masks.numel())), dim=1):
         cosine = some @ memory_keys

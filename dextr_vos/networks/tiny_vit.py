@@ -79,10 +79,13 @@ class TinyVit(nn.Module):
         return self
 
 
-def fold_norms(encoder: TinyVit) -> None:
-    """Put every batch norm into the convolution before it, in place: the same function, faster."""
+def fold_constants(encoder: TinyVit) -> None:
+    """Compute once what does not depend on the image, in place: the same function, faster.
+
+    Batch norms go into the convolution before them, and the biases of attention are looked up.
+    """
     for module in encoder.modules():
-        if isinstance(module, ConvNorm):
+        if isinstance(module, ConvNorm | _WindowAttention):
             module.fold()
 
 
@@ -94,7 +97,7 @@ class ConvNorm(nn.Sequential):
         super().__init__(convolution, nn.BatchNorm2d(outputs))
 
     def fold(self) -> None:
-        """See `fold_norms`."""
+        """See `fold_constants`."""
         convolution, norm = self
         if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             self[0] = fuse_conv_bn_eval(convolution.eval(), norm.eval())
@@ -190,12 +193,18 @@ class _WindowAttention(nn.Module):
         row, column = places.repeat_interleave(window), places.repeat(window)
         index = (row[:, None] - row).abs() * window + (column[:, None] - column).abs()
         self.register_buffer("index", index, persistent=False)
+        self._looked_up: Tensor | None = None
+
+    def fold(self) -> None:
+        """See `fold_constants`."""
+        self._looked_up = self.biases.detach()[:, self.index]
 
     def forward(self, x: Tensor) -> Tensor:
         count, length, channels = x.shape
         heads = self.qkv(self.norm(x)).view(count, length, self.heads, -1).transpose(1, 2)
         query, key, value = heads.chunk(3, dim=-1)
-        bias = self.biases[:, self.index].to(query.dtype)[None]
+        biases = self.biases[:, self.index] if self._looked_up is None else self._looked_up
+        bias = biases.to(query.dtype)[None]
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         joined: Tensor = self.project(attended.transpose(1, 2).reshape(count, length, channels))
         return joined

@@ -168,7 +168,7 @@ class BidirectionalPropagator:
         """What the network knows of some keyframes, on the CPU, so that it can be applied to other clips."""
         indices = [each.index for each in self._annotated.some_keyframes(self._tracking.max_keyframes)]
         joined = join_memories([crop for index in indices for crop in self._memory(index)])
-        return Memory(joined.keys.cpu(), joined.masks.cpu(), joined.summaries.cpu())
+        return joined.to("cpu")
 
     def forget(self) -> None:
         """Drop the memory of keyframes, once the network has changed."""

@@ -190,7 +190,7 @@ class LiteModel(Model):
             raise WeightsError(
                 "the network was saved without its memory of keyframes; run dextr-vos propagate again"
             )
-        known = Memory(memory.keys.to(device), memory.masks.to(device), memory.summaries.to(device))
+        known = memory.to(device)
         tracker = self.tracker(network, recipe.tracking, recipe.longest_side, device)
         small_hw = network_size(size_hw, recipe.tracking.longest_side)
         memories = (known,) * len(recipe.tracking.crops.margins)

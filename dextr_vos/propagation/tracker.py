@@ -23,7 +23,7 @@ from dextr_vos.networks.lite_tracker import (
     join_memories,
     lite_input,
 )
-from dextr_vos.networks.tiny_vit import fold_norms
+from dextr_vos.networks.tiny_vit import fold_constants
 from dextr_vos.optical_flow import warp_masks
 from dextr_vos.propagation.settings import CropSettings
 from dextr_vos.runtime import autocast
@@ -196,7 +196,7 @@ class Tracker:
     def _network(self) -> LiteTracker:
         """A copy of the network that computes the same faster."""
         folded = copy.deepcopy(self._trained)
-        fold_norms(folded.encoder)
+        fold_constants(folded.encoder)
         return folded
 
     def forget(self) -> None:
@@ -237,7 +237,7 @@ class Tracker:
         made: dict[int, Memory] = {}
         for crop in frame.crops:
             if id(crop) not in made:
-                made[id(crop)] = crop.features.memorize(self._tensor(crop.crop.cut(probs)))
+                made[id(crop)] = crop.features.memorize_thinned(self._tensor(crop.crop.cut(probs)))
         return tuple(made[id(crop)] for crop in frame.crops)
 
     @torch.inference_mode()

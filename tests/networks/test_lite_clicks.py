@@ -10,7 +10,7 @@ from dextr_vos.networks.checkpoint_file import is_lite_clicks
 from dextr_vos.networks.lite_clicks import LiteClicks, mobile_sam_state
 from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.prompt_decoder import EXTREME, NEGATIVE, PADDING, POSITIVE, Prompts
-from dextr_vos.networks.tiny_vit import fold_norms
+from dextr_vos.networks.tiny_vit import fold_constants
 
 SHAPES = json.loads((Path(__file__).parent / "mobile_sam_shapes.json").read_text())
 
@@ -88,10 +88,10 @@ def test_all_that_is_known_counts(network, image):
 
 
 @torch.inference_mode()
-def test_norms_fold_into_convolutions_without_a_change(network, image):
+def test_constants_fold_without_a_change(network, image):
     folded = LiteClicks().eval()
     folded.load_state_dict(network.state_dict())
-    fold_norms(folded.encoder)
+    fold_constants(folded.encoder)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     for one, other in zip(folded.encode(image), network.encode(image), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)

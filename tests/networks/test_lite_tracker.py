@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,6 @@ from dextr_vos.networks.lite_tracker import (
     KEY_STRIDE,
     KEY_WIDTH,
     LiteTracker,
-    Memory,
     from_clicks,
     join_memories,
     lite_input,
@@ -155,7 +156,7 @@ def test_the_order_of_memories_and_of_their_pixels_does_not_matter():
         first, second = network.encode(known).memorize(masks), network.encode(-known).memorize(1 - masks)
         joined, swapped = join_memories([first, second]), join_memories([second, first])
         order = torch.randperm(joined.keys.shape[2], generator=torch.Generator().manual_seed(0))
-        shuffled = Memory(joined.keys[..., order], joined.masks[..., order], joined.summaries)
+        shuffled = replace(joined, keys=joined.keys[..., order], masks=joined.masks[..., order])
         logits, others, again, alone = (
             network.decode(features, memory, guides)[0] for memory in (joined, swapped, shuffled, first)
         )
@@ -348,7 +349,7 @@ def test_frames_without_the_object_do_not_dilute_what_is_known_of_it():
         assert not absent.summaries[:, :, 0, 0].any()
         # the summaries of one frame beside the pixels of both
         both = join_memories([memory, absent])
-        alone = Memory(both.keys, both.masks, memory.summaries)
+        alone = replace(both, summaries=memory.summaries)
         around = both.summaries[:, :, :, 1].mean(2)
         alone.summaries[:, :, 0, 1] = around
         expected, found = (network.decode(features, each, guides)[0] for each in (alone, both))

@@ -124,7 +124,7 @@ def test_a_record_of_an_unknown_model_is_described(paths):
 
 def test_the_memory_of_a_network_comes_back_with_it(paths):
     generator = torch.Generator().manual_seed(0)
-    shapes = ((1, 64, 7), (1, 2, 7), (1, 2, 3, 2, 256))
+    shapes = ((1, 64, 7), (1, 2, 7), (1, 7), (1, 2, 3, 2, 256))
     memory = Memory(*(torch.rand(shape, generator=generator) for shape in shapes))
     save_network(paths.network, TrainedNetwork(LITE.start(2, 0, None), RECORD, memory))
     trained = load_network(paths.path)
