@@ -1,9 +1,7 @@
 /** The upper canvas: cross-hair, loupe, points, brush ring. Redrawn as the pointer moves; the image below stays. */
 import { el } from "./dom.js";
+import { drawLoupe } from "./loupe.js";
 import { chosen, clicking, pointsOf } from "./state.js";
-
-const LOUPE = 132;
-const AWAY = 26;
 
 export function createHud(store, view, cache) {
   const canvas = /** @type {HTMLCanvasElement} */ (el("hud"));
@@ -24,18 +22,31 @@ export function createHud(store, view, cache) {
     context.clearRect(0, 0, canvas.width, canvas.height);
     if (!values.server || !view.imageWidth) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const { pointer, tool, playing, frame, shown, comparing } = values;
+    const { playing, frame, shown, comparing } = values;
     if (playing || comparing || frame !== shown) return;
-    drawPoints(values);
-    if (!pointer) return;
-    const pixel = view.pixelAt(pointer.x, pointer.y);
-    if (clicking(tool) && pixel && !pointer.over && !pointer.panning) drawCross(pixel);
-    if ((tool === "brush" || tool === "erase") && !pointer.panning) drawRing(values, pointer);
-    if (tool === "lasso" && !pointer.panning) drawLasso(values, pointer);
-    const dragging = pointer.dragging ?? false;
-    if (clicking(tool) && pixel && values.loupe && !pointer.panning && view.scale < 9 && (!pointer.over || dragging)) {
-      drawLoupe(values, pixel, pointer);
+    for (const offset of view.offsets()) {
+      context.save();
+      context.beginPath();
+      context.rect(offset, 0, view.width, view.height);
+      context.clip();
+      context.translate(offset, 0);
+      drawHalf(values, offset === view.offset);
+      context.restore();
     }
+  }
+
+  /** Side by side, both halves show points and cross-hair, and that with the pointer the loupe. */
+  function drawHalf(values, pointed) {
+    const { pointer, tool } = values;
+    drawPoints(values);
+    if (!pointer || pointer.panning) return;
+    const pixel = view.pixelAt(pointer.x, pointer.y);
+    if (clicking(tool) && pixel && !pointer.over) drawCross(pixel);
+    if (tool === "brush" || tool === "erase") drawRing(values, pointer);
+    if (tool === "lasso") drawLasso(values, pointer);
+    if (!pixel || !values.loupe || !pointed) return;
+    const wanted = pointer.touch ? tool !== "hand" : clicking(tool) && view.scale < 9 && (!pointer.over || pointer.dragging);
+    if (wanted) drawLoupe(context, values, pixel, view, cache);
   }
 
   /** Lines through the middle of the pixel, open around it, dark below light so that they show on any image. */
@@ -143,81 +154,7 @@ export function createHud(store, view, cache) {
     context.setLineDash([]);
   }
 
-  /** A window with the pixels around the pointer, at least eight times as large, unsmoothed. */
-  function drawLoupe(values, [x, y], pointer) {
-    const bitmap = cache.frame(values.frame);
-    if (!bitmap) return;
-    const zoom = Math.max(10, Math.round(view.scale * 3));
-    const across = Math.floor(LOUPE / zoom) | 1;
-    const size = across * zoom;
-    const [mx, my] = middleOf(values) ?? [pointer.x, pointer.y];
-    // on the side away from the object, if there is room
-    const right = sideFor(pointer.x, mx, AWAY + size, view.width);
-    const below = sideFor(pointer.y, my, AWAY + size + 22, view.height);
-    const left = Math.round(right ? pointer.x + AWAY : pointer.x - AWAY - size);
-    const top = Math.round(below ? pointer.y + AWAY : pointer.y - AWAY - size - 20);
-    const half = (across - 1) / 2;
-    context.save();
-    context.shadowColor = "rgb(0 0 0 / 0.5)";
-    context.shadowBlur = 14;
-    context.beginPath();
-    context.roundRect(left, top, size, size + 20, 8);
-    context.fillStyle = "#0d0f11";
-    context.fill();
-    context.shadowBlur = 0;
-    context.clip();
-    context.imageSmoothingEnabled = false;
-    context.save();
-    context.beginPath();
-    context.rect(left, top, size, size);
-    context.clip();
-    context.translate(left - (x - half) * zoom, top - (y - half) * zoom);
-    context.scale(zoom, zoom);
-    context.drawImage(bitmap, 0, 0);
-    outlineIn(values, zoom);
-    context.restore();
-    const mid = half * zoom;
-    context.strokeStyle = "rgb(0 0 0 / 0.6)";
-    context.lineWidth = 3;
-    context.strokeRect(left + mid, top + mid, zoom, zoom);
-    context.strokeStyle = "#fff";
-    context.lineWidth = 1.25;
-    context.strokeRect(left + mid, top + mid, zoom, zoom);
-    context.fillStyle = "#d9dbde";
-    context.font = "500 11px ui-monospace, 'SF Mono', 'DejaVu Sans Mono', monospace";
-    context.textAlign = "center";
-    context.fillText(`${x}, ${y}`, left + size / 2, top + size + 14);
-    context.restore();
-  }
-
-  /** Middle of the object's points, or of the masks, on the stage; null where there are none. */
-  function middleOf(values) {
-    const of = pointsOf(values);
-    if (of.length) return view.toStage(...[0, 1].map((axis) => of.reduce((sum, point) => sum + point[axis], 0) / of.length));
-    const fill = cache.mask(values.frame)?.fill;
-    return fill ? view.toStage(fill.left + fill.canvas.width / 2, fill.top + fill.canvas.height / 2) : null;
-  }
-
-  /** Whether something of this length goes after a place rather than before it. */
-  function sideFor(at, middle, length, room) {
-    const fitsAfter = at + length < room, fitsBefore = at - length > 0;
-    return at >= middle ? fitsAfter || !fitsBefore : fitsAfter && !fitsBefore;
-  }
-
-  function outlineIn(values, zoom) {
-    const mask = values.overlay ? cache.mask(values.frame) : null;
-    if (!mask?.paths) return;
-    context.lineCap = "square";
-    context.lineWidth = 1.5 / zoom;
-    for (const one of values.server.objects) {
-      const path = one.visible ? mask.paths.get(one.id) : null;
-      if (!path) continue;
-      context.strokeStyle = one.colour;
-      context.stroke(path);
-    }
-  }
-
-  store.on(["pointer", "server", "drafts", "point", "object", "frame", "shown", "tool", "lasso", "radius", "loupe", "viewed", "playing", "comparing",
+  store.on(["pointer", "server", "drafts", "point", "object", "frame", "shown", "tool", "lasso", "radius", "loupe", "viewed", "playing", "comparing", "sided",
     "answered", "arrived"], schedule);
   return { schedule };
 }

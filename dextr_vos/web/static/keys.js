@@ -44,6 +44,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { command: "hand", what: "Move the image (or Space and drag)", run: () => actions.tool("hand") },
       { command: "loupe", what: "Loupe", run: () => actions.loupe() },
       { command: "compare", what: "Compare with before the last run", run: () => compare.toggle(), mode: "clip" },
+      { command: "sides", what: "Side by side: image, masks", run: () => actions.sides() },
       { command: "outlines", what: "Outlines", run: () => actions.outlines() },
       { command: "fainter", what: "Masks fainter", run: () => actions.opacity(-0.1) },
       { command: "stronger", what: "Masks stronger", run: () => actions.opacity(0.1) },

@@ -1,5 +1,6 @@
 /** Puts the page together. Nothing else happens on import; each part has its own module. */
 import { createActivity } from "./activity.js";
+import { announce } from "./announce.js";
 import { createBrush } from "./brush.js";
 import { createCache } from "./cache.js";
 import { createCompare } from "./compare.js";
@@ -95,6 +96,11 @@ const actions = {
     viewed();
   },
   loupe: () => store.set({ loupe: !store.get().loupe }),
+  sides: () => {
+    const sided = !store.get().sided;
+    store.set({ sided, pointer: null });
+    announce(sided ? "Side by side" : "One image");
+  },
   outlines: () => store.set({ outlines: !store.get().outlines }),
   overlay: () => store.set({ overlay: !store.get().overlay }),
   opacity: (by) => store.set({ opacity: clamp(Math.round((store.get().opacity + by) * 20) / 20, 0, 1), overlay: true }),

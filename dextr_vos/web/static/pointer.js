@@ -12,9 +12,11 @@ export function createPointer(store, view, points, brush, lasso, stage) {
   let space = false;
   let panned = false;
 
+  /** Where an event is on the stage; side by side, in the half in which its gesture has begun. */
   function place(event) {
     const box = hud.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    if (!gesture && !touch.busy()) view.chooseHalf(event.clientX - box.left);
+    return [event.clientX - box.left - view.offset, event.clientY - box.top];
   }
 
   function viewed() {
@@ -31,9 +33,9 @@ export function createPointer(store, view, points, brush, lasso, stage) {
   }
 
   /** Store where the pointer is, for those that draw it. */
-  function point(x, y, over) {
+  function point(x, y, over, finger = false) {
     const panning = gesture?.kind === "pan" || space || store.get().tool === "hand";
-    store.set({ pointer: { x, y, over: over !== null, panning, dragging: gesture?.kind === "point" } });
+    store.set({ pointer: { x, y, over: over !== null, panning, dragging: gesture?.kind === "point", touch: finger } });
     cursor(over);
   }
 
@@ -82,7 +84,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
       if (gesture.moved) lasso.extend(x, y);
     } else if (gesture?.kind === "point") drag(x, y);
     const over = gesture?.kind === "stroke" ? null : points.at(x, y);
-    point(x, y, over);
+    point(x, y, over, event.pointerType === "touch");
   }
 
   /** A point follows the pointer once that has left the point's own pixel neighbourhood. */
@@ -139,6 +141,8 @@ export function createPointer(store, view, points, brush, lasso, stage) {
   const touch = createTouch(store, view, points, {
     viewed,
     drop,
+    aim: (x, y) => point(x, y, null, true),
+    away: () => store.set({ pointer: null }),
   });
 
   // a click is meant for the frame on which the button was pressed

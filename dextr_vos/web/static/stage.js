@@ -19,7 +19,8 @@ export function createStage(store, view, cache, compare) {
 
   function draw() {
     due = false;
-    const { server, frame, opacity, overlay, outlines, comparing } = store.get();
+    const values = store.get();
+    const { server, frame, opacity, overlay, outlines, comparing, sided } = values;
     const bitmap = cache.frame(frame) ?? cache.frame(shown);
     const here = cache.frame(frame) ? frame : shown;
     const ratio = devicePixelRatio;
@@ -29,13 +30,36 @@ export function createStage(store, view, cache, compare) {
     if (!bitmap || !server) return;
     if (here === frame) store.set({ shown: (shown = frame) });
     view.setImage(bitmap.width, bitmap.height);
-    const scale = view.scale * ratio;
-    context.setTransform(scale, 0, 0, scale, Math.round(view.x * ratio), Math.round(view.y * ratio));
+    if (sided) return void drawSides(bitmap, here, values);
+    const scale = drawImage(bitmap, 0);
+    if (comparing) drawBoth(here, server, scale, opacity);
+    else if (overlay) drawMask(cache.mask(here), server, scale, opacity, outlines);
+  }
+
+  /** Draw the image into a half of the stage, or all of it. @returns {number} screen pixels for one of the image */
+  function drawImage(bitmap, offset) {
+    const ratio = devicePixelRatio, scale = view.scale * ratio;
+    context.setTransform(scale, 0, 0, scale, Math.round((view.x + offset) * ratio), Math.round(view.y * ratio));
     context.imageSmoothingEnabled = scale < 2;
     context.imageSmoothingQuality = "medium";
     context.drawImage(bitmap, 0, 0);
-    if (comparing) drawBoth(here, server, scale, opacity);
-    else if (overlay) drawMask(cache.mask(here), server, scale, opacity, outlines);
+    return scale;
+  }
+
+  /** Side by side: the image and its masks, or the masks before the last run and the present ones. */
+  function drawSides(bitmap, index, { server, opacity, overlay, outlines, comparing }) {
+    const ratio = devicePixelRatio;
+    const left = comparing ? compare.mask(index) : null;
+    for (const [offset, mask] of /** @type {[number, any][]} */ ([[0, left], [view.width, overlay || comparing ? cache.mask(index) : null]])) {
+      context.save();
+      context.setTransform(ratio, 0, 0, ratio, 0, 0);
+      context.beginPath();
+      context.rect(offset, 0, view.width, view.height);
+      context.clip();
+      drawMask(mask, server, drawImage(bitmap, offset), opacity, outlines);
+      context.restore();
+    }
+    drawSplit(view.width, comparing ? compare.caption(index) : "Image", comparing ? "Now" : "Masks");
   }
 
   /** The masks before the last run left of the pointer, the present ones right of it. */
@@ -50,6 +74,11 @@ export function createStage(store, view, cache, compare) {
       drawMask(mask, server, scale, opacity, true);
       context.restore();
     }
+    drawSplit(split, compare.caption(index), "Now");
+  }
+
+  /** A line, and what is on its two sides. */
+  function drawSplit(split, left, right) {
     const ratio = devicePixelRatio;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     for (const [width, colour] of [[4, "rgb(0 0 0 / 0.5)"], [1.5, "#fff"]]) {
@@ -58,8 +87,8 @@ export function createStage(store, view, cache, compare) {
     }
     context.font = "500 12px system-ui, sans-serif";
     context.textBaseline = "middle";
-    name(compare.caption(index), split - 10, "right");
-    name("Now", split + 10, "left");
+    name(left, split - 10, "right");
+    name(right, split + 10, "left");
   }
 
   function name(text, x, side) {
@@ -103,7 +132,7 @@ export function createStage(store, view, cache, compare) {
       const [w, h] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
       if (layer.width !== w || layer.height !== h) [layer.width, layer.height] = [w, h];
     }
-    view.resize(width, height);
+    view.resize(width, height, store.get().sided);
     draw();
     store.set({ viewed: performance.now() });
   }
@@ -128,6 +157,7 @@ export function createStage(store, view, cache, compare) {
     matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener("change", () => { resize(); watchDensity(); }, { once: true });
   })();
   store.on(["server", "opacity", "overlay", "outlines", "frame", "strokes", "viewed", "answered", "arrived", "comparing"], schedule);
+  store.on(["sided"], resize);
   store.on(["pointer"], () => { if (store.get().comparing) schedule(); });
   recolour();
 

@@ -7,7 +7,7 @@ export function createToolbar(store, view, actions) {
   const tools = [...document.querySelectorAll("[data-tool]")];
 
   function drawTools() {
-    const { tool, radius, loupe, outlines } = store.get();
+    const { tool, radius, loupe, outlines, sided } = store.get();
     for (const button of tools) {
       const on = button.dataset.tool === tool;
       setAttribute(button, "aria-checked", on);
@@ -19,6 +19,7 @@ export function createToolbar(store, view, actions) {
     setText(el("brush-size-text"), String(radius));
     setAttribute(el("loupe"), "aria-pressed", loupe);
     setAttribute(el("outlines"), "aria-pressed", outlines);
+    setAttribute(el("sides"), "aria-pressed", sided);
   }
 
   function drawHistory() {
@@ -89,11 +90,12 @@ export function createToolbar(store, view, actions) {
   el("zoom").addEventListener("click", actions.actualSize);
   el("loupe").addEventListener("click", actions.loupe);
   el("outlines").addEventListener("click", actions.outlines);
+  el("sides").addEventListener("click", actions.sides);
   el("brush-size").addEventListener("input", (event) => store.set({ radius: Number(event.target.value) }));
   const opacity = /** @type {HTMLInputElement} */ (el("opacity"));
   opacity.addEventListener("input", () => store.set({ opacity: Number(opacity.value) / 100, overlay: true }));
 
-  store.on(["tool", "radius", "loupe", "outlines"], drawTools);
+  store.on(["tool", "radius", "loupe", "outlines", "sided"], drawTools);
   store.on(["server", "pending"], drawHistory);
   store.on(["server", "pending", "online"], drawSaved);
   store.on(["server", "frame", "shown", "arrived"], drawTitle);

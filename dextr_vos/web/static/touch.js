@@ -1,19 +1,27 @@
 /**
- * Fingers on the stage: a tap clicks, one finger drags the image, two zoom and move it. A drag never sets a point; with the
- * brush, the lasso and the hand one finger does what the mouse does.
+ * Fingers on the stage: a tap clicks, one finger drags the image, two zoom and move it. A drag never sets a point. A finger
+ * that rests for a moment aims: the loupe shows what is below it, and where it is lifted, it clicks. With the brush, the lasso
+ * and the hand one finger does what the mouse does.
  */
+import { announce } from "./announce.js";
 import { el } from "./dom.js";
 import { clicking } from "./state.js";
 
 /** How far (CSS pixels) a finger may slip and still tap. */
 const SLIP = 10;
+/** After how long a finger that rests begins to aim. */
+const REST_MS = 350;
 
-/** @param {{viewed: () => void, drop: () => void}} stage drop: end the gesture of one finger without effect */
+/**
+ * @param {{viewed: () => void, drop: () => void, aim: (x: number, y: number) => void, away: () => void}} stage
+ *   drop: end the gesture of one finger without effect; aim: the cross-hair is there; away: it is nowhere
+ */
 export function createTouch(store, view, points, stage) {
   /** @type {Map<number, {x: number, y: number}>} fingers on the stage */
   const fingers = new Map();
-  /** @type {"tap"|"drag"|"pinch"|null} pinch lasts until the last finger is lifted */
+  /** @type {"tap"|"aim"|"drag"|"pinch"|null} pinch lasts until the last finger is lifted */
   let kind = null;
+  let resting = 0;
   let start = { x: 0, y: 0, frame: 0 };
 
   /** Middle of the fingers and their distance. */
@@ -22,7 +30,20 @@ export function createTouch(store, view, points, stage) {
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, distance: Math.max(1, Math.hypot(a.x - b.x, a.y - b.y)) };
   }
 
+  function end() {
+    window.clearTimeout(resting);
+    if (kind) stage.away();
+    if (!fingers.size) kind = null;
+  }
+
+  function aim() {
+    if (kind !== "tap") return;
+    kind = "aim";
+    announce("Aiming. The click falls where the finger is lifted.");
+  }
+
   return {
+    busy: () => fingers.size > 0,
     /** @returns {boolean} whether this was a finger whose gesture ends here */
     down(event, x, y) {
       if (event.pointerType !== "touch") return false;
@@ -30,12 +51,18 @@ export function createTouch(store, view, points, stage) {
       el("hud").setPointerCapture(event.pointerId);
       if (fingers.size > 1) {
         stage.drop();
+        window.clearTimeout(resting);
+        stage.away();
         kind = "pinch";
         return true;
       }
       const takes = clicking(store.get().tool) && points.at(x, y) === null;
       kind = takes ? "tap" : null;
       start = { x, y, frame: store.get().frame };
+      if (takes) {
+        stage.aim(x, y);
+        resting = window.setTimeout(aim, REST_MS);
+      }
       return takes;
     },
 
@@ -52,7 +79,11 @@ export function createTouch(store, view, points, stage) {
         return true;
       }
       const [dx, dy] = [x - finger.x, y - finger.y];
-      if (kind === "tap" && Math.hypot(x - start.x, y - start.y) > SLIP) kind = "drag";
+      if (kind === "tap" && Math.hypot(x - start.x, y - start.y) > SLIP) {
+        kind = "drag";
+        stage.away();
+      }
+      if (kind === "aim") stage.aim(x, y);
       if (kind !== "tap") [finger.x, finger.y] = [x, y];
       if (kind === "drag") {
         view.pan(dx, dy);
@@ -64,15 +95,15 @@ export function createTouch(store, view, points, stage) {
     up(event, x, y) {
       if (!fingers.delete(event.pointerId)) return false;
       const done = kind;
-      if (!fingers.size) kind = null;
-      const pixel = done === "tap" && store.get().frame === start.frame ? view.pixelAt(x, y) : null;
+      end();
+      const pixel = (done === "tap" || done === "aim") && store.get().frame === start.frame ? view.pixelAt(x, y) : null;
       if (pixel) points.add(pixel, store.get().tool === "negative");
       return done !== null;
     },
 
     cancel(event) {
       fingers.delete(event.pointerId);
-      if (!fingers.size) kind = null;
+      end();
     },
   };
 }

@@ -16,11 +16,17 @@ export class View {
     this.imageWidth = 0;
     this.imageHeight = 0;
     this.fitted = true;
+    /** Side by side, the stage has two halves, each of which shows all. */
+    this.sided = false;
+    /** From the left edge of the stage to the half that the pointer is in. */
+    this.offset = 0;
   }
 
-  /** The stage's size in CSS pixels. */
-  resize(width, height) {
-    this.width = width;
+  /** The stage's size in CSS pixels; `sided`: in two halves. */
+  resize(width, height, sided = false) {
+    this.sided = sided;
+    this.offset = 0;
+    this.width = sided ? width / 2 : width;
     this.height = height;
     if (this.fitted) this.fit();
     else this.hold();
@@ -32,6 +38,16 @@ export class View {
     this.imageWidth = width;
     this.imageHeight = height;
     this.fit();
+  }
+
+  /** @returns {number[]} where the halves begin */
+  offsets() {
+    return this.sided ? [0, this.width] : [0];
+  }
+
+  /** Something at `cx` on the stage happens in that half. */
+  chooseHalf(cx) {
+    this.offset = this.sided && cx >= this.width ? this.width : 0;
   }
 
   get fitScale() {

@@ -65,6 +65,21 @@ def test_masks_before_and_after_a_run_are_compared(propagated, open_screen):
         assert screen.test_id("compare").get_attribute("aria-pressed") == "false"
 
 
+def test_the_image_and_its_masks_are_side_by_side_and_both_are_clicked(propagated, open_screen):
+    with open_screen(propagated.address) as screen:
+        screen.go(1)
+        masked = [18, 24]
+        with_mask = screen.page.evaluate(PIXEL, masked)
+        screen.press("Shift+W")
+        screen.wait_for(lambda: screen.page.evaluate(PIXEL, masked) != with_mask)
+        stage, (x, y) = screen.test_id("canvas").bounding_box(), screen.where((18, 24))
+        screen.page.mouse.click(x + stage["width"] / 2, y, button="right")
+        screen.settle()
+        assert screen.points(1) == [[18, 24, "negative"]]
+        screen.press("Control+z", "Shift+W")
+        screen.wait_for(lambda: screen.page.evaluate(PIXEL, masked) == with_mask)
+
+
 def test_the_page_shows_frames_as_a_run_makes_them(propagated, open_screen):
     job = {"kind": "propagate", "phase": "segmenting", "done": 1, "total": 6, "loss": None, "seconds_left": 9}
     events = [("job", job), ("frame", {"index": 4})]

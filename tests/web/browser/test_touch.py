@@ -66,6 +66,23 @@ def test_a_tap_clicks_and_a_drag_moves_the_image(server, open_screen):
         assert small == []
 
 
+def test_a_finger_that_rests_aims_and_clicks_where_it_is_lifted(server, open_screen):
+    tablet = {"has_touch": True, "is_mobile": True, "viewport": {"width": 1180, "height": 820}}
+    with open_screen(server.address, **tablet) as screen:
+        screen.go(2)
+        screen.press("n")
+        chosen = screen.shown()["object"]
+        fingers = Fingers(screen)
+        here = screen.where((30, 20))
+        fingers.put((30, 20))
+        screen.until("() => document.querySelector('[data-test=live]').textContent.startsWith('Aiming')")
+        fingers.move((40, 26))
+        fingers.lift()
+        screen.until("() => fetch('/api/state').then((a) => a.json()).then((s) => s.keyframes[2])")
+        assert screen.points(2, chosen) == [[40, 26]]
+        assert screen.where((30, 20)) == here, "the image has not moved"
+
+
 def test_plus_and_minus_zoom_and_enter_clicks_after_the_panel_was_clicked(server, open_screen):
     with open_screen(server.address) as screen:
         screen.go(3)
