@@ -322,7 +322,7 @@ def frame_confidence(of_frame: Mapping[int, float]) -> float:
 
 
 FrameState = Literal["confident", "uncertain", "lost"]
-UNCERTAIN_IOU = 0.75
+UNCERTAIN_IOU = 0.79
 LOST_IOU = 0.3
 
 
@@ -330,7 +330,7 @@ def frame_state(confidence: float) -> FrameState:
     """What a frame's confidence, an expected IoU in [0, 1], says of its mask.
 
     Returns:
-        "uncertain" below 0.75, where the mask is worth a look; "lost" below 0.3, where it is hardly of the
+        "uncertain" below 0.79, where the mask is worth a look; "lost" below 0.3, where it is hardly of the
         object: in a shot without a keyframe, or empty though the keyframes around show the object, the
         confidence is 0.
     """

@@ -127,8 +127,8 @@ def test_pending_runs_are_found_the_latest_last(run: RunPaths) -> None:
     ("confidence", "state"),
     [
         (1.0, "confident"),
-        (0.75, "confident"),
-        (0.7499, "uncertain"),
+        (0.79, "confident"),
+        (0.7899, "uncertain"),
         (0.3, "uncertain"),
         (0.2999, "lost"),
         (0.0, "lost"),

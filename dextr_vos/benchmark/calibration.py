@@ -23,9 +23,9 @@ class Calibration:
         error: mean of |confidence − IoU|.
         bias: mean of confidence − IoU; above 0 the masks are worse than they are said to be.
         poor: number of masks with an IoU below 0.6.
-        poor_marked: of these, the number that are marked: confidence below 0.75.
+        poor_marked: of these, the number that are marked: confidence below 0.79.
         marked: number of masks that are marked.
-        marked_rightly: of these, the number with an IoU below 0.75.
+        marked_rightly: of these, the number with an IoU below 0.79.
     """
 
     masks: int

@@ -31,6 +31,7 @@ from dextr_vos.benchmark.statistics import (
 )
 from dextr_vos.benchmark.table import write_table
 from dextr_vos.files import read_text, write_text
+from dextr_vos.run_files import UNCERTAIN_IOU
 
 _CARD_PX = 520  # what fits a card
 _DASHES = ("", "7 4", "2 3", "10 3 2 3")
@@ -215,11 +216,12 @@ def _confidence(results: Sequence[CellResult]) -> list[str]:
     if not lines:
         return []
     head = ["", "key-<br>frames", "masks", "mean<br>error", "bias", "IoU below 0.6:<br>marked"]
-    head.append("marked:<br>IoU below 0.75")
+    head.append(f"marked:<br>IoU below {UNCERTAIN_IOU}")
     return [
         "<h2>Confidence</h2>",
         '<p class="soft">The model expects an IoU of every propagated mask; error: mean |expected − true|, '
-        "bias: expected − true. Masks with an expected IoU below 0.75 are marked: uncertain, or lost.</p>",
+        f"bias: expected − true. Masks with an expected IoU below {UNCERTAIN_IOU} are marked: uncertain, or "
+        "lost.</p>",
         style.table(head, lines),
     ]
 

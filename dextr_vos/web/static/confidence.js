@@ -1,5 +1,5 @@
 /** What the confidence of a mask, the IoU to be expected, says in words; the limits are those of `run_files.py`. */
-const UNCERTAIN = 0.75, LOST = 0.3;
+const UNCERTAIN = 0.79, LOST = 0.3;
 
 /** @param {number} value @returns {"confident"|"uncertain"|"lost"} */
 export const frameState = (value) => value < LOST ? "lost" : value < UNCERTAIN ? "uncertain" : "confident";
