@@ -15,7 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("files", "interrupt", "pixel_levels", "yaml_text"),
     ("config", "folder_lock", "geometry", "images", "runtime"),
-    ("mask_file", "optical_flow", "workers"),
+    ("mask_file", "optical_flow", "workers", "download"),
     ("mask_values",),
     ("masks",),
     ("clip",),

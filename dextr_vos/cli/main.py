@@ -41,6 +41,7 @@ COMMANDS = {
     "compare": "compare",
     "train-dextr": "train_dextr",
     "train-parent": "train_parent",
+    "download": "download",
     "convert": "convert",
     "completion": "completion",
 }

@@ -43,6 +43,7 @@ def complete(tmp_path):
         (["propagate", "--mo"], ["--model"]),
         (["train-propagation", "clip", "--model", ""], ["lite", "paper"]),
         (["annotate", "clip", "--model", "g"], ["grabcut"]),
+        (["download", "davis"], ["davis2016", "davis2017"]),
         (["completion", ""], ["bash", "zsh", "fish"]),
     ],
 )

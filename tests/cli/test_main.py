@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib import import_module
 
 import click
 import pytest
@@ -80,6 +81,7 @@ def test_ctrl_c_outside_long_work_ends_with_status_130(monkeypatch, tmp_path) ->
     def interrupted(*_):
         raise KeyboardInterrupt
 
+    import_module("dextr_vos.pipeline")  # imported below for the first time, it would keep what is patched
     monkeypatch.setattr("dextr_vos.clip.open_clip", interrupted)
     status, output, errors = call("propagate", str(tmp_path), "--keyframes", "x", "-o", "y")
     assert (status, output, errors) == (130, "", "dextr-vos: stopped\n")

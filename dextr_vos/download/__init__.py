@@ -1,0 +1,1 @@
+"""Published weights and data sets, fetched whole or not at all."""

@@ -1,0 +1,95 @@
+"""A published file: downloaded, checked, unpacked, and put in its place."""
+
+import logging
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dextr_vos.download.archive import unpack
+from dextr_vos.download.registry import PublishedFile
+from dextr_vos.download.transfer import PAUSES_S, OnBytes, Transfer
+from dextr_vos.errors import InputError
+from dextr_vos.files import file_digest, refuse_links
+from dextr_vos.folder_lock import FolderLock
+from dextr_vos.interrupt import StopAsked, never
+
+log = logging.getLogger(__name__)
+
+PARTS = ".downloads"  # the folder in --out for what is not whole yet
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """How to fetch, and whom to tell.
+
+    Attributes:
+        mirror: an address that has the file by its name, in place of the published one.
+        check: called with the path of a single file before it takes its place; what it raises refuses it.
+        on_bytes: called with a title, bytes done, and bytes in all.
+        stop_asked: asked all the time whether to stop.
+        pauses_s: see `transfer.PAUSES_S`.
+    """
+
+    mirror: str = ""
+    check: Callable[[Path], object] = lambda path: None
+    on_bytes: Callable[[str, int, int], None] = lambda title, done, total: None
+    stop_asked: StopAsked = never
+    pauses_s: tuple[float, ...] = PAUSES_S
+
+    def reporting(self, title: str) -> OnBytes:
+        """`on_bytes` with a title."""
+        return lambda done, total: self.on_bytes(title, done, total)
+
+
+def fetch(file: PublishedFile, out: Path, how: Fetching) -> tuple[Path, bool]:
+    """Fetch a published file, unless what it becomes is there already.
+
+    An archive is removed once it is unpacked. One that could not be unpacked because of a stop or a full disk
+    is kept in the folder `.downloads`, like a part of a download.
+
+    Args:
+        file: see `registry`.
+        out: folder to fill.
+        how: see `Fetching`.
+
+    Returns:
+        What it became, and whether it was there already.
+
+    Raises:
+        InputError: it cannot be had, or is not what was published; nothing takes its place.
+        Interrupted: a stop was asked for; the same call resumes.
+    """
+    final = out / file.becomes
+    if final.exists():
+        return final, True
+    refuse_links(out / PARTS)
+    with FolderLock(out / PARTS):
+        whole = out / PARTS / file.name
+        if not whole.exists():
+            _transfer(file, whole, how)
+        if file.inside is None:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            whole.replace(final)
+            return final, False
+        try:
+            unpack(whole, file.inside, final, how.reporting(f"unpacking {file.name}"), how.stop_asked)
+        except InputError:
+            whole.unlink()
+            raise
+        whole.unlink()
+    return final, False
+
+
+def _transfer(file: PublishedFile, whole: Path, how: Fetching) -> None:
+    base = how.mirror or file.address
+    if not base.startswith(("http://", "https://")):
+        raise InputError(f"expected a mirror that begins with http:// or https://, got {how.mirror}")
+    url = f"{base.rstrip('/')}/{urllib.parse.quote(file.name)}"
+    limit = 2 * file.size_mb * 10**6
+    transfer = Transfer(
+        url, whole, limit, file.checksum, how.reporting(file.name), how.stop_asked, how.pauses_s
+    )
+    transfer.run(how.check if file.inside is None else lambda path: None)
+    if not file.checksum:
+        log.info("%s: no checksum is published; sha256 %s", file.name, file_digest(whole))
