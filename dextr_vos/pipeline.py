@@ -25,7 +25,7 @@ from dextr_vos.propagation.keyframes import (
     read_keyframes,
 )
 from dextr_vos.propagation.plan import Plan
-from dextr_vos.propagation.propagate import propagate_to_run
+from dextr_vos.propagation.propagate import is_propagated, propagate_to_run
 from dextr_vos.propagation.recipes import ModelConfig, config_named
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, changed
 from dextr_vos.run_files import RunRecord
@@ -181,6 +181,34 @@ def train_propagation(
         WeightsError: the parent does not fit.
         Interrupted: a stop was asked for; the same call continues from there.
     """
+    plan = _plan_on_disk(clip, keyframes, out, options)
+    if options.device not in ("auto", "cpu"):  # there is one in any case
+        from dextr_vos.runtime import pick_device
+
+        pick_device(options.device)
+    return propagate_to_run(plan, out, options.device, callbacks, keep_stopped)
+
+
+def is_up_to_date(
+    clip: Clip, keyframes: Path, out: Path, options: PropagationOptions = DEFAULT_OPTIONS
+) -> bool:
+    """Whether `train_propagation` would find everything done; nothing is written, and PyTorch not imported.
+
+    Args:
+        clip: the clip.
+        keyframes: a workspace or a folder of masks.
+        out: the run's folder.
+        options: how to propagate.
+
+    Raises:
+        ConfigError: an unknown setting.
+        InputError: keyframes do not fit, workspace or run are on another clip.
+    """
+    return is_propagated(_plan_on_disk(clip, keyframes, out, options), out)
+
+
+def _plan_on_disk(clip: Clip, keyframes: Path, out: Path, options: PropagationOptions) -> Plan:
+    """The plan of `train_propagation`."""
     workspace = Workspace(keyframes)
     document = None
     if workspace.keyframes.is_dir():
@@ -191,12 +219,7 @@ def train_propagation(
     masks = read_keyframes(keyframes, clip)
     names = {} if document is None else {entry.id: entry.name for entry in document.objects}
     clicked = document is not None and _all_clicked(document, masks)
-    plan = _plan(AnnotatedClip(clip, masks), options, names, clicked)
-    if options.device not in ("auto", "cpu"):  # there is one in any case
-        from dextr_vos.runtime import pick_device
-
-        pick_device(options.device)
-    return propagate_to_run(plan, out, options.device, callbacks, keep_stopped)
+    return _plan(AnnotatedClip(clip, masks), options, names, clicked)
 
 
 def propagate(

@@ -2,9 +2,7 @@
 
 import logging
 import math
-import os
 import shutil
-import socket
 import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -44,7 +42,7 @@ from dextr_vos.propagation.suggest import suggest
 from dextr_vos.run_files import RunPaths, RunRecord, frame_confidence, read_confidence
 from dextr_vos.runtime import bf16_is_faster, one_job, pick_device, true_float32
 from dextr_vos.workers.code import check_code, code_digest
-from dextr_vos.workers.jobs import JobOutcome
+from dextr_vos.workers.jobs import JobOutcome, failure, refusal
 
 log = logging.getLogger(__name__)
 
@@ -310,11 +308,10 @@ def try_job(job: CellJob, device: str, stop_asked: StopAsked) -> JobOutcome:
     try:
         check_worker(job)
     except DextrVosError as error:
-        worker = f"the worker {os.getpid()} on {socket.gethostname()}"
-        return JobOutcome(job.key, f"{worker}: {error}", refused=True)
+        return refusal(job.key, error)
     except Exception as error:
         write_text(job.folder.failure, traceback.format_exc())
-        return JobOutcome(job.key, _message(error))
+        return failure(job.key, error)
     try:
         run_job(job, device, stop_asked)
     except Interrupted:
@@ -322,9 +319,5 @@ def try_job(job: CellJob, device: str, stop_asked: StopAsked) -> JobOutcome:
     except Exception as error:  # whatever it is, the other cells are run
         write_text(job.folder.failure, traceback.format_exc())
         shutil.rmtree(job.folder.work, ignore_errors=True)
-        return JobOutcome(job.key, _message(error))
+        return failure(job.key, error)
     return JobOutcome(job.key)
-
-
-def _message(error: Exception) -> str:
-    return str(error) if isinstance(error, DextrVosError) else f"{type(error).__name__}: {error}"

@@ -152,7 +152,9 @@ def _check(options: _Options) -> None:
 
 def _out_of_project(path: Path, out: Path | None) -> Path:
     """The folder of the workspaces of a project's clips."""
-    return out or Path("work") / path.resolve().name
+    from dextr_vos.project.clips import default_out
+
+    return out or default_out(path)
 
 
 def _clips_of_project(path: Path, out: Path) -> dict[str, Path]:

@@ -133,7 +133,7 @@ def _progress(jobs: "Sequence[CellJob]") -> Iterator[Callable[["Sequence[CellJob
 
     before = len({job.key for job in jobs if job.folder.read() is not None})
     total = len({job.key for job in jobs})
-    with progress_of_jobs(total, before, "cells") as show:
+    with progress_of_jobs(total, before, "cells") as (show, _):
 
         def report(running: "Sequence[CellJob]", finished: int, failed: int) -> None:
             part = sum(share_done(job.folder.state) for job in running)

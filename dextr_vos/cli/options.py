@@ -108,6 +108,40 @@ def config_option(help_text: str) -> Callable[[F], F]:
     return click.option("--config", required=True, type=PATH, metavar="FILE", help=help_text)
 
 
+def project_options(function: F) -> F:
+    """`--project` and where its clips are computed."""
+    options = (
+        click.option(
+            "--project",
+            type=PATH,
+            metavar="FOLDER",
+            help="In place of CLIP: every clip with keyframes in this folder of clips, or of workspaces.",
+        ),
+        click.option("--dry-run", is_flag=True, help="With --project: list what would be done, do nothing."),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            help="With --project: clips at a time; by default what cores and memory allow, or all GPUs.",
+        ),
+        click.option(
+            "--threads",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="With --project: threads for each clip; another number may round masks differently.",
+        ),
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="With --project: run on a Dask cluster, like tcp://127.0.0.1:8786.",
+        ),
+        click.option("--gpu", is_flag=True, help="With --scheduler: jobs ask for the resource GPU=1."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def settings_argument() -> Callable[[F], F]:
     """`KEY=VALUE …`: settings that win over those of a file or a recipe."""
     return click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")

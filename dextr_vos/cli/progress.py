@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -72,10 +72,12 @@ def _lines(title: str) -> Report:
 
 
 OnJobs = Callable[[int, int, float, Sequence[str]], None]
+OnLine = Callable[[str], None]
+_PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
 @contextmanager
-def progress_of_jobs(total: int, before: int, unit: str) -> Iterator[OnJobs]:
+def progress_of_jobs(total: int, before: int, unit: str) -> Iterator[tuple[OnJobs, OnLine]]:
     """How far many long jobs are, and the time that is left: a bar, or lines in a log.
 
     Args:
@@ -85,7 +87,7 @@ def progress_of_jobs(total: int, before: int, unit: str) -> Iterator[OnJobs]:
 
     Yields:
         A function to call with the numbers of jobs finished and failed, how much of the running ones is done
-        (as a number of jobs), and the names of those that run.
+        (as a number of jobs), and the names of those that run; and one that shows a line which stays.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
@@ -99,7 +101,7 @@ def progress_of_jobs(total: int, before: int, unit: str) -> Iterator[OnJobs]:
         return duration((time.monotonic() - started) / done * max(0.0, total - before - done))
 
     if not console.is_terminal:
-        yield _job_lines(total, unit, left)
+        yield _job_lines(total, unit, left), lambda line: console.print(line, **_PLAIN)
         return
     display = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), console=console
@@ -112,7 +114,7 @@ def progress_of_jobs(total: int, before: int, unit: str) -> Iterator[OnJobs]:
             note += f", {left(finished, failed, part)} left; {'; '.join(running)}"
             display.update(task, completed=finished + failed + part, note=note[: console.width - 50])
 
-        yield bar
+        yield bar, lambda line: console.print(line, **_PLAIN)  # above the bar
 
 
 def _job_lines(total: int, unit: str, left: Callable[[int, int, float], str]) -> OnJobs:

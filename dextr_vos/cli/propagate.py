@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ from dextr_vos.cli.options import (
     PATH,
     PROPAGATION_MODELS,
     device_option,
+    given_options,
     out_option,
+    project_options,
     seed_option,
     settings_argument,
 )
@@ -21,6 +23,7 @@ from dextr_vos.cli.options import (
 if TYPE_CHECKING:
     from dextr_vos.cli.progress import Report
     from dextr_vos.interrupt import StopAsked
+    from dextr_vos.pipeline import PropagationOptions
     from dextr_vos.propagation.finetune import Estimate
     from dextr_vos.propagation.keyframes import Direction
     from dextr_vos.run_files import RunPaths, RunRecord, RunTraining
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 class _Options:
     """The command line."""
 
-    clip: Path
+    clip: Path | None
     keyframes: Path | None
     out: Path | None
     model: str
@@ -43,10 +46,16 @@ class _Options:
     direction: "Direction"
     frames: str | None
     settings: tuple[str, ...]
+    project: Path | None
+    dry_run: bool
+    workers: int | None
+    threads: int
+    scheduler: str | None
+    gpu: bool
 
 
 @click.command(short_help="Propagate keyframe masks to every frame.")
-@click.argument("clip", type=PATH, metavar="CLIP")
+@click.argument("clip", required=False, type=PATH, metavar="CLIP")
 @settings_argument()
 @click.option(
     "--keyframes",
@@ -56,7 +65,8 @@ class _Options:
     "where CLIP is a workspace.",
 )
 @out_option(
-    "Run folder, new or existing; by default the one inside the workspace.",
+    "Run folder, new or existing; by default the one inside the workspace. With --project: folder of the "
+    "workspaces; by default work/NAME, after the name of FOLDER.",
     "RUN",
     required=False,
 )
@@ -100,6 +110,7 @@ class _Options:
     metavar="LIST",
     help="Make masks of these frames only, as 10-20 or 00010-00020,last; the others stay as they are in RUN.",
 )
+@project_options
 def command(**given: Any) -> None:
     """Fine-tune a network on every keyframe of CLIP, then segment all its frames.
 
@@ -111,23 +122,52 @@ def command(**given: Any) -> None:
     After a correction, run the same command again: it continues from the network in RUN, takes fewer steps,
     and changes only the frames up to the next keyframe on either side.
 
+    With --project, all clips of a folder that have keyframes are propagated, several at a time. One that
+    has not changed since is left alone, and one that fails stops no other.
+
     KEY=VALUE changes the recipe, whose keys docs/formats.md lists: batch=2 tracking.max_recent=5
     """
-    _propagate(_Options(**given))
+    options = _checked(_Options(**given))
+    if options.project is not None:
+        from dextr_vos.cli.propagate_project import Where, propagate_project
+
+        where = Where(options.workers, options.threads, options.scheduler, options.gpu)
+        propagate_project(options.project, options.out, _chosen(options), where, options.dry_run)
+    else:
+        _propagate(options)
 
 
-def _propagate(options: _Options) -> None:
-    from dextr_vos.cli.progress import progress_bars
-    from dextr_vos.cli.workspaces import clip_and_workspace, propagation_paths, show_drafts
-    from dextr_vos.clip import parse_frames
-    from dextr_vos.interrupt import interruptible
-    from dextr_vos.pipeline import PropagationOptions, train_propagation
-    from dextr_vos.propagation.settings import Callbacks
-    from dextr_vos.run_files import RunPaths, read_confidence
+def _checked(options: _Options) -> _Options:
+    """Refuse options that contradict one another or would do nothing; CLIP may stand for a KEY=VALUE."""
+    from dextr_vos.errors import ConfigError, InputError
 
-    clip, workspace = clip_and_workspace(options.clip)
-    keyframes, out = propagation_paths(workspace, options.keyframes, options.out)
-    chosen = PropagationOptions(
+    given = given_options()
+    if options.project is None:
+        if options.clip is None:
+            raise InputError("give a CLIP or a workspace, or --project FOLDER for all clips of a folder")
+        for name in ("dry_run", "workers", "threads", "scheduler", "gpu"):
+            if name in given:
+                raise ConfigError(f"--{name.replace('_', '-')} goes with --project FOLDER; leave it out")
+        return options
+    for name in ("keyframes", "frames"):
+        if name in given:
+            raise ConfigError(f"--{name} is for one clip, --project for many; leave one of them out")
+    if options.scheduler is not None and options.workers is not None:
+        raise ConfigError("--workers is for this machine, --scheduler for a cluster; leave one of them out")
+    if options.scheduler is None and options.gpu:
+        raise ConfigError("--gpu goes with --scheduler ADDRESS; the GPUs of this machine are used anyway")
+    if options.clip is None:
+        return options
+    if "=" not in str(options.clip):
+        raise ConfigError(f"give either the clip {options.clip} or --project {options.project}, not both")
+    return replace(options, clip=None, settings=(str(options.clip), *options.settings))
+
+
+def _chosen(options: _Options, frames: "Sequence[int] | None" = None) -> "PropagationOptions":
+    """How to propagate."""
+    from dextr_vos.pipeline import PropagationOptions
+
+    return PropagationOptions(
         model=options.model,
         parent=options.parent,
         device=options.device,
@@ -136,9 +176,25 @@ def _propagate(options: _Options) -> None:
         budget_s=options.budget,
         fresh=options.fresh,
         direction=options.direction,
-        frames=None if options.frames is None else parse_frames(options.frames, clip.names, clip.path),
+        frames=frames,
         settings=options.settings,
     )
+
+
+def _propagate(options: _Options) -> None:
+    from dextr_vos.cli.progress import progress_bars
+    from dextr_vos.cli.workspaces import clip_and_workspace, propagation_paths, show_drafts
+    from dextr_vos.clip import parse_frames
+    from dextr_vos.interrupt import interruptible
+    from dextr_vos.pipeline import train_propagation
+    from dextr_vos.propagation.settings import Callbacks
+    from dextr_vos.run_files import RunPaths, read_confidence
+
+    assert options.clip is not None
+    clip, workspace = clip_and_workspace(options.clip)
+    keyframes, out = propagation_paths(workspace, options.keyframes, options.out)
+    frames = None if options.frames is None else parse_frames(options.frames, clip.names, clip.path)
+    chosen = _chosen(options, frames)
     trained_before = _training_of(RunPaths(out))
     with interruptible() as stop_asked, progress_bars() as bar:
         callbacks = Callbacks(

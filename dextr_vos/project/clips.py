@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from dextr_vos.clip import is_clip_folder
+from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key
 from dextr_vos.images import image_files
 from dextr_vos.workspace import Workspace
@@ -45,6 +46,36 @@ def clips_in(folder: Path, out: Path) -> dict[str, Path]:
         taken.add(names[entry].casefold())
     named = {name: entry for entry, name in names.items()}
     return dict(sorted(named.items(), key=lambda item: natural_key(item[0])))
+
+
+def default_out(folder: Path) -> Path:
+    """Where the workspaces of a folder of clips are unless it is said: `work/NAME` in the current folder."""
+    return Path("work") / folder.resolve().name
+
+
+def workspaces_in(folder: Path, out: Path | None = None) -> dict[str, tuple[Path | None, Workspace]]:
+    """The clips of a project and their workspaces by name, in natural order; a workspace need not exist.
+
+    Args:
+        folder: of the clips, or of their workspaces, which know where their clips are: None stands for that.
+        out: of the workspaces; None for `default_out`, or for `folder` where they are in it.
+
+    Raises:
+        InputError: there are neither clips nor workspaces, or `folder` is one itself.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}; give a folder of clips, or of their workspaces")
+    if Workspace(folder).exists:
+        raise InputError(f"{folder} is the workspace of one clip; give the folder that it is in")
+    entries = sorted(folder.iterdir(), key=lambda entry: natural_key(entry.name))
+    there = {entry.name: (None, Workspace(entry)) for entry in entries if Workspace(entry).exists}
+    if there and out is None:
+        return dict(there)
+    chosen = default_out(folder) if out is None else out
+    clips = clips_in(folder, chosen)
+    if not clips:
+        raise InputError(f"{folder} has no clips in it; give a folder of clips: folders of images, or videos")
+    return {name: (clip, Workspace(chosen / name)) for name, clip in clips.items()}
 
 
 def _stem(entry: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.run import RunFolder
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks
-from dextr_vos.run_files import RunRecord
+from dextr_vos.run_files import RunRecord, write_record
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +37,9 @@ def propagate_to_run(
         WeightsError: the parent does not fit.
         Interrupted: a stop was asked for; the same call continues from there.
     """
-    run, clip = RunFolder(out), plan.annotated.clip
+    run = RunFolder(out)
     plan.annotated.on_read = partial(callbacks.on_phase, "reading")
-    run.check(clip, next(iter(plan.annotated.keyframes.values())).path)
-    plan.check_size()
+    _check(plan, run)
     network = None
     if not run.paths.path.exists():
         from dextr_vos.propagation.session import start_network
@@ -50,12 +49,41 @@ def propagate_to_run(
         run.recover()
         run.reuse_known_frames(plan.annotated)
         finished = run.finished()
-        if finished is not None and plan.is_trained_by(finished) and run.is_segmented(finished, plan):
+        if finished is not None and run.is_finished(finished, plan):
             log.info("all masks are there already")
             run.sweep()
-            return run.updated(finished, plan)
+            record = run.updated(finished, plan)
+            if record != finished:
+                write_record(run.paths.record, record)
+            return record
         callbacks.on_phase("loading", 0, 0)
         from dextr_vos.propagation.session import complete_run
         from dextr_vos.runtime import pick_device
 
         return complete_run(plan, run, finished, network, pick_device(device), callbacks, keep_stopped)
+
+
+def is_propagated(plan: Plan, out: Path) -> bool:
+    """Whether `propagate_to_run` would find everything there, its record up to date; nothing is written.
+
+    Args:
+        plan: what to do.
+        out: the run's folder.
+
+    Raises:
+        InputError: something would be lost in the folder.
+    """
+    run = RunFolder(out)
+    _check(plan, run)
+    if any(pending.complete.exists() for pending in run.paths.all_pending()):
+        return False  # killed while it was put in place
+    run.reuse_known_frames(plan.annotated)
+    finished = run.finished()
+    return (
+        finished is not None and run.is_finished(finished, plan) and run.updated(finished, plan) == finished
+    )
+
+
+def _check(plan: Plan, run: RunFolder) -> None:
+    run.check(plan.annotated.clip, next(iter(plan.annotated.keyframes.values())).path)
+    plan.check_size()

@@ -197,10 +197,7 @@ class RunFolder:
     def updated(self, finished: RunRecord, plan: Plan) -> RunRecord:
         """The record of a finished run; objects may have other names, and the clip be an equal copy."""
         changes = {"objects": plan.objects, "files_state": plan.annotated.files_state}
-        record = finished.model_copy(update=changes)
-        if record != finished:
-            write_record(self.paths.record, record)
-        return record
+        return finished.model_copy(update=changes)
 
     def is_segmented(self, finished: RunRecord, plan: Plan) -> bool:
         """Whether every mask that a plan wants is there with its confidence, and up to date."""
@@ -210,6 +207,10 @@ class RunFolder:
             and all(index in made and made[index].origin == each for index, each in plan.origins.items())
             and all(self.paths.mask(clip.names[index]).exists() for index in plan.annotated.keyframes)
         )
+
+    def is_finished(self, finished: RunRecord, plan: Plan) -> bool:
+        """Whether network and masks of a finished run are those that a plan asks for."""
+        return plan.is_trained_by(finished) and self.is_segmented(finished, plan)
 
     def pending(self, fingerprint: str, continued_from: str | None) -> "PendingRun":
         """Where a run is made until it is complete."""

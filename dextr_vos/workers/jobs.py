@@ -5,12 +5,14 @@ an earlier try of it has left on disk.
 """
 
 import logging
+import os
+import socket
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dextr_vos.errors import InputError, Interrupted
+from dextr_vos.errors import DextrVosError, InputError, Interrupted
 from dextr_vos.interrupt import StopAsked, never
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,17 @@ class JobOutcome:
     stopped: bool = False
     refused: bool = False
     note: str = ""
+
+
+def refusal(key: str, error: DextrVosError) -> JobOutcome:
+    """The outcome of a job that this process cannot run."""
+    return JobOutcome(key, f"the worker {os.getpid()} on {socket.gethostname()}: {error}", refused=True)
+
+
+def failure(key: str, error: Exception) -> JobOutcome:
+    """The outcome of a job that has failed."""
+    expected = isinstance(error, DextrVosError)
+    return JobOutcome(key, str(error) if expected else f"{type(error).__name__}: {error}")
 
 
 class Job(Protocol):
@@ -79,6 +92,9 @@ class Workers(Protocol):
 OnChange = Callable[[Sequence[Any], int, int], None]
 """Called with the running jobs, and the numbers of finished and failed ones."""
 
+OnNote = Callable[[Any, str], None]
+"""Called with a job that is finished, and what it says of itself."""
+
 
 def run_jobs(
     jobs: Sequence[Job],
@@ -86,7 +102,7 @@ def run_jobs(
     on_change: OnChange | None = None,
     stop_asked: StopAsked = never,
     failed: dict[str, str] | None = None,
-    on_note: Callable[[Job, str], None] | None = None,
+    on_note: OnNote | None = None,
     unit: str = "cells",
 ) -> dict[str, str]:
     """Run jobs until each is finished or has failed twice.
@@ -97,7 +113,7 @@ def run_jobs(
         on_change: called about once a second.
         stop_asked: asked about once a second.
         failed: gets the errors, so that they are known after an exception, too.
-        on_note: called with a job that is finished, and what it says of itself.
+        on_note: called with each job that is finished.
         unit: what jobs are called, in the plural.
 
     Returns:
