@@ -18,10 +18,14 @@ from typing import Any
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import DextrVosError, InputError
 from dextr_vos.folder_lock import FolderLock
+from dextr_vos.web import schemas
 from dextr_vos.web.clip_progress import ClipProgress
 from dextr_vos.web.images import ClipImages
+from dextr_vos.web.jobs import ConflictError, Jobs
+from dextr_vos.web.run_queue import RunQueue
 from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.service import ClipService, Propagation
+from dextr_vos.web.session import ReadOnlyError
 from dextr_vos.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -50,6 +54,9 @@ class Project:
         clips: their paths by name, see `project.clips.clips_in`.
         out: folder of their workspaces.
         opener: how they are opened.
+
+    Attributes:
+        queue: the clips that wait for a run.
     """
 
     def __init__(self, clips: dict[str, Path], out: Path, opener: ClipOpener) -> None:
@@ -60,6 +67,7 @@ class Project:
         self._opening = {name: threading.RLock() for name in clips}  # one may take minutes
         self._known = {name: ClipProgress(path, Workspace(out / name)) for name, path in clips.items()}
         self._thumbs: dict[str, bytes] = {}
+        self.queue = RunQueue(self._jobs, self._start_run)
 
     @property
     def title(self) -> str:
@@ -72,12 +80,44 @@ class Project:
         return list(self._clips)
 
     def progress(self) -> list[dict[str, Any]]:
-        """What is known of each clip without opening it, see `ClipProgress`, and its job."""
-        opened = dict(self._services)
+        """What is known of each clip without opening it, see `ClipProgress`, and its runs.
+
+        `job` is the one in progress; `queued` the place among the clips that wait, from 1, or None; `failed`
+        says why the last run from the queue failed, or is None.
+        """
+        opened, waiting, failed = dict(self._services), self.queue.waiting, self.queue.failed
         return [
-            {"name": name, **known.read(), "job": opened[name].jobs.current if name in opened else None}
+            {
+                "name": name,
+                **known.read(),
+                "job": opened[name].jobs.current if name in opened else None,
+                "queued": waiting.index(name) + 1 if name in waiting else None,
+                "failed": failed.get(name),
+            }
             for name, known in self._known.items()
         ]
+
+    def enqueue(self, names: Sequence[str]) -> None:
+        """Propagate the masks of clips, one after the other, when their turn comes.
+
+        Raises:
+            InputError: there is no such clip.
+        """
+        for name in names:
+            self._path(name)
+        self.queue.add(names)
+
+    def dequeue(self, name: str) -> None:
+        """Take a clip out of the queue; its run, if one is in progress, is cancelled.
+
+        Raises:
+            InputError: there is no such clip.
+        """
+        self._path(name)
+        self.queue.remove(name)
+        service = self._services.get(name)
+        if service is not None and service.jobs.current is not None:
+            service.cancel()
 
     def service(self, name: str) -> ClipService:
         """The service of a clip, which is opened unless it is open.
@@ -118,7 +158,11 @@ class Project:
             service.session.events.close()
 
     def poll(self) -> None:
-        """See `Service.poll`; what is wrong with one clip is logged, and the others are polled."""
+        """See `Service.poll`; what is wrong with one clip is logged, and the others are polled.
+
+        The next clip of the queue is started, too.
+        """
+        self.queue.advance()
         for name, service in list(self._services.items()):
             try:
                 service.poll()
@@ -127,7 +171,8 @@ class Project:
             self._close_idle(name)
 
     def close(self) -> None:
-        """End all work; nothing is lost."""
+        """End all work; nothing is lost, but the clips that wait for a run are forgotten."""
+        self.queue.close()
         for name in self._clips:
             with self._opening[name]:
                 try:
@@ -135,6 +180,19 @@ class Project:
                 except OSError as error:  # the others are closed, too
                     log.warning("%s: %s", name, error)
         self._opener.loader.close()
+
+    def _jobs(self) -> dict[str, Jobs]:
+        return {name: service.jobs for name, service in list(self._services.items())}
+
+    def _start_run(self, name: str) -> str | None:
+        """Propagate the masks of a clip that still waits once it is open; why that cannot be, or None."""
+        try:
+            service = self.service(name)  # which may take minutes
+            if name in self.queue.waiting:
+                service.propagate(schemas.Propagate())
+        except (DextrVosError, ConflictError, ReadOnlyError, OSError) as error:
+            return str(error)
+        return None
 
     def _close_idle(self, name: str) -> None:
         """Close a clip that no page shows, so that its caches do not stay in memory."""

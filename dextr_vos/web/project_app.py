@@ -12,6 +12,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dextr_vos.errors import DextrVosError
+from dextr_vos.web import schemas
 from dextr_vos.web.app import STATIC, add_errors, add_page, clip_app
 from dextr_vos.web.auth import Auth
 from dextr_vos.web.page_files import PageFiles
@@ -90,6 +91,16 @@ def make_project_app(project: Project, token: str, host: str = "127.0.0.1") -> F
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+    @app.post("/api/project/queue")
+    def enqueue(body: schemas.Clips) -> dict[str, Any]:
+        project.enqueue(body.names)
+        return progress()
+
+    @app.post("/api/project/dequeue")
+    def dequeue(body: schemas.ClipName) -> dict[str, Any]:
+        project.dequeue(body.name)
+        return progress()
 
     app.router.routes.append(Mount("/clips/{name}", app=ClipApps(project, files)))
     return app

@@ -152,6 +152,18 @@ class Propagate(_Body):
     frames: tuple[Index, Index] | None = None
 
 
+class Clips(_Body):
+    """Clips of a project, by name."""
+
+    names: Annotated[list[Annotated[str, Field(max_length=1000)]], Field(min_length=1, max_length=10_000)]
+
+
+class ClipName(_Body):
+    """A clip of a project."""
+
+    name: Annotated[str, Field(max_length=1000)]
+
+
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 
 

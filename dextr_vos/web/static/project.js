@@ -1,5 +1,5 @@
 /** The page of a project: its clips with their progress, and the way to each. */
-import { clipAddress, get } from "./api.js";
+import { clipAddress, get, post } from "./api.js";
 import { el, make, setText } from "./dom.js";
 import { PHASES, UNITS } from "./phases.js";
 
@@ -14,10 +14,19 @@ export function stateOf({ frames, keyframes, drafts, masks, stale, lost, job }) 
   return keyframes || drafts || masks ? "begun" : "open";
 }
 
+/** Whether a run would make or change masks. */
+export function canRun(clip) {
+  if (clip.job || clip.queued || !(clip.keyframes || clip.drafts)) return false;
+  return Boolean(clip.drafts || clip.stale || clip.frames === null || clip.masks < clip.frames);
+}
+
+const withDrafts = (drafts) => (drafts ? ` with ${drafts === 1 ? "its draft" : `its ${drafts} drafts`}` : "");
+
 const partOf = (job) => (job.total ? [`${UNITS[job.phase] ?? ""} ${job.done} of ${job.total}`.trim()] : []);
 
 /** What has been done on a clip, in words. */
 export function wordsOf(clip) {
+  if (clip.queued) return clip.queued === 1 ? "waits for its run, the next one" : `waits for its run, number ${clip.queued} in the queue`;
   if (clip.job) return [clip.job.kind === "export" ? "exporting" : (PHASES[clip.job.phase] ?? "propagating").toLowerCase(), ...partOf(clip.job)].join(", ");
   const words = [];
   if (clip.keyframes) words.push(many(clip.keyframes, "keyframe"));
@@ -26,7 +35,16 @@ export function wordsOf(clip) {
   if (clip.masks && clip.uncertain) words.push(`${clip.uncertain} uncertain`);
   if (clip.masks && clip.lost) words.push(`${clip.lost} with a lost object`);
   if (clip.stale) words.push("another run would change masks");
+  if (clip.failed) words.push(`the run failed: ${clip.failed}`);
   return words.join(", ") || "not begun";
+}
+
+/** The button that lets masks be propagated, or stops that; beside the link, since a link holds no button. */
+function runButton(clip) {
+  const put = (text, path, body, test) => [make("button", { class: "button small", text, "aria-label": `${text}: ${clip.name}`, "data-test": `${test}-${clip.name}`, "data-clip": clip.name, onclick: () => change(path, body) })];
+  if (clip.queued) return put("Remove from queue", "/api/project/dequeue", { name: clip.name }, "dequeue");
+  if (clip.job?.kind === "propagate") return clip.job.phase === "stopping" ? [] : put("Stop", "/api/project/dequeue", { name: clip.name }, "stop");
+  return canRun(clip) ? put(`Propagate${withDrafts(clip.drafts)}`, "/api/project/queue", { names: [clip.name] }, "run") : [];
 }
 
 function rowOf(clip) {
@@ -40,7 +58,7 @@ function rowOf(clip) {
       make("span", { class: "soft number", text: clip.frames === null ? "" : many(clip.frames, "frame") }),
     ]),
     make("span", { class: "progress-words" }, [make("span", { class: "number", text: wordsOf(clip) }), meter]),
-  ])]);
+  ]), ...runButton(clip)]);
 }
 
 let drawn = "";
@@ -49,7 +67,7 @@ function draw({ title, clips }) {
   const text = JSON.stringify(clips);
   if (text === drawn) return;
   drawn = text;
-  const focused = document.activeElement?.getAttribute("data-test");
+  const focused = document.activeElement?.getAttribute("data-test"), clip = document.activeElement?.getAttribute("data-clip");
   setText(el("project-title"), title);
   document.title = `${title} – dextr-vos`;
   const done = clips.filter((clip) => stateOf(clip) === "done").length;
@@ -62,7 +80,30 @@ function draw({ title, clips }) {
     go.href = clipAddress(next.name);
     setText(go, `${stateOf(next) === "begun" ? "Continue with" : "Begin with"} ${next.name}`);
   }
-  if (focused) /** @type {HTMLElement|null} */ (document.querySelector(`[data-test="${CSS.escape(focused)}"]`))?.focus();
+  drawAll(clips.filter(canRun));
+  // a button that was pressed has become another one of the same clip
+  const restored = (focused && document.querySelector(`[data-test="${CSS.escape(focused)}"]`))
+    || (clip && (document.querySelector(`[data-clip="${CSS.escape(clip)}"]`) ?? document.querySelector(`[data-test="${CSS.escape(`clip-${clip}`)}"]`)));
+  if (restored) /** @type {HTMLElement} */ (restored).focus();
+}
+
+/** One button for all clips that a run would change. */
+function drawAll(clips) {
+  const button = /** @type {HTMLButtonElement} */ (el("project-run"));
+  const drafts = clips.reduce((sum, clip) => sum + clip.drafts, 0);
+  button.hidden = clips.length < 2;
+  setText(button, `Propagate ${clips.length} clips${drafts ? ` with ${many(drafts, "draft")}` : ""}`);
+  button.onclick = () => change("/api/project/queue", { names: clips.map((clip) => clip.name) });
+}
+
+async function change(path, body) {
+  try {
+    draw(await post(path, body));
+    el("project-error").hidden = true;
+  } catch (error) {
+    setText(el("project-error"), error.message);
+    el("project-error").hidden = false;
+  }
 }
 
 let again = 0;

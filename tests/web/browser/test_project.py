@@ -31,6 +31,10 @@ def test_clips_are_listed_with_their_progress_and_each_opens(browser, tmp_path):
         page.get_by_text("Continue with big cat").wait_for()
         assert "1 keyframe" in screen.test_id("clip-big cat").inner_text()
         assert "not begun" in screen.test_id("clip-dog").inner_text()
+        assert screen.test_id("run-dog").count() == 0, "there is nothing to propagate"
+        screen.test_id("run-big cat").click()
+        screen.test_id("stop-big cat").click()
+        screen.test_id("run-big cat").wait_for()
         assert not errors
     finally:
         opened.close()
