@@ -26,8 +26,8 @@ _MARKS = (
 
 # of file systems that cannot be asked to write to the disk at once
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
-_TEMPORARY = ".dextr-vos-"
-_TEMPORARY_NAME = re.compile(re.escape(_TEMPORARY) + r"[a-z0-9_]{8}(\.[^.]*)?")
+TEMPORARY = ".dextr-vos-"
+_TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + r"[a-z0-9_]{8}(\.[^.]*)?")
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def atomic_path(path: Path, durable: bool = False) -> Iterator[Path]:
             cut. That takes milliseconds, which the many files that can be made again do not wait for.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=_TEMPORARY, suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -110,10 +110,15 @@ def _sync_folder(folder: Path) -> None:
             os.close(opened)
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a file or folder has the name of one that only this package makes, and removes."""
+    return _TEMPORARY_NAME.fullmatch(path.name) is not None
+
+
 def sweep_temporaries(folder: Path) -> None:
     """Remove what killed writers of `atomic_path` left in a folder; nobody may be writing into it now."""
-    for path in folder.glob(f"{_TEMPORARY}*"):
-        if _TEMPORARY_NAME.fullmatch(path.name) and not path.is_dir():
+    for path in folder.glob(f"{TEMPORARY}*"):
+        if is_temporary(path) and not path.is_dir():
             path.unlink(missing_ok=True)
 
 

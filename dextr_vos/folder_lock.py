@@ -6,7 +6,9 @@ known of the holder lies beside it in a file of its own and only serves messages
 
 import json
 import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -17,8 +19,10 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from dextr_vos.errors import InputError, Interrupted
-from dextr_vos.files import refuse_links, write_text
+from dextr_vos.files import TEMPORARY, is_temporary, refuse_links, sweep_temporaries, write_text
 from dextr_vos.interrupt import StopAsked, never
+
+_SWEEP_SECONDS = 10.0
 
 
 class FolderLock:
@@ -41,6 +45,7 @@ class FolderLock:
         self.folder = folder
         self._holder = folder / ".lock.json"
         self._lock = FileLock(folder / ".lock", thread_local=False)
+        self._identity: tuple[int, int] | None = None  # of the lock's file
 
     @property
     def holder(self) -> str:
@@ -66,6 +71,7 @@ class FolderLock:
             self._lock.acquire(timeout=timeout_s)
         except Timeout:
             return False
+        sweep_temporaries(self.folder)  # of a holder that was killed
         since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
         try:
@@ -73,7 +79,20 @@ class FolderLock:
         except BaseException:
             self._lock.release()
             raise
+        self._identity = self._identity_on_disk()
         return True
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this lock keeps others out: not where the folder was removed or replaced meanwhile."""
+        return self._lock.is_locked and self._identity == self._identity_on_disk()
+
+    def _identity_on_disk(self) -> tuple[int, int] | None:
+        try:
+            file = (self.folder / ".lock").stat()
+        except OSError:
+            return None
+        return file.st_dev, file.st_ino
 
     def acquire(self, timeout_s: float = 0.0) -> None:
         """Acquire the lock.
@@ -105,9 +124,10 @@ class FolderLock:
         return f"{self.folder} is in use by {self.holder}"
 
     def release(self) -> None:
-        """Release the lock, if it is held."""
+        """Release the lock, if it is held; where the folder was replaced, its new lock is that of others."""
         if self._lock.is_locked:
-            self._holder.unlink(missing_ok=True)
+            if self.is_held:
+                self._holder.unlink(missing_ok=True)
             self._lock.release()
 
     def __enter__(self) -> Self:
@@ -139,3 +159,38 @@ def locked(folder: Path) -> Iterator[None]:
                 with suppress(OSError):  # somebody has put something in
                     folder.rmdir()
             raise
+
+
+@contextmanager
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """A folder beside a file or folder that is being made, which goes away afterwards.
+
+    Those of processes that were killed go, too: a lock in each tells them from those in use. Where one holds
+    the only copy of the former `path`, as `before`, it is put back first.
+
+    Args:
+        path: its parent folder is created.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for folder in path.parent.glob(f"{TEMPORARY}*"):
+        if is_temporary(folder) and folder.is_dir() and not folder.is_symlink():
+            _sweep_scratch(folder, path)
+    scratch = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
+    lock = FolderLock(scratch)
+    lock.acquire(_SWEEP_SECONDS)  # somebody may just look whether it is in use
+    try:
+        yield scratch
+    finally:
+        lock.release()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sweep_scratch(folder: Path, path: Path) -> None:
+    lock = FolderLock(folder)
+    with suppress(OSError, InputError):
+        if lock.try_acquire():
+            before = folder / "before"
+            if before.exists() and (folder / path.name).exists() and not path.exists():
+                before.rename(path)
+            lock.release()
+            shutil.rmtree(folder, ignore_errors=True)

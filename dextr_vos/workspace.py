@@ -191,7 +191,12 @@ class Workspace:
         refuse_links(self.settings, self.annotations, self.run.path, *self._folders)
 
     def sweep(self) -> None:
-        """Remove what killed writers left; only who holds the folder's lock may."""
+        """Remove what killed writers left; only who holds the folder's lock may.
+
+        Raises:
+            InputError: a folder is a symbolic link, see `check_links`.
+        """
+        self.check_links()
         for folder in (self.path, *self._folders):
             sweep_temporaries(folder)
 

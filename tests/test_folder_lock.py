@@ -1,4 +1,5 @@
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dextr_vos.errors import InputError, Interrupted
-from dextr_vos.folder_lock import FolderLock, locked
+from dextr_vos.folder_lock import FolderLock, locked, scratch_beside
 
 HOLD = """
 import sys, time
@@ -68,6 +69,22 @@ def test_waiting_ends_with_the_holder_or_with_a_stop(tmp_path: Path) -> None:
     first.release()
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_lock_ends_where_its_folder_is_removed_or_replaced(tmp_path: Path, replaced: bool) -> None:
+    folder = tmp_path / "work"
+    first, second = FolderLock(folder), FolderLock(folder)
+    first.acquire()
+    assert first.is_held
+    shutil.rmtree(folder)
+    if replaced:
+        second.acquire()
+    assert not first.is_held
+    first.release()
+    assert second.is_held == replaced
+    assert (folder / ".lock.json").exists() == replaced, "that of the second stays"
+    second.release()
+
+
 def test_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="file is a file; expected a folder"):
@@ -91,3 +108,35 @@ def test_a_new_folder_is_locked_from_the_start_and_goes_away_where_nothing_came_
     assert (folder / "mine").exists()
     with locked(folder):
         assert not FolderLock(folder).try_acquire()
+
+
+def test_scratch_folders_of_killed_processes_go_away_and_those_in_use_stay(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    abandoned, foreign = tmp_path / ".dextr-vos-abcd1234", tmp_path / ".dextr-vos-notes"
+    abandoned.mkdir()
+    foreign.mkdir()
+    with scratch_beside(target) as first:
+        (first / "mine").write_text("x")
+        with scratch_beside(target) as second:
+            assert first != second
+            assert (first / "mine").exists()
+            assert not abandoned.exists()
+    assert list(tmp_path.iterdir()) == [foreign]
+
+
+def test_a_process_killed_between_two_renames_loses_no_earlier_export(tmp_path: Path) -> None:
+    target, scratch = tmp_path / "out", tmp_path / ".dextr-vos-abcd1234"
+    for name, text in (("before", "old"), ("out", "new")):
+        (scratch / name).mkdir(parents=True)
+        (scratch / name / "file").write_text(text)
+    with scratch_beside(target):
+        assert (target / "file").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_killed_holder_was_writing_goes_with_the_next_lock(tmp_path: Path) -> None:
+    (tmp_path / ".dextr-vos-abcd1234.json").touch()
+    (tmp_path / ".dextr-vos-mine.json").touch()
+    with FolderLock(tmp_path):
+        names = {path.name for path in tmp_path.iterdir()}
+    assert names == {".lock", ".lock.json", ".dextr-vos-mine.json"}

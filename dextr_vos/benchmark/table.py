@@ -105,9 +105,16 @@ def read_table(out: Path) -> list[Row]:
         out: the benchmark's folder, or the file itself.
 
     Raises:
-        InputError: there is none, or it lacks a column.
+        InputError: there is none, it lacks a column, or it is damaged.
     """
     path = out / "table.csv" if out.is_dir() else out
+    try:
+        return _read_rows(path)
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{path} is damaged: {error}; write the table again with dextr-vos report") from None
+
+
+def _read_rows(path: Path) -> list[Row]:
     try:
         rows: list[Row] = list(csv.DictReader(io.StringIO(read_text(path))))
     except FileNotFoundError:

@@ -190,6 +190,7 @@ def _make_masks(clip: "Clip", workspace: "Workspace", options: _Options) -> None
     annotations = _clicks(clip, workspace, options)
     segmenter = load_segmenter(options.model, options.weights, options.device)
     with progress_bars() as bar, locked(workspace.path):
+        workspace.sweep()
         document = annotate(clip, annotations, segmenter, workspace, bar("annotating"))
         for name in annotations.keyframes:
             write_preview(workspace.preview(name), clip, workspace.keyframe(name), document.clicks_in(name))
@@ -248,6 +249,7 @@ def _serve_clip(clip: "Clip", workspace: "Workspace", options: _Options) -> None
     try:
         propagation = Propagation(max_steps=options.max_steps, device=options.device)
         service = ClipService(clip, workspace, loader, propagation, readonly)
+        service.session.access.lock = lock if readonly is None else None
         _serve(ServiceSite(service), options, readonly)
     finally:
         lock.release()
@@ -285,6 +287,7 @@ def _serve_folder(options: _Options, config: Path) -> None:
     readonly = None if lock.try_acquire() else f"{lock.message}; here it can only be viewed"
     try:
         service = FolderService(settings, loader, readonly)
+        service.session.access.lock = lock if readonly is None else None
         if readonly is None and settings.admin.reset_progress:
             _reset(service, settings.required.source)
         _serve(ServiceSite(service), options, readonly)

@@ -70,6 +70,7 @@ def command(
     frames = FORMATS[format_name].read(source)
     how = FrameMatch("number" if match == "number" else "name", first, clip_name)
     with locked(workspace.path):
+        workspace.sweep()
         made = import_masks(source, frames, opened, workspace, how)
     names = ", ".join(entry.name for entry in made.objects) or "no object"
     if made.left_out:

@@ -72,6 +72,8 @@ class PacketReader:
         self._open()
         try:
             codec = self.stream.codec_context
+            if codec is None:
+                raise InputError(f"no decoder reads the video {path}, or it is damaged; export it again")
             check_size((codec.height, codec.width), f"the video {path}")
             self.table = self._scan()
         except BaseException:

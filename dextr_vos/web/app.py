@@ -22,7 +22,7 @@ from dextr_vos.annotation.label_set import LabelSet
 from dextr_vos.errors import DextrVosError, InputError
 from dextr_vos.masks import MAX_OBJECTS
 from dextr_vos.web import schemas
-from dextr_vos.web.auth import COOKIE, Auth, cookie_with, has_cookie, tokens_equal
+from dextr_vos.web.auth import Auth, cookie_name, has_cookie, tokens_equal
 from dextr_vos.web.exports import export_formats
 from dextr_vos.web.images import THUMB_HEIGHT
 from dextr_vos.web.jobs import ConflictError
@@ -30,7 +30,7 @@ from dextr_vos.web.mask_edits import PutMask, ReshapeMask, SplitObject, SwapObje
 from dextr_vos.web.object_edits import AddObject, ChangeObject, DeleteObject, OrderObjects
 from dextr_vos.web.page_files import PageFiles
 from dextr_vos.web.service import Service, changed_by
-from dextr_vos.web.session import ReadOnlyError
+from dextr_vos.web.write_access import ReadOnlyError
 
 log = logging.getLogger(__name__)
 
@@ -140,14 +140,13 @@ def add_page(app: FastAPI, token: str, files: PageFiles, index: str) -> None:
 
     @app.get("/")
     async def page(request: Request) -> Response:
-        cookies = request.headers.get("cookie", "")
+        name = cookie_name(request.scope)
         given = request.query_params.get("token")
         if given is not None and tokens_equal(given, token):
             response: Response = RedirectResponse("/", 303)
-            value = cookie_with(cookies, token)
-            response.set_cookie(COOKIE, value, httponly=True, samesite="strict", path="/")
+            response.set_cookie(name, token, httponly=True, samesite="strict", path="/")
             return response
-        if not has_cookie(cookies, token):
+        if not has_cookie(request.headers.get("cookie", ""), name, token):
             return HTMLResponse(_WITHOUT_TOKEN, 403)
         return files.response(request, index)
 

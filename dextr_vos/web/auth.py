@@ -16,12 +16,11 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE = "dextr_vos_token"
+_COOKIE = "dextr_vos_token"
 TOKEN = "token"
 TOKEN_HEADER = "x-dextr-vos-token"
 MAX_BODY_BYTES = 1_000_000
 _REDIRECTED = "here"  # in the address after a redirect, so that there is only one
-_MAX_TOKENS = 8  # of servers on other ports: a browser sends its cookies to all ports of a host
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -115,7 +114,8 @@ class Auth:
         if scope["path"] == "/" and scope["method"] in ("GET", "HEAD"):
             return None  # the route of the page checks the token itself: it sets the cookie
         by_header = tokens_equal(headers.get(TOKEN_HEADER, ""), self._token)
-        if not by_header and not has_cookie(headers.get("cookie", ""), self._token):
+        by_cookie = has_cookie(headers.get("cookie", ""), cookie_name(scope), self._token)
+        if not by_header and not by_cookie:
             return 403, "the token is missing or wrong; open the address that dextr-vos annotate printed"
         if scope["method"] not in ("GET", "HEAD"):
             origin = headers.get("origin")
@@ -165,23 +165,18 @@ def tokens_equal(given: str, token: str) -> bool:
     return secrets.compare_digest(given.encode(), token.encode())
 
 
-def has_cookie(header: str, token: str) -> bool:
-    """Whether a Cookie header contains the token."""
-    return any(tokens_equal(each, token) for each in cookie_tokens(header))
+def cookie_name(scope: Scope) -> str:
+    """The name of this server's cookie: a browser sends the cookies of a host to all of its ports."""
+    server = scope.get("server") or ("", 0)
+    return f"{_COOKIE}_{server[1]}"
 
 
-def cookie_tokens(header: str) -> list[str]:
-    """The tokens in a Cookie header: this server's and those of others on the same host."""
+def has_cookie(header: str, name: str, token: str) -> bool:
+    """Whether a Cookie header contains the token in the cookie of this name."""
     # not by the standard library, which gives up at the first cookie of another program that it cannot read
     pairs = (part.partition("=") for part in header.split(";"))
-    values = [value.strip().strip('"') for name, _, value in pairs if name.strip() == COOKIE]
-    return [each for value in values for each in value.split(".") if each][:_MAX_TOKENS]
-
-
-def cookie_with(header: str, token: str) -> str:
-    """The cookie's new value: the token, and those of other servers that it contains."""
-    others = [each for each in cookie_tokens(header) if not tokens_equal(each, token)]
-    return ".".join([token, *others][:_MAX_TOKENS])
+    values = (value.strip().strip('"') for each, _, value in pairs if each.strip() == name)
+    return any(tokens_equal(value, token) for value in values)
 
 
 async def _send_error(send: Send, status: int, message: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,8 +17,8 @@ _MAX_FRAMES = 10_000
 class _Listener:
     """What one page has not been sent yet; of versions and jobs only the newest counts."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+    def __init__(self, loop: asyncio.AbstractEventLoop, session: str) -> None:
+        self.loop, self.session = loop, session
         self.woken = asyncio.Event()
         self.version: int | None = None
         self.job: tuple[Any] | None = None
@@ -32,7 +33,7 @@ class _Listener:
         """What is to be sent now, as lines of the stream; a job's progress comes only now and then."""
         lines = []
         if self.version is not None:
-            lines.append(_event("state", {"version": self.version}))
+            lines.append(_event("state", {"session": self.session, "version": self.version}))
             self.version = None
         frames, self.frames = self.frames, []
         lines += [_event("frame", {"index": index}) for index in frames]
@@ -47,9 +48,14 @@ class _Listener:
 
 
 class Events:
-    """Where changes are announced and listened to."""
+    """Where changes are announced and listened to.
+
+    Attributes:
+        session: an id that no other session has; only versions of one session can be compared.
+    """
 
     def __init__(self) -> None:
+        self.session = secrets.token_hex(8)
         self._listeners: set[_Listener] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -94,7 +100,7 @@ class Events:
         Args:
             version: returns the present version.
         """
-        listener = _Listener(asyncio.get_running_loop())
+        listener = _Listener(asyncio.get_running_loop(), self.session)
         with self._lock:
             self._listeners.add(listener)
         listener.version = version()

@@ -28,6 +28,7 @@ from dextr_vos.export.overlay import OverlayOptions, write_contact_sheet, write_
 from dextr_vos.export.page import write_page
 from dextr_vos.export.video_file import consecutive
 from dextr_vos.files import atomic_path
+from dextr_vos.folder_lock import scratch_beside
 from dextr_vos.mask_file import find_mask_file
 from dextr_vos.masks import Labels, read_labels
 from dextr_vos.web.edits import colour_of
@@ -264,8 +265,8 @@ def _write_labelled(asked: "Export", target: Path, clip: LabelledClip, on_frame:
     if suffix:
         write(target)
         return
-    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
-        folder = Path(scratch) / asked.format
+    with scratch_beside(target) as scratch:
+        folder = scratch / asked.format
         write(folder)
         with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for file in sorted(folder.rglob("*")):

@@ -229,6 +229,7 @@ class Project:
         except BaseException:
             lock.release()
             raise
+        service.session.access.lock = lock if readonly is None else None
         self._locks[name] = lock
         names = self.names
         place = names.index(name)

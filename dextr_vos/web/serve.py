@@ -1,5 +1,6 @@
 """The server as a process: a port, an address to open, and an end without loss."""
 
+import asyncio
 import ipaddress
 import logging
 import secrets
@@ -18,6 +19,7 @@ from fastapi import FastAPI
 
 from dextr_vos.errors import DextrVosError, InputError
 from dextr_vos.web.auth import redirect_page
+from dextr_vos.web.connections import BACKLOG, Connection, LoopErrors, close_silent
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +40,15 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
+        asyncio.get_running_loop().set_exception_handler(LoopErrors())
         await super().startup(sockets)
         self._on_start()
+
+    async def on_tick(self, counter: int) -> bool:
+        """See uvicorn; it is called ten times a second."""
+        if counter % 10 == 0:
+            close_silent(self.server_state.connections)
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """See uvicorn."""
@@ -118,6 +127,8 @@ def _config(app: FastAPI) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_SECONDS_TO_SHUT_DOWN,
+        http=Connection,
+        backlog=BACKLOG,
         lifespan="off",
         ws="none",
     )
@@ -152,7 +163,7 @@ def listen(host: str, port: int | None) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, each))
-            listening.listen(128)
+            listening.listen(BACKLOG)
         except OSError as error:
             listening.close()
             failure = error

@@ -81,6 +81,7 @@ def session_state(session: Session) -> dict[str, Any]:
     document, images = session.document, session.images
     undo, redo = session.history_labels
     return {
+        "session": session.events.session,
         "version": session.version,
         "readonly": session.readonly,
         "frames": len(images.names),
@@ -97,15 +98,16 @@ def changed_by(service: Service, act: Callable[[], T]) -> tuple[T, dict[str, Any
     """Make an edit.
 
     Returns:
-        What `act` returns; and what it changed: `base` and `version` of the states before and after it, and
-        `changes`, see `schemas.state_diff`.
+        What `act` returns; and what it changed: `session`, `base` and `version` of the states before and
+        after it, and `changes`, see `schemas.state_diff`.
     """
     with service.session.editing:  # so that nobody else's edit comes between
         before = service.state()
         result = act()
         after = service.state()
     changes = schemas.state_diff(before, after)
-    return result, {"base": before["version"], "version": after["version"], "changes": changes}
+    versions = {"session": after["session"], "base": before["version"], "version": after["version"]}
+    return result, {**versions, "changes": changes}
 
 
 @dataclass(frozen=True)
@@ -290,6 +292,9 @@ class ClipService:
     def poll(self) -> None:
         """See `Service`."""
         self.session.refresh()
+        if self.session.access.is_lost():
+            self.jobs.cancel()
+            return
         before = self.session.labels.labels
         if self.session.labels.read() != before:
             self.session.changed()

@@ -28,13 +28,10 @@ from dextr_vos.web.masks import FrameMasks, RunMasks
 from dextr_vos.web.object_edits import Edit
 from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.store import AnnotationStore
+from dextr_vos.web.write_access import WriteAccess
 from dextr_vos.workspace import Workspace
 
 T = TypeVar("T")
-
-
-class ReadOnlyError(Exception):
-    """This server cannot change the workspace; the text is one sentence."""
 
 
 class Session:
@@ -51,6 +48,7 @@ class Session:
     Attributes:
         editing: held during each edit.
         labels: the label set.
+        access: whether the workspace may be changed.
     """
 
     def __init__(
@@ -63,21 +61,25 @@ class Session:
         shared_labels: Path | None = None,
     ) -> None:
         self.workspace, self.images, self.loader, self.run = workspace, images, loader, run
-        self.readonly = readonly
+        self.access = WriteAccess(workspace.path, readonly, lambda: self.changed())
         self.events = Events()
         self.masks = FrameMasks(workspace, images, run)
         self.labels = LabelFile(workspace.labels, shared_labels)
         self.editing = threading.RLock()
         self._store = self._open_store()
         self._stamp = self._stamp_on_disk()
-        # larger than that of any earlier server, so that a page that was open then knows that it is outdated
-        self._version = int(time.time() * 1000)
+        self._version = 1
         self._last_move: PointMove | None = None
 
     @property
     def version(self) -> int:
-        """Grows with every change."""
+        """Grows with every change; those of other sessions have another `events.session`."""
         return self._version
+
+    @property
+    def readonly(self) -> str | None:
+        """Why nothing can be changed, or None."""
+        return self.access.readonly
 
     @property
     def document(self) -> Annotations:
@@ -101,7 +103,7 @@ class Session:
 
     def refresh(self) -> None:
         """When another server holds the workspace: read it again if that has changed it."""
-        if self.readonly is None or self._stamp_on_disk() == self._stamp:
+        if self.access.is_lost() or self.readonly is None or self._stamp_on_disk() == self._stamp:
             return
         with self.editing:
             self._stamp = self._stamp_on_disk()
@@ -289,13 +291,12 @@ class Session:
             return result
 
     def check_writable(self) -> None:
-        """Refuse to change a workspace that another server holds.
+        """Refuse to change a workspace that another server holds, or that is not there any more.
 
         Raises:
-            ReadOnlyError: another server holds it.
+            ReadOnlyError: another server holds it, or it was removed or replaced.
         """
-        if self.readonly is not None:
-            raise ReadOnlyError(self.readonly)
+        self.access.check()
 
     def _open_store(self) -> AnnotationStore:
         # a mask that is written is sent to the page as it is, without reading it back

@@ -3,7 +3,7 @@ from click.testing import CliRunner
 from made_results import result, write_results
 
 from dextr_vos.benchmark.report.page import write_report
-from dextr_vos.benchmark.table import compare, read_table
+from dextr_vos.benchmark.table import COLUMNS, compare, read_table
 from dextr_vos.cli.main import main
 from dextr_vos.errors import InputError
 
@@ -47,3 +47,11 @@ def test_the_command_shows_them_side_by_side(tmp_path):
     assert "-5.0" in done.output
     assert "0 of them with equal scores" in done.output
     assert CliRunner().invoke(main, ["compare", str(tmp_path / "a"), str(tmp_path)]).exit_code == 2
+
+
+@pytest.mark.parametrize("value", ["x", "\0", '"' + "9" * 200_000, "1e999", "-"])
+def test_a_damaged_table_is_refused_in_a_sentence(tmp_path, value):
+    path = tmp_path / "table.csv"
+    path.write_text(",".join(COLUMNS) + "\n" + ",".join(value for _ in COLUMNS) + "\n")
+    with pytest.raises(InputError, match="write the table again with dextr-vos report"):
+        read_table(path)

@@ -38,9 +38,9 @@ def unchanged(opened):
 def test_the_state_has_the_shape_of_the_contract(page):
     state = page.state()
     assert set(state) == {
-        "mode", "project", "title", "version", "readonly", "fps", "timed", "frames", "size", "corrects",
-        "objects", "labels", "keyframes", "history", "masks", "confidence", "cuts", "flashes", "poor",
-        "object_confidence", "replaced", "suggested",
+        "mode", "project", "title", "session", "version", "readonly", "fps", "timed", "frames", "size",
+        "corrects", "objects", "labels", "keyframes", "history", "masks", "confidence", "cuts", "flashes",
+        "poor", "object_confidence", "replaced", "suggested",
         "job", "last_job", "status", "exports", "saved",
     }  # fmt: skip
     assert state["mode"] == "clip"
@@ -65,7 +65,7 @@ def test_an_edit_is_answered_with_what_it_changed_and_no_more(page):
     for index in range(5):
         page.points(index, 1, POINTS)
     answer = page.post("/api/frames/2/objects/1/points", points=[*POINTS, [20, 20]]).json()
-    assert set(answer) == {"base", "version", "changes", "mask"}
+    assert set(answer) == {"session", "base", "version", "changes", "mask"}
     assert set(answer["changes"]["keyframes"]) == {"2"}
     assert set(answer["changes"]) <= {"version", "keyframes", "history", "saved"}
     answer = page.post("/api/frames/2/keyframe", keyframe=False).json()
@@ -86,9 +86,16 @@ def test_a_mask_is_sent_as_it_was_written(page, tmp_path):
     assert page.get("/api/masks/0").content == written
 
 
-def test_the_version_grows_over_a_restart(page, tiny_clip, tmp_path):
-    page.points(0, 1, POINTS)
-    assert open_page(tiny_clip, tmp_path / "w").state()["version"] > page.state()["version"]
+def test_versions_do_not_depend_on_the_clock_and_those_of_a_restarted_server_are_told_apart(
+    page, tiny_clip, tmp_path, monkeypatch
+):
+    answer = page.points(0, 1, POINTS)
+    before = page.state()
+    assert answer["session"] == before["session"]
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    after = open_page(tiny_clip, tmp_path / "w").state()
+    assert after["session"] != before["session"]
+    assert after["version"] <= before["version"]
 
 
 @pytest.mark.parametrize(

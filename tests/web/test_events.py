@@ -13,8 +13,9 @@ def parsed(line: str) -> tuple[str, object]:
 
 
 def test_a_page_hears_the_version_at_once_and_then_what_happens():
+    events = Events()
+
     async def listen() -> list[tuple[str, object]]:
-        events = Events()
         stream = events.stream(lambda: 17)
         heard = [parsed(await anext(stream))]
         for index in (3, 4):
@@ -33,11 +34,11 @@ def test_a_page_hears_the_version_at_once_and_then_what_happens():
 
     with ThreadPoolExecutor(1) as pool:  # the browser tests leave an event loop running in this thread
         first, *heard, last = pool.submit(asyncio.run, listen()).result()
-    assert first == ("state", {"version": 17})
+    assert first == ("state", {"session": events.session, "version": 17})
     assert sorted(heard, key=repr) == [
         ("frame", {"index": 3}),
         ("frame", {"index": 4}),
         ("job", {"phase": "training", "done": 2}),
-        ("state", {"version": 19}),
+        ("state", {"session": events.session, "version": 19}),
     ]
     assert last == ("job", None)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -139,6 +140,24 @@ def test_a_second_server_reads_only_and_says_who_holds_the_workspace(tiny_clip, 
         first.process.wait(60)
         with serving(tiny_clip, work) as third:
             assert third.state()["readonly"] is None
+
+
+def test_a_workspace_that_was_replaced_belongs_to_the_server_that_opened_it_then(tiny_clip, tmp_path):
+    work = tmp_path / "w"
+    with serving(tiny_clip, work) as first:
+        first.post("/api/objects")
+        shutil.rmtree(work)
+        refused = first.post("/api/objects")
+        assert refused.status_code == 409
+        assert f"{work} was removed or replaced" in refused.json()["error"]
+        assert not work.exists()
+        with serving(tiny_clip, work) as second:
+            assert second.post("/api/objects").status_code == 200
+            assert first.post("/api/frames/0/objects/1/points", points=POINTS).status_code == 409
+            assert first.state()["readonly"] == refused.json()["error"]
+            assert second.state()["objects"] == first.state()["objects"]
+        first.process.send_signal(signal.SIGINT)
+        assert first.process.wait(60) == 0
 
 
 def test_the_command_line_keeps_off_a_workspace_that_is_open(tiny_clip, tmp_path):

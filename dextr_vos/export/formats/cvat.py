@@ -85,7 +85,7 @@ def read_cvat(path: Path) -> list[ImportedFrame]:
         root = ElementTree.parse(path).getroot()
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter of unknown encodings
         raise InputError(f"{path} is no XML file: {error}; give the annotations.xml of CVAT") from None
     with faults_of(path, "CVAT"):
         labels = root.iter("label")

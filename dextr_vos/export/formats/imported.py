@@ -1,12 +1,12 @@
 """What readers of formats give: frames of annotations, each mask decoded when it is asked for."""
 
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path, PurePosixPath
+from xml.etree.ElementTree import ParseError
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key
@@ -81,7 +81,7 @@ def faults_of(path: Path, format_name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ElementTree.ParseError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, ParseError) as error:
         if isinstance(error, InputError):
             raise
         reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)

@@ -1,7 +1,5 @@
 """The formats by name: what each can hold, and what writes and reads it."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from dextr_vos.export.formats.png_folders import (
 )
 from dextr_vos.export.formats.voc import read_voc, write_voc
 from dextr_vos.export.formats.yolo import read_yolo, write_yolo
+from dextr_vos.folder_lock import scratch_beside
 
 Write = Callable[[Path, LabelledClips, FormatOptions, OnFrame], None]
 Read = Callable[[Path], list[ImportedFrame]]
@@ -93,7 +92,9 @@ def write_format(
         raise InputError(f"{chosen.title} has one form of masks; polygons are a choice of {able}")
     report = on_frame or (lambda done, total: None)
     if chosen.suffix:
-        chosen.write(path, data, options, report)
+        with scratch_beside(path) as scratch:
+            chosen.write(scratch / path.name, data, options, report)
+            (scratch / path.name).replace(path)
         return
     with new_folder(path, replace) as folder:
         chosen.write(folder, data, options, report)
@@ -112,9 +113,7 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """
     if path.exists() and (not path.is_dir() or (not replace and any(path.iterdir()))):
         raise InputError(f"{path} holds something already; give an empty folder or a new one")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    with scratch_beside(path) as scratch:
         folder = scratch / path.name
         folder.mkdir()
         yield folder
@@ -127,5 +126,3 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
             if before.exists():
                 before.rename(path)
             raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

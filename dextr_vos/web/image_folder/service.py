@@ -192,8 +192,10 @@ class FolderService:
 
     def poll(self) -> None:
         """See `Service`; images that were put into the folder are added."""
-        writable = self.session.readonly is None
         self.session.refresh()
+        if self.session.access.is_lost():
+            return
+        writable = self.session.readonly is None
         with self._changing:
             before = self._statuses()
             if not writable:

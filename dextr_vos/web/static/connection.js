@@ -17,15 +17,16 @@ export function createConnection(store, cache) {
   /** @type {(() => void)[]} */
   let waiting = [];
   let busy = () => false;
-  let wanted = 0;
+  /** @type {{session: string, version: number}|null} the state that an event has announced */
+  let wanted = null;
   /** @type {string[]} of the frames; more may be added, but none ever changes its index while the server runs */
   let names = [];
 
   /** Show a state, unless there is a newer one; `own`: the page's own edit made it, so cached masks are known. */
   function show(server, own = false) {
     const before = store.get().server;
-    if (before && server.version < before.version) return;
-    if (before && !own && server.version !== before.version) cache.spoilAll();
+    if (before && !isNewer(server, before) && server.version !== before.version) return;
+    if (before && !own && isNewer(server, before)) cache.spoilAll();
     const patch = { server, job: server.job };
     const { object, frame } = store.get();
     if (!(object < 0) && !server.objects.some((one) => one.id === object)) patch.object = server.objects[0]?.id ?? null;
@@ -43,7 +44,7 @@ export function createConnection(store, cache) {
   }
 
   async function fetchState() {
-    wanted = 0;
+    wanted = null;
     const server = await get("/api/state");
     if (names.length !== server.frames) names = await get("/api/names");
     show({ ...server, names });
@@ -51,10 +52,10 @@ export function createConnection(store, cache) {
   }
 
   /** Show what an edit of this page has changed, of the state before it; where that is unknown, fetch the new one. */
-  async function applyChanges({ base, version, changes }) {
+  async function applyChanges({ session, base, version, changes }) {
     const { server } = store.get();
-    if (server && server.version >= version) return;
-    if (server?.version === base) show(merged(server, changes), true);
+    if (server && !isNewer({ session, version }, server)) return;
+    if (server?.session === session && server.version === base) show(merged(server, changes), true);
     else await fetchState().catch(lost);
   }
 
@@ -66,18 +67,16 @@ export function createConnection(store, cache) {
   }
 
   function onState(event) {
-    const { version } = JSON.parse(event.data);
+    wanted = JSON.parse(event.data);
     heard = performance.now();
-    const known = store.get().server?.version ?? -1;
-    if (version > known) wanted = version;
     settle();
   }
 
   /** Fetch the state if an event announced a newer one and no edit of this page is being sent. */
   function settle() {
     if (busy()) return;
-    const known = store.get().server?.version ?? -1;
-    if (wanted > known) fetchState().catch(lost);
+    const { server } = store.get();
+    if (wanted && (!server || isNewer(wanted, server))) fetchState().catch(lost);
   }
 
   function onJob(event) {
@@ -165,6 +164,11 @@ export function createConnection(store, cache) {
     /** @param {() => boolean} ask whether edits of this page are being sent */
     setBusy(ask) { busy = ask; },
   };
+}
+
+/** Whether a state is another session's, or of the same session and newer: a restarted server counts from 1 again. */
+export function isNewer(state, known) {
+  return state.session !== known.session || state.version > known.version;
 }
 
 /** A state with the changes of an edit: entries of keyframes and status replace single ones, null removes them. */

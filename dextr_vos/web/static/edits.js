@@ -4,12 +4,13 @@
  * object that it is meant for. An object that the server does not know yet has a temporary id, which is negative.
  *
  * @typedef {{path?: string, verb?: string, body: any, frame?: number, object?: number, live?: boolean, twice?: boolean,
- *   spoils?: boolean, adds?: number, sent?: boolean, version?: number, promise?: Promise<any>, done?: Function}} Edit
+ *   spoils?: boolean, adds?: number, sent?: boolean, before?: any, promise?: Promise<any>, done?: Function}} Edit
  *   path: with ":id" for the id of the object; verb: in place of the path, what is done to the object in the frame; live: continues the edit before; twice: sending
- *   it twice has the same effect as once; spoils: it may change the masks of other frames; adds: temporary id of an object
+ *   it twice has the same effect as once; before: the state when it was sent; spoils: it may change the masks of other frames; adds: temporary id of an object
  */
 import { announce, toast } from "./announce.js";
 import { Offline, post, Refused } from "./api.js";
+import { isNewer } from "./connection.js";
 
 export function createEdits(store, cache, connection, activity) {
   /** @type {Edit[]} */
@@ -67,7 +68,7 @@ export function createEdits(store, cache, connection, activity) {
       }
       try {
         edit.sent = true;
-        edit.version = store.get().server?.version ?? 0;
+        edit.before = store.get().server;
         const answer = await post(pathOf(edit), edit.body);
         queue.shift();
         await accept(edit, answer);
@@ -86,7 +87,8 @@ export function createEdits(store, cache, connection, activity) {
     connection.lost(error);
     await connection.back();
     edit.sent = false;
-    if (edit.twice || (store.get().server?.version ?? 0) <= edit.version) return;
+    const { server } = store.get();
+    if (edit.twice || !server || (edit.before && !isNewer(server, edit.before))) return;
     queue.shift();
     if (edit.adds) select(edit.adds, null);
     toast("The connection was lost while a change was being sent. Check whether it is there, and repeat it if it is not.", "error");

@@ -11,7 +11,7 @@
  * @typedef {{kind: string, phase: string, done: number, total: number, loss: number|null,
  *   seconds_left: number|null}} Job
  * @typedef {{place: number, clips: number, next: string|null}} ProjectPlace
- * @typedef {{mode: "clip"|"folder", project: ProjectPlace|null, title: string, version: number, readonly: string|null, corrects: boolean, fps: number,
+ * @typedef {{mode: "clip"|"folder", project: ProjectPlace|null, title: string, session: string, version: number, readonly: string|null, corrects: boolean, fps: number,
  *   frames: number, size: Point|null, names: string[], objects: AnnotatedObject[], labels: Label[],
  *   keyframes: Record<string, Keyframe>, history: {undo: string|null, redo: string|null},
  *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, object_confidence: Record<string, (number|null)[]>|null, cuts: number[], flashes: number[], suggested: number|null, poor: number[], replaced: string|null,
