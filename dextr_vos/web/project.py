@@ -25,7 +25,7 @@ from dextr_vos.web.jobs import ConflictError, Jobs
 from dextr_vos.web.run_queue import RunQueue
 from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.service import ClipService, Propagation
-from dextr_vos.web.session import ReadOnlyError
+from dextr_vos.web.write_access import ReadOnlyError
 from dextr_vos.workspace import Workspace
 
 log = logging.getLogger(__name__)
