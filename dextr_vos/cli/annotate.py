@@ -1,5 +1,6 @@
 """`dextr-vos annotate`: clicks on keyframes to masks, on the page in the browser or from a file."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -306,6 +307,7 @@ def _serve(site: "Site", options: _Options, readonly: str | None) -> None:
         port=options.port,
         open_browser=not options.no_open,
         on_address=lambda address: _show_address(address, options.host),
+        token=os.environ.get("DEXTR_VOS_TOKEN"),  # not an option: everybody can read a command line
     )
 
 

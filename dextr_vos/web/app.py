@@ -1,48 +1,39 @@
-"""The routes of the server: what the page asks for, and one sentence for whatever is wrong.
+"""The routes of the server: what the page and scripts ask for. Their texts are the OpenAPI document's.
 
 An edit is answered with what it changed, not with the whole state, see `service.changed_by`.
 """
 
 import base64
 import hashlib
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi import Path as InPath
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from dextr_vos.annotation.label_set import LabelSet
-from dextr_vos.errors import DextrVosError, InputError
+from dextr_vos.errors import InputError
 from dextr_vos.masks import MAX_OBJECTS
 from dextr_vos.web import schemas
-from dextr_vos.web.auth import Auth, cookie_name, has_cookie, tokens_equal
+from dextr_vos.web.auth import Auth
 from dextr_vos.web.exports import export_formats
 from dextr_vos.web.images import THUMB_HEIGHT
-from dextr_vos.web.jobs import ConflictError
 from dextr_vos.web.mask_edits import PutMask, ReshapeMask, SplitObject, SwapObjects
 from dextr_vos.web.object_edits import AddObject, ChangeObject, DeleteObject, OrderObjects
+from dextr_vos.web.openapi import BINARY_BODY, AnyFile, EventStream, Jpeg, Png, described_app
 from dextr_vos.web.page_files import PageFiles
+from dextr_vos.web.page_routes import add_errors, add_page
 from dextr_vos.web.service import Service, changed_by
-from dextr_vos.web.write_access import ReadOnlyError
-
-log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 Index = Annotated[int, InPath(ge=0)]
 ObjectId = Annotated[int, InPath(ge=1, le=MAX_OBJECTS)]
 
 _NO_STORE = {"cache-control": "no-store"}
-_WITHOUT_TOKEN = (
-    '<!doctype html><html lang="en"><meta charset="utf-8"><title>dextr-vos</title>'
-    "<p>Please open the address that dextr-vos annotate printed: it contains this page's token.</p></html>"
-)
 
 
 def make_app(service: Service, token: str, host: str = "127.0.0.1", static: Path = STATIC) -> FastAPI:
@@ -55,7 +46,7 @@ def make_app(service: Service, token: str, host: str = "127.0.0.1", static: Path
         static: folder of the page's files.
     """
     files = PageFiles(static)
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = described_app()
     app.add_middleware(Auth, token=token, host=host)
     add_errors(app)
     add_page(app, token, files, "index.html")
@@ -78,11 +69,11 @@ class ServiceSite:
 
 def clip_app(service: Service, files: PageFiles) -> FastAPI:
     """The application of one clip of a project, which guards it and serves the page's files."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = described_app()
     add_errors(app)
     _add_routes(app, service)
 
-    @app.get("/")
+    @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
         return files.response(request, "index.html")
 
@@ -100,83 +91,30 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     _add_files(app, service)
 
 
-def add_errors(app: FastAPI) -> None:
-    """Answer whatever goes wrong with one sentence."""
-
-    def with_message(status: int) -> Callable[[Request, Exception], Response]:
-        return lambda request, error: JSONResponse({"error": str(error)}, status)
-
-    app.add_exception_handler(DextrVosError, with_message(400))
-    app.add_exception_handler(ReadOnlyError, with_message(409))
-    app.add_exception_handler(ConflictError, with_message(409))
-
-    @app.exception_handler(RequestValidationError)
-    def invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:]) or "the request"
-        return JSONResponse({"error": f"{where}: {first['msg']}"}, 400)
-
-    @app.exception_handler(HTTPException)
-    def http(request: Request, error: HTTPException) -> Response:
-        messages = {404: "there is nothing at this address", 405: "this address does not accept this method"}
-        return JSONResponse({"error": messages.get(error.status_code, error.detail)}, error.status_code)
-
-    @app.exception_handler(OSError)
-    def disk(request: Request, error: OSError) -> Response:
-        log.error("%s %s", request.method, request.url.path, exc_info=error)
-        message = f"cannot read or write a file of the workspace: {error.strerror or error}"
-        return JSONResponse({"error": message}, 500)
-
-
-def add_page(app: FastAPI, token: str, files: PageFiles, index: str) -> None:
-    """The routes of the page's files.
-
-    Args:
-        app: gets the routes.
-        token: the address with it sets the cookie without which nothing else is given.
-        files: of the page.
-        index: which of them is at "/".
-    """
-
-    @app.get("/")
-    async def page(request: Request) -> Response:
-        name = cookie_name(request.scope)
-        given = request.query_params.get("token")
-        if given is not None and tokens_equal(given, token):
-            response: Response = RedirectResponse("/", 303)
-            response.set_cookie(name, token, httponly=True, samesite="strict", path="/")
-            return response
-        if not has_cookie(request.headers.get("cookie", ""), name, token):
-            return HTMLResponse(_WITHOUT_TOKEN, 403)
-        return files.response(request, index)
-
-    @app.get("/static/{name:path}")
-    async def file(request: Request, name: str) -> Response:
-        if name not in files:
-            raise HTTPException(404)
-        return files.response(request, name)
-
-
 def _add_state(app: FastAPI, service: Service) -> None:
     session = service.session
 
-    @app.get("/api/state")
+    @app.get("/api/state", response_class=JSONResponse)
     def state() -> Response:
+        """Everything that the page shows except images, masks and names of frames; see docs/http-api.md."""
         session.refresh()
         return JSONResponse(service.state(), headers=_NO_STORE)
 
-    @app.get("/api/names")
+    @app.get("/api/names", response_class=JSONResponse)
     def names() -> Response:
+        """The names of all frames, in order."""
         return JSONResponse(list(session.images.names), headers=_NO_STORE)
 
-    @app.get("/api/events")
+    @app.get("/api/events", response_class=EventStream)
     async def events() -> Response:
+        """Server-sent events: `state` after a change, `job` while one runs, `frame` for each new mask."""
         stream = session.events.stream(lambda: session.version)
         headers = {**_NO_STORE, "x-accel-buffering": "no"}
-        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+        return EventStream(stream, headers=headers)
 
     @app.get("/api/time")
     def time_spent() -> dict[str, Any]:
+        """The seconds that people have spent on each object of each frame."""
         return schemas.time_summary(session.document, session.images.index_of)
 
 
@@ -190,14 +128,16 @@ def _add_images(app: FastAPI, service: Service) -> None:
         headers = {"cache-control": "private, no-cache", "etag": tag}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        return Response(make(index), media_type="image/jpeg", headers=headers)
+        return Jpeg(make(index), headers=headers)
 
-    @app.get("/api/frames/{index}")
+    @app.get("/api/frames/{index}", response_class=Jpeg)
     def frame(request: Request, index: Index) -> Response:
+        """A frame as JPEG."""
         return image_response(request, index, images.jpeg)
 
-    @app.get("/api/thumbs/{index}")
+    @app.get("/api/thumbs/{index}", response_class=Jpeg)
     def thumb(request: Request, index: Index) -> Response:
+        """A small frame as JPEG."""
         return image_response(request, index, images.thumb, f" {THUMB_HEIGHT}")
 
 
@@ -208,27 +148,31 @@ def _add_masks(app: FastAPI, service: Service) -> None:
         if found is None:
             return Response(status_code=204, headers=_NO_STORE)
         source, png = found
-        return Response(png, media_type="image/png", headers={**_NO_STORE, "x-mask-source": source})
+        return Png(png, headers={**_NO_STORE, "x-mask-source": source})
 
-    @app.get("/api/masks/{index}")
+    @app.get("/api/masks/{index}", response_class=Png)
     def mask(index: Index) -> Response:
+        """A frame's mask: object ids as grey levels; `x-mask-source` says what it is from. 204: none."""
         _check(service, index)
         return mask_response(session.masks.png(session.document, index))
 
-    @app.get("/api/masks/{index}/replaced")
+    @app.get("/api/masks/{index}/replaced", response_class=Png)
     def replaced(index: Index) -> Response:
+        """A frame's mask before the last run. 204: it has none."""
         _check(service, index)
         png = session.masks.replaced_png(session.document, index)
         return mask_response(None if png is None else ("replaced", png))
 
-    @app.get("/api/thumbs/{index}/mask")
+    @app.get("/api/thumbs/{index}/mask", response_class=Png)
     def thumb_mask(index: Index) -> Response:
+        """A small mask. 204: the frame has none."""
         _check(service, index)
         png = session.masks.thumb_png(session.document, index)
         return mask_response(None if png is None else ("thumb", png))
 
-    @app.get("/api/frames/{index}/objects/{object_id}/mask")
+    @app.get("/api/frames/{index}/objects/{object_id}/mask", response_class=Png)
     def object_mask(index: Index, object_id: ObjectId) -> Response:
+        """The mask of one object, 255 on it, the parts behind other objects included. 204: none."""
         _check(service, index)
         return mask_response(session.masks.object_png(session.document, index, object_id))
 
@@ -244,22 +188,26 @@ def _add_mask_edits(app: FastAPI, service: Service) -> None:
 
     @app.post("/api/frames/{index}/objects/{object_id}/points")
     def points(index: Index, object_id: ObjectId, body: schemas.Points) -> dict[str, Any]:
+        """Set all points of an object in a frame, and make its mask."""
         ms = body.bounded_ms()
         return edited(index, lambda: session.set_points(index, object_id, body.rounded(), ms))
 
     @app.post("/api/frames/{index}/objects/{object_id}/stroke")
     def stroke(index: Index, object_id: ObjectId, body: schemas.Stroke) -> dict[str, Any]:
+        """Paint or erase with the brush; `filled` fills the outline."""
         brush, ms = (body.path, body.radius, body.erase), body.bounded_ms()
         return edited(index, lambda: session.stroke(index, object_id, *brush, ms, body.filled))
 
     @app.post("/api/frames/{index}/objects/{object_id}/reshape")
     def reshape(index: Index, object_id: ObjectId, body: schemas.Reshape) -> dict[str, Any]:
+        """Change an object's mask as a whole."""
         _check(service, index)
         edit = ReshapeMask(index, names[index], object_id, body.operation, body.pixels)
         return edited(index, lambda: session.make(edit))
 
     @app.post("/api/frames/{index}/objects/{object_id}/copy")
     def copy(index: Index, object_id: ObjectId, body: schemas.Copy) -> dict[str, Any]:
+        """Copy an object's mask to another frame."""
         _check(service, index)
         _check(service, body.to)
         mask = session.shown_mask(index, object_id)
@@ -268,12 +216,14 @@ def _add_mask_edits(app: FastAPI, service: Service) -> None:
 
     @app.post("/api/frames/{index}/objects/{object_id}/swap")
     def swap(index: Index, object_id: ObjectId, body: schemas.OtherObject) -> dict[str, Any]:
+        """Swap two objects from this frame on."""
         _check(service, index)
         edit = SwapObjects(index, tuple(names[index:]), (object_id, body.other))
         return edited(index, lambda: session.make(edit))
 
     @app.post("/api/frames/{index}/objects/{object_id}/split")
     def split(index: Index, object_id: ObjectId, body: schemas.Split) -> dict[str, Any]:
+        """Make a new object of what is inside an outline; the answer has its `id`."""
         _check(service, index)
         edit = SplitObject(index, names[index], object_id, body.outline)
         new_id, changes = changed_by(service, lambda: session.make(edit))
@@ -281,16 +231,19 @@ def _add_mask_edits(app: FastAPI, service: Service) -> None:
 
     @app.post("/api/frames/{index}/objects/{object_id}/clear")
     def clear(index: Index, object_id: ObjectId, body: schemas.Clear | None = None) -> dict[str, Any]:
+        """Remove an object from a frame."""
         ms = 0.0 if body is None else body.bounded_ms()
         return edited(index, lambda: session.clear(index, object_id, ms))
 
     @app.post("/api/undo")
     def undo(body: schemas.Empty | None = None) -> dict[str, Any]:
+        """Take the last change back."""
         index, changes = changed_by(service, session.undo)
         return {**changes, "index": index, "mask": _mask(service, index)}
 
     @app.post("/api/redo")
     def redo(body: schemas.Empty | None = None) -> dict[str, Any]:
+        """Make the last change that was taken back again."""
         index, changes = changed_by(service, session.redo)
         return {**changes, "index": index, "mask": _mask(service, index)}
 
@@ -300,19 +253,23 @@ def _add_frame_edits(app: FastAPI, service: Service) -> None:
 
     @app.post("/api/frames/{index}/keyframe")
     def keyframe(index: Index, body: schemas.KeyframeOrNot) -> dict[str, Any]:
+        """Make a frame a keyframe, or an ordinary frame again."""
         return changed_by(service, lambda: session.set_keyframe(index, body.keyframe))[1]
 
     @app.post("/api/frames/{index}/lock")
     def lock(index: Index, body: schemas.Lock) -> dict[str, Any]:
+        """Protect a frame from edits, or allow them again."""
         return changed_by(service, lambda: session.set_locked(index, body.locked))[1]
 
     @app.post("/api/frames/{index}/status")
     def status(index: Index, body: schemas.Status) -> dict[str, Any]:
+        """Set the progress of an image; only of separate images."""
         _check(service, index)
         return changed_by(service, lambda: service.set_status(index, body.status))[1]
 
     @app.post("/api/reset")
     def reset(body: schemas.Reset) -> dict[str, Any]:
+        """Forget all progress; only of separate images."""
         if not body.confirm:
             raise InputError('a reset forgets all progress; send {"confirm": true} to confirm it')
         return changed_by(service, service.reset)[1]
@@ -323,40 +280,48 @@ def _add_object_edits(app: FastAPI, service: Service) -> None:
 
     @app.post("/api/objects")
     def new(body: schemas.NewObject) -> dict[str, Any]:
+        """Add an object; the answer has its `id`."""
         colour = body.colour and body.colour.lower()
         object_id, changes = changed_by(service, lambda: session.make(AddObject(body.name, colour)))
         return {**changes, "id": object_id}
 
     @app.post("/api/labels")
     def labels(body: LabelSet) -> dict[str, Any]:
+        """Replace the label set."""
         return changed_by(service, lambda: session.set_labels(body))[1]
 
     @app.post("/api/objects/order")
     def order(body: schemas.Order) -> dict[str, Any]:
+        """Put all objects into a new order, the last one on top."""
         return changed_by(service, lambda: session.make(OrderObjects(body.ids)))[1]
 
     @app.post("/api/objects/{object_id}")
     def change(object_id: ObjectId, body: schemas.ChangedObject) -> dict[str, Any]:
+        """Change name, colour or visibility of an object."""
         return changed_by(service, lambda: session.make(ChangeObject(object_id, body.changes())))[1]
 
     @app.post("/api/objects/{object_id}/delete")
     def delete(object_id: ObjectId, body: schemas.Empty | None = None) -> dict[str, Any]:
+        """Delete an object from all frames."""
         return changed_by(service, lambda: session.make(DeleteObject(object_id)))[1]
 
 
 def _add_jobs(app: FastAPI, service: Service) -> None:
     @app.post("/api/propagate")
     def propagate(body: schemas.Propagate | None = None) -> dict[str, Any]:
+        """Start to make the masks of all frames; drafts become keyframes first."""
         confirmed = service.propagate(body or schemas.Propagate())
         return {"job": service.state()["job"], "confirmed": confirmed}
 
     @app.post("/api/cancel")
     def cancel(body: schemas.Empty | None = None) -> dict[str, Any]:
+        """Stop the job; what it has finished is kept."""
         service.cancel()
         return {"job": service.state()["job"]}
 
     @app.post("/api/export")
     def export(body: schemas.Export) -> dict[str, Any]:
+        """Start an export; its file is among the `exports` of the state when the job has ended."""
         service.export(body)
         return {"job": service.state()["job"]}
 
@@ -364,22 +329,26 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
 def _add_files(app: FastAPI, service: Service) -> None:
     @app.get("/api/formats")
     def formats() -> list[dict[str, Any]]:
+        """The formats of exports and imports, and what each can be told."""
         return export_formats()
 
-    @app.get("/api/exports/{name}")
+    @app.get("/api/exports/{name}", response_class=AnyFile)
     def exported(name: str) -> Response:
+        """The file of an export."""
         path = service.exported(name)
-        return FileResponse(path, filename=path.name, headers=_NO_STORE)
+        return AnyFile(path, filename=path.name, headers=_NO_STORE)
 
-    @app.post("/api/uploads/{upload}")
+    @app.post("/api/uploads/{upload}", openapi_extra=BINARY_BODY)
     async def upload(
         request: Request, upload: schemas.UploadId, path: str, offset: Annotated[int, Query(ge=0)]
     ) -> dict[str, Any]:
+        """Append a piece of a file to an upload, at an offset in bytes."""
         await run_in_threadpool(service.upload, upload, path, await request.body(), offset)
         return {}
 
     @app.post("/api/import")
     def import_masks(body: schemas.Import) -> dict[str, Any]:
+        """Make keyframes of an upload."""
         return changed_by(service, lambda: service.import_masks(body))[1]
 
 

@@ -16,6 +16,8 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dextr_vos.errors import InputError
+
 _COOKIE = "dextr_vos_token"
 TOKEN = "token"
 TOKEN_HEADER = "x-dextr-vos-token"
@@ -113,7 +115,7 @@ class Auth:
             return 400, f"this server does not answer to the host {host!r:.100}; open the printed address"
         if scope["path"] == "/" and scope["method"] in ("GET", "HEAD"):
             return None  # the route of the page checks the token itself: it sets the cookie
-        by_header = tokens_equal(headers.get(TOKEN_HEADER, ""), self._token)
+        by_header = tokens_equal(_header_token(headers), self._token)
         by_cookie = has_cookie(headers.get("cookie", ""), cookie_name(scope), self._token)
         if not by_header and not by_cookie:
             return 403, "the token is missing or wrong; open the address that dextr-vos annotate printed"
@@ -136,6 +138,7 @@ class Auth:
         return tokens_equal(query.get(TOKEN, [""])[0], self._token) and _REDIRECTED not in query
 
 
+_GOOD_TOKEN = re.compile(r"[A-Za-z0-9_-]{20,200}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]+)(:[0-9]*)?")
 _TOO_LARGE = (413, f"the request is too large; expected at most {MAX_BODY_BYTES // 1000} kB")
 
@@ -158,6 +161,25 @@ def host_is_known(header: str, host: str) -> bool:
             return name == socket.gethostname().lower()
         return True
     return False
+
+
+def _header_token(headers: Headers) -> str:
+    """The token in the headers of a script's request."""
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else headers.get(TOKEN_HEADER, "")
+
+
+def check_token(token: str) -> None:
+    """Refuse a token that could be guessed, or that an address or a cookie cannot hold.
+
+    Raises:
+        InputError: it is one.
+    """
+    if not _GOOD_TOKEN.fullmatch(token):
+        raise InputError(
+            "expected in DEXTR_VOS_TOKEN at least 20 letters, digits, - and _, got something else; make one "
+            'with: python -c "import secrets; print(secrets.token_urlsafe(24))"'
+        )
 
 
 def tokens_equal(given: str, token: str) -> bool:

@@ -13,9 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dextr_vos.errors import DextrVosError
 from dextr_vos.web import schemas
-from dextr_vos.web.app import STATIC, add_errors, add_page, clip_app
+from dextr_vos.web.app import STATIC, clip_app
 from dextr_vos.web.auth import Auth
+from dextr_vos.web.openapi import Jpeg, described_app
 from dextr_vos.web.page_files import PageFiles
+from dextr_vos.web.page_routes import add_errors, add_page
 from dextr_vos.web.project import Project
 from dextr_vos.web.service import ClipService
 
@@ -74,31 +76,35 @@ def make_project_app(project: Project, token: str, host: str = "127.0.0.1") -> F
         host: that the server listens on.
     """
     files = PageFiles(STATIC)
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = described_app()
     app.add_middleware(Auth, token=token, host=host)
     add_errors(app)
     add_page(app, token, files, "project.html")
 
     @app.get("/api/project")
     def progress() -> dict[str, Any]:
+        """The clips with their progress; the routes of each are below `/clips/NAME`."""
         return {"title": project.title, "clips": project.progress()}
 
-    @app.get("/api/project/{name}/thumb")
+    @app.get("/api/project/{name}/thumb", response_class=Jpeg)
     def thumb(request: Request, name: str) -> Response:
+        """The first frame of a clip, small."""
         jpeg = project.thumb(name)
         tag = f'"{hashlib.sha256(jpeg).hexdigest()[:20]}"'
         headers = {"cache-control": "private, no-cache", "etag": tag}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        return Response(jpeg, media_type="image/jpeg", headers=headers)
+        return Jpeg(jpeg, headers=headers)
 
     @app.post("/api/project/queue")
     def enqueue(body: schemas.Clips) -> dict[str, Any]:
+        """Put clips into the queue of those that are propagated one after the other."""
         project.enqueue(body.names)
         return progress()
 
     @app.post("/api/project/dequeue")
     def dequeue(body: schemas.ClipName) -> dict[str, Any]:
+        """Take a clip out of the queue."""
         project.dequeue(body.name)
         return progress()
 

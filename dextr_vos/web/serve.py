@@ -18,7 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from dextr_vos.errors import DextrVosError, InputError
-from dextr_vos.web.auth import redirect_page
+from dextr_vos.web.auth import check_token, redirect_page
 from dextr_vos.web.connections import BACKLOG, Connection, LoopErrors, close_silent
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,7 @@ def serve(
     port: int | None = None,
     open_browser: bool = True,
     on_address: Callable[[str], None],
+    token: str | None = None,
 ) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
@@ -96,11 +97,14 @@ def serve(
         port: None takes a free one.
         open_browser: open the page in a browser.
         on_address: called with the address of the page once it can be opened.
+        token: gives access; None makes a new one.
 
     Raises:
-        InputError: the port is taken, or this machine does not have the address.
+        InputError: the port is taken, this machine does not have the address, or the token is too weak.
     """
-    token = secrets.token_urlsafe(24)
+    if token is None:
+        token = secrets.token_urlsafe(24)
+    check_token(token)
     listening = listen(host, port)
     address = f"http://{_shown_host(host)}:{listening.getsockname()[1]}/?token={token}"
     private = tempfile.TemporaryDirectory(prefix="dextr-vos-", ignore_cleanup_errors=True)
