@@ -103,7 +103,7 @@ export function createImages(store, edits, navigation) {
   for (const tab of document.querySelectorAll("[data-filter]")) {
     tab.addEventListener("click", () => {
       store.set({ filter: tab.dataset.filter });
-      for (const other of document.querySelectorAll("[data-filter]")) setAttribute(other, "aria-checked", other === tab);
+      for (const other of document.querySelectorAll("[data-filter]")) setAttribute(other, "aria-checked", String(other === tab));
       list.scrollTop = 0;
       schedule();
     });

@@ -35,7 +35,7 @@ export function createKeySheet(store, table) {
     if (!changing) return [make("kbd", { text: shownKey(command), "data-changed": isChanged(command) }), ...fixed];
     const text = waiting === command ? "Press a key" : shownKey(command);
     return [make("button", { class: "key", text, "data-test": `key-${command}`, "data-changed": isChanged(command),
-      "aria-label": `${what}: ${text}. Change`, "aria-pressed": waiting === command, onclick: () => wait(waiting === command ? null : command) }), ...fixed];
+      "aria-label": `${what}: ${text}. Change`, "aria-pressed": String(waiting === command), onclick: () => wait(waiting === command ? null : command) }), ...fixed];
   }
 
   function tell(sentence, wrong = false) {

@@ -140,7 +140,7 @@ export function createObjects(store, edits, labels) {
     setText(button, object.name);
     setAttribute(button, "data-tip", `${object.name}: ${shownKey("rename")} renames, Alt ↑ ↓ changes the order`);
     setAttribute(button, "data-key", place < 9 ? String(place + 1) : null);
-    setAttribute(button, "aria-pressed", object.id === store.get().object);
+    setAttribute(button, "aria-pressed", String(object.id === store.get().object));
   }
 
   function drawRow(row, object, place) {

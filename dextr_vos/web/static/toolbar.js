@@ -10,16 +10,16 @@ export function createToolbar(store, view, actions) {
     const { tool, radius, loupe, outlines, sided } = store.get();
     for (const button of tools) {
       const on = button.dataset.tool === tool;
-      setAttribute(button, "aria-checked", on);
+      setAttribute(button, "aria-checked", String(on));
       setAttribute(button, "tabindex", on ? 0 : -1);
     }
     const brushing = tool === "brush" || tool === "erase";
     el("brush-size-box").hidden = !brushing;
     /** @type {HTMLInputElement} */ (el("brush-size")).value = String(radius);
     setText(el("brush-size-text"), String(radius));
-    setAttribute(el("loupe"), "aria-pressed", loupe);
-    setAttribute(el("outlines"), "aria-pressed", outlines);
-    setAttribute(el("sides"), "aria-pressed", sided);
+    setAttribute(el("loupe"), "aria-pressed", String(loupe));
+    setAttribute(el("outlines"), "aria-pressed", String(outlines));
+    setAttribute(el("sides"), "aria-pressed", String(sided));
   }
 
   function drawHistory() {
