@@ -63,8 +63,8 @@ class PropagationOptions:
     """How a clip is propagated; the defaults are those of every command.
 
     Attributes:
-        model: `lite`, `paper`, or one with a recipe of its own.
-        parent: checkpoint to start from; None is the shipped one (`paper` has none), "none" random weights.
+        model: `lite`, `paper`, `sam2`, or one with a recipe of its own.
+        parent: checkpoint to start from; None is the shipped one (`lite` alone has one), "none" random ones.
         device: where to compute: auto, cpu, cuda, cuda:1, mps.
         seed: of initial weights and random changes, from 0 to 2³² - 1.
         max_steps: step limit in place of the recipe's, at least 1.

@@ -2,7 +2,8 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
     from dextr_vos.annotation.dextr_input import ClickCrop
 
-MODELS = ("lite", "paper", "grabcut")
+MODELS = ("lite", "paper", "grabcut", "sam", "sam2")
+
+# networks of other packages, by the functions that load them
+_SAM = "dextr_vos.annotation.sam"
+_OTHERS = {"sam": "load_sam_segmenter", "sam2": "load_sam2_segmenter"}
 
 # what files of weights may say of themselves
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -258,8 +263,9 @@ def load_segmenter(
 
     Args:
         model: "lite", the small network, whose weights come with the package; "paper", the published DEXTR
-            with a ResNet-101, which needs `weights`; "grabcut", which needs none; or the path of a
-            checkpoint. None is the model of `weights`, or lite without any.
+            with a ResNet-101, which needs `weights`; "grabcut", which needs none; "sam" and "sam2", Segment
+            Anything, which need `weights` and a package each; or the path of a checkpoint. None is the
+            model of `weights`, or lite without any.
         weights: checkpoint, `.pth` as published or `.safetensors` of train-dextr.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         bf16: let the network compute in bf16 where that is faster.
@@ -289,10 +295,13 @@ def load_segmenter(
         if weights is not None:
             raise InputError(f"the model grabcut takes no weights, got {weights}; leave them out")
         return GrabCutSegmenter()
-    if model == "paper" and weights is None:
+    if model not in (None, "lite") and weights is None:
         raise InputError(
-            "the model paper needs weights, the path of a published .pth or of a .safetensors file"
+            f"the model {model} needs weights, the path of a published checkpoint or of a .safetensors file"
         )
+    if model in _OTHERS and weights is not None:
+        load: Callable[[Path, str, bool], Segmenter] = getattr(import_module(_SAM), _OTHERS[str(model)])
+        return load(Path(weights), device, bf16)
     return _load(
         None if model is None else str(model), None if weights is None else Path(weights), device, bf16
     )

@@ -14,7 +14,7 @@ from dextr_vos.errors import ConfigError
 from dextr_vos.evaluation.interactive import MAX_CLICKS
 
 DatasetKind = Literal["voc", "coco", "davis", "grabcut", "folder"]
-ClickModelName = Literal["lite", "paper", "grabcut"]
+ClickModelName = Literal["lite", "paper", "grabcut", "sam", "sam2"]
 
 _SPLITS = {"voc": "val", "davis": "val", "coco": "val2017"}
 
@@ -100,8 +100,8 @@ class ClickModel(Settings):
 
     Attributes:
         name: its name in the report.
-        model: `lite`, `paper` (the published DEXTR) or `grabcut`; None is what the weights are for, and lite
-            without weights.
+        model: `lite`, `paper` (the published DEXTR), `grabcut`, `sam` or `sam2`; None is what the weights are
+            for, and lite without weights.
         weights: checkpoint of a DEXTR; lite has its own.
     """
 

@@ -27,13 +27,13 @@ class ClickSettings(Settings):
     """How clicks become masks.
 
     Attributes:
-        model: which DEXTR; None is what the weights are for, and lite without weights.
+        model: which network; None is what the weights are for, and lite without weights.
         weights: its checkpoint; lite has its own inside the package.
         jitter_px: simulated clicks are off by up to so many pixels.
         files: folder with `<clip>.json` or `<clip>/annotations.json`, for the supervision `clicks`.
     """
 
-    model: ModelName | None = None
+    model: Literal["lite", "paper", "sam", "sam2"] | None = None
     weights: Path | None = None
     jitter_px: int = Field(default=0, ge=0)
     files: Path | None = None
@@ -113,6 +113,8 @@ class BenchmarkSettings(Settings):
             )
         if "paper" in self.models and "paper" not in self.parent:
             raise ValueError("expected parent.paper with the model paper; none starts from random weights")
+        if "sam2" in self.models and self.parent.get("sam2", "none") == "none":
+            raise ValueError("expected parent.sam2, a published checkpoint, with the model sam2")
         return self
 
 

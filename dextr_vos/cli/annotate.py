@@ -9,6 +9,7 @@ import rich_click as click
 
 from dextr_vos.cli.options import (
     PATH,
+    PROPAGATION_MODELS,
     click_model_options,
     device_option,
     given_options,
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from dextr_vos.web.image_folder.service import FolderService
     from dextr_vos.web.segmenter_process import SegmenterLoader
     from dextr_vos.web.serve import Site
+    from dextr_vos.web.service import Propagation
     from dextr_vos.workspace import Workspace
 
 _OF_SIMULATE = ("frames", "jitter", "seed")
-_OF_PAGE = ("host", "port", "no_open", "max_steps")
+_OF_PROPAGATION = ("max_steps", "propagation_model", "parent")
+_OF_PAGE = ("host", "port", "no_open", *_OF_PROPAGATION)
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class _Options:
     port: int | None
     no_open: bool
     max_steps: int | None
+    propagation_model: str
+    parent: str | None
     clicks: Path | None
     simulate: Path | None
     frames: str
@@ -69,6 +74,18 @@ class _Options:
     "--max-steps",
     type=click.IntRange(min=1),
     help="Page: maximum number of steps of its propagation.",
+)
+@click.option(
+    "--propagation-model",
+    type=click.Choice(PROPAGATION_MODELS),
+    default="lite",
+    show_default=True,
+    help="Page: model of its propagation, as --model of propagate; the others need --parent.",
+)
+@click.option(
+    "--parent",
+    metavar="FILE|none",
+    help="Page: checkpoint that its propagation starts from, as of propagate.",
 )
 @click.option(
     "--clicks", type=PATH, metavar="FILE", help="No page: JSON file with the clicks, see docs/formats.md."
@@ -142,10 +159,10 @@ def _check(options: _Options) -> None:
             raise ConfigError(
                 f"--{flag} is for the page, which --clicks and --simulate do not open; leave it out"
             )
-    if options.config is not None and (given & {"clip", "out", "max_steps"} or by_file):
+    if options.config is not None and (given & {"clip", "out", *_OF_PROPAGATION} or by_file):
         raise ConfigError(
             f"{options.config} names the images and the folder of the masks; leave out CLIP, --out, "
-            "--max-steps, --clicks and --simulate"
+            "--max-steps, --propagation-model, --parent, --clicks and --simulate"
         )
     if options.config is None and options.clip is None:
         raise InputError("give a CLIP or a workspace, or --config anno_cfg.yml for separate images")
@@ -238,17 +255,31 @@ def _segmenter_loader(options: _Options) -> "SegmenterLoader":
     return SegmenterLoader(MODELS[0], lambda: ProcessSegmenter(model, weights, device), corrects=True)
 
 
+def _propagation(options: _Options) -> "Propagation":
+    """How the page propagates; refused before the page opens, where a checkpoint is missing."""
+    from dextr_vos.errors import InputError
+    from dextr_vos.pipeline import PropagationOptions
+    from dextr_vos.web.service import Propagation
+
+    chosen = PropagationOptions(options.propagation_model, options.parent)
+    parent = chosen.chosen_model().parent(chosen.parent)
+    if parent is not None and not parent.is_file():
+        raise InputError(f"there is no checkpoint {parent}")
+    return Propagation(
+        options.propagation_model, parent=options.parent, max_steps=options.max_steps, device=options.device
+    )
+
+
 def _serve_clip(clip: "Clip", workspace: "Workspace", options: _Options) -> None:
     """The page on a clip."""
     from dextr_vos.folder_lock import FolderLock
     from dextr_vos.web.app import ServiceSite
-    from dextr_vos.web.service import ClipService, Propagation
+    from dextr_vos.web.service import ClipService
 
-    loader = _segmenter_loader(options)
+    propagation, loader = _propagation(options), _segmenter_loader(options)
     lock = FolderLock(workspace.path)
     readonly = None if lock.try_acquire() else f"{lock.message}; here it can only be viewed"
     try:
-        propagation = Propagation(max_steps=options.max_steps, device=options.device)
         service = ClipService(clip, workspace, loader, propagation, readonly)
         service.session.access.lock = lock if readonly is None else None
         _serve(ServiceSite(service), options, readonly)
@@ -261,7 +292,6 @@ def _serve_project(clips: dict[str, Path], options: _Options) -> None:
     from dextr_vos.errors import ConfigError
     from dextr_vos.web.project import ClipOpener, Project
     from dextr_vos.web.project_app import ProjectSite
-    from dextr_vos.web.service import Propagation
 
     assert options.clip is not None
     if options.clicks is not None or options.simulate is not None:
@@ -270,7 +300,7 @@ def _serve_project(clips: dict[str, Path], options: _Options) -> None:
             f"{', '.join(map(str, list(clips.values())[:3]))}{' …' if len(clips) > 3 else ''}"
         )
     out = _out_of_project(options.clip, options.out)
-    propagation = Propagation(max_steps=options.max_steps, device=options.device)
+    propagation = _propagation(options)
     project = Project(clips, out, ClipOpener(_segmenter_loader(options), propagation))
     _serve(ProjectSite(project), options, None)
 

@@ -17,8 +17,8 @@ from click.core import ParameterSource
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
-CLICK_MODELS = ("lite", "paper", "grabcut")
-PROPAGATION_MODELS = ("lite", "paper")
+CLICK_MODELS = ("lite", "paper", "grabcut", "sam", "sam2")
+PROPAGATION_MODELS = ("lite", "paper", "sam2")
 DIRECTIONS = ("both", "forward", "backward")
 # the keys of `export.formats.registry.FORMATS`
 MASK_FORMATS = (
@@ -81,8 +81,8 @@ def click_model_options(function: F) -> F:
     model = click.option(
         "--model",
         type=click.Choice(CLICK_MODELS),
-        help="Model that turns clicks into masks: lite (shipped), paper (the published DEXTR; needs "
-        "--weights) or grabcut (no network); default: the model that --weights belong to, otherwise lite.",
+        help="Model that turns clicks into masks: lite (shipped), grabcut (no network), or with --weights "
+        "paper (the published DEXTR), sam or sam2; default: the model of --weights, otherwise lite.",
     )
     weights = click.option(
         "--weights", type=PATH, metavar="FILE", help="Checkpoint for --model (.pth, .safetensors)."

@@ -75,7 +75,8 @@ class _Options:
     type=click.Choice(PROPAGATION_MODELS),
     default="lite",
     show_default=True,
-    help="lite: small and quick, with shipped weights. paper: OSVOS (VGG-16) as published, needs --parent.",
+    help="lite: small and quick, with shipped weights. paper: OSVOS (VGG-16) as published; sam2: SAM 2, not "
+    "fine-tuned; both need --parent.",
 )
 @click.option(
     "--parent",

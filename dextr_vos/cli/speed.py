@@ -6,7 +6,7 @@ from typing import Any
 
 import rich_click as click
 
-from dextr_vos.cli.options import PATH, PROPAGATION_MODELS, davis_root_option, device_option, json_option
+from dextr_vos.cli.options import PATH, davis_root_option, device_option, json_option
 
 PARTS = ("stages", "scoring", "plain")
 
@@ -44,7 +44,7 @@ class _Options:
 @click.option(
     "--model",
     "models",
-    type=click.Choice(PROPAGATION_MODELS),
+    type=click.Choice(("lite", "paper")),
     multiple=True,
     default=("lite",),
     show_default=True,

@@ -31,7 +31,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint, by what the file holds and not by its name.
 
     Args:
-        path: `.pth` of any PyTorch since 0.3, plain or wrapped as {"state_dict": …}, or `.safetensors`.
+        path: `.pth` of any PyTorch since 0.3, plain or wrapped as {"state_dict": …} or {"model": …}, or
+            `.safetensors`.
 
     Returns:
         Tensors on the CPU by their keys, without the prefix `module.` that DataParallel adds.
@@ -41,8 +42,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """
     start = first_bytes(path)
     loaded = _read_safetensors(path) if is_safetensors(path, start) else _read_pickle(path, start)
-    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
-        loaded = loaded["state_dict"]
+    for wrapped in ("state_dict", "model"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapped), Mapping):
+            loaded = loaded[wrapped]
     if not isinstance(loaded, Mapping) or not loaded:
         raise WeightsError(f"{path} holds a {type(loaded).__name__}, expected tensors by their names")
     for key, value in loaded.items():

@@ -1,4 +1,4 @@
-"""The two models of propagation behind one interface; `recipes` has what fine-tunes them."""
+"""The models of propagation behind one interface; `recipes` has what fine-tunes them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from dextr_vos.errors import WeightsError
+from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks import osvos
@@ -23,7 +23,8 @@ from dextr_vos.propagation.batch_source import BatchSource, FrameBatches, PairBa
 from dextr_vos.propagation.bidirectional import BidirectionalPropagator
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, SpanPart
 from dextr_vos.propagation.model import Model, Propagator
-from dextr_vos.propagation.recipes import LITE_CONFIG, PAPER_CONFIG, ModelConfig, config_named
+from dextr_vos.propagation.recipes import LITE_CONFIG, PAPER_CONFIG, SAM2_CONFIG, ModelConfig, config_named
+from dextr_vos.propagation.sam2 import NothingToLearn, Sam2Network, Sam2Propagator
 from dextr_vos.propagation.settings import Recipe, TrackingSettings
 from dextr_vos.propagation.tracker import SequenceSegmenter, Tracker
 from dextr_vos.propagation.training_data import Sample, network_size
@@ -269,10 +270,88 @@ class PaperModel(Model):
         return torch.contiguous_format if plain else torch.channels_last
 
 
+class Sam2Model(Model):
+    """SAM 2 or 2.1 of any published size, by its checkpoint."""
+
+    def build(self, num_objects: int) -> nn.Module:
+        """A network without its weights, which tell its size."""
+        return Sam2Network()
+
+    def start(self, num_objects: int, seed: int, parent: Path | None) -> nn.Module:
+        """See `Model.start`.
+
+        Raises:
+            InputError: there is no checkpoint.
+            WeightsError: it does not fit.
+        """
+        if parent is None:
+            raise InputError(
+                "the model sam2 is not fine-tuned, and needs a published checkpoint as its parent"
+            )
+        return super().start(num_objects, seed, parent)
+
+    def load_parent(self, network: nn.Module, parent: Path, num_objects: int) -> None:
+        """Load a published checkpoint."""
+        cast(Sam2Network, network).load(parent)
+
+    def load_trained(self, network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+        """Load the checkpoint that a run was made with."""
+        cast(Sam2Network, network).load_of_run(state, path)
+
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        """An optimizer of nothing."""
+        return torch.optim.SGD([{"params": []}], lr=0.0)
+
+    def batch_source(
+        self, recipe: Recipe, samples: Sequence[Sample], object_ids: Sequence[int], seed: int
+    ) -> BatchSource:
+        """There is nothing to learn."""
+        return NothingToLearn()
+
+    def sample_side(self, recipe: Recipe) -> int | None:
+        """Samples are not used."""
+        return None
+
+    def propagator(
+        self, network: nn.Module, recipe: Recipe, annotated: AnnotatedClip, device: torch.device, folder: Path
+    ) -> Propagator:
+        """See `Sam2Propagator`."""
+        sam2 = cast(Sam2Network, network).on(device)
+        return Sam2Propagator(annotated, sam2, device, self.bf16, recipe.tracking.across_cuts, folder)
+
+    def sequence_segmenter(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        memory: Memory | None,
+        num_objects: int,
+        size_hw: tuple[int, int],
+        device: torch.device,
+    ) -> Callable[[ImageRgb], FloatArray]:
+        """Refused: the objects are known by the keyframes of their clip only.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "the model sam2 finds objects in the clip of its keyframes only; run dextr-vos propagate on the "
+            "other clip, with a keyframe of its own"
+        )
+
+    def memory_format(self, device: torch.device) -> torch.memory_format:
+        """PyTorch's default."""
+        return torch.contiguous_format
+
+    def any_objects(self) -> bool:
+        """Objects share all weights."""
+        return True
+
+
 LITE = LiteModel(**vars(LITE_CONFIG))
 PAPER = PaperModel(**vars(PAPER_CONFIG))
+SAM2 = Sam2Model(**vars(SAM2_CONFIG))
 
-MODELS_BY_NAME: dict[str, Model] = {model.name: model for model in (LITE, PAPER)}
+MODELS_BY_NAME: dict[str, Model] = {model.name: model for model in (LITE, PAPER, SAM2)}
 
 
 def model_named(name: str) -> Model:

@@ -24,7 +24,7 @@ class ModelConfig:
     """A propagation model without its network, see `Model`.
 
     Attributes:
-        name: `lite` or `paper`.
+        name: `lite`, `paper` or `sam2`.
         recipe: how it is fine-tuned.
         bf16: compute in bf16 where that is faster.
         shipped: its parent inside the package, see `networks.shipped`; None where there is none.
@@ -60,8 +60,12 @@ class ModelConfig:
             return None if choice == "none" else Path(choice)
         if self.shipped is None:
             raise InputError(
-                f"the model {self.name} needs a parent, a published .pth; parent='none' starts from random "
-                "weights"
+                f"the model {self.name} needs a parent, a published "
+                + (
+                    ".pth; parent='none' starts from random weights"
+                    if self.recipe.max_steps
+                    else "checkpoint"
+                )
             )
         return shipped_weights(self.shipped)
 
@@ -138,7 +142,25 @@ PAPER_CONFIG = ModelConfig(
     tracks=False,
 )
 
-_CONFIGS = {config.name: config for config in (LITE_CONFIG, PAPER_CONFIG)}
+# nothing is fine-tuned
+SAM2_CONFIG = ModelConfig(
+    name="sam2",
+    recipe=Recipe(
+        longest_side=None,
+        batch=1,
+        accumulate_grad=1,
+        max_steps=0,
+        correction_steps=0,
+        window=1,
+        tolerance=0.0,
+        cooldown=0,
+        average="batch",
+        alpha=0.0,
+        alpha_clicked=0.0,
+    ),
+)
+
+_CONFIGS = {config.name: config for config in (LITE_CONFIG, PAPER_CONFIG, SAM2_CONFIG)}
 
 
 def config_named(name: str) -> ModelConfig:

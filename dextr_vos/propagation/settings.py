@@ -17,7 +17,7 @@ from dextr_vos.interrupt import StopAsked, never
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 Average = Literal["batch", "size", "sum"]  # see `losses.class_balanced_bce`
-ModelName = Literal["lite", "paper"]
+ModelName = Literal["lite", "paper", "sam2"]
 NotNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -6,6 +6,7 @@ falling to nothing. The lite model learns to track one object through short sequ
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -23,7 +24,6 @@ from dextr_vos.networks.lite_tracker import LiteTracker
 from dextr_vos.networks.optim import lite_optimizer
 from dextr_vos.networks.osvos import Osvos, parent_optimizer
 from dextr_vos.propagation.models import LITE, PAPER
-from dextr_vos.propagation.settings import ModelName
 from dextr_vos.training.checkpoint_folder import TrainingFolder
 from dextr_vos.training.loader import SampleOrder
 from dextr_vos.training.loop import OnStep, TrainingResult, train
@@ -82,7 +82,7 @@ class ParentSettings(Settings):
     """
 
     out: Path
-    model: ModelName = "lite"
+    model: Literal["lite", "paper"] = "lite"
     start: Path | None = None
     rate: float = Field(default=1e-3, gt=0)
     encoder_rate: float = Field(default=1.0, gt=0)

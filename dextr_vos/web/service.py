@@ -115,7 +115,7 @@ class Propagation:
     """How the page propagates.
 
     Attributes:
-        model: "lite" or "paper".
+        model: "lite", "paper" or "sam2".
         settings: of the recipe, `key=value`.
         parent: checkpoint to start from; None takes the model's own.
         max_steps: step limit in place of the recipe's.

@@ -77,8 +77,8 @@ def test_checkpoints_of_the_paper_tell_their_head(tmp_path: Path, head: str, kin
 
 
 def test_unusable_models_and_weights_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="unknown model 'sam'; expected lite, paper, grabcut, or the path"):
-        load_segmenter("sam")
+    with pytest.raises(InputError, match="unknown model 'ritm'; expected lite, paper, grabcut, sam, sam2"):
+        load_segmenter("ritm")
     for wrong in (5, b"lite", ["lite"]):
         with pytest.raises(InputError, match="model must be a name or a path, got "):
             load_segmenter(wrong)  # type: ignore[arg-type]

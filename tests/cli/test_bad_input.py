@@ -181,6 +181,14 @@ CASES: dict[str, tuple[Case, str]] = {
         with_mask("masks/00002.png", BLANK, annotate("tiny", "--simulate", "masks", "--frames", "2")),
         "are empty in frames '00002'",
     ),
+    "SAM 2 on the page without a checkpoint": (
+        lambda _: ["annotate", "tiny", "--propagation-model", "sam2", "--out", "out"],
+        "the model sam2 needs a parent, a published checkpoint",
+    ),
+    "no checkpoint for the page": (
+        lambda _: ["annotate", "tiny", "--propagation-model", "sam2", "--parent", "no.pt", "--out", "out"],
+        "there is no checkpoint no.pt",
+    ),
     "DEXTR without weights": (
         lambda _: annotate("tiny", "--clicks", "clicks.json", "--model", "paper"),
         "the model paper needs weights",

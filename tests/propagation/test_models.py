@@ -56,8 +56,8 @@ def annotated(tiny_clip):
 
 
 def test_models_are_found_by_name():
-    assert [model_named(name).name for name in MODELS_BY_NAME] == ["lite", "paper"]
-    with pytest.raises(InputError, match="unknown model 'large'; expected one of lite, paper"):
+    assert [model_named(name).name for name in MODELS_BY_NAME] == ["lite", "paper", "sam2"]
+    with pytest.raises(InputError, match="unknown model 'large'; expected one of lite, paper, sam2"):
         model_named("large")
 
 
@@ -109,7 +109,7 @@ def test_a_paper_network_of_several_objects_is_no_parent(tmp_path):
 @BOTH
 @pytest.mark.usefixtures("narrow")
 def test_a_parent_of_the_other_model_is_refused(model, tmp_path):
-    (other,) = (each for each in MODELS_BY_NAME.values() if each is not model)
+    other = LITE if model is PAPER else PAPER
     saved(other, tmp_path / "parent.pth")
     with pytest.raises(WeightsError, match=r"parent.pth does not fit the network \w+: \d+ missing"):
         model.start(1, 0, tmp_path / "parent.pth")

@@ -114,5 +114,5 @@ def test_a_correction_takes_fewer_steps_and_never_more_than_were_allowed():
     assert recipe.for_correction().max_steps == 30
     assert recipe.for_correction().pool == 7
     assert recipe.limited_to(8).for_correction().max_steps == 8
-    for model in MODELS_BY_NAME.values():
+    for model in (LITE, PAPER):
         assert model.recipe.correction_steps < model.recipe.max_steps
