@@ -43,6 +43,7 @@ COMMANDS = {
     "train-parent": "train_parent",
     "download": "download",
     "convert": "convert",
+    "export-onnx": "export_onnx",
     "completion": "completion",
 }
 TWINS = {"train-propagation": "propagate"}

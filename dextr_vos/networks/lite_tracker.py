@@ -271,7 +271,7 @@ def read_memory(keys: Tensor, memory: Memory, sharpness: Tensor) -> Tensor:
     """
     count, _, height, width = keys.shape
     rows = keys.flatten(2).transpose(1, 2)  # N×P×C
-    if keys.is_cuda:
+    if keys.is_cuda or torch.compiler.is_compiling():
         every = [
             _cues_of_frames(rows, memory.keys, mask, memory.counts, sharpness)
             for mask in memory.masks.unbind(1)
@@ -316,8 +316,10 @@ def _cues_of_frames(
     on = (masks >= 0.5)[:, None]
     counts = counts.to(rows.dtype)
     values = torch.stack([masks.to(rows.dtype) * counts, counts], dim=2)
+    at_once = max(1, _COSINES_AT_ONCE // max(1, masks.numel()))
     cues = []
-    for some in torch.split(rows, max(1, _COSINES_AT_ONCE // max(1, masks.numel())), dim=1):
+    # a compiled or exported graph has no loop whose length depends on the size of the memory
+    for some in [rows] if torch.compiler.is_compiling() else torch.split(rows, at_once, dim=1):
         cosine = some @ memory_keys
         best_on = cosine.masked_fill(~on, _UNSEEN).amax(2)
         best_off = cosine.masked_fill(on, _UNSEEN).amax(2)
