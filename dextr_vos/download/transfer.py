@@ -5,6 +5,7 @@ is a part: its address, its length, and its ETag or date. A part is continued (`
 only while these still hold.
 """
 
+import errno
 import hashlib
 import http.client
 import json
@@ -36,6 +37,8 @@ _PROGRESS_BYTES = 2**20
 _TIMEOUT_S = 30.0
 _CHUNK_BYTES = 2**20
 _MARGIN_BYTES = 50 * 10**6  # left free on the disk
+# what a write says without the name of its file, as the network does
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 # how the contents of files begin, by the end of their names
 _BEGINNINGS = {
@@ -114,7 +117,8 @@ class Transfer:
                 self._receive()
                 break
             except (_CutError, http.client.HTTPException, OSError) as error:
-                if _is_disk_error(error):
+                if isinstance(error, OSError) and (error.filename or error.errno in _DISK_ERRORS):
+                    error.filename = error.filename or str(self._part)
                     raise
                 if self._size() - before >= _PROGRESS_BYTES:
                     tries_left = list(self._pauses_s)
@@ -227,7 +231,7 @@ class Transfer:
                     raise InputError(
                         f"{self._url} is longer than {self._limit} bytes; it is not the published file"
                     )
-                _write_all(file, content, self._part)
+                file.write(content)
                 self._on_bytes(done, max(done, total or self._limit // 2))
                 self._stop()
         if total is not None and done < total:
@@ -310,18 +314,6 @@ def _validator(answer: Any) -> str:
     """What `If-Range` compares: a strong ETag, or the date of the last change."""
     etag = str(answer.headers.get("ETag", ""))
     return etag if etag.startswith('"') else str(answer.headers.get("Last-Modified", ""))
-
-
-def _write_all(file: IO[bytes], content: bytes, path: Path) -> None:
-    try:
-        file.write(content)
-    except OSError as error:
-        error.filename = str(path)  # which tells it from an error of the network
-        raise
-
-
-def _is_disk_error(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.filename is not None
 
 
 def _reason(error: BaseException) -> str:

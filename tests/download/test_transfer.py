@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import resource
 from dataclasses import replace
 from pathlib import Path
 from urllib.request import Request
@@ -177,6 +178,20 @@ def test_a_full_disk_is_told_before_anything_is_written(
     ):
         run(server.address, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_is_told_and_the_part_is_kept(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with hostile_server([GOOD]) as server:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, before[1]))
+        try:
+            with pytest.raises(OSError, match="File too large") as caught:
+                run(server.address, tmp_path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert caught.value.filename == str(tmp_path / "file.bin.part")  # which the command line tells
+        assert server.ranges == [""]
+        assert run(server.address, tmp_path).read_bytes() == CONTENT
 
 
 def test_a_server_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
