@@ -1,9 +1,10 @@
-"""What many clips cost: python scripts/measure_project.py DAVIS OUT [CLIPS [FRAMES]].
+"""What many clips cost: python scripts/measure_project.py DAVIS OUT [CLIPS FRAMES [KEY=VALUE …]].
 
 Makes a project in OUT of the first FRAMES (10) frames of CLIPS (20) clips of DAVIS, the true mask of each
 first frame being its keyframe. Prints the processor seconds of each phase of one clip, short and whole; the
 clips an hour with one Dask worker; the same with two, of which one is killed in the middle; whether both made
-the same masks, and whether single commands do. Needs dextr-vos[dask].
+the same masks, and whether single commands for every fourth clip do. KEY=VALUE changes the recipe, for a
+shorter trial. Needs dextr-vos[dask].
 """
 
 import json
@@ -29,7 +30,9 @@ from dextr_vos.propagation.settings import Callbacks
 from dextr_vos.runtime import one_job
 from dextr_vos.workspace import Workspace
 
-COMMAND = [sys.executable, "-m", "dextr_vos", "propagate", "--device", "cpu"]
+SETTINGS = sys.argv[5:]
+COMMAND = [sys.executable, "-m", "dextr_vos", "propagate"]
+OPTIONS = ["--device", "cpu", *SETTINGS]
 
 
 def write_clip(davis: Path, name: str, frames: int | None, root: Path) -> None:
@@ -55,7 +58,7 @@ def show_phases(root: Path, name: str) -> None:
         phase, began = now, time.process_time()
 
     with one_job(1):
-        options = PropagationOptions(device="cpu")
+        options = PropagationOptions(device="cpu", settings=SETTINGS)
         train_propagation(clip, workspace.path, out, options, Callbacks(on_phase=on_phase))
     on_phase("", 0, 0)
     shutil.rmtree(out / "masks" / ".passes", ignore_errors=True)
@@ -103,6 +106,7 @@ def run_on_cluster(root: Path, work: Path, clips: int, count: int, kill: bool) -
     with cluster(root, count) as (address, workers):
         began, cpu_s, killed = time.monotonic(), 0.0, ""
         arguments = [*COMMAND, "--project", str(root / "clips"), "-o", str(work), "--scheduler", address]
+        arguments += OPTIONS
         command = subprocess.Popen(arguments)
         while command.poll() is None:
             finished = len(list(work.glob("*/propagation/run.json")))
@@ -153,15 +157,16 @@ def main() -> None:
     print(f"a job is {len(pickle.dumps(planned[0].job))} bytes")
     show_phases(root, names[-1])
     show_phases(root / "whole", names[-1])
-    for copy in ("one", "two", "single"):
+    for copy in ("one", "two"):
         shutil.copytree(root / "work", root / copy)
     run_on_cluster(root, root / "one", clips, 1, kill=False)
     run_on_cluster(root, root / "two", clips, 2, kill=True)
     show_differences("one worker and two", root / "one", root / "two")
-    for name in names:
-        command = [*COMMAND, str(root / "clips" / name), "--keyframes", str(root / "single" / name)]
+    for name in names[::4]:
+        shutil.copytree(root / "work" / name, root / "single" / name)
+        command = [*COMMAND, str(root / "clips" / name), "--keyframes", str(root / "single" / name), *OPTIONS]
         subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    show_differences("two workers and single commands", root / "two", root / "single")
+    show_differences("single commands and two workers", root / "single", root / "two")
 
 
 main()

@@ -68,7 +68,7 @@ def workspaces_in(folder: Path, out: Path | None = None) -> dict[str, tuple[Path
     if Workspace(folder).exists:
         raise InputError(f"{folder} is the workspace of one clip; give the folder that it is in")
     entries = sorted(folder.iterdir(), key=lambda entry: natural_key(entry.name))
-    there = {entry.name: (None, Workspace(entry)) for entry in entries if Workspace(entry).exists}
+    there = {entry.name: (None, Workspace(entry)) for entry in entries if _is_workspace(entry)}
     if there and out is None:
         return dict(there)
     chosen = default_out(folder) if out is None else out
@@ -76,6 +76,13 @@ def workspaces_in(folder: Path, out: Path | None = None) -> dict[str, tuple[Path
     if not clips:
         raise InputError(f"{folder} has no clips in it; give a folder of clips: folders of images, or videos")
     return {name: (clip, Workspace(chosen / name)) for name, clip in clips.items()}
+
+
+def _is_workspace(folder: Path) -> bool:
+    try:
+        return Workspace(folder).exists
+    except OSError:  # `lost+found`, say, which `_is_clip` reports
+        return False
 
 
 def _stem(entry: Path) -> str:
