@@ -1,11 +1,14 @@
 """How quick the annotation page is: python scripts/measure_page.py CLIP [RUNS].
 
-CLIP should be long, 1,000 frames, say. Needs playwright and Chromium, as scripts/test.sh installs them.
-Prints medians: page opened until frame and mask are drawn (a new browser profile each time), a frame step
-among frames seen before, the fourth click until the mask is painted, and the memory of the server's
-processes. Leave the machine alone meanwhile.
+CLIP should be long, 1,000 frames, say; it is given masks of two objects. Needs playwright and Chromium, as
+scripts/test.sh installs them. Prints medians: page opened until frame and mask are drawn (a new browser
+profile each time), a step to a frame that is in the page's memory and to one that may not be, a jump to a
+frame far away until its image and its mask are drawn, the fourth click until the mask is painted; then the
+memory of the page's script and of the server's processes. Leave the machine alone meanwhile; its load is
+printed.
 """
 
+import json
 import os
 import re
 import statistics
@@ -18,8 +21,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from playwright.sync_api import sync_playwright
 
+from dextr_vos.clip import open_clip
+from dextr_vos.masks import write_labels
+from dextr_vos.run_files import write_confidence
+from dextr_vos.workspace import Workspace
+
+WITHOUT_MASKS = 40  # frames at the beginning
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 SETTLED = "() => Boolean(window.dextrVos) && dextrVos.shown().settled"
 STEP = """async () => {
@@ -37,7 +47,49 @@ STEP = """async () => {
   }
   return spent;
 }"""
+# Press a key, or type a frame, and wait until the frame is on the canvas: in the page, without round trips.
+ARRIVE = """async (frame) => {
+  const begin = performance.now(), now = dextrVos.shown().frame;
+  const right = new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true });
+  if (frame === null) document.body.dispatchEvent(right);
+  else {
+    const field = document.getElementById("frame-number");
+    field.value = frame;
+    field.dispatchEvent(new Event("change"));
+  }
+  while (dextrVos.shown().frame === now || !dextrVos.arrived()) await new Promise(requestAnimationFrame);
+  return performance.now() - begin;
+}"""
+HEAP = "() => Math.round((performance.memory?.usedJSHeapSize ?? 0) / 1e6)"
 PAINTED = "() => performance.getEntriesByName('dextr-vos:painted').at(-1)?.duration ?? null"
+
+
+def add_run(clip: str, out: Path) -> None:
+    """Two ellipses in every frame but the first, in which is clicked, as if a run had made them."""
+    frames = open_clip(clip)
+    height, width = frames.size_hw
+    run = Workspace(out).run
+    y, x = np.mgrid[:height, :width] / height
+    for index, name in enumerate(frames.names):
+        turn = 2 * np.pi * index / 50
+        labels = np.zeros((height, width), np.uint8)
+        for object_id, middle in ((1, 0.6), (2, 1.2)) if index >= WITHOUT_MASKS else ():
+            away = (x - middle - 0.1 * np.cos(turn)) ** 2 + 3 * (y - 0.5 - 0.1 * np.sin(turn)) ** 2
+            labels[away < 0.03] = object_id
+        write_labels(run.mask(name), labels)
+        if index == len(frames) // 2:
+            write_labels(Workspace(out).keyframe(name), labels)
+    record = {"keyframes": [frames.names[len(frames) // 2]], "cuts": []}
+    run.record.write_text(json.dumps(record), encoding="utf-8")
+    write_confidence(run.confidence, {name: {1: 0.9, 2: 0.6} for name in frames.names})
+
+
+@contextmanager
+def filled_workspace(clip: str) -> Iterator[Path]:
+    """A workspace with masks in every frame; it is deleted afterwards."""
+    with tempfile.TemporaryDirectory() as scratch:
+        add_run(clip, Path(scratch))
+        yield Path(scratch)
 
 
 @contextmanager
@@ -103,6 +155,16 @@ def click_to_mask(page: Any) -> float:
     return float(page.evaluate(PAINTED))
 
 
+def arrivals(page: Any, frames: list[str | None]) -> list[float]:
+    """Milliseconds until each of these frames, or the next one where None, is on the canvas with its mask."""
+    spent = []
+    for frame in frames:
+        spent.append(float(page.evaluate(ARRIVE, frame)))
+        settle(page)
+        page.wait_for_timeout(100)
+    return spent
+
+
 def memory_mb(pid: int) -> int:
     """Resident memory of a process and its children, in MB."""
     told = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=True)
@@ -113,8 +175,8 @@ def memory_mb(pid: int) -> int:
 def main(clip: str, runs: int = 10) -> None:
     """Measure and print."""
     with (
-        tempfile.TemporaryDirectory() as scratch,
-        server(clip, Path(scratch)) as (address, pid),
+        filled_workspace(clip) as out,
+        server(clip, out) as (address, pid),
         sync_playwright() as playwright,
     ):
         with opened(playwright, address) as page:
@@ -128,14 +190,22 @@ def main(clip: str, runs: int = 10) -> None:
                 page.keyboard.press("ArrowRight")
                 settle(page)
             steps = page.evaluate(STEP)
+            names = page.evaluate("() => fetch('/api/names').then((answer) => answer.json())")
+            jumps = arrivals(page, [names[(index * 377) % len(names)] for index in range(1, 2 * runs + 1)])
+            fresh = arrivals(page, [None] * 2 * runs)
+            heap_mb = page.evaluate(HEAP)
         openings = [opening(playwright, address) for _ in range(runs)]
         figures = {
             "page usable, s": openings,
             "frame step from cache, ms": steps,
+            "step to the next frame, ms": fresh,
+            "jump to a frame far away, ms": jumps,
             "click to painted mask, ms": clicks[1:],  # the first one waits for the network
         }
         for name, values in figures.items():
             print(f"{name}: {statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})")
+        print(f"memory of the page's script, MB: {heap_mb}")
+        print(f"load of the machine: {os.getloadavg()[0]:.1f}")
         print(f"memory of the server's processes, MB: {memory_mb(pid)}")
 
 

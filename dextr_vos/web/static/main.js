@@ -182,6 +182,8 @@ Object.defineProperty(window, "dextrVos", { value: Object.freeze({
   },
   /** Labels on the canvas, one a pixel, row by row; null: no mask. */
   labels: () => cache.mask(store.get().frame)?.labels ?? null,
+  /** Whether the image and the mask of the frame are on the canvas; others may be on their way. */
+  arrived: () => stage.shown() === store.get().frame && cache.ready(store.get().frame),
   /** The frame on the canvas, and whether everything requested has arrived. */
   shown() {
     const { frame, object, server, pending, drafts } = store.get();
