@@ -18,8 +18,8 @@ from dextr_vos.geometry import BoolArray
 from dextr_vos.images import read_image
 
 GET_COCO = (
-    "get COCO from cocodataset.org (images and “train/val annotations”) and give the folder with "
-    "{split}/*.jpg and annotations/instances_{split}.json"
+    "get COCO with dextr-vos download coco, or from cocodataset.org (images and “train/val annotations”), "
+    "and give the folder with {split}/*.jpg and annotations/instances_{split}.json"
 )
 
 _MAY_BE_EMPTY = 16.0  # an outline of a smaller area may hold no pixel at all

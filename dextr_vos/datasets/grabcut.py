@@ -11,9 +11,8 @@ from dextr_vos.images import SUFFIXES, read_image
 from dextr_vos.masks import Labels
 
 GET_GRABCUT = (
-    "get the GrabCut data set of Microsoft Research, 50 images with ground truth, from "
-    "research.microsoft.com/en-us/um/cambridge/projects/visionimagevideoediting/segmentation/grabcut.htm "
-    "(or an archive of that page) and give the folder with data_GT (images) and boundary_GT (their masks)"
+    "get the GrabCut data set of Microsoft Research, 50 images with ground truth, with "
+    "dextr-vos download grabcut, and give the folder with data_GT (images) and boundary_GT (their masks)"
 )
 _OBJECT = 255
 

@@ -42,14 +42,15 @@ VOC_CATEGORIES = (
     "tvmonitor",
 )
 GET_VOC = (
-    "get the training and validation data of PASCAL VOC 2012 from host.robots.ox.ac.uk/pascal/VOC/voc2012 "
-    "and give the folder with VOCdevkit/VOC2012/{JPEGImages,SegmentationObject,SegmentationClass,"
-    "ImageSets/Segmentation}"
+    "get the training and validation data of PASCAL VOC 2012 with dextr-vos download voc, or from "
+    "host.robots.ox.ac.uk/pascal/VOC/voc2012, and give the folder with "
+    "VOCdevkit/VOC2012/{JPEGImages,SegmentationObject,SegmentationClass,ImageSets/Segmentation}"
 )
 _FOLDERS = ("JPEGImages", "SegmentationObject", "SegmentationClass", "ImageSets/Segmentation")
 GET_SBD = (
-    "get the Semantic Boundaries Dataset (benchmark.tgz) from home.bharathh.info/pubs/codes/SBD and give the "
-    "folder with benchmark_RELEASE/dataset/{img,inst,train.txt,val.txt}"
+    "get the Semantic Boundaries Dataset with dextr-vos download sbd, or as benchmark.tgz from "
+    "home.bharathh.info/pubs/codes/SBD, and give the folder with "
+    "benchmark_RELEASE/dataset/{img,inst,train.txt,val.txt}"
 )
 _SBD_FILES = ("img", "inst", "train.txt", "val.txt")
 

@@ -89,7 +89,8 @@ def test_outlines_without_a_pixel_are_left_out(coco):
 
 def test_a_missing_data_set_says_what_to_get(coco, tmp_path):
     with pytest.raises(
-        InputError, match=r"has no annotations/instances_train2017.json; get COCO from cocodataset.org"
+        InputError,
+        match=r"has no annotations/instances_train2017.json; get COCO with dextr-vos download coco, or from",
     ):
         CocoObjects(coco, "train2017")
     (coco / "val2017").rename(coco / "elsewhere")

@@ -70,7 +70,7 @@ def test_the_index_follows_the_data_set(voc):
 
 
 def test_a_missing_data_set_says_what_to_get(tmp_path):
-    words = r"get the .* data of PASCAL VOC 2012 from host.robots.ox.ac.uk.*VOCdevkit/VOC2012"
+    words = r"get the .* data of PASCAL VOC 2012 with dextr-vos download voc, .*VOCdevkit/VOC2012"
     with pytest.raises(InputError, match=rf"there is no folder .*nowhere; {words}"):
         opened(tmp_path / "nowhere")
     with pytest.raises(InputError, match=rf"has no JPEGImages, SegmentationObject.*{words}"):
