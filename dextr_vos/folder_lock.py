@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -22,7 +23,8 @@ from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import TEMPORARY, is_temporary, refuse_links, sweep_temporaries, write_text
 from dextr_vos.interrupt import StopAsked, never
 
-_SWEEP_SECONDS = 10.0
+_LOCKED_WITHIN_S = 60.0  # a newer scratch folder may not be locked yet
+_ASIDE = ".former"  # folder of what was put aside in a scratch folder
 
 
 class FolderLock:
@@ -90,8 +92,10 @@ class FolderLock:
     def _identity_on_disk(self) -> tuple[int, int] | None:
         try:
             file = (self.folder / ".lock").stat()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError:  # a network disk that does not answer has not lost the folder
+            return self._identity
         return file.st_dev, file.st_ino
 
     def acquire(self, timeout_s: float = 0.0) -> None:
@@ -165,8 +169,8 @@ def locked(folder: Path) -> Iterator[None]:
 def scratch_beside(path: Path) -> Iterator[Path]:
     """A folder beside a file or folder that is being made, which goes away afterwards.
 
-    Those of processes that were killed go, too: a lock in each tells them from those in use. Where one holds
-    the only copy of the former `path`, as `before`, it is put back first.
+    Those of processes that were killed go, too: a lock in each tells them from those in use. What they had
+    put aside, see `put_aside`, is put back where nothing has taken its place.
 
     Args:
         path: its parent folder is created.
@@ -174,10 +178,13 @@ def scratch_beside(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for folder in path.parent.glob(f"{TEMPORARY}*"):
         if is_temporary(folder) and folder.is_dir() and not folder.is_symlink():
-            _sweep_scratch(folder, path)
+            with suppress(OSError, InputError, NotImplementedError):
+                _sweep_scratch(folder)
     scratch = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
     lock = FolderLock(scratch)
-    lock.acquire(_SWEEP_SECONDS)  # somebody may just look whether it is in use
+    # a file system without locks: nothing there is swept either
+    with suppress(OSError, NotImplementedError):
+        lock.acquire()
     try:
         yield scratch
     finally:
@@ -185,12 +192,29 @@ def scratch_beside(path: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _sweep_scratch(folder: Path, path: Path) -> None:
+def put_aside(path: Path, scratch: Path) -> Path:
+    """Move a file or folder into the scratch folder beside it; should this process die, it is put back.
+
+    Returns:
+        Where it is now.
+    """
+    aside = scratch / _ASIDE / path.name
+    aside.parent.mkdir()
+    path.rename(aside)
+    return aside
+
+
+def _sweep_scratch(folder: Path) -> None:
+    if time.time() - folder.stat().st_mtime < _LOCKED_WITHIN_S:
+        return
     lock = FolderLock(folder)
-    with suppress(OSError, InputError):
-        if lock.try_acquire():
-            before = folder / "before"
-            if before.exists() and (folder / path.name).exists() and not path.exists():
-                before.rename(path)
-            lock.release()
-            shutil.rmtree(folder, ignore_errors=True)
+    if not lock.try_acquire():
+        return
+    try:
+        for aside in (folder / _ASIDE).glob("*"):
+            target = folder.parent / aside.name
+            if not target.exists():
+                aside.rename(target)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        lock.release()

@@ -1,15 +1,17 @@
+import errno
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dextr_vos.errors import InputError, Interrupted
-from dextr_vos.folder_lock import FolderLock, locked, scratch_beside
+from dextr_vos.folder_lock import FolderLock, locked, put_aside, scratch_beside
 
 HOLD = """
 import sys, time
@@ -19,6 +21,11 @@ with FolderLock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
 """
+
+
+def an_hour_old(*folders: Path) -> None:
+    for folder in folders:
+        os.utime(folder, (time.time() - 3600,) * 2)
 
 
 def test_a_killed_process_releases_its_lock(tmp_path: Path) -> None:
@@ -115,23 +122,77 @@ def test_scratch_folders_of_killed_processes_go_away_and_those_in_use_stay(tmp_p
     abandoned, foreign = tmp_path / ".dextr-vos-abcd1234", tmp_path / ".dextr-vos-notes"
     abandoned.mkdir()
     foreign.mkdir()
+    an_hour_old(abandoned, foreign)
     with scratch_beside(target) as first:
         (first / "mine").write_text("x")
         with scratch_beside(target) as second:
             assert first != second
-            assert (first / "mine").exists()
+            an_hour_old(first)
+            with scratch_beside(target):
+                assert (first / "mine").exists()
             assert not abandoned.exists()
     assert list(tmp_path.iterdir()) == [foreign]
 
 
 def test_a_process_killed_between_two_renames_loses_no_earlier_export(tmp_path: Path) -> None:
-    target, scratch = tmp_path / "out", tmp_path / ".dextr-vos-abcd1234"
-    for name, text in (("before", "old"), ("out", "new")):
-        (scratch / name).mkdir(parents=True)
-        (scratch / name / "file").write_text(text)
-    with scratch_beside(target):
-        assert (target / "file").read_text() == "old"
+    target = tmp_path / "out"
+    killed = tmp_path / ".dextr-vos-abcd1234"
+    for folder in (target, killed / "out"):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text(folder.parent.name)
+    put_aside(target, killed)
+    assert not target.exists()
+    an_hour_old(killed)
+    with scratch_beside(tmp_path / "another"):
+        assert (target / "file").read_text() == tmp_path.name
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_was_put_aside_does_not_replace_what_came_after_it(tmp_path: Path) -> None:
+    target, killed = tmp_path / "out.json", tmp_path / ".dextr-vos-abcd1234"
+    killed.mkdir()
+    target.write_text("old")
+    put_aside(target, killed)
+    target.write_text("new")
+    an_hour_old(killed)
+    with scratch_beside(target):
+        assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_scratch_folder_that_is_not_locked_yet_is_left_alone(tmp_path: Path) -> None:
+    started = tmp_path / ".dextr-vos-abcd1234"
+    started.mkdir()
+    with scratch_beside(tmp_path / "out"):
+        assert started.exists()
+
+
+def test_scratch_folders_need_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    abandoned = tmp_path / ".dextr-vos-abcd1234"
+    abandoned.mkdir()
+    an_hour_old(abandoned)
+    with scratch_beside(tmp_path / "out") as scratch:
+        assert scratch.is_dir()
+    assert list(tmp_path.iterdir()) == [abandoned]
+
+
+@pytest.mark.parametrize(("error", "held"), [(errno.EIO, True), (errno.ESTALE, True), (errno.ENOENT, False)])
+def test_a_disk_that_does_not_answer_has_not_lost_the_folder(
+    error: int, held: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FolderLock(tmp_path) as lock:
+        assert lock.is_held
+
+        def failing(path: Path, **_: object) -> os.stat_result:
+            raise OSError(error, os.strerror(error), str(path))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "stat", failing)
+            assert lock.is_held == held
 
 
 def test_what_a_killed_holder_was_writing_goes_with_the_next_lock(tmp_path: Path) -> None:

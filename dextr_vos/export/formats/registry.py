@@ -24,7 +24,7 @@ from dextr_vos.export.formats.png_folders import (
 )
 from dextr_vos.export.formats.voc import read_voc, write_voc
 from dextr_vos.export.formats.yolo import read_yolo, write_yolo
-from dextr_vos.folder_lock import scratch_beside
+from dextr_vos.folder_lock import put_aside, scratch_beside
 
 Write = Callable[[Path, LabelledClips, FormatOptions, OnFrame], None]
 Read = Callable[[Path], list[ImportedFrame]]
@@ -117,12 +117,10 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
         folder = scratch / path.name
         folder.mkdir()
         yield folder
-        before = scratch / "before"
-        if path.exists():
-            path.rename(before)
+        former = put_aside(path, scratch) if path.exists() else None
         try:
             folder.rename(path)
         except OSError:
-            if before.exists():
-                before.rename(path)
+            if former is not None:
+                former.rename(path)
             raise
