@@ -7,5 +7,5 @@ export const frameState = (value) => value < LOST ? "lost" : value < UNCERTAIN ?
 /** @param {number} value @param {string} [name] of the object that is meant, where there are several */
 export const inWords = (value, name = "") => {
   const words = value < LOST ? "lost" : `confidence ${value.toFixed(2)}`;
-  return name ? `${name} ${words}` : words;
+  return name ? `${words}: ${name}` : words;
 };

@@ -53,6 +53,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     } else if (values.made.has(frame)) [kind, text] = ["confident", "propagated"];
     setAttribute(tag, "data-kind", kind);
     setText(tag, text);
+    setAttribute(tag, "data-tip", text.length > 24 ? text : null);
   }
 
   function drawStatus(server, frame) {

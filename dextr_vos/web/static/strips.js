@@ -97,7 +97,7 @@ function stripes(context, colour) {
 }
 
 /**
- * Diamonds where the object is annotated, hollow in drafts; a small bar in keyframes that do not have it.
+ * Diamonds where the object is annotated, hollow in drafts; a dash in keyframes that do not have it.
  * @param {Strip} strip
  */
 function drawKeys(context, { server }, { id, top, tall, width, colour }) {
@@ -107,7 +107,7 @@ function drawKeys(context, { server }, { id, top, tall, width, colour }) {
     if (frame.draft && !frame.corrected) continue;
     context.fillStyle = colour("--key");
     if (!frame.objects[id]?.mask) {
-      if (!frame.draft) context.fillRect(x - 0.75, middle - 3, 1.5, 6);
+      if (!frame.draft) context.fillRect(x - 3, middle - 0.75, 6, 1.5);
       continue;
     }
     diamond(context, x, middle, 6);

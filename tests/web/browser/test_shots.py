@@ -36,11 +36,11 @@ def two_shots(tmp_path_factory):
 
 
 TAGS = {
-    2: ("object 1 confidence 0.90", "object 1 confidence 0.90"),
-    5: ("object 1 confidence 0.60", "object 1 confidence 0.60"),
-    7: ("object 1 lost", "object 1 lost, the first of a new shot"),
+    2: ("confidence 0.90: object 1", "confidence 0.90: object 1"),
+    5: ("confidence 0.60: object 1", "confidence 0.60: object 1"),
+    7: ("lost: object 1", "lost: object 1, the first of a new shot"),
     9: ("flash", "flash"),
-    10: ("object 1 lost", "object 1 lost"),
+    10: ("lost: object 1", "lost: object 1"),
 }
 
 
