@@ -80,29 +80,29 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def narrow_lite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lite network made thin, for tests in which it matters that it is trained, not how well."""
-    from dextr_vos.networks import prompt_decoder, tiny_vit
+    """The lite network made thin, see `narrow_networks`."""
+    from narrow_networks import NARROW_LITE
 
-    monkeypatch.setattr(tiny_vit, "_DEPTHS", (1, 1, 1, 1))
-    monkeypatch.setattr(tiny_vit, "_EXPANSION", 1)
-    monkeypatch.setattr(prompt_decoder, "_MLP_CHANNELS", 32)
+    for change in NARROW_LITE:
+        monkeypatch.setattr(*change)
 
 
 @pytest.fixture
 def narrow_dextr(monkeypatch: pytest.MonkeyPatch) -> None:
     """The paper's DEXTR made thin, likewise."""
-    from dextr_vos.networks import dextr
+    from narrow_networks import NARROW_DEXTR
 
-    monkeypatch.setattr(dextr, "_LAYER_WIDTHS", (4, 8, 8, 16))
-    monkeypatch.setattr(dextr, "_PSP_WIDTH", 16)
+    for change in NARROW_DEXTR:
+        monkeypatch.setattr(*change)
 
 
 @pytest.fixture
 def narrow_osvos(monkeypatch: pytest.MonkeyPatch) -> None:
     """OSVOS made thin, likewise."""
-    from dextr_vos.networks import osvos
+    from narrow_networks import NARROW_OSVOS
 
-    monkeypatch.setattr(osvos, "_STAGE_WIDTHS", ((4, 4), (8, 8), (8, 8, 8), (8, 8, 8), (8, 8, 8)))
+    for change in NARROW_OSVOS:
+        monkeypatch.setattr(*change)
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ def test_no_objects_give_an_empty_mask() -> None:
     assert not label_frame(load_segmenter("grabcut"), tiny_frame(0), {}).any()
 
 
+@pytest.mark.usefixtures("narrow_lite")
 def test_lite_weights_record_their_crop_and_threshold(tmp_path: Path) -> None:
     state = LiteClicks().state_dict()
     crop = {"size_px": 64, "relax_px": 2, "cubic": False}
@@ -59,7 +60,7 @@ def test_lite_weights_record_their_crop_and_threshold(tmp_path: Path) -> None:
         load_segmenter("paper", str(tmp_path / "own.safetensors"))
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("narrow_dextr")
 @pytest.mark.parametrize(("head", "kind"), [("psp", "published"), ("atrous", "safetensors")])
 def test_checkpoints_of_the_paper_tell_their_head(tmp_path: Path, head: str, kind: str) -> None:
     state = Dextr(head=head).state_dict()

@@ -13,6 +13,7 @@ from dextr_vos.networks.dextr import (
 )
 
 HEADS: tuple[Head, Head] = ("psp", "atrous")
+narrow = pytest.mark.usefixtures("narrow_dextr")
 
 
 def small(head: Head = "psp") -> Dextr:
@@ -26,6 +27,7 @@ def test_keys_and_shapes_are_those_of_the_published_checkpoints(head: Head) -> N
     assert shapes(network) == read_golden(f"dextr_keys_{head}.json")
 
 
+@narrow
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (61, 100), (9, 17)])
 def test_any_size_gives_logits_at_an_eighth(head: Head, height: int, width: int) -> None:
@@ -39,6 +41,7 @@ def test_any_size_gives_logits_at_an_eighth(head: Head, height: int, width: int)
     torch.testing.assert_close(full[..., -1, -1], logits[..., -1, -1])
 
 
+@narrow
 def test_without_clicks_it_takes_three_channels() -> None:
     with torch.inference_mode():
         assert Dextr(input_channels=3, blocks=(1, 1, 1, 1)).eval()(torch.rand(1, 3, 32, 32)).shape == (
@@ -49,6 +52,7 @@ def test_without_clicks_it_takes_three_channels() -> None:
         )
 
 
+@narrow
 @pytest.mark.parametrize("head", HEADS)
 def test_training_moves_all_but_the_backbones_norm(head: Head) -> None:
     network = small(head).train()
@@ -68,6 +72,7 @@ def test_training_moves_all_but_the_backbones_norm(head: Head) -> None:
         assert (parameter.grad is None) == (name in frozen)
 
 
+@narrow
 def test_the_head_learns_ten_times_as_fast() -> None:
     network = small()
     groups = paper_optimizer(network).param_groups
@@ -80,6 +85,7 @@ def test_the_head_learns_ten_times_as_fast() -> None:
     assert backbone.isdisjoint(head)
 
 
+@narrow
 def test_norm_can_be_thawed_and_frozen_again() -> None:
     network = small()
     few = len(parameter_groups(network)[0]["params"])
@@ -89,6 +95,7 @@ def test_norm_can_be_thawed_and_frozen_again() -> None:
     assert len(parameter_groups(network)[0]["params"]) == few
 
 
+@narrow
 def test_psp_tells_why_one_sample_cannot_be_trained_on() -> None:
     one = torch.rand(1, 4, 32, 32)
     with pytest.raises(InputError, match="batch of at least 2"):
@@ -102,6 +109,7 @@ def test_unknown_head_is_refused() -> None:
         Dextr("aspp")  # type: ignore[arg-type]
 
 
+@narrow
 def test_construction_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     small()
     assert capfd.readouterr() == ("", "")

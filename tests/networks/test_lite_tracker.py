@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from dextr_vos.networks import tiny_vit
 from dextr_vos.networks.checkpoint_file import is_lite_clicks
 from dextr_vos.networks.checkpoints import load_into
 from dextr_vos.networks.lite_clicks import LiteClicks
@@ -19,7 +20,6 @@ from dextr_vos.networks.lite_tracker import (
 )
 from dextr_vos.networks.losses import plain_bce
 from dextr_vos.networks.prompt_decoder import HINTS
-from dextr_vos.networks.tiny_vit import EMBEDDING
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 narrow = pytest.mark.usefixtures("narrow_lite")
@@ -128,7 +128,7 @@ def test_a_frame_sums_up_its_objects_and_what_is_around_each():
         features = network.encode(made_up()[0])
         summaries = features.memorize(masks).summaries
     embedding = features.maps[-1][0]
-    assert summaries.shape == (1, 2, 1, 2, EMBEDDING)
+    assert summaries.shape == (1, 2, 1, 2, tiny_vit.EMBEDDING)
     on = embedding[:, 1, 2:4]
     everything = embedding.mean((1, 2))
     height, width = (side // COARSE for side in SIZE_HW)

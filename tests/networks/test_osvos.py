@@ -20,6 +20,7 @@ from dextr_vos.networks.osvos import (
 )
 
 CONVOLUTIONS = 13
+narrow = pytest.mark.usefixtures("narrow_osvos")
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,7 @@ def test_outputs_and_two_online_steps_equal_the_release(davis_root: Path, golden
             assert_golden(f"moved {key}", moved, expected, 2e-2 if key == "fuse.bias" else 1e-3)
 
 
+@narrow
 @pytest.mark.parametrize("objects", [1, 3])
 @pytest.mark.parametrize("size_hw", [(48, 64), (37, 51), (1, 1), (5, 18)])
 def test_outputs_have_the_frames_size(objects: int, size_hw: tuple[int, int]) -> None:
@@ -104,6 +106,7 @@ def test_outputs_have_the_frames_size(objects: int, size_hw: tuple[int, int]) ->
     assert [tuple(output.shape) for output in outputs] == [(2, objects, *size_hw)] * 5
 
 
+@narrow
 def test_upscaling_reproduces_a_plane() -> None:
     """Bilinear interpolation of a linear ramp is that ramp, away from the border."""
     for index, layer in enumerate(Osvos().upscale_):
@@ -128,6 +131,7 @@ def test_repeated_parent_gives_every_object_the_parents_score(golden_network: Os
     assert parent["fuse.weight"].shape[0] == 1
 
 
+@narrow
 def test_objects_do_not_disturb_one_another() -> None:
     network = Osvos(2)
     nn.init.normal_(network.fuse.weight)
@@ -162,6 +166,7 @@ RATES = {
 }
 
 
+@narrow
 @pytest.mark.parametrize(("make", "scores"), [(online_optimizer, False), (parent_optimizer, True)])
 def test_rates_are_those_of_the_release(make, scores: bool) -> None:
     network = Osvos()

@@ -111,7 +111,7 @@ def task_on(objects: Squares, monkeypatch: pytest.MonkeyPatch, **changes: object
 
 def test_a_lite_parent_learns_and_starts_fine_tuning(tmp_path: Path) -> None:
     root = make_voc(tmp_path / "voc")
-    settings = settings_for(root, tmp_path / "out", rate=0.001, sequence={"correct": 1.0})
+    settings = settings_for(root, tmp_path / "out", rate=0.004, sequence={"correct": 1.0, "length": 2})
     outcome = train_parent(settings, device=CPU)
     assert outcome.steps == 25
     curve = losses(tmp_path / "out")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import tiny_commands
 import torch
+from narrow_networks import NARROW_DEXTR
 from tiny_commands import make_lite_small
 from tiny_datasets import make_davis
 from tiny_training import (
@@ -26,7 +27,6 @@ from tiny_training import (
 )
 
 from dextr_vos.config import load_settings
-from dextr_vos.networks import dextr
 from dextr_vos.networks.checkpoints import read_state_dict
 from dextr_vos.networks.dextr import Dextr, upsample_logits
 from dextr_vos.networks.lite_clicks import LiteClicks
@@ -116,8 +116,8 @@ class DoubleTask(DextrTask):
 def train_in_double_precision(config: Path, out: Path, batch: int) -> None:
     changed = ["model=paper", "rounds=2", f"loop.batch={batch}", "loop.workers=0"]
     settings = load_settings(DextrSettings, config, changed)
-    # thin, since rounding is all that matters here
-    dextr._LAYER_WIDTHS, dextr._PSP_WIDTH = (4, 8, 8, 16), 16
+    for change in NARROW_DEXTR:  # rounding is all that matters here
+        setattr(*change)
     torch.manual_seed(0)
     network = Dextr(blocks=(1, 1, 1, 1)).double()
     task = DoubleTask(settings, network, open_data(settings, Path()))
