@@ -136,7 +136,11 @@ def run(
     sys.stderr.flush()
     process = os.fork()
     if process == 0:
-        os._exit(_work(work, operations, told, at, kind, limit))
+        status = 98
+        try:
+            status = _work(work, operations, told, at, kind, limit)
+        finally:
+            os._exit(status)
     end = time.monotonic() + _LIMIT_S
     found = 0
     while not found and time.monotonic() < end:
@@ -173,6 +177,8 @@ def _work(
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:
+        operations.break_at(0, "none")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         traceback.print_exc()
         return 1
     return 0

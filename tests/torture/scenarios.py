@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -66,19 +66,6 @@ class Command:
     work: Callable[[Path], object]
     result: Callable[[Path], object]
     sentence: bool = True
-
-
-@dataclass
-class Figures:
-    """What a part of the campaign has found."""
-
-    broken: int = 0
-    faults: list[str] = field(default_factory=list)
-
-    def add(self, other: "Figures") -> None:
-        """Add those of another part."""
-        self.broken += other.broken
-        self.faults += other.faults
 
 
 def _digests(folder: Path, pattern: str = "*.png") -> dict[str, str]:
