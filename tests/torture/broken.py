@@ -54,6 +54,11 @@ class Operations:
             sync = os.fsync
             os.fsync = lambda file: (self._done(), sync(file))[1]
 
+    def mend(self) -> None:
+        """From now on the disk works."""
+        self.break_at(0, "none")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
     @property
     def count(self) -> int:
         """Operations so far."""
@@ -191,8 +196,7 @@ def _work(
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:
-        operations.break_at(0, "none")
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        operations.mend()
         traceback.print_exc()
         return 1
     return 0

@@ -314,7 +314,7 @@ class BrokenPage:
             try:
                 act(page)
             except AssertionError:
-                operations.break_at(0, "none")
+                operations.mend()
                 for opened in (page, open_page(self._clip, work)):
                     if _shown(opened, work) != self._states[number]:
                         raise SystemExit(f"refused edit {number} has changed something") from None
