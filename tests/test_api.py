@@ -14,6 +14,7 @@ from dextr_vos.masks import read_labels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NAMES = [f"{index:05d}" for index in range(6)]
+SMALL = ["longest_side=64"]  # of the crops
 
 
 def imported(code: str) -> set[str]:
@@ -50,11 +51,11 @@ def test_propagate_gives_what_the_run_gives_to_the_bit(tiny_clip, tmp_path, step
     from dextr_vos.pipeline import PropagationOptions, train_propagation
 
     clip = dv.open_clip(tiny_clip)
-    options = PropagationOptions(device="cpu", max_steps=steps)
+    options = PropagationOptions(device="cpu", max_steps=steps, settings=SMALL)
     record = train_propagation(clip, keyframes, tmp_path / "run", options)
     assert record.parent is not None  # the shipped one, as from the command
     labels = {0: tiny_mask(0), 3: tiny_mask(3)}
-    frames = list(dv.propagate(clip, labels, device="cpu", max_steps=steps))
+    frames = list(dv.propagate(clip, labels, device="cpu", max_steps=steps, settings=SMALL))
     assert [frame.index for frame in frames] == list(range(6))
     for frame in frames:
         assert np.array_equal(
@@ -75,6 +76,7 @@ def test_propagate_takes_frames_in_memory_and_bool_masks_and_reports():
         {-1: tiny_mask(3) == 1},
         device="cpu",
         max_steps=1,
+        settings=SMALL,
         on_progress=lambda phase, done, total: reports.append((phase, done, total)),
     )
     assert [frame.index for frame in results] == [0, 1, 2, 3]
@@ -85,7 +87,7 @@ def test_propagate_takes_frames_in_memory_and_bool_masks_and_reports():
 def test_masks_are_copied_at_the_call():
     frames = np.stack([tiny_frame(index) for index in range(2)])
     labels = tiny_mask(0).astype(np.int64)
-    results = dv.propagate(frames, {0: labels}, device="cpu", max_steps=1)
+    results = dv.propagate(frames, {0: labels}, device="cpu", max_steps=1, settings=SMALL)
     labels[:] = 0
     assert np.array_equal(next(results).labels, tiny_mask(0))
 
@@ -95,7 +97,7 @@ def test_propagate_streams(tiny_clip):
     clip = dv.open_clip(tiny_clip)
     original = clip.read
     clip.read = lambda index: read.append(index) or original(index)  # type: ignore[method-assign]
-    stream = dv.propagate(clip, {0: tiny_mask(0)}, device="cpu", max_steps=1)
+    stream = dv.propagate(clip, {0: tiny_mask(0)}, device="cpu", max_steps=1, settings=SMALL)
     assert next(stream).index == next(stream).index - 1 == 0
     assert max(read) <= 2  # the end of the clip has not been read yet
     stream.close()
@@ -108,7 +110,8 @@ def two_objects():
 
 
 def test_objects_keep_their_ids(tiny_clip):
-    results = list(dv.propagate(dv.open_clip(tiny_clip), {0: two_objects()}, device="cpu", max_steps=1))
+    clip = dv.open_clip(tiny_clip)
+    results = list(dv.propagate(clip, {0: two_objects()}, device="cpu", max_steps=1, settings=SMALL))
     assert all(frame.object_ids == (1, 7) for frame in results)
     assert all(set(np.unique(frame.labels)) <= {0, 1, 7} for frame in results)
     assert results[3].probabilities.shape == (2, 48, 64)

@@ -13,6 +13,7 @@ from tiny_run import (
     TINY_POOL,
     WITHOUT_MASKS,
     bytes_of,
+    finished_run,
     stop_after,
     write_keyframes,
 )
@@ -186,8 +187,8 @@ def test_masks_of_a_run_have_one_form_and_keyframes_of_it_are_copied_byte_for_by
 
 
 @pytest.mark.parametrize("stop_at", [0, 3, 9, 13])
-def test_a_stopped_run_resumes_and_ends_the_same(make, tmp_path, stop_at):
-    propagate_to_run(make(), tmp_path / "whole", "cpu")
+def test_a_stopped_run_resumes_and_ends_the_same(make, tiny_clip, masks, tmp_path, stop_at):
+    finished_run(tiny_clip, masks, tmp_path / "whole")
     steps, frames = [], []
     callbacks = Callbacks(
         on_step=lambda step, *_: steps.append(step), on_frame=lambda done, _: frames.append(done)
@@ -269,8 +270,8 @@ def test_a_budget_limits_the_training(make, out, monkeypatch, frame_s, steps):
     assert record.settings["longest_side"] == record.longest_side
 
 
-def test_measuring_changes_no_result(make, tmp_path):
-    propagate_to_run(make(), tmp_path / "plain", "cpu")
+def test_measuring_changes_no_result(make, tiny_clip, masks, tmp_path):
+    finished_run(tiny_clip, masks, tmp_path / "plain")
     propagate_to_run(make(), tmp_path / "measured", "cpu", Callbacks(on_estimate=lambda _: None))
     assert bytes_of(tmp_path / "plain" / "masks") == bytes_of(tmp_path / "measured" / "masks")
 
