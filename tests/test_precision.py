@@ -128,7 +128,7 @@ def test_osvos_is_trained_in_the_layout_that_is_quicker(monkeypatch, faster, lay
 @pytest.mark.parametrize("model", [TINY_LITE, TINY_PAPER], ids=lambda model: model.name)
 @pytest.mark.parametrize("bf16", [False, True])
 def test_a_run_computes_in_the_precision_that_was_asked_for_to_the_end(
-    tiny_clip, tmp_path, monkeypatch, narrow_osvos, model, bf16
+    tiny_clip, tmp_path, monkeypatch, narrow_lite, narrow_osvos, model, bf16
 ):
     wanted = []
     monkeypatch.setattr(runtime, "bf16_is_faster", lambda _: True)

@@ -1,5 +1,6 @@
 """Backbones of ImageNet as a start: the same function before and after, or nothing changed."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def test_weights_that_cannot_be_downloaded_say_what_to_fetch(tmp_path, monkeypat
         imagenet_state("vgg16")
 
 
+@functools.cache
 def torchvision_resnet() -> torch.nn.Module:
     """torchvision's ResNet with one block a layer, and running statistics that have moved."""
     from torchvision.models.resnet import Bottleneck, ResNet
@@ -113,6 +115,7 @@ def test_a_start_that_does_not_fit_changes_nothing(load: Callable[..., None], wr
     assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
 
 
+@functools.cache
 def vgg_features() -> nn.Module:
     torch.manual_seed(0)
     with torch.device("meta"):

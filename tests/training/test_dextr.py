@@ -335,6 +335,7 @@ def test_nothing_is_written_before_the_data_are_there(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("narrow_dextr")
 def test_weights_of_a_published_layout_stay_readable(data_root: Path, tmp_path: Path) -> None:
     save(tmp_path / "start.safetensors", Dextr("atrous", blocks=(1, 1, 1, 1)).state_dict())
     settings = loaded("crop", data_root, tmp_path, f"start={tmp_path / 'start.safetensors'}")
