@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class DaskWorkers:
                 f"no worker of {address} offers the resource GPU; start them with --resources GPU=1, or "
                 "leave --gpu out"
             )
+        self._address = address
         self._stop_file = out / f".stop-{os.getpid()}-{time.time_ns()}"
         self._resources = {"GPU": 1} if gpu else {}
         self._device = device
@@ -50,7 +52,13 @@ class DaskWorkers:
 
     def free(self) -> int:
         """See `Workers`: twice as many as run at once, so that no worker is idle between two jobs."""
-        threads: int = sum(self._client.nthreads().values())
+        try:
+            threads: int = sum(self._client.nthreads().values())
+        except (OSError, TimeoutError) as error:  # it waits a while for the scheduler to come back
+            raise InputError(
+                f"the Dask scheduler at {self._address} has gone ({error}); start it again, then give the "
+                "same command, which resumes"
+            ) from None
         return max(0, 2 * threads - len(self._running))
 
     def start(self, job: Job) -> None:
@@ -92,8 +100,11 @@ class DaskWorkers:
         """See `Workers`; running jobs find the stop file and end by themselves."""
         if self._running:
             self._stop_file.touch()
+        # whatever it is that fails where the scheduler has gone, the error before says so
+        with suppress(Exception):
             self._client.cancel([future for future in self._running if future.status == "pending"])
-        self._client.close()
+        with suppress(Exception):
+            self._client.close()
 
 
 def _on_worker(job: Job, device: str, stop_file: Path) -> JobOutcome:
