@@ -30,7 +30,7 @@ _FLAGS = [
     "--host-resolver-rules=MAP evil.example 127.0.0.1",
 ]
 _SECONDS_TO_START = 90
-# For runs where it matters that they are made, not how well.
+# Arguments of a server for runs where it matters that they are made, not how well; see `short_runs`.
 SHORT = ("--max-steps", "2")
 
 
@@ -65,7 +65,9 @@ class Server:
         if out is not None:
             arguments = (*arguments, "--out", out)
         self.out = out
-        command = [sys.executable, "-m", "dextr_vos", "annotate", "--no-open", *map(str, arguments)]
+        short = set(SHORT) <= set(arguments)
+        program = [str(Path(__file__).with_name("short_runs.py"))] if short else ["-m", "dextr_vos"]
+        command = [sys.executable, *program, "annotate", "--no-open", *map(str, arguments)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
         self.lines: list[str] = []
         self.process = subprocess.Popen(

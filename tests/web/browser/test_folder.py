@@ -63,7 +63,7 @@ def test_a_folder_of_images_is_annotated(folder, open_screen):
             assert screen.test_id("image-done").is_visible()
             screen.press("Control+Shift+z")
         server.kill()
-        server = Server("--config", folder / "anno_cfg.yml")
+        server = Server("--config", folder / "anno_cfg.yml", "--model", "grabcut")
         with open_screen(server.address) as screen:
             assert screen.state()["status"] == {"1": "skipped"}, "progress persists"
             screen.test_id("reset").click()

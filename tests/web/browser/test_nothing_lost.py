@@ -130,7 +130,7 @@ def test_closing_the_page_asks_while_a_change_is_being_sent(annotating, open_scr
 
 
 def test_a_second_server_shows_everything_and_changes_nothing(annotating, real_clip, open_screen):
-    second = Server(real_clip, out=annotating.out)
+    second = Server(real_clip, "--model", "grabcut", out=annotating.out)
     try:
         with open_screen(second.address) as screen:
             banner = screen.test_id("banner-readonly")

@@ -10,7 +10,7 @@ def test_clips_are_listed_with_their_progress_and_each_opens(browser, tmp_path):
     folder.mkdir()
     for name in ("big cat", "dog"):
         write_tiny_clip(folder / name)
-    server = Server(folder, out=tmp_path / "work")
+    server = Server(folder, "--model", "grabcut", out=tmp_path / "work")
     opened = browser.new_context()
     try:
         page = opened.new_page()
