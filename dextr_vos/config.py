@@ -232,7 +232,7 @@ def _expected(detail: ErrorDetails, place: Place, model: type[BaseModel]) -> str
     group, _, rest = detail["type"].partition("_")
     match detail["type"]:
         case "extra_forbidden":
-            return _unknown(str(place[-1]), [name for owner in models for name in owner.model_fields])
+            return _unknown(str(detail["loc"][-1]), [name for owner in models for name in owner.model_fields])
         case "unexpected_keyword_argument":  # of a dataclass
             return "unknown setting"
         case "missing":

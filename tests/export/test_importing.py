@@ -217,3 +217,21 @@ def test_an_import_keeps_the_correction_of_a_frame(work, tmp_path, caplog):
     assert after.keyframes["00004"].objects[7] == draft.objects[7]
     assert (read_labels(workspace.keyframe("00004")) == np.where(mask, 1, corrected)).all()
     assert "keyframes with their corrections now: 00004" in caplog.text
+
+
+def test_a_polygon_far_outside_is_refused_at_once(work, tiny_clip, tmp_path):
+    call("export", work, "--format", "yolo", "--keyframes-only", "-o", tmp_path / "yolo")
+    file = next((tmp_path / "yolo" / "labels").rglob("*.txt"))
+    file.write_text("0 0.1 0.1 0.9 09999999999999 0.9 0.9\n")
+    given = ("import", tiny_clip, tmp_path / "yolo", "--format", "yolo", "-o", tmp_path / "w")
+    assert "far outside the image" in call(*given, status=2).stderr
+
+
+def test_a_mask_in_labelme_that_is_no_image_is_named(work, tiny_clip, tmp_path):
+    call("export", work, "--format", "labelme", "--keyframes-only", "-o", tmp_path / "labelme")
+    file = tmp_path / "labelme" / "00002.json"
+    content = json.loads(file.read_text())
+    shape = {"label": "dog", "shape_type": "mask", "points": [[1, 1], [3, 3]], "mask": "bm8gUE5H"}
+    file.write_text(json.dumps(content | {"shapes": [shape]}))
+    given = ("import", tiny_clip, tmp_path / "labelme", "--format", "labelme", "-o", tmp_path / "w")
+    assert "a mask is no PNG" in call(*given, status=2).stderr

@@ -111,8 +111,11 @@ def _polygon_shapes(mask: BoolArray) -> list[dict[str, Any]]:
 
 
 def _read_mask(shape: dict[str, Any], size_hw: Size) -> BoolArray:
-    with Image.open(io.BytesIO(base64.b64decode(shape["mask"]))) as image:
-        crop = np.array(image.convert("L")) > 0
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(shape["mask"]))) as image:
+            crop = np.array(image.convert("L")) > 0
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"a mask is no PNG: {str(error).split('<')[0]}") from None
     x, y = (round(float(value)) for value in shape["points"][0])
     mask = np.zeros(size_hw, dtype=bool)
     place = mask[y : y + crop.shape[0], x : x + crop.shape[1]]

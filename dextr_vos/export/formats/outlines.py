@@ -20,6 +20,8 @@ _Point = tuple[int, int]
 _Ring = list[_Point]
 _FEWEST_CORNERS = 3
 
+_FAR_OUTSIDE = 100  # times the longest side
+
 
 def edge_polygons(mask: BoolArray) -> list[_Ring]:
     """Polygons (x, y) along the edges of pixels, one for each part that is connected by edges.
@@ -91,9 +93,14 @@ def mask_of_centres(polygons: Sequence[npt.NDArray[np.float64]], size_hw: tuple[
     Args:
         polygons: each N×2, x and y; fractions are cut off.
         size_hw: of the image.
+
+    Raises:
+        ValueError: a corner lies so far outside that OpenCV would fill lines for minutes.
     """
     mask = np.zeros(size_hw, dtype=np.uint8)
     for polygon in polygons:
+        if not (np.abs(polygon) <= _FAR_OUTSIDE * max(size_hw)).all():  # nan, too
+            raise ValueError("a corner of a polygon lies far outside the image")
         cv2.fillPoly(mask, [np.floor(polygon).astype(np.int32)], 1)
     return mask.view(bool)
 
