@@ -13,6 +13,7 @@ class Host(ThreadingHTTPServer):
     def __init__(self, content: bytes, needs: str | None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.content, self.needs, self.elsewhere = content, needs, ""
+        self.refreshed: bytes | None = None
         self.sent: list[str | None] = []
 
     @property
@@ -37,7 +38,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self._answer(json.dumps({"access": f"minutes-{body['refresh']}"}).encode())
+        access = json.dumps({"access": f"minutes-{body['refresh']}"}).encode()
+        self._answer(access if self.server.refreshed is None else self.server.refreshed)
 
     def _answer(self, content: bytes) -> None:
         self.send_response(200)

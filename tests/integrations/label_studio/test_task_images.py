@@ -1,6 +1,7 @@
 """Images come from Label Studio with its token, from elsewhere without it, or from a local folder."""
 
 import io
+import threading
 
 import numpy as np
 import pytest
@@ -40,6 +41,69 @@ def test_the_token_goes_to_no_other_server():
         assert other.sent == [None, None]
 
 
+@pytest.mark.parametrize("source", ["/file://{path}", "file://{path}", "/ftp://127.0.0.1/{path}"])
+def test_no_address_opens_a_file(tmp_path, source):
+    path = tmp_path / "secret.png"
+    path.write_bytes(png())
+    with pytest.raises(InputError, match="expected an"):
+        TaskImages(LabelStudioHost("http://127.0.0.1:1")).read(source.format(path=path))
+    with pytest.raises(InputError, match="expected an address as http"):
+        LabelStudioHost.of_setup(f"file://{tmp_path}", None)
+
+
+def test_a_redirect_opens_no_file(tmp_path):
+    (tmp_path / "secret.png").write_bytes(png())
+    with label_studio(png()) as host:
+        host.elsewhere = f"file://{tmp_path}/secret.png"
+        with pytest.raises(InputError, match="answered 302"):
+            TaskImages(LabelStudioHost(host.address)).read("/moved")
+
+
+def test_an_image_of_one_label_studio_is_not_that_of_another():
+    images = TaskImages()
+    for pixels in (PIXELS, 255 - PIXELS):
+        with label_studio(png(pixels)) as host:
+            images.offer_host(LabelStudioHost(host.address))
+            assert np.array_equal(images.read("/data/upload/1/a.png"), pixels)
+
+
+def test_a_slow_image_holds_up_no_other():
+    waiting, go_on = threading.Event(), threading.Event()
+
+    class Slow(LabelStudioHost):
+        def authorization(self) -> None:
+            waiting.set()
+            assert go_on.wait(60)
+
+    with label_studio(png()) as host, label_studio(png()) as other:
+        images = TaskImages(Slow(host.address))
+        thread = threading.Thread(target=images.read, args=["/data/upload/1/slow.png"])
+        thread.start()
+        try:
+            assert waiting.wait(60)
+            quick = threading.Thread(target=images.read, args=[f"{other.address}/a.png"], daemon=True)
+            quick.start()
+            quick.join(20)
+            assert not quick.is_alive()
+        finally:
+            go_on.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"{}", b"[]", b'{"access": 1}'])
+def test_a_refresh_that_gives_no_token_is_said(answer):
+    with label_studio(png()) as host:
+        host.refreshed = answer
+        with pytest.raises(InputError, match="did not answer with a token"):
+            TaskImages(LabelStudioHost(host.address, "a.b.c")).read("/data/a.png")
+
+
+def test_letters_of_every_kind_may_be_in_an_address():
+    with label_studio(png()) as host:
+        images = TaskImages(LabelStudioHost(host.address))
+        assert np.array_equal(images.read("/data/upload/1/ä b.png?c=ö"), PIXELS)
+
+
 def test_a_host_given_from_the_start_stays():
     with label_studio(png()) as host:
         images = TaskImages(LabelStudioHost(host.address, "secret"))
@@ -55,8 +119,9 @@ def test_local_files_are_read_from_disk_and_only_inside_their_folder(tmp_path):
     Image.fromarray(PIXELS).save(tmp_path / "outside.png")
     images = TaskImages(folder=root)
     assert np.array_equal(images.read("/data/local-files/?d=clip%20a/0.png"), PIXELS)
-    with pytest.raises(InputError, match="is not inside"):
-        images.read("/data/local-files/?d=../outside.png")
+    for name, sentence in (("../outside.png", "is not inside"), ("%00", "no file has"), ("", "cannot read")):
+        with pytest.raises(InputError, match=sentence):
+            images.read(f"/data/local-files/?d={name}")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +131,9 @@ def test_local_files_are_read_from_disk_and_only_inside_their_folder(tmp_path):
         ("s3://bucket/a.png", "turn on pre-signed URLs"),
         ("file:///etc/hostname", "expected an http address"),
         ("http://127.0.0.1:1/a.png", "cannot fetch http://127.0.0.1:1/a.png"),
+        ("http://127.0.0.1:abc/a.png", "cannot fetch http://127.0.0.1:abc/a.png"),
+        ("http://[::1/a.png", "cannot fetch http"),
+        ("http:///a.png", "expected an address as http"),
     ],
 )
 def test_what_cannot_be_fetched_is_said(source, sentence):
