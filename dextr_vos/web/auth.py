@@ -116,7 +116,7 @@ class Auth:
         if scope["path"] == "/" and scope["method"] in ("GET", "HEAD"):
             return None  # the route of the page checks the token itself: it sets the cookie
         by_header = tokens_equal(_header_token(headers), self._token)
-        by_cookie = has_cookie(headers.get("cookie", ""), cookie_name(scope), self._token)
+        by_cookie = has_cookie(headers.get("cookie", ""), cookie_name(host), self._token)
         if not by_header and not by_cookie:
             return 403, "the token is missing or wrong; open the address that dextr-vos annotate printed"
         if scope["method"] not in ("GET", "HEAD"):
@@ -187,10 +187,16 @@ def tokens_equal(given: str, token: str) -> bool:
     return secrets.compare_digest(given.encode(), token.encode())
 
 
-def cookie_name(scope: Scope) -> str:
-    """The name of this server's cookie: a browser sends the cookies of a host to all of its ports."""
-    server = scope.get("server") or ("", 0)
-    return f"{_COOKIE}_{server[1]}"
+def cookie_name(host: str) -> str:
+    """The name of this server's cookie: a browser sends the cookies of a host to all of its ports.
+
+    Args:
+        host: the Host header. Its port is the browser's own view, by which two servers differ that listen on
+            the same port of two machines and are reached by SSH forwarding.
+    """
+    known_form = _HOST.fullmatch(host)
+    port = "" if known_form is None else (known_form[2] or "").lstrip(":")
+    return f"{_COOKIE}_{port or 80}"
 
 
 def has_cookie(header: str, name: str, token: str) -> bool:

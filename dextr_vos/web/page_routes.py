@@ -63,7 +63,7 @@ def add_page(app: FastAPI, token: str, files: PageFiles, index: str) -> None:
 
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
-        name = cookie_name(request.scope)
+        name = cookie_name(request.headers.get("host", ""))
         given = request.query_params.get("token")
         if given is not None and tokens_equal(given, token):
             response: Response = RedirectResponse("/", 303)

@@ -21,11 +21,10 @@ from dextr_vos.folder_lock import FolderLock
 from dextr_vos.web import schemas
 from dextr_vos.web.clip_progress import ClipProgress
 from dextr_vos.web.images import ClipImages
-from dextr_vos.web.jobs import ConflictError, Jobs
-from dextr_vos.web.run_queue import RunQueue
+from dextr_vos.web.jobs import Jobs
+from dextr_vos.web.run_queue import Drafts, RunQueue
 from dextr_vos.web.segmenter_process import SegmenterLoader
-from dextr_vos.web.service import ClipService, Propagation
-from dextr_vos.web.write_access import ReadOnlyError
+from dextr_vos.web.service import ClipService, Propagation, draft_digests
 from dextr_vos.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ class Project:
         self._opening = {name: threading.RLock() for name in clips}  # one may take minutes
         self._known = {name: ClipProgress(path, Workspace(out / name)) for name, path in clips.items()}
         self._thumbs: dict[str, bytes] = {}
-        self.queue = RunQueue(self._jobs, self._start_run)
+        self.queue = RunQueue(self._jobs, self.service, self._start_run)
 
     @property
     def title(self) -> str:
@@ -83,7 +82,7 @@ class Project:
         """What is known of each clip without opening it, see `ClipProgress`, and its runs.
 
         `job` is the one in progress; `queued` the place among the clips that wait, from 1, or None; `failed`
-        says why the last run from the queue failed, or is None.
+        says why the last run failed or could not be started from the queue, or is None.
         """
         opened, waiting, failed = dict(self._services), self.queue.waiting, self.queue.failed
         return [
@@ -100,12 +99,14 @@ class Project:
     def enqueue(self, names: Sequence[str]) -> None:
         """Propagate the masks of clips, one after the other, when their turn comes.
 
+        The drafts that they have now become keyframes then; a clip that has others by then is left out.
+
         Raises:
             InputError: there is no such clip.
         """
         for name in names:
             self._path(name)
-        self.queue.add(names)
+        self.queue.add({name: draft_digests(Workspace(self.out / name)) for name in names})
 
     def dequeue(self, name: str) -> None:
         """Take a clip out of the queue; its run, if one is in progress, is cancelled.
@@ -114,9 +115,11 @@ class Project:
             InputError: there is no such clip.
         """
         self._path(name)
-        self.queue.remove(name)
+        if self.queue.remove(name):
+            return
         service = self._services.get(name)
-        if service is not None and service.jobs.current is not None:
+        job = None if service is None else service.jobs.current
+        if service is not None and job is not None and job["kind"] == "propagate":
             service.cancel()
 
     def service(self, name: str) -> ClipService:
@@ -171,7 +174,7 @@ class Project:
             self._close_idle(name)
 
     def close(self) -> None:
-        """End all work; nothing is lost, but the clips that wait for a run are forgotten."""
+        """End all work; nothing is lost, but the queue is not kept."""
         self.queue.close()
         for name in self._clips:
             with self._opening[name]:
@@ -184,15 +187,8 @@ class Project:
     def _jobs(self) -> dict[str, Jobs]:
         return {name: service.jobs for name, service in list(self._services.items())}
 
-    def _start_run(self, name: str) -> str | None:
-        """Propagate the masks of a clip that still waits once it is open; why that cannot be, or None."""
-        try:
-            service = self.service(name)  # which may take minutes
-            if name in self.queue.waiting:
-                service.propagate(schemas.Propagate())
-        except (DextrVosError, ConflictError, ReadOnlyError, OSError) as error:
-            return str(error)
-        return None
+    def _start_run(self, name: str, drafts: Drafts) -> None:
+        self.service(name).propagate(schemas.Propagate(), drafts)
 
     def _close_idle(self, name: str) -> None:
         """Close a clip that no page shows, so that its caches do not stay in memory."""
@@ -230,6 +226,7 @@ class Project:
             lock.release()
             raise
         service.session.access.lock = lock if readonly is None else None
+        service.on_run_end = lambda last: self.queue.note_end(name, last)
         self._locks[name] = lock
         names = self.names
         place = names.index(name)

@@ -19,7 +19,6 @@ from dextr_vos.web.openapi import Jpeg, described_app
 from dextr_vos.web.page_files import PageFiles
 from dextr_vos.web.page_routes import add_errors, add_page
 from dextr_vos.web.project import Project
-from dextr_vos.web.service import ClipService
 
 
 class ClipApps:
@@ -32,7 +31,6 @@ class ClipApps:
 
     def __init__(self, project: Project, files: PageFiles) -> None:
         self._project, self._files = project, files
-        self._apps: dict[str, tuple[ClipService, ASGIApp]] = {}
         self._making = threading.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,9 +45,9 @@ class ClipApps:
     def _app(self, name: str) -> ASGIApp:
         service = self._project.service(name)  # which may take minutes, while other clips answer
         with self._making:
-            if name not in self._apps or self._apps[name][0] is not service:  # it was closed meanwhile
-                self._apps[name] = service, clip_app(service, self._files)
-            return self._apps[name][1]
+            if service.app is None:
+                service.app = clip_app(service, self._files)
+            return service.app
 
 
 def _error_page(message: str) -> HTMLResponse:

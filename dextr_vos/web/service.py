@@ -4,13 +4,16 @@ The service of separate images is `image_folder.service.FolderService`.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from starlette.types import ASGIApp
+
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
+from dextr_vos.files import digest_or_empty
 from dextr_vos.run_files import POOR_IOU, RunPaths
 from dextr_vos.web import schemas
 from dextr_vos.web.exports import check_format, exported_files
@@ -144,6 +147,8 @@ class ClipService:
 
     Attributes:
         project: the place of the clip in a project, for the page; None where there is no project.
+        app: its application in a project, which lives as long as the clip is open; None where there is none.
+        on_run_end: called with how a run has ended, see `Jobs.last`.
 
     Raises:
         InputError: the workspace is of another clip.
@@ -161,6 +166,8 @@ class ClipService:
         workspace.check_clip(clip)
         self.clip = clip
         self.project: dict[str, Any] | None = None
+        self.app: ASGIApp | None = None
+        self.on_run_end: Callable[[dict[str, Any] | None], None] = lambda last: None
         self.run = workspace.run
         self._run_masks = RunMasks(self.run, clip.names)
         self._replaced = ReplacedMasks(self.run, workspace.replaced_masks)
@@ -205,8 +212,13 @@ class ClipService:
             "exports": exported_files(session.workspace),
         }
 
-    def propagate(self, how: schemas.Propagate) -> int:
-        """See `Service`."""
+    def propagate(self, how: schemas.Propagate, drafts: Mapping[str, str] | None = None) -> int:
+        """See `Service`.
+
+        Args:
+            how: which frames, and how long it may take.
+            drafts: those that may become keyframes, see `draft_digests`; None: all.
+        """
         session, document = self.session, self.session.document
         session.check_writable()
         frames = (*document.keyframes.values(), *document.corrections.values())
@@ -219,6 +231,8 @@ class ClipService:
         def prepare() -> dict[str, Any]:
             nonlocal confirmed
             with session.editing:
+                if drafts is not None and not draft_digests(session.workspace).items() <= drafts.items():
+                    raise InputError("it has new drafts; look at them and propagate it again")
                 confirmed = session.confirm_corrections()
                 try:
                     snapshot = _snapshot(session.workspace)
@@ -330,9 +344,16 @@ class ClipService:
         self.session.events.job(job)
 
     def _job_ended(self, kind: str) -> None:
-        if kind == "propagate":  # the masks of a cancelled run would not be in any export
+        if kind == "propagate":
+            self.on_run_end(self.jobs.last)
+            # the masks of a cancelled run would not be in any export
             self._run_masks.clear_in_progress()
             self._replaced.end(self._finished.stamp != self._run_before)
+
+
+def draft_digests(workspace: Workspace) -> dict[str, str]:
+    """Digests of the masks of the corrected frames that are no keyframes yet, by name of the frame."""
+    return {name: digest_or_empty(workspace.correction(name)) for name in workspace.corrected_frames()}
 
 
 def _only_for_folders() -> InputError:

@@ -170,6 +170,17 @@ def test_each_server_has_a_cookie_of_its_own_and_takes_no_other(client, app):
     assert other.get("/api/state").status_code == client.get("/api/state").status_code == 200
 
 
+def test_two_machines_forwarded_to_two_ports_here_do_not_share_a_cookie(client):
+    """Both servers listen on port 8710, and the browser asks for ports 9000 and 9001 of this machine."""
+    for port in (9000, 9001):
+        answer = client.get(f"/?token={TOKEN}", headers={"Host": f"127.0.0.1:{port}"})
+        assert f"dextr_vos_token_{port}=" in answer.headers["set-cookie"]
+    cookie = {"Cookie": f"dextr_vos_token_9000={TOKEN}"}
+    client.cookies.clear()
+    assert client.get("/api/state", headers={"Host": "127.0.0.1:9000", **cookie}).status_code == 200
+    assert client.get("/api/state", headers={"Host": "127.0.0.1:9001", **cookie}).status_code == 403
+
+
 @pytest.mark.parametrize(
     "others", ['prefs={"theme":"dark"}', "city=Zürich", "a=b; c d=e", 'x="never closed', "=", "a,b=[c]", ";;"]
 )

@@ -26,7 +26,7 @@ const partOf = (job) => (job.total ? [`${UNITS[job.phase] ?? ""} ${job.done} of 
 
 /** What has been done on a clip, in words. */
 export function wordsOf(clip) {
-  if (clip.queued) return clip.queued === 1 ? "waits for its run, the next one" : `waits for its run, number ${clip.queued} in the queue`;
+  if (clip.queued) return clip.queued === 1 ? "next in the queue" : `number ${clip.queued} in the queue`;
   if (clip.job) return [clip.job.kind === "export" ? "exporting" : (PHASES[clip.job.phase] ?? "propagating").toLowerCase(), ...partOf(clip.job)].join(", ");
   const words = [];
   if (clip.keyframes) words.push(many(clip.keyframes, "keyframe"));
