@@ -13,7 +13,6 @@ export function createConnection(store, cache) {
   let events = null;
   let tries = 0;
   let retry = 0;
-  let heard = 0;
   /** @type {(() => void)[]} */
   let waiting = [];
   let busy = () => false;
@@ -68,7 +67,6 @@ export function createConnection(store, cache) {
 
   function onState(event) {
     wanted = JSON.parse(event.data);
-    heard = performance.now();
     settle();
   }
 
@@ -80,7 +78,6 @@ export function createConnection(store, cache) {
   }
 
   function onJob(event) {
-    heard = performance.now();
     const job = JSON.parse(event.data);
     const before = store.get().job;
     if (job && !before && job.kind === "propagate") store.set({ made: new Set() });
@@ -92,16 +89,17 @@ export function createConnection(store, cache) {
   }
 
   function onFrame(event) {
-    heard = performance.now();
     const { index } = JSON.parse(event.data);
     cache.spoil(index);
     store.set({ made: new Set(store.get().made).add(index) });
   }
 
+  /** Listen to the server; a tab that nobody sees does not, since a browser has six connections to a host for all. */
   function listen() {
     events?.close();
+    events = null;
+    if (document.hidden) return;
     events = new EventSource(address("/api/events"));
-    events.addEventListener("open", () => { heard = performance.now(); });
     events.addEventListener("state", onState);
     events.addEventListener("job", onJob);
     events.addEventListener("frame", onFrame);
@@ -142,8 +140,17 @@ export function createConnection(store, cache) {
     for (const go of waiting.splice(0)) go();
   }
 
+  /** Show what happened while nobody saw the page. */
+  async function catchUp() {
+    const before = store.get().job;
+    const server = await fetchState();
+    if (before || server.job) cache.spoilAll(); // a run may have made masks of the same version
+  }
+
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && events && performance.now() - heard > 30000) settle();
+    if (!store.get().online || !store.get().server) return;
+    listen();
+    if (!document.hidden) catchUp().catch(lost);
   });
 
   return {

@@ -7,7 +7,7 @@ import { refusal } from "./state.js";
 const CLOSE = 10;
 
 export function createLasso(store, view, cache, edits, points, split) {
-  /** @type {{frame: number, erase: boolean, path: [number, number][], kept: number}|null} kept: corners before the last press */
+  /** @type {{frame: number, erase: boolean, splits: boolean, path: [number, number][], kept: number}|null} splits: it is for a split; kept: corners before the last press */
   let outline = null;
 
   const changed = () => store.set({ lasso: outline ? [...outline.path] : [] });
@@ -16,7 +16,7 @@ export function createLasso(store, view, cache, edits, points, split) {
     const reason = refusal(store.get());
     if (reason) return void toast(reason, "error");
     if (points.object() === null) return undefined;
-    outline = { frame: store.get().frame, erase, path: [view.toImage(cx, cy)], kept: 0 };
+    outline = { frame: store.get().frame, erase, splits: store.get().splitting !== null, path: [view.toImage(cx, cy)], kept: 0 };
     return changed();
   }
 
@@ -57,8 +57,9 @@ export function createLasso(store, view, cache, edits, points, split) {
     changed();
   }
 
-  store.on(["frame", "tool"], () => {
-    if (!outline || (store.get().frame === outline.frame && store.get().tool === "lasso")) return;
+  store.on(["frame", "tool", "splitting"], () => {
+    const { frame, tool, splitting } = store.get();
+    if (!outline || (frame === outline.frame && tool === "lasso" && outline.splits === (splitting !== null))) return;
     drop();
     toast("The outline was not closed; it is discarded. Enter closes one.");
   });

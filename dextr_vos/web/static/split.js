@@ -6,13 +6,16 @@ export function createSplit(store, edits, objects, labels) {
 
   async function send(frame, object, outline) {
     const answer = await edits.split(frame, object, outline);
-    if (!answer) return;
+    const now = store.get();
+    if (!answer || now.frame !== frame || now.object !== object) return; // somebody has gone on meanwhile
     objects.choose(answer.id);
     labels.ask(answer.id);
   }
 
+  /** The part is not split off: the lasso drops its outline, and the tool is the one before. */
   function end() {
-    if (store.get().splitting) store.set({ splitting: null });
+    const { splitting, tool } = store.get();
+    if (splitting) store.set({ splitting: null, tool: tool === "lasso" ? before : tool });
   }
 
   store.on(["frame", "tool", "object"], () => {

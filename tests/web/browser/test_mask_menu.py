@@ -71,6 +71,41 @@ def test_a_part_is_split_off_by_the_menu_and_by_the_lasso(server, open_screen):
         assert screen.test_id("tool-brush").get_attribute("aria-checked") == "true", "as it was before"
 
 
+def test_a_split_that_is_left_paints_on_no_object_and_a_late_answer_selects_none(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.go(1)
+        screen.press("n", "b")
+        other = screen.shown()["object"]
+        screen.drag((10, 30), (30, 30))
+        screen.press("n")
+        first = screen.shown()["object"]
+        screen.drag((10, 10), (30, 10))
+        screen.drag((50, 40), (52, 40))
+        before = screen.labels()
+        for leave in (
+            lambda: screen.test_id(f"object-{other}").locator(".choose").click(),
+            lambda: screen.press("Escape"),
+        ):
+            screen.test_id(f"object-{first}").locator(".choose").click()
+            screen.press("i", "y")
+            for corner in ((24, 2), (40, 2), (40, 20)):
+                screen.page.mouse.click(*screen.where(corner))
+            leave()
+            screen.press("Enter")
+            assert np.array_equal(screen.labels(), before)
+            assert screen.test_id("tool-brush").get_attribute("aria-checked") == "true", "as it was before"
+        held = []
+        screen.route("**/split", lambda route: held.append(route))
+        screen.test_id(f"object-{first}").locator(".choose").click()
+        screen.press("i", "p", settle=False)
+        screen.wait_for(lambda: held)
+        screen.test_id(f"object-{other}").locator(".choose").click()
+        held[0].continue_()
+        screen.settle()
+        assert screen.labels().max() > max(first, other), "it is split"
+        assert screen.shown()["object"] == other
+
+
 def test_an_outline_that_was_begun_is_dropped_by_escape(server, open_screen):
     with open_screen(server.address) as screen:
         screen.go(3)

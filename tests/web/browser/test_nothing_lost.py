@@ -182,6 +182,33 @@ class _Elsewhere(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+_HIDE = """(hidden) => { Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});
+  document.dispatchEvent(new Event('visibilitychange')); }"""
+_STREAMS = """const Source = EventSource; window.streams = [];
+  window.EventSource = function (address) {
+    const made = new Source(address); window.streams.push(made); return made; };"""
+_OPEN_STREAMS = "() => window.streams.filter((one) => one.readyState !== 2).length"
+
+
+def test_a_tab_that_nobody_sees_holds_no_connection_and_catches_up(annotating, open_screen):
+    """A browser has six connections to a host, for all tabs; each stream of events takes one of them."""
+    with open_screen(annotating.address) as screen:
+        screen.page.add_init_script(_STREAMS)
+        screen.page.reload()
+        screen.settle()
+        screen.until(f"() => ({_OPEN_STREAMS})() === 1")
+        screen.page.evaluate(_HIDE, True)
+        assert screen.page.evaluate(_OPEN_STREAMS) == 0
+        before = screen.shown()["version"]
+        screen.page.evaluate(
+            "() => fetch('/api/objects', {method: 'POST', body: '{}',"
+            " headers: {'content-type': 'application/json'}})"
+        )
+        screen.page.evaluate(_HIDE, False)
+        screen.until(f"() => dextrVos.shown().version > {before}")
+        assert screen.page.evaluate(_OPEN_STREAMS) == 1
+
+
 _ASK = """([address, mode]) => fetch(address, {method: 'POST', mode, credentials: 'include'})
   .then((answer) => answer.type, () => 'refused')"""
 
