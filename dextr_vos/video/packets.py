@@ -107,6 +107,9 @@ class PacketReader:
             return
 
     def _open(self) -> None:
+        # with a level, which older releases of torchvision set, the threads of a decoder report damage only
+        # under Python's lock, and the thread that holds it may be waiting for them to end
+        av.logging.set_level(None)
         # tags need not be UTF-8
         self.container = av.open(str(self._path), metadata_errors="replace")
         streams = self.container.streams.video

@@ -163,3 +163,11 @@ def test_frame_i_is_the_ith_decoded_picture(
     if kind not in PICTURES_OF_THEIR_OWN:
         numbers = [number_of(frame) for frame in expected]
         assert numbers == list(range(36 - len(expected), 36))
+
+
+def test_threads_that_decode_do_not_wait_to_report_damage(tmp_path: Path) -> None:
+    """With a level, as old torchvision sets it, they wait for a thread that may wait for them, for ever."""
+    path = KINDS["cut.mkv"](tmp_path)
+    av.logging.set_level(av.logging.ERROR)
+    with open_clip(path):
+        assert av.logging.get_level() is None
