@@ -20,5 +20,14 @@ class WeightsError(DextrVosError):
     """A checkpoint that is broken or does not fit the network."""
 
 
+def refused_by_disk(error: OSError) -> str:
+    """The sentence about a file that cannot be read or written, where the error names one.
+
+    Args:
+        error: with a `filename`.
+    """
+    return f"cannot read or write {error.filename2 or error.filename}: {error.strerror}"
+
+
 class Interrupted(Exception):  # noqa: N818 - it is no error
     """The work was stopped, by Ctrl-C for example, and is kept so far; the text says how to resume."""

@@ -21,6 +21,7 @@ from dextr_vos.evaluation.davis import MIN_TRUTHS
 from dextr_vos.evaluation.official import official_functions
 from dextr_vos.files import read_text, write_text
 from dextr_vos.interrupt import StopAsked, never
+from dextr_vos.propagation.recipes import config_named
 from dextr_vos.workers import local
 from dextr_vos.workers.cluster import DaskWorkers
 from dextr_vos.workers.code import code_digest
@@ -98,7 +99,8 @@ def _absolute(settings: BenchmarkSettings, root: Path) -> BenchmarkSettings:
 
 def local_workers(settings: BenchmarkSettings) -> tuple[Workers, str]:
     """Workers of this machine, as many as fit, and their description."""
-    return local.local_workers(settings.device, settings.workers, settings.threads, settings.models)
+    job_gb = max(config_named(model).job_gb for model in settings.models)
+    return local.local_workers(settings.device, settings.workers, settings.threads, job_gb)
 
 
 def cluster_workers(settings: BenchmarkSettings, scheduler: str, out: Path, gpu: bool) -> tuple[Workers, str]:
@@ -139,8 +141,6 @@ def run_benchmark(
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "settings.yaml", as_yaml(settings))
     save_annotation_time(out / "times.json", times)
-    for stop_file in out.glob(".stop-*"):  # of a run that was killed
-        stop_file.unlink()
     # cells that are the same have one key, and are run once
     todo = {job.key: job for job in jobs if job.folder.read() is None}
     record = _Record(out, jobs, words if todo else "")

@@ -19,7 +19,7 @@ import rich_click as click
 from click.exceptions import Exit
 
 from dextr_vos import __version__
-from dextr_vos.errors import DextrVosError, Interrupted
+from dextr_vos.errors import DextrVosError, Interrupted, refused_by_disk
 
 # the module of each command, in the order in which they are used
 COMMANDS = {
@@ -108,8 +108,7 @@ def _one_line_and_status() -> Iterator[None]:
         if error.filename is None or error.errno == errno.EPIPE:  # click handles a broken pipe
             raise
         logging.getLogger(__name__).debug("where it happened:", exc_info=True)
-        place = error.filename2 or error.filename
-        _end(f"cannot read or write {place}: {error.strerror}", 2)
+        _end(refused_by_disk(error), 2)
 
 
 def _end(sentence: str, status: int) -> None:

@@ -39,6 +39,8 @@ def propagate_project(
 
     planned = plan_project(folder, out, chosen, where.threads)
     if dry_run:
+        if where.scheduler is None and chosen.device not in ("auto", "cpu"):  # refuse what a run would refuse
+            _workers(chosen, where, folder)
         _show_plan(planned)
         return
     for each in planned:
@@ -73,7 +75,7 @@ def _run(planned: "Sequence[PlannedClip]", chosen: "PropagationOptions", where: 
         def on_note(job: "ClipJob", note: str) -> None:
             say(f"{job}: {note}")
 
-        return run_project(planned, workers, stop_files, on_change, on_note, stop_asked)
+        return run_project(planned, workers, on_change, on_note, stop_asked)
 
 
 def _workers(chosen: "PropagationOptions", where: Where, stop_files: Path) -> "tuple[Workers, str]":
@@ -84,7 +86,7 @@ def _workers(chosen: "PropagationOptions", where: Where, stop_files: Path) -> "t
         return workers, f"Dask cluster {where.scheduler}"
     from dextr_vos.workers.local import local_workers
 
-    return local_workers(chosen.device, where.workers, where.threads, [chosen.chosen_model().name])
+    return local_workers(chosen.device, where.workers, where.threads, chosen.chosen_model().job_gb)
 
 
 def _show_plan(planned: "Sequence[PlannedClip]") -> None:

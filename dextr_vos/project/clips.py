@@ -61,7 +61,7 @@ def workspaces_in(folder: Path, out: Path | None = None) -> dict[str, tuple[Path
         out: of the workspaces; None for `default_out`, or for `folder` where they are in it.
 
     Raises:
-        InputError: there are neither clips nor workspaces, or `folder` is one itself.
+        InputError: there are neither clips nor workspaces, or both, or `folder` is a workspace itself.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}; give a folder of clips, or of their workspaces")
@@ -69,10 +69,15 @@ def workspaces_in(folder: Path, out: Path | None = None) -> dict[str, tuple[Path
         raise InputError(f"{folder} is the workspace of one clip; give the folder that it is in")
     entries = sorted(folder.iterdir(), key=lambda entry: natural_key(entry.name))
     there = {entry.name: (None, Workspace(entry)) for entry in entries if _is_workspace(entry)}
-    if there and out is None:
-        return dict(there)
     chosen = default_out(folder) if out is None else out
     clips = clips_in(folder, chosen)
+    if there and out is None:
+        if clips:
+            raise InputError(
+                f"{folder} has clips in it, like {next(iter(clips))}, and workspaces, like "
+                f"{next(iter(there))}; give --out with the folder of the clips' workspaces, or move these out"
+            )
+        return dict(there)
     if not clips:
         raise InputError(f"{folder} has no clips in it; give a folder of clips: folders of images, or videos")
     return {name: (clip, Workspace(chosen / name)) for name, clip in clips.items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from dextr_vos.clip import open_clip
-from dextr_vos.errors import DextrVosError, InputError, Interrupted
+from dextr_vos.errors import DextrVosError, InputError, Interrupted, refused_by_disk
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.pipeline import (
@@ -72,6 +72,10 @@ class ClipJob:
         except Interrupted:
             return JobOutcome(self.key, stopped=True)
         except DextrVosError as error:
+            return failure(self.key, error)
+        except OSError as error:
+            if not error.filename:
+                log.exception("%s", self.name)
             return failure(self.key, error)
         except Exception as error:  # whatever it is, the other clips are propagated
             log.exception("%s", self.name)
@@ -176,13 +180,12 @@ def _planned(
     except DextrVosError as error:
         return PlannedClip(name, "failed", str(error))
     except OSError as error:
-        return PlannedClip(name, "failed", f"cannot read or write {error.filename}: {error.strerror}")
+        return PlannedClip(name, "failed", refused_by_disk(error))
 
 
 def run_project(
     planned: Sequence[PlannedClip],
     workers: Workers,
-    stop_files: Path,
     on_change: OnChange | None = None,
     on_note: Callable[[ClipJob, str], None] | None = None,
     stop_asked: StopAsked = never,
@@ -192,7 +195,6 @@ def run_project(
     Args:
         planned: see `plan_project`.
         workers: where to run; stopped at the end, whatever happens.
-        stop_files: folder in which workers of a cluster look for a request to stop.
         on_change: see `run_jobs`.
         on_note: called with each clip that is finished, and one line on it.
         stop_asked: asked about once a second.
@@ -204,8 +206,6 @@ def run_project(
         InputError: a worker cannot run any job.
         Interrupted: a stop was asked for; the same call resumes.
     """
-    for stop_file in stop_files.glob(".stop-*"):  # of a run that was killed
-        stop_file.unlink(missing_ok=True)
     failed = {each.name: each.message for each in planned if each.state == "failed"}
     jobs = [each.job for each in planned if each.state == "to do" and each.job is not None]
     try:

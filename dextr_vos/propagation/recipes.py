@@ -29,6 +29,7 @@ class ModelConfig:
         bf16: compute in bf16 where that is faster.
         shipped: its parent inside the package, see `networks.shipped`; None where there is none.
         tracks: masks depend on those of neighboring frames, so that a cut matters.
+        job_gb: gigabytes of memory that propagating a clip of 480p takes on the CPU, roughly.
     """
 
     name: str
@@ -36,6 +37,7 @@ class ModelConfig:
     bf16: bool = True
     shipped: str | None = None
     tracks: bool = True
+    job_gb: float = 2.0
 
     def knows_objects(self, parent: Path | None) -> bool:
         """Whether a parent can already segment, so that fine-tuned weights may be interpolated with it.
@@ -140,6 +142,7 @@ PAPER_CONFIG = ModelConfig(
         augmentation=Augmentation(brightness=0.1),
     ),
     tracks=False,
+    job_gb=6.0,
 )
 
 # nothing is fine-tuned
@@ -158,6 +161,7 @@ SAM2_CONFIG = ModelConfig(
         alpha=0.0,
         alpha_clicked=0.0,
     ),
+    job_gb=6.0,
 )
 
 _CONFIGS = {config.name: config for config in (LITE_CONFIG, PAPER_CONFIG, SAM2_CONFIG)}

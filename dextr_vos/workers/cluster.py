@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.workers.jobs import POLL_S, Job, JobOutcome
 
 _CONNECT_S = 20.0
+_STOP_FILE_KEPT_S = 2 * 24 * 3600.0
 
 
 class DaskWorkers:
@@ -44,6 +46,7 @@ class DaskWorkers:
                 "leave --gpu out"
             )
         self._address = address
+        _sweep(out)
         self._stop_file = out / f".stop-{os.getpid()}-{time.time_ns()}"
         self._resources = {"GPU": 1} if gpu else {}
         self._device = device
@@ -55,11 +58,14 @@ class DaskWorkers:
         try:
             threads: int = sum(self._client.nthreads().values())
         except (OSError, TimeoutError) as error:  # it waits a while for the scheduler to come back
-            raise InputError(
-                f"the Dask scheduler at {self._address} has gone ({error}); start it again, then give the "
-                "same command, which resumes"
-            ) from None
+            raise self._gone(error) from None
         return max(0, 2 * threads - len(self._running))
+
+    def _gone(self, error: BaseException) -> InputError:
+        return InputError(
+            f"the Dask scheduler at {self._address} has gone ({type(error).__name__}); start it again, then "
+            "give the same command, which resumes"
+        )
 
     def start(self, job: Job) -> None:
         """See `Workers`."""
@@ -86,6 +92,8 @@ class DaskWorkers:
             done = wait(list(self._running), timeout=timeout_s, return_when="FIRST_COMPLETED").done
         except TimeoutError:
             return []
+        except CancelledError as error:  # of all jobs at once
+            raise self._gone(error) from None
         outcomes = []
         for future in done:
             key = self._running.pop(future)
@@ -105,6 +113,14 @@ class DaskWorkers:
             self._client.cancel([future for future in self._running if future.status == "pending"])
         with suppress(Exception):
             self._client.close()
+
+
+def _sweep(out: Path) -> None:
+    """Remove old stop files: jobs may look for a newer one still, whichever machine's command asked them."""
+    for stop_file in out.glob(".stop-*"):
+        with suppress(FileNotFoundError):
+            if time.time() - stop_file.stat().st_mtime > _STOP_FILE_KEPT_S:
+                stop_file.unlink()
 
 
 def _on_worker(job: Job, device: str, stop_file: Path) -> JobOutcome:

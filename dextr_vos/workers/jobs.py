@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dextr_vos.errors import DextrVosError, InputError, Interrupted
+from dextr_vos.errors import DextrVosError, InputError, Interrupted, refused_by_disk
 from dextr_vos.interrupt import StopAsked, never
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,8 @@ def refusal(key: str, error: DextrVosError) -> JobOutcome:
 
 def failure(key: str, error: Exception) -> JobOutcome:
     """The outcome of a job that has failed."""
+    if isinstance(error, OSError) and error.filename:
+        return JobOutcome(key, refused_by_disk(error))
     expected = isinstance(error, DextrVosError)
     return JobOutcome(key, str(error) if expected else f"{type(error).__name__}: {error}")
 

@@ -10,11 +10,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from dextr_vos.errors import InputError
 from dextr_vos.workers.jobs import Job, JobOutcome
 
 _STOP_TIMEOUT_S = 120.0
-# gigabytes that propagating a clip of 480p takes, roughly
-_JOB_GB = {"lite": 2.0, "paper": 6.0}
 
 
 class LocalWorkers:
@@ -59,16 +58,24 @@ class _Worker:
         self.job: Job | None = None
 
     def begin(self, job: Job) -> None:
+        if self._process is not None and not self._process.is_alive():  # killed while it had no job
+            self.pipe.close()
+            self._process = None
         if self._process is None:
-            # a fork would carry along PyTorch's threads, which do not survive it
-            context = multiprocessing.get_context("spawn")
-            self.pipe, other = context.Pipe()
-            self._process = context.Process(target=_serve, args=(other, self._device, os.getpid()))
-            with _ctrl_c_blocked():
-                self._process.start()
-            other.close()
+            self._process = self._started()
         self.job = job
-        self.pipe.send(job)
+        with suppress(OSError):  # it was killed just now, which `outcome` finds
+            self.pipe.send(job)
+
+    def _started(self) -> BaseProcess:
+        # a fork would carry along PyTorch's threads, which do not survive it
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        process = context.Process(target=_serve, args=(other, self._device, os.getpid()))
+        with _ctrl_c_blocked():
+            process.start()
+        other.close()
+        return process
 
     def outcome(self) -> JobOutcome:
         assert self.job is not None
@@ -134,19 +141,17 @@ def _serve(pipe: Connection, device: str, parent: int) -> None:
             return
 
 
-def local_workers(
-    device: str, count: int | None, threads: int, models: Sequence[str]
-) -> tuple[LocalWorkers, str]:
+def local_workers(device: str, count: int | None, threads: int, job_gb: float) -> tuple[LocalWorkers, str]:
     """Workers of this machine, and their description.
 
     Args:
         device: see `pick_device`; "auto" and "cuda" take every GPU there is.
         count: of workers; None takes as many as fit.
         threads: of each job.
-        models: of propagation, whose jobs must fit.
+        job_gb: gigabytes of memory that a job takes, see `ModelConfig`.
 
     Raises:
-        InputError: the device is not available.
+        InputError: the device is not available, or there are fewer GPUs than workers.
     """
     import torch
 
@@ -155,15 +160,26 @@ def local_workers(
     picked = pick_device(device)
     if str(picked) == "cuda":
         devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+        _check_count(count, len(devices), device)
         devices = devices[: count or len(devices)]
         return LocalWorkers(devices), f"{len(devices)} GPUs of this machine"
     if picked.type != "cpu":
+        _check_count(count, 1, device)
         count = 1
     elif count is None:
-        count = min(jobs_that_fit(model, threads) for model in models)
+        count = jobs_that_fit(job_gb, threads)
     what = "process" if count == 1 else "processes"
     words = f"{count} {what} of this machine, threads of each: {threads}"
     return LocalWorkers([str(picked)] * count), words
+
+
+def _check_count(count: int | None, most: int, device: str) -> None:
+    """Refuse more workers than there are GPUs: each job takes one."""
+    if count is not None and count > most:
+        raise InputError(
+            f"{count} workers were asked for, and the device {device} runs {most}, one a GPU; ask for fewer, "
+            "or do not say how many"
+        )
 
 
 def cores() -> int:
@@ -171,12 +187,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def jobs_that_fit(model: str, threads: int) -> int:
-    """How many jobs of a model run on this machine's cores and in its free memory, at least one."""
+def jobs_that_fit(job_gb: float, threads: int) -> int:
+    """How many jobs of so many gigabytes run on this machine's cores and in its free memory, at least one."""
     fit = cores() // threads
     free = _free_gb()
     if free is not None:
-        fit = min(fit, int(free // _JOB_GB[model]))
+        fit = min(fit, int(free // job_gb))
     return max(1, fit)
 
 

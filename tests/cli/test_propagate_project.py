@@ -74,6 +74,7 @@ def test_clips_that_fail_are_listed_and_the_status_is_1(project):
             "--workers is for this machine",
         ),
         (("--project", "clips", "--gpu"), "--gpu goes with --scheduler"),
+        (("--project", "clips", "--dry-run", "--device", "nonsense"), "unknown device 'nonsense'"),
         (("clips/cat", "--dry-run"), "--dry-run goes with --project"),
         (("clips/cat", "--workers", "2"), "--workers goes with --project"),
         (("--project", "nowhere"), "there is no folder nowhere"),

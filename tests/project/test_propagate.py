@@ -1,5 +1,6 @@
 """A project as jobs: what is to be done with each clip, and that no clip stops another."""
 
+import errno
 import shutil
 
 import pytest
@@ -47,7 +48,6 @@ def run(project, stop_asked=never):
     failed = run_project(
         plan(project),
         Inline("cpu", stop_asked),
-        project[1],
         on_note=lambda job, note: notes.update({str(job): note}),
     )
     return failed, notes
@@ -106,19 +106,28 @@ def test_a_clip_that_fails_stops_no_other(project):
     clips, work = project
     planned = plan(project)
     (clips / "cat" / "00002.png").write_bytes(b"no image")
-    failed = run_project(planned, Inline("cpu", never), work)
+    failed = run_project(planned, Inline("cpu", never))
     assert failed.keys() == {"cat"}
     assert "00002.png" in failed["cat"]
     assert len(masks_of(work / "dog")) == 3
 
 
+def test_a_full_disk_is_one_sentence_about_a_clip_and_no_traceback(project, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "work/cat/run.json")
+
+    monkeypatch.setattr("dextr_vos.project.propagate.train_propagation", full)
+    failed = run(project)[0]
+    assert failed["cat"] == "cannot read or write work/cat/run.json: No space left on device"
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_a_stop_keeps_what_is_done_and_the_next_run_resumes(project):
-    _, work = project
     asked = stop_after(1)
     with pytest.raises(Interrupted, match="0 of 2 clips finished"):
-        run_project(plan(project), Inline("cpu", lambda: True), work, stop_asked=asked)
+        run_project(plan(project), Inline("cpu", lambda: True), stop_asked=asked)
     with pytest.raises(Interrupted, match="1 of 2 clips finished"):
-        run_project(plan(project), Inline("cpu", never), work, stop_asked=stop_after(1))
+        run_project(plan(project), Inline("cpu", never), stop_asked=stop_after(1))
     assert states(project) == {"cat": "finished", "dog": "to do"}
     assert run(project)[1].keys() == {"dog"}
 
@@ -127,7 +136,7 @@ def test_a_worker_of_other_code_is_refused(project, monkeypatch):
     planned = plan(project)
     monkeypatch.setattr("dextr_vos.workers.code.code_digest", lambda: "other")
     with pytest.raises(InputError, match="runs other code of dextr-vos"):
-        run_project(planned, Inline("cpu", never), project[1])
+        run_project(planned, Inline("cpu", never))
     assert not (project[1] / "cat" / "propagation").exists()
 
 

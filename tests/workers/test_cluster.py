@@ -1,8 +1,10 @@
 """A Dask cluster that is not there, or no longer."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 from tiny_training import wait_until
@@ -11,6 +13,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.workers import cluster
 
 pytest.importorskip("distributed")
+from distributed.client import FuturesCancelledError
 
 
 @pytest.mark.slow
@@ -29,3 +32,24 @@ def test_a_scheduler_that_goes_is_one_sentence_and_the_workers_still_stop(tmp_pa
     with pytest.raises(InputError, match="the same command, which resumes"):
         wait_until(lambda: workers.free() < 0)
     workers.stop()
+
+
+def test_stop_files_that_other_commands_may_need_stay(tmp_path):
+    (tmp_path / ".stop-1-2").touch()
+    old = tmp_path / ".stop-3-4"
+    old.touch()
+    os.utime(old, (time.time() - 3 * 24 * 3600,) * 2)
+    cluster._sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".stop-1-2"]
+
+
+def test_a_scheduler_that_goes_cancels_all_jobs_which_is_one_sentence(monkeypatch):
+    workers = cluster.DaskWorkers.__new__(cluster.DaskWorkers)
+    workers._running, workers._address = {object(): "cat"}, "tcp://127.0.0.1:1"
+
+    def cancelled(*_, **__):
+        raise FuturesCancelledError([])
+
+    monkeypatch.setattr("distributed.wait", cancelled)
+    with pytest.raises(InputError, match=r"has gone .* the same command, which resumes"):
+        workers.wait(1.0)
