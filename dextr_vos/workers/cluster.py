@@ -92,8 +92,8 @@ class DaskWorkers:
             done = wait(list(self._running), timeout=timeout_s, return_when="FIRST_COMPLETED").done
         except TimeoutError:
             return []
-        except CancelledError as error:  # of all jobs at once
-            raise self._gone(error) from None
+        except CancelledError as cancelled:  # all jobs at once
+            raise self._gone(cancelled) from None
         outcomes = []
         for future in done:
             key = self._running.pop(future)
