@@ -243,7 +243,7 @@ def _add_mask_edits(app: FastAPI, service: Service) -> None:
 
     @app.post("/api/redo")
     def redo(body: schemas.Empty | None = None) -> dict[str, Any]:
-        """Make the last change that was taken back again."""
+        """Redo the change undone last."""
         index, changes = changed_by(service, session.redo)
         return {**changes, "index": index, "mask": _mask(service, index)}
 

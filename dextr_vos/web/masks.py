@@ -78,14 +78,20 @@ class FinishedRun:
         """
         return self.exists and (self._outdated or self._keyframe_digests != dict(keyframes))
 
-    def confidence(self) -> list[float | None] | None:
-        """For each frame, the confidence of its least certain object; None where there is no run."""
+    def confidence(self, listed: Collection[int] | None = None) -> list[float | None] | None:
+        """For each frame, the confidence of its least certain object; None where there is no run.
+
+        Args:
+            listed: ids of the objects that count, as those of the run that were deleted do not; None: all.
+        """
         self._refresh()
         if not self._scores:
             return None
-        return [
-            frame_confidence(self._scores[name]) if name in self._scores else None for name in self._names
-        ]
+
+        def least(scores: Mapping[int, float]) -> float:
+            return frame_confidence({k: v for k, v in scores.items() if listed is None or k in listed})
+
+        return [least(self._scores[name]) if name in self._scores else None for name in self._names]
 
     def object_confidence(self) -> dict[str, list[float | None]] | None:
         """For each object, by id, its confidence in each frame; None where there is no run, or no mask."""

@@ -199,7 +199,7 @@ class ClipService:
                 "done": finished.is_complete(annotated),
                 "stale": corrected or finished.is_stale(session.digests),
             },
-            "confidence": finished.confidence(),
+            "confidence": finished.confidence({entry.id for entry in document.objects}),
             "object_confidence": finished.object_confidence(),
             "cuts": finished.cuts,
             "flashes": finished.flashes,

@@ -176,6 +176,16 @@ def test_the_run_tells_trust_staleness_and_what_to_correct(tiny_clip, work):
     assert page.state()["masks"]["stale"]
 
 
+def test_the_confidence_of_a_deleted_object_counts_no_more(tiny_clip, work):
+    page = open_page(tiny_clip, work)
+    page.points(0, 1, POINTS)
+    write_run(page, work, keyframes=(0,))
+    scores = {f"{index:05d}": {"1": 0.9, "2": 0.1} for index in range(6)}
+    (work / "propagation" / "confidence.json").write_text(json.dumps(scores))
+    page.service.poll()
+    assert page.state()["confidence"][3] == 0.9
+
+
 @pytest.mark.usefixtures("one_thread", "narrow_lite")
 def test_masks_of_some_frames_are_not_taken_for_a_whole_run(tiny_clip, work):
     page = open_page(tiny_clip, work)

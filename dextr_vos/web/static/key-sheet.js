@@ -1,20 +1,25 @@
 /** The sheet of all keys, where those of commands can be changed: click on one, press another. */
 import { announce } from "./announce.js";
 import { make } from "./dom.js";
-import { anyChanged, isChanged, keyOf, nameOf, refusalOf, resetKeys, setKey, shown, shownKey } from "./shortcuts.js";
+import { anyChanged, isChanged, keyOf, nameOf, onChangeElsewhere, pressedName, refusalOf, resetKeys, setKey, shown, shownKey } from "./shortcuts.js";
 
 const MODIFIERS = ["Shift", "Control", "Alt", "Meta", "AltGraph", "CapsLock"];
 
 /** @param {Record<string, import("./keys.js").Key[]>} table */
 export function createKeySheet(store, table) {
   const sheet = make("div", { class: "help-keys" });
-  const told = make("p", { class: "soft", role: "status", "data-test": "keys-told" });
+  const message = make("p", { class: "soft", role: "status", "data-test": "keys-message" });
   const change = make("button", { class: "button small", "data-test": "keys-change", onclick: () => turn(!changing) });
   const reset = /** @type {HTMLButtonElement} */ (make("button", { class: "button small quiet", text: "Reset all", "data-test": "keys-reset", onclick: resetAll }));
-  const bar = make("div", { class: "help-change" }, [change, reset, told]);
+  const bar = make("div", { class: "help-change" }, [change, reset, message]);
   let changing = false;
   /** @type {import("./shortcuts.js").Command|null} whose new key is waited for */
   let waiting = null;
+
+  onChangeElsewhere(() => {
+    store.set({ keys: performance.now() });
+    draw();
+  });
 
   function draw() {
     const mode = store.get().server?.mode ?? "clip";
@@ -38,14 +43,14 @@ export function createKeySheet(store, table) {
       "aria-label": `${what}: ${text}. Change`, "aria-pressed": String(waiting === command), onclick: () => wait(waiting === command ? null : command) }), ...fixed];
   }
 
-  function tell(sentence, wrong = false) {
-    told.textContent = sentence;
-    told.classList.toggle("warning", wrong);
+  function say(sentence, wrong = false) {
+    message.textContent = sentence;
+    message.classList.toggle("warning", wrong);
   }
 
   function turn(on) {
     [changing, waiting] = [on, null];
-    tell(on ? "Click on a key, then press the new one." : "");
+    say(on ? "Click on a key, then press the new one." : "");
     draw();
   }
 
@@ -57,7 +62,7 @@ export function createKeySheet(store, table) {
 
   function wait(command) {
     waiting = command;
-    tell(command ? `Press the new key for “${whatOf(command)}”; Esc keeps ${shownKey(command)}.` : "");
+    say(command ? `Press the new key for “${whatOf(command)}”; Esc keeps ${shownKey(command)}.` : "");
     drawAt(command);
   }
 
@@ -66,7 +71,7 @@ export function createKeySheet(store, table) {
   function resetAll() {
     resetKeys();
     waiting = null;
-    tell("All keys are as they were at first.");
+    say("All keys have their defaults again.");
     store.set({ keys: performance.now() });
     draw();
     change.focus();
@@ -83,11 +88,11 @@ export function createKeySheet(store, table) {
   function give(event) {
     const command = waiting, name = nameOf(event);
     if (event.key === "Escape" || name === keyOf(command)) return void wait(null);
-    const refusal = refusalOf(command, name, Object.values(table).flat());
-    if (refusal) return void tell(refusal, true);
+    const refusal = refusalOf(command, name, pressedName(event), Object.values(table).flat());
+    if (refusal) return void say(refusal, true);
     setKey(command, name);
     waiting = null;
-    tell(`${shown(name)} is the key of “${whatOf(command)}” now.`);
+    say(`${shown(name)} is the key of “${whatOf(command)}” now.`);
     store.set({ keys: performance.now() });
     drawAt(command);
   }

@@ -1,6 +1,6 @@
 /** The page of a project: its clips with their progress, and the way to each. */
 import { clipAddress, get, post } from "./api.js";
-import { el, make, setText } from "./dom.js";
+import { el, make, setAttribute, setText } from "./dom.js";
 import { PHASES, UNITS } from "./phases.js";
 
 const AGAIN_MS = 2000;
@@ -40,25 +40,36 @@ export function wordsOf(clip) {
 }
 
 /** The button that lets masks be propagated, or stops that; beside the link, since a link holds no button. */
-function runButton(clip) {
-  const put = (text, path, body, test) => [make("button", { class: "button small", text, "aria-label": `${text}: ${clip.name}`, "data-test": `${test}-${clip.name}`, "data-clip": clip.name, onclick: () => change(path, body) })];
-  if (clip.queued) return put("Remove from queue", "/api/project/dequeue", { name: clip.name }, "dequeue");
-  if (clip.job?.kind === "propagate") return clip.job.phase === "stopping" ? [] : put("Stop", "/api/project/dequeue", { name: clip.name }, "stop");
-  return canRun(clip) ? put(`Propagate${withDrafts(clip.drafts)}`, "/api/project/queue", { names: [clip.name] }, "run") : [];
+function buttonOf(clip) {
+  if (clip.queued) return { text: "Remove from queue", path: "/api/project/dequeue", body: { name: clip.name }, test: "dequeue" };
+  if (clip.job?.kind === "propagate") return clip.job.phase === "stopping" ? null : { text: "Stop", path: "/api/project/dequeue", body: { name: clip.name }, test: "stop" };
+  return canRun(clip) ? { text: `Propagate${withDrafts(clip.drafts)}`, path: "/api/project/queue", body: { names: [clip.name] }, test: "run" } : null;
 }
 
-function rowOf(clip) {
-  const meter = make("span", { class: "meter" }, [make("span")]);
-  const part = clip.job?.total ? clip.job.done / clip.job.total : clip.frames ? clip.masks / clip.frames : 0;
-  /** @type {HTMLElement} */ (meter.firstElementChild).style.width = `${Math.round(100 * Math.min(1, part))}%`;
-  return make("li", {}, [make("a", { class: "clip", href: clipAddress(clip.name), "data-state": stateOf(clip), "data-test": `clip-${clip.name}` }, [
+function makeButton(clip, { text, path, body, test }) {
+  return make("button", { class: "button small", text, "aria-label": `${text}: ${clip.name}`, "data-test": `${test}-${clip.name}`, "data-clip": clip.name, onclick: () => change(path, body) });
+}
+
+function makeRow(clip) {
+  return make("li", {}, [make("a", { class: "clip", href: clipAddress(clip.name), "data-test": `clip-${clip.name}` }, [
     make("img", { src: `/api/project/${encodeURIComponent(clip.name)}/thumb`, alt: "", loading: "lazy" }),
-    make("span", { class: "words" }, [
-      make("b", { text: clip.name }),
-      make("span", { class: "soft number", text: clip.frames === null ? "" : many(clip.frames, "frame") }),
-    ]),
-    make("span", { class: "progress-words" }, [make("span", { class: "number", text: wordsOf(clip) }), meter]),
-  ]), ...runButton(clip)]);
+    make("span", { class: "words" }, [make("b", { text: clip.name }), make("span", { class: "soft number" })]),
+    make("span", { class: "progress-words" }, [make("span", { class: "number" }), make("span", { class: "meter" }, [make("span")])]),
+  ])]);
+}
+
+/** Show a clip in its row, which stays: what is replaced while it is pressed is not clicked. */
+function drawRow(row, clip) {
+  const find = (selector) => /** @type {HTMLElement} */ (row.querySelector(selector));
+  setAttribute(find("a"), "data-state", stateOf(clip));
+  setText(find(".words .number"), clip.frames === null ? "" : many(clip.frames, "frame"));
+  setText(find(".progress-words .number"), wordsOf(clip));
+  const part = clip.job?.total ? clip.job.done / clip.job.total : clip.frames ? clip.masks / clip.frames : 0;
+  find(".meter span").style.width = `${Math.round(100 * Math.min(1, part))}%`;
+  const wanted = buttonOf(clip), button = find("button");
+  if (button?.textContent === wanted?.text) return;
+  button?.remove();
+  if (wanted) row.append(makeButton(clip, wanted));
 }
 
 let drawn = "";
@@ -72,7 +83,10 @@ function draw({ title, clips }) {
   document.title = `${title} – dextr-vos`;
   const done = clips.filter((clip) => stateOf(clip) === "done").length;
   setText(el("project-count"), `${many(clips.length, "clip")}, ${done} done`);
-  el("clips").replaceChildren(...clips.map(rowOf));
+  const list = el("clips"), names = clips.map((clip) => clip.name).join("\n");
+  if (list.dataset.names !== names) list.replaceChildren(...clips.map(makeRow));
+  list.dataset.names = names;
+  clips.forEach((clip, place) => drawRow(list.children[place], clip));
   const next = clips.find((clip) => stateOf(clip) === "begun") ?? clips.find((clip) => stateOf(clip) === "open");
   const go = /** @type {HTMLAnchorElement} */ (el("project-go"));
   go.hidden = !next;
@@ -96,9 +110,20 @@ function drawAll(clips) {
   button.onclick = () => change("/api/project/queue", { names: clips.map((clip) => clip.name) });
 }
 
+let asked = 0, shown = 0;
+
+/** Draw an answer, unless that of a later request was drawn already. */
+async function show(answer) {
+  const turn = asked += 1;
+  const found = await answer;
+  if (turn < shown) return;
+  shown = turn;
+  draw(found);
+}
+
 async function change(path, body) {
   try {
-    draw(await post(path, body));
+    await show(post(path, body));
     el("project-error").hidden = true;
   } catch (error) {
     setText(el("project-error"), error.message);
@@ -110,7 +135,7 @@ let again = 0;
 
 async function refresh() {
   try {
-    draw(await get("/api/project"));
+    await show(get("/api/project"));
     el("project-error").hidden = true;
   } catch (error) {
     setText(el("project-error"), error.message);

@@ -15,11 +15,22 @@ const FIRST = {
 
 /** @typedef {keyof typeof FIRST} Command */
 
+/** Keys of more than one character that a command can have. */
+const NAMED = ["Enter", "Backspace", "Delete", "Insert", "Home", "End", "PageUp", "PageDown", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
+
 const SIGNS = { Enter: "↵", Delete: "Del", Backspace: "⌫", PageUp: "PgUp", PageDown: "PgDn", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", " ": "Space" };
 
 /** @type {Record<string, string>} keys that differ from the first ones */
 let changed = read();
-window.addEventListener("storage", (event) => { if (event.key === STORED) changed = read(); });
+
+/** Run `run` after another tab has changed the keys. */
+export function onChangeElsewhere(run) {
+  window.addEventListener("storage", (event) => {
+    if (event.key !== STORED) return;
+    changed = read();
+    run();
+  });
+}
 
 /** What is stored, without what does not fit, as a key that another command has in this version. */
 function read() {
@@ -88,17 +99,20 @@ export function shown(name) {
  * Why a command cannot have a key.
  * @param {Command} command
  * @param {string} name of the key, see `nameOf`
+ * @param {string} pressed its other name, see `pressedName`
  * @param {{command?: string, keys: string[], what: string}[]} table all commands; those without a name have fixed keys
  * @returns {string|null}
  */
-export function refusalOf(command, name, table) {
+export function refusalOf(command, name, pressed, table) {
   if (name === FIRST[command]) {
     const other = table.find((one) => one.command && one.command !== command && keyOf(/** @type {Command} */ (one.command)) === name);
     return other ? taken(name, other) : null;
   }
   if (/^(ctrl|alt)\+|^(shift\+)?F\d+$/.test(name)) return `${shown(name)} may belong to the browser. Press a key without Ctrl and Alt.`;
   if (/(^|\+)(Tab| )$/.test(name)) return `${shown(name)} moves about the page or plays the clip. Press another key.`;
-  const other = table.find((one) => one.command !== command && keysOf(one).includes(name));
+  const key = name.replace(/^(ctrl\+|alt\+|shift\+)*/, "");
+  if ([...key].length !== 1 && !NAMED.includes(key)) return `${shown(name)} does not work on every keyboard. Press another key.`;
+  const other = table.find((one) => one.command !== command && keysOf(one).some((each) => each === name || each === pressed));
   return other ? taken(name, other) : null;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Fingers on the stage: a tap clicks, one finger drags the image, two zoom and move it. A drag never sets a point. A finger
- * that rests for a moment aims: the loupe shows what is below it, and where it is lifted, it clicks. With the brush, the lasso
+ * Fingers on the stage: a tap clicks, one finger that moves at once drags the image, two zoom and move it. A finger that
+ * rests for a moment aims: the loupe shows what is below it, and where it is lifted, it clicks, unless off the stage. With the brush, the lasso
  * and the hand one finger does what the mouse does.
  */
 import { announce } from "./announce.js";
@@ -30,6 +30,11 @@ export function createTouch(store, view, points, stage) {
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, distance: Math.max(1, Math.hypot(a.x - b.x, a.y - b.y)) };
   }
 
+  function isOutside({ clientX: x, clientY: y }) {
+    const { left, right, top, bottom } = el("hud").getBoundingClientRect();
+    return x < left || x > right || y < top || y > bottom;
+  }
+
   function end() {
     window.clearTimeout(resting);
     if (kind) stage.away();
@@ -39,7 +44,7 @@ export function createTouch(store, view, points, stage) {
   function aim() {
     if (kind !== "tap") return;
     kind = "aim";
-    announce("Aiming. The click falls where the finger is lifted.");
+    announce("Aiming. The click falls where the finger is lifted; off the stage, there is none.");
   }
 
   return {
@@ -96,6 +101,10 @@ export function createTouch(store, view, points, stage) {
       if (!fingers.delete(event.pointerId)) return false;
       const done = kind;
       end();
+      if (done === "aim" && isOutside(event)) {
+        announce("Not clicked.");
+        return true;
+      }
       const pixel = (done === "tap" || done === "aim") && store.get().frame === start.frame ? view.pixelAt(x, y) : null;
       if (pixel) points.add(pixel, store.get().tool === "negative");
       return done !== null;

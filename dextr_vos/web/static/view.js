@@ -25,8 +25,9 @@ export class View {
   /** The stage's size in CSS pixels; `sided`: in two halves. */
   resize(width, height, sided = false) {
     this.sided = sided;
-    this.offset = 0;
+    const second = sided && this.offset > 0; // a gesture stays in the half in which it began
     this.width = sided ? width / 2 : width;
+    this.offset = second ? this.width : 0;
     this.height = height;
     if (this.fitted) this.fit();
     else this.hold();

@@ -22,15 +22,17 @@ def test_a_key_is_changed_kept_and_reset(server, open_screen):
         screen.press("?")
         screen.test_id("keys-change").click()
         screen.test_id("key-brush").click()
-        told = screen.test_id("keys-told")
+        message = screen.test_id("keys-message")
         for key, sentence in (
             ("e", "“Eraser”"),
             ("Home", "cannot be changed"),
             ("Control+m", "browser"),
             ("Tab", "another key"),
+            ("Shift+)", "“One to one”"),
+            ("ContextMenu", "every keyboard"),
         ):
             screen.press(key)
-            assert sentence in told.inner_text()
+            assert sentence in message.inner_text()
         screen.press("Escape")
         assert screen.test_id("key-brush").inner_text() == "B", "and the sheet is still open"
         screen.test_id("key-brush").click()

@@ -32,9 +32,12 @@ def test_clips_are_listed_with_their_progress_and_each_opens(browser, tmp_path):
         assert "1 keyframe" in screen.test_id("clip-big cat").inner_text()
         assert "not begun" in screen.test_id("clip-dog").inner_text()
         assert screen.test_id("run-dog").count() == 0, "there is nothing to propagate"
+        page.evaluate("() => { document.querySelector('[data-test=\"clip-big cat\"]').same = true; }")
         screen.test_id("run-big cat").click()
         screen.test_id("stop-big cat").click()
         screen.test_id("run-big cat").wait_for()
+        same = "() => document.querySelector('[data-test=\"clip-big cat\"]').same"
+        assert page.evaluate(same), "a row stays, so that a press on it is not lost"
         assert not errors
     finally:
         opened.close()

@@ -41,9 +41,30 @@ class Fingers:
         self._devices.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
 
+# However slow the test is, a finger does not begin to aim.
+NEVER_RESTS = """() => { const wait = window.setTimeout;
+  window.setTimeout = (run, ms, ...more) => (ms === 350 ? 0 : wait(run, ms, ...more)); }"""
+
+
+def test_an_aim_that_ends_off_the_stage_sets_no_point(server, open_screen):
+    tablet = {"has_touch": True, "is_mobile": True, "viewport": {"width": 1180, "height": 820}}
+    with open_screen(server.address, **tablet) as screen:
+        screen.go(4)
+        screen.page.evaluate("() => dextrVos.zoomTo(40, 25, 24)")
+        fingers = Fingers(screen)
+        fingers.put((25, 24))
+        screen.until("() => document.querySelector('[data-test=live]').textContent.startsWith('Aiming')")
+        above = screen.page.evaluate("() => document.getElementById('hud').getBoundingClientRect().top - 5")
+        fingers.move((25, (above - screen.where((0, 0))[1]) / screen.shown()["scale"]))
+        fingers.lift()
+        screen.settle()
+        assert "4" not in screen.state()["keyframes"]
+
+
 def test_a_tap_clicks_and_a_drag_moves_the_image(server, open_screen):
     tablet = {"has_touch": True, "is_mobile": True, "viewport": {"width": 1180, "height": 820}}
     with open_screen(server.address, **tablet) as screen:
+        screen.page.evaluate(NEVER_RESTS)
         fingers = Fingers(screen)
         here = screen.where((30, 20))
         fingers.put((30, 20))
