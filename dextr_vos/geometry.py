@@ -4,6 +4,7 @@ Every change of coordinates in the package happens here. Points are integer pixe
 `(x0, y0, x1, y1)` with both ends inclusive, as in DEXTR (Maninis et al., CVPR 2018).
 """
 
+import math
 from itertools import product
 from typing import TypeVar
 
@@ -46,6 +47,19 @@ def clip_box(box_xyxy: Box, size_hw: tuple[int, int]) -> Box:
     """The part of a box inside an image of `size_hw`; x1 < x0 or y1 < y0 when there is none."""
     x0, y0, x1, y1 = box_xyxy
     return max(x0, 0), max(y0, 0), min(x1, size_hw[1] - 1), min(y1, size_hw[0] - 1)
+
+
+def pixel_under(place_xy: tuple[float, float], size_hw: tuple[int, int]) -> tuple[int, int]:
+    """The pixel (x, y) at a place, where pixel 0 covers 0 to 1; what is outside belongs to the border."""
+    x, y = math.floor(place_xy[0]), math.floor(place_xy[1])
+    return min(max(x, 0), size_hw[1] - 1), min(max(y, 0), size_hw[0] - 1)
+
+
+def touched_box(corners: tuple[float, float, float, float], size_hw: tuple[int, int]) -> Box:
+    """The pixels inside the image that a rectangle x0, y0, x1, y1 of places touches; one pixel at least."""
+    x0, y0 = pixel_under((corners[0], corners[1]), size_hw)
+    x1, y1 = math.ceil(corners[2]) - 1, math.ceil(corners[3]) - 1
+    return x0, y0, min(max(x1, x0), size_hw[1] - 1), min(max(y1, y0), size_hw[0] - 1)
 
 
 def crop(image: npt.NDArray[Scalar], box_xyxy: Box) -> npt.NDArray[Scalar]:

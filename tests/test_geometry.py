@@ -13,8 +13,10 @@ from dextr_vos.geometry import (
     extreme_points,
     fit_longest_side,
     paste,
+    pixel_under,
     points_into_crop,
     sort_extremes,
+    touched_box,
 )
 
 coordinates = st.integers(-30, 60)
@@ -47,6 +49,16 @@ def test_boxes_are_inclusive() -> None:
     assert box_around([(3, 4), (7, 5)], relax=50) == (-47, -46, 57, 55)
     assert box_size_hw((3, 4, 7, 5)) == (2, 5)
     assert clip_box((-3, -4, 70, 5), (10, 20)) == (0, 0, 19, 5)
+
+
+def test_a_place_belongs_to_a_pixel_of_the_image() -> None:
+    assert [pixel_under(place, (40, 60)) for place in ((20.9, 10.0), (60, 40), (-3, 1e308))] == [
+        (20, 10),
+        (59, 39),
+        (0, 39),
+    ]
+    assert touched_box((5.5, 6.5, 30.0, 20.2), (40, 60)) == (5, 6, 29, 20)
+    assert touched_box((50, 30, 70, 20), (40, 60)) == (50, 30, 59, 30)
 
 
 def test_points_move_into_a_crop_by_truncation() -> None:

@@ -23,11 +23,22 @@ _WITHOUT_TOKEN = (
 )
 
 
-def add_errors(app: FastAPI) -> None:
-    """Answer whatever goes wrong with one sentence."""
+def add_errors(app: FastAPI, log_level: int = logging.DEBUG) -> None:
+    """Answer whatever goes wrong with one sentence.
+
+    Args:
+        app: gets the handlers of errors.
+        log_level: at which the sentence is logged, too.
+    """
+
+    def refusal(request: Request, message: str, status: int) -> Response:
+        # a request may hold half a surrogate pair, which no answer can
+        message = message.encode(errors="replace").decode()
+        log.log(log_level, "%s: %s", request.url.path, message)
+        return JSONResponse({"error": message}, status)
 
     def with_message(status: int) -> Callable[[Request, Exception], Response]:
-        return lambda request, error: JSONResponse({"error": str(error)}, status)
+        return lambda request, error: refusal(request, str(error), status)
 
     app.add_exception_handler(DextrVosError, with_message(400))
     app.add_exception_handler(ReadOnlyError, with_message(409))
@@ -37,12 +48,12 @@ def add_errors(app: FastAPI) -> None:
     def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][1:]) or "the request"
-        return JSONResponse({"error": f"{where}: {first['msg']}"}, 400)
+        return refusal(request, f"{where}: {first['msg']}", 400)
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
         messages = {404: "there is nothing at this address", 405: "this address does not accept this method"}
-        return JSONResponse({"error": messages.get(error.status_code, error.detail)}, error.status_code)
+        return refusal(request, messages.get(error.status_code, error.detail), error.status_code)
 
     @app.exception_handler(OSError)
     def disk(request: Request, error: OSError) -> Response:

@@ -11,18 +11,38 @@ import os
 from binascii import Error as BinasciiError
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from dextr_vos.annotation.segmenter import load_segmenter
 from dextr_vos.errors import DextrVosError, InputError
 from dextr_vos.images import ImageRgb, check_size, decode_rgb, image_errors, within_limit
-from dextr_vos.integrations.cvat.shapes import Points, prompt_of, segment, shape_points
+from dextr_vos.integrations.cvat.shapes import prompt_of, segment, shape_points
 
 log = logging.getLogger(__name__)
 
 _JSON = "application/json"
+
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Point = tuple[_Number, _Number]
+
+
+class _Request(BaseModel):
+    """What CVAT sends; a box is two points, or four numbers."""
+
+    image: str
+    pos_points: list[_Point] | None = None
+    neg_points: list[_Point] | None = None
+    obj_bbox: tuple[_Number, _Number, _Number, _Number] | None = None
+
+    @field_validator("obj_bbox", mode="before")
+    @classmethod
+    def _flat(cls, box: object) -> object:
+        if not isinstance(box, list):
+            return box
+        return [number for part in box for number in (part if isinstance(part, list) else [part])] or None
 
 
 def init_context(context: Any) -> None:
@@ -56,27 +76,29 @@ def handler(context: Any, event: Any) -> Any:
     return context.Response(body=json.dumps(answer), headers={}, content_type=_JSON, status_code=200)
 
 
-def _answer(loaded: Any, body: dict[str, Any]) -> dict[str, Any]:
-    image_rgb = _image(body.get("image", ""))
+def _answer(loaded: Any, body: object) -> dict[str, Any]:
+    asked = _request(body)
+    image_rgb = _image(asked.image)
     size_hw = (image_rgb.shape[0], image_rgb.shape[1])
+    box = asked.obj_bbox
+    corners = None if box is None else (box[:2], box[2:])
     prompt = prompt_of(
-        body.get("pos_points") or [],
-        body.get("neg_points") or [],
-        _corners(body.get("obj_bbox")),
-        size_hw,
-        loaded.extreme_points,
+        asked.pos_points or [], asked.neg_points or [], corners, size_hw, loaded.extreme_points
     )
     mask = segment(loaded.segmenter, image_rgb, prompt)
     points = np.reshape(shape_points("polygon", mask), (-1, 2)).tolist() if mask.any() else []
     return {"mask": mask.astype(np.uint8).tolist(), "points": points}
 
 
-def _corners(box: Any) -> Points | None:
-    """A box as two points, from two points or four numbers."""
-    if not box:
-        return None
-    x0, y0, x1, y1 = np.ravel(box).tolist()
-    return [(x0, y0), (x1, y1)]
+def _request(body: object) -> _Request:
+    try:
+        if isinstance(body, bytes | str):  # Nuclio parses only what has the content type of JSON
+            return _Request.model_validate_json(body)
+        return _Request.model_validate(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the request"
+        raise InputError(f"{where}: {first['msg']}") from None
 
 
 def _image(encoded: str) -> ImageRgb:

@@ -3,7 +3,6 @@
 A point (x, y) is a place on the image, whose pixel (0, 0) covers 0 to 1; a mask is its run lengths and box.
 """
 
-import math
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -16,7 +15,7 @@ from dextr_vos.annotation.prompts import Click, Prompt, check_prompt
 from dextr_vos.annotation.segmenter import Segmenter, load_segmenter
 from dextr_vos.errors import InputError
 from dextr_vos.export.formats.outlines import edge_polygons, mask_of_edges
-from dextr_vos.geometry import BoolArray, Box
+from dextr_vos.geometry import BoolArray, pixel_under, touched_box
 from dextr_vos.images import ImageRgb
 
 TRACKED_SHAPES = frozenset({"mask", "polygon", "rectangle"})
@@ -59,10 +58,12 @@ def prompt_of(
         InputError: no mask can be made of it.
     """
     extremes, clicked = (positive, ()) if extreme_points else ((), positive)
-    clicks = [Click(*_pixel(place, size_hw), True) for place in clicked]
-    clicks += [Click(*_pixel(place, size_hw), False) for place in negative]
-    box = None if corners is None or extreme_points else box_of([*corners[0], *corners[1]], size_hw)
-    points = np.array([_pixel(place, size_hw) for place in extremes], np.int64) if extreme_points else None
+    clicks = [Click(*pixel_under(place, size_hw), True) for place in clicked]
+    clicks += [Click(*pixel_under(place, size_hw), False) for place in negative]
+    box = None if corners is None or extreme_points else touched_box((*corners[0], *corners[1]), size_hw)
+    points = (
+        np.array([pixel_under(place, size_hw) for place in extremes], np.int64) if extreme_points else None
+    )
     prompt = Prompt(points, tuple(clicks), box)
     check_prompt(prompt, size_hw, "the points")
     return prompt
@@ -73,14 +74,6 @@ def segment(segmenter: Segmenter, image_rgb: ImageRgb, prompt: Prompt) -> BoolAr
     (prob,) = segmenter.prompted(image_rgb, [prompt])
     mask: BoolArray = prob > segmenter.threshold
     return mask
-
-
-def box_of(corners: Sequence[float], size_hw: tuple[int, int]) -> Box:
-    """The pixels that a rectangle x0, y0, x1, y1 touches."""
-    height, width = size_hw
-    x0, y0 = _pixel((corners[0], corners[1]), size_hw)
-    x1, y1 = math.ceil(corners[2]) - 1, math.ceil(corners[3]) - 1
-    return x0, y0, min(max(x1, x0), width - 1), min(max(y1, y0), height - 1)
 
 
 def mask_of_shape(kind: str, points: Sequence[float], image_rgb: ImageRgb, device: str) -> BoolArray:
@@ -103,7 +96,8 @@ def mask_of_shape(kind: str, points: Sequence[float], image_rgb: ImageRgb, devic
         elif kind == "polygon":
             mask = mask_of_edges([points], size_hw)
         else:
-            prompt = Prompt(box_xyxy=box_of(points, size_hw))
+            x0, y0, x1, y1 = points
+            prompt = Prompt(box_xyxy=touched_box((x0, y0, x1, y1), size_hw))
             check_prompt(prompt, size_hw, "the rectangle")
             mask = segment(_segmenter_of_boxes(device), image_rgb, prompt)
     except ValueError as error:
@@ -126,10 +120,14 @@ def shape_points(kind: str, mask: BoolArray) -> list[float]:
 
 def outlines(mask: BoolArray) -> list[list[float]]:
     """Polygons x, y, x, y, … around the parts of a mask, with as few corners as a pixel's error needs."""
-    rings = [
-        cv2.approxPolyDP(_as_contour(np.ravel(ring)), _OUTLINE_ERROR_PX, True) for ring in edge_polygons(mask)
-    ]
-    return [ring.ravel().astype(float).tolist() for ring in rings if len(ring) >= 3]
+    return [_simplified(_as_contour(np.ravel(ring))) for ring in edge_polygons(mask)]
+
+
+def _simplified(ring: np.ndarray) -> list[float]:
+    """A ring with fewer corners; the same where nothing would be left inside, as of a line of pixels."""
+    fewer = cv2.approxPolyDP(ring, _OUTLINE_ERROR_PX, True)
+    kept: list[float] = (fewer if cv2.contourArea(fewer) > 0 else ring).ravel().astype(float).tolist()
+    return kept
 
 
 @cache
@@ -139,9 +137,3 @@ def _segmenter_of_boxes(device: str) -> Segmenter:
 
 def _as_contour(points: Sequence[float] | np.ndarray) -> np.ndarray:
     return np.asarray(points, np.int32).reshape(-1, 1, 2)
-
-
-def _pixel(place: tuple[float, float], size_hw: tuple[int, int]) -> tuple[int, int]:
-    """The pixel at a place; the edge itself belongs to the last one."""
-    column, row = math.floor(place[0]), math.floor(place[1])
-    return min(max(column, 0), size_hw[1] - 1), min(max(row, 0), size_hw[0] - 1)

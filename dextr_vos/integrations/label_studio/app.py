@@ -12,18 +12,20 @@ from uuid import uuid4
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from fastapi.requests import Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
+from starlette.middleware.base import RequestResponseEndpoint
 
 from dextr_vos import __version__
 from dextr_vos.annotation.prompts import check_prompt
 from dextr_vos.annotation.segmenter import Segmenter
-from dextr_vos.errors import DextrVosError, InputError
+from dextr_vos.errors import InputError
 from dextr_vos.export.formats.label_studio import brush_region
 from dextr_vos.integrations.label_studio.labeling import Labeling, Region, check_regions, prompt_of
 from dextr_vos.integrations.label_studio.task_images import LabelStudioHost, TaskImages
+from dextr_vos.web.auth import host_is_known
+from dextr_vos.web.page_routes import add_errors
 from dextr_vos.web.serve import listen
 
 log = logging.getLogger(__name__)
@@ -111,10 +113,20 @@ class Backend:
         return answer
 
 
-def backend_app(backend: Backend) -> FastAPI:
-    """The application that answers Label Studio."""
+def backend_app(backend: Backend, host: str = "127.0.0.1") -> FastAPI:
+    """The application that answers Label Studio.
+
+    Args:
+        backend: what answers.
+        host: address that it listens on.
+    """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    _add_errors(app)
+    add_errors(app, logging.WARNING)
+
+    @app.middleware("http")
+    async def keep_pages_out(request: Request, handle: RequestResponseEndpoint) -> Response:
+        refusal = _refusal(request, host)
+        return await handle(request) if refusal is None else JSONResponse({"error": refusal}, 403)
 
     @app.get("/")
     @app.get("/health")
@@ -139,21 +151,18 @@ def backend_app(backend: Backend) -> FastAPI:
     return app
 
 
-def _add_errors(app: FastAPI) -> None:
-    def as_sentence(sentence: Callable[[Exception], str]) -> Callable[[Request, Exception], JSONResponse]:
-        def answer(request: Request, error: Exception) -> JSONResponse:
-            log.warning("%s: %s", request.url.path, sentence(error))
-            return JSONResponse({"error": sentence(error)}, 400)
-
-        return answer
-
-    def invalid(error: Exception) -> str:
-        assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc'][1:]) or 'the request'}: {first['msg']}"
-
-    app.add_exception_handler(DextrVosError, as_sentence(str))
-    app.add_exception_handler(RequestValidationError, as_sentence(invalid))
+def _refusal(request: Request, host: str) -> str | None:
+    """Why a request is refused; None where it is not that of a web page."""
+    if "origin" in request.headers:  # browsers alone send it, Label Studio's server does not
+        return "this backend answers Label Studio's server, no web page"
+    asked = request.headers.get("host", "")
+    # with every address it has names that it does not know, such as those of containers
+    if host in ("0.0.0.0", "::") or host_is_known(asked, host):
+        return None
+    return (
+        f"this backend does not answer to the host {asked!r:.100}; give Label Studio the printed address, or "
+        "start dextr-vos label-studio with --host 0.0.0.0"
+    )
 
 
 def serve_backend(
@@ -174,7 +183,7 @@ def serve_backend(
     shown = f"[{host}]" if ":" in host else host
     on_address(f"http://{shown}:{listening.getsockname()[1]}")
     config = uvicorn.Config(
-        backend_app(backend),
+        backend_app(backend, host),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -3,7 +3,6 @@
 https://labelstud.io/guide/task_format and https://labelstud.io/guide/ml_create describe both.
 """
 
-import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ from pydantic import BaseModel, Field
 from dextr_vos.annotation.prompts import FEWEST_POINTS, Click, Prompt
 from dextr_vos.errors import InputError
 from dextr_vos.export.formats.run_lengths import mask_of_label_studio
-from dextr_vos.geometry import BoolArray, Box, FloatArray
+from dextr_vos.geometry import BoolArray, Box, FloatArray, pixel_under, touched_box
 
 _POINTS, _BOX, _BRUSH = "keypointlabels", "rectanglelabels", "brushlabels"
 _EXTREMES = "extreme"  # in the name of the tag whose points are extreme ones
-_Percent = Annotated[float, Field(allow_inf_nan=False)]
+_Percent = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]  # regions may leave the image
 
 
 class RegionValue(BaseModel):
@@ -80,7 +79,7 @@ class Labeling:
         """
         try:
             tags = list(ElementTree.fromstring(configuration).iter())
-        except ElementTree.ParseError as error:
+        except (ElementTree.ParseError, ValueError) as error:
             raise InputError(f"the labeling configuration is not XML: {error}") from None
         keys = {tag.get("name", ""): tag.get("value", "") for tag in tags if tag.tag == "Image"}
         for tag in tags:
@@ -150,9 +149,9 @@ def prompt_of(regions: Sequence[Region], size_hw: tuple[int, int]) -> Prompt | N
         elif region.type == _BOX:
             box = _box(region.value, size_hw)
         elif _EXTREMES in region.from_name.lower():
-            extremes.append(_pixel(region.value.x, region.value.y, size_hw))
+            extremes.append(_pixel(region.value, size_hw))
         else:
-            clicks.append(Click(*_pixel(region.value.x, region.value.y, size_hw), region.is_positive))
+            clicks.append(Click(*_pixel(region.value, size_hw), region.is_positive))
     if extremes and len(extremes) < FEWEST_POINTS:
         return None
     soft: FloatArray | None = None if mask is None else mask.astype(np.float32)
@@ -170,17 +169,15 @@ def _stroke(region: Region, size_hw: tuple[int, int]) -> BoolArray:
         raise InputError(f"the brush stroke cannot be read: {error}") from None
 
 
-def _pixel(x: float, y: float, size_hw: tuple[int, int]) -> tuple[int, int]:
-    """The pixel at a place in percent; the edge itself belongs to the last one."""
-    height, width = size_hw
-    column, row = math.floor(x * width / 100), math.floor(y * height / 100)
-    return min(max(column, 0), width - 1), min(max(row, 0), height - 1)
+def _place(x: float, y: float, size_hw: tuple[int, int]) -> tuple[float, float]:
+    """A place in percent, in pixels."""
+    return x * size_hw[1] / 100, y * size_hw[0] / 100
+
+
+def _pixel(value: RegionValue, size_hw: tuple[int, int]) -> tuple[int, int]:
+    return pixel_under(_place(value.x, value.y, size_hw), size_hw)
 
 
 def _box(value: RegionValue, size_hw: tuple[int, int]) -> Box:
-    """The pixels that a rectangle touches."""
-    height, width = size_hw
-    x0, y0 = _pixel(value.x, value.y, size_hw)
-    x1 = math.ceil((value.x + value.width) * width / 100) - 1
-    y1 = math.ceil((value.y + value.height) * height / 100) - 1
-    return x0, y0, min(max(x1, x0), width - 1), min(max(y1, y0), height - 1)
+    end = _place(value.x + value.width, value.y + value.height, size_hw)
+    return touched_box((*_place(value.x, value.y, size_hw), *end), size_hw)

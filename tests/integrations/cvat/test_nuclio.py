@@ -100,6 +100,11 @@ def test_extreme_points_where_the_environment_says_so(monkeypatch):
     [
         ({"pos_points": []}, "at least one positive click"),
         ({"image": "§"}, "is not base64"),
+        ({"image": None}, "image: Input should be a valid string"),
+        ({"obj_bbox": [1, 2, 3]}, "obj_bbox.3: Field required"),
+        ({"pos_points": [["left", 2]]}, "pos_points.0.0: Input should be a valid number"),
+        ({"pos_points": [[float("nan"), 2]]}, "pos_points.0.0: Input should be a finite number"),
+        ({"neg_points": [[5]]}, "neg_points.0.1: Field required"),
         ({"image": base64.b64encode(b"no image").decode()}, "cannot read the image"),
     ],
 )
@@ -107,6 +112,13 @@ def test_a_request_that_makes_no_mask_is_answered_with_one_sentence(loaded, body
     status, content = answer(loaded, **body)
     assert status == 400
     assert sentence in content["error"]
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"[]", None])
+def test_a_body_that_is_no_request_is_answered_with_one_sentence(loaded, body):
+    response = nuclio.handler(loaded, SimpleNamespace(body=body))
+    assert response.status_code == 400
+    assert "the request" in json.loads(response.body)["error"]
 
 
 def test_the_function_names_the_handler_and_is_an_interactor():

@@ -7,6 +7,7 @@ import pytest
 
 from dextr_vos.annotation.prompts import Click
 from dextr_vos.errors import InputError
+from dextr_vos.export.formats.outlines import mask_of_edges
 from dextr_vos.integrations.cvat.shapes import cvat_sdk, mask_of_shape, outlines, prompt_of, shape_points
 
 SIZE_HW = (40, 60)
@@ -46,6 +47,19 @@ def test_polygons_and_boxes_of_a_mask():
     assert shape_points("rectangle", MASK) == [0, 0, 50, 30]
 
 
+@pytest.mark.parametrize(
+    "where",
+    [np.s_[5:6, 7:8], np.s_[5:6, 7:27], np.s_[5:25, 7:8], (range(5, 25), range(7, 27))],
+    ids=["pixel", "row", "column", "diagonal"],
+)
+def test_a_thin_mask_has_polygons_that_are_it(where):
+    mask = np.zeros(SIZE_HW, bool)
+    mask[where] = True
+    polygons = outlines(mask)
+    assert np.array_equal(mask_of_edges(polygons, SIZE_HW), mask)
+    assert shape_points("polygon", mask) in polygons
+
+
 def test_a_mask_comes_back_as_it_was():
     pytest.importorskip("cvat_sdk")
     points = shape_points("mask", MASK)
@@ -53,6 +67,11 @@ def test_a_mask_comes_back_as_it_was():
     assert np.array_equal(mask_of_shape("mask", points, IMAGE, "cpu"), MASK)
     with pytest.raises(InputError, match="the mask cannot be read"):
         mask_of_shape("mask", points[:3], IMAGE, "cpu")
+
+
+def test_a_rectangle_of_three_numbers_is_refused():
+    with pytest.raises(InputError, match="the rectangle cannot be read"):
+        mask_of_shape("rectangle", [1, 2, 3], IMAGE, "cpu")
 
 
 def test_a_shape_outside_the_image_is_refused():

@@ -1,5 +1,7 @@
 """Label Studio's requests, answered: a region of a smart tool becomes a brush mask."""
 
+import json
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -61,7 +63,8 @@ def iou(result):
 
 
 def client(images, model="grabcut"):
-    return TestClient(backend_app(Backend(load_segmenter(model, device="cpu"), images)))
+    app = backend_app(Backend(load_segmenter(model, device="cpu"), images))
+    return TestClient(app, "http://127.0.0.1:9090")
 
 
 def test_label_studio_connects(images):
@@ -102,13 +105,29 @@ def test_a_click_inside_the_object_is_enough_for_the_lite_model(images):
         (request(region(50, 50)), "the model grabcut takes extreme points"),
         (request(*[region(50, 50, "extremes")] * 4), "the points span a box of 1×1 px"),
         (request(region("left", 0)), "value.x: Input should be a valid number"),
+        (request(region(1e308, 0)), "value.x: Input should be less than or equal to 1000"),
+        (request(region(50, 50), config="\ud800"), "is not XML"),
+        (request(region(50, 50, label="\ud800")), "the label '?'"),
         ({"tasks": 1}, "tasks: Input should be a valid list"),
     ],
 )
 def test_what_makes_no_mask_is_answered_with_one_sentence(images, asked, sentence):
-    answer = client(images).post("/predict", json=asked)
+    content = json.dumps(asked)  # with half a surrogate pair as JSON has it, too
+    answer = client(images).post("/predict", content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert sentence in answer.json()["error"]
+
+
+def test_web_pages_are_refused(images):
+    backend, asked = client(images), {"hostname": "http://localhost:1"}
+    for headers in ({"origin": "http://127.0.0.1:9090"}, {"host": "rebound.example:9090"}):
+        answer = backend.post("/setup", json=asked, headers=headers)
+        assert (answer.status_code, "this backend" in answer.json()["error"]) == (403, True)
+
+
+def test_with_every_address_any_name_is_answered(images):
+    app = backend_app(Backend(load_segmenter("grabcut"), images), "0.0.0.0")
+    assert TestClient(app, "http://host.docker.internal:9090").get("/health").status_code == 200
 
 
 @pytest.mark.parametrize(
