@@ -39,6 +39,7 @@ class _Job:
     total: int = 0
     loss: float | None = None
     cancelled: bool = False
+    killed: bool = False
     plan: dict[str, float] = field(default_factory=dict)
     ended: tuple[str, str] | None = None
     clock: Callable[[], float] = time.monotonic
@@ -195,6 +196,13 @@ class Jobs:
         killer.daemon = True
         killer.start()
         self._on_progress(self.current)
+
+    def kill(self) -> None:
+        """End the job at once, where nothing of it may be written any more."""
+        job = self._job
+        if job is not None and not job.killed:
+            job.cancelled = job.killed = True
+            _kill(job.process)
 
     def close(self, patience_s: float = 10.0) -> None:
         """Cancel and wait for the end; a job that takes longer ends by itself, since its input is closed."""

@@ -307,7 +307,7 @@ class ClipService:
         """See `Service`."""
         self.session.refresh()
         if self.session.access.is_lost():
-            self.jobs.cancel()
+            self.jobs.kill()
             return
         before = self.session.labels.labels
         if self.session.labels.read() != before:
@@ -344,8 +344,10 @@ class ClipService:
         self.session.events.job(job)
 
     def _job_ended(self, kind: str) -> None:
-        if kind == "propagate":
-            self.on_run_end(self.jobs.last)
+        if kind != "propagate":
+            return
+        self.on_run_end(self.jobs.last)
+        if not self.session.access.is_lost():
             # the masks of a cancelled run would not be in any export
             self._run_masks.clear_in_progress()
             self._replaced.end(self._finished.stamp != self._run_before)

@@ -133,25 +133,52 @@ def test_frames_that_an_earlier_run_has_left_make_no_promises(job):
     assert job("segmenting", range(91, 101), 180, 0.5) == pytest.approx(80 * 0.5)
 
 
+@pytest.fixture
+def deaf_job(monkeypatch):
+    """Starts a job whose child does not listen: it may be in a call that cannot be interrupted."""
+
+    def start_in(phase):
+        deaf = f"import json, time; print(json.dumps({{'phase': '{phase}'}}), flush=True); time.sleep(600)"
+        child = jobs_module.subprocess.Popen
+
+        def start(command, **options):
+            return child([sys.executable, "-c", deaf], **options)
+
+        monkeypatch.setattr(jobs_module.subprocess, "Popen", start)
+        ended, heard = threading.Event(), threading.Event()
+        jobs = Jobs(lambda job: job and heard.set(), lambda name, folder: None, lambda kind: ended.set())
+        jobs.start(lambda: {"kind": "propagate"})
+        while jobs.current["phase"] != phase:
+            assert heard.wait(60)
+            heard.clear()
+        return jobs, ended
+
+    return start_in
+
+
 @pytest.mark.parametrize("phase", ["starting", "loading", "reading", "encoding", "measuring"])
-def test_a_job_that_has_made_nothing_yet_is_cancelled_at_once(phase, monkeypatch):
-    """Its child does not listen: it may be in a call that cannot be interrupted."""
-    deaf = f"import json, time; print(json.dumps({{'phase': '{phase}'}}), flush=True); time.sleep(600)"
-    child = jobs_module.subprocess.Popen
-
-    def start(command, **options):
-        return child([sys.executable, "-c", deaf], **options)
-
-    monkeypatch.setattr(jobs_module.subprocess, "Popen", start)
-    ended, heard = threading.Event(), threading.Event()
-    jobs = Jobs(lambda job: job and heard.set(), lambda name, folder: None, lambda kind: ended.set())
-    jobs.start(lambda: {"kind": "propagate"})
-    while jobs.current["phase"] != phase:
-        assert heard.wait(60)
-        heard.clear()
+def test_a_job_that_has_made_nothing_yet_is_cancelled_at_once(phase, deaf_job):
+    jobs, ended = deaf_job(phase)
     jobs.cancel()
     assert ended.wait(60)
     assert jobs.last["outcome"] == "cancelled"
+
+
+def test_a_job_is_killed_while_it_makes_masks(deaf_job):
+    jobs, ended = deaf_job("segmenting")
+    jobs.kill()
+    jobs.kill()
+    assert ended.wait(jobs_module.SECONDS_TO_STOP - 1), "sooner than by asking"
+    assert jobs.last["outcome"] == "cancelled"
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_its_workspace(page, tmp_path):
+    page.do("/api/propagate", budget=None)
+    (tmp_path / "w").rename(tmp_path / "elsewhere")
+    page.service.poll()
+    wait_for(page, seconds=jobs_module.SECONDS_TO_STOP - 1)
+    assert not (tmp_path / "w" / "history").exists()
 
 
 def test_there_must_be_something_to_propagate(tiny_clip, tmp_path):
