@@ -169,4 +169,5 @@ def main() -> None:
     show_differences("single commands and two workers", root / "single", root / "two")
 
 
-main()
+if __name__ == "__main__":
+    main()

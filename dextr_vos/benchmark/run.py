@@ -153,7 +153,7 @@ def run_benchmark(
     failed: dict[str, str] = {}
     record.write(failed)
     try:
-        run_jobs(list(todo.values()), workers, note, stop_asked, failed)
+        run_jobs(list(todo.values()), workers, "cells", note, stop_asked, failed)
     finally:
         workers.stop()
         done = record.write(failed)

@@ -209,6 +209,6 @@ def run_project(
     failed = {each.name: each.message for each in planned if each.state == "failed"}
     jobs = [each.job for each in planned if each.state == "to do" and each.job is not None]
     try:
-        return failed | run_jobs(jobs, workers, on_change, stop_asked, on_note=on_note, unit="clips")
+        return failed | run_jobs(jobs, workers, "clips", on_change, stop_asked, on_note=on_note)
     finally:
         workers.stop()

@@ -18,6 +18,8 @@ _DESCRIPTION = (
 _ERRORS = {
     "400": "Something in the request does not fit",
     "403": "The token is missing or wrong",
+    "413": "The request is larger than 1 MB",
+    "500": "A fault of the server or its disk",
     "409": "Something else is in progress, or the workspace can only be viewed",
 }
 BINARY_BODY = {

@@ -79,6 +79,14 @@ def make_project_app(project: Project, token: str, host: str = "127.0.0.1") -> F
     add_errors(app)
     add_page(app, token, files, "project.html")
 
+    _add_project(app, project)
+    app.router.routes.append(Mount("/clips/{name}", app=ClipApps(project, files)))
+    return app
+
+
+def _add_project(app: FastAPI, project: Project) -> None:
+    """The routes of the list of clips."""
+
     @app.get("/api/project")
     def progress() -> dict[str, Any]:
         """The clips with their progress; the routes of each are below `/clips/NAME`."""
@@ -105,9 +113,6 @@ def make_project_app(project: Project, token: str, host: str = "127.0.0.1") -> F
         """Take a clip out of the queue."""
         project.dequeue(body.name)
         return progress()
-
-    app.router.routes.append(Mount("/clips/{name}", app=ClipApps(project, files)))
-    return app
 
 
 class ProjectSite:

@@ -101,22 +101,22 @@ OnNote = Callable[[Any, str], None]
 def run_jobs(
     jobs: Sequence[Job],
     workers: Workers,
+    unit: str,
     on_change: OnChange | None = None,
     stop_asked: StopAsked = never,
     failed: dict[str, str] | None = None,
     on_note: OnNote | None = None,
-    unit: str = "cells",
 ) -> dict[str, str]:
     """Run jobs until each is finished or has failed twice.
 
     Args:
         jobs: with keys that differ from one another.
         workers: what runs them.
+        unit: what jobs are called, in the plural.
         on_change: called about once a second.
         stop_asked: asked about once a second.
         failed: gets the errors, so that they are known after an exception, too.
         on_note: called with each job that is finished.
-        unit: what jobs are called, in the plural.
 
     Returns:
         By key, why a job failed the second time; `failed`, where it was given.
@@ -125,38 +125,59 @@ def run_jobs(
         InputError: a worker cannot give the results that the jobs ask for.
         Interrupted: a stop was asked for; the same call resumes.
     """
-    waiting, running = deque(jobs), dict[str, Job]()
-    tries, finished, refused = Counter[str](), 0, ""
-    failed = {} if failed is None else failed
-    while waiting or running:
+    state = _JobStates(jobs, {} if failed is None else failed, on_note)
+    while state.waiting or state.running:
         if stop_asked():
-            raise Interrupted(
-                f"stopped with {finished} of {len(jobs)} {unit} finished; the same command resumes"
-            )
-        while waiting and workers.free():
-            job = waiting.popleft()
-            running[job.key] = job
-            workers.start(job)
+            raise Interrupted(f"stopped with {state.share} {unit} finished; the same command resumes")
+        state.start_on(workers)
         for outcome in workers.wait(POLL_S):
-            job = running.pop(outcome.key)
-            if outcome.refused:
-                refused = outcome.error
-            elif outcome.stopped:
-                waiting.appendleft(job)
-            elif not outcome.error:
-                finished += 1
-                if on_note is not None:
-                    on_note(job, outcome.note)
-            else:
-                tries[job.key] += 1
-                if tries[job.key] < _TRIES:
-                    log.warning("%s: %s; it is tried again", job, outcome.error)
-                    waiting.append(job)
-                else:
-                    log.warning("%s failed again: %s", job, outcome.error)
-                    failed[job.key] = outcome.error
-        if refused:  # that worker would get the next job, and refuse it, too
-            raise InputError(f"{refused}; {finished} of {len(jobs)} {unit} are finished")
+            state.end(outcome)
+        if state.refused:  # that worker would get the next job, and refuse it, too
+            raise InputError(f"{state.refused}; {state.share} {unit} are finished")
         if on_change is not None:
-            on_change(list(running.values()), finished, len(failed))
-    return failed
+            on_change(list(state.running.values()), state.finished, len(state.failed))
+    return state.failed
+
+
+class _JobStates:
+    """Which jobs wait, run, are finished or have failed."""
+
+    def __init__(self, jobs: Sequence[Job], failed: dict[str, str], on_note: OnNote | None) -> None:
+        self.waiting, self.running = deque(jobs), dict[str, Job]()
+        self.finished, self.failed, self.refused = 0, failed, ""
+        self._count, self._tries, self._on_note = len(jobs), Counter[str](), on_note
+
+    @property
+    def share(self) -> str:
+        """How many are finished, of how many."""
+        return f"{self.finished} of {self._count}"
+
+    def start_on(self, workers: Workers) -> None:
+        """Start as many as there is room for."""
+        while self.waiting and workers.free():
+            job = self.waiting.popleft()
+            self.running[job.key] = job
+            workers.start(job)
+
+    def end(self, outcome: JobOutcome) -> None:
+        """Take in how a job ended."""
+        job = self.running.pop(outcome.key)
+        if outcome.refused:
+            self.refused = outcome.error
+        elif outcome.stopped:
+            self.waiting.appendleft(job)
+        elif not outcome.error:
+            self.finished += 1
+            if self._on_note is not None:
+                self._on_note(job, outcome.note)
+        else:
+            self._fail(job, outcome.error)
+
+    def _fail(self, job: Job, error: str) -> None:
+        self._tries[job.key] += 1
+        if self._tries[job.key] < _TRIES:
+            log.warning("%s: %s; it is tried again", job, error)
+            self.waiting.append(job)
+        else:
+            log.warning("%s failed again: %s", job, error)
+            self.failed[job.key] = error

@@ -62,6 +62,9 @@ def test_the_description_says_how_to_authenticate_and_what_errors_look_like(apps
     assert made["paths"]["/api/objects"]["post"]["responses"]["400"]["content"]["application/json"][
         "schema"
     ] == {"$ref": "#/components/schemas/Error"}
+    for operation in made["paths"].values():
+        for each in operation.values():
+            assert {"400", "403", "409", "413", "500"} <= each["responses"].keys()
     assert "points" in made["components"]["schemas"]["Points"]["properties"]
 
 

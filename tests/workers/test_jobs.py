@@ -41,7 +41,7 @@ def jobs(*keys):
 def test_a_failed_job_is_tried_again_after_the_others():
     workers = Scripted({"a": [{"error": "once"}], "b": [{"error": "first"}, {"error": "second"}]})
     changes = []
-    failed = run_jobs(jobs("a", "b", "c"), workers, lambda *change: changes.append(change[1:]))
+    failed = run_jobs(jobs("a", "b", "c"), workers, "cells", lambda *change: changes.append(change[1:]))
     assert failed == {"b": "second"}
     assert workers.started == ["a", "b", "c", "a", "b"]
     assert changes[-1] == (2, 1)
@@ -49,14 +49,14 @@ def test_a_failed_job_is_tried_again_after_the_others():
 
 def test_a_job_that_was_stopped_is_started_again_and_is_no_failure():
     workers = Scripted({"a": [{"stopped": True}] * 5})
-    assert run_jobs(jobs("a"), workers) == {}
+    assert run_jobs(jobs("a"), workers, "cells") == {}
     assert workers.started == ["a"] * 6
 
 
 def test_a_stop_says_how_many_cells_are_finished():
     answers = iter([False, True])
     with pytest.raises(Interrupted, match="1 of 3 cells finished"):
-        run_jobs(jobs("a", "b", "c"), Scripted({}, room=1), stop_asked=lambda: next(answers))
+        run_jobs(jobs("a", "b", "c"), Scripted({}, room=1), "cells", stop_asked=lambda: next(answers))
 
 
 def test_a_worker_that_refuses_ends_the_run_and_earlier_errors_are_kept():
@@ -66,6 +66,6 @@ def test_a_worker_that_refuses_ends_the_run_and_earlier_errors_are_kept():
     }
     workers, failed = Scripted(endings, room=1), {}
     with pytest.raises(InputError, match="wrong code; 1 of 3 cells are finished"):
-        run_jobs(jobs("a", "b", "c"), workers, failed=failed)
+        run_jobs(jobs("a", "b", "c"), workers, "cells", failed=failed)
     assert failed == {"a": "second"}
     assert workers.started == ["a", "b", "c", "a", "c"]
