@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dextr_vos.annotation.annotations import Annotations, load_annotations
 from dextr_vos.clip import Clip, ClipSource, open_clip
-from dextr_vos.errors import InputError
+from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.masks import object_ids
 from dextr_vos.propagation.keyframes import (
     AnnotatedClip,
@@ -127,10 +127,22 @@ class PropagationOptions:
 
         Raises:
             InputError: there is no such model.
-            ConfigError: an unknown setting, or a value of the wrong kind.
+            ConfigError: an unknown setting, a value of the wrong kind, or what does nothing with this model.
         """
         model = config_named(self.model) if isinstance(self.model, str) else self.model
+        if "max_steps" not in model.keys and (self.max_steps is not None or self.budget_s is not None):
+            raise ConfigError(
+                f"the model {model.name} is not fine-tuned, so that a limit of its steps or of the time does "
+                "nothing; leave it out"
+            )
         recipe = changed(model.recipe, self.settings)
+        given = [setting.partition("=")[0] for setting in self.settings]
+        useless = [key for key in given if key not in model.keys]
+        if useless:
+            raise ConfigError(
+                f"the setting '{useless[0]}' does nothing with the model {model.name}; expected one of "
+                + ", ".join(sorted(model.keys))
+            )
         return replace(model, recipe=recipe if self.max_steps is None else recipe.limited_to(self.max_steps))
 
 

@@ -261,7 +261,7 @@ def _propagation(options: _Options) -> "Propagation":
     from dextr_vos.pipeline import PropagationOptions
     from dextr_vos.web.service import Propagation
 
-    chosen = PropagationOptions(options.propagation_model, options.parent)
+    chosen = PropagationOptions(options.propagation_model, options.parent, max_steps=options.max_steps)
     parent = chosen.chosen_model().parent(chosen.parent)
     if parent is not None and not parent.is_file():
         raise InputError(f"there is no checkpoint {parent}")

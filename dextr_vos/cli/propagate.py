@@ -280,10 +280,11 @@ def _show_training(training: "RunTraining", just_done: bool) -> None:
         "step limit": "the step limit was reached",
         "time limit": "the time was up",
     }
-    click.echo(
-        f"{'' if just_done else 'already '}fine-tuned in {training.steps} steps ({training.seconds:.0f} s): "
-        f"{reasons[training.stop]}, at {training.loss:.3f}"
-    )
+    how = f"{training.steps} steps ({training.seconds:.0f} s): {reasons[training.stop]}"
+    if training.steps:
+        click.echo(f"{'' if just_done else 'already '}fine-tuned in {how}, at {training.loss:.3f}")
+    else:
+        click.echo("not fine-tuned" + (", the time was up" if training.stop == "time limit" else ""))
     iou = training.keyframe_iou
     click.echo("on the keyframes: " + ", ".join(f"object {n} IoU {value:.2f}" for n, value in iou.items()))
     if iou and min(iou.values()) < POOR_IOU:

@@ -16,7 +16,7 @@ from dextr_vos.datasets.photometric import PhotometricAugmentation
 from dextr_vos.errors import InputError
 from dextr_vos.networks.checkpoint_file import is_lite_clicks, tensor_names
 from dextr_vos.networks.shipped import shipped_weights
-from dextr_vos.propagation.settings import Recipe
+from dextr_vos.propagation.settings import KEYS, Recipe
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class ModelConfig:
         shipped: its parent inside the package, see `networks.shipped`; None where there is none.
         tracks: masks depend on those of neighboring frames, so that a cut matters.
         job_gb: gigabytes of memory that propagating a clip of 480p takes on the CPU, roughly.
+        keys: those of `settings.KEYS` that change anything.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ModelConfig:
     shipped: str | None = None
     tracks: bool = True
     job_gb: float = 2.0
+    keys: frozenset[str] = frozenset(KEYS)
 
     def knows_objects(self, parent: Path | None) -> bool:
         """Whether a parent can already segment, so that fine-tuned weights may be interpolated with it.
@@ -162,6 +164,7 @@ SAM2_CONFIG = ModelConfig(
         alpha_clicked=0.0,
     ),
     job_gb=6.0,
+    keys=frozenset({"small_components", "tracking.across_cuts"}),
 )
 
 _CONFIGS = {config.name: config for config in (LITE_CONFIG, PAPER_CONFIG, SAM2_CONFIG)}

@@ -97,7 +97,8 @@ def _propagate(work: dict[str, Any], send: Send, stop_asked: StopAsked) -> str:
             f"done, but the network does not reproduce the keyframes' masks of object {poor[0]}; "
             "check its masks, and annotate more frames"
         )
-    return f"done in {record.training.steps} steps"
+    steps = record.training.steps
+    return f"done in {steps} steps" if steps else "done; nothing was fine-tuned"
 
 
 class _Progress:

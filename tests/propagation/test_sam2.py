@@ -3,10 +3,12 @@
 import logging
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from conftest import tiny_frame, tiny_mask
 from PIL import Image
 from tiny_run import bytes_of, stop_after, train, write_keyframes
@@ -14,7 +16,10 @@ from tiny_sam import CONFIGURATION, THIN_SAM2, StandIn, thin_sam2
 
 import dextr_vos as dv
 from dextr_vos.benchmark.settings import BenchmarkSettings
-from dextr_vos.errors import InputError, Interrupted, WeightsError
+from dextr_vos.cli.main import main
+from dextr_vos.errors import ConfigError, InputError, Interrupted, WeightsError
+from dextr_vos.integrations.cvat import detection
+from dextr_vos.pipeline import PropagationOptions
 from dextr_vos.propagation import sam2
 from dextr_vos.propagation.models import SAM2
 from dextr_vos.propagation.trained_network import load_network, segment_clip
@@ -113,6 +118,40 @@ def test_a_run_says_when_its_checkpoint_is_gone_or_changed(checkpoint, tiny_clip
 def test_without_a_checkpoint_there_is_no_network(parent, sentence):
     with pytest.raises(InputError, match=sentence):
         dv.propagate(FRAMES, {0: tiny_mask(0)}, model="sam2", parent=parent, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_steps": 3}, "the model sam2 is not fine-tuned"),
+        ({"budget_s": 3.0}, "the model sam2 is not fine-tuned"),
+        ({"settings": ["tracking.max_recent=1"]}, r"'tracking\.max_recent' does nothing with the model sam2"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(options, words):
+    with pytest.raises(ConfigError, match=words):
+        PropagationOptions("sam2", **options).chosen_model()
+    assert PropagationOptions("sam2", settings=["tracking.across_cuts=true"]).chosen_model()
+
+
+def test_the_command_says_that_nothing_was_fine_tuned(checkpoint, tiny_clip, tmp_path):
+    keyframes = write_keyframes(tmp_path / "keyframes", 0)
+    given = ["--keyframes", keyframes, "-o", tmp_path / "run", "--model", "sam2", "--parent", checkpoint]
+    done = CliRunner().invoke(
+        main, [str(each) for each in ("propagate", tiny_clip, "--device", "cpu", *given)]
+    )
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("not fine-tuned\non the keyframes: object 1 IoU ")
+
+
+def test_a_detection_function_of_such_a_run_is_refused_before_the_first_image(
+    checkpoint, tiny_clip, tmp_path, monkeypatch
+):
+    run(tiny_clip, write_keyframes(tmp_path / "keyframes", 0), tmp_path / "run", checkpoint)
+    sdk = SimpleNamespace(label_spec=lambda *_, **__: None, DetectionFunctionSpec=lambda labels: labels)
+    monkeypatch.setattr(detection, "cvat_sdk", lambda module: sdk)
+    with pytest.raises(InputError, match="finds objects in the clip of its keyframes only"):
+        detection.create(str(tmp_path / "run"), "cpu")
 
 
 def test_without_the_package_the_sentence_says_what_to_install(tmp_path, monkeypatch):

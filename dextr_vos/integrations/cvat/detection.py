@@ -37,19 +37,17 @@ class DetectionFunction:
         self._label_of = {entry.id: names.index(entry.name) for entry in trained.record.objects}
         labels = [self._sdk.label_spec(name, number, type="mask") for number, name in enumerate(names)]
         self.spec = self._sdk.DetectionFunctionSpec(labels=labels)
-        self._size_hw: tuple[int, int] | None = None
-        self._soft_masks: Callable[[ImageRgb], FloatArray]
+        # of no image yet, but a model that cannot be used for other images is refused here
+        self._size_hw = (480, 854)
+        self._soft_masks = self._of_size(self._size_hw)
 
     def detect(self, context: Any, image: Image.Image) -> list[Any]:
         """A mask of each object that is visible, or its outlines where CVAT asks for polygons."""
         image_rgb: ImageRgb = np.asarray(image.convert("RGB"))
         size_hw = (image_rgb.shape[0], image_rgb.shape[1])
         trained, ids = self._trained, self._trained.object_ids
-        if size_hw != self._size_hw:  # the first image, or the first of another size
-            self._size_hw = size_hw
-            self._soft_masks = trained.model.sequence_segmenter(
-                trained.network, trained.recipe, trained.memory, len(ids), size_hw, self._device
-            )
+        if size_hw != self._size_hw:
+            self._size_hw, self._soft_masks = size_hw, self._of_size(size_hw)
         certain = np.ones(len(ids), np.float32)
         prediction = FramePrediction(0, image_rgb, self._soft_masks(image_rgb), certain)
         labels = labels_of(prediction, ids, trained.record.min_component_share)
@@ -59,6 +57,13 @@ class DetectionFunction:
             if (labels == object_id).any()
             for shape in self._shapes(self._label_of[object_id], labels == object_id, context)
         ]
+
+    def _of_size(self, size_hw: tuple[int, int]) -> Callable[[ImageRgb], FloatArray]:
+        """What gives soft masks of images of a size, one after the other."""
+        trained, count = self._trained, len(self._trained.object_ids)
+        return trained.model.sequence_segmenter(
+            trained.network, trained.recipe, trained.memory, count, size_hw, self._device
+        )
 
     def _shapes(self, label: int, mask: BoolArray, context: Any) -> list[Any]:
         if context.conv_mask_to_poly:
@@ -74,7 +79,7 @@ def create(run: str, device: str = "auto") -> DetectionFunction:
         device: auto, cpu, cuda, cuda:1 or mps.
 
     Raises:
-        InputError: cvat-sdk is not installed, or there is no network.
+        InputError: cvat-sdk is not installed, or there is no network, or its model is for one clip only.
         WeightsError: the network is broken.
     """
     cvat_sdk("auto_annotation")
