@@ -126,7 +126,10 @@ def backend_app(backend: Backend, host: str = "127.0.0.1") -> FastAPI:
     @app.middleware("http")
     async def keep_pages_out(request: Request, handle: RequestResponseEndpoint) -> Response:
         refusal = _refusal(request, host)
-        return await handle(request) if refusal is None else JSONResponse({"error": refusal}, 403)
+        if refusal is None:
+            return await handle(request)
+        log.warning("%s: %s", request.url.path, refusal)
+        return JSONResponse({"error": refusal}, 403)
 
     @app.get("/")
     @app.get("/health")

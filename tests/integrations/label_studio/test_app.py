@@ -118,11 +118,12 @@ def test_what_makes_no_mask_is_answered_with_one_sentence(images, asked, sentenc
     assert sentence in answer.json()["error"]
 
 
-def test_web_pages_are_refused(images):
+def test_web_pages_are_refused(images, caplog):
     backend, asked = client(images), {"hostname": "http://localhost:1"}
     for headers in ({"origin": "http://127.0.0.1:9090"}, {"host": "rebound.example:9090"}):
         answer = backend.post("/setup", json=asked, headers=headers)
         assert (answer.status_code, "this backend" in answer.json()["error"]) == (403, True)
+        assert answer.json()["error"] in caplog.text
 
 
 def test_with_every_address_any_name_is_answered(images):
