@@ -47,8 +47,13 @@ def command(names: tuple[str, ...], out: Path | None, mirror: str) -> None:
 
 
 def _check_weights(path: Path) -> None:
-    """Refuse a checkpoint that cannot be read; a Keras file is read by `convert`."""
-    if path.name.removesuffix(".part").endswith(".pth"):
-        from dextr_vos.networks.checkpoints import read_state_dict
+    """Refuse a checkpoint that cannot be read; of a Keras file, which `convert` reads, one that is cut."""
+    if path.is_dir():
+        return
+    from dextr_vos.networks.checkpoints import read_state_dict
+    from dextr_vos.networks.keras_file import check_whole, is_hdf5
 
+    if is_hdf5(path):
+        check_whole(path)
+    else:
         read_state_dict(path)

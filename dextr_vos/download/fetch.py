@@ -25,7 +25,8 @@ class Fetching:
 
     Attributes:
         mirror: an address that has the file by its name, in place of the published one.
-        check: called with the path of a single file before it takes its place; what it raises refuses it.
+        check: called with the path of the file or folder before it takes its place, which may have another
+            name; what it raises refuses it.
         on_bytes: called with a title, bytes done, and bytes in all.
         stop_asked: asked all the time whether to stop.
         pauses_s: see `transfer.PAUSES_S`.
@@ -46,7 +47,8 @@ def fetch(file: PublishedFile, out: Path, how: Fetching) -> tuple[Path, bool]:
     """Fetch a published file, unless what it becomes is there already.
 
     An archive is removed once it is unpacked. One that could not be unpacked because of a stop or a full disk
-    is kept in the folder `.downloads`, like a part of a download.
+    is kept in the folder `.downloads`, like a part of a download. That is in `out`, or, where the folder to
+    fill is a link to another disk, in that folder.
 
     Args:
         file: see `registry`.
@@ -63,9 +65,10 @@ def fetch(file: PublishedFile, out: Path, how: Fetching) -> tuple[Path, bool]:
     final = out / file.becomes
     if final.exists():
         return final, True
-    refuse_links(out / PARTS)
-    with FolderLock(out / PARTS):
-        whole = out / PARTS / file.name
+    parts = _beside(out, final) / PARTS
+    refuse_links(parts)
+    with FolderLock(parts):
+        whole = parts / file.name
         if not whole.exists():
             _transfer(file, whole, how)
         if file.inside is None:
@@ -73,7 +76,8 @@ def fetch(file: PublishedFile, out: Path, how: Fetching) -> tuple[Path, bool]:
             whole.replace(final)
             return final, False
         try:
-            unpack(whole, file.inside, final, how.reporting(f"unpacking {file.name}"), how.stop_asked)
+            on_bytes = how.reporting(f"unpacking {file.name}")
+            unpack(whole, file.inside, final, on_bytes, how.stop_asked, how.check)
         except InputError:
             whole.unlink()
             raise
@@ -81,11 +85,28 @@ def fetch(file: PublishedFile, out: Path, how: Fetching) -> tuple[Path, bool]:
     return final, False
 
 
+def _beside(out: Path, final: Path) -> Path:
+    """The folder from which a file can be moved to its place: a link may lead to another disk."""
+    place = final.parent
+    return place if place.exists() and place.stat().st_dev != out.stat().st_dev else out
+
+
+def _url(base: str, name: str) -> str:
+    """The address of a file in a folder on the web."""
+    try:
+        parts = urllib.parse.urlsplit(base)
+        valid = parts.scheme in ("http", "https") and parts.hostname and not set(parts.netloc) & set(" \t")
+        (parts.port, (parts.hostname or "").encode("idna"))  # these raise, too
+    except ValueError:
+        valid = False
+    if not valid:
+        raise InputError(f"expected a mirror that begins with http:// or https:// and a host, got {base}")
+    path = urllib.parse.quote(f"{parts.path.rstrip('/')}/{name}", safe="/%:@!$&'()*+,;=~")
+    return parts._replace(path=path, query="", fragment="").geturl()
+
+
 def _transfer(file: PublishedFile, whole: Path, how: Fetching) -> None:
-    base = how.mirror or file.address
-    if not base.startswith(("http://", "https://")):
-        raise InputError(f"expected a mirror that begins with http:// or https://, got {how.mirror}")
-    url = f"{base.rstrip('/')}/{urllib.parse.quote(file.name)}"
+    url = _url(how.mirror or file.address, file.name)
     limit = 2 * file.size_mb * 10**6
     transfer = Transfer(
         url, whole, limit, file.checksum, how.reporting(file.name), how.stop_asked, how.pauses_s

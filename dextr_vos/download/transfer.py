@@ -36,6 +36,7 @@ PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 _PROGRESS_BYTES = 2**20
 _TIMEOUT_S = 30.0
 _CHUNK_BYTES = 2**20
+_ARCHIVES = (".zip", ".tgz", ".tar")  # which need room for what they hold, too
 _MARGIN_BYTES = 50 * 10**6  # left free on the disk
 # what a write says without the name of its file, as the network does
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
@@ -110,9 +111,8 @@ class Transfer:
             Interrupted: a stop was asked for; the part is kept.
         """
         self._target.parent.mkdir(parents=True, exist_ok=True)
-        tries_left = list(self._pauses_s)
+        tries_left, most = list(self._pauses_s), self._size()
         while True:
-            before = self._size()
             try:
                 self._receive()
                 break
@@ -120,8 +120,9 @@ class Transfer:
                 if isinstance(error, OSError) and (error.filename or error.errno in _DISK_ERRORS):
                     error.filename = error.filename or str(self._part)
                     raise
-                if self._size() - before >= _PROGRESS_BYTES:
-                    tries_left = list(self._pauses_s)
+                # of the most that was ever there: a part that is removed and comes again is no progress
+                if self._size() - most >= _PROGRESS_BYTES:
+                    tries_left, most = list(self._pauses_s), self._size()
                 if not tries_left:
                     raise InputError(
                         f"cannot download {self._url}: {_reason(error)}, {1 + len(self._pauses_s)} times; "
@@ -146,8 +147,8 @@ class Transfer:
         headers = {"User-Agent": f"dextr-vos/{__version__}", "Accept-Encoding": "identity"}
         if part and have:
             headers |= {"Range": f"bytes={have}-"} | ({"If-Range": part.validator} if part.validator else {})
-        request = urllib.request.Request(self._url, headers=headers)
         try:
+            request = urllib.request.Request(self._url, headers=headers)
             answer = self._opener.open(request, timeout=_TIMEOUT_S)
         except urllib.error.HTTPError as error:
             with error:
@@ -158,6 +159,8 @@ class Transfer:
             if isinstance(error.reason, TimeoutError):
                 raise _CutError("the server does not answer") from None
             raise InputError(f"cannot reach {self._url}: {error.reason}") from None
+        except (http.client.InvalidURL, ValueError) as error:  # of a redirect, too
+            raise InputError(f"cannot reach {self._url}: {error}") from None
         with answer:
             if have and answer.status != HTTPStatus.PARTIAL_CONTENT:
                 log.info("%s: the server has another file now, or cannot resume", self._target.name)
@@ -210,7 +213,9 @@ class Transfer:
             raise InputError(
                 f"{self._url} has {total} bytes, expected at most {self._limit}; it is not the published file"
             )
-        needed = (total or self._limit // 2) - start + _MARGIN_BYTES
+        size = total or self._limit // 2
+        unpacked = size if self._target.suffix in _ARCHIVES else 0
+        needed = size - start + unpacked + _MARGIN_BYTES
         free = shutil.disk_usage(self._target.parent).free
         if free < needed:
             raise InputError(
@@ -268,7 +273,7 @@ class Transfer:
             )
 
     def _known_part(self) -> _Part | None:
-        """What is known of the part; None when it has to begin anew."""
+        """What is known of the part; None when it has to begin again."""
         try:
             part = _Part(**read_json(self._record))
         except (InputError, TypeError):

@@ -87,19 +87,19 @@ def _read_layers(content: bytes, path: Path) -> dict[str, list[Array]]:
 
     try:
         network = message.FromString(content)
-    except DecodeError:
-        raise WeightsError(f"{path} is not a caffemodel or is broken; {FETCH_AGAIN}") from None
-    return {
-        layer.name: [_array(blob, layer.name, path) for blob in layer.blobs]
-        for layer in (*network.layers, *network.layer)
-        if layer.blobs
-    }
+        layers = [layer for layer in (*network.layers, *network.layer) if layer.blobs]
+        names = [layer.name for layer in layers]
+    except (DecodeError, UnicodeDecodeError):
+        names = [b""]
+    if any(isinstance(name, bytes) for name in names):  # what is not UTF-8, in some releases of protobuf
+        raise WeightsError(f"{path} is not a caffemodel or is broken; {FETCH_AGAIN}")
+    return {layer.name: [_array(blob, layer.name, path) for blob in layer.blobs] for layer in layers}
 
 
 def _array(blob: Any, layer: str, path: Path) -> Array:
     shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
     values = np.array(blob.data, dtype=np.float32)
-    if values.size != np.prod(shape, dtype=object):
+    if min(shape) < 0 or values.size != np.prod(shape, dtype=object):
         raise WeightsError(f"{path} has {values.size} values in {layer}, expected {shape}; {FETCH_AGAIN}")
     return values.reshape(shape)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dextr_vos.errors import WeightsError
 from dextr_vos.networks.caffe_file import read_caffemodel
+from dextr_vos.networks.checkpoint_file import first_bytes, is_safetensors
 from dextr_vos.networks.checkpoints import check_fits, dextr_head, read_state_dict, save
 from dextr_vos.networks.dextr import Dextr
 from dextr_vos.networks.imagenet import load_caffe_vgg
@@ -34,12 +35,15 @@ def convert(source: Path, target: Path) -> str:
 
     Raises:
         InputError: the library that reads the format is not installed.
-        WeightsError: the source is missing, broken, or of another network; the target has another suffix.
+        WeightsError: the source is missing, broken, of another network, or safetensors already; the target
+            is there, or has another suffix.
     """
     if target.suffix != ".safetensors":
         raise WeightsError(f"expected a file that ends in .safetensors to write, got {target}")
     if not source.is_file():
         raise WeightsError(f"there is no checkpoint {source}")
+    if target.exists():
+        raise WeightsError(f"{target} is there already; remove it, or give another name")
     state = _read(source)
     head = dextr_head(state)
     with torch.device("meta"):
@@ -59,6 +63,8 @@ def _read(source: Path) -> Mapping[str, Tensor]:
         network = _untrained_osvos()
         load_caffe_vgg(network, source)
         return network.state_dict()
+    if is_safetensors(source, first_bytes(source)):  # its settings, such as the crop, would be lost
+        raise WeightsError(f"{source} is a safetensors file, which every command reads as it is")
     return read_state_dict(source)
 
 

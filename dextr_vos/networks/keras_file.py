@@ -26,6 +26,9 @@ _PARAMETERS = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_END_AT = {0: 40, 1: 44, 2: 28, 3: 28}  # by the version of the superblock, where the end of the file is
+_MOST_VALUES = 5 * 10**7  # of an array; the largest of DEXTR has 9 million
 _BRANCHES = {"2a": "1", "2b": "2", "2c": "3"}
 _PSP_STAGES = {"1": 0, "2": 1, "3": 2, "6": 3}
 _NAMED = {
@@ -54,9 +57,34 @@ def read_keras(path: Path) -> dict[str, Tensor]:
     try:
         with h5py.File(path, "r") as file:
             layers = file.get("model_weights", file)
+            if not isinstance(layers, h5py.Group):
+                raise ValueError("model_weights is an array")
             return dict(_tensors(layers, path))
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise WeightsError(f"{path} is not a Keras file or is broken ({error}); {FETCH_AGAIN}") from None
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file begins as HDF5 does."""
+    with path.open("rb") as file:
+        return file.read(len(_HDF5)) == _HDF5
+
+
+def check_whole(path: Path) -> None:
+    """Refuse an HDF5 file that is cut; needs no h5py.
+
+    The superblock has the address where the file ends (HDF5 File Format Specification, II.A).
+
+    Raises:
+        WeightsError: the file is shorter than it says, or the superblock is broken.
+    """
+    with path.open("rb") as file:
+        start = file.read(64)
+    at = _END_AT.get(start[8]) if len(start) == 64 else None
+    size = path.stat().st_size
+    end = int.from_bytes(start[at : at + 8], "little") if at else None
+    if end is None or size < end:
+        raise WeightsError(f"{path} has {size} bytes, expected {end or 'an HDF5 file'}; {FETCH_AGAIN}")
 
 
 def import_h5py(path: Path) -> Any:
@@ -92,6 +120,8 @@ def _tensors(layers: Any, path: Path) -> Iterator[tuple[str, Tensor]]:
                 f"{path} holds {name}, expected the layers of DEXTR's Keras release (conv1, "
                 "res2a_branch2a, …, class_psp_final_conv); other Keras networks are not read"
             )
+        if array.size > _MOST_VALUES:
+            raise WeightsError(f"{path} has {array.size} values in {name}, which no layer of DEXTR has")
         values = np.asarray(array, dtype=np.float32)
         if parameter == "kernel" and values.ndim == 4:
             values = values.transpose(3, 2, 0, 1)

@@ -267,7 +267,7 @@ def _import_onnxruntime() -> Any:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise InputError(
-            f'ONNX files need {error.name}; install it with: pip install "dextr-vos[onnx]"'
+            f'ONNX files need {error.name or error}; install it with: pip install "dextr-vos[onnx]"'
         ) from None
     return onnxruntime
 

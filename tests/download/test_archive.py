@@ -1,4 +1,5 @@
 import io
+import random
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -29,6 +30,22 @@ def write_tar(path: Path, files: dict[str, bytes], mode: str = "w") -> None:
 
 def write_tgz(path: Path, files: dict[str, bytes]) -> None:
     write_tar(path, files, "w:gz")
+
+
+def write_txz(path: Path, files: dict[str, bytes]) -> None:
+    write_tar(path, files, "w:xz")
+
+
+def damaged_xz(path: Path) -> None:
+    write_txz(path, {"DAVIS/a": random.Random(0).randbytes(50_000)})
+    content = bytearray(path.read_bytes())
+    content[30_000:30_100] = bytes(100)
+    path.write_bytes(content)
+
+
+def write_not_utf8(path: Path) -> None:
+    write_zip(path, {"DAVIS/é": b""})
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xfe"))
 
 
 WRITERS = [write_zip, write_tar, write_tgz]
@@ -115,6 +132,9 @@ def cut(write: Write, kept: float) -> Callable[[Path], None]:
         (cut(write_zip, 0.9), "is cut short or broken"),
         (cut(write_tar, 0.5), "is cut short or broken"),
         (cut(write_tgz, 0.5), "is cut short or broken"),
+        (cut(write_txz, 0.5), "is cut short or broken"),
+        (damaged_xz, "is cut short or broken"),
+        (write_not_utf8, "is cut short or broken"),
         (lambda path: path.write_bytes(b"not an archive"), "is cut short or broken"),
         (lambda path: write_zip(path, {"other/a": b""}), "holds other/a; expected DAVIS"),
         (lambda path: write_tar(path, {}), "holds nothing; expected DAVIS"),

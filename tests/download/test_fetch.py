@@ -1,5 +1,6 @@
 import hashlib
 import io
+import tempfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +60,10 @@ def test_an_archive_that_was_stopped_is_not_downloaded_again(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (ARCHIVE[:-30], "cut short or broken"),  # the server tells the shorter length, too
+        (ARCHIVE[:-30], "cut short or broken"),  # the server announces the shorter length, too
+        (zipped({"DAVIS/a": b"", "DAVIS/./a": b""}), "holds 'DAVIS/./a' twice"),
+        (zipped({"DAVIS/a": b"", "DAVIS/a/b": b""}), "cut short or broken"),
+        (zipped({f"DAVIS/{'n' * 300}": b""}), "cut short or broken"),
         (zipped({"DAVIS/../../evil": b""}), "lead out of its folder"),
         (zipped({"other": b""}), "holds other; expected DAVIS"),
     ],
@@ -84,6 +88,26 @@ def test_a_checkpoint_that_cannot_be_read_is_absent(tmp_path: Path) -> None:
     assert left(tmp_path) == {"weights/dextr_coco.pth"}
 
 
+def test_a_checkpoint_in_an_archive_is_checked(tmp_path: Path) -> None:
+    def check(path: Path) -> None:
+        raise InputError(f"{path.read_bytes()!r} is no checkpoint")
+
+    content = zipped({"parent_epoch-239.pth": b"rubbish"})
+    with hostile_server([Answer(content)]) as server, pytest.raises(InputError, match="'rubbish' is no"):
+        fetch(FILES["pth_parent_model.zip"], tmp_path, Fetching(server.address, check))
+    assert left(tmp_path) == set()
+
+
+def test_a_folder_may_be_a_link_to_another_disk(tmp_path: Path) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other disk")
+    with tempfile.TemporaryDirectory(dir=memory) as other, hostile_server([Answer(b"\x80")]) as server:
+        (tmp_path / "weights").symlink_to(other)
+        final, _ = fetch(FILES["dextr_coco.pth"], tmp_path, Fetching(server.address))
+        assert final.read_bytes() == b"\x80"
+
+
 def test_a_checksum_is_compared(tmp_path: Path) -> None:
     right = replace(DAVIS, checksum=f"md5:{hashlib.md5(ARCHIVE).hexdigest()}")
     with hostile_server([Answer(ARCHIVE)]) as server:
@@ -92,9 +116,17 @@ def test_a_checksum_is_compared(tmp_path: Path) -> None:
         fetch(right, tmp_path, Fetching(server.address))
 
 
-def test_a_mirror_is_on_the_web(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "mirror", ["file:///etc", "http://[::1", "http://a:abc/", "http://a b/", "http://a..b/", "http:///x"]
+)
+def test_a_mirror_is_on_the_web(mirror: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a mirror that begins with http"):
-        fetch(DAVIS, tmp_path, Fetching("file:///etc"))
+        fetch(DAVIS, tmp_path, Fetching(mirror))
+
+
+def test_a_mirror_may_have_any_letters(tmp_path: Path) -> None:
+    with hostile_server([Answer(ARCHIVE)]) as server:
+        assert not fetch(DAVIS, tmp_path, Fetching(f"{server.address}ä b"))[1]
 
 
 def test_sets_and_files_are_found_by_name() -> None:

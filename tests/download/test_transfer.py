@@ -148,7 +148,15 @@ def test_a_part_of_another_address_is_not_continued(tmp_path: Path) -> None:
         assert second.ranges == [""]
 
 
-def test_a_part_longer_than_the_file_begins_anew(tmp_path: Path) -> None:
+def test_a_server_that_has_another_file_each_time_is_given_up(tmp_path: Path) -> None:
+    large = bytes(1_500_000)
+    tags = [Answer(large, f'"{i}"', cut_after=1_400_000, if_range=False) for i in range(20)]
+    with hostile_server([*tags, Answer(large)]) as server, pytest.raises(InputError, match="4 times"):
+        Transfer(f"{server.address}file.bin", tmp_path / "file.bin", 10**7, pauses_s=NO_PAUSES).run()
+    assert len(server.ranges) < 8
+
+
+def test_a_part_longer_than_the_file_begins_again(tmp_path: Path) -> None:
     with hostile_server([CUT, GOOD]) as server:
         with pytest.raises(InputError):
             run(server.address, tmp_path, pauses_s=())
@@ -156,7 +164,7 @@ def test_a_part_longer_than_the_file_begins_anew(tmp_path: Path) -> None:
         assert run(server.address, tmp_path).read_bytes() == CONTENT
 
 
-def test_progress_is_told_and_a_stop_keeps_the_part(tmp_path: Path) -> None:
+def test_progress_is_reported_and_a_stop_keeps_the_part(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     with hostile_server([GOOD]) as server:
         with pytest.raises(
@@ -168,19 +176,23 @@ def test_progress_is_told_and_a_stop_keeps_the_part(tmp_path: Path) -> None:
         assert run(server.address, tmp_path).read_bytes() == CONTENT
 
 
-def test_a_full_disk_is_told_before_anything_is_written(
+def test_a_full_disk_is_reported_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 10**6}))
-    with (
-        hostile_server([GOOD]) as server,
-        pytest.raises(InputError, match=r"needs 0.1 GB .* 0.0 GB are free"),
-    ):
-        run(server.address, tmp_path)
+    needed = 50_200_000
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": needed}))
+    zipped = Answer(b"PK" + CONTENT[2:])
+    with hostile_server([zipped]) as server:
+        run(server.address, tmp_path).unlink()
+        with pytest.raises(InputError, match=r"needs 0.1 GB .* 0.1 GB are free"):
+            run(server.address, tmp_path, name="file.zip")  # what it holds needs room, too
+        needed -= 1
+        with pytest.raises(InputError, match=r"needs 0.1 GB .* 0.1 GB are free"):
+            run(server.address, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_fills_up_is_told_and_the_part_is_kept(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_is_reported_and_the_part_is_kept(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with hostile_server([GOOD]) as server:
         resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, before[1]))
@@ -189,12 +201,12 @@ def test_a_disk_that_fills_up_is_told_and_the_part_is_kept(tmp_path: Path) -> No
                 run(server.address, tmp_path)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        assert caught.value.filename == str(tmp_path / "file.bin.part")  # which the command line tells
+        assert caught.value.filename == str(tmp_path / "file.bin.part")  # which the command line prints
         assert server.ranges == [""]
         assert run(server.address, tmp_path).read_bytes() == CONTENT
 
 
-def test_a_server_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_is_reported_at_once(tmp_path: Path) -> None:
     with hostile_server([GOOD]) as server:
         address = server.address
     with pytest.raises(InputError, match="cannot reach http://127"):

@@ -40,6 +40,10 @@ def field(number: int, content: bytes | int) -> bytes:
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
+# a shape of −2, −2
+NEGATIVE = field(7, field(1, 2 * varint(2**64 - 2)))
+
+
 def blob(array: np.ndarray, old: bool) -> bytes:
     if old:  # four sides, as Caffe wrote them before 2015
         sides = (1,) * (4 - array.ndim) + array.shape
@@ -125,8 +129,16 @@ def test_a_missing_layer_is_named(absent: str, small: dict[str, torch.Tensor], t
             field(100, field(1, b"conv1_1") + field(7, field(1, 1 << 40) + field(5, bytes(4)))),
             "1 values in conv1_1",
         ),
+        (
+            field(100, field(1, b"conv1_1") + field(7, NEGATIVE + field(5, bytes(16)))),
+            r"4 values in conv1_1, expected \(-2, -2\)",
+        ),
+        (
+            field(100, field(1, b"\xff") + field(7, field(7, field(1, 1)) + field(5, bytes(4)))),
+            "is not a caffemodel or is broken",
+        ),
     ],
-    ids=["web page", "cut short", "another network", "empty", "shape"],
+    ids=["web page", "cut short", "another network", "empty", "shape", "negative sides", "name"],
 )
 def test_other_files_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.caffemodel").write_bytes(content)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from golden_weights import set_golden_weights
+from safetensors.torch import save_file
 from scipy.io import savemat
 
 from dextr_vos.errors import InputError, WeightsError
@@ -63,6 +64,7 @@ def test_the_start_of_caffe_becomes_a_parent(write, osvos: Osvos, tmp_path: Path
         ("absent.pth", "a.safetensors", "there is no checkpoint"),
         ("other.pth", "a.pth", "expected a file that ends in .safetensors to write"),
         ("other.pth", "a.safetensors", r"does not fit the network Osvos: 52 missing"),
+        ("lite.safetensors", "a.safetensors", "is a safetensors file, which every command reads"),
         ("dextr.pth", "a.safetensors", r"does not fit the network Dextr: \d+ missing .*1 unexpected"),
     ],
 )
@@ -70,10 +72,20 @@ def test_what_cannot_be_converted_leaves_nothing(
     source: str, target: str, message: str, tmp_path: Path
 ) -> None:
     torch.save({"weight": torch.ones(1)}, tmp_path / "other.pth")
+    save_file({"weight": torch.ones(1)}, tmp_path / "lite.safetensors")
     torch.save({"layer5.conv2d_list.9.weight": torch.ones(1)}, tmp_path / "dextr.pth")
     with pytest.raises(WeightsError, match=message):
         convert(tmp_path / source, tmp_path / target)
     assert not (tmp_path / target).exists()
+
+
+def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"weight": torch.ones(1)}, path, {"crop": "9"})
+    before = path.read_bytes()
+    with pytest.raises(WeightsError, match="is there already"):
+        convert(path, path)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from golden_weights import read_golden
 from dextr_vos.errors import WeightsError
 from dextr_vos.networks.checkpoints import load_into
 from dextr_vos.networks.dextr import Dextr, Head
-from dextr_vos.networks.keras_file import read_keras
+from dextr_vos.networks.keras_file import check_whole, read_keras
 
 h5py = pytest.importorskip("h5py", reason='needs pip install "dextr-vos[keras]"')
 
@@ -112,8 +113,39 @@ def test_other_networks_are_refused(names: list[str], message: str, tmp_path: Pa
         read_keras(tmp_path / "other.h5")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model_weights", [1.0], "model_weights is an array"),
+        ("conv1/conv1/kernel:0", "text", "is not a Keras file or is broken"),
+        ("conv1/conv1/kernel:0", None, "has 1099511627776 values in conv1"),
+    ],
+)
+def test_arrays_of_no_network_are_refused(
+    name: str, content: list[float] | str | None, message: str, tmp_path: Path
+) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        if content is None:
+            file.create_dataset(name, (2**20, 2**20), "f4", chunks=(16, 16))
+        else:
+            file[name] = content
+    with pytest.raises(WeightsError, match=message):
+        read_keras(tmp_path / "other.h5")
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_a_cut_is_found_without_the_library(cut: int, tmp_path: Path) -> None:
+    for libver in ("earliest", "latest"):
+        path = tmp_path / f"{libver}.h5"
+        with h5py.File(path, "w", libver=libver) as file:
+            file["conv1"] = np.zeros(999)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size - cut])
+        with pytest.raises(WeightsError, match="bytes, expected") if cut else nullcontext():
+            check_whole(path)
+
+
 @pytest.mark.parametrize("kept", [0.1, 0.6])
-def test_broken_files_are_told(kept: float, tmp_path: Path) -> None:
+def test_broken_files_are_refused(kept: float, tmp_path: Path) -> None:
     path = tmp_path / "dextr.h5"
     write_keras(path, {"conv1.weight": torch.rand(64, 4, 7, 7)}, [("conv1", "conv1")], 2)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
