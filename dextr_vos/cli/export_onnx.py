@@ -1,6 +1,7 @@
 """`dextr-vos export-onnx`: the lite networks for programs without PyTorch."""
 
 import re
+import tempfile
 from pathlib import Path
 
 import rich_click as click
@@ -27,9 +28,10 @@ def command(network: str, out: Path, weights: Path | None, size: str | None) -> 
 
     clicks becomes clicks-encoder.onnx and clicks-decoder.onnx, tracker becomes tracker-encoder.onnx,
     tracker-memory.onnx and tracker-decoder.onnx; docs/onnx.md describes inputs and outputs. Each file is
-    compared with PyTorch in ONNX Runtime before it is left there. Needs pip install "dextr-vos[onnx]".
+    compared with PyTorch in ONNX Runtime before all are left there. Needs pip install "dextr-vos[onnx]".
     """
     from dextr_vos.errors import InputError
+    from dextr_vos.files import TEMPORARY
     from dextr_vos.networks.onnx_file import load_parts, write_onnx
     from dextr_vos.networks.shipped import shipped_weights
 
@@ -37,6 +39,11 @@ def command(network: str, out: Path, weights: Path | None, size: str | None) -> 
     if not re.fullmatch(r"[1-9]\d{1,3}x[1-9]\d{1,3}", given):
         raise InputError(f"--size {given}: expected width x height in pixels, like {_SIZES[network]}")
     width, height = (int(side) for side in given.split("x"))
-    for part in load_parts(network, weights or shipped_weights(_SHIPPED[network]), (height, width)):
-        path = out / f"{part.name}.onnx"
-        click.echo(f"{path}, differs from PyTorch by {write_onnx(part, path):.0e}")
+    parts = load_parts(network, weights or shipped_weights(_SHIPPED[network]), (height, width))
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=out) as folder:  # all parts of a network, or none
+        differences = [write_onnx(part, Path(folder) / f"{part.name}.onnx") for part in parts]
+        for part in parts:
+            (Path(folder) / f"{part.name}.onnx").replace(out / f"{part.name}.onnx")
+    for part, difference in zip(parts, differences, strict=True):
+        click.echo(f"{out / part.name}.onnx, differs from PyTorch by {difference:.0e}")

@@ -1,4 +1,4 @@
-"""The ONNX files compute what PyTorch does, for other numbers of points and memories than when exported."""
+"""The ONNX files compute what PyTorch does, for other memories than when exported; clicks: tests/cli."""
 
 import sys
 from pathlib import Path
@@ -10,18 +10,11 @@ from torch import Tensor
 
 from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.networks.checkpoints import load_into, read_state_dict
-from dextr_vos.networks.lite_clicks import LiteClicks
 from dextr_vos.networks.lite_tracker import LiteTracker, join_memories
-from dextr_vos.networks.onnx_file import OnnxPart, clicks_parts, load_parts, tracker_parts, write_onnx
-from dextr_vos.networks.prompt_decoder import Prompts
+from dextr_vos.networks.onnx_file import OnnxPart, load_parts, tracker_parts, write_onnx
 from dextr_vos.networks.shipped import shipped_weights
 
 SIZE = (64, 80)
-
-
-def loaded(network: LiteClicks | LiteTracker, name: str) -> LiteClicks | LiteTracker:
-    load_into(network, read_state_dict(shipped_weights(name)), name)
-    return network.eval()
 
 
 def written(parts: list[OnnxPart], folder: Path) -> dict[str, object]:
@@ -48,26 +41,9 @@ MAPS = ("half", "quarter", "eighth", "embedding")
 
 
 @pytest.mark.slow
-def test_clicks_are_the_same_for_any_number_of_points(tmp_path: Path) -> None:
-    network = loaded(LiteClicks(), "lite-clicks")
-    run = written(clicks_parts(network, SIZE), tmp_path)
-    image = 255 * torch.rand(1, 3, *SIZE)
-    maps = dict(zip(MAPS, run["clicks-encoder"](image=image), strict=True))
-    for count, has_mask in ((1, False), (6, True), (20, True)):
-        prompts = Prompts(
-            torch.rand(1, count, 2),
-            torch.randint(-1, 5, (1, count)),
-            torch.rand(1, 1, SIZE[0] // 4, SIZE[1] // 4),
-            torch.tensor([has_mask]),
-        )
-        with torch.inference_mode():
-            expected = network.decode(network.encode(image), prompts)
-        assert_equal(run["clicks-decoder"](**maps, **vars(prompts)), expected)
-
-
-@pytest.mark.slow
 def test_a_step_of_the_tracker_is_the_same_for_any_memory(tmp_path: Path) -> None:
-    network = loaded(LiteTracker(), "lite-parent")
+    network = LiteTracker().eval()
+    load_into(network, read_state_dict(shipped_weights("lite-parent")), "lite-parent")
     # its encoder is that of the network for clicks
     run = written(tracker_parts(network, SIZE)[1:], tmp_path)
     frames = torch.randn(4, 1, 3, *SIZE)
