@@ -29,7 +29,7 @@ def command(names: tuple[str, ...], out: Path | None, mirror: str) -> None:
     only when it is whole: its checksum is compared where one is published.
     """
     from dextr_vos.cli.progress import progress_bars
-    from dextr_vos.download.fetch import Fetching, fetch
+    from dextr_vos.download.fetch import FetchOptions, fetch
     from dextr_vos.download.registry import published
     from dextr_vos.interrupt import interruptible
 
@@ -40,9 +40,9 @@ def command(names: tuple[str, ...], out: Path | None, mirror: str) -> None:
         def show(title: str, done: int, total: int) -> None:
             bars.setdefault(title, bar(f"{title}, MB"))(done // 10**6, total // 10**6)
 
-        how = Fetching(mirror, _check_weights, show, stop_asked)
+        options = FetchOptions(mirror, _check_weights, show, stop_asked)
         for file in files:
-            final, was_there = fetch(file, out or Path("data"), how)
+            final, was_there = fetch(file, out or Path("data"), options)
             click.echo(f"{final} is there already" if was_there else str(final))
 
 

@@ -20,8 +20,8 @@ PARTS = ".downloads"  # the folder in --out for what is not whole yet
 
 
 @dataclass(frozen=True)
-class Fetching:
-    """How to fetch, and whom to tell.
+class FetchOptions:
+    """Where to fetch from, how to check, and what to call meanwhile.
 
     Attributes:
         mirror: an address that has the file by its name, in place of the published one.
@@ -43,7 +43,7 @@ class Fetching:
         return lambda done, total: self.on_bytes(title, done, total)
 
 
-def fetch(file: PublishedFile, out: Path, how: Fetching) -> tuple[Path, bool]:
+def fetch(file: PublishedFile, out: Path, options: FetchOptions) -> tuple[Path, bool]:
     """Fetch a published file, unless what it becomes is there already.
 
     An archive is removed once it is unpacked. One that could not be unpacked because of a stop or a full disk
@@ -53,7 +53,7 @@ def fetch(file: PublishedFile, out: Path, how: Fetching) -> tuple[Path, bool]:
     Args:
         file: see `registry`.
         out: folder to fill.
-        how: see `Fetching`.
+        options: see `FetchOptions`.
 
     Returns:
         What it became, and whether it was there already.
@@ -70,14 +70,14 @@ def fetch(file: PublishedFile, out: Path, how: Fetching) -> tuple[Path, bool]:
     with FolderLock(parts):
         whole = parts / file.name
         if not whole.exists():
-            _transfer(file, whole, how)
+            _transfer(file, whole, options)
         if file.inside is None:
             final.parent.mkdir(parents=True, exist_ok=True)
             whole.replace(final)
             return final, False
         try:
-            on_bytes = how.reporting(f"unpacking {file.name}")
-            unpack(whole, file.inside, final, on_bytes, how.stop_asked, how.check)
+            on_bytes = options.reporting(f"unpacking {file.name}")
+            unpack(whole, file.inside, final, on_bytes, options.stop_asked, options.check)
         except InputError:
             whole.unlink()
             raise
@@ -105,12 +105,12 @@ def _url(base: str, name: str) -> str:
     return parts._replace(path=path, query="", fragment="").geturl()
 
 
-def _transfer(file: PublishedFile, whole: Path, how: Fetching) -> None:
-    url = _url(how.mirror or file.address, file.name)
+def _transfer(file: PublishedFile, whole: Path, options: FetchOptions) -> None:
+    url = _url(options.mirror or file.address, file.name)
     limit = 2 * file.size_mb * 10**6
     transfer = Transfer(
-        url, whole, limit, file.checksum, how.reporting(file.name), how.stop_asked, how.pauses_s
+        url, whole, limit, file.checksum, options.reporting(file.name), options.stop_asked, options.pauses_s
     )
-    transfer.run(how.check if file.inside is None else lambda path: None)
+    transfer.run(options.check if file.inside is None else lambda path: None)
     if not file.checksum:
         log.info("%s: no checksum is published; sha256 %s", file.name, file_digest(whole))

@@ -1,4 +1,4 @@
-"""A server on this machine that serves one file, and misbehaves as it is told."""
+"""A server on this machine that serves one file, and misbehaves as its answers say."""
 
 import re
 import threading
@@ -58,7 +58,7 @@ def hostile_server(answers: Sequence[Answer]) -> Iterator[HostileServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            answer = told.next(self.headers.get("Range", ""))
+            answer = served.next(self.headers.get("Range", ""))
             self.close_connection = True
             start = self._start(answer)
             if start is None:
@@ -110,11 +110,11 @@ def hostile_server(answers: Sequence[Answer]) -> Iterator[HostileServer]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    told = HostileServer(f"http://127.0.0.1:{server.server_port}/", list(answers))
+    served = HostileServer(f"http://127.0.0.1:{server.server_port}/", list(answers))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield told
+        yield served
     finally:
         server.shutdown()
         thread.join()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from download.hostile_server import Answer, hostile_server
 
-from dextr_vos.download.fetch import Fetching, fetch
+from dextr_vos.download.fetch import FetchOptions, fetch
 from dextr_vos.download.registry import FILES, SETS, PublishedFile, published
 from dextr_vos.errors import InputError, Interrupted
 
@@ -33,10 +33,10 @@ def left(folder: Path) -> set[str]:
 
 def test_a_data_set_is_unpacked_in_its_place_once(tmp_path: Path) -> None:
     with hostile_server([Answer(ARCHIVE)]) as server:
-        how = Fetching(server.address)
-        assert fetch(DAVIS, tmp_path, how) == (tmp_path / "DAVIS-2016", False)
+        options = FetchOptions(server.address)
+        assert fetch(DAVIS, tmp_path, options) == (tmp_path / "DAVIS-2016", False)
         assert left(tmp_path) == {"DAVIS-2016/ImageSets/2016/val.txt"}
-        assert fetch(DAVIS, tmp_path, how) == (tmp_path / "DAVIS-2016", True)
+        assert fetch(DAVIS, tmp_path, options) == (tmp_path / "DAVIS-2016", True)
         assert len(server.ranges) == 1
 
 
@@ -44,15 +44,15 @@ def test_an_archive_that_was_stopped_is_not_downloaded_again(tmp_path: Path) -> 
     titles: list[str] = []
     two = zipped({"DAVIS/a": b"a", "DAVIS/b": b"b"})
     with hostile_server([Answer(two)]) as server:
-        how = Fetching(
+        options = FetchOptions(
             server.address,
             on_bytes=lambda title, done, total: titles.append(title),
             stop_asked=lambda: "unpacking DAVIS.zip" in titles,
         )
         with pytest.raises(Interrupted):
-            fetch(DAVIS, tmp_path, how)
+            fetch(DAVIS, tmp_path, options)
         assert left(tmp_path) == {".downloads/DAVIS.zip"}
-        fetch(DAVIS, tmp_path, Fetching(server.address))
+        fetch(DAVIS, tmp_path, FetchOptions(server.address))
         assert len(server.ranges) == 1
     assert left(tmp_path) == {"DAVIS-2016/a", "DAVIS-2016/b"}
 
@@ -70,7 +70,7 @@ def test_an_archive_that_was_stopped_is_not_downloaded_again(tmp_path: Path) -> 
 )
 def test_a_bad_archive_is_removed_whole(content: bytes, message: str, tmp_path: Path) -> None:
     with hostile_server([Answer(content)]) as server, pytest.raises(InputError, match=message):
-        fetch(DAVIS, tmp_path / "data", Fetching(server.address))
+        fetch(DAVIS, tmp_path / "data", FetchOptions(server.address))
     assert left(tmp_path) == set()
 
 
@@ -81,9 +81,9 @@ def test_a_checkpoint_that_cannot_be_read_is_absent(tmp_path: Path) -> None:
     file = FILES["dextr_coco.pth"]
     with hostile_server([Answer(b"\x80\x02 rubbish")]) as server:
         with pytest.raises(InputError, match="is no checkpoint"):
-            fetch(file, tmp_path, Fetching(server.address, check))
+            fetch(file, tmp_path, FetchOptions(server.address, check))
         assert left(tmp_path) == set()
-        final, _ = fetch(file, tmp_path, Fetching(server.address))
+        final, _ = fetch(file, tmp_path, FetchOptions(server.address))
     assert final.read_bytes() == b"\x80\x02 rubbish"
     assert left(tmp_path) == {"weights/dextr_coco.pth"}
 
@@ -94,7 +94,7 @@ def test_a_checkpoint_in_an_archive_is_checked(tmp_path: Path) -> None:
 
     content = zipped({"parent_epoch-239.pth": b"rubbish"})
     with hostile_server([Answer(content)]) as server, pytest.raises(InputError, match="'rubbish' is no"):
-        fetch(FILES["pth_parent_model.zip"], tmp_path, Fetching(server.address, check))
+        fetch(FILES["pth_parent_model.zip"], tmp_path, FetchOptions(server.address, check))
     assert left(tmp_path) == set()
 
 
@@ -104,7 +104,7 @@ def test_a_folder_may_be_a_link_to_another_disk(tmp_path: Path) -> None:
         pytest.skip("there is no other disk")
     with tempfile.TemporaryDirectory(dir=memory) as other, hostile_server([Answer(b"\x80")]) as server:
         (tmp_path / "weights").symlink_to(other)
-        final, _ = fetch(FILES["dextr_coco.pth"], tmp_path, Fetching(server.address))
+        final, _ = fetch(FILES["dextr_coco.pth"], tmp_path, FetchOptions(server.address))
         assert final.read_bytes() == b"\x80"
 
 
@@ -112,8 +112,8 @@ def test_a_checksum_is_compared(tmp_path: Path) -> None:
     right = replace(DAVIS, checksum=f"md5:{hashlib.md5(ARCHIVE).hexdigest()}")
     with hostile_server([Answer(ARCHIVE)]) as server:
         with pytest.raises(InputError, match="has the md5"):
-            fetch(replace(right, checksum="md5:0"), tmp_path, Fetching(server.address))
-        fetch(right, tmp_path, Fetching(server.address))
+            fetch(replace(right, checksum="md5:0"), tmp_path, FetchOptions(server.address))
+        fetch(right, tmp_path, FetchOptions(server.address))
 
 
 @pytest.mark.parametrize(
@@ -121,12 +121,12 @@ def test_a_checksum_is_compared(tmp_path: Path) -> None:
 )
 def test_a_mirror_is_on_the_web(mirror: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a mirror that begins with http"):
-        fetch(DAVIS, tmp_path, Fetching(mirror))
+        fetch(DAVIS, tmp_path, FetchOptions(mirror))
 
 
 def test_a_mirror_may_have_any_letters(tmp_path: Path) -> None:
     with hostile_server([Answer(ARCHIVE)]) as server:
-        assert not fetch(DAVIS, tmp_path, Fetching(f"{server.address}ä b"))[1]
+        assert not fetch(DAVIS, tmp_path, FetchOptions(f"{server.address}ä b"))[1]
 
 
 def test_sets_and_files_are_found_by_name() -> None:
