@@ -23,7 +23,7 @@ from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import TEMPORARY, is_temporary, refuse_links, sweep_temporaries, write_text
 from dextr_vos.interrupt import StopAsked, never
 
-_LOCKED_WITHIN_S = 60.0  # a newer scratch folder may not be locked yet
+LOCKED_WITHIN_S = 60.0  # a newer scratch folder may not be locked yet
 _ASIDE = ".former"  # folder of what was put aside in a scratch folder
 
 
@@ -205,7 +205,7 @@ def put_aside(path: Path, scratch: Path) -> Path:
 
 
 def _sweep_scratch(folder: Path) -> None:
-    if time.time() - folder.stat().st_mtime < _LOCKED_WITHIN_S:
+    if time.time() - folder.stat().st_mtime < LOCKED_WITHIN_S:
         return
     lock = FolderLock(folder)
     if not lock.try_acquire():

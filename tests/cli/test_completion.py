@@ -41,7 +41,7 @@ def complete(tmp_path):
     [
         (["prop"], ["propagate"]),
         (["propagate", "--mo"], ["--model"]),
-        (["train-propagation", "clip", "--model", ""], ["lite", "paper"]),
+        (["train-propagation", "clip", "--model", ""], ["lite", "paper", "sam2"]),
         (["annotate", "clip", "--model", "g"], ["grabcut"]),
         (["download", "davis"], ["davis2016", "davis2017"]),
         (["completion", ""], ["bash", "zsh", "fish"]),

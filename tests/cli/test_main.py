@@ -60,7 +60,8 @@ def test_train_propagation_is_the_full_twin_of_propagate() -> None:
             "there is no option '--mdoel'; did you mean '--model'? see dextr-vos propagate --help",
         ),
         (["suggest", "run", "--xyz"], "there is no option '--xyz'; see dextr-vos suggest --help"),
-        (["propagate"], "missing argument 'CLIP'; see dextr-vos propagate --help"),
+        (["propagate"], "give a CLIP or a workspace, or --project FOLDER for all clips of a folder"),
+        (["convert"], "missing argument 'SRC'; see dextr-vos convert --help"),
         (["evaluate-clicks"], "missing option '--dataset'; choose from: voc, coco, davis, grabcut, folder;"),
         (["synthesize"], "missing option '-o' / '--out'; see dextr-vos synthesize --help"),
         (

@@ -194,6 +194,8 @@ def _work(
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         work(operations)
     except SystemExit as ended:
+        if isinstance(ended.code, str):
+            print(ended.code)
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:
         operations.mend()

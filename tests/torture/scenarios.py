@@ -18,6 +18,7 @@ from tiny_run import write_keyframes
 from tiny_training import hashes, log_lines, train_tiny
 from torture.broken import Ended, Kind, Operations, run
 
+from dextr_vos import folder_lock
 from dextr_vos.annotation.annotations import as_text, load_annotations
 from dextr_vos.benchmark.table import read_table
 from dextr_vos.cli.main import main
@@ -247,6 +248,7 @@ class BrokenCommand:
         def work(operations: Operations) -> None:
             make_lite_small()
             finetune.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+            folder_lock.LOCKED_WITHIN_S = 0.0
             self._command.work(folder)
 
         return run(work, folder, number, kind, limit)
@@ -310,6 +312,7 @@ class BrokenPage:
         """Edits on a disk that fails; the first that is refused changes nothing, now and when reopened."""
         work = self._folder / "work"
         page = open_page(self._clip, work)
+        operations.note(1)
         for number, act in enumerate(ACTS):
             try:
                 act(page)
@@ -332,19 +335,18 @@ class BrokenPage:
         shutil.rmtree(work, ignore_errors=True)
         ended = run(self._edit if kind == "kill" else self._fail, work, number, kind, limit)
         where = f"page, {kind} at operation {number}{'' if limit is None else f', limit {limit}'}"
-        if kind != "kill" and ended.status:
-            # the workspace could not even be opened, and no edit was made
-            early = (
-                "Traceback" in ended.told and ended.noted == 0 and "open_page(self._clip, work)" in ended.told
-            )
-            if not early:
-                return f"{where}: {ended.told[-400:]}"
+        # on a disk that failed at once the workspace could not even be opened, and no edit was made
+        early = kind != "kill" and "Traceback" in ended.told and ended.noted == 0
+        if kind != "kill" and ended.status and not early:
+            return f"{where}: {ended.told[-400:]}"
         again = run(self._look, work)
         if again.status:
             return f"{where}: opened again: {again.told[-400:]}"
-        acknowledged = ended.noted if kind == "kill" else 0
-        expected = self._states[acknowledged : acknowledged + 2] if kind == "kill" else self._states
+        if kind == "kill":
+            expected = self._states[ended.noted : ended.noted + 2]
+        else:
+            expected = self._states[:1] if early else self._states[-1:]
         if json.loads(again.told) not in expected:
-            return f"{where}: {acknowledged} edits were acknowledged, and the workspace is another"
+            return f"{where}: the workspace is another than the edits that were acknowledged make it"
         left = [str(path) for path in work.rglob(".dextr-vos-*")]
         return f"{where}: left behind {left[:3]}" if left else ""

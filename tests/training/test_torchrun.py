@@ -11,7 +11,7 @@ import pytest
 import tiny_commands
 import torch
 from narrow_networks import NARROW_DEXTR
-from tiny_commands import make_lite_small
+from tiny_commands import make_lite_small, with_small_lite
 from tiny_datasets import make_davis
 from tiny_training import (
     CPU,
@@ -153,7 +153,6 @@ def test_killed_and_terminated_it_resumes_and_ends_the_same(root, tmp_path, undi
     assert (hashes(out), log_lines(out)) == undisturbed[:2]
 
 
-@pytest.mark.usefixtures("narrow_lite")
 def test_two_processes_of_torchrun_have_the_curve_of_one_with_a_batch_of_twice_the_size(
     root, tmp_path, undisturbed
 ):
@@ -177,6 +176,7 @@ def test_two_processes_of_torchrun_have_the_curve_of_one_with_a_batch_of_twice_t
     assert two == pytest.approx(one, rel=1e-3)
     # and they have learned: every weight has taken steps of the rate's size
     torch.manual_seed(0)
-    begun, ended_with = LiteClicks().state_dict(), read_state_dict(out / "last.safetensors")
+    with with_small_lite():
+        begun, ended_with = LiteClicks().state_dict(), read_state_dict(out / "last.safetensors")
     moved = (ended_with["decoder.weights.0.weight"] - begun["decoder.weights.0.weight"]).abs()
     assert moved.median() > 2e-5

@@ -161,7 +161,7 @@ def test_a_run_that_a_person_starts_while_the_next_clip_is_opened_is_waited_for(
     queue = RunQueue(lambda: {"a": jobs}, open_clip, lambda name, drafts: started.append(name))
     queue.add({"b": {}})
     queue.advance()
-    queue.close()
+    queue._starter.join()
     assert not started
 
 
@@ -176,7 +176,7 @@ def test_a_clip_that_fails_unexpectedly_does_not_stall_the_queue(caplog):
     queue = RunQueue(dict, str, start)
     queue.add({"a": {}, "b": {}})
     queue.advance()
-    queue.close()
+    queue._starter.join()
     assert started == ["b"]
     assert "its log says" in queue.failed["a"]
     assert "nobody expects this" in caplog.text
