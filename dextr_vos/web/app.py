@@ -85,6 +85,8 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     _add_images(app, service)
     _add_masks(app, service)
     _add_mask_edits(app, service)
+    _add_whole_mask_edits(app, service)
+    _add_history(app, service)
     _add_frame_edits(app, service)
     _add_object_edits(app, service)
     _add_jobs(app, service)
@@ -177,33 +179,43 @@ def _add_masks(app: FastAPI, service: Service) -> None:
         return mask_response(session.masks.object_png(session.document, index, object_id))
 
 
+def _edited(service: Service, index: int, act: Callable[[], object]) -> dict[str, Any]:
+    """Edit; the changes that the page needs, with the mask of a frame."""
+    _, changes = changed_by(service, act)
+    return {**changes, "mask": _mask(service, index)}
+
+
 def _add_mask_edits(app: FastAPI, service: Service) -> None:
     session = service.session
-
-    names = session.images.names
-
-    def edited(index: int, act: Callable[[], object]) -> dict[str, Any]:
-        _, changes = changed_by(service, act)
-        return {**changes, "mask": _mask(service, index)}
 
     @app.post("/api/frames/{index}/objects/{object_id}/points")
     def points(index: Index, object_id: ObjectId, body: schemas.Points) -> dict[str, Any]:
         """Set all points of an object in a frame, and make its mask."""
         ms = body.bounded_ms()
-        return edited(index, lambda: session.set_points(index, object_id, body.rounded(), ms))
+        return _edited(service, index, lambda: session.set_points(index, object_id, body.rounded(), ms))
 
     @app.post("/api/frames/{index}/objects/{object_id}/stroke")
     def stroke(index: Index, object_id: ObjectId, body: schemas.Stroke) -> dict[str, Any]:
         """Paint or erase with the brush; `filled` fills the outline."""
         brush, ms = (body.path, body.radius, body.erase), body.bounded_ms()
-        return edited(index, lambda: session.stroke(index, object_id, *brush, ms, body.filled))
+        return _edited(service, index, lambda: session.stroke(index, object_id, *brush, ms, body.filled))
+
+    @app.post("/api/frames/{index}/objects/{object_id}/clear")
+    def clear(index: Index, object_id: ObjectId, body: schemas.Clear | None = None) -> dict[str, Any]:
+        """Remove an object from a frame."""
+        ms = 0.0 if body is None else body.bounded_ms()
+        return _edited(service, index, lambda: session.clear(index, object_id, ms))
+
+
+def _add_whole_mask_edits(app: FastAPI, service: Service) -> None:
+    session, names = service.session, service.session.images.names
 
     @app.post("/api/frames/{index}/objects/{object_id}/reshape")
     def reshape(index: Index, object_id: ObjectId, body: schemas.Reshape) -> dict[str, Any]:
         """Change an object's mask as a whole."""
         _check(service, index)
         edit = ReshapeMask(index, names[index], object_id, body.operation, body.pixels)
-        return edited(index, lambda: session.make(edit))
+        return _edited(service, index, lambda: session.make(edit))
 
     @app.post("/api/frames/{index}/objects/{object_id}/copy")
     def copy(index: Index, object_id: ObjectId, body: schemas.Copy) -> dict[str, Any]:
@@ -212,14 +224,14 @@ def _add_mask_edits(app: FastAPI, service: Service) -> None:
         _check(service, body.to)
         mask = session.shown_mask(index, object_id)
         edit = PutMask(body.to, names[body.to], object_id, mask, names[index])
-        return {**edited(body.to, lambda: session.make(edit)), "index": body.to}
+        return {**_edited(service, body.to, lambda: session.make(edit)), "index": body.to}
 
     @app.post("/api/frames/{index}/objects/{object_id}/swap")
     def swap(index: Index, object_id: ObjectId, body: schemas.OtherObject) -> dict[str, Any]:
         """Swap two objects from this frame on."""
         _check(service, index)
         edit = SwapObjects(index, tuple(names[index:]), (object_id, body.other))
-        return edited(index, lambda: session.make(edit))
+        return _edited(service, index, lambda: session.make(edit))
 
     @app.post("/api/frames/{index}/objects/{object_id}/split")
     def split(index: Index, object_id: ObjectId, body: schemas.Split) -> dict[str, Any]:
@@ -229,11 +241,9 @@ def _add_mask_edits(app: FastAPI, service: Service) -> None:
         new_id, changes = changed_by(service, lambda: session.make(edit))
         return {**changes, "mask": _mask(service, index), "id": new_id}
 
-    @app.post("/api/frames/{index}/objects/{object_id}/clear")
-    def clear(index: Index, object_id: ObjectId, body: schemas.Clear | None = None) -> dict[str, Any]:
-        """Remove an object from a frame."""
-        ms = 0.0 if body is None else body.bounded_ms()
-        return edited(index, lambda: session.clear(index, object_id, ms))
+
+def _add_history(app: FastAPI, service: Service) -> None:
+    session = service.session
 
     @app.post("/api/undo")
     def undo(body: schemas.Empty | None = None) -> dict[str, Any]:
