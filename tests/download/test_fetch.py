@@ -67,6 +67,8 @@ def test_an_archive_that_was_stopped_is_not_downloaded_again(tmp_path: Path) -> 
         (zipped({"DAVIS/../../evil": b""}), "lead out of its folder"),
         (zipped({"other": b""}), "holds other; expected DAVIS"),
     ],
+    # archives hold the time at which they are made
+    ids=["cut", "twice", "file and folder", "long name", "outside", "another"],
 )
 def test_a_bad_archive_is_removed_whole(content: bytes, message: str, tmp_path: Path) -> None:
     with hostile_server([Answer(content)]) as server, pytest.raises(InputError, match=message):
