@@ -184,7 +184,7 @@ def scratch_beside(path: Path) -> Iterator[Path]:
     lock = FolderLock(scratch)
     # a file system without locks: nothing there is swept either
     with suppress(OSError, NotImplementedError):
-        lock.acquire()
+        lock.try_acquire()
     try:
         yield scratch
     finally:
