@@ -1,10 +1,11 @@
 """A web server in place of Label Studio: serves one image, and notes what it was sent."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from local_server import running
 
 
 class Host(ThreadingHTTPServer):
@@ -55,11 +56,5 @@ class _Handler(BaseHTTPRequestHandler):
 def label_studio(content: bytes, needs: str | None = None) -> Iterator[Host]:
     """A host that runs; `needs` is the Authorization header without which it answers 401."""
     host = Host(content, needs)
-    thread = threading.Thread(target=host.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with running(host):
         yield host
-    finally:
-        host.shutdown()
-        host.server_close()
-        thread.join()

@@ -1,11 +1,12 @@
 """A server on this machine that serves one file, and misbehaves as its answers say."""
 
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from local_server import running
 
 
 @dataclass(frozen=True)
@@ -111,11 +112,5 @@ def hostile_server(answers: Sequence[Answer]) -> Iterator[HostileServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     served = HostileServer(f"http://127.0.0.1:{server.server_port}/", list(answers))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with running(server):
         yield served
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
