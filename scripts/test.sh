@@ -17,7 +17,7 @@ if [ "${1:-}" = --oldest ]; then
     "${PYTHON:-python3}" scripts/oldest_requirements.py > "$CONSTRAINTS"
     source scripts/setup_env.sh test
     # old releases of others warn about one another; warnings are errors in the ordinary run alone
-    OMP_NUM_THREADS=1 python -m pytest -n 2 --dist worksteal -W default "$@"
+    OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile -W default "$@"
     exit
 fi
 
@@ -36,9 +36,10 @@ trap 'rm -f "$types"' EXIT
 mypy > "$types" 2>&1 &
 mypy_pid=$!
 status=0
-# one thread each: workers that share the cores would only wait for one another. Many failures have one cause (a full
+# one thread each: workers that share the cores would only wait for one another. A file's tests stay together, in their
+# order, so that every machine runs the same and each server of a file starts once. Many failures have one cause (a full
 # disk, a missing library) and each may take its whole time limit: the first thirty tell it.
-OMP_NUM_THREADS=1 python -m pytest -m "not gpu" -n 2 --dist worksteal --maxfail 30 "$@" || status=$?
+OMP_NUM_THREADS=1 python -m pytest -m "not gpu" -n 2 --dist loadfile --maxfail 30 "$@" || status=$?
 wait "$mypy_pid" || status=$?
 cat "$types"
 [ "$status" = 0 ] || exit "$status"

@@ -88,8 +88,12 @@ def test_a_click_right_after_an_undo_or_a_clearing_does_not_bring_back_what_was_
     assert screen.points(7) == [list(point) for point in points[:2]]
 
 
-def test_a_new_object_that_is_refused_takes_its_clicks_along(slowly):
+def test_a_new_object_that_is_refused_takes_its_clicks_along(slowly, extremes):
     screen = slowly
+    screen.go(9)
+    screen.press("1")
+    click_at_once(screen, *extremes(9))
+    screen.settle()
     screen.go(11)
     before = screen.state()["objects"]
     held = []
