@@ -86,13 +86,21 @@ class Line:
 class History:
     """The journal and the two stacks it makes.
 
+    The last line stays pending until its change is known to be made: undo and redo never speak of a change
+    that a disk refused half-way.
+
     Args:
         path: of the journal.
+
+    Attributes:
+        last: the last line whose change is made.
+        pending: the line after it, see `append`; also the last one of a journal that was read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.last: Line | None = None
+        self.pending: Line | None = None
         self._done: list[Change] = []
         self._undone: list[Change] = []
         self._lines = 0
@@ -118,7 +126,10 @@ class History:
         return self._undone[-1] if self._undone else None
 
     def append(self, line: Line) -> None:
-        """Write a line to the disk and apply it to the stacks; nothing changes where it is refused."""
+        """Write a line to the disk before its change is made, see `confirm` and `drop_pending`.
+
+        Nothing changes where the disk refuses it.
+        """
         content = f"{line.as_json()}\n".encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.path.exists():
@@ -131,17 +142,22 @@ class History:
             journal.write(content)
         sync(self.path)
         self._sizes = before, before + len(content)
-        self._apply(line)
+        self.pending = line
 
-    def drop_last(self) -> None:
-        """Forget the last line, whose change was not made."""
+    def confirm(self, digest: str) -> None:
+        """Apply the pending line to the stacks, if this is the digest of the document after its change."""
+        if self.pending is not None and self.pending.documents[1] == digest:
+            self._apply(self.pending)
+
+    def drop_pending(self) -> None:
+        """Forget the pending line, whose change was not made."""
         with self.path.open("rb+") as journal:
             journal.truncate(self._sizes[0])
         sync(self.path)
-        self._read()
+        self._sizes, self.pending = (0, self._sizes[0]), None
 
     def tidy(self) -> None:
-        """Shorten a long journal; to be called only once the last line's document is written."""
+        """Shorten a long journal that has no pending line."""
         if self._lines > _MAX_LINES:
             self.compact()
 
@@ -172,31 +188,38 @@ class History:
                     yield from (clicks[key] for key in _LAYERS if clicks.get(key))
 
     def _read(self) -> None:
-        self._done, self._undone, self.last, self._lines = [], [], None, 0
+        self._forget()
+        self.last, self.pending, self._lines = None, None, 0
         content = self.path.read_bytes() if self.path.exists() else b""
         # where the process was killed within a line, its change was not accepted
         whole = content[: content.rfind(b"\n") + 1]
         self._sizes = whole.rfind(b"\n", 0, -1) + 1, len(whole)
         for text in whole.decode("utf-8", errors="replace").split("\n")[:-1]:
+            if self.pending is not None:
+                self._apply(self.pending)
             try:
-                self._apply(Line.parse(text))
+                self.pending = Line.parse(text)
             except Exception:  # whatever is not as it should be in values of values
-                self._done, self._undone = [], []  # damaged: nothing before it can be relied on
+                self._forget()  # damaged: nothing before it can be relied on
+
+    def _forget(self) -> None:
+        self._done, self._undone = [], []
 
     def _apply(self, line: Line) -> None:
-        self._lines += 1
+        self._lines, self.last, self.pending = self._lines + 1, line, None
         if line.kind == "do" and line.change is not None:
             self._done.append(line.change)
             self._undone = []
-        elif line.kind == "amend" and line.change is not None:
+        elif line.kind == "amend" and line.change is not None and self._done:
             self._done[-1] = line.change
             self._undone = []
-        elif line.kind == "undo":
+        elif line.kind == "undo" and self._done:
             self._undone.append(self._done.pop())
-        elif line.kind == "redo":
+        elif line.kind == "redo" and self._undone:
             self._done.append(self._undone.pop())
+        elif line.kind != "note":
+            self._forget()  # damaged: what it changes is not there
         del self._done[:-MAX_CHANGES]
-        self.last = line
 
 
 def _convert_version_1(diff: Diff) -> None:

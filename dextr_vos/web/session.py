@@ -6,6 +6,7 @@ Readers get values that never change, so that they never wait for a mask that is
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -102,16 +103,20 @@ class Session:
         self.events.changed(self._version)
 
     def refresh(self) -> None:
-        """When another server holds the workspace: read it again if that has changed it."""
-        if self.access.is_lost() or self.readonly is None or self._stamp_on_disk() == self._stamp:
+        """Read again what another server has changed; take back what the disk had refused half-way."""
+        if self.access.is_lost():
             return
-        with self.editing:
-            self._stamp = self._stamp_on_disk()
-            try:
+        if self.readonly is None and self._store.history.pending is not None:
+            with suppress(OSError, InputError):
+                self.exclusively(lambda store: store.recover())
+        elif self.readonly is not None and self._stamp_on_disk() != self._stamp:
+            with (
+                self.editing,
+                suppress(InputError),
+            ):  # between two files of a change; the next poll has both
+                self._stamp = self._stamp_on_disk()
                 self._store = self._open_store()
-            except InputError:
-                return  # between two files of one change; the next poll finds both
-        self.changed()
+                self.changed()
 
     def set_points(
         self, index: int, object_id: int, points: Sequence[tuple[int, int, Kind]], active_ms: float = 0

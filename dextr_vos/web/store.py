@@ -73,9 +73,10 @@ class AnnotationStore:
         self.digests: dict[str, str] = {}
         self.document = self._load()
         self._text_digest = digest_of(self._text())
+        self.history.confirm(self._text_digest)
         if writable:
             workspace.sweep()
-            self._recover()
+            self.recover()
             self._adopt()
             self._sweep_corrections()
             self.history.tidy()
@@ -102,7 +103,7 @@ class AnnotationStore:
             seconds: frame, object id and time spent on the object.
             amends: continues the last change; both are undone together.
         """
-        self._recover()
+        self.recover()
         before = self.document if before is None else before
         names, objects = changed_frames(before, after), before.objects != after.objects
         if edits.order_of(before) != edits.order_of(after):
@@ -124,9 +125,31 @@ class AnnotationStore:
         """Make the change again that was undone last; None where there is nothing to redo."""
         return self._move("redo")
 
+    def recover(self) -> None:
+        """Take a change back that was cut off or refused; clear the history if it is of another document."""
+        pending = self.history.pending
+        if pending is None:
+            return
+        if self._text_digest != pending.documents[0]:
+            log.info("%s was changed by somebody else; its history starts again", self.workspace.annotations)
+            self.history.clear()
+            return
+        moved = {"undo": self.history.to_undo(), "redo": self.history.to_redo()}
+        change = moved.get(pending.kind, pending.change)
+        if change is not None:  # else a note; masks that it adopted are adopted again
+            # only a change before which layers were cut out of masks knows more of them than the document
+            before = apply_diff(self.document, change.before) if pending.kind == "do" else self.document
+            for name in change.before["frames"]:
+                labels, found = self._known_labels(before, name), self.labels(name, before)
+                if labels is None or found is None or not np.array_equal(labels, found):
+                    with self._mask_written(before, name):
+                        pass
+        self.history.drop_pending()
+        log.info("the last change in %s had been cut off and was taken back", self.workspace.path)
+
     def note(self, after: Annotations) -> None:
         """Save a change that cannot be undone."""
-        self._recover()
+        self.recover()
         names = [name for name in changed_frames(self.document, after) if name in after.keyframes]
         self._write("note", after, names)
 
@@ -149,11 +172,9 @@ class AnnotationStore:
         composed = self._composed(document, name)
         return document if composed is None else self.with_layers_from(document, name, composed)
 
-    def labels(self, name: str) -> Labels | None:
+    def labels(self, name: str, document: Annotations | None = None) -> Labels | None:
         """The mask of a keyframe or a correction as it is on disk, H×W uint8, or None."""
-        return self._labels_in(self.document, name)
-
-    def _labels_in(self, document: Annotations, name: str) -> Labels | None:
+        document = self.document if document is None else document
         path = self.workspace.annotated_mask(name, name in document.corrections)
         return read_labels(path, self.size_hw(name)) if path.exists() else None
 
@@ -241,7 +262,7 @@ class AnnotationStore:
             self.history.clear()
 
     def _move(self, kind: str) -> Change | None:
-        self._recover()
+        self.recover()
         change = self.history.to_undo() if kind == "undo" else self.history.to_redo()
         if change is None:
             return None
@@ -270,10 +291,11 @@ class AnnotationStore:
                     files.enter_context(self._mask_written(after, name))
                 self.history.append(line)
         except Exception:
-            with suppress(OSError, InputError):  # else before the next change, or when opened again
-                self._recover()
+            with suppress(OSError, InputError):  # else later, see `recover`
+                self.recover()
             raise
         self.document, self._text_digest = after, digest_of(text)
+        self.history.confirm(self._text_digest)
         with suppress(OSError):  # the change is made; there will be others after which it can be shortened
             self.history.tidy()
 
@@ -345,31 +367,8 @@ class AnnotationStore:
             return None
 
     def _load(self) -> Annotations:
-        if not self.workspace.annotations.exists():
-            return NO_ANNOTATIONS
-        return load_annotations(self.workspace.annotations)
-
-    def _recover(self) -> None:
-        """Take the last change back if it was cut off; clear the history if it is of another document."""
-        last = self.history.last
-        if last is None or self._text_digest == last.documents[1]:
-            return
-        if self._text_digest != last.documents[0]:
-            log.info("%s was changed by somebody else; its history starts again", self.workspace.annotations)
-            self.history.clear()
-            return
-        moved = {"undo": self.history.to_redo(), "redo": self.history.to_undo()}
-        change = moved.get(last.kind, last.change)
-        if change is not None:  # else a note; masks that it adopted are adopted again
-            # only a change before which layers were cut out of masks knows more of them than the document
-            before = apply_diff(self.document, change.before) if last.kind == "do" else self.document
-            for name in change.before["frames"]:
-                labels, found = self._known_labels(before, name), self._labels_in(before, name)
-                if labels is None or found is None or not np.array_equal(labels, found):
-                    with self._mask_written(before, name):
-                        pass
-        self.history.drop_last()
-        log.info("the last change in %s had been cut off and was taken back", self.workspace.path)
+        path = self.workspace.annotations
+        return load_annotations(path) if path.exists() else NO_ANNOTATIONS
 
     def _adopt(self) -> None:
         """Make masks and document agree where somebody added or deleted masks among the keyframes."""
