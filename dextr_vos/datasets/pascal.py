@@ -17,6 +17,7 @@ from dextr_vos.datasets.layout import find_root, indexed_refs, read_indices, rea
 from dextr_vos.errors import InputError
 from dextr_vos.images import read_image
 from dextr_vos.masks import VOID, Labels
+from dextr_vos.matlab import read_matlab
 
 # class 1 first
 VOC_CATEGORIES = (
@@ -52,6 +53,7 @@ GET_SBD = (
     "home.bharathh.info/pubs/codes/SBD, and give the folder with "
     "benchmark_RELEASE/dataset/{img,inst,train.txt,val.txt}"
 )
+_MAX_SBD_BYTES = 1 << 28
 _SBD_FILES = ("img", "inst", "train.txt", "val.txt")
 
 
@@ -180,20 +182,18 @@ def read_instances(path: Path) -> tuple[Labels, npt.NDArray[np.int64]]:
     Raises:
         InputError: the file is missing, broken or of another kind.
     """
-    from scipy.io import loadmat
-
     try:
-        with path.open("rb") as file:
-            instances = loadmat(file, squeeze_me=True)["GTinst"]
-        object_map = np.asarray(instances["Segmentation"].item(), dtype=np.uint8)
-        classes = np.atleast_1d(np.asarray(instances["Categories"].item())).astype(np.int64)
+        instances = read_matlab(path, {"GTinst"}, _MAX_SBD_BYTES)["GTinst"]
+        object_map, classes = instances["Segmentation"], instances["Categories"]
+        if object_map.ndim != 2:
+            raise ValueError(f"Segmentation has the shape {object_map.shape}")
     except FileNotFoundError:
         raise InputError(f"there is no {path}; get the Semantic Boundaries Dataset again") from None
-    except Exception as error:  # scipy raises many kinds on a broken file
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"cannot read {path}: expected GTinst with Segmentation and Categories, as SBD has it: {error}"
         ) from None
-    return object_map, classes
+    return object_map.astype(np.uint8), classes.ravel().astype(np.int64)
 
 
 def voc_and_sbd(

@@ -11,16 +11,17 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.io import loadmat
 from torch import Tensor, nn
 
 from dextr_vos.errors import InputError, WeightsError
+from dextr_vos.matlab import read_matlab
 from dextr_vos.networks.dextr import Dextr
 from dextr_vos.networks.keras_file import import_h5py
 from dextr_vos.networks.osvos import MEAN_BGR, Osvos
 
 IMAGENET = "imagenet"  # in place of a path: download torchvision's weights
 
+_MAX_BYTES = 1 << 30
 _MATLAB_7_3 = b"MATLAB 7.3"  # the files that are HDF5
 
 Backbone = Literal["resnet101", "vgg16"]
@@ -144,7 +145,7 @@ def load_caffe_vgg(network: Osvos, path: Path) -> None:
         raise
     except KeyError as error:
         raise WeightsError(f"{path} has no array {error}; expected vgg_caffe.mat of OSVOS") from None
-    except Exception as error:  # scipy raises many kinds on a broken file
+    except Exception as error:  # h5py raises many kinds on a broken file
         raise WeightsError(
             f"cannot read {path} as a MATLAB file: {error}; fetch vgg_caffe.mat again"
         ) from error
@@ -156,8 +157,8 @@ def _matlab_cells(path: Path, names: Sequence[str]) -> list[list[npt.NDArray[np.
     with path.open("rb") as file:
         is_hdf5 = file.read(len(_MATLAB_7_3)) == _MATLAB_7_3
     if not is_hdf5:
-        arrays = loadmat(path, appendmat=False)
-        return [[cell.T for cell in arrays[name].ravel()] for name in names]
+        arrays = read_matlab(path, names, _MAX_BYTES)
+        return [[np.asarray(cell).T for cell in arrays[name]] for name in names]
     with import_h5py(path).File(path, "r") as opened:
         absent = [name for name in names if name not in opened]
         if absent:

@@ -66,6 +66,12 @@ def test_broken_files_are_named(sbd, tmp_path):
     path.write_bytes(b"MATLAB 5.0 MAT-file, but cut off")
     with pytest.raises(InputError, match=rf"cannot read .*{path.name}: expected GTinst"):
         objects.read(0)
+    savemat(path, {"GTinst": {"Segmentation": np.ones((9, 9), np.uint8), "Categories": 1}})
+    whole, numbers = path.read_bytes(), b"\x02\0\0\0\x51\0\0\0"
+    assert numbers in whole
+    path.write_bytes(whole.replace(numbers, b"\xff\xff" + numbers[2:]))  # a kind that there is not
+    with pytest.raises(InputError, match=rf"cannot read .*{path.name}: expected GTinst"):
+        objects.read(0)
     savemat(path, {"other": 1})
     with pytest.raises(InputError, match=rf"cannot read .*{path.name}: expected GTinst"):
         opened(sbd)
