@@ -14,6 +14,9 @@ Pixel = tuple[int, int]
 _SHOWN = "() => dextrVos.shown()"
 # A project has a page for each clip, and the clip's routes are below its address.
 _GET = "(path) => fetch(location.pathname.replace(/[/]$/, '') + path).then((answer) => answer.json())"
+_EMPTY = """(index) => fetch(`${location.pathname.replace(/[/]$/, "")}/api/frames/${index}/keyframe`, { method: "POST",
+  headers: { "content-type": "application/json" }, body: JSON.stringify({ keyframe: false }) })
+  .then((answer) => answer.json()).then((answer) => answer.version)"""
 _LABELS = """() => { const labels = dextrVos.labels(), { size } = dextrVos.shown();
   if (!labels) return null;
   let text = ""; for (const one of labels) text += String.fromCharCode(one); return [btoa(text), size]; }"""
@@ -108,6 +111,13 @@ class Screen:
         field.fill(names[index] if all(name.isdigit() for name in names) else str(index + 1))
         field.press("Enter")
         self.until(f"() => dextrVos.shown().frame === {index}")
+        self.settle()
+
+    def go_empty(self, index: int) -> None:
+        """Go to a frame, without what other tests on the same server may have left in it."""
+        self.go(index)
+        version = self.page.evaluate(_EMPTY, index)
+        self.until(f"() => dextrVos.shown().version >= {version}")
         self.settle()
 
     def state(self) -> dict[str, Any]:

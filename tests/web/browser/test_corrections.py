@@ -96,3 +96,5 @@ def test_propagating_says_how_many_drafts_became_keyframes(propagated, open_scre
         state = screen.state()
         assert state["keyframes"]["8"]["corrected"]
         assert state["keyframes"]["10"]["corrected"]
+        screen.press("Control+z", "Control+z")
+        assert "8" not in screen.state()["keyframes"]

@@ -12,7 +12,7 @@ MOVES = [
 
 def test_everything_is_done_by_keys(annotating, open_screen, expected):
     with open_screen(annotating.address) as screen:
-        screen.go(8)
+        screen.go_empty(8)
         screen.page.keyboard.press("f")
         points = []
         for moves in MOVES:

@@ -16,8 +16,10 @@ def server(tmp_path_factory):
 
 def test_a_lasso_draws_a_mask_which_is_filled_copied_and_undone(server, open_screen):
     with open_screen(server.address) as screen:
+        screen.go_empty(1)
+        screen.go_empty(0)
         screen.press("n", "y")
-        label = screen.shown()["object"]  # other tests may have made objects
+        label = screen.shown()["object"]
         screen.drag((10, 10), (40, 10), (40, 40), (10, 40))
         drawn = screen.labels()
         assert (drawn[12:38, 12:38] == label).all()
@@ -37,7 +39,7 @@ def test_a_lasso_draws_a_mask_which_is_filled_copied_and_undone(server, open_scr
 
 def test_an_area_is_seen_before_the_server_has_answered(server, open_screen):
     with open_screen(server.address) as screen:
-        screen.go(2)
+        screen.go_empty(2)
         screen.press("n")
         label = screen.shown()["object"]
         held = []
@@ -54,7 +56,7 @@ def test_an_area_is_seen_before_the_server_has_answered(server, open_screen):
 
 def test_a_part_is_split_off_by_the_menu_and_by_the_lasso(server, open_screen):
     with open_screen(server.address) as screen:
-        screen.go(5)
+        screen.go_empty(5)
         screen.press("n", "b")
         first = screen.shown()["object"]
         screen.drag((10, 10), (30, 10))
@@ -74,7 +76,7 @@ def test_a_part_is_split_off_by_the_menu_and_by_the_lasso(server, open_screen):
 
 def test_a_split_that_is_left_paints_on_no_object_and_a_late_answer_selects_none(server, open_screen):
     with open_screen(server.address) as screen:
-        screen.go(1)
+        screen.go_empty(1)
         screen.press("n", "b")
         other = screen.shown()["object"]
         screen.drag((10, 30), (30, 30))
@@ -109,7 +111,7 @@ def test_a_split_that_is_left_paints_on_no_object_and_a_late_answer_selects_none
 
 def test_an_outline_that_was_begun_is_dropped_by_escape(server, open_screen):
     with open_screen(server.address) as screen:
-        screen.go(3)
+        screen.go_empty(3)
         screen.press("n", "y")
         for corner in ((20, 20), (30, 20), (30, 30)):
             screen.page.mouse.click(*screen.where(corner))
@@ -119,7 +121,7 @@ def test_an_outline_that_was_begun_is_dropped_by_escape(server, open_screen):
 
 def test_an_outline_loses_its_last_corner_and_is_for_the_object_that_is_selected(server, open_screen):
     with open_screen(server.address) as screen:
-        screen.go(4)
+        screen.go_empty(4)
         screen.press("n", "y")
         for corner in ((10, 10), (40, 10), (40, 40), (60, 2), (60, 4)):
             screen.page.mouse.click(*screen.where(corner))

@@ -49,7 +49,7 @@ def test_after_kill_9_nothing_is_lost_and_later_edits_are_sent(small_clip, open_
 
 def test_the_page_reconnects_by_itself(annotating, open_screen):
     with open_screen(annotating.address) as screen:
-        screen.go(10)
+        screen.go_empty(10)
         screen.page.context.set_offline(True)
         screen.press("b", settle=False)
         screen.drag((200, 50), (260, 50), settle=False)
