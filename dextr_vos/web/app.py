@@ -22,7 +22,7 @@ from dextr_vos.web import schemas
 from dextr_vos.web.auth import Auth
 from dextr_vos.web.exports import export_formats
 from dextr_vos.web.images import THUMB_HEIGHT
-from dextr_vos.web.mask_edits import PutMask, ReshapeMask, SplitObject, SwapObjects
+from dextr_vos.web.mask_edits import MergeObjects, PutMask, ReshapeMask, SplitObject, SwapObjects
 from dextr_vos.web.object_edits import AddObject, ChangeObject, DeleteObject, OrderObjects
 from dextr_vos.web.openapi import BINARY_BODY, AnyFile, EventStream, Jpeg, Png, described_app
 from dextr_vos.web.page_files import PageFiles
@@ -215,7 +215,7 @@ def _add_whole_mask_edits(app: FastAPI, service: Service) -> None:
         """Change an object's mask as a whole."""
         _check(service, index)
         edit = ReshapeMask(index, names[index], object_id, body.operation, body.pixels)
-        return _edited(service, index, lambda: session.make(edit))
+        return _edited(service, index, lambda: session.make(edit, object_id, body.bounded_ms()))
 
     @app.post("/api/frames/{index}/objects/{object_id}/copy")
     def copy(index: Index, object_id: ObjectId, body: schemas.Copy) -> dict[str, Any]:
@@ -224,21 +224,31 @@ def _add_whole_mask_edits(app: FastAPI, service: Service) -> None:
         _check(service, body.to)
         mask = session.shown_mask(index, object_id)
         edit = PutMask(body.to, names[body.to], object_id, mask, names[index])
-        return {**_edited(service, body.to, lambda: session.make(edit)), "index": body.to}
+        ms = body.bounded_ms()
+        return {**_edited(service, body.to, lambda: session.make(edit, object_id, ms)), "index": body.to}
 
     @app.post("/api/frames/{index}/objects/{object_id}/swap")
     def swap(index: Index, object_id: ObjectId, body: schemas.OtherObject) -> dict[str, Any]:
         """Swap two objects from this frame on."""
         _check(service, index)
         edit = SwapObjects(index, tuple(names[index:]), (object_id, body.other))
-        return _edited(service, index, lambda: session.make(edit))
+        return _edited(service, index, lambda: session.make(edit, object_id, body.bounded_ms()))
+
+    @app.post("/api/frames/{index}/objects/{object_id}/merge")
+    def merge(index: Index, object_id: ObjectId, body: schemas.Merge) -> dict[str, Any]:
+        """Give an object the mask of another one in this frame, or from this frame on."""
+        _check(service, index)
+        merged_in = tuple(names[index:]) if body.onwards else (names[index],)
+        edit = MergeObjects(index, merged_in, object_id, body.other)
+        return _edited(service, index, lambda: session.make(edit, object_id, body.bounded_ms()))
 
     @app.post("/api/frames/{index}/objects/{object_id}/split")
     def split(index: Index, object_id: ObjectId, body: schemas.Split) -> dict[str, Any]:
         """Make a new object of what is inside an outline; the answer has its `id`."""
         _check(service, index)
         edit = SplitObject(index, names[index], object_id, body.outline)
-        new_id, changes = changed_by(service, lambda: session.make(edit))
+        ms = body.bounded_ms()
+        new_id, changes = changed_by(service, lambda: session.make(edit, object_id, ms))
         return {**changes, "mask": _mask(service, index), "id": new_id}
 
 

@@ -1,4 +1,4 @@
-"""Edits of masks without clicks: reshape one, copy it, swap or split objects. See `object_edits.Edit`."""
+"""Edits of masks without clicks: reshape, copy; swap, merge or split objects. See `object_edits.Edit`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -148,6 +148,51 @@ class SwapObjects:
         return Edited(
             before, after, f"{entries[0].name} and {entries[1].name} swapped from {self.names[0]} on"
         )
+
+
+@dataclass(frozen=True)
+class MergeObjects:
+    """Give an object the visible mask of another one, which is removed, in a frame or several.
+
+    The other object stays in the list, since other frames may have it.
+
+    Attributes:
+        index: of the first frame.
+        names: of this frame, and of the later ones in which they are merged, too.
+        object_id: of the object that gets the masks.
+        other: id of the object that loses them.
+    """
+
+    index: int
+    names: tuple[str, ...]
+    object_id: int
+    other: int
+
+    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
+        """See `Edit`."""
+        entry, other = edits.entry_of(document, self.object_id), edits.entry_of(document, self.other)
+        if self.object_id == self.other:
+            raise InputError(f"expected two objects to merge, got {entry.name} twice")
+        before = with_layers_of(store, document, {self.object_id, self.other})
+        after = before
+        for name in self.names:
+            after = edits.with_draft(after, name, self.other, ())
+            if edits.clicks_of(after, name, self.other) is not None:
+                _refuse_locked(after, name, other.name)
+                after = self._merged(store, after, name)
+        if after == before:
+            raise InputError(
+                f"{other.name} has no mask in frame '{self.names[0]}' to merge; click on it first"
+            )
+        where = f"from {self.names[0]} on" if len(self.names) > 1 else f"in frame {self.names[0]}"
+        return Edited(before, after, f"{other.name} merged into {entry.name} {where}")
+
+    def _merged(self, store: "AnnotationStore", document: Annotations, name: str) -> Annotations:
+        """The document with the two merged in a frame; as a stroke, so that later clicks keep it."""
+        visible = store.layer(name, self.other, store.flattened(name, document))
+        document = edits.with_clicks(document, name, self.other, None)
+        document = store.with_stroke(document, name, self.object_id, visible, erase=False)
+        return edits.with_moved_seconds(document, name, {self.other: self.object_id})
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,12 @@ class OtherObject(_Edit):
     other: ObjectId
 
 
+class Merge(OtherObject):
+    """Another object whose mask an object gets; `onwards`: in all later annotated frames, too."""
+
+    onwards: bool = False
+
+
 class Clear(_Edit):
     """Remove an object from a frame."""
 

@@ -234,8 +234,7 @@ class Session:
         name = self._name(index)
         with self.editing:
             before = self._prepared(index, import_mask=locked, even_if_locked=True)
-            keyframe = before.frame(name) or edits.EMPTY
-            after = before
+            keyframe, after = before.frame(name) or edits.EMPTY, before
             if locked or name in before.keyframes:
                 changed = keyframe.model_copy(update={"locked": locked, "settled": True})
                 after = edits.with_keyframe(before, name, changed)
@@ -253,8 +252,13 @@ class Session:
             self._commit(edits.confirmed(before, names), f"{many} made keyframes", None, before)
             return len(names)
 
-    def make(self, edit: Edit) -> int | None:
+    def make(self, edit: Edit, object_id: int | None = None, active_ms: float = 0) -> int | None:
         """Make an edit; the id of the object that it has added, or None.
+
+        Args:
+            edit: what to do.
+            object_id: of the object on which the time was spent in the edit's frame.
+            active_ms: that time, since the last edit.
 
         Raises:
             InputError: it is not possible.
@@ -263,7 +267,8 @@ class Session:
             index = edit.index
             document = self.document if index is None else self._prepared(index, import_mask=True)
             made = edit.apply(self._store, document)
-            self._commit(made.after, made.label, index, made.before)
+            active = None if index is None or object_id is None else (self._name(index), object_id, active_ms)
+            self._commit(made.after, made.label, index, made.before, active)
             return made.object_id
 
     def shown_mask(self, index: int, object_id: int) -> BoolArray:

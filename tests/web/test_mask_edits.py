@@ -1,4 +1,4 @@
-"""Masks edited as a whole: reshaped, copied, swapped, split; each edit is one step of the history."""
+"""Masks edited as a whole: reshaped, copied, swapped, merged, split; each edit is one step of the history."""
 
 import json
 
@@ -241,9 +241,76 @@ def test_a_part_that_another_object_covers_goes_with_a_split(tiny_clip, tmp_path
     assert (page.mask(0) == expected).all(), "nothing appears below the object that is gone"
 
 
+def test_an_object_gets_the_mask_of_another_in_one_frame(page):
+    for index in (0, 3):
+        page.points(index, 1, POINTS, active_ms=2000)
+        page.points(index, 2, OTHER, active_ms=3000)
+    page.do("/api/frames/0/objects/1/merge", other=2, active_ms=1000)
+    both = box(POINTS) | box(OTHER)
+    assert (page.mask(0) == np.where(both, 1, 0)).all()
+    assert (page.mask(3) == np.where(box(POINTS), 1, np.where(box(OTHER), 2, 0))).all()
+    seconds = {
+        (each["frame"], each["object"]): each["seconds"] for each in page.get("/api/time").json()["objects"]
+    }
+    assert seconds == {(0, 1): 6.0, (3, 1): 2.0, (3, 2): 3.0}
+    state = page.do("/api/undo")["state"]
+    assert (page.mask(0) == np.where(box(POINTS), 1, np.where(box(OTHER), 2, 0))).all()
+    assert state["keyframes"]["0"]["objects"]["2"]["points"] == OTHER
+
+
+def test_objects_are_merged_from_a_frame_on_and_later_clicks_keep_that(tiny_clip, tmp_path):
+    page = open_page(tiny_clip, tmp_path / "w", objects=2, corrects=True)
+    page.points(0, 1, POINTS)
+    page.points(3, 2, POINTS)
+    page.points(4, 1, POINTS)
+    page.points(4, 2, OTHER)
+    write_run(page, tmp_path / "w", keyframes=[0])
+    page.do("/api/frames/2/objects/2/merge", other=1, onwards=True)
+    assert (page.mask(0) == box(POINTS)).all(), "frames before stay"
+    assert (page.mask(2) == np.where(tiny_mask(2) == 1, 2, 0)).all(), "a propagated frame is merged, too"
+    assert page.state()["keyframes"]["2"]["corrected"], "as a draft"
+    assert (page.mask(3) == np.where(box(POINTS), 2, 0)).all(), "here there is nothing to merge"
+    both = np.where(box(POINTS) | box(OTHER), 2, 0)
+    assert (page.mask(4) == both).all()
+    page.points(4, 2, [*OTHER, [50, 40, "positive"]])
+    assert (page.mask(4) == 2)[both == 2].all()
+    page.do("/api/undo")
+    page.do("/api/undo")
+    assert "2" not in page.state()["keyframes"]
+    assert (page.mask(4) == np.where(box(POINTS), 1, np.where(box(OTHER), 2, 0))).all()
+
+
+def test_a_merge_takes_what_is_seen_of_the_other_object(page):
+    page.points(0, 1, [[12, 20], [40, 22], [16, 10], [17, 25]])
+    page.points(0, 2, POINTS)  # on top of part of object 1
+    before = page.mask(0)
+    page.do("/api/objects", name="third")
+    page.do("/api/frames/0/objects/3/stroke", path=[[14, 20], [20, 20]], radius=2)
+    seen = page.mask(0)
+    page.do("/api/frames/0/objects/2/merge", other=3)
+    assert (page.mask(0) == np.where(seen == 3, 2, seen)).all()
+    page.do("/api/frames/0/objects/1/merge", other=2)
+    assert ((page.mask(0) == 1) == ((before > 0) | (seen == 3))).all()
+    assert "no mask" in page.refused("/api/frames/0/objects/1/merge", other=2)
+    assert "twice" in page.refused("/api/frames/0/objects/1/merge", other=1)
+
+
+def test_the_time_of_edits_of_a_whole_mask_counts(page):
+    page.do("/api/frames/0/objects/1/stroke", path=[[14, 20], [20, 20]], radius=2)
+    page.do("/api/frames/0/objects/1/stroke", path=[[50, 20]], radius=2)
+    page.do("/api/frames/0/objects/1/reshape", operation="grow", active_ms=1000)
+    page.do("/api/frames/0/objects/1/copy", to=2, active_ms=2000)
+    page.do("/api/frames/0/objects/1/split", active_ms=3000)
+    seconds = {
+        (each["frame"], each["object"]): each["seconds"] for each in page.get("/api/time").json()["objects"]
+    }
+    assert seconds == {(0, 1): 4.0, (2, 1): 2.0}
+
+
 def test_a_locked_frame_is_refused(page):
     page.points(0, 1, POINTS)
     page.points(0, 2, OTHER)
     page.do("/api/frames/0/lock", locked=True)
     assert "locked" in page.refused("/api/frames/0/objects/1/swap", other=2)
+    assert "locked" in page.refused("/api/frames/0/objects/1/merge", other=2)
     assert "locked" in page.refused("/api/frames/0/objects/1/reshape", operation="grow")

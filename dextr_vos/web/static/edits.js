@@ -174,7 +174,9 @@ export function createEdits(store, cache, connection, activity) {
     copy: (frame, object, to) => push({ verb: "copy", body: { to, active_ms: activity.take() }, frame, object, twice: true }),
     /** @param {[number, number][]|null} outline around the part that becomes a new object; null: all parts but the largest */
     split: (frame, object, outline) => push({ verb: "split", body: { outline, active_ms: activity.take() }, frame, object }),
-    swap: (frame, object, other) => push({ verb: "swap", body: { other }, frame, object, spoils: true }),
+    swap: (frame, object, other) => push({ verb: "swap", body: { other, active_ms: activity.take() }, frame, object, spoils: true }),
+    /** @param {boolean} onwards in all later annotated frames, too */
+    merge: (frame, object, other, onwards) => push({ verb: "merge", body: { other, onwards, active_ms: activity.take() }, frame, object, spoils: onwards }),
     clear(frame, object) {
       store.set({ drafts: store.get().drafts.set(keyOf(frame, object), []) });
       const body = { active_ms: activity.take() };

@@ -32,7 +32,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { command: "brush", what: "Brush", run: () => actions.tool("brush") },
       { command: "erase", what: "Eraser", run: () => actions.tool("erase") },
       { command: "lasso", what: "Lasso (Alt: erase, ↵ closes)", run: () => actions.tool("lasso") },
-      { command: "mask", what: "Fill, grow, copy, swap, split", run: () => masks.open() },
+      { command: "mask", what: "Fill, copy, merge, swap, split", run: () => masks.open() },
       { command: "smaller", what: "Smaller brush", run: () => brush.resize(-1) },
       { command: "larger", what: "Larger brush", run: () => brush.resize(1) },
     ],

@@ -35,6 +35,16 @@ export function createMaskMenu(store, cache, edits, navigation, split) {
     });
   }
 
+  /** Another object becomes part of this one, and loses its mask. */
+  function merge(frame, object, onwards) {
+    const { id, name } = object, where = onwards ? "from here on" : "here";
+    another(`Merge into ${name} ${where}`, object, async (other) => {
+      if (!await edits.merge(frame, id, other.id, onwards)) return;
+      if (onwards) toast(`${other.name} is part of ${name} in this frame and in all annotated frames after it. Propagate to merge the other masks, too.`);
+      else announce(`${other.name} merged into ${name}`);
+    });
+  }
+
   /** The menu means the frame and the object for which it was opened; it closes when the page shows another frame. */
   function list() {
     store.set({ follow: false });
@@ -53,6 +63,8 @@ export function createMaskMenu(store, cache, edits, navigation, split) {
       { name: "Split off smaller parts", key: "p", test: "mask-split", disabled: none, run: () => split.parts(frame, object.id) },
       { name: "Split off by lasso…", key: "y", test: "mask-split-lasso", disabled: none, run: () => split.draw(frame, object.id) },
       ...(clip ? [{ name: "Copy to the next frame", key: "c", test: "mask-copy", disabled: none || frame >= server.frames - 1, run: () => copy(frame, object.id) }] : []),
+      { name: "Merge another object into it…", key: "m", test: "mask-merge", disabled: alone, run: () => merge(frame, object, false) },
+      ...(clip ? [{ name: "Merge from here on…", key: "h", test: "mask-merge-onwards", disabled: alone, run: () => merge(frame, object, true) }] : []),
       ...(clip ? [{ name: "Swap from here on…", key: "x", test: "mask-swap", disabled: alone, run: () => swap(frame, object) }] : []),
     ]);
   }

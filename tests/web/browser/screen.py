@@ -14,8 +14,8 @@ Pixel = tuple[int, int]
 _SHOWN = "() => dextrVos.shown()"
 # A project has a page for each clip, and the clip's routes are below its address.
 _GET = "(path) => fetch(location.pathname.replace(/[/]$/, '') + path).then((answer) => answer.json())"
-_EMPTY = """(index) => fetch(`${location.pathname.replace(/[/]$/, "")}/api/frames/${index}/keyframe`, { method: "POST",
-  headers: { "content-type": "application/json" }, body: JSON.stringify({ keyframe: false }) })
+_EMPTY = """(index) => fetch(`${location.pathname.replace(/[/]$/, "")}/api/frames/${index}/keyframe`,
+  { method: "POST", headers: { "content-type": "application/json" }, body: '{"keyframe": false}' })
   .then((answer) => answer.json()).then((answer) => answer.version)"""
 _LABELS = """() => { const labels = dextrVos.labels(), { size } = dextrVos.shown();
   if (!labels) return null;
@@ -113,12 +113,16 @@ class Screen:
         self.until(f"() => dextrVos.shown().frame === {index}")
         self.settle()
 
-    def go_empty(self, index: int) -> None:
-        """Go to a frame, without what other tests on the same server may have left in it."""
-        self.go(index)
+    def empty(self, index: int) -> None:
+        """Remove what other tests on the same server may have left in a frame."""
         version = self.page.evaluate(_EMPTY, index)
         self.until(f"() => dextrVos.shown().version >= {version}")
         self.settle()
+
+    def go_empty(self, index: int) -> None:
+        """Go to a frame, which is empty then."""
+        self.empty(index)
+        self.go(index)
 
     def state(self) -> dict[str, Any]:
         """What the server says."""

@@ -109,6 +109,25 @@ def test_a_split_that_is_left_paints_on_no_object_and_a_late_answer_selects_none
         assert screen.shown()["object"] == other
 
 
+def test_an_object_gets_the_mask_of_another_and_undo_gives_it_back(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.go_empty(3)
+        screen.press("n", "b")
+        other = screen.shown()["object"]
+        screen.drag((10, 10), (30, 10))
+        screen.press("n")
+        into = screen.shown()["object"]
+        screen.drag((10, 40), (30, 40))
+        before = screen.labels()
+        screen.press("i", "m")
+        name = screen.test_id(f"object-{other}").locator(".choose").inner_text()
+        screen.test_id("mask-menu").get_by_text(name, exact=True).click()
+        screen.settle()
+        assert np.array_equal(screen.labels(), np.where(before > 0, into, 0))
+        screen.press("Control+z")
+        assert np.array_equal(screen.labels(), before)
+
+
 def test_an_outline_that_was_begun_is_dropped_by_escape(server, open_screen):
     with open_screen(server.address) as screen:
         screen.go_empty(3)

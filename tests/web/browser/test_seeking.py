@@ -3,10 +3,10 @@
 
 def test_an_image_of_another_frame_is_marked_and_takes_no_click(annotating, open_screen):
     with open_screen(annotating.address) as screen:
-        screen.go_empty(9)
+        screen.empty(9)
         screen.go(0)
         held = []
-        screen.page.route("**/api/frames/9", lambda route: held.append(route))
+        screen.route("**/api/frames/9", lambda route: held.append(route))
         field = screen.page.get_by_test_id("frame-number")
         field.fill("00009")
         field.press("Enter")
