@@ -222,7 +222,7 @@ def _add_whole_mask_edits(app: FastAPI, service: Service) -> None:
         """Copy an object's mask to another frame."""
         _check(service, index)
         _check(service, body.to)
-        mask = session.shown_mask(index, object_id)
+        mask = session.masks.of_object(session.document, index, object_id)
         edit = PutMask(body.to, names[body.to], object_id, mask, names[index])
         ms = body.bounded_ms()
         return {**_edited(service, body.to, lambda: session.make(edit, object_id, ms)), "index": body.to}

@@ -8,6 +8,7 @@ import numpy as np
 from dextr_vos.annotation.annotations import Annotations
 from dextr_vos.errors import InputError
 from dextr_vos.files import digest_or_empty
+from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import Labels, read_labels
 from dextr_vos.propagation.origins import outdated_frames
 from dextr_vos.propagation.suggest import suggest
@@ -256,6 +257,13 @@ class FrameMasks:
         """The labels of a frame, H×W uint8, or None."""
         found = self._find(document, index)
         return None if found is None else self._read(document, index, found[1])
+
+    def of_object(self, document: Annotations, index: int, object_id: int) -> BoolArray:
+        """An object's mask in a frame as it is shown, H×W bool; all False where it has none."""
+        labels = self.labels(document, index)
+        if labels is None:
+            return np.zeros(self._images.size_hw(index), dtype=bool)
+        return np.asarray(labels == object_id)
 
     def remember(self, document: Annotations, path: Path, png: bytes) -> None:
         """Take over a mask that has just been written, so that it need not be read back to be sent.

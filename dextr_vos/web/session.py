@@ -11,12 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from dextr_vos.annotation.annotations import PROPAGATION, Annotations, KeyframeClicks, Kind
 from dextr_vos.annotation.label_set import LabelFile, LabelSet
 from dextr_vos.errors import InputError
-from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import object_ids
 from dextr_vos.web import edits
 from dextr_vos.web.click_masks import ClickMasks, check_points
@@ -270,13 +267,6 @@ class Session:
             active = None if index is None or object_id is None else (self._name(index), object_id, active_ms)
             self._commit(made.after, made.label, index, made.before, active)
             return made.object_id
-
-    def shown_mask(self, index: int, object_id: int) -> BoolArray:
-        """An object's mask in a frame as it is shown, H×W bool; all False where it has none."""
-        labels = self.masks.labels(self.document, index)
-        if labels is None:
-            return np.zeros(self.images.size_hw(index), dtype=bool)
-        return np.asarray(labels == object_id)
 
     def set_labels(self, labels: LabelSet) -> None:
         """Replace the label set of the workspace; objects keep their names."""
