@@ -8,6 +8,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ _MARKS = (
 
 # of file systems that cannot be asked to write to the disk at once
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
+_SYNCED_AT_ONCE = 16  # threads, which only wait
 TEMPORARY = ".dextr-vos-"
 _TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + r"[a-z0-9_]{8}(\.[^.]*)?")
 
@@ -61,53 +63,92 @@ def atomic_path(path: Path, durable: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         raise
     if durable:
-        _sync_folder(path.parent)
+        sync(path.parent)
+
+
+class Unsynced:
+    """Files and folders that were changed and may not be on the disk yet: they are waited for together.
+
+    Most file systems write all of them in the time that one takes.
+    """
+
+    def __init__(self) -> None:
+        self._paths: dict[Path, None] = {}
+
+    def add(self, path: Path) -> None:
+        """A file whose content, or a folder whose names, must be on the disk by the next `wait`."""
+        self._paths[path] = None
+
+    def discard(self, path: Path) -> None:
+        """Do not wait for a file any more."""
+        self._paths.pop(path, None)
+
+    def wait(self) -> None:
+        """Wait until all of them are on the disk.
+
+        Raises:
+            OSError: one cannot be written there; all of them are waited for again the next time.
+        """
+        paths = [path for path in self._paths if path.exists()]
+        if len(paths) > 1:
+            with ThreadPoolExecutor(min(len(paths), _SYNCED_AT_ONCE)) as threads:
+                list(threads.map(sync, paths))
+        elif paths:
+            sync(paths[0])
+        self._paths.clear()
 
 
 @contextmanager
-def staged(path: Path, content: bytes) -> Iterator[None]:
-    """Put a file on the disk that takes its place once the block has succeeded, and is removed otherwise.
+def staged(path: Path, content: bytes, unsynced: Unsynced) -> Iterator[None]:
+    """Write a file that takes its place once the block has succeeded, and is removed otherwise.
 
     Several in one `ExitStack` change together: whatever a full disk refuses is refused before the first of
-    them takes its place. The one that was entered first is the last.
+    them takes its place, if the block waits for `unsynced`. The one that was entered first is the last. The
+    change is on the disk once `unsynced` is waited for again.
     """
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-        sync(temporary)
-        yield
-    _sync_folder(path.parent)
+        unsynced.add(temporary)
+        try:
+            yield
+        finally:
+            unsynced.discard(temporary)
+    unsynced.add(path.parent)
 
 
-def remove(path: Path) -> None:
+def remove(path: Path, unsynced: Unsynced | None = None) -> None:
     """Remove a file, if it is there, so that it does not come back after a power cut."""
     with suppress(FileNotFoundError):
         path.unlink()
-        _sync_folder(path.parent)
+        if unsynced is None:
+            sync(path.parent)
+        else:
+            unsynced.add(path.parent)
 
 
 def sync(path: Path) -> None:
-    """Wait until a file is on the disk.
+    """Wait until a file, or the names in a folder, are on the disk; for names, where the system can be asked.
 
     Raises:
-        OSError: it cannot be written there.
+        OSError: a file cannot be written there.
     """
-    with path.open("rb+") as file:
-        try:
-            os.fsync(file.fileno())
-        except OSError as error:
-            if error.errno not in _CANNOT_SYNC:
-                error.filename = str(path)
-                raise
+    if path.is_dir():
+        with suppress(OSError):
+            _sync(os.open(path, os.O_RDONLY))
+        return
+    try:
+        _sync(os.open(path, os.O_RDWR))
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            error.filename = str(path)
+            raise
 
 
-def _sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk, where the system can be asked for that."""
-    with suppress(OSError):
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
+def _sync(opened: int) -> None:
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def is_temporary(path: Path) -> bool:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from dextr_vos.annotation.annotations import Annotations
 from dextr_vos.errors import InputError
-from dextr_vos.files import remove, sync, write_text
+from dextr_vos.files import Unsynced, remove, sync, write_text
 
 MAX_CHANGES = 500
 _MAX_LINES = 4 * MAX_CHANGES
@@ -125,10 +125,15 @@ class History:
         """The change that redo makes again."""
         return self._undone[-1] if self._undone else None
 
-    def append(self, line: Line) -> None:
-        """Write a line to the disk before its change is made, see `confirm` and `drop_pending`.
+    def append(self, line: Line, unsynced: Unsynced) -> None:
+        """Write a line before its change is made, see `confirm` and `drop_pending`.
 
-        Nothing changes where the disk refuses it.
+        Args:
+            line: what follows the last one.
+            unsynced: to be waited for before the change is made.
+
+        Raises:
+            OSError: the disk refuses it; nothing changes.
         """
         content = f"{line.as_json()}\n".encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +145,7 @@ class History:
             journal.truncate(before)  # of a line that was refused
             journal.seek(before)
             journal.write(content)
-        sync(self.path)
+        unsynced.add(self.path)
         self._sizes = before, before + len(content)
         self.pending = line
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from dextr_vos.annotation.annotations import ObjectClicks
 from dextr_vos.errors import InputError
-from dextr_vos.files import atomic_path, sweep_temporaries
+from dextr_vos.files import Unsynced, atomic_path, sweep_temporaries
 from dextr_vos.geometry import BoolArray
 from dextr_vos.images import open_image
 from dextr_vos.masks import Labels, voc_palette
@@ -33,10 +33,13 @@ class LayerStore:
 
     Args:
         folder: created with the first layer.
+
+    Attributes:
+        unsynced: layers that were put and may not be on the disk yet; what refers to them waits for them.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.unsynced = folder, Unsynced()
         self._cache: BoundedCache[BoolArray] = BoundedCache(_CACHE_BYTES, lambda mask: mask.nbytes)
 
     def put(self, mask: BoolArray) -> str:
@@ -47,8 +50,10 @@ class LayerStore:
         """
         digest = hashlib.sha256(repr(mask.shape).encode() + np.packbits(mask).tobytes()).hexdigest()[:32]
         if self.get(digest, mask.shape) is None:  # or damaged
-            with atomic_path(self._path(digest), durable=True) as temporary:
+            with atomic_path(self._path(digest)) as temporary:
                 Image.fromarray(mask).save(temporary, format="PNG")
+            self.unsynced.add(self._path(digest))
+            self.unsynced.add(self.folder)
         self._add_to_cache(digest, mask)
         return digest
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from dextr_vos.annotation.annotations import PROPAGATION, Annotations, KeyframeClicks, Kind
 from dextr_vos.annotation.label_set import LabelFile, LabelSet
@@ -20,7 +20,6 @@ from dextr_vos.web.click_masks import ClickMasks, check_points
 from dextr_vos.web.edits import PointMove
 from dextr_vos.web.events import Events
 from dextr_vos.web.images import Images
-from dextr_vos.web.journal import Change
 from dextr_vos.web.layers import area_mask, stroke_mask
 from dextr_vos.web.masks import FrameMasks, RunMasks
 from dextr_vos.web.object_edits import Edit
@@ -276,11 +275,11 @@ class Session:
 
     def undo(self) -> int | None:
         """Revert the last change; index of the frame to show, None where it concerns no single frame."""
-        return self._move_in_history(lambda: self._store.undo(), "undo")
+        return self._move_in_history("undo")
 
     def redo(self) -> int | None:
         """Make the change again that was undone last; index of the frame to show, see `undo`."""
-        return self._move_in_history(lambda: self._store.redo(), "redo")
+        return self._move_in_history("redo")
 
     def exclusively(self, act: Callable[[AnnotationStore], T]) -> T:
         """Do something with the store while nobody edits."""
@@ -305,13 +304,13 @@ class Session:
         self._click_masks = ClickMasks(self.images, self.loader, store.layers)
         return store
 
-    def _move_in_history(self, move: Callable[[], Change | None], verb: str) -> int | None:
+    def _move_in_history(self, kind: Literal["undo", "redo"]) -> int | None:
         self.check_writable()
         with self.editing:
-            change = self._on_disk(move)
+            change = self._on_disk(lambda: self._store.move(kind))
             self._last_move = None
             if change is None:
-                raise InputError(f"there is nothing to {verb}")
+                raise InputError(f"there is nothing to {kind}")
             self.changed()
             return change.index
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -68,6 +69,7 @@ class AnnotationStore:
             workspace.check_links()
         self.workspace, self._images, self._on_mask = workspace, images, on_mask
         self.layers = LayerStore(workspace.layers)
+        self._unsynced = self.layers.unsynced  # what a change writes is waited for together
         self.history = History(workspace.journal)
         self._verified: set[str] = set()  # keyframes whose mask is known to be what their layers make
         self.digests: dict[str, str] = {}
@@ -117,13 +119,14 @@ class AnnotationStore:
             after = edits.with_seconds(after, *seconds)
         self._write("do" if last is None else "amend", after, names, change, seconds)
 
-    def undo(self) -> Change | None:
-        """Revert the last change; None where there is nothing to undo."""
-        return self._move("undo")
-
-    def redo(self) -> Change | None:
-        """Make the change again that was undone last; None where there is nothing to redo."""
-        return self._move("redo")
+    def move(self, kind: Literal["undo", "redo"]) -> Change | None:
+        """Revert the last change, or make the one again that was reverted last; None where there is none."""
+        self.recover()
+        change = self.history.to_undo() if kind == "undo" else self.history.to_redo()
+        if change is not None:
+            diff = change.before if kind == "undo" else change.after
+            self._write(kind, apply_diff(self.document, diff), list(diff["frames"]))
+        return change
 
     def recover(self) -> None:
         """Take a change back that was cut off or refused; clear the history if it is of another document."""
@@ -139,11 +142,7 @@ class AnnotationStore:
         if change is not None:  # else a note; masks that it adopted are adopted again
             # only a change before which layers were cut out of masks knows more of them than the document
             before = apply_diff(self.document, change.before) if pending.kind == "do" else self.document
-            for name in change.before["frames"]:
-                labels, found = self._known_labels(before, name), self.labels(name, before)
-                if labels is None or found is None or not np.array_equal(labels, found):
-                    with self._mask_written(before, name):
-                        pass
+            self._put_masks(before, [name for name in change.before["frames"] if self._differs(before, name)])
         self.history.drop_pending()
         log.info("the last change in %s had been cut off and was taken back", self.workspace.path)
 
@@ -261,15 +260,6 @@ class AnnotationStore:
         with suppress(OSError):  # then undo brings it all back
             self.history.clear()
 
-    def _move(self, kind: str) -> Change | None:
-        self.recover()
-        change = self.history.to_undo() if kind == "undo" else self.history.to_redo()
-        if change is None:
-            return None
-        diff = change.before if kind == "undo" else change.after
-        self._write(kind, apply_diff(self.document, diff), list(diff["frames"]))
-        return change
-
     def _write(
         self,
         kind: str,
@@ -285,19 +275,32 @@ class AnnotationStore:
             # the mask of any frame may change in which some overlap
             names = sorted({*names, *edits.overlapping(after)})
         try:
-            with ExitStack() as files:  # the last to enter is the first to take its place
-                files.enter_context(staged(self.workspace.annotations, text.encode()))
-                for name in names:
-                    files.enter_context(self._mask_written(after, name))
-                self.history.append(line)
+            with staged(self.workspace.annotations, text.encode(), self._unsynced):
+                self._put_masks(after, names, line)
         except Exception:
             with suppress(OSError, InputError):  # else later, see `recover`
                 self.recover()
             raise
         self.document, self._text_digest = after, digest_of(text)
         self.history.confirm(self._text_digest)
+        self._unsynced.wait()
         with suppress(OSError):  # the change is made; there will be others after which it can be shortened
             self.history.tidy()
+
+    def _put_masks(self, document: Annotations, names: Iterable[str], line: Line | None = None) -> None:
+        """Make masks what the document says, after all that was written, the line too, is on the disk."""
+        with ExitStack() as masks:
+            for name in names:
+                masks.enter_context(self._mask_written(document, name))
+            if line is not None:
+                self.history.append(line, self._unsynced)
+            self._unsynced.wait()
+        self._unsynced.wait()  # that they are in their places
+
+    def _differs(self, document: Annotations, name: str) -> bool:
+        """Whether the mask of a frame is not known to be what the document says."""
+        labels, found = self._known_labels(document, name), self.labels(name, document)
+        return labels is None or found is None or not np.array_equal(labels, found)
 
     @contextmanager
     def _mask_written(self, document: Annotations, name: str) -> Iterator[None]:
@@ -310,7 +313,7 @@ class AnnotationStore:
             yield
         else:
             path = self.workspace.annotated_mask(name, name in document.corrections)
-            with staged(path, content):
+            with staged(path, content, self._unsynced):
                 yield
             if known:
                 self._on_mask(document, path, content)
@@ -318,10 +321,10 @@ class AnnotationStore:
             if name in document.keyframes:
                 self.digests[name] = hashlib.sha256(content).hexdigest()
         if name not in document.keyframes:
-            remove(self.workspace.keyframe(name))
+            remove(self.workspace.keyframe(name), self._unsynced)
             self.digests.pop(name, None)
         if name not in document.corrections:
-            remove(self.workspace.correction(name))
+            remove(self.workspace.correction(name), self._unsynced)
 
     def _moved_mask(self, document: Annotations, name: str) -> bytes | None:
         """The mask of a keyframe that becomes a correction, or the other way, whose layers are not known."""

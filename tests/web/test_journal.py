@@ -11,12 +11,12 @@ from conftest import write_tiny_clip
 from tiny_page import OTHER, POINTS, KilledError, ServerDiedError, open_page
 
 from dextr_vos.annotation.annotations import as_text, load_annotations
-from dextr_vos.files import file_digest
+from dextr_vos.files import Unsynced, file_digest
 from dextr_vos.web.journal import MAX_CHANGES, Change, History, Line
 
 
 def append(history: History, line: Line) -> None:
-    history.append(line)
+    history.append(line, Unsynced())
     history.confirm(line.documents[1])
 
 
@@ -184,6 +184,38 @@ def test_after_a_refusal_the_page_goes_on(annotated, tmp_path, monkeypatch):
         page.do("/api/redo")
         page.do("/api/undo")
         assert tree(work) == tree(annotated / "w") == before
+
+
+def test_all_of_a_change_is_on_the_disk_before_it_takes_its_place_and_before_it_is_acknowledged(
+    annotated, tmp_path, monkeypatch
+):
+    work = tmp_path / "w"
+    shutil.copytree(annotated / "w", work)
+    page, layers = open_page(annotated / "tiny", work), work / "history" / "layers"
+    synced, replaced = [], []  # inodes; paths, inodes, and what had been synced before
+    sync, replace = os.fsync, Path.replace
+
+    def record_sync(file):
+        synced.append(os.fstat(file).st_ino)
+        sync(file)
+
+    def record_replace(path, target):
+        replaced.append((Path(target), path.stat().st_ino, list(synced)))
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", record_sync)
+    monkeypatch.setattr(Path, "replace", record_replace)
+    before = set(layers.iterdir())
+    page.points(3, 1, [[x + 1, y + 1] for x, y in POINTS])
+    new = set(layers.iterdir()) - before
+    assert new
+    mask, document = [each for each in replaced if each[0].parent != layers]
+    needed = {path.stat().st_ino for path in (*new, layers, work / "history" / "journal.jsonl")}
+    assert mask[0].parent.name == "keyframes"
+    assert {*needed, mask[1], document[1]} <= set(mask[2])
+    assert document[0].name == "annotations.json"
+    assert mask[0].parent.stat().st_ino in document[2][len(mask[2]) :]
+    assert work.stat().st_ino in synced[len(document[2]) :]
 
 
 def test_a_line_that_was_cut_off_was_never_accepted(tmp_path):
