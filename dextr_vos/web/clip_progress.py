@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.errors import InputError
 from dextr_vos.files import digest_or_empty
 from dextr_vos.images import frames_among
@@ -34,7 +35,8 @@ class ClipProgress:
         """
         workspace, run = self._workspace, self._workspace.run
         places = (self._path, workspace.settings, workspace.keyframes, workspace.corrections)
-        stamp = tuple(map(_changed_at, (*places, run.masks, run.record, run.confidence)))
+        files = (workspace.annotations, run.masks, run.record, run.confidence)
+        stamp = tuple(map(_changed_at, (*places, *files)))
         if stamp != self._stamp:
             self._known, self._stamp = self._read(), stamp
         return self._known
@@ -65,9 +67,17 @@ class ClipProgress:
     def _states(self) -> Counter[str]:
         try:
             scores = read_confidence(self._workspace.run.confidence).values()
+            listed = self._listed()
         except (OSError, InputError):
             return Counter()
-        return Counter(frame_state(frame_confidence(each)) for each in scores)
+        counted = ({k: v for k, v in each.items() if listed is None or k in listed} for each in scores)
+        return Counter(frame_state(frame_confidence(each)) for each in counted)
+
+    def _listed(self) -> set[int] | None:
+        """Ids of the objects that are not deleted; None where the masks are not from a page."""
+        if not self._workspace.annotations.exists():
+            return None
+        return {entry.id for entry in load_annotations(self._workspace.annotations).objects}
 
 
 def _changed_at(path: Path) -> int:

@@ -59,6 +59,10 @@ class Images(Protocol):
         """An entity tag: it differs when the image does."""
         ...
 
+    def clear(self) -> None:
+        """Forget what was decoded and encoded; it is made again when it is asked for."""
+        ...
+
 
 class _Caches:
     """Images that were decoded and encoded recently."""
@@ -67,6 +71,10 @@ class _Caches:
         self.decoded: BoundedCache[ImageRgb] = BoundedCache(_DECODED_BYTES, lambda image: image.nbytes)
         self.jpegs: BoundedCache[bytes] = BoundedCache(_JPEG_BYTES, len)
         self.thumbs: BoundedCache[bytes] = BoundedCache(_THUMB_BYTES, len)
+
+    def clear(self) -> None:
+        for each in (self.decoded, self.jpegs, self.thumbs):
+            each.clear()
 
 
 class ImageFiles:
@@ -139,6 +147,10 @@ class ImageFiles:
             raise InputError(f"the image {file} no longer exists; put it back or reload the page") from None
         return f"{file.name}-{status.st_mtime_ns:x}-{status.st_size:x}"
 
+    def clear(self) -> None:
+        """See `Images`."""
+        self._caches.clear()
+
 
 class ClipImages:
     """The frames of a clip. A video is decoded by one thread at a time, in frame order where possible."""
@@ -194,6 +206,12 @@ class ClipImages:
         if self._files is not None:
             return self._files.tag(index)
         return f"{self.clip.identity[:20]}-{index}"
+
+    def clear(self) -> None:
+        """See `Images`."""
+        self._caches.clear()
+        if self._files is not None:
+            self._files.clear()
 
     def _decode_up_to(self, index: int) -> ImageRgb:
         in_passing = self._next <= index < self._next + _MAX_FRAMES_IN_PASSING
@@ -284,6 +302,12 @@ class BoundedCache(Generic[T]):
                 _, evicted = self._values.popitem(last=False)
                 self._bytes -= self._size_of(evicted)
         return value
+
+    def clear(self) -> None:
+        """Drop all values."""
+        with self._lock:
+            self._values.clear()
+            self._bytes = 0
 
     def get_or_make(self, key: Hashable, make: Callable[[], T]) -> T:
         """The value of a key; made and stored where it is missing. Two threads may make the same value."""

@@ -42,6 +42,10 @@ class LayerStore:
         self.folder, self.unsynced = folder, Unsynced()
         self._cache: BoundedCache[BoolArray] = BoundedCache(_CACHE_BYTES, lambda mask: mask.nbytes)
 
+    def clear(self) -> None:
+        """Forget the masks that are in memory; they stay on the disk."""
+        self._cache.clear()
+
     def put(self, mask: BoolArray) -> str:
         """Store a mask, H×W bool.
 

@@ -275,6 +275,10 @@ class FrameMasks:
         """
         self._cache.put(_key(path, document), png)
 
+    def clear(self) -> None:
+        """Forget the encoded masks; they are made again when they are asked for."""
+        self._cache.clear()
+
     def replaced_png(self, document: Annotations, index: int) -> bytes | None:
         """PNG of 8 bits of the labels that a frame had before the last run, or None."""
         path = self._workspace.replaced_masks / f"{self._images.names[index]}.png"

@@ -323,7 +323,7 @@ class ClipService:
 
     def release(self) -> None:
         """End all work on the clip; the segmenter stays, which other clips may use."""
-        self.session.events.close()
+        self.session.close()
         self.jobs.close()
         self._uploads.close()
         self.clip.close()

@@ -98,6 +98,12 @@ class Session:
         self._version += 1
         self.events.changed(self._version)
 
+    def close(self) -> None:
+        """Let the pages hear no more, and keep nothing large in memory."""
+        self.events.close()
+        for each in (self.images, self.masks, self._store.layers):
+            each.clear()
+
     def refresh(self) -> None:
         """Read again what another server has changed; take back what the disk had refused half-way."""
         if self.access.is_lost():
@@ -106,10 +112,7 @@ class Session:
             with suppress(OSError, InputError):
                 self.exclusively(lambda store: store.recover())
         elif self.readonly is not None and self._stamp_on_disk() != self._stamp:
-            with (
-                self.editing,
-                suppress(InputError),
-            ):  # between two files of a change; the next poll has both
+            with self.editing, suppress(InputError):  # between two files of a change: the next poll
                 self._stamp = self._stamp_on_disk()
                 self._store = self._open_store()
                 self.changed()

@@ -1,8 +1,10 @@
 """A project: which folders are one, the progress of its clips, and a page for each."""
 
 import asyncio
+import gc
 import shutil
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from dextr_vos.clip import open_clip
 from dextr_vos.errors import InputError
 from dextr_vos.folder_lock import FolderLock
 from dextr_vos.project.clips import clips_in
+from dextr_vos.run_files import write_confidence
 from dextr_vos.web.clip_progress import ClipProgress
 from dextr_vos.web.project import LABELS, ClipOpener, Project
 from dextr_vos.web.project_app import make_project_app
@@ -144,6 +147,7 @@ def test_a_clip_that_nobody_looks_at_is_closed_and_opens_again(client, project, 
     first = project.service("dog 9")
     project.poll()
     assert project.service("dog 9") is first
+    image = weakref.ref(first.session.images.read(0))
     monkeypatch.setattr("dextr_vos.web.project._SECONDS_IDLE", 0.0)
 
     async def look():
@@ -155,6 +159,8 @@ def test_a_clip_that_nobody_looks_at_is_closed_and_opens_again(client, project, 
 
     asyncio.run(look())
     project.poll()
+    gc.collect()
+    assert image() is None, "nothing large stays in memory, even where somebody still has the service"
     with FolderLock(tmp_path / "work" / "dog 9"):
         assert "here it can only be viewed" in client.get("/clips/dog 9/api/state").json()["readonly"]
     project.poll()
@@ -176,6 +182,24 @@ def test_the_list_says_what_is_left_to_do(client, project, folder, tmp_path):
     assert progress["uncertain"] == 3
     page.points(0, 1, OTHER)
     assert listed()["stale"]
+
+
+def test_a_deleted_object_is_neither_lost_nor_uncertain(client, project, tmp_path):
+    page = Page(project.service("dog 9"))
+    page.do("/api/objects")
+    page.do("/api/objects")
+    page.points(0, 1, POINTS)
+    work = Workspace(tmp_path / "work" / "dog 9")
+    write_run(page, work.path, keyframes=(0,))
+    write_confidence(work.run.confidence, {f"{index:05d}": {1: 0.95, 2: 0.0} for index in range(6)})
+
+    def lost():
+        return client.get("/api/project").json()["clips"][0]["lost"]
+
+    assert lost() == 6
+    page.state()
+    page.do("/api/objects/2/delete")
+    assert lost() == 0
 
 
 def test_a_video_that_was_opened_once_has_a_number_of_frames(folder, tmp_path):

@@ -233,7 +233,7 @@ class FolderService:
 
     def close(self) -> None:
         """See `Service`."""
-        self.session.events.close()
+        self.session.close()
         self.session.loader.close()
 
     def _statuses(self) -> list[Status]:

@@ -5,12 +5,11 @@
  */
 import { announce, toast } from "./announce.js";
 import { address, get, Offline, Refused } from "./api.js";
+import { createEventStream } from "./events.js";
 
 const RETRY_MS = [500, 1000, 2000, 3000];
 
 export function createConnection(store, cache) {
-  /** @type {EventSource|null} */
-  let events = null;
   let tries = 0;
   let retry = 0;
   /** @type {(() => void)[]} */
@@ -65,8 +64,8 @@ export function createConnection(store, cache) {
     store.set({ job });
   }
 
-  function onState(event) {
-    wanted = JSON.parse(event.data);
+  function onState(data) {
+    wanted = data;
     settle();
   }
 
@@ -77,8 +76,7 @@ export function createConnection(store, cache) {
     if (wanted && (!server || isNewer(wanted, server))) fetchState().catch(lost);
   }
 
-  function onJob(event) {
-    const job = JSON.parse(event.data);
+  function onJob(job) {
     const before = store.get().job;
     if (job && !before && job.kind === "propagate") store.set({ made: new Set() });
     store.set({ job });
@@ -88,22 +86,19 @@ export function createConnection(store, cache) {
     } else if (job && store.get().server) store.get().server.job = job;
   }
 
-  function onFrame(event) {
-    const { index } = JSON.parse(event.data);
+  function onFrame({ index }) {
     cache.spoil(index);
     store.set({ made: new Set(store.get().made).add(index) });
   }
 
-  /** Listen to the server; a tab that nobody sees does not, since a browser has six connections to a host for all. */
+  const hear = { state: onState, job: onJob, frame: onFrame };
+  const events = createEventStream(address("/api/events"), Object.keys(hear), (kind, data) => hear[kind](JSON.parse(data)),
+    () => lost(new Offline("The event stream was interrupted.")));
+
+  /** Listen to the server; a tab that nobody sees does not. */
   function listen() {
-    events?.close();
-    events = null;
-    if (document.hidden) return;
-    events = new EventSource(address("/api/events"));
-    events.addEventListener("state", onState);
-    events.addEventListener("job", onJob);
-    events.addEventListener("frame", onFrame);
-    events.addEventListener("error", () => lost(new Offline("The event stream was interrupted.")));
+    if (document.hidden) events.stop();
+    else events.listen();
   }
 
   /** The server does not respond: say so and try again until it does. */
@@ -115,8 +110,7 @@ export function createConnection(store, cache) {
       if (!shutOut && !(error instanceof Offline)) throw error;
     } else if (!(error instanceof Refused || error instanceof Offline)) console.error(error);
     // Whatever goes wrong while the page is offline, it keeps trying.
-    events?.close();
-    events = null;
+    events.stop();
     if (store.get().online) announce("The server does not respond. Reconnecting.");
     store.set({ online: false, lost: shutOut ? error.message : null });
     if (!retry) retry = window.setTimeout(comeBack, RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]);

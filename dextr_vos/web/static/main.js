@@ -31,6 +31,7 @@ import { createPreview } from "./preview.js";
 import { createPropagateMenu } from "./propagate-menu.js";
 import { createPoor } from "./poor.js";
 import { createProjectNav } from "./project-nav.js";
+import { setFixed } from "./shortcuts.js";
 import { createSplit } from "./split.js";
 import { createStage } from "./stage.js";
 import { createStore, indexOf, labelOf, numbered } from "./state.js";
@@ -108,6 +109,7 @@ const actions = {
 };
 createToolbar(store, view, actions);
 const table = keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, imports, compare, labels, lasso, masks, split, actions });
+setFixed(Object.values(table).flat());
 const help = createHelp(store, table);
 listenToKeys(table, store, pointer, player);
 createTheme(() => { stage.recolour(); overview.schedule(); });

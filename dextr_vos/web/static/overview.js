@@ -84,7 +84,11 @@ export function createOverview(store, navigation, objects) {
     if (!store.get().server || event.button !== 0) return;
     box.setPointerCapture(event.pointerId);
     store.set({ playing: false });
-    navigation.go(indexAt(event));
+    // a finger may be about to scroll the strips: then the browser cancels its pointer
+    if (event.pointerType !== "touch") navigation.go(indexAt(event));
+  });
+  box.addEventListener("pointerup", (event) => {
+    if (event.pointerType === "touch" && box.hasPointerCapture(event.pointerId)) navigation.go(indexAt(event));
   });
   box.addEventListener("pointermove", (event) => {
     if (box.hasPointerCapture(event.pointerId)) navigation.go(indexAt(event), { quiet: true });

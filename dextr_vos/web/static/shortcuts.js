@@ -20,8 +20,17 @@ const NAMED = ["Enter", "Backspace", "Delete", "Insert", "Home", "End", "PageUp"
 
 const SIGNS = { Enter: "↵", Delete: "Del", Backspace: "⌫", PageUp: "PgUp", PageDown: "PgDn", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", " ": "Space" };
 
+/** @type {Map<string, string|undefined>} keys that cannot be changed, with the command whose further keys they are */
+let fixed = new Map();
+
 /** @type {Record<string, string>} keys that differ from the first ones */
 let changed = read();
+
+/** Say which keys cannot be changed; stored ones that are among them, as those of an older version, no longer count. */
+export function setFixed(table) {
+  fixed = new Map(table.flatMap(({ command, keys = [] }) => keys.map((key) => [key, command])));
+  changed = read();
+}
 
 /** Run `run` after another tab has changed the keys. */
 export function onChangeElsewhere(run) {
@@ -38,7 +47,8 @@ function read() {
   const found = {};
   try {
     for (const [command, key] of Object.entries(JSON.parse(localStorage.getItem(STORED) ?? "{}"))) {
-      if (command in FIRST && typeof key === "string") found[command] = key;
+      const taken = [key, `shift+${key}`].some((each) => fixed.has(each) && fixed.get(each) !== command);
+      if (command in FIRST && typeof key === "string" && !taken) found[command] = key;
     }
   } catch {
     // storage may be forbidden, or hold something else

@@ -51,3 +51,10 @@ def test_a_key_is_changed_kept_and_reset(server, open_screen):
         screen.test_id("keys-reset").click()
         screen.press("Escape", "c", "b")
         assert _tool(screen) == "brush"
+        screen.page.evaluate(
+            '() => localStorage.setItem(\'dextr-vos.keys\', \'{"brush": "Home", "erase": "j"}\')'
+        )
+        screen.page.reload()
+        screen.settle()
+        screen.press("c", "b")
+        assert _tool(screen) == "brush", "a fixed key that an older version stored does not count"

@@ -6,6 +6,7 @@ from threading import Thread
 import numpy as np
 import pytest
 from web.browser.conftest import Server
+from web.browser.screen import Screen
 
 from dextr_vos.web.auth import redirect_page
 
@@ -207,6 +208,24 @@ def test_a_tab_that_nobody_sees_holds_no_connection_and_catches_up(annotating, o
         screen.page.evaluate(_HIDE, False)
         screen.until(f"() => dextrVos.shown().version > {before}")
         assert screen.page.evaluate(_OPEN_STREAMS) == 1
+
+
+def test_tabs_side_by_side_share_a_stream_and_another_takes_it_over(annotating, open_screen):
+    with open_screen(annotating.address) as screen:
+        screen.page.context.add_init_script(_STREAMS)
+        screen.page.reload()
+        screen.settle()
+        screen.until(f"() => ({_OPEN_STREAMS})() === 1")
+        other = Screen(screen.page.context.new_page())
+        other.page.goto(screen.page.url)
+        other.settle()
+        screen.press("n")
+        wanted = screen.shown()["version"]
+        other.until(f"() => dextrVos.shown().version >= {wanted}")
+        assert other.page.evaluate(_OPEN_STREAMS) == 0
+        screen.page.close()
+        other.until(f"() => ({_OPEN_STREAMS})() === 1")
+        other.press("Control+z")
 
 
 _ASK = """([address, mode]) => fetch(address, {method: 'POST', mode, credentials: 'include'})
