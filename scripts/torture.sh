@@ -4,6 +4,8 @@
 #
 #   bash scripts/torture.sh            ten minutes
 #   bash scripts/torture.sh MINUTES    with more time more of it: 120 for all kills and a million damaged files
+#   bash scripts/torture.sh MINUTES --parts "soak,kills and disks" --inputs 1000000 --seed N
+#                                      only some parts; damaged files after which that part ends (fewer are a fault)
 #
 # It ends with figures, which are kept in the folder torture/ with the files that were faults, and with status 1
 # where there was a fault; the seed that it prints makes the same again (MINUTES --seed N). Where atheris installs

@@ -4,7 +4,8 @@
 
 Where `atheris` is installed, what the loaders execute decides which inputs are changed further. Rounds give
 every loader the same time, each in a process of its own, until the inputs or the minutes are used up. What
-was found is printed at the end, and the inputs that are faults are kept.
+was found is printed at the end, and the inputs that are faults are kept. The status is 1 where there was a
+fault, or where the minutes ended before as many inputs as were asked for.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -75,13 +77,15 @@ class Fuzzed:
         figures["slowest_s"] = max(figures["slowest_s"], seconds)
         if seconds > SLOWEST_S:
             self._keep(content, f"slow: {seconds:.0f} s")
+        if _memory_mb() > MEMORY_MB:  # atheris looks, too, but it need not be there
+            self._keep(content, f"memory: {_memory_mb()} MB")
         if time.monotonic() > self._end:
             self.end()
 
     def end(self) -> None:
         """Write down what was found, and end the process: atheris never returns."""
         self.path.write_bytes(self.whole)
-        self.figures["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        self.figures["memory_mb"] = _memory_mb()
         _figures_file(self.seeds.parent).write_text(json.dumps(self.figures))
         os._exit(0)
 
@@ -99,6 +103,12 @@ def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "/dextr_vos/" in frame.filename] or frames
     return f"{Path(own[-1].filename).name}:{own[-1].lineno}"
+
+
+def _memory_mb() -> int:
+    """The most that this process has used."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most >> (20 if sys.platform == "darwin" else 10)
 
 
 def _figures_file(folder: Path) -> Path:
@@ -132,8 +142,15 @@ def fuzz_one(name: str, folder: Path, seconds: float, seed: int) -> None:
     atheris.Fuzz()
 
 
-def fuzz_all(folder: Path, inputs: int, minutes: float, seed: int, only: str = "") -> dict[str, Any]:
+def fuzz_all(folder: Path, inputs: int | None, minutes: float, seed: int, only: str = "") -> dict[str, Any]:
     """Fuzz every loader in rounds, each in a process of its own.
+
+    Args:
+        folder: for inputs, faults and figures.json.
+        inputs: after which it ends; None for as many as the minutes allow.
+        minutes: after which it ends.
+        seed: of everything.
+        only: loaders whose names contain this.
 
     Returns:
         Figures of all: inputs, how many were refused, faults, the slowest in seconds, memory in MB.
@@ -144,7 +161,7 @@ def fuzz_all(folder: Path, inputs: int, minutes: float, seed: int, only: str = "
     found: dict[str, Any] = {"inputs": 0, "refused": 0, "faults": [], "slowest_s": 0.0, "memory_mb": 0}
     found["by_loader"] = dict.fromkeys(names, 0)
     end, rounds = time.monotonic() + 60 * minutes, 0
-    while found["inputs"] < inputs and time.monotonic() < end:
+    while (inputs is None or found["inputs"] < inputs) and time.monotonic() < end:
         for name in names:
             left_s = end - time.monotonic()
             if left_s > 0:
@@ -215,18 +232,27 @@ def _add(found: dict[str, Any], name: str, figures: dict[str, Any]) -> None:
     found["faults"] += [f"{name}: {one}" for one in figures["faults"] if one.split(": ")[0] not in known]
 
 
-def main() -> int:
+def shortfall(found: dict[str, Any], inputs: int | None) -> list[str]:
+    """A sentence where the minutes ended before there were as many inputs as asked for."""
+    if inputs is None or found["inputs"] >= inputs:
+        return []
+    return [f"only {found['inputs']} of {inputs} inputs within the minutes; give it more"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run as a script; see the module."""
     options = argparse.ArgumentParser(description="Fuzz the loaders.")
-    options.add_argument("--inputs", type=int, default=1_000_000)
+    options.add_argument("--inputs", type=int, help="end after so many; else as many as the minutes allow")
     options.add_argument("--minutes", type=float, default=60)
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     options.add_argument(
         "--folder", type=Path, default=Path("fuzzed"), help="for inputs, faults and figures.json"
     )
     options.add_argument("--only", default="", help="loaders whose names contain this")
-    given = options.parse_args()
+    given = options.parse_args(arguments)
     found = fuzz_all(given.folder.resolve(), given.inputs, given.minutes, given.seed, given.only)
+    found["faults"] += shortfall(found, given.inputs)
+    (given.folder / "figures.json").write_text(json.dumps(found, indent=1))
     print(json.dumps(found | {"seed": given.seed}, indent=1))
     return int(bool(found["faults"]))
 

@@ -10,6 +10,7 @@ import warnings
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torture import fuzz
 from torture.loaders import LOADERS, PARTS, changed, write_seeds
 
 from dextr_vos.errors import DextrVosError
@@ -61,3 +62,21 @@ def test_a_damaged_file_is_read_or_refused_in_a_sentence(seeds, loader, changes)
         path.write_bytes(whole)
     assert "\n" not in said
     assert time.monotonic() - began < SLOWEST_S
+
+
+def test_an_input_that_takes_too_much_memory_is_a_fault(seeds, monkeypatch):
+    (seeds.parent / "faults").mkdir()
+    fuzzed = fuzz.Fuzzed("table", seeds.parent, 60.0)
+    fuzzed.give(fuzzed.whole)
+    assert fuzzed.figures["faults"] == []
+    monkeypatch.setattr(fuzz, "MEMORY_MB", 1)
+    fuzzed.give(fuzzed.whole)
+    assert [fault.split(":")[0] for fault in fuzzed.figures["faults"]] == ["memory"]
+
+
+def test_fewer_inputs_than_asked_for_end_in_status_1(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", "")  # which the fuzzer sets
+    given = ["--minutes", "0", "--folder", str(tmp_path)]
+    assert fuzz.main(given) == 0
+    assert fuzz.main([*given, "--inputs", "5"]) == 1
+    assert "only 0 of 5 inputs" in capsys.readouterr().out
