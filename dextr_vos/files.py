@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -73,11 +73,17 @@ class Unsynced:
     """
 
     def __init__(self) -> None:
-        self._paths: dict[Path, None] = {}
+        self._paths: dict[Path, Callable[[], object] | None] = {}
 
-    def add(self, path: Path) -> None:
-        """A file whose content, or a folder whose names, must be on the disk by the next `wait`."""
-        self._paths[path] = None
+    def add(self, path: Path, undo: Callable[[], object] | None = None) -> None:
+        """Wait for a file's content, or the names in a folder, the next time.
+
+        Args:
+            path: of the file or folder.
+            undo: called where one of those that are waited for cannot be written. A disk may report a lost
+                page only once, so a file that failed must not stay to be waited for a second time.
+        """
+        self._paths[path] = undo
 
     def discard(self, path: Path) -> None:
         """Do not wait for a file any more."""
@@ -87,15 +93,26 @@ class Unsynced:
         """Wait until all of them are on the disk.
 
         Raises:
-            OSError: one cannot be written there; all of them are waited for again the next time.
+            OSError: one cannot be written there; everything that can be undone is.
         """
-        paths = [path for path in self._paths if path.exists()]
-        if len(paths) > 1:
+        waiting, self._paths = self._paths, {}
+        try:
+            _sync_all([path for path in waiting if path.exists()])
+        except BaseException:
+            for undo in waiting.values():
+                if undo is not None:
+                    undo()
+            raise
+
+
+def _sync_all(paths: Sequence[Path]) -> None:
+    if len(paths) > 1:
+        with suppress(RuntimeError):  # no thread can be started: one after the other
             with ThreadPoolExecutor(min(len(paths), _SYNCED_AT_ONCE)) as threads:
                 list(threads.map(sync, paths))
-        elif paths:
-            sync(paths[0])
-        self._paths.clear()
+            return
+    for path in paths:
+        sync(path)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""MATLAB files of version 5: numbers, cell arrays and structures, bounded by the size of the file.
+"""MATLAB files of version 5: numbers, cell arrays and structures, with bounds of memory, elements and depth.
 
 The MAT-File Format (MathWorks) as data sets and published weights use it. SciPy reads more of it, but ends
 the whole process on some damaged files.
@@ -30,8 +30,8 @@ def read_matlab(path: Path, names: Collection[str], max_bytes: int) -> dict[str,
 
     Args:
         path: of the file.
-        names: of the variables; others are passed over.
-        max_bytes: to which the compressed ones may unfold, together.
+        names: of the variables. Others are decompressed, and count in the bounds, but are not returned.
+        max_bytes: of the file, and of everything in it once decompressed and of the types it is said to have.
 
     Returns:
         Those that are there, by name: numbers as an array in the order of MATLAB's axes, a cell array as the
@@ -42,6 +42,8 @@ def read_matlab(path: Path, names: Collection[str], max_bytes: int) -> dict[str,
         OSError: the file cannot be read.
         ValueError: it is damaged, or no such file.
     """
+    if path.stat().st_size > max_bytes:
+        raise ValueError("it is larger than any such file")
     content = memoryview(path.read_bytes())
     order = _ORDERS.get(bytes(content[_HEADER_BYTES - 2 : _HEADER_BYTES]))
     if order is None:
@@ -51,7 +53,7 @@ def read_matlab(path: Path, names: Collection[str], max_bytes: int) -> dict[str,
     while elements.is_more:
         kind, data = elements.take(_MATRIX, _COMPRESSED)
         if kind == _COMPRESSED:
-            _, data = _Elements(memoryview(_unfolded(data, file)), file).take(_MATRIX)
+            _, data = _Elements(memoryview(_decompressed(data, file)), file).take(_MATRIX)
         name, value = _matrix(data, file, names)
         if name in names:
             found[name] = value
@@ -60,11 +62,23 @@ def read_matlab(path: Path, names: Collection[str], max_bytes: int) -> dict[str,
 
 @dataclass
 class _File:
-    """The order of bytes in a file, and how many bytes may still be unfolded, and elements be read."""
+    """The order of bytes in a file, and how much more memory and how many more elements it may take."""
 
     order: str
     max_bytes: int
     max_elements: int = 100_000
+
+    def take_bytes(self, count: int) -> None:
+        """Count memory that is about to be taken."""
+        self.max_bytes -= max(count, 0)
+        if self.max_bytes < 0:
+            raise ValueError("it holds more than any such file")
+
+    def take_elements(self, count: int) -> None:
+        """Count elements that are about to be read."""
+        self.max_elements -= count
+        if self.max_elements < 0:
+            raise ValueError("it has too many elements")
 
 
 class _Elements:
@@ -79,9 +93,7 @@ class _Elements:
 
     def take(self, *kinds: int) -> tuple[int, memoryview]:
         """The next element, which must be one of these kinds."""
-        self._file.max_elements -= 1
-        if self._file.max_elements < 0:
-            raise ValueError("it has too many elements")
+        self._file.take_elements(1)
         tag = self._content[self._at : self._at + 8]
         if len(tag) < 8:
             raise ValueError("it ends too early")
@@ -105,20 +117,17 @@ class _Elements:
         return np.frombuffer(data, np.dtype(self._file.order + _NUMBERS[kind]))
 
     def text(self) -> bytes:
-        """The letters of the next element."""
+        """The text of the next element."""
         return bytes(self.take(1, 2, 16)[1])
 
 
-def _unfolded(data: memoryview, file: _File) -> bytes:
-    """What was compressed."""
+def _decompressed(data: memoryview, file: _File) -> bytes:
     stream = zlib.decompressobj()
     try:
         content = stream.decompress(data, max(1, file.max_bytes))
     except zlib.error as error:
         raise ValueError(str(error)) from None
-    if stream.unconsumed_tail:
-        raise ValueError("it unfolds to more than any such file has")
-    file.max_bytes -= len(content)
+    file.take_bytes(len(content) + len(stream.unconsumed_tail))
     return content
 
 
@@ -131,12 +140,13 @@ def _matrix(
     if not data:  # what MATLAB writes for an empty cell
         return "", np.zeros((0, 0))
     elements = _Elements(data, file)
-    flags, shape = elements.numbers(6), tuple(elements.numbers(5).tolist())
+    flags, axes = elements.numbers(6), elements.numbers(5)
     name = elements.text().decode("ascii", "replace")
     if names is not None and name not in names:
         return name, None
-    if len(flags) != 2 or not 2 <= len(shape) <= _MAX_AXES or min(shape) < 0:
-        raise ValueError(f"a matrix of shape {shape}")
+    if len(flags) != 2 or not 2 <= len(axes) <= _MAX_AXES or min(axes) < 0:
+        raise ValueError(f"a matrix of {len(axes)} axes, or of a negative size")
+    shape = tuple(axes.tolist())
     kind, count = int(flags[0]) & 0xFF, math.prod(shape)
     if kind == _CELL:
         return name, [_inner(elements, file, depth) for _ in range(count)]
@@ -147,6 +157,7 @@ def _matrix(
     numbers = elements.numbers()
     if len(numbers) != count:
         raise ValueError(f"{len(numbers)} numbers for a matrix of shape {shape}")
+    file.take_bytes(count * np.dtype(_CLASSES[kind]).itemsize - numbers.nbytes)
     return name, numbers.astype(_CLASSES[kind]).reshape(shape, order="F")
 
 
@@ -157,6 +168,7 @@ def _structures(elements: _Elements, file: _File, count: int, depth: int) -> Any
     if len(width) != 1 or width[0] < 1 or len(text) % int(width[0]):
         raise ValueError("the names of the fields of a structure are damaged")
     starts = range(0, len(text), int(width[0]))
+    file.take_elements(len(starts))
     fields = [text[at : at + int(width[0])].partition(b"\0")[0].decode("ascii", "replace") for at in starts]
     if not fields:
         return {} if count == 1 else []

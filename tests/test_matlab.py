@@ -85,17 +85,29 @@ def cell_of(*inner: bytes, name: bytes = b"") -> bytes:
     return element(14, head + b"".join(inner))
 
 
-def test_what_unfolds_to_too_much_or_goes_too_deep_is_refused(path):
+def matrix(kind: int, content: bytes, *axes: int) -> bytes:
+    """A matrix of a class, named a, as an element; its first axis is 1."""
+    shape = element(5, struct.pack(f"<{1 + max(1, len(axes))}i", 1, *(axes or (1,))))
+    return element(14, element(6, struct.pack("<II", kind, 0)) + shape + element(1, b"a") + content)
+
+
+def test_what_takes_too_much_memory_or_goes_too_deep_is_refused(path):
     deep = element(14, b"")
     for _ in range(100):
         deep = cell_of(deep)
     header = path.read_bytes()[:128]
     for content, message in (
-        (struct.pack("<II", 14, 1 << 28) + bytes(1 << 22), "unfolds to more"),
+        (struct.pack("<II", 14, 1 << 28) + bytes(1 << 22), "holds more"),
         (cell_of(deep, name=b"a"), "within one another"),
         (cell_of(*[element(14, b"")] * 120_000, name=b"a"), "too many elements"),
+        (matrix(2, element(5, struct.pack("<i", 3)) + element(1, b"ab\0" * 120_000)), "too many elements"),
+        (matrix(6, element(2, bytes(BYTES // 4)), BYTES // 4), "holds more"),  # bytes that become doubles
+        (matrix(6, b"", *[1] * 100_000), "a matrix of 100001 axes"),
     ):
         packed = zlib.compress(content)
         path.write_bytes(header + struct.pack("<II", 15, len(packed)) + packed)
         with pytest.raises(ValueError, match=message):
             read_matlab(path, ("a",), BYTES)
+    path.write_bytes(header + bytes(BYTES))
+    with pytest.raises(ValueError, match="larger than any such file"):
+        read_matlab(path, ("a",), BYTES)

@@ -6,8 +6,9 @@ void along their outlines; `SegmentationClass` says what they are. SBD (Harihara
 `GTinst.Categories`, their VOC classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -184,16 +185,29 @@ def read_instances(path: Path) -> tuple[Labels, npt.NDArray[np.int64]]:
     """
     try:
         instances = read_matlab(path, {"GTinst"}, _MAX_SBD_BYTES)["GTinst"]
-        object_map, classes = instances["Segmentation"], instances["Categories"]
+        if not isinstance(instances, dict):
+            raise ValueError("GTinst is no structure")
+        object_map, classes = (
+            _whole_numbers(instances, "Segmentation"),
+            _whole_numbers(instances, "Categories"),
+        )
         if object_map.ndim != 2:
             raise ValueError(f"Segmentation has the shape {object_map.shape}")
     except FileNotFoundError:
         raise InputError(f"there is no {path}; get the Semantic Boundaries Dataset again") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"cannot read {path}: expected GTinst with Segmentation and Categories, as SBD has it: {error}"
         ) from None
     return object_map.astype(np.uint8), classes.ravel().astype(np.int64)
+
+
+def _whole_numbers(instances: Mapping[str, Any], name: str) -> npt.NDArray[Any]:
+    """The values of a field, from 0 to 255."""
+    values = instances[name]
+    if not isinstance(values, np.ndarray) or not np.isin(values, np.arange(VOID + 1)).all():
+        raise ValueError(f"{name} does not hold whole numbers from 0 to {VOID}")
+    return values
 
 
 def voc_and_sbd(

@@ -67,17 +67,23 @@ class ClipProgress:
     def _states(self) -> Counter[str]:
         try:
             scores = read_confidence(self._workspace.run.confidence).values()
-            listed = self._listed()
         except (OSError, InputError):
             return Counter()
+        listed = self._listed()
         counted = ({k: v for k, v in each.items() if listed is None or k in listed} for each in scores)
         return Counter(frame_state(frame_confidence(each)) for each in counted)
 
     def _listed(self) -> set[int] | None:
-        """Ids of the objects that are not deleted; None where the masks are not from a page."""
+        """Ids of the objects that are not deleted; None where the document does not know all objects."""
         if not self._workspace.annotations.exists():
             return None
-        return {entry.id for entry in load_annotations(self._workspace.annotations).objects}
+        try:
+            document = load_annotations(self._workspace.annotations)
+        except InputError:
+            return None
+        if {file.stem for file in self._workspace.keyframe_files()} - set(document.keyframes):
+            return None  # added beside the page, with objects that it has yet to list
+        return {entry.id for entry in document.objects}
 
 
 def _changed_at(path: Path) -> int:

@@ -303,6 +303,13 @@ class BoundedCache(Generic[T]):
                 self._bytes -= self._size_of(evicted)
         return value
 
+    def drop(self, key: Hashable) -> None:
+        """Drop a value, if it is there."""
+        with self._lock:
+            value = self._values.pop(key, None)
+            if value is not None:
+                self._bytes -= self._size_of(value)
+
     def clear(self) -> None:
         """Drop all values."""
         with self._lock:

@@ -9,6 +9,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ class LayerStore:
         if self.get(digest, mask.shape) is None:  # or damaged
             with atomic_path(self._path(digest)) as temporary:
                 Image.fromarray(mask).save(temporary, format="PNG")
-            self.unsynced.add(self._path(digest))
+            self.unsynced.add(self._path(digest), lambda: self._forget(digest))
             self.unsynced.add(self.folder)
         self._add_to_cache(digest, mask)
         return digest
@@ -114,6 +115,12 @@ class LayerStore:
         for path in list(self.folder.glob("*.png")):
             if _DIGEST.fullmatch(path.stem) and path.stem not in wanted:
                 path.unlink(missing_ok=True)
+
+    def _forget(self, digest: str) -> None:
+        """Remove a layer that the disk refused, and to which nothing refers yet."""
+        self._cache.drop(digest)
+        with suppress(OSError):
+            self._path(digest).unlink(missing_ok=True)
 
     def _path(self, digest: str) -> Path:
         return self.folder / f"{digest}.png"

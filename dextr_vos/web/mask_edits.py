@@ -176,13 +176,13 @@ class MergeObjects:
         before = with_layers_of(store, document, {self.object_id, self.other})
         after = before
         for name in self.names:
-            after = edits.with_draft(after, name, self.other, ())
             if edits.clicks_of(after, name, self.other) is not None:
                 _refuse_locked(after, name, other.name)
-                after = self._merged(store, after, name)
+                after = self._merged(store, edits.with_draft(after, name, self.other, ()), name)
         if after == before:
+            later = " or a later one" if len(self.names) > 1 else ""
             raise InputError(
-                f"{other.name} has no mask in frame '{self.names[0]}' to merge; click on it first"
+                f"{other.name} has no mask in frame '{self.names[0]}'{later} to merge; click on it first"
             )
         where = f"from {self.names[0]} on" if len(self.names) > 1 else f"in frame {self.names[0]}"
         return Edited(before, after, f"{other.name} merged into {entry.name} {where}")

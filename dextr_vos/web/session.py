@@ -109,8 +109,10 @@ class Session:
         if self.access.is_lost():
             return
         if self.readonly is None and self._store.history.pending is not None:
-            with suppress(OSError, InputError):
-                self.exclusively(lambda store: store.recover())
+            with self.editing, suppress(OSError, InputError):
+                if self._store.history.pending is not None:  # else of an edit that was being made
+                    self._store.recover()
+                    self.changed()
         elif self.readonly is not None and self._stamp_on_disk() != self._stamp:
             with self.editing, suppress(InputError):  # between two files of a change: the next poll
                 self._stamp = self._stamp_on_disk()

@@ -72,6 +72,18 @@ def test_broken_files_are_named(sbd, tmp_path):
     path.write_bytes(whole.replace(numbers, b"\xff\xff" + numbers[2:]))  # a kind that there is not
     with pytest.raises(InputError, match=rf"cannot read .*{path.name}: expected GTinst"):
         objects.read(0)
+    good = np.ones((9, 9), np.uint8)
+    for damaged in (
+        np.ones((2, 2)),
+        {"Segmentation": good},
+        {"Segmentation": good, "Categories": "person"},
+        {"Segmentation": good, "Categories": {"a": 1}},
+        {"Segmentation": good, "Categories": np.array([np.nan])},
+        {"Segmentation": np.ones((2, 2, 2)), "Categories": 1},
+    ):
+        savemat(path, {"GTinst": damaged})
+        with pytest.raises(InputError, match=rf"cannot read .*{path.name}: expected GTinst"):
+            objects.read(0)
     savemat(path, {"other": 1})
     with pytest.raises(InputError, match=rf"cannot read .*{path.name}: expected GTinst"):
         opened(sbd)

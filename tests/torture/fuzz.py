@@ -61,6 +61,7 @@ class Fuzzed:
     def give(self, content: bytes) -> None:
         """Give the loader one input."""
         figures, began = self.figures, time.process_time()  # that of a busy machine says nothing
+        before = _memory_mb()
         self.path.write_bytes(content)
         try:
             with warnings.catch_warnings():
@@ -77,8 +78,9 @@ class Fuzzed:
         figures["slowest_s"] = max(figures["slowest_s"], seconds)
         if seconds > SLOWEST_S:
             self._keep(content, f"slow: {seconds:.0f} s")
-        if _memory_mb() > MEMORY_MB:  # atheris looks, too, but it need not be there
-            self._keep(content, f"memory: {_memory_mb()} MB")
+        most = _memory_mb()  # atheris looks, too, but it need not be there
+        if most > max(before, MEMORY_MB):
+            self._keep(content, f"memory: {most} MB")
         if time.monotonic() > self._end:
             self.end()
 

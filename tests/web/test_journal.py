@@ -358,3 +358,32 @@ def test_a_change_whose_values_are_damaged_is_refused_and_changes_nothing(tiny_c
     before, page = tree(work), open_page(tiny_clip, work)
     assert page.refused("/api/undo") == "the history is damaged there; nothing was changed"
     assert tree(work) == before
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_a_layer_that_the_disk_refuses_is_written_again_and_stops_no_other_edit(
+    tiny_clip, tmp_path, monkeypatch, times
+):
+    """A disk may report a lost page only once: the file must not be taken for written afterwards."""
+    work = tmp_path / "w"
+    page = open_page(tiny_clip, work, objects=2)
+    page.points(0, 1, POINTS)
+    before, layers = tree(work), work / "history" / "layers"
+    known, left, sync = {path.name for path in layers.iterdir()}, [times], os.fsync
+
+    def failing(opened):
+        path = Path(f"/proc/self/fd/{opened}").readlink()
+        if path.parent == layers and path.name not in known and left[0]:
+            left[0] -= 1
+            raise OSError(5, "Input/output error")
+        sync(opened)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing)
+        page.refused("/api/frames/3/objects/2/points", expected=500, points=OTHER)
+        assert tree(work) == before
+        page.do("/api/undo")  # makes no layer
+        page.do("/api/redo")
+        left[0] = 0
+    page.points(3, 2, OTHER)
+    assert (open_page(tiny_clip, work).mask(3) == page.mask(3)).all()

@@ -295,6 +295,19 @@ def test_a_merge_takes_what_is_seen_of_the_other_object(page):
     assert "twice" in page.refused("/api/frames/0/objects/1/merge", other=1)
 
 
+def test_a_merge_leaves_clicks_without_a_mask_to_their_object(page):
+    page.points(0, 1, POINTS)
+    page.points(0, 2, OTHER[:2])
+    page.points(3, 2, OTHER)
+    page.points(4, 2, OTHER[:2])
+    page.do("/api/frames/4/lock", locked=True)
+    assert "no mask" in page.refused("/api/frames/0/objects/1/merge", other=2)
+    left = [page.state()["keyframes"][index] for index in "04"]
+    page.do("/api/frames/0/objects/1/merge", other=2, onwards=True)
+    assert [page.state()["keyframes"][index] for index in "04"] == left
+    assert (page.mask(3) == np.where(box(OTHER), 1, 0)).all()
+
+
 def test_the_time_of_edits_of_a_whole_mask_counts(page):
     page.do("/api/frames/0/objects/1/stroke", path=[[14, 20], [20, 20]], radius=2)
     page.do("/api/frames/0/objects/1/stroke", path=[[50, 20]], radius=2)

@@ -200,6 +200,13 @@ def test_a_deleted_object_is_neither_lost_nor_uncertain(client, project, tmp_pat
     page.state()
     page.do("/api/objects/2/delete")
     assert lost() == 0
+    whole = work.annotations.read_text()
+    work.annotations.write_text("{")
+    assert lost() == 6, "an unreadable document hides nothing"
+    work.annotations.write_text(whole)
+    assert lost() == 0
+    shutil.copy(work.keyframe("00000"), work.keyframe("00003"))
+    assert lost() == 6, "a keyframe that the page has yet to adopt may hold any object"
 
 
 def test_a_video_that_was_opened_once_has_a_number_of_frames(folder, tmp_path):

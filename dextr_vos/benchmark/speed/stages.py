@@ -84,13 +84,13 @@ def _lite_workloads(frames: SpeedInput, device: torch.device) -> list[Workload]:
     memory = [tracker.memorize(tracker.known_features(before), before.probs)] * (1 + tracking.max_recent)
     sample = Sample(before.image_rgb, (before.probs[0] > 0.5).astype("uint8"))
     points, image, bf16 = frames.points_xy, frames.image_rgb, precision_of(device)
-    images = cycle((frames.next_rgb, frames.image_rgb))
+    # of two frames in turn, and corrections by a segmenter of their own: each keeps the maps of its last crop
+    images, corrector = cycle((frames.next_rgb, frames.image_rgb)), load_segmenter(device=str(device))
     x, y = points.mean(axis=0).round().astype(int).tolist()
     corrected = Prompt(points, (Click(x, y, True),), mask=(frames.labels == 1).astype(np.float32))
     return [
-        # of two frames in turn: the maps of the last one are kept for corrections
         Workload("clicks to mask", "lite", bf16, lambda: lite.probabilities(next(images), [points])),
-        Workload("correction of a mask", "lite", bf16, lambda: lite.prompted(image, [corrected])),
+        Workload("correction of a mask", "lite", bf16, lambda: corrector.prompted(image, [corrected])),
         Workload("clicks to mask", "GrabCut", "", lambda: grabcut.probabilities(image, [points])),
         Workload(
             "segmenting a frame",

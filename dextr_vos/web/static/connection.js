@@ -93,7 +93,7 @@ export function createConnection(store, cache) {
 
   const hear = { state: onState, job: onJob, frame: onFrame };
   const events = createEventStream(address("/api/events"), Object.keys(hear), (kind, data) => hear[kind](JSON.parse(data)),
-    () => lost(new Offline("The event stream was interrupted.")));
+    () => lost(new Offline("The event stream was interrupted.")), () => catchUp().catch(lost));
 
   /** Listen to the server; a tab that nobody sees does not. */
   function listen() {

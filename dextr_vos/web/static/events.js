@@ -1,3 +1,5 @@
+const AT_ONCE_MS = 1000; // a turn that comes later was another tab's before
+
 /**
  * The server's events. Of all visible tabs with the same address one listens and tells the others: a browser has six
  * connections to a host for all of them, and a stream of events takes one for good. Where the browser cannot share, as
@@ -6,9 +8,10 @@
  * @param {string} address of the stream
  * @param {string[]} kinds of events
  * @param {(kind: string, data: string) => void} onEvent
- * @param {() => void} onError the stream was interrupted
+ * @param {() => void} onError this tab's stream was interrupted
+ * @param {() => void} onTakeOver this tab listens in place of another one, and may have missed events
  */
-export function createEventStream(address, kinds, onEvent, onError) {
+export function createEventStream(address, kinds, onEvent, onError, onTakeOver) {
   const name = `dextr-vos ${address}`;
   const channel = navigator.locks && window.BroadcastChannel ? new BroadcastChannel(name) : null;
   /** @type {EventSource|null} of this tab, if it is the one that listens */
@@ -18,17 +21,15 @@ export function createEventStream(address, kinds, onEvent, onError) {
   /** @type {(() => void)|null} lets another tab listen */
   let release = null;
 
-  const hear = (kind, data) => (kind === "error" ? onError() : onEvent(kind, data));
-
   function tell(kind, data) {
     channel?.postMessage([kind, data]);
-    hear(kind, data);
+    onEvent(kind, data);
   }
 
   function connect() {
     source = new EventSource(address);
     for (const kind of kinds) source.addEventListener(kind, (event) => tell(kind, event.data));
-    source.addEventListener("error", () => tell("error", null));
+    source.addEventListener("error", onError);
   }
 
   function stop() {
@@ -42,16 +43,18 @@ export function createEventStream(address, kinds, onEvent, onError) {
     stop();
     if (!channel) return connect();
     const mine = new AbortController();
+    const began = performance.now();
     asked = mine;
     return void navigator.locks.request(name, { signal: mine.signal }, () => {
       if (asked !== mine) return undefined;
       connect();
+      if (performance.now() - began > AT_ONCE_MS) onTakeOver();
       return new Promise((done) => { release = () => done(undefined); });
-    }).catch(() => {}); // stopped before its turn came
+    }).catch(() => { if (asked === mine && !source) connect(); }); // unless it was stopped before its turn came
   }
 
   channel?.addEventListener("message", (event) => {
-    if (!source && !document.hidden) hear(event.data[0], event.data[1]);
+    if (!source && !document.hidden) onEvent(event.data[0], event.data[1]);
   });
   return { listen, stop };
 }

@@ -207,7 +207,7 @@ def test_a_tab_that_nobody_sees_holds_no_connection_and_catches_up(annotating, o
         )
         screen.page.evaluate(_HIDE, False)
         screen.until(f"() => dextrVos.shown().version > {before}")
-        assert screen.page.evaluate(_OPEN_STREAMS) == 1
+        screen.until(f"() => ({_OPEN_STREAMS})() === 1")
 
 
 def test_tabs_side_by_side_share_a_stream_and_another_takes_it_over(annotating, open_screen):
