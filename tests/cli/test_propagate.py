@@ -361,6 +361,7 @@ def test_what_a_user_can_mend_is_one_line_and_status_2(project, tmp_path, option
         ["--budget", "0"],
         ["--direction", "up"],
         ["--budget", "soon"],
+        ["--budget", "nan"],
         ["--fresh=no"],
     ],
 )
