@@ -63,7 +63,7 @@ export function createMaskMenu(store, cache, edits, navigation, split) {
       { name: "Split off smaller parts", key: "p", test: "mask-split", disabled: none, run: () => split.parts(frame, object.id) },
       { name: "Split off by lasso…", key: "y", test: "mask-split-lasso", disabled: none, run: () => split.draw(frame, object.id) },
       ...(clip ? [{ name: "Copy to the next frame", key: "c", test: "mask-copy", disabled: none || frame >= server.frames - 1, run: () => copy(frame, object.id) }] : []),
-      { name: "Merge another object into it…", key: "m", test: "mask-merge", disabled: alone, run: () => merge(frame, object, false) },
+      { name: clip ? "Merge in this frame…" : "Merge in this image…", key: "m", test: "mask-merge", disabled: alone, run: () => merge(frame, object, false) },
       ...(clip ? [{ name: "Merge from here on…", key: "h", test: "mask-merge-onwards", disabled: alone, run: () => merge(frame, object, true) }] : []),
       ...(clip ? [{ name: "Swap from here on…", key: "x", test: "mask-swap", disabled: alone, run: () => swap(frame, object) }] : []),
     ]);
