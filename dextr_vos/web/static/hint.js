@@ -53,7 +53,7 @@ export function createHint(store, view, cache) {
     if (point !== null) return ["Arrow keys move the point", "Shift: ten pixels; Delete removes it, Esc deselects it"];
     const points = extremesOf(pointsOf(values));
     if (points.length > 0 && points.length < 4) return [`Click the ${NAMES[freeSides(points)[0]]} point`, `${4 - points.length} more, in any order`];
-    if (!masked(values)) return [`Click the leftmost point of ${name}`, "then the top, the right and the bottom, in any order"];
+    if (!masked(values)) return [`Click the leftmost point of ${name}`, `then the top, the right and the bottom, in any order${server.corrects ? "; or Shift click its middle" : ""}`];
     if (!server.corrects) return ["Wrong somewhere?", `Drag a point, click on the true outline, or repair with the brush (${shownKey("brush")})`];
     if (tool === "negative") return [`Click on what does not belong to ${name}`, `Backspace takes the last click back, ${shownKey("click")} adds again`];
     const how = `click on what is missing, right-click (or Alt click) on what does not belong, or use the brush (${shownKey("brush")})`;

@@ -26,6 +26,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
         "alt+shift+ArrowUp", "alt+shift+ArrowDown"], shown: ["Alt", "← ↑ → ↓"], what: "Move the cross-hair (Shift: 10 px)", run: cross },
       { keys: ["Enter"], shown: ["↵"], what: "Click at the cross-hair", run: () => (lasso.active() ? lasso.close() : pointer.press()) },
       { keys: ["alt+Enter"], shown: ["Alt ↵"], what: "Negative click there", run: () => pointer.press(true) },
+      { keys: ["shift+Enter"], shown: ["Shift ↵", "Shift click"], what: "First mask from one click", run: () => pointer.press(false, true) },
       { keys: ["Escape"], shown: ["Esc"], what: "Deselect the point, drop the outline", run: () => { store.set({ point: null, playing: false }); brush.drop(); lasso.drop(); split.end(); } },
     ],
     "Brush and lasso": [

@@ -7,7 +7,7 @@ import { createTouch } from "./touch.js";
 
 export function createPointer(store, view, points, brush, lasso, stage) {
   const hud = el("hud");
-  /** @type {{kind: "pan"|"point"|"new"|"stroke"|"lasso", x: number, y: number, negative?: boolean, move?: Function, moved?: boolean, last?: string, first?: boolean}|null} */
+  /** @type {{kind: "pan"|"point"|"new"|"stroke"|"lasso", x: number, y: number, negative?: boolean, alone?: boolean, move?: Function, moved?: boolean, last?: string, first?: boolean}|null} */
   let gesture = null;
   let space = false;
   let panned = false;
@@ -55,17 +55,17 @@ export function createPointer(store, view, points, brush, lasso, stage) {
       gesture = { kind: "lasso", x, y, first: !lasso.active() };
       lasso.down(x, y, event.button === 2 || event.altKey);
     } else if (clicking(tool) && (event.button === 2 || event.altKey)) gesture = { kind: "new", x, y, negative: true };
-    else if (event.button === 0) begin(x, y, tool);
+    else if (event.button === 0) begin(x, y, tool, event.shiftKey);
   }
 
-  function begin(x, y, tool) {
+  function begin(x, y, tool, alone) {
     if (tool === "brush" || tool === "erase") {
       gesture = { kind: "stroke", x, y };
       brush.begin(x, y);
       return;
     }
     const index = points.at(x, y);
-    gesture = index === null ? { kind: "new", x, y, negative: tool === "negative" } : { kind: "point", x, y, move: points.hold(index) };
+    gesture = index === null ? { kind: "new", x, y, negative: tool === "negative", alone } : { kind: "point", x, y, move: points.hold(index) };
     if (index !== null) store.set({ point: index });
   }
 
@@ -114,9 +114,9 @@ export function createPointer(store, view, points, brush, lasso, stage) {
     gesture = null;
     if (done?.kind === "stroke") brush.end();
     if (done?.kind === "lasso" && done.moved && done.first) lasso.close(); // drawn in one go
-    if (done?.kind === "new") {
+    if (done?.kind === "new" || (done?.kind === "point" && !done.moved)) {
       const pixel = view.pixelAt(x, y);
-      if (pixel) points.add(pixel, done.negative);
+      if (pixel && (done.kind === "new" || points.isNext(pixel))) points.add(pixel, done.negative, done.alone);
     }
     point(x, y, points.at(x, y));
   }
@@ -175,12 +175,12 @@ export function createPointer(store, view, points, brush, lasso, stage) {
       const [cx, cy] = view.toStage(x + 0.5, y + 0.5);
       point(cx, cy, null);
     },
-    /** Click at the cross-hair; `negative`: this is not the object. */
-    press(negative = false) {
+    /** Click at the cross-hair; see `points.add`. */
+    press(negative = false, alone = false) {
       const { pointer, tool } = store.get();
       const pixel = pointer ? view.pixelAt(pointer.x, pointer.y) : null;
       if (!pixel && clicking(tool)) announce("Move the cross-hair first, with Alt and the arrow keys.");
-      if (pixel && clicking(tool) && !endFollowing(store)) points.add(pixel, negative || tool === "negative");
+      if (pixel && clicking(tool) && !endFollowing(store)) points.add(pixel, negative || tool === "negative", alone);
     },
   };
 }

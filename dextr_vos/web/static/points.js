@@ -36,7 +36,7 @@ export function createPoints(store, view, cache, edits) {
   const object = () => store.get().object ?? edits.addObject();
 
   /** What a click says: one of the four extreme points, or that the mask there lacks this or must not have it. */
-  function kindOf(frame, id, negative) {
+  function kindOf(frame, id, negative, alone) {
     const { server } = store.get();
     const points = pointsOf(store.get(), frame, id);
     const count = extremesOf(points).length;
@@ -44,13 +44,14 @@ export function createPoints(store, view, cache, edits) {
     const masked = server.keyframes[frame]?.objects[id]?.mask || cache.holds(frame, id);
     const known = !begun && (points.length > 0 || (masked && !edits.clearing(frame, id)));
     if (known && server.corrects) return negative ? "negative" : "positive";
+    if (alone && server.corrects && !points.length) return "positive";
     if (!negative) return "extreme";
     toast(known ? `This model takes no negative clicks. The eraser (${shownKey("erase")}) removes.` : `There is no mask of ${chosen(store.get())?.name ?? "the object"} here yet. Click its four extreme points first.`, "error");
     return null;
   }
 
-  /** A click on a pixel; `negative`: this is not the object. */
-  async function add(pixel, negative = false) {
+  /** A click on a pixel; `negative`: this is not the object; `alone`: the first mask is made of this click alone. */
+  async function add(pixel, negative = false, alone = false) {
     if (!allowed()) return;
     const { frame } = store.get();
     performance.mark("dextr-vos:click");
@@ -59,13 +60,19 @@ export function createPoints(store, view, cache, edits) {
     await edits.historyDone();
     await cache.wantMask(frame);
     const id = edits.real(asked);
-    const kind = kindOf(frame, id, negative);
+    const kind = kindOf(frame, id, negative, alone);
     if (!kind) return;
     const points = [...pointsOf(store.get(), frame, id), kind === "extreme" ? pixel : [...pixel, kind]];
     store.set({ point: null });
     edits.points(frame, id, points);
     const left = EXTREMES - points.length;
     announce(left > 0 && kind === "extreme" ? `Point ${points.length}, ${left} more` : `${SAID[kind]} ${pixel.join(", ")}`);
+  }
+
+  /** Whether a click beside a point is the next extreme point: two ends of an object may be close together. */
+  function isNext(pixel) {
+    const points = extremesOf(pointsOf(store.get()));
+    return points.length > 0 && points.length < EXTREMES && !points.some((point) => point.join() === pixel.join());
   }
 
   /** Take hold of a point. @returns a function that moves it; `live`: as part of a move that has begun */
@@ -108,7 +115,7 @@ export function createPoints(store, view, cache, edits) {
   }
 
   return {
-    at, add, hold, nudge, allowed,
+    at, add, hold, isNext, nudge, allowed,
     takeBack: () => remove((points) => points.length - 1),
     removeSelected() {
       const { point } = store.get();

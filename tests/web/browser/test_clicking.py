@@ -59,6 +59,37 @@ def test_a_dragged_point_takes_the_mask_along_in_one_step_of_undo(
         assert np.array_equal(screen.labels(), first)
 
 
+def test_shift_click_makes_a_mask_at_once_which_further_clicks_correct(annotating, open_screen, extremes):
+    with open_screen(annotating.address) as screen:
+        screen.go_empty(5)
+        left, right, top, bottom = extremes(5)
+        middle = ((left[0] + right[0]) // 2, (top[1] + bottom[1]) // 2)
+        screen.page.keyboard.down("Shift")
+        screen.click(middle)
+        screen.page.keyboard.up("Shift")
+        first = screen.labels()
+        assert screen.points(5) == [[*middle, "positive"]]
+        assert first[middle[1], middle[0]]
+        screen.click((60, 60), button="right")
+        assert screen.points(5)[1] == [60, 60, "negative"]
+        screen.press("Backspace")
+        assert np.array_equal(screen.labels(), first)
+        screen.press("Backspace")
+        assert not screen.labels().any()
+
+
+def test_ends_that_are_close_together_are_four_points(annotating, open_screen):
+    with open_screen(annotating.address) as screen:
+        screen.go_empty(9)
+        ends = [(300, 200), (303, 203), (420, 150), (430, 202)]
+        screen.click(*ends[:2])
+        screen.click(ends[1])
+        assert screen.points(9) == [list(end) for end in ends[:2]], "a click on a point itself selects it"
+        screen.click(*ends[2:])
+        assert screen.points(9) == [list(end) for end in ends]
+        assert screen.labels().any()
+
+
 def test_clicks_add_and_remove_and_backspace_takes_them_back(
     annotating, open_screen, extremes, expected, refined
 ):
