@@ -283,10 +283,8 @@ class AnnotationStore:
             raise
         self.document, self._text_digest = after, digest_of(text)
         self.history.confirm(self._text_digest)
-        # the change is made: nothing after it may be answered as an error
-        with suppress(OSError):
+        with suppress(OSError):  # the change is made: nothing after it may be answered as an error
             self._unsynced.wait()
-        with suppress(OSError):  # there will be others after which it can be shortened
             self.history.tidy()
 
     def _put_masks(self, document: Annotations, names: Iterable[str], line: Line | None = None) -> None:
