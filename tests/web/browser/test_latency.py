@@ -97,7 +97,7 @@ def test_a_new_object_that_is_refused_takes_its_clicks_along(slowly, extremes):
     screen.go(11)
     before = screen.state()["objects"]
     held = []
-    screen.page.route("**/api/objects", lambda route: held.append(route))
+    screen.route("**/api/objects", lambda route: held.append(route))
     screen.page.keyboard.press("n")
     click_at_once(screen, THING[0])
     screen.wait_for(lambda: held)
