@@ -119,7 +119,10 @@ const go = { "go-first": navigation.first, "go-prev": () => navigation.step(-1),
   "go-last": navigation.last, "go-prev-key": navigation.previousKey, "go-next-key": navigation.nextKey, "go-mid": navigation.midpoint };
 for (const [id, run] of Object.entries(go)) el(id).addEventListener("click", () => { store.set({ playing: false }); run(); });
 const number = /** @type {HTMLInputElement} */ (el("frame-number"));
-number.addEventListener("change", () => { navigation.go(indexOf(store.get().server, number.value) || 0); drawCounter(); });
+let typing = false; // what is typed must not be replaced by the present frame's number when something else changes
+number.addEventListener("input", () => { typing = true; });
+number.addEventListener("blur", () => { typing = false; drawCounter(); }); // after a change
+number.addEventListener("change", () => { typing = false; navigation.go(indexOf(store.get().server, number.value) || 0); drawCounter(); });
 number.addEventListener("keydown", (event) => {
   if (event.key === "Enter" || event.key === "Escape") el("hud").focus({ preventScroll: true });
 });
@@ -128,7 +131,7 @@ function drawCounter() {
   if (!server) return;
   if (!server.frames) return;
   const last = labelOf(server, server.frames - 1);
-  number.value = labelOf(server, frame);
+  if (!typing) number.value = labelOf(server, frame);
   number.style.width = `${last.length + 2.2}ch`;
   setText(el("frame-of"), `of ${last}`);
   setText(el("frame-name"), numbered(server) ? "" : server.names[frame] ?? "");

@@ -45,3 +45,21 @@ def test_a_frame_has_one_number(annotating, open_screen):
         screen.press("ArrowRight")
         assert screen.test_id("live").inner_text().startswith("Frame 00001 of 00011")
         assert screen.page.locator(".cell[data-current] .label").inner_text() == "00001"
+
+
+def test_a_number_that_is_being_typed_stays_whatever_changes_meanwhile(annotating, open_screen):
+    with open_screen(annotating.address) as screen:
+        field = screen.page.get_by_test_id("frame-number")
+        field.fill("00004")
+        version = screen.shown()["version"]
+        screen.page.evaluate(
+            "() => fetch('/api/objects', {method: 'POST', body: '{}',"
+            " headers: {'content-type': 'application/json'}})"
+        )
+        screen.until(f"() => dextrVos.shown().version > {version}")
+        assert field.input_value() == "00004"
+        field.press("Enter")
+        screen.until("() => dextrVos.shown().frame === 4")
+        screen.press("ArrowRight")
+        screen.until("() => dextrVos.shown().frame === 5")
+        assert field.input_value() == "00005"
