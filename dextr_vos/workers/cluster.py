@@ -96,13 +96,27 @@ class DaskWorkers:
             raise self._gone(cancelled) from None
         outcomes = []
         for future in done:
-            key = self._running.pop(future)
-            error = future.exception() if future.status == "error" else None
-            if error is not None:  # of the cluster; those of a job are in its outcome
-                outcomes.append(JobOutcome(key, f"{type(error).__name__}: {error}"))
-            else:
-                outcomes.append(JobOutcome(key, stopped=True) if future.cancelled() else future.result())
+            outcome = self._outcome(future, timeout_s)
+            if outcome is not None:
+                del self._running[future]
+                outcomes.append(outcome)
         return outcomes
+
+    def _outcome(self, future: Any, timeout_s: float) -> JobOutcome | None:
+        """How a job ended; None where its worker has died with the outcome, so that it runs again."""
+        key = self._running[future]
+        error = future.exception() if future.status == "error" else None
+        if error is not None:  # of the cluster; those of a job are in its outcome
+            return JobOutcome(key, f"{type(error).__name__}: {error}")
+        if future.cancelled():
+            return JobOutcome(key, stopped=True)
+        try:
+            outcome: JobOutcome = future.result(timeout=timeout_s)
+        except TimeoutError:  # it would wait for another worker, and no stop would be heard
+            return None
+        except CancelledError as cancelled:
+            raise self._gone(cancelled) from None
+        return outcome
 
     def stop(self) -> None:
         """See `Workers`; running jobs find the stop file and end by themselves."""

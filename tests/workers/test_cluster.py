@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from concurrent.futures import CancelledError
+from types import SimpleNamespace
 
 import pytest
 from tiny_training import wait_until
 
 from dextr_vos.errors import InputError
 from dextr_vos.workers import cluster
+from dextr_vos.workers.jobs import JobOutcome
 
 pytest.importorskip("distributed")
 
@@ -53,3 +55,25 @@ def test_a_scheduler_that_goes_cancels_all_jobs_which_is_one_sentence(monkeypatc
     monkeypatch.setattr("distributed.wait", cancelled)
     with pytest.raises(InputError, match=r"has gone .* the same command, which resumes"):
         workers.wait(1.0)
+
+
+def test_an_outcome_that_died_with_its_worker_is_waited_for_no_longer_than_asked(monkeypatch):
+    class Lost:
+        """Finished, as far as the client knows; the worker that has the outcome does not answer."""
+
+        status = "finished"
+
+        def cancelled(self):
+            return False
+
+        def result(self, timeout):
+            raise TimeoutError
+
+    workers, future = cluster.DaskWorkers.__new__(cluster.DaskWorkers), Lost()
+    workers._running, workers._address = {future: "cat"}, "tcp://127.0.0.1:1"
+    monkeypatch.setattr("distributed.wait", lambda *_, **__: SimpleNamespace(done={future}))
+    assert workers.wait(1.0) == []
+    assert workers._running == {future: "cat"}, "it runs again"
+    future.result = lambda timeout: JobOutcome("cat")
+    assert workers.wait(1.0) == [JobOutcome("cat")]
+    assert workers._running == {}

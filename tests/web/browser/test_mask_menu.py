@@ -14,6 +14,14 @@ def server(tmp_path_factory):
     server.stop()
 
 
+def painted_object(screen, *strokes):
+    """Add an object, paint it with the brush; its id."""
+    screen.press("n", "b")
+    for stroke in strokes:
+        screen.drag(*stroke)
+    return screen.shown()["object"]
+
+
 def test_a_lasso_draws_a_mask_which_is_filled_copied_and_undone(server, open_screen):
     with open_screen(server.address) as screen:
         screen.go_empty(1)
@@ -57,10 +65,7 @@ def test_an_area_is_seen_before_the_server_has_answered(server, open_screen):
 def test_a_part_is_split_off_by_the_menu_and_by_the_lasso(server, open_screen):
     with open_screen(server.address) as screen:
         screen.go_empty(5)
-        screen.press("n", "b")
-        first = screen.shown()["object"]
-        screen.drag((10, 10), (30, 10))
-        screen.drag((50, 40), (52, 40))
+        first = painted_object(screen, ((10, 10), (30, 10)), ((50, 40), (52, 40)))
         screen.press("i", "p")
         second = screen.shown()["object"]
         assert second != first, "the new object is selected"
@@ -77,13 +82,8 @@ def test_a_part_is_split_off_by_the_menu_and_by_the_lasso(server, open_screen):
 def test_a_split_that_is_left_paints_on_no_object_and_a_late_answer_selects_none(server, open_screen):
     with open_screen(server.address) as screen:
         screen.go_empty(1)
-        screen.press("n", "b")
-        other = screen.shown()["object"]
-        screen.drag((10, 30), (30, 30))
-        screen.press("n")
-        first = screen.shown()["object"]
-        screen.drag((10, 10), (30, 10))
-        screen.drag((50, 40), (52, 40))
+        other = painted_object(screen, ((10, 30), (30, 30)))
+        first = painted_object(screen, ((10, 10), (30, 10)), ((50, 40), (52, 40)))
         before = screen.labels()
         for leave in (
             lambda: screen.test_id(f"object-{other}").locator(".choose").click(),
@@ -112,12 +112,8 @@ def test_a_split_that_is_left_paints_on_no_object_and_a_late_answer_selects_none
 def test_an_object_gets_the_mask_of_another_and_undo_gives_it_back(server, open_screen):
     with open_screen(server.address) as screen:
         screen.go_empty(3)
-        screen.press("n", "b")
-        other = screen.shown()["object"]
-        screen.drag((10, 10), (30, 10))
-        screen.press("n")
-        into = screen.shown()["object"]
-        screen.drag((10, 40), (30, 40))
+        other = painted_object(screen, ((10, 10), (30, 10)))
+        into = painted_object(screen, ((10, 40), (30, 40)))
         before = screen.labels()
         screen.press("i", "m")
         name = screen.test_id(f"object-{other}").locator(".choose").inner_text()
