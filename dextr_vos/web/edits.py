@@ -319,6 +319,9 @@ def point_move(
 
 def describe_points(before: Sequence[Point], after: Sequence[Point]) -> str:
     """What happened to the points of an object, for the history."""
+    old, new = ({(point.x, point.y) for point in points if point.kind == "box"} for points in (before, after))
+    if new and not old & new:
+        return "box"
     if len(after) > len(before):
         return _CLICKS.get(after[-1].kind, "point")
     if len(after) < len(before):

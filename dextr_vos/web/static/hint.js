@@ -30,7 +30,7 @@ export function createHint(store, view, cache) {
   /** Four dots that fill as points are placed; which sides are still free follows from the points. */
   function drawGlyph(values) {
     const points = extremesOf(pointsOf(values));
-    glyph.toggleAttribute("hidden", !clicking(values.tool) || Boolean(refusal(values)) || (!points.length && masked(values)));
+    glyph.toggleAttribute("hidden", !clicking(values.tool) || values.tool === "box" || Boolean(refusal(values)) || (!points.length && masked(values)));
     const free = freeSides(points);
     for (const side of SIDES) {
       const dot = glyph.querySelector(`[data-side="${side}"]`);
@@ -53,7 +53,8 @@ export function createHint(store, view, cache) {
     if (point !== null) return ["Arrow keys move the point", "Shift: ten pixels; Delete removes it, Esc deselects it"];
     const points = extremesOf(pointsOf(values));
     if (points.length > 0 && points.length < 4) return [`Click the ${NAMES[freeSides(points)[0]]} point`, `${4 - points.length} more, in any order`];
-    if (!masked(values)) return [`Click the leftmost point of ${name}`, `then the top, the right and the bottom, in any order${server.corrects ? "; or Shift click its middle" : ""}`];
+    if (!masked(values) && tool === "box") return [`Drag a box around ${name}, or click its middle`, `${shownKey("click")} goes back to the four extreme points, which are more precise`];
+    if (!masked(values)) return [`Click the leftmost point of ${name}`, `then the top, right and bottom, in any order${server.corrects ? ". Or Shift-drag a box around it." : ""}`];
     if (!server.corrects) return ["Wrong somewhere?", `Drag a point, click on the true outline, or repair with the brush (${shownKey("brush")})`];
     if (tool === "negative") return [`Click on what does not belong to ${name}`, `Backspace takes the last click back, ${shownKey("click")} adds again`];
     const how = `click on what is missing, right-click (or Alt click) on what does not belong, or use the brush (${shownKey("brush")})`;

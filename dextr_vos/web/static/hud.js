@@ -1,7 +1,7 @@
 /** The upper canvas: cross-hair, loupe, points, brush ring. Redrawn as the pointer moves; the image below stays. */
 import { el } from "./dom.js";
 import { drawLoupe } from "./loupe.js";
-import { chosen, clicking, pointsOf } from "./state.js";
+import { chosen, clicking, cornersOf, pointsOf } from "./state.js";
 
 export function createHud(store, view, cache) {
   const canvas = /** @type {HTMLCanvasElement} */ (el("hud"));
@@ -39,6 +39,7 @@ export function createHud(store, view, cache) {
   function drawHalf(values, pointed) {
     const { pointer, tool } = values;
     drawPoints(values);
+    if (values.box) drawBox(values.box);
     if (!pointer || pointer.panning) return;
     const pixel = view.pixelAt(pointer.x, pointer.y);
     if (clicking(tool) && pixel && !pointer.over) drawCross(pixel);
@@ -81,13 +82,16 @@ export function createHud(store, view, cache) {
 
   function drawPoints(values) {
     const colour = chosen(values)?.colour ?? "#fff";
+    const points = pointsOf(values), corners = cornersOf(points);
     context.globalAlpha = clicking(values.tool) ? 1 : 0.35;
-    pointsOf(values).forEach(([x, y, kind], index) => {
+    if (corners.length === 2) drawBox(/** @type {any} */ (corners));
+    points.forEach(([x, y, kind], index) => {
       const [cx, cy] = view.toStage(x + 0.5, y + 0.5);
       const picked = values.point === index;
       context.beginPath();
-      const radius = (kind ? 6.5 : 5) + (picked ? 2.5 : 0);
-      if (kind === "negative") context.rect(cx - radius + 0.5, cy - radius + 0.5, 2 * radius - 1, 2 * radius - 1);
+      const isCorner = kind === "box";
+      const radius = (isCorner ? 3.5 : kind ? 6.5 : 5) + (picked ? 2.5 : 0);
+      if (isCorner || kind === "negative") context.rect(cx - radius + 0.5, cy - radius + 0.5, 2 * radius - 1, 2 * radius - 1);
       else context.arc(cx, cy, radius, 0, 2 * Math.PI);
       context.fillStyle = picked ? "rgb(255 255 255 / 0.25)" : "rgb(0 0 0 / 0.25)";
       context.fill();
@@ -97,6 +101,7 @@ export function createHud(store, view, cache) {
       context.lineWidth = 2;
       context.strokeStyle = "#fff";
       context.stroke();
+      if (isCorner) return;
       if (kind) drawSign(cx, cy, kind);
       else {
         context.beginPath();
@@ -106,6 +111,19 @@ export function createHud(store, view, cache) {
       }
     });
     context.globalAlpha = 1;
+  }
+
+  /** The box around an object, given or being dragged, its corners' pixels included. */
+  function drawBox([[ax, ay], [bx, by]]) {
+    const [left, top] = view.toStage(Math.min(ax, bx), Math.min(ay, by));
+    const [right, bottom] = view.toStage(Math.max(ax, bx) + 1, Math.max(ay, by) + 1);
+    for (const [width, colour, dash] of /** @type {[number, string, number[]][]} */ ([[3.5, "rgb(0 0 0 / 0.5)", []], [1.5, "#fff", [6, 4]]])) {
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.setLineDash(dash);
+      context.strokeRect(left, top, right - left, bottom - top);
+    }
+    context.setLineDash([]);
   }
 
   /** Plus in a ring: more of this. Minus in a square: not this. */
@@ -154,7 +172,7 @@ export function createHud(store, view, cache) {
     context.setLineDash([]);
   }
 
-  store.on(["pointer", "server", "drafts", "point", "object", "frame", "shown", "tool", "lasso", "radius", "loupe", "viewed", "playing", "comparing", "sided",
+  store.on(["pointer", "server", "drafts", "point", "object", "frame", "shown", "tool", "lasso", "box", "radius", "loupe", "viewed", "playing", "comparing", "sided",
     "answered", "arrived"], schedule);
   return { schedule };
 }

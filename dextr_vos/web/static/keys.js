@@ -15,6 +15,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
   return {
     "Clicking": [
       { command: "click", what: "Click points, or what is missing", run: () => actions.tool("click") },
+      { command: "box", what: "Box, or one click, for a first mask", run: () => actions.tool("box") },
       { keys: [], shown: ["Alt click"], what: "Negative: not the object (or right click)", run: () => {} },
       { command: "negative", what: "Negative clicks, all of them", run: () => actions.tool("negative") },
       { keys: ["Backspace"], shown: ["⌫"], what: "Take the last click back", run: () => lasso.back() || points.takeBack() },

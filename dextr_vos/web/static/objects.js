@@ -3,9 +3,14 @@ import { announce } from "./announce.js";
 import { ask } from "./dialogs.js";
 import { el, make, setAttribute, setIcon, setText } from "./dom.js";
 import { shownKey } from "./shortcuts.js";
-import { extremesOf, pointsOf } from "./state.js";
+import { cornersOf, extremesOf, pointsOf } from "./state.js";
 
-const clicksSaid = (count) => (count ? `${count} ${count === 1 ? "click" : "clicks"}` : "mask");
+/** What a mask was made of. */
+function originSaid(points) {
+  const isBox = cornersOf(points).length > 0, clicks = points.length - cornersOf(points).length;
+  const said = clicks ? `${clicks} ${clicks === 1 ? "click" : "clicks"}` : "";
+  return [isBox ? "box" : "", said].filter(Boolean).join(", ") || "mask";
+}
 
 export function createObjects(store, edits, labels) {
   const list = el("object-list");
@@ -157,7 +162,7 @@ export function createObjects(store, edits, labels) {
     const count = extremesOf(points).length;
     const has = row.querySelector(".has");
     const draft = count > 0 && count < 4;
-    setText(has, draft ? `${count} of 4` : entry?.mask ? (entry.painted ? "painted" : clicksSaid(points.length)) : "");
+    setText(has, draft ? `${count} of 4` : entry?.mask ? (entry.painted ? "painted" : originSaid(points)) : "");
     setAttribute(has, "data-kind", draft ? "draft" : null);
     const eye = row.querySelector(".eye");
     setIcon(eye, object.visible ? "eye" : "eyeOff");

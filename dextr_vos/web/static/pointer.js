@@ -7,7 +7,7 @@ import { createTouch } from "./touch.js";
 
 export function createPointer(store, view, points, brush, lasso, stage) {
   const hud = el("hud");
-  /** @type {{kind: "pan"|"point"|"new"|"stroke"|"lasso", x: number, y: number, negative?: boolean, alone?: boolean, move?: Function, moved?: boolean, last?: string, first?: boolean}|null} */
+  /** @type {{kind: "pan"|"point"|"new"|"box"|"stroke"|"lasso", x: number, y: number, negative?: boolean, alone?: boolean, corner?: [number, number]|null, move?: Function, moved?: boolean, last?: string, first?: boolean}|null} */
   let gesture = null;
   let space = false;
   let panned = false;
@@ -55,7 +55,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
       gesture = { kind: "lasso", x, y, first: !lasso.active() };
       lasso.down(x, y, event.button === 2 || event.altKey);
     } else if (clicking(tool) && (event.button === 2 || event.altKey)) gesture = { kind: "new", x, y, negative: true };
-    else if (event.button === 0) begin(x, y, tool, event.shiftKey);
+    else if (event.button === 0) begin(x, y, tool, event.shiftKey || tool === "box");
   }
 
   function begin(x, y, tool, alone) {
@@ -65,7 +65,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
       return;
     }
     const index = points.at(x, y);
-    gesture = index === null ? { kind: "new", x, y, negative: tool === "negative", alone } : { kind: "point", x, y, move: points.hold(index) };
+    gesture = index === null ? { kind: "new", x, y, negative: tool === "negative", alone, corner: view.pixelAt(x, y) } : { kind: "point", x, y, move: points.hold(index) };
     if (index !== null) store.set({ point: index });
   }
 
@@ -83,6 +83,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
       gesture.moved ||= Math.hypot(x - gesture.x, y - gesture.y) > 5;
       if (gesture.moved) lasso.extend(x, y);
     } else if (gesture?.kind === "point") drag(x, y);
+    else if (gesture?.corner && gesture.alone && !gesture.negative) stretch(x, y);
     const over = gesture?.kind === "stroke" ? null : points.at(x, y);
     point(x, y, over, event.pointerType === "touch");
   }
@@ -102,6 +103,17 @@ export function createPointer(store, view, points, brush, lasso, stage) {
     gesture.last = key;
   }
 
+  /** A click for a first mask that moves on is a box. */
+  function stretch(x, y) {
+    if (gesture.kind === "new" && Math.hypot(x - gesture.x, y - gesture.y) < 5) return;
+    if (gesture.kind === "new" && !points.allowed()) {
+      gesture = null;
+      return;
+    }
+    gesture.kind = "box";
+    store.set({ box: [gesture.corner, view.pixelAt(x, y) ?? heldPixel(x, y)] });
+  }
+
   function heldPixel(cx, cy) {
     const [x, y] = view.toImage(cx, cy);
     return [clamp(Math.floor(x), 0, view.imageWidth - 1), clamp(Math.floor(y), 0, view.imageHeight - 1)];
@@ -111,7 +123,10 @@ export function createPointer(store, view, points, brush, lasso, stage) {
     const [x, y] = place(event);
     if (touch.up(event, x, y)) return;
     const done = gesture;
+    const { box } = store.get();
     gesture = null;
+    store.set({ box: null });
+    if (done?.kind === "box") points.box(box);
     if (done?.kind === "stroke") brush.end();
     if (done?.kind === "lasso" && done.moved && done.first) lasso.close(); // drawn in one go
     if (done?.kind === "new" || (done?.kind === "point" && !done.moved)) {
@@ -135,6 +150,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
   function drop() {
     if (gesture?.kind === "lasso") lasso.cancel();
     gesture = null;
+    store.set({ box: null });
     brush.drop();
   }
 
@@ -146,7 +162,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
   });
 
   // a click is meant for the frame on which the button was pressed
-  store.on(["frame"], () => { if (gesture?.kind === "new" || gesture?.kind === "point") gesture = null; });
+  store.on(["frame"], () => { if (["new", "point", "box"].includes(gesture?.kind)) drop(); });
   hud.addEventListener("pointerdown", down);
   hud.addEventListener("pointermove", move);
   hud.addEventListener("pointerup", up);
@@ -180,7 +196,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
       const { pointer, tool } = store.get();
       const pixel = pointer ? view.pixelAt(pointer.x, pointer.y) : null;
       if (!pixel && clicking(tool)) announce("Move the cross-hair first, with Alt and the arrow keys.");
-      if (pixel && clicking(tool) && !endFollowing(store)) points.add(pixel, negative || tool === "negative", alone);
+      if (pixel && clicking(tool) && !endFollowing(store)) points.add(pixel, negative || tool === "negative", alone || tool === "box");
     },
   };
 }

@@ -21,6 +21,13 @@ export function createPoints(store, view, cache, edits) {
     return !reason;
   }
 
+  /** What a request may say only to a model that takes more than extreme points. */
+  function takesPrompts() {
+    const { corrects } = store.get().server;
+    if (!corrects) toast("This model makes masks of extreme points only. Click the object's four extreme points.", "error");
+    return corrects;
+  }
+
   /** @returns {number|null} the point under the pointer */
   function at(cx, cy) {
     let best = null, least = PICK;
@@ -69,6 +76,19 @@ export function createPoints(store, view, cache, edits) {
     announce(left > 0 && kind === "extreme" ? `Point ${points.length}, ${left} more` : `${SAID[kind]} ${pixel.join(", ")}`);
   }
 
+  /** A new first mask from a box around the object, in place of all clicks on it in this frame. */
+  async function box(corners) {
+    if (!allowed() || !takesPrompts()) return;
+    const { frame } = store.get();
+    performance.mark("dextr-vos:click");
+    const asked = object();
+    if (asked === null) return;
+    await edits.historyDone();
+    store.set({ point: null });
+    edits.points(frame, edits.real(asked), corners.map((corner) => [...corner, "box"]));
+    announce(`Box from ${corners.map((corner) => corner.join(", ")).join(" to ")}`);
+  }
+
   /** Whether a click beside a point is the next extreme point: two ends of an object may be close together. */
   function isNext(pixel) {
     const points = extremesOf(pointsOf(store.get()));
@@ -110,12 +130,13 @@ export function createPoints(store, view, cache, edits) {
       return;
     }
     store.set({ point: null });
-    edits.points(frame, id, points.filter((_, at) => at !== index));
+    const isBox = points[index][2] === "box"; // one of its corners says nothing without the other one
+    edits.points(frame, id, points.filter((point, at) => (isBox ? point[2] !== "box" : at !== index)));
     announce("Click taken back");
   }
 
   return {
-    at, add, hold, isNext, nudge, allowed,
+    at, add, box, hold, isNext, nudge, allowed,
     takeBack: () => remove((points) => points.length - 1),
     removeSelected() {
       const { point } = store.get();

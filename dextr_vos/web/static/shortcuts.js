@@ -4,7 +4,7 @@ const STORED = "dextr-vos.keys";
 
 /** Keys that can be changed, by command, named as `nameOf` does. */
 const FIRST = {
-  click: "c", negative: "a", nextPoint: "q", previousPoint: "shift+q",
+  click: "c", box: "shift+b", negative: "a", nextPoint: "q", previousPoint: "shift+q",
   brush: "b", erase: "e", lasso: "y", mask: "i", smaller: "[", larger: "]",
   fit: "f", hand: "h", loupe: "z", compare: "w", sides: "shift+w", outlines: "o", fainter: "u", stronger: "shift+u", overlay: "\\",
   midpoint: "m", suggested: "g", previousDoubt: "shift+PageUp", nextDoubt: "shift+PageDown", play: "p",

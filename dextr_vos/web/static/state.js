@@ -17,7 +17,7 @@
  *   masks: {done: boolean, stale: boolean}, confidence: (number|null)[]|null, object_confidence: Record<string, (number|null)[]>|null, cuts: number[], flashes: number[], suggested: number|null, poor: number[], replaced: string|null,
  *   job: Job|null, last_job: {kind: string, outcome: string, message: string}|null,
  *   status: Record<string, "done"|"skipped">|null, exports: {name: string, bytes: number, current: boolean}[], timed: boolean, saved: string|null}} ServerState
- * @typedef {"click"|"negative"|"brush"|"erase"|"lasso"|"hand"} Tool
+ * @typedef {"click"|"negative"|"box"|"brush"|"erase"|"lasso"|"hand"} Tool
  */
 
 import { shownKey } from "./shortcuts.js";
@@ -37,6 +37,7 @@ export const START = {
   /** @type {number|null} index among the points of the selected object */ point: null,
   /** @type {{x: number, y: number, over: boolean, panning: boolean, dragging: boolean, touch: boolean}|null} where the pointer is, in CSS pixels of the stage, and what it does there; touch: it is a finger */ pointer: null,
   playing: false,
+  /** @type {[[number, number], [number, number]]|null} opposite corners of the box that is being dragged, in image pixels */ box: null,
   /** @type {[number, number][]} corners of the outline that is being drawn, in image pixels, fractions kept */ lasso: [],
   /** @type {{frame: number, object: number}|null} the next outline goes around a part of it that becomes a new object */ splitting: null,
   /** the page shows frames as a run makes them */ follow: false,
@@ -106,8 +107,11 @@ export function pointsOf(values, frame = values.frame, object = values.object) {
 /** @returns {Point[]} the extreme points and further ones on the outline */
 export const extremesOf = (points) => points.filter((point) => point.length === 2);
 
+/** @returns {Point[]} the corners of the box around an object: two, or none */
+export const cornersOf = (points) => points.filter((point) => point[2] === "box");
+
 /** Whether the pointer places clicks. */
-export const clicking = (tool) => tool === "click" || tool === "negative";
+export const clicking = (tool) => tool === "click" || tool === "negative" || tool === "box";
 
 /** @returns {AnnotatedObject|undefined} the selected object */
 export function chosen(values) {

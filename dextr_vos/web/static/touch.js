@@ -1,7 +1,7 @@
 /**
  * Fingers on the stage: a tap clicks, one finger that moves at once drags the image, two zoom and move it. A finger that
- * rests for a moment aims: the loupe shows what is below it, and where it is lifted, it clicks, unless off the stage. With the brush, the lasso
- * and the hand one finger does what the mouse does.
+ * rests for a moment aims: the loupe shows what is below it, and where it is lifted, it clicks, unless off the stage. With the box, the
+ * brush, the lasso and the hand one finger does what the mouse does.
  */
 import { announce } from "./announce.js";
 import { el } from "./dom.js";
@@ -61,7 +61,8 @@ export function createTouch(store, view, points, stage) {
         kind = "pinch";
         return true;
       }
-      const takes = clicking(store.get().tool) && points.at(x, y) === null;
+      const { tool } = store.get();
+      const takes = clicking(tool) && tool !== "box" && points.at(x, y) === null;
       kind = takes ? "tap" : null;
       start = { x, y, frame: store.get().frame };
       if (takes) {

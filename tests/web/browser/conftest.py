@@ -204,6 +204,24 @@ def expected(real_clip: Path) -> Callable[..., np.ndarray]:
 
 
 @pytest.fixture(scope="session")
+def boxed(real_clip: Path) -> Callable[..., np.ndarray]:
+    """What the segmenter itself makes of two corners of a box in a frame of the real clip."""
+    import torch
+
+    from dextr_vos.annotation.segmenter import load_segmenter
+    from dextr_vos.clip import open_clip
+
+    torch.set_num_threads(1)
+    clip, segmenter = open_clip(real_clip), load_segmenter(device="cpu")
+
+    def labels(index: int, *corners: tuple[int, int]) -> np.ndarray:
+        box = np.concatenate([np.min(corners, axis=0), np.max(corners, axis=0)])
+        return segmenter.segment(clip.read(index), box_xyxy=box).astype(np.uint8)
+
+    return labels
+
+
+@pytest.fixture(scope="session")
 def refined(real_clip: Path) -> Callable[..., np.ndarray]:
     """What the segmenter itself makes of a mask and clicks, x, y and whether positive, in the real clip."""
     import torch

@@ -258,3 +258,51 @@ def test_two_objects_share_a_frame(annotating, open_screen, extremes, expected):
         screen.press("Control+z")
         assert np.array_equal(screen.labels(), labels), "a deleted object comes back"
         screen.press("Control+Shift+z")
+
+
+@pytest.mark.parametrize("way", ["shift", "tool"])
+def test_a_box_makes_a_mask_at_once_which_clicks_correct(annotating, open_screen, extremes, boxed, way):
+    with open_screen(annotating.address) as screen:
+        screen.go_empty(8)
+        left, right, top, bottom = extremes(8)
+        box = (left[0] - 2, top[1] - 3), (right[0] + 2, bottom[1] + 3)
+        if way == "tool":
+            screen.press("Shift+B")
+            assert "Drag a box" in screen.test_id("hint").inner_text()
+        else:
+            screen.page.keyboard.down("Shift")
+        screen.drag(*box)
+        screen.page.keyboard.up("Shift")
+        corners = [[*corner, "box"] for corner in box]
+        assert screen.points(8) == corners
+        first = screen.labels()
+        assert np.array_equal(first, boxed(8, *box))
+        assert screen.test_id("object-1").locator(".has").inner_text() == "box"
+        screen.press("c")
+        screen.click((60, 60), button="right")
+        assert screen.points(8) == [*corners, [60, 60, "negative"]]
+        screen.press("Backspace")
+        assert np.array_equal(screen.labels(), first)
+        screen.drag(box[1], (box[1][0] + 8, box[1][1] + 6))
+        moved = (box[1][0] + 8, box[1][1] + 6)
+        assert screen.points(8) == [corners[0], [*moved, "box"]], "a corner is dragged like a point"
+        assert np.array_equal(screen.labels(), boxed(8, box[0], moved))
+        screen.press("Control+z")
+        assert np.array_equal(screen.labels(), first)
+        screen.press("Backspace")
+        assert screen.points(8) == [], "both corners go"
+        assert not screen.labels().any()
+
+
+def test_the_box_tool_makes_a_mask_of_one_click(annotating, open_screen, extremes):
+    with open_screen(annotating.address) as screen:
+        screen.go_empty(8)
+        left, right, top, bottom = extremes(8)
+        middle = ((left[0] + right[0]) // 2, (top[1] + bottom[1]) // 2)
+        screen.press("Shift+B")
+        screen.click(middle)
+        assert screen.points(8) == [[*middle, "positive"]]
+        assert screen.labels()[middle[1], middle[0]]
+        screen.drag(top, bottom)
+        assert screen.points(8) == [[*top, "box"], [*bottom, "box"]], "a box takes the place of all clicks"
+        assert "box on" in screen.test_id("undo").get_attribute("aria-label")
