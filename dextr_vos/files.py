@@ -2,6 +2,7 @@
 
 import codecs
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -30,13 +31,15 @@ _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 _SYNCED_AT_ONCE = 16  # threads, which only wait
 TEMPORARY = ".dextr-vos-"
 _TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + r"[a-z0-9_]{8}(\.[^.]*)?")
+_swept: set[Path] = set()  # folders, by this process
 
 
 @contextmanager
 def atomic_path(path: Path, durable: bool = False) -> Iterator[Path]:
     """A temporary path that replaces `path` if the block succeeds, and is removed otherwise.
 
-    Parent folders are created. The temporary name keeps the suffix, which some writers depend on.
+    Parent folders are created. The temporary name keeps the suffix, which some writers depend on. The first
+    time that a process writes into a folder, it removes what killed writers left there.
 
     Args:
         path: of the file.
@@ -44,9 +47,11 @@ def atomic_path(path: Path, durable: bool = False) -> Iterator[Path]:
             cut. That takes milliseconds, which the many files that can be made again do not wait for.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    folder = path.parent.absolute()
+    if folder not in _swept:
+        _swept.add(folder)
+        sweep_temporaries(folder)
+    opened, temporary = _new_temporary(path)
     try:
         yield temporary
         # mkstemp makes files private; set the permissions that the umask gives
@@ -62,8 +67,26 @@ def atomic_path(path: Path, durable: bool = False) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(opened)
     if durable:
         sync(path.parent)
+
+
+def _new_temporary(path: Path) -> tuple[int, Path]:
+    """A temporary file beside `path`, open and locked, so that nobody takes its writer for dead."""
+    while True:
+        opened, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = Path(name).exists()
+        except BlockingIOError:
+            is_ours = False
+        except OSError:  # a file system without locks: nothing there is swept either
+            is_ours = True
+        if is_ours:
+            return opened, Path(name)
+        os.close(opened)  # another process has swept it before it was locked
 
 
 class Unsynced:
@@ -174,10 +197,29 @@ def is_temporary(path: Path) -> bool:
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Remove what killed writers of `atomic_path` left in a folder; nobody may be writing into it now."""
-    for path in folder.glob(f"{TEMPORARY}*"):
-        if is_temporary(path) and not path.is_dir():
-            path.unlink(missing_ok=True)
+    """Remove what killed writers of `atomic_path` left in a folder: the system ended their locks.
+
+    Files that cannot be removed stay, and so do those on a file system without locks.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if is_temporary(Path(entry)) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    _remove_unlocked(Path(entry))
+
+
+def _remove_unlocked(path: Path) -> None:
+    """Remove a file that no process has locked.
+
+    Raises:
+        OSError: one has, or it cannot be removed.
+    """
+    opened = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(opened)
 
 
 def refuse_links(*paths: Path) -> None:

@@ -169,17 +169,13 @@ def locked(folder: Path) -> Iterator[None]:
 def scratch_beside(path: Path) -> Iterator[Path]:
     """A folder beside a file or folder that is being made, which goes away afterwards.
 
-    Those of processes that were killed go, too: a lock in each tells them from those in use. What they had
-    put aside, see `put_aside`, is put back where nothing has taken its place.
+    Those of processes that were killed go, too, see `sweep_scratch`.
 
     Args:
         path: its parent folder is created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for folder in path.parent.glob(f"{TEMPORARY}*"):
-        if is_temporary(folder) and folder.is_dir() and not folder.is_symlink():
-            with suppress(OSError, InputError, NotImplementedError):
-                _sweep_scratch(folder)
+    sweep_scratch(path.parent)
     scratch = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
     lock = FolderLock(scratch)
     # a file system without locks: nothing there is swept either
@@ -204,7 +200,21 @@ def put_aside(path: Path, scratch: Path) -> Path:
     return aside
 
 
-def _sweep_scratch(folder: Path) -> None:
+def sweep_scratch(parent: Path) -> None:
+    """Remove the scratch folders of processes that were killed: a lock in each tells them from those in use.
+
+    What they had put aside, see `put_aside`, is put back where nothing has taken its place.
+
+    Args:
+        parent: the folder that holds them.
+    """
+    for folder in parent.glob(f"{TEMPORARY}*"):
+        if is_temporary(folder) and folder.is_dir() and not folder.is_symlink():
+            with suppress(OSError, InputError, NotImplementedError):
+                _sweep_one(folder)
+
+
+def _sweep_one(folder: Path) -> None:
     if time.time() - folder.stat().st_mtime < LOCKED_WITHIN_S:
         return
     lock = FolderLock(folder)

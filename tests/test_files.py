@@ -1,5 +1,12 @@
+import errno
+import fcntl
 import json
+import os
 import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,7 +16,7 @@ from dextr_vos.datasets.layout import read_list
 from dextr_vos.errors import InputError
 from dextr_vos.export.formats.labelled import read_label_set
 from dextr_vos.export.page import read_scores
-from dextr_vos.files import atomic_path, read_json, read_text, write_text
+from dextr_vos.files import atomic_path, read_json, read_text, sweep_temporaries, write_text
 from dextr_vos.run_files import keyframe_names
 from dextr_vos.web.image_folder.files import FORMAT, ProgressFile
 
@@ -35,6 +42,111 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         fail()
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from dextr_vos.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print("half", flush=True)
+    temporary.write_text(sys.stdin.readline())
+"""
+
+
+@contextmanager
+def half_written(path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process that has written half of a file, and writes a line that it is sent instead."""
+    command = [sys.executable, "-c", WRITE, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "half\n"
+        yield writer
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_the_next_writer_in_a_folder_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    with half_written(tmp_path / "a.txt") as writer:
+        writer.kill()
+    assert len(names(tmp_path)) == 1
+    write_text(tmp_path / "b.txt", "b")
+    assert names(tmp_path) == ["b.txt"]
+
+
+def test_the_file_of_a_writer_that_lives_stays(tmp_path: Path) -> None:
+    with half_written(tmp_path / "a.txt") as writer:
+        write_text(tmp_path / "b.txt", "b")
+        sweep_temporaries(tmp_path)
+        assert len(names(tmp_path)) == 2
+        assert writer.communicate("whole", timeout=60)[0] == ""
+    assert writer.returncode == 0
+    assert (tmp_path / "a.txt").read_text() == "whole"
+    assert names(tmp_path) == ["a.txt", "b.txt"]
+
+
+def test_only_files_with_the_names_of_temporary_ones_are_removed_and_no_links(tmp_path: Path) -> None:
+    foreign, folder = tmp_path / "foreign.txt", tmp_path / "folder"
+    foreign.write_text("mine")
+    for name in (
+        ".dextr-vos-abcdefgh",
+        ".dextr-vos-abcd_123.png",
+        ".dextr-vos-notes",
+        "x.dextr-vos-abcdefgh",
+    ):
+        write_text(folder / name, "x")
+    (folder / ".dextr-vos-linked00.txt").symlink_to(foreign)
+    (folder / ".dextr-vos-folder00").mkdir()
+    os.mkfifo(folder / ".dextr-vos-fifo0000")  # opening one would wait
+    sweep_temporaries(folder)
+    left = {".dextr-vos-folder00", ".dextr-vos-linked00.txt", ".dextr-vos-notes", "x.dextr-vos-abcdefgh"}
+    assert set(names(folder)) == {*left, ".dextr-vos-fifo0000"}
+    assert foreign.read_text() == "mine"
+
+
+def _removed(path: Path) -> None:
+    path.unlink()
+
+
+def _locked(path: Path) -> None:
+    fcntl.flock(os.open(path, os.O_RDWR), fcntl.LOCK_EX)
+
+
+@pytest.mark.parametrize("sweep", [_removed, _locked])
+def test_a_file_that_another_process_sweeps_before_it_is_locked_is_replaced_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sweep: Callable[[Path], None]
+) -> None:
+    flock, swept = fcntl.flock, []
+
+    def meanwhile(opened: int, how: int) -> None:
+        if not swept:
+            swept.extend(tmp_path.glob(".dextr-vos-*"))
+            monkeypatch.undo()
+            sweep(swept[0])
+        flock(opened, how)
+
+    monkeypatch.setattr(fcntl, "flock", meanwhile)
+    with atomic_path(tmp_path / "a.txt") as temporary:
+        assert [temporary] != swept
+        temporary.write_text("whole")
+    swept[0].unlink(missing_ok=True)
+    assert names(tmp_path) == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "whole"
+
+
+def test_without_locks_files_are_written_and_none_are_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(opened: int, how: int) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    (tmp_path / ".dextr-vos-abcdefgh").touch()
+    write_text(tmp_path / "a.txt", "whole")
+    assert names(tmp_path) == [".dextr-vos-abcdefgh", "a.txt"]
 
 
 def test_files_are_as_readable_as_others(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """`dextr-vos export-onnx`: the lite networks for programs without PyTorch."""
 
 import re
-import tempfile
 from pathlib import Path
 
 import rich_click as click
@@ -31,7 +30,7 @@ def command(network: str, out: Path, weights: Path | None, size: str | None) -> 
     compared with PyTorch in ONNX Runtime before all are left there. Needs pip install "dextr-vos[onnx]".
     """
     from dextr_vos.errors import InputError
-    from dextr_vos.files import TEMPORARY
+    from dextr_vos.folder_lock import scratch_beside
     from dextr_vos.networks.onnx_file import load_parts, write_onnx
     from dextr_vos.networks.shipped import shipped_weights
 
@@ -40,10 +39,10 @@ def command(network: str, out: Path, weights: Path | None, size: str | None) -> 
         raise InputError(f"--size {given}: expected width x height in pixels, like {_SIZES[network]}")
     width, height = (int(side) for side in given.split("x"))
     parts = load_parts(network, weights or shipped_weights(_SHIPPED[network]), (height, width))
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=out) as folder:  # all parts of a network, or none
-        differences = [write_onnx(part, Path(folder) / f"{part.name}.onnx") for part in parts]
-        for part in parts:
-            (Path(folder) / f"{part.name}.onnx").replace(out / f"{part.name}.onnx")
+    files = [f"{part.name}.onnx" for part in parts]
+    with scratch_beside(out / files[0]) as scratch:  # all parts of a network, or none
+        differences = [write_onnx(part, scratch / file) for part, file in zip(parts, files, strict=True)]
+        for file in files:
+            (scratch / file).replace(out / file)
     for part, difference in zip(parts, differences, strict=True):
         click.echo(f"{out / part.name}.onnx, differs from PyTorch by {difference:.0e}")

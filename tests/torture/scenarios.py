@@ -113,6 +113,16 @@ def _prepare_export(folder: Path) -> None:
     page.service.close()
 
 
+def _export_to_a_folder(folder: Path) -> None:
+    """Called again, it refuses the folder that is in place."""
+    there = (folder / "out").exists()
+    try:
+        _call("export", folder / "work", "--format", "davis", "--keyframes-only", "-o", folder / "out")
+    except SystemExit:
+        if not there:
+            raise
+
+
 def _prepare_run(folder: Path) -> None:
     write_tiny_clip(folder / "clip")
     write_keyframes(folder / "keyframes", 0, 5)
@@ -165,10 +175,7 @@ COMMANDS = {
     ),
     "export to a folder": Command(
         _prepare_export,
-        lambda folder: (
-            (folder / "out").exists()
-            or _call("export", folder / "work", "--format", "davis", "--keyframes-only", "-o", folder / "out")
-        ),
+        _export_to_a_folder,
         lambda folder: _digests(folder / "out"),
     ),
     "propagate": Command(_prepare_run, _propagate, lambda folder: _digests(folder / "run" / "masks")),

@@ -24,7 +24,7 @@ from dextr_vos.export.formats.png_folders import (
 )
 from dextr_vos.export.formats.voc import read_voc, write_voc
 from dextr_vos.export.formats.yolo import read_yolo, write_yolo
-from dextr_vos.folder_lock import put_aside, scratch_beside
+from dextr_vos.folder_lock import put_aside, scratch_beside, sweep_scratch
 
 Write = Callable[[Path, LabelledClips, FormatOptions, OnFrame], None]
 Read = Callable[[Path], list[ImportedFrame]]
@@ -111,6 +111,7 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     Raises:
         InputError: `path` holds something and is not to be replaced, or is a file.
     """
+    sweep_scratch(path.parent)  # one that was killed when all was in place, or put an earlier export aside
     if path.exists() and (not path.is_dir() or (not replace and any(path.iterdir()))):
         raise InputError(f"{path} holds something already; give an empty folder or a new one")
     with scratch_beside(path) as scratch:

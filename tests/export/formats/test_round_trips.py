@@ -1,5 +1,8 @@
 """What a format keeps: written by export, read back by import, equal but for what is known to be lost."""
 
+import os
+import time
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -154,6 +157,22 @@ def test_a_folder_that_holds_something_is_left_alone(work, tmp_path):
     shown = call("export", work, "--format", "voc", "-o", tmp_path / "mine", status=2).stderr
     assert "holds something already" in shown
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["note.txt"]
+
+
+def test_what_a_killed_export_left_goes_even_where_the_folder_is_refused(work, tmp_path):
+    exports = tmp_path / "exports"
+    # killed when all was in place, and between putting an earlier export aside and taking its place
+    for out, inside in (("out", "out"), ("gone", ".former/gone")):
+        scratch = exports / f".dextr-vos-{out:x<8}"
+        (scratch / inside).mkdir(parents=True)
+        (scratch / inside / "note.txt").write_text(out)
+        os.utime(scratch, (time.time() - 3600,) * 2)
+    (exports / "out").mkdir()
+    (exports / "out" / "note.txt").write_text("whole")
+    for name, text in (("out", "whole"), ("gone", "gone")):
+        call("export", work, "--format", "voc", "-o", exports / name, status=2)
+        assert (exports / name / "note.txt").read_text() == text
+    assert sorted(file.name for file in exports.iterdir()) == ["gone", "out"]
 
 
 def test_an_object_without_a_label_is_named(work, tmp_path):
