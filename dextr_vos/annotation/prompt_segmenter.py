@@ -18,9 +18,12 @@ from dextr_vos.networks.lite_clicks import LiteClicks, Maps
 from dextr_vos.networks.prompt_decoder import BOX_END, BOX_START, EXTREME, NEGATIVE, POSITIVE, Prompts
 from dextr_vos.runtime import autocast
 
+# crops whose encodings are kept: a first mask of one click takes the whole image, then a part of it
+_KEPT = 2
+
 
 class PromptSegmenter(Segmenter):
-    """`LiteClicks` as a `Segmenter`; a correction of the same crop does not encode the image again.
+    """`LiteClicks` as a `Segmenter`; what it has encoded last is not encoded again.
 
     Args:
         network: with its weights.
@@ -44,7 +47,7 @@ class PromptSegmenter(Segmenter):
         self.threshold = threshold
         self._network = network.to(device).to(memory_format=torch.channels_last).eval()
         self._device, self._crop, self._bf16 = device, crop, bf16
-        self._encoded: tuple[bytes, Maps] | None = None
+        self._encoded: tuple[tuple[bytes, Maps], ...] = ()
 
     @property
     def network(self) -> LiteClicks:
@@ -94,11 +97,13 @@ class PromptSegmenter(Segmenter):
     def _encode(self, cropped_rgb: ImageRgb) -> Maps:
         digest = hashlib.blake2b(cropped_rgb.tobytes()).digest()
         encoded = self._encoded  # another thread may replace it
-        if encoded is None or encoded[0] != digest:
+        maps = next((found for of, found in encoded if of == digest), None)
+        if maps is None:
             image = torch.from_numpy(cropped_rgb).to(self._device).permute(2, 0, 1)[None]
-            encoded = digest, self._network.encode(image.float())
-            self._encoded = encoded
-        return encoded[1]
+            maps = self._network.encode(image.float())
+        others = [each for each in encoded if each[0] != digest]
+        self._encoded = ((digest, maps), *others[: _KEPT - 1])
+        return maps
 
 
 def _network_prompts(prompt: Prompt, box_xyxy: Box, size_px: int, device: torch.device) -> Prompts:

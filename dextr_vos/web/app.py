@@ -20,6 +20,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.masks import MAX_OBJECTS
 from dextr_vos.web import schemas
 from dextr_vos.web.auth import Auth
+from dextr_vos.web.click_previews import ClickPreviews
 from dextr_vos.web.exports import export_formats
 from dextr_vos.web.images import THUMB_HEIGHT
 from dextr_vos.web.mask_edits import MergeObjects, PutMask, ReshapeMask, SplitObject, SwapObjects
@@ -144,7 +145,7 @@ def _add_images(app: FastAPI, service: Service) -> None:
 
 
 def _add_masks(app: FastAPI, service: Service) -> None:
-    session = service.session
+    session, previews = service.session, ClickPreviews(service.session)
 
     def mask_response(found: tuple[str, bytes] | None) -> Response:
         if found is None:
@@ -164,6 +165,12 @@ def _add_masks(app: FastAPI, service: Service) -> None:
         _check(service, index)
         png = session.masks.replaced_png(session.document, index)
         return mask_response(None if png is None else ("replaced", png))
+
+    @app.get("/api/frames/{index}/preview", response_class=Png)
+    def preview(index: Index, click: Annotated[schemas.PreviewedClick, Query()]) -> Response:
+        """The mask that an object, or a new one, would have after a click; nothing changes. 204: none."""
+        _check(service, index)
+        return mask_response(previews.png(index, click.object, click.x, click.y, click.kind))
 
     @app.get("/api/thumbs/{index}/mask", response_class=Png)
     def thumb_mask(index: Index) -> Response:

@@ -51,11 +51,34 @@ class ClickMasks:
             points: all points that it has now.
         """
         name = self._images.names[index]
-        made = self._corrected(index, object_id, edits.clicks_of(document, name, object_id), points)
+        made = self._corrected(index, edits.clicks_of(document, name, object_id), points)
         return edits.with_points(document, name, object_id, points, made)
 
+    def preview(
+        self, document: Annotations, index: int, object_id: int | None, click: Point, shown: BoolArray
+    ) -> BoolArray | None:
+        """The mask that one more click would make, H×W bool; nothing is stored, and nothing changes.
+
+        Args:
+            document: of which the frame's layers need not be known.
+            index: of the frame.
+            object_id: of the object; None for a new one.
+            click: on it, or on what does not belong to it.
+            shown: H×W bool, the object's mask as it is shown.
+
+        Returns:
+            None where the click would make no mask.
+        """
+        name = self._images.names[index]
+        known = None if object_id is None else edits.clicks_of(document, name, object_id)
+        points = () if object_id is None else edits.points_of(document, name, object_id)
+        clicks = known or ObjectClicks(points=())
+        own = None if clicks.layer is None else self._layers.get(clicks.layer, shown.shape)
+        mask = self._segmented(index, (*points, click), shown if own is None else own)
+        return None if mask is None else self._with_strokes(mask, clicks)
+
     def _corrected(
-        self, index: int, object_id: int, before: ObjectClicks | None, points: tuple[Point, ...]
+        self, index: int, before: ObjectClicks | None, points: tuple[Point, ...]
     ) -> ObjectClicks | None:
         """An object whose points were changed, with its mask; its strokes stay.
 
@@ -72,7 +95,7 @@ class ClickMasks:
         if base is not None and self._layers.get(base, self._images.size_hw(index)) is None:
             base = before.layer  # the history was deleted
         changed = before.model_copy(update={"points": points, "base": None if outlined else base})
-        layer = self._layer(index, object_id, changed)
+        layer = self._layer(index, changed)
         if layer is None:
             return None
         made: dict[str, object] = {"layer": layer}
@@ -82,13 +105,13 @@ class ClickMasks:
             made["base"] = None  # its layer is the mask again
         return changed.model_copy(update=made)
 
-    def _layer(self, index: int, object_id: int, clicks: ObjectClicks) -> str | None:
+    def _layer(self, index: int, clicks: ObjectClicks) -> str | None:
         """Digest of the mask of an object, made from the latest mask that is known of its points."""
         steps = _steps(clicks)
         first = next((place for place, step in enumerate(steps) if self._of(index, step)), len(steps) - 1)
         layer = None
         for step in reversed(steps[: first + 1]):
-            layer = self._of(index, step) or self._make(index, object_id, step, layer)
+            layer = self._of(index, step) or self._make(index, step, layer)
             if layer is not None:
                 self._known.put(_key(index, step), layer)
         return layer
@@ -98,20 +121,23 @@ class ClickMasks:
         known = layer is not None and self._layers.get(layer, self._images.size_hw(index)) is not None
         return layer if known else None
 
-    def _make(self, index: int, object_id: int, clicks: ObjectClicks, layer: str | None) -> str | None:
+    def _make(self, index: int, clicks: ObjectClicks, layer: str | None) -> str | None:
         """The mask of an object, corrected from the one before its last click, if there is one."""
-        size_hw = self._images.size_hw(index)
-        prompt = prompt_of(clicks.points)
-        so_far = self._layers.get_or_empty(layer or clicks.base, size_hw)
+        before = layer or clicks.base
+        so_far = self._layers.get_or_empty(before, self._images.size_hw(index))
+        mask = self._segmented(index, clicks.points, so_far)
+        if mask is None and before is None:
+            return None
+        return self._layers.put(self._with_strokes(so_far if mask is None else mask, clicks))
+
+    def _segmented(self, index: int, points: Sequence[Point], so_far: BoolArray) -> BoolArray | None:
+        """What the segmenter makes of all points, of which clicks correct the mask before; None: nothing."""
+        prompt = prompt_of(points)
         if prompt.clicks and so_far.any():
             prompt = replace(prompt, mask=so_far.astype(np.float32))
-        if prompt.makes_mask:
-            mask = label_frame(self._loader.get(), self._images.read(index), {object_id: prompt}) == object_id
-        elif clicks.base is not None or layer is not None:
-            mask = so_far
-        else:
+        if not prompt.makes_mask:
             return None
-        return self._layers.put(self._with_strokes(mask, clicks))
+        return np.asarray(label_frame(self._loader.get(), self._images.read(index), {1: prompt}) == 1)
 
     def _with_strokes(self, mask: BoolArray, clicks: ObjectClicks) -> BoolArray:
         added, erased = (

@@ -61,6 +61,15 @@ class Points(_Edit):
         return [(round(x), round(y), kind) for x, y, kind in self.points]
 
 
+class PreviewedClick(_Body):
+    """A click that is not made; `object`: on which, none for a new one."""
+
+    x: Index
+    y: Index
+    kind: Literal["positive", "negative"] = "positive"
+    object: ObjectId | None = None
+
+
 class Stroke(_Edit):
     """A stroke of the brush, or of the eraser."""
 

@@ -59,6 +59,11 @@ class SegmenterLoader:
         assert self._segmenter is not None
         return self._segmenter
 
+    @property
+    def ready(self) -> bool:
+        """Whether `get` answers at once."""
+        return self._ready.is_set()
+
     def close(self) -> None:
         """Release what the segmenter holds."""
         close = getattr(self._segmenter, "close", None)

@@ -46,6 +46,7 @@ class Session:
         editing: held during each edit.
         labels: the label set.
         access: whether the workspace may be changed.
+        click_masks: makes masks of clicks.
     """
 
     def __init__(
@@ -146,7 +147,7 @@ class Session:
             check_points(stamped, size_hw, f"frame '{name}', {entry.name}")
             after = self._store.taken_back(name, object_id, stamped)
             if after is None:
-                after = self._click_masks.clicked(before, index, object_id, stamped)
+                after = self.click_masks.clicked(before, index, object_id, stamped)
             if len(stamped) > len(earlier):
                 after = self._store.with_visible(after, name, object_id, stamped[-1])
             after = self._without_unneeded_correction(after, index)
@@ -306,7 +307,7 @@ class Session:
         # a mask that is written is sent to the page as it is, without reading it back
         writable = self.readonly is None
         store = AnnotationStore(self.workspace, self.images, writable, on_mask=self.masks.remember)
-        self._click_masks = ClickMasks(self.images, self.loader, store.layers)
+        self.click_masks = ClickMasks(self.images, self.loader, store.layers)
         return store
 
     def _move_in_history(self, kind: Literal["undo", "redo"]) -> int | None:

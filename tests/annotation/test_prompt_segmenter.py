@@ -71,6 +71,20 @@ def test_a_correction_of_the_same_crop_does_not_encode_the_image_again(segmenter
         hook.remove()
 
 
+def test_first_masks_of_single_clicks_encode_the_whole_image_once(segmenter, network):
+    encoded = []
+    hook = network.encoder.register_forward_hook(lambda *_: encoded.append(1))
+    try:
+        for x in (50, 60, 70):
+            segmenter.prompted(IMAGE, [Prompt(clicks=(Click(x, 40, True),))])
+        crops = len(encoded) - 1
+        segmenter.prompted(IMAGE, [Prompt(clicks=(Click(70, 40, True),))])
+        assert len(encoded) - 1 == crops, "neither the image nor the part is encoded again"
+        assert crops <= 3
+    finally:
+        hook.remove()
+
+
 def test_the_kept_maps_change_no_mask(segmenter, network):
     known = Prompt(POINTS, (Click(60, 40, True),), mask=SOFT)
     segmenter.prompted(IMAGE, [Prompt(POINTS)])

@@ -65,9 +65,12 @@ export async function send(route, path, file) {
   }
 }
 
-/** GET an image or a mask; null where there is none (204). */
-export async function getImage(path, cache = "default") {
-  const answer = await request(path, { cache });
+/**
+ * GET an image or a mask; null where there is none (204).
+ * @param {AbortSignal} [signal] ends it, as `Offline`
+ */
+export async function getImage(path, cache = "default", signal = undefined) {
+  const answer = await request(path, { cache, signal });
   if (answer.status === 204) return null;
   try {
     return { blob: await answer.blob(), source: answer.headers.get("X-Mask-Source") };

@@ -1,4 +1,5 @@
 /** The upper canvas: cross-hair, loupe, points, brush ring. Redrawn as the pointer moves; the image below stays. */
+import { drawPreview } from "./click-preview.js";
 import { el } from "./dom.js";
 import { drawLoupe } from "./loupe.js";
 import { chosen, clicking, cornersOf, pointsOf } from "./state.js";
@@ -38,6 +39,7 @@ export function createHud(store, view, cache) {
   /** Side by side, both halves show points and cross-hair, and that with the pointer the loupe. */
   function drawHalf(values, pointed) {
     const { pointer, tool } = values;
+    if (values.previewed) drawPreview(context, values, view);
     drawPoints(values);
     if (values.box) drawBox(values.box);
     if (!pointer || pointer.panning) return;
@@ -172,7 +174,7 @@ export function createHud(store, view, cache) {
     context.setLineDash([]);
   }
 
-  store.on(["pointer", "server", "drafts", "point", "object", "frame", "shown", "tool", "lasso", "box", "radius", "loupe", "viewed", "playing", "comparing", "sided",
+  store.on(["pointer", "server", "drafts", "point", "object", "frame", "shown", "tool", "lasso", "box", "previewed", "radius", "loupe", "viewed", "playing", "comparing", "sided",
     "answered", "arrived"], schedule);
   return { schedule };
 }

@@ -8,7 +8,7 @@ import { chosen, clicking } from "./state.js";
  *   mode?: "clip"|"folder"}} Key  command: its key can be changed, `keys` are further ones
  * @returns {Record<string, Key[]>} by heading
  */
-export function keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, imports, compare, labels, lasso, masks, split, actions }) {
+export function keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, imports, compare, labels, lasso, masks, split, preview, actions }) {
   const picked = () => store.get().point !== null && clicking(store.get().tool);
   const arrow = (dx, dy, by, go) => () => (picked() ? points.nudge(dx * by, dy * by) : go());
   const folder = () => store.get().server?.mode === "folder";
@@ -47,6 +47,7 @@ export function keyTable({ store, points, pointer, brush, objects, edits, naviga
       { command: "loupe", what: "Loupe", run: () => actions.loupe() },
       { command: "compare", what: "Compare with before the last run", run: () => compare.toggle(), mode: "clip" },
       { command: "sides", what: "Side by side: image, masks", run: () => actions.sides() },
+      { command: "clickPreview", what: "Preview of a click", run: () => preview.toggle() },
       { command: "outlines", what: "Outlines", run: () => actions.outlines() },
       { command: "fainter", what: "Masks fainter", run: () => actions.opacity(-0.1) },
       { command: "stronger", what: "Masks stronger", run: () => actions.opacity(0.1) },

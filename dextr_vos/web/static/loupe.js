@@ -71,13 +71,16 @@ function aboveFinger({ x, y }, size, view) {
   return [Math.round(left >= 4 ? left : x + ABOVE), 4];
 }
 
-/** Middle of the object's points, or of the masks, on the stage; null where there are none. */
+/** Middle of what a click would make, of the object's points, or of the masks, on the stage; null where there are none. */
 function middleOf(values, view, cache) {
+  if (values.previewed?.fill) return middleOfFill(values.previewed.fill, view);
   const of = pointsOf(values);
   if (of.length) return view.toStage(...[0, 1].map((axis) => of.reduce((sum, point) => sum + point[axis], 0) / of.length));
   const fill = cache.mask(values.frame)?.fill;
-  return fill ? view.toStage(fill.left + fill.canvas.width / 2, fill.top + fill.canvas.height / 2) : null;
+  return fill ? middleOfFill(fill, view) : null;
 }
+
+const middleOfFill = ({ left, top, canvas }, view) => view.toStage(left + canvas.width / 2, top + canvas.height / 2);
 
 /** Whether something of this length goes after a place rather than before it. */
 function sideFor(at, middle, length, room) {

@@ -3,6 +3,7 @@ import { createActivity } from "./activity.js";
 import { announce } from "./announce.js";
 import { createBrush } from "./brush.js";
 import { createCache } from "./cache.js";
+import { createClickPreview } from "./click-preview.js";
 import { createCompare } from "./compare.js";
 import { createConnection } from "./connection.js";
 import { clamp, el, placeIcons, setAttribute, setText } from "./dom.js";
@@ -60,6 +61,7 @@ const compare = createCompare(store);
 const stage = createStage(store, view, cache, compare);
 createHud(store, view, cache);
 const pointer = createPointer(store, view, points, brush, lasso, stage);
+const preview = createClickPreview(store, view, points, edits);
 const player = createPlayer(store, cache, navigation);
 const card = createFrameCard(store, cache, edits, navigation);
 const jobs = createJobs(store, connection, navigation, edits);
@@ -108,7 +110,7 @@ const actions = {
   help: () => help.toggle(),
 };
 createToolbar(store, view, actions);
-const table = keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, imports, compare, labels, lasso, masks, split, actions });
+const table = keyTable({ store, points, pointer, brush, objects, edits, navigation, player, card, jobs, exports, imports, compare, labels, lasso, masks, split, preview, actions });
 setFixed(Object.values(table).flat());
 const help = createHelp(store, table);
 listenToKeys(table, store, pointer, player);
@@ -187,6 +189,8 @@ Object.defineProperty(window, "dextrVos", { value: Object.freeze({
   },
   /** Labels on the canvas, one a pixel, row by row; null: no mask. */
   labels: () => cache.mask(store.get().frame)?.labels ?? null,
+  /** The mask of the preview, 255 on the object; null: none is shown. */
+  previewed: () => store.get().previewed?.labels ?? null,
   /** Whether the image and the mask of the frame are on the canvas; others may be on their way. */
   arrived: () => stage.shown() === store.get().frame && cache.ready(store.get().frame),
   /** The frame on the canvas, and whether everything requested has arrived. */

@@ -11,6 +11,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
   let gesture = null;
   let space = false;
   let panned = false;
+  let shifted = false;
 
   /** Where an event is on the stage; side by side, in the half in which its gesture has begun. */
   function place(event) {
@@ -35,7 +36,8 @@ export function createPointer(store, view, points, brush, lasso, stage) {
   /** Store where the pointer is, for those that draw it. */
   function point(x, y, over, finger = false) {
     const panning = gesture?.kind === "pan" || space || store.get().tool === "hand";
-    store.set({ pointer: { x, y, over: over !== null, panning, dragging: gesture?.kind === "point", touch: finger } });
+    store.set({ pointer: { x, y, over: over !== null, panning, dragging: gesture?.kind === "point", held: gesture !== null,
+      touch: finger, alone: shifted || store.get().tool === "box" } });
     cursor(over);
   }
 
@@ -71,6 +73,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
 
   function move(event) {
     const [x, y] = place(event);
+    shifted = event.shiftKey;
     if (touch.move(event, x, y)) return;
     if (gesture?.kind === "pan") {
       view.pan(x - gesture.x, y - gesture.y);

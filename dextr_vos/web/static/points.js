@@ -3,7 +3,7 @@ import { announce, toast } from "./announce.js";
 import { clamp } from "./dom.js";
 import { endFollowing } from "./follow.js";
 import { shownKey } from "./shortcuts.js";
-import { chosen, extremesOf, pointsOf, refusal } from "./state.js";
+import { chosen, clicking, extremesOf, pointsOf, refusal } from "./state.js";
 
 /** How near (CSS pixels) the pointer must be to a point to pick it. */
 const PICK = 9;
@@ -42,19 +42,27 @@ export function createPoints(store, view, cache, edits) {
   /** The object to work on; the first one is made when there is none. */
   const object = () => store.get().object ?? edits.addObject();
 
-  /** What a click says: one of the four extreme points, or that the mask there lacks this or must not have it. */
-  function kindOf(frame, id, negative, alone) {
+  /** Whether an object has a mask in a frame, or clicks that make one. */
+  function isKnown(frame, id) {
     const { server } = store.get();
     const points = pointsOf(store.get(), frame, id);
     const count = extremesOf(points).length;
-    const begun = count > 0 && count < EXTREMES;
+    if (count > 0 && count < EXTREMES) return false;
     const masked = server.keyframes[frame]?.objects[id]?.mask || cache.holds(frame, id);
-    const known = !begun && (points.length > 0 || (masked && !edits.clearing(frame, id)));
-    if (known && server.corrects) return negative ? "negative" : "positive";
-    if (alone && server.corrects && !points.length) return "positive";
-    if (!negative) return "extreme";
-    toast(known ? `This model takes no negative clicks. The eraser (${shownKey("erase")}) removes.` : `There is no mask of ${chosen(store.get())?.name ?? "the object"} here yet. Click its four extreme points first.`, "error");
-    return null;
+    return points.length > 0 || (masked && !edits.clearing(frame, id));
+  }
+
+  /** What a click says: one of the four extreme points, or that the mask there lacks this or must not have it; null: nothing. */
+  function kindOf(frame, id, negative, alone) {
+    if (store.get().server.corrects) {
+      if (isKnown(frame, id)) return negative ? "negative" : "positive";
+      if (alone && !negative && !pointsOf(store.get(), frame, id).length) return "positive";
+    }
+    return negative ? null : "extreme";
+  }
+
+  function sayWhyNot(frame, id) {
+    toast(isKnown(frame, id) ? `This model takes no negative clicks. The eraser (${shownKey("erase")}) removes.` : `There is no mask of ${chosen(store.get())?.name ?? "the object"} here yet. Click its four extreme points first.`, "error");
   }
 
   /** A click on a pixel; `negative`: this is not the object; `alone`: the first mask is made of this click alone. */
@@ -68,7 +76,7 @@ export function createPoints(store, view, cache, edits) {
     await cache.wantMask(frame);
     const id = edits.real(asked);
     const kind = kindOf(frame, id, negative, alone);
-    if (!kind) return;
+    if (!kind) return void sayWhyNot(frame, id);
     const points = [...pointsOf(store.get(), frame, id), kind === "extreme" ? pixel : [...pixel, kind]];
     store.set({ point: null });
     edits.points(frame, id, points);
@@ -136,6 +144,12 @@ export function createPoints(store, view, cache, edits) {
   }
 
   return {
+    /** @returns {"positive"|"negative"|null} what a click would say now, if it would change or make a mask */
+    corrects(alone) {
+      const { frame, object, tool } = store.get();
+      const kind = clicking(tool) ? kindOf(frame, object, tool === "negative", alone) : null;
+      return kind === "extreme" ? null : kind;
+    },
     at, add, box, hold, isNext, nudge, allowed,
     takeBack: () => remove((points) => points.length - 1),
     removeSelected() {

@@ -6,7 +6,7 @@ const STORED = "dextr-vos.keys";
 const FIRST = {
   click: "c", box: "shift+b", negative: "a", nextPoint: "q", previousPoint: "shift+q",
   brush: "b", erase: "e", lasso: "y", mask: "i", smaller: "[", larger: "]",
-  fit: "f", hand: "h", loupe: "z", compare: "w", sides: "shift+w", outlines: "o", fainter: "u", stronger: "shift+u", overlay: "\\",
+  fit: "f", hand: "h", loupe: "z", compare: "w", sides: "shift+w", clickPreview: "shift+c", outlines: "o", fainter: "u", stronger: "shift+u", overlay: "\\",
   midpoint: "m", suggested: "g", previousDoubt: "shift+PageUp", nextDoubt: "shift+PageDown", play: "p",
   add: "n", label: "t", rename: "F2", show: "v",
   keyframe: "k", discard: "shift+k", lock: "l", propagate: "ctrl+Enter", stop: "ctrl+.", export: "x", import: "shift+x",

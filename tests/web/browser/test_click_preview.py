@@ -1,0 +1,124 @@
+"""The preview of a click in a real browser: what the click makes, for a pointer that rests."""
+
+import numpy as np
+
+PREVIEWED = "() => Boolean(dextrVos.previewed())"
+LOADED = """() => fetch("/api/frames/0/preview?x=400&y=200").then((answer) => answer.status === 200)"""
+
+
+def open_with_previews(screen):
+    """The segmenter is loaded, and previews stay on, however slow the machine is."""
+    screen.until(LOADED)
+    screen.press("Shift+C", "Shift+C")
+    assert screen.test_id("click-preview").get_attribute("aria-pressed") == "true"
+
+
+def rest(screen, pixel):
+    screen.page.mouse.move(*screen.where(pixel))
+    screen.until(PREVIEWED)
+    text = screen.page.evaluate(
+        "() => { let text = ''; for (const one of dextrVos.previewed()) text += one ? 1 : 0; return text; }"
+    )
+    return np.frombuffer(text.encode(), np.uint8).reshape(480, 854) == ord("1")
+
+
+def middle_of(extremes):
+    left, right, top, bottom = extremes
+    return (left[0] + right[0]) // 2, (top[1] + bottom[1]) // 2
+
+
+def test_the_preview_is_the_mask_that_the_click_then_makes(annotating, open_screen, extremes):
+    with open_screen(annotating.address) as screen:
+        open_with_previews(screen)
+        screen.go_empty(3)
+        middle = middle_of(extremes(3))
+        screen.press("Shift+B")
+        seen = rest(screen, middle)
+        assert seen[middle[1], middle[0]]
+        screen.page.mouse.move(*screen.where((20, 20)))
+        assert not screen.page.evaluate(PREVIEWED), "it is gone when the pointer moves"
+        screen.click(middle)
+        assert np.array_equal(screen.labels() == 1, seen)
+        more = (extremes(3)[1][0] + 6, middle[1])
+        seen = rest(screen, more)
+        screen.page.mouse.click(*screen.where(more))
+        screen.settle()
+        assert np.array_equal(screen.labels() == 1, seen)
+        screen.press("a")
+        seen = rest(screen, (middle[0] + 8, middle[1] + 20))
+        screen.page.mouse.click(*screen.where((middle[0] + 8, middle[1] + 20)))
+        screen.settle()
+        assert screen.points(3)[-1][2] == "negative"
+        assert np.array_equal(screen.labels() == 1, seen)
+
+
+def test_extreme_points_are_placed_without_previews(annotating, open_screen):
+    with open_screen(annotating.address) as screen:
+        open_with_previews(screen)
+        screen.go_empty(4)
+        asked = []
+        screen.page.on("request", lambda request: "preview" in request.url and asked.append(request.url))
+        screen.page.mouse.move(*screen.where((400, 200)))
+        screen.page.wait_for_timeout(400)
+        assert asked == [], "a click here is an extreme point"
+        screen.page.keyboard.down("Shift")
+        rest(screen, (401, 200))
+        screen.page.keyboard.up("Shift")
+        assert asked
+
+
+def test_an_edit_does_not_wait_for_a_preview(annotating, open_screen, extremes):
+    with open_screen(annotating.address) as screen:
+        open_with_previews(screen)
+        screen.go_empty(5)
+        held = []
+        screen.route("**/preview?*", lambda route: held.append(route))
+        middle = middle_of(extremes(5))
+        screen.press("Shift+B")
+        screen.page.mouse.move(*screen.where(middle))
+        screen.wait_for(lambda: held)
+        screen.click(middle)
+        assert screen.labels()[middle[1], middle[0]]
+        asked = len(held)
+        edits = []
+        screen.route("**/points", lambda route: edits.append(route))
+        screen.page.mouse.click(*screen.where((30, 30)))
+        screen.wait_for(lambda: edits)
+        screen.page.mouse.move(*screen.where((60, 60)))
+        screen.page.wait_for_timeout(400)
+        assert len(held) <= asked + 1, "none is asked for while an edit is on its way"
+        edits[0].continue_()
+        screen.settle()
+        assert screen.points(5)[-1] == [30, 30, "positive"]
+
+
+def test_slow_previews_turn_themselves_off_unless_somebody_wants_them(annotating, open_screen):
+    with open_screen(annotating.address) as screen:
+        screen.until(LOADED)
+        screen.go_empty(6)
+        screen.press("Shift+B")
+        held = []
+        screen.route("**/preview?*", lambda route: held.append(route))
+        button = screen.test_id("click-preview")
+        for count in range(1, 4):
+            assert button.get_attribute("aria-pressed") == "true"
+            screen.page.mouse.move(*screen.where((300 + count, 200)))
+            screen.wait_for(lambda count=count: len(held) == count)
+            screen.page.wait_for_timeout(350)
+        screen.page.mouse.move(*screen.where((310, 200)))
+        screen.wait_for(lambda: button.get_attribute("aria-pressed") == "false")
+        assert "0.3 s" in button.get_attribute("data-tip")
+        button.click()
+        for count in range(4, 8):
+            screen.page.mouse.move(*screen.where((300 + count, 200)))
+            screen.wait_for(lambda count=count: len(held) == count)
+            screen.page.wait_for_timeout(350)
+        assert button.get_attribute("aria-pressed") == "true"
+        screen.page.unroute("**/preview?*")
+        screen.page.reload()
+        screen.settle()
+        assert button.get_attribute("aria-pressed") == "true"
+        button.click()
+        screen.page.reload()
+        screen.settle()
+        assert button.get_attribute("aria-pressed") == "false", "the choice is kept"
