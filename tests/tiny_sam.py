@@ -1,5 +1,6 @@
 """Segment Anything and SAM 2 with random weights, thin and for small images, and a stand-in for SAM 2."""
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ THIN_SAM2 = (
     "model.memory_attention.num_layers=1",
     "model.memory_attention.layer.dim_feedforward=32",
 )
+THIN_SAM2_SIZE = (8, 12)  # see `SAM2_SIZES`
 CONFIGURATION = "configs/sam2.1/sam2.1_hiera_t.yaml"
 
 
@@ -23,8 +25,9 @@ def thin_sam2(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoint of a thin SAM 2.1 that always sees its object; skips where sam2 is not installed."""
     build = pytest.importorskip("sam2.build_sam", reason='pip install "dextr-vos[sam2]"')
     monkeypatch.setattr(sam, "SAM2_OVERRIDES", THIN_SAM2)
-    monkeypatch.setitem(sam.SAM2_SIZES, (8, 12), "t")
-    with torch.random.fork_rng(devices=[]):
+    monkeypatch.setitem(sam.SAM2_SIZES, THIN_SAM2_SIZE, "t")
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of OmegaConf
         torch.manual_seed(0)
         overrides = list(THIN_SAM2)
         network = build.build_sam2(CONFIGURATION, None, "cpu", "eval", overrides, apply_postprocessing=False)

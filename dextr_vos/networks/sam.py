@@ -6,7 +6,8 @@ A checkpoint tells by its tensors which of the published sizes it is of.
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -65,12 +66,13 @@ def load_sam2(path: Path) -> nn.Module:
     configuration = _sam2_configuration(state)
     if configuration is None:
         raise WeightsError(f"{path} is no checkpoint of SAM 2; give a published sam2_hiera or sam2.1_hiera")
-    network: nn.Module = package.build_sam2(
-        configuration,
-        device="cpu",
-        hydra_overrides_extra=list(SAM2_OVERRIDES),
-        apply_postprocessing=False,  # which would need a CUDA extension
-    )
+    with _others_warnings_hidden():
+        network: nn.Module = package.build_sam2(
+            configuration,
+            device="cpu",
+            hydra_overrides_extra=list(SAM2_OVERRIDES),
+            apply_postprocessing=False,  # which would need a CUDA extension
+        )
     return _loaded(network, state, path)
 
 
@@ -81,8 +83,7 @@ def sam_predictor(network: nn.Module) -> Any:
 
 def sam2_predictor(network: Any) -> Any:
     """sam2's predictor for clicks on an image."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # it uses torch.jit
+    with _others_warnings_hidden():
         predictor = import_module("sam2.sam2_image_predictor").SAM2ImagePredictor(network)
     # it takes the published image size for granted
     side = network.image_size
@@ -101,12 +102,22 @@ def _sam2_configuration(state: Mapping[str, Tensor]) -> str | None:
 
 def _package(module: str, extra: str) -> ModuleType:
     try:
-        return import_module(module)
+        with _others_warnings_hidden():
+            return import_module(module)
     except ImportError as error:
         raise InputError(
             f"the model {extra} needs another package ({error}); install it with: "
             f'pip install "dextr-vos[{extra}]"'
         ) from None
+
+
+@contextmanager
+def _others_warnings_hidden() -> Iterator[None]:
+    """Say nothing of what these packages still use, such as torch.jit and older functions of OmegaConf."""
+    with warnings.catch_warnings():
+        for category in (FutureWarning, UserWarning, DeprecationWarning):
+            warnings.simplefilter("ignore", category)
+        yield
 
 
 def _loaded(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> nn.Module:

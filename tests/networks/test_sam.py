@@ -9,6 +9,7 @@ from dextr_vos.errors import InputError, WeightsError
 from dextr_vos.networks.sam import _sam2_configuration, load_sam, load_sam2
 
 
+@pytest.mark.filterwarnings("ignore:Implicit conversion:FutureWarning")
 @pytest.mark.parametrize("version", ["2", "2.1"])
 @pytest.mark.parametrize("size", ["t", "s", "b+", "l"])
 def test_the_table_of_sizes_agrees_with_the_configurations_of_sam2(version, size):

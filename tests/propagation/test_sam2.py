@@ -1,8 +1,11 @@
 """SAM 2 as a propagation model: it follows, resumes and is corrected; its own predictor agrees."""
 
 import logging
+import os
+import signal
 import sys
 from dataclasses import replace
+from itertools import count
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,13 +15,15 @@ from click.testing import CliRunner
 from conftest import tiny_frame, tiny_mask
 from PIL import Image
 from tiny_run import bytes_of, stop_after, train, write_keyframes
-from tiny_sam import CONFIGURATION, THIN_SAM2, StandIn, thin_sam2
+from tiny_sam import CONFIGURATION, THIN_SAM2, THIN_SAM2_SIZE, StandIn, thin_sam2
+from tiny_training import ended, start_process
 
 import dextr_vos as dv
 from dextr_vos.benchmark.settings import BenchmarkSettings
 from dextr_vos.cli.main import main
 from dextr_vos.errors import ConfigError, InputError, Interrupted, WeightsError
 from dextr_vos.integrations.cvat import detection
+from dextr_vos.networks import sam
 from dextr_vos.pipeline import PropagationOptions
 from dextr_vos.propagation import sam2
 from dextr_vos.propagation.models import SAM2
@@ -80,6 +85,40 @@ def test_a_run_resumes_where_it_was_stopped(checkpoint, tiny_clip, tmp_path):
     assert bytes_of(tmp_path / "run" / "masks") == bytes_of(tmp_path / "whole" / "masks")
     # the weights are not copied into every run
     assert (tmp_path / "run" / "network.safetensors").stat().st_size < 20_000
+
+
+def propagate_thin_sam2(clip, keyframes, out, checkpoint, killed_after):
+    """The network of `thin_sam2` in a process of its own, which is killed after so many frames."""
+    sam.SAM2_OVERRIDES, sam.SAM2_SIZES[THIN_SAM2_SIZE] = THIN_SAM2, "t"
+    torch.set_num_threads(1)
+    frames = count(1)
+
+    def on_frame(done, total):
+        if next(frames) == killed_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run(clip, keyframes, out, checkpoint, on_frame=on_frame)
+
+
+def test_a_run_of_sam2_that_was_killed_ends_like_one_that_was_not(tiny_clip, tmp_path, monkeypatch):
+    checkpoint = thin_sam2(tmp_path, monkeypatch)
+    keyframes = write_keyframes(tmp_path / "keyframes", 2)
+    run(tiny_clip, keyframes, tmp_path / "whole", checkpoint)
+    whole = bytes_of(tmp_path / "whole" / "masks")
+    assert len(set(whole.values())) == 6
+    made = []
+    for killed_after in (1, 4, 2):  # in the backward pass, in the forward pass, and in what is left of that
+        process = start_process(
+            propagate_thin_sam2, tiny_clip, keyframes, tmp_path / "run", checkpoint, killed_after
+        )
+        assert ended(process) == [-signal.SIGKILL]
+        made.append(len(list((tmp_path / "run").glob("*/masks/*.png"))))
+    assert made == sorted(made)
+    assert 0 == made[0] < made[1] < 6
+    run(tiny_clip, keyframes, tmp_path / "run", checkpoint)
+    assert bytes_of(tmp_path / "run" / "masks") == whole
+    confidences = [(tmp_path / name / "confidence.json").read_bytes() for name in ("whole", "run")]
+    assert confidences[0] == confidences[1]
 
 
 def test_a_correction_changes_only_what_is_beside_it(checkpoint, tiny_clip, tmp_path, caplog):
@@ -171,6 +210,7 @@ def test_the_benchmark_asks_for_the_checkpoint():
         BenchmarkSettings(models=("sam2",))
 
 
+@pytest.mark.filterwarnings("ignore:Implicit conversion:FutureWarning")
 @pytest.mark.parametrize("keyframes", [(0,), (0, 4)])
 def test_masks_are_those_of_the_predictor_of_sam2(tmp_path, monkeypatch, keyframes):
     checkpoint = thin_sam2(tmp_path, monkeypatch)
