@@ -6,6 +6,7 @@ from conftest import tiny_frame, tiny_mask
 from PIL import Image
 from tiny_benchmark import run_inline, tiny_settings, write_davis
 from tiny_run import stop_after
+from tiny_sam import thin_sam2
 
 from dextr_vos.benchmark import run
 from dextr_vos.benchmark.report.page import write_report
@@ -83,6 +84,33 @@ def test_a_cell_stopped_in_the_middle_ends_like_one_that_was_not(root, tmp_path)
     one, other = (run.results_of(tmp_path / name, whole)[0] for name in ("whole", "stopped"))
     assert one.objects == other.objects
     assert one.keyframes == other.keyframes
+
+
+def test_sam2_is_stopped_and_ends_like_one_that_was_not(root, tmp_path, monkeypatch):
+    checkpoint = thin_sam2(tmp_path, monkeypatch)
+    settings = tiny_settings(
+        root,
+        clips=("dog",),
+        keyframes=(2,),
+        models=("sam2",),
+        parent={"sam2": str(checkpoint)},
+        clicks={"model": "sam2", "weights": checkpoint},
+    )
+    whole = run_inline(settings, tmp_path / "whole")
+    assert not any(entry.error for entry in whole.cells)
+    results = run.results_of(tmp_path / "whole", whole)
+    assert [(one.cell.supervision, one.cell.model, one.steps) for one in results] == [
+        ("gt", "sam2", 0),
+        ("dextr", "sam2", 0),
+    ]
+    assert results[0].scored == ("00001", "00002", "00003")
+    for calls in (1, 2, 4):  # each time more: frames before the first missing one are segmented again
+        with pytest.raises(Interrupted):
+            run_inline(settings, tmp_path / "stopped", stop_after(calls))
+    run_inline(settings, tmp_path / "stopped")
+    for one, other in zip(results, run.results_of(tmp_path / "stopped", whole), strict=True):
+        assert one.objects == other.objects
+        assert one.keyframe_iou == other.keyframe_iou
 
 
 def test_a_failing_cell_is_reported_and_the_others_are_run(root, out):
