@@ -109,5 +109,9 @@ def load_sam_segmenter(weights: Path, device: str, bf16: bool) -> SamSegmenter:
 def load_sam2_segmenter(weights: Path, device: str, bf16: bool) -> SamSegmenter:
     """SAM 2; see `load_segmenter` for the arguments and errors."""
     chosen = pick_device(device)
-    network: Any = load_sam2(weights).to(chosen)
-    return SamSegmenter("sam2", sam2_predictor(network), chosen, network.image_size, True, bf16)
+    return sam2_segmenter(load_sam2(weights).to(chosen), chosen, bf16)
+
+
+def sam2_segmenter(network: Any, device: torch.device, bf16: bool = True) -> SamSegmenter:
+    """A network of SAM 2, which is on `device`, as a `Segmenter`."""
+    return SamSegmenter("sam2", sam2_predictor(network), device, network.image_size, True, bf16)

@@ -19,6 +19,7 @@ class _Options:
     repeats: int
     parts: tuple[str, ...]
     models: tuple[str, ...]
+    weights: Path | None
     threads: int | None
     batch: int
     davis_root: Path | None
@@ -44,11 +45,17 @@ class _Options:
 @click.option(
     "--model",
     "models",
-    type=click.Choice(("lite", "paper")),
+    type=click.Choice(("lite", "paper", "sam2")),
     multiple=True,
     default=("lite",),
     show_default=True,
     help="With stages; paper has random weights. Repeatable.",
+)
+@click.option(
+    "--weights",
+    type=PATH,
+    metavar="FILE",
+    help="With the model sam2: its checkpoint. Without it, the smallest size with random weights.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; by default one per core.")
 @click.option(
@@ -84,6 +91,8 @@ def _speed(options: _Options) -> None:
         raise ConfigError("--davis-root and --results go together: true masks, and masks to score")
     if options.davis_root is not None and "scoring" not in options.parts:
         raise ConfigError("--davis-root goes with --part scoring")
+    if options.weights is not None and not ("stages" in options.parts and "sam2" in options.models):
+        raise ConfigError("--weights is a checkpoint of SAM 2 and goes with --part stages --model sam2")
     chosen = pick_device(options.device)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
@@ -93,6 +102,7 @@ def _speed(options: _Options) -> None:
             options.repeats,
             options.parts,
             options.models,
+            options.weights,
             options.batch,
             options.davis_root,
             options.results,

@@ -66,14 +66,17 @@ def load_sam2(path: Path) -> nn.Module:
     configuration = _sam2_configuration(state)
     if configuration is None:
         raise WeightsError(f"{path} is no checkpoint of SAM 2; give a published sam2_hiera or sam2.1_hiera")
-    with _others_warnings_hidden():
-        network: nn.Module = package.build_sam2(
-            configuration,
-            device="cpu",
-            hydra_overrides_extra=list(SAM2_OVERRIDES),
-            apply_postprocessing=False,  # which would need a CUDA extension
-        )
-    return _loaded(network, state, path)
+    return _loaded(_new_sam2(package, configuration), state, path)
+
+
+def random_sam2() -> nn.Module:
+    """SAM 2.1 of the smallest size with random weights, on the CPU and in evaluation mode.
+
+    Raises:
+        InputError: sam2 is not installed.
+    """
+    package = _package("sam2.build_sam", "sam2")
+    return _new_sam2(package, "configs/sam2.1/sam2.1_hiera_t.yaml").requires_grad_(False).eval()
 
 
 def sam_predictor(network: nn.Module) -> Any:
@@ -98,6 +101,17 @@ def _sam2_configuration(state: Mapping[str, Tensor]) -> str | None:
     size = SAM2_SIZES.get((state[_WIDTH_2].shape[0], len(blocks)))
     version = "2.1" if "no_obj_embed_spatial" in state else "2"
     return None if size is None else f"configs/sam{version}/sam{version}_hiera_{size}.yaml"
+
+
+def _new_sam2(package: ModuleType, configuration: str) -> nn.Module:
+    with _others_warnings_hidden():
+        network: nn.Module = package.build_sam2(
+            configuration,
+            device="cpu",
+            hydra_overrides_extra=list(SAM2_OVERRIDES),
+            apply_postprocessing=False,  # which would need a CUDA extension
+        )
+    return network
 
 
 def _package(module: str, extra: str) -> ModuleType:

@@ -152,8 +152,11 @@ class Sam2Propagator:
         """Nothing depends on weights that change."""
 
     def segment_once(self, index: int) -> None:
-        """Segment a frame, for timing."""
-        self.repeat(index)
+        """Segment a frame with a keyframe and as many frames remembered as the clip allows; for timing."""
+        known, count = self._keyframe(index), min(self._frames_remembered, len(self._annotated) - 1)
+        recent = {index + 1 + place: known for place in range(count)}
+        memory = {"cond_frame_outputs": {index: known}, "non_cond_frame_outputs": recent}
+        self._step(self._annotated.read(index), index + 1 + count, memory)
 
     def _pass(
         self, span: Span, indices: Sequence[int], on_step: OnFrameDone

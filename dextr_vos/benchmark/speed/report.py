@@ -52,6 +52,7 @@ def measure(
     repeats: int,
     parts: Sequence[str],
     models: Sequence[str],
+    sam2_weights: Path | None,
     batch: int,
     davis_root: Path | None,
     results: Path | None,
@@ -63,7 +64,8 @@ def measure(
         device: where to compute.
         repeats: how often each workload is timed.
         parts: of stages, scoring, plain.
-        models: for stages: lite, paper.
+        models: for stages: lite, paper, sam2.
+        sam2_weights: see `stage_workloads`.
         batch: for plain, objects at a time.
         davis_root: for scoring, DAVIS; None renders a clip.
         results: for scoring, masks on it.
@@ -75,7 +77,7 @@ def measure(
     if "stages" in parts:
         frames = SpeedInput.rendered(SIZE_HW)
         for model in models:
-            workloads = stage_workloads(cast(ModelName, model), frames, device)
+            workloads = stage_workloads(cast(ModelName, model), frames, device, sam2_weights)
             timings += time_workloads(workloads, repeats, device, bar(f"timing {model}"))
     if "scoring" in parts:
         with scoring_masks(davis_root, results, SIZE_HW) as scoring:

@@ -1,10 +1,12 @@
-"""The stages of both models on a rendered clip: masks from clicks, fine-tuning, segmenting."""
+"""The stages of a model on a rendered clip: masks from clicks, fine-tuning, segmenting."""
 
 import copy
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import cycle
+from pathlib import Path
+from tempfile import gettempdir
 
 import numpy as np
 import torch
@@ -13,23 +15,29 @@ from torch import Tensor, nn
 from dextr_vos.annotation.dextr import DextrSegmenter
 from dextr_vos.annotation.dextr_input import ClickCrop
 from dextr_vos.annotation.prompts import Click, Prompt
-from dextr_vos.annotation.segmenter import load_segmenter
+from dextr_vos.annotation.sam import sam2_segmenter
+from dextr_vos.annotation.segmenter import Segmenter, load_segmenter
 from dextr_vos.benchmark.speed.timing import OnRun, Workload, time_workloads
+from dextr_vos.clip import open_clip
 from dextr_vos.datasets.synthetic import SyntheticClip
 from dextr_vos.evaluation.metrics import region_similarity
 from dextr_vos.geometry import IntArray, extreme_points
 from dextr_vos.images import ImageRgb
 from dextr_vos.masks import Labels
 from dextr_vos.networks.dextr import Dextr
+from dextr_vos.networks.sam import load_sam2, random_sam2
 from dextr_vos.propagation.bidirectional import masked_frame
 from dextr_vos.propagation.finetune import finetune
+from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels
 from dextr_vos.propagation.model import Model
 from dextr_vos.propagation.models import LITE, PAPER
+from dextr_vos.propagation.sam2 import Sam2Propagator
 from dextr_vos.propagation.settings import ModelName, Recipe
 from dextr_vos.propagation.training_data import Sample, network_size
 from dextr_vos.runtime import autocast, bf16_is_faster, true_float32
 
 SIZE_HW = (480, 854)
+_SAM2_FRAMES = 17  # of a clip in which SAM 2 remembers as many as it ever does
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,24 @@ class SpeedInput:
         return SpeedInput(image, neighbour, mask.astype("uint8"), extreme_points(mask))
 
 
-def stage_workloads(model: ModelName, frames: SpeedInput, device: torch.device) -> list[Workload]:
-    """The workloads of a model; the paper model has random weights, which take as long as any."""
+def stage_workloads(
+    model: ModelName, frames: SpeedInput, device: torch.device, sam2_weights: Path | None = None
+) -> list[Workload]:
+    """The workloads of a model.
+
+    Args:
+        model: lite, paper, which has random weights, or sam2; random weights take as long as any.
+        frames: input of the networks.
+        device: where to compute.
+        sam2_weights: checkpoint of SAM 2; None for its smallest size with random weights.
+
+    Raises:
+        InputError: sam2 is not installed.
+        WeightsError: the checkpoint is missing, broken or of another network.
+    """
+    if model == "sam2":
+        network = (random_sam2() if sam2_weights is None else load_sam2(sam2_weights)).to(device)
+        return _sam2_workloads(network, frames, device)
     return _lite_workloads(frames, device) if model == "lite" else _paper_workloads(frames, device)
 
 
@@ -84,13 +108,9 @@ def _lite_workloads(frames: SpeedInput, device: torch.device) -> list[Workload]:
     memory = [tracker.memorize(tracker.known_features(before), before.probs)] * (1 + tracking.max_recent)
     sample = Sample(before.image_rgb, (before.probs[0] > 0.5).astype("uint8"))
     points, image, bf16 = frames.points_xy, frames.image_rgb, precision_of(device)
-    # of two frames in turn, and corrections by a segmenter of their own: each keeps the maps of its last crop
-    images, corrector = cycle((frames.next_rgb, frames.image_rgb)), load_segmenter(device=str(device))
-    x, y = points.mean(axis=0).round().astype(int).tolist()
-    corrected = Prompt(points, (Click(x, y, True),), mask=(frames.labels == 1).astype(np.float32))
+    corrector = load_segmenter(device=str(device))
     return [
-        Workload("clicks to mask", "lite", bf16, lambda: lite.probabilities(next(images), [points])),
-        Workload("correction of a mask", "lite", bf16, lambda: corrector.prompted(image, [corrected])),
+        *_click_workloads("lite", (lite, corrector), frames, bf16),
         Workload("clicks to mask", "GrabCut", "", lambda: grabcut.probabilities(image, [points])),
         Workload(
             "segmenting a frame",
@@ -121,6 +141,36 @@ def _paper_workloads(frames: SpeedInput, device: torch.device) -> list[Workload]
         Workload("segmenting a frame", "OSVOS", bf16, lambda: segmenter.segment(image)),
         Workload(
             "fine-tuning pass", "OSVOS (a step has 5)", bf16, _step(network, PAPER, recipe, sample, device)
+        ),
+    ]
+
+
+def _sam2_workloads(network: nn.Module, frames: SpeedInput, device: torch.device) -> list[Workload]:
+    bf16 = precision_of(device)
+    clip = open_clip(np.stack([frames.image_rgb] * _SAM2_FRAMES))
+    annotated = AnnotatedClip(clip, keyframes_from_labels({0: frames.labels}, clip))
+    # its folder is for passes that go backward
+    propagator = Sam2Propagator(annotated, network, device, True, False, Path(gettempdir()))
+    return [
+        *_click_workloads(
+            "SAM 2", (sam2_segmenter(network, device), sam2_segmenter(network, device)), frames, bf16
+        ),
+        Workload("segmenting a frame", "SAM 2", bf16, lambda: propagator.segment_once(0)),
+    ]
+
+
+def _click_workloads(
+    name: str, segmenters: tuple[Segmenter, Segmenter], frames: SpeedInput, precision: str
+) -> list[Workload]:
+    """Masks from clicks, and corrections by another segmenter: each keeps the maps of its last image."""
+    first, corrector = segmenters
+    points, images = frames.points_xy, cycle((frames.next_rgb, frames.image_rgb))
+    x, y = points.mean(axis=0).round().astype(int).tolist()
+    corrected = Prompt(points, (Click(x, y, True),), mask=(frames.labels == 1).astype(np.float32))
+    return [
+        Workload("clicks to mask", name, precision, lambda: first.probabilities(next(images), [points])),
+        Workload(
+            "correction of a mask", name, precision, lambda: corrector.prompted(frames.image_rgb, [corrected])
         ),
     ]
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from tiny_benchmark import write_davis
+from tiny_sam import thin_sam2
 
 from dextr_vos.benchmark.speed import stages
 from dextr_vos.benchmark.speed.report import SpeedReport, terminal_report
@@ -39,6 +40,19 @@ def test_the_lite_model_has_its_parts():
     }
     timings = time_workloads(workloads, 1, CPU)
     assert len({(timing.part, timing.name) for timing in timings}) == len(workloads) == 6
+
+
+def test_sam2_has_its_parts(tmp_path, monkeypatch):
+    checkpoint = thin_sam2(tmp_path, monkeypatch)
+    frames = SpeedInput.rendered(SMALL)
+    for weights in (checkpoint, None):
+        workloads = stage_workloads("sam2", frames, CPU, weights)
+        assert [workload.part for workload in workloads] == [
+            "clicks to mask",
+            "correction of a mask",
+            "segmenting a frame",
+        ]
+        assert all(timing.min_s > 0 for timing in time_workloads(workloads, 1, CPU))
 
 
 @pytest.mark.slow
@@ -92,7 +106,14 @@ def test_the_command_times_scoring_on_given_masks(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [["--davis-root", "x"], ["--davis-root", "x", "--results", "y"], ["--repeats", "0"]]
+    "options",
+    [
+        ["--davis-root", "x"],
+        ["--davis-root", "x", "--results", "y"],
+        ["--repeats", "0"],
+        ["--weights", "x.pt"],
+        ["--weights", "x.pt", "--model", "sam2", "--part", "scoring"],
+    ],
 )
 def test_options_that_do_not_go_together_are_refused(options):
     assert CliRunner().invoke(main, ["speed", *options]).exit_code == 2
