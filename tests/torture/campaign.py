@@ -60,7 +60,9 @@ def broken(minutes: float, seed: int, names: Sequence[str] = SCENARIOS, most: in
             break
         fault = scenario.broken_at(operation, kind, limit)
         found["kills" if kind == "kill" else "disk_failures"] += 1
-        found["faults"] += [fault] if fault else []
+        if fault:
+            found["faults"].append(fault)
+            print(fault, flush=True)  # a campaign of hours need not be waited for
     found["of"] = len(ways)
     shutil.rmtree(folder)
     return found
