@@ -173,7 +173,7 @@ class MergeObjects:
         entry, other = edits.entry_of(document, self.object_id), edits.entry_of(document, self.other)
         if self.object_id == self.other:
             raise InputError(f"expected two objects to merge, got {entry.name} twice")
-        before = with_layers_of(store, document, {self.object_id, self.other})
+        before = with_layers_of(store, document, {self.other})
         after = before
         for name in self.names:
             if edits.clicks_of(after, name, self.other) is not None:

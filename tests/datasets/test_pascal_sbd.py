@@ -78,6 +78,7 @@ def test_broken_files_are_named(sbd, tmp_path):
         {"Segmentation": good},
         {"Segmentation": good, "Categories": "person"},
         {"Segmentation": good, "Categories": {"a": 1}},
+        {"Segmentation": good, "Categories": np.empty((1, 0), dtype=object)},  # no cells
         {"Segmentation": good, "Categories": np.array([np.nan])},
         {"Segmentation": np.ones((2, 2, 2)), "Categories": 1},
     ):

@@ -120,7 +120,8 @@ def test_two_objects_are_swapped_from_a_frame_on(page, tmp_path):
 
 
 @pytest.mark.parametrize("index", [1, 3])
-def test_a_swap_of_masks_without_layers_is_undone(page, tiny_clip, tmp_path, index):
+@pytest.mark.parametrize("edit", ["swap", "merge"])
+def test_an_edit_of_masks_without_layers_is_undone(page, tiny_clip, tmp_path, index, edit):
     """Commands and imports leave masks without layers."""
     page.points(3, 1, POINTS)
     page.points(3, 2, OTHER)
@@ -131,7 +132,8 @@ def test_a_swap_of_masks_without_layers_is_undone(page, tiny_clip, tmp_path, ind
     (tmp_path / "w" / "annotations.json").write_text(json.dumps(content))
     page = open_page(tiny_clip, tmp_path / "w")
     before = page.mask(3)
-    page.do(f"/api/frames/{index}/objects/1/swap", other=2)
+    given = {"onwards": True} if edit == "merge" else {}
+    page.do(f"/api/frames/{index}/objects/2/{edit}", other=1, **given)
     assert (page.mask(3) != before).any()
     page.do("/api/undo")
     assert (page.mask(3) == before).all()
@@ -306,6 +308,46 @@ def test_a_merge_leaves_clicks_without_a_mask_to_their_object(page):
     page.do("/api/frames/0/objects/1/merge", other=2, onwards=True)
     assert [page.state()["keyframes"][index] for index in "04"] == left
     assert (page.mask(3) == np.where(box(OTHER), 1, 0)).all()
+
+
+def test_a_merge_leaves_alone_what_a_third_object_covers(page):
+    page.points(0, 1, OTHER)
+    page.points(0, 2, POINTS)
+    page.do("/api/objects", name="third")
+    page.do("/api/frames/0/objects/3/stroke", path=[[14, 20], [20, 20]], radius=2)
+    seen = page.mask(0)
+    page.do("/api/frames/0/objects/1/merge", other=2)
+    assert (page.mask(0) == np.where(seen == 2, 1, seen)).all()
+    assert set(page.state()["keyframes"]["0"]["objects"]) == {"1", "3"}
+    assert page.state()["history"]["undo"] == "object 2 merged into object 1 in frame 00000"
+
+
+def test_a_merge_takes_clicks_that_were_begun_beside_a_mask(page):
+    page.do("/api/frames/0/objects/2/stroke", path=[[14, 20], [20, 20]], radius=2)
+    page.points(0, 2, OTHER[:2])
+    assert page.state()["keyframes"]["0"]["objects"]["2"]["points"] == OTHER[:2]
+    seen = page.mask(0)
+    page.do("/api/frames/0/objects/1/merge", other=2)
+    assert (page.mask(0) == np.where(seen == 2, 1, seen)).all()
+    assert set(page.state()["keyframes"]["0"]["objects"]) == {"1"}
+    page.do("/api/undo")
+    assert page.state()["keyframes"]["0"]["objects"]["2"]["points"] == OTHER[:2]
+
+
+def test_a_merge_from_a_frame_on_is_refused_where_a_later_frame_is_locked(page):
+    for index in (0, 3):
+        page.points(index, 2, POINTS)
+    page.do("/api/frames/3/lock", locked=True)
+    before = page.state()["keyframes"]
+    shown = page.refused("/api/frames/0/objects/1/merge", other=2, onwards=True)
+    assert "locked" in shown
+    assert "00003" in shown
+    assert page.state()["keyframes"] == before
+    page.do("/api/frames/0/objects/1/merge", other=2)
+    later = page.refused("/api/frames/1/objects/2/merge", other=1, onwards=True)
+    assert later == "object 1 has no mask in frame '00001' or a later one to merge; click on it first"
+    here = page.refused("/api/frames/1/objects/2/merge", other=1)
+    assert here == "object 1 has no mask in frame '00001' to merge; click on it first"
 
 
 def test_the_time_of_edits_of_a_whole_mask_counts(page):
