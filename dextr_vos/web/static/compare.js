@@ -51,9 +51,9 @@ export function createCompare(store) {
 
   function toggle() {
     const { server, comparing } = store.get();
-    if (!server?.replaced) return announce("There is nothing to compare with: no run has replaced masks yet.");
+    if (!server?.replaced) return announce("There is nothing to compare yet: no run has replaced any masks.");
     store.set({ comparing: !comparing, point: null });
-    return announce(comparing ? "Comparison ended" : "Left of the pointer: the masks before the last run. Right: the present ones.");
+    return announce(comparing ? "Comparison ended" : "Left of the pointer: the masks before the last run. Right: the current ones.");
   }
 
   button.addEventListener("click", toggle);

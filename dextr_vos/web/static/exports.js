@@ -46,15 +46,15 @@ export function createExports(store, connection) {
     if (has("shapes")) rows.push(row("Shapes", choice("export-shapes", [["mask", "Masks, exact"], ["polygon", "Polygons"]], options.shapes, option("shapes"))));
     if (has("opacity")) rows.push(row("Opacity", number("export-opacity", { min: 0, max: 1, step: 0.05 }, options.opacity, option("opacity"))));
     if (has("feather")) rows.push(row("Soft edge, px", number("export-feather", { min: 0, max: 100, step: 0.5 }, options.feather, option("feather"))));
-    if (has("fps") && !server.timed) rows.push(row("Frames per s", number("export-fps", { min: 0.01, max: 1000, step: "any", placeholder: "24" }, options.fps, option("fps"))));
+    if (has("fps") && !server.timed) rows.push(row("Frames per second", number("export-fps", { min: 0.01, max: 1000, step: "any", placeholder: "24" }, options.fps, option("fps"))));
     if (has("labels")) {
-      const area = make("textarea", { id: "export-labels", rows: 2, "data-test": "export-labels", placeholder: "One a line; without any, names are categories" });
+      const area = make("textarea", { id: "export-labels", rows: 2, "data-test": "export-labels", placeholder: "One per line; if empty, object names are the categories" });
       /** @type {HTMLTextAreaElement} */ (area).value = options.labels;
       area.addEventListener("input", () => { options.labels = /** @type {HTMLTextAreaElement} */ (area).value; });
       rows.push(row("Categories", area));
     }
-    if (has("images")) rows.push(checkbox("export-images", "With the frames", options.images, option("images")));
-    if (has("captions")) rows.push(checkbox("export-captions", "Names of frames burnt in", options.captions, option("captions")));
+    if (has("images")) rows.push(checkbox("export-images", "Include the frames", options.images, option("images")));
+    if (has("captions")) rows.push(checkbox("export-captions", "Burn in frame names", options.captions, option("captions")));
     refill(menu, [make("h2", { text: "Export" }), ...rows, foot, files]);
     drawState();
   }
@@ -90,7 +90,7 @@ export function createExports(store, connection) {
     files.dataset.names = names;
     files.replaceChildren(...server.exports.map((file) => make("a", {
       class: "export-file", href: address(`/api/exports/${encodeURIComponent(file.name)}`), download: file.name, icon: "download", "data-test": "export-file",
-    }, [make("span", { class: "name", text: file.name }), make("span", { class: "soft", text: file.current ? size(file.bytes) : "older masks" })])));
+    }, [make("span", { class: "name", text: file.name }), make("span", { class: "soft", text: file.current ? size(file.bytes) : "out of date" })])));
   }
 
   /** What the form says, as the server takes it. */
@@ -114,7 +114,7 @@ export function createExports(store, connection) {
 
   async function start() {
     const body = request();
-    if (!body) return void toast("Type the numbers of two frames.", "error");
+    if (!body) return void toast("Type two frame numbers.", "error");
     try {
       const answer = await post("/api/export", body);
       connection.showJob(answer.job);

@@ -12,7 +12,7 @@ export function endFollowing(store) {
   const { server, frame, follow, job } = store.get();
   if (!follow || job?.kind !== "propagate") return false;
   store.set({ follow: false });
-  toast(`The page stays at frame ${labelOf(server, frame)} now. Repeat to change this frame.`);
+  toast(`The page stays on frame ${labelOf(server, frame)} now. Do that again to change this frame.`);
   return true;
 }
 

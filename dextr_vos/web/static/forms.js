@@ -14,7 +14,7 @@ export const formats = () => get("/api/formats");
  * @param {() => void} draw
  */
 export async function openLoaded(menu, popover, connection, load, draw) {
-  menu.replaceChildren(make("p", { class: "soft form-wait", text: "Opening" }));
+  menu.replaceChildren(make("p", { class: "soft form-wait", text: "Loading…" }));
   try {
     await load();
   } catch (error) {

@@ -23,7 +23,7 @@ export function createFrameCard(store, cache, edits, navigation) {
     const key = /** @type {HTMLButtonElement} */ (el("keyframe"));
     setText(/** @type {HTMLElement} */ (key.querySelector("span")), keyframe ? "Remove keyframe" : "Make keyframe");
     setIcon(key, keyframe ? "diamondFill" : "diamond");
-    setAttribute(key, "data-tip", keyframe ? "Remove the annotation of this frame" : `Accept ${corrected ? "the corrected" : "this"} mask; the network is trained on it`);
+    setAttribute(key, "data-tip", keyframe ? "Remove the annotation of this frame" : `Accept ${corrected ? "the corrected" : "this"} mask; the network learns from it`);
     key.classList.toggle("primary", corrected);
     el("discard").hidden = !corrected || readonly;
     key.disabled = readonly || Boolean(keyframe?.locked) || (!keyframe && !propagatedAt(server, frame) && !cache.mask(frame)?.labels);
@@ -78,7 +78,7 @@ export function createFrameCard(store, cache, edits, navigation) {
       if (!may() || server.mode === "folder") return;
       const was = Boolean(keyframeAt(server, frame));
       const answer = await edits.keyframe(frame, !was);
-      if (answer) announce(was ? "Not a keyframe any more" : "Made a keyframe");
+      if (answer) announce(was ? "No longer a keyframe" : "Made a keyframe");
     },
     async discard() {
       const { server, frame } = store.get();
@@ -113,7 +113,7 @@ export function createFrameCard(store, cache, edits, navigation) {
         if (!yes || store.get().frame !== frame) return undefined;
       }
       // An edit that is being sent may reopen it; the server decides.
-      if (status === "done" && now !== "open" && !edits.waiting()) return announce(`It is ${now} already. ${shownKey("reopen")} reopens it.`);
+      if (status === "done" && now !== "open" && !edits.waiting()) return announce(`It is already ${now}. ${shownKey("reopen")} reopens it.`);
       const answer = await edits.status(frame, status);
       if (!answer) return;
       announce(status === "done" ? "Mask written" : status === "skipped" ? "Skipped" : "Reopened");

@@ -42,7 +42,7 @@ export function createHint(store, view, cache) {
 
   function sentence(values) {
     const reason = refusal(values);
-    if (reason) return values.server.readonly ? ["Read only.", "Nothing can be changed here."] : [reason, ""];
+    if (reason) return values.server.readonly ? ["Read-only.", "Nothing can be changed here."] : [reason, ""];
     const { tool, frame, server, point } = values;
     const name = chosen(values)?.name ?? "the object";
     if (tool === "brush") return [`Paint what is missing from ${name}`, `${shownKey("smaller")} and ${shownKey("larger")} change the size, ${shownKey("erase")} erases`];
@@ -56,10 +56,10 @@ export function createHint(store, view, cache) {
     if (!masked(values) && tool === "box") return [`Drag a box around ${name}, or click its middle`, `${shownKey("click")} goes back to the four extreme points, which are more precise`];
     if (!masked(values)) return [`Click the leftmost point of ${name}`, `then the top, right and bottom, in any order${server.corrects ? ". Or Shift-drag a box around it." : ""}`];
     if (!server.corrects) return ["Wrong somewhere?", `Drag a point, click on the true outline, or repair with the brush (${shownKey("brush")})`];
-    if (tool === "negative") return [`Click on what does not belong to ${name}`, `Backspace takes the last click back, ${shownKey("click")} adds again`];
+    if (tool === "negative") return [`Click on what does not belong to ${name}`, `Backspace takes the last click back, ${shownKey("click")} goes back to adding`];
     const how = `click on what is missing, right-click (or Alt click) on what does not belong, or use the brush (${shownKey("brush")})`;
     if (server.keyframes[frame]?.corrected) return ["Corrected, not yet a keyframe", `${shownKey("keyframe")} makes it one; Propagate uses it; ${shownKey("discard")} discards it`];
-    if (!keyframeAt(server, frame)) return ["Correct? Go on.", `Otherwise ${how}`];
+    if (!keyframeAt(server, frame)) return ["Looks right? Go on.", `Otherwise ${how}`];
     return ["Wrong somewhere?", `${how[0].toUpperCase()}${how.slice(1)}`];
   }
 

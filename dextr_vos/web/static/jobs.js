@@ -30,11 +30,11 @@ export function createJobs(store, connection, navigation, edits) {
     setText(/** @type {HTMLElement} */ (button.querySelector("span")), server.confidence ? "Propagate again" : "Propagate");
     const frames = `${keys.length} ${keys.length === 1 ? "keyframe" : "keyframes"}`;
     setText(el("propagate-note"),
-      corrected ? `${frames}; ${corrected === 1 ? "1 corrected frame becomes one" : `${corrected} corrected frames become keyframes`}.`
+      corrected ? `${frames}; ${corrected === 1 ? "1 draft becomes one, too" : `${corrected} drafts become keyframes, too`}.`
         : !keys.length ? "Click an object in one frame first. One keyframe is enough to start with."
         : !server.confidence ? `From ${frames} to all ${server.frames} frames.`
           : !server.masks.done ? `${countMasks(server)} of ${server.frames} frames have masks; the next run makes the others.`
-          : server.masks.stale ? `From ${frames}; the next run would change masks.`
+          : server.masks.stale ? `From ${frames}. Another run would change masks.`
             : `All ${server.frames} frames have masks, from ${frames}.`);
     drawSuggestion(server);
   }
@@ -78,14 +78,14 @@ export function createJobs(store, connection, navigation, edits) {
     const { server, job } = store.get();
     if (!server || server.mode === "folder") return;
     if (server.readonly) return void toast(server.readonly, "error");
-    if (job || starting) return void announce("A job is in progress already.");
+    if (job || starting) return void announce("Another job is already in progress.");
     starting = true;
     try {
       await edits.allSent(); // a run uses what was done before it
       store.set({ made: new Set() });
       const answer = await post("/api/propagate", how);
       connection.showJob(answer.job);
-      if (answer.confirmed) toast(`Propagation has started. ${answer.confirmed === 1 ? "1 corrected frame is a keyframe" : `${answer.confirmed} corrected frames are keyframes`} now; undo takes that back.`);
+      if (answer.confirmed) toast(`Propagation has started. ${answer.confirmed === 1 ? "1 draft is a keyframe" : `${answer.confirmed} drafts are keyframes`} now; undo takes that back.`);
       else announce("Propagation has started.");
     } catch (error) {
       connection.lost(error);

@@ -50,7 +50,7 @@ export function createKeySheet(store, table) {
 
   function turn(on) {
     [changing, waiting] = [on, null];
-    say(on ? "Click on a key, then press the new one." : "");
+    say(on ? "Click a key, then press the new one." : "");
     draw();
   }
 
@@ -71,7 +71,7 @@ export function createKeySheet(store, table) {
   function resetAll() {
     resetKeys();
     waiting = null;
-    say("All keys have their defaults again.");
+    say("All keys are back to their defaults.");
     store.set({ keys: performance.now() });
     draw();
     change.focus();
@@ -92,7 +92,7 @@ export function createKeySheet(store, table) {
     if (refusal) return void say(refusal, true);
     setKey(command, name);
     waiting = null;
-    say(`${shown(name)} is the key of “${whatOf(command)}” now.`);
+    say(`${shown(name)} is now the key for “${whatOf(command)}”.`);
     store.set({ keys: performance.now() });
     drawAt(command);
   }

@@ -32,7 +32,7 @@ export function createLabels(store, edits, connection) {
   function list(id) {
     const { server } = store.get();
     if (!server || server.readonly) return false;
-    if (id === null) announce(`Add an object first; ${shownKey("add")} does.`);
+    if (id === null) announce(`Add an object first (${shownKey("add")}).`);
     else if (!labels().length) edit();
     if (id === null || !labels().length) return false;
     subject = id;
@@ -50,7 +50,7 @@ export function createLabels(store, edits, connection) {
     const lines = labels().map((one, place) => [quoted(one.name), one.colour, digits.has(one.key) && one.key === String(place + 1) ? null : one.key]
       .filter(Boolean).join(", "));
     const text = /** @type {HTMLTextAreaElement} */ (make("textarea", { rows: 8, spellcheck: "false", "data-test": "label-text",
-      "aria-label": "Labels, one a line", placeholder: "horse, #e69f00, h\nrider" }));
+      "aria-label": "Labels, one per line", placeholder: "horse, #e69f00, h\nrider" }));
     text.value = typed ?? lines.join("\n");
     text.addEventListener("input", () => { typed = text.value; });
     const wrong = make("p", { class: "warning", role: "alert", "data-test": "label-wrong" });
@@ -60,7 +60,7 @@ export function createLabels(store, edits, connection) {
     };
     dialog.replaceChildren(
       make("h2", { id: "label-title", text: "Label set" }),
-      make("p", { text: `A label a line, then a colour and a key, if you like: horse, #e69f00, h. ${shownKey("label")} gives the selected object a label.` }),
+      make("p", { text: `One label per line, with a colour and a key if you like: horse, #e69f00, h. ${shownKey("label")} gives the selected object a label.` }),
       text,
       wrong,
       make("div", { class: "answers" }, [
@@ -93,7 +93,7 @@ export function createLabels(store, edits, connection) {
 
 /** @returns {string|null} what is wrong with a label */
 function faultOf({ name, colour, key }) {
-  if (colour && !/^#[0-9a-f]{6}$/i.test(colour)) return `The colour of ${name} is ${colour}; a colour is # and six digits or letters a to f, as #e69f00.`;
+  if (colour && !/^#[0-9a-f]{6}$/i.test(colour)) return `The colour of ${name} is ${colour}; write # and six hexadecimal digits, such as #e69f00.`;
   if (key && [...key].length !== 1) return `The key of ${name} is ${key}; a key is one character. A name with a comma goes in quotation marks.`;
   return null;
 }

@@ -4,7 +4,7 @@ import { el } from "./dom.js";
 import { createMenu } from "./menu.js";
 import { chosen, refusal } from "./state.js";
 
-const RESHAPE = [["fill", "Fill holes", "f"], ["largest", "Keep the largest part", "l"], ["grow", "Grow by a pixel", "g"], ["shrink", "Shrink by a pixel", "s"]];
+const RESHAPE = [["fill", "Fill holes", "f"], ["largest", "Keep the largest part", "l"], ["grow", "Grow by one pixel", "g"], ["shrink", "Shrink by one pixel", "s"]];
 
 export function createMaskMenu(store, cache, edits, navigation, split) {
   const menu = createMenu(el("mask-menu"), el("mask-open"), list);
@@ -30,7 +30,7 @@ export function createMaskMenu(store, cache, edits, navigation, split) {
 
   function swap(frame, object) {
     const { id, name } = object;
-    another(`Swap ${name} from here on with`, object, async (other) => {
+    another(`Swap ${name} from here on with…`, object, async (other) => {
       if (await edits.swap(frame, id, other.id)) toast(`${name} and ${other.name} are swapped in this frame and in all annotated frames after it. Propagate to swap the other masks, too.`);
     });
   }

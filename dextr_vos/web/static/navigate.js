@@ -24,7 +24,7 @@ export function createNavigation(store, cache, activity) {
     const { server } = store.get();
     const keyframe = keyframeAt(server, index);
     const confidence = server.confidence?.[index];
-    const what = server.keyframes[index]?.corrected ? ", corrected, not yet a keyframe"
+    const what = server.keyframes[index]?.corrected ? ", draft, not yet a keyframe"
       : keyframe ? (keyframe.locked ? ", locked keyframe" : ", keyframe")
       : server.flashes?.includes(index) ? ", flash"
       : confidence !== null && confidence !== undefined ? `, ${inWords(confidence, leastCertain(server, index))}` : "";

@@ -187,7 +187,7 @@ export function createObjects(store, edits, labels) {
     });
     if (store.get().object < 0) list.append(make("li", { class: "object-none", "data-test": "object-coming", text: "New object…" }));
     else if (!server.objects.length) {
-      list.replaceChildren(make("li", { class: "object-none", text: "The first click makes the first object." }));
+      list.replaceChildren(make("li", { class: "object-none", text: "Your first click adds the first object." }));
     }
     el("object-add").toggleAttribute("disabled", Boolean(server.readonly));
   }

@@ -10,6 +10,8 @@ export function createOverview(store, navigation, objects) {
   const names = el("strip-names");
   const coarse = matchMedia("(pointer: coarse)");
   let due = false;
+  /** the object, and how many there were, when the strips scrolled last */
+  let scrolled = "";
 
   function schedule() {
     if (due) return;
@@ -27,6 +29,7 @@ export function createOverview(store, navigation, objects) {
     const height = MARKS + stripsOf(server).length * tall;
     drawNames(values, tall);
     box.style.height = `${height}px`;
+    showChosen(values);
     const width = box.clientWidth;
     const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
@@ -68,10 +71,13 @@ export function createOverview(store, navigation, objects) {
     setAttribute(box, "aria-valuetext", navigation.describe(frame));
   }
 
-  function showChosen() {
-    const { server, object } = store.get();
-    const place = server?.objects.findIndex((one) => one.id === object) ?? -1;
-    if (place >= 0) names.children[place]?.scrollIntoView({ block: "nearest" });
+  /** The strip of an object that was selected or has just been added comes into sight. */
+  function showChosen({ server, object }) {
+    const now = `${object} of ${server.objects.length}`;
+    if (now === scrolled) return;
+    scrolled = now;
+    const place = server.objects.findIndex((one) => one.id === object);
+    names.children[place]?.scrollIntoView({ block: "nearest" });
   }
 
   function indexAt(event) {
@@ -97,6 +103,5 @@ export function createOverview(store, navigation, objects) {
   coarse.addEventListener("change", schedule);
   store.on(["server", "made", "job", "object"], schedule);
   store.on(["server", "frame"], drawHead);
-  store.on(["object"], showChosen);
   return { schedule, indexAt };
 }

@@ -10,7 +10,7 @@ const PICK = 9;
 
 /** An object is known once it has four extreme points, a mask, or clicks on one. */
 const EXTREMES = 4;
-const SAID = { extreme: "Point", positive: "Added at", negative: "Removed at" };
+const SAID = { extreme: "Point at", positive: "Positive click at", negative: "Negative click at" };
 
 export function createPoints(store, view, cache, edits) {
   let nudged = 0;
@@ -62,7 +62,7 @@ export function createPoints(store, view, cache, edits) {
   }
 
   function sayWhyNot(frame, id) {
-    toast(isKnown(frame, id) ? `This model takes no negative clicks. The eraser (${shownKey("erase")}) removes.` : `There is no mask of ${chosen(store.get())?.name ?? "the object"} here yet. Click its four extreme points first.`, "error");
+    toast(isKnown(frame, id) ? `This model takes no negative clicks. Use the eraser (${shownKey("erase")}).` : `There is no mask of ${chosen(store.get())?.name ?? "the object"} here yet. Click its four extreme points first.`, "error");
   }
 
   /** A click on a pixel; `negative`: this is not the object; `alone`: the first mask is made of this click alone. */

@@ -36,7 +36,7 @@ export function wordsOf(clip) {
   if (clip.masks && clip.lost) words.push(`${clip.lost} with a lost object`);
   if (clip.stale) words.push("another run would change masks");
   if (clip.failed) words.push(`the run failed: ${clip.failed}`);
-  return words.join(", ") || "not begun";
+  return words.join(", ") || "not started";
 }
 
 /** The button that lets masks be propagated, or stops that; beside the link, since a link holds no button. */
@@ -92,7 +92,7 @@ function draw({ title, clips }) {
   go.hidden = !next;
   if (next) {
     go.href = clipAddress(next.name);
-    setText(go, `${stateOf(next) === "begun" ? "Continue with" : "Begin with"} ${next.name}`);
+    setText(go, `${stateOf(next) === "begun" ? "Continue with" : "Start with"} ${next.name}`);
   }
   drawAll(clips.filter(canRun));
   // a button that was pressed has become another one of the same clip

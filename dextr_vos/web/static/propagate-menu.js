@@ -50,7 +50,7 @@ export function createPropagateMenu(store, jobs) {
     const [from, to] = [field("from", first), field("to", last)];
     const go = () => {
       const frames = [from, to].map((input) => indexOf(server, input.value)).sort((a, b) => a - b);
-      if (frames.some(Number.isNaN)) toast("Type the numbers of two frames.", "error");
+      if (frames.some(Number.isNaN)) toast("Type two frame numbers.", "error");
       else start({ frames });
     };
     const box = make("div", { class: "menu-range", icon: "range" }, [

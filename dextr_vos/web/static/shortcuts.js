@@ -119,14 +119,14 @@ export function refusalOf(command, name, pressed, table) {
     return other ? taken(name, other) : null;
   }
   if (/^(ctrl|alt)\+|^(shift\+)?F\d+$/.test(name)) return `${shown(name)} may belong to the browser. Press a key without Ctrl and Alt.`;
-  if (/(^|\+)(Tab| )$/.test(name)) return `${shown(name)} moves about the page or plays the clip. Press another key.`;
+  if (/(^|\+)(Tab| )$/.test(name)) return `${shown(name)} moves around the page or plays the clip. Press another key.`;
   const key = name.replace(/^(ctrl\+|alt\+|shift\+)*/, "");
   if ([...key].length !== 1 && !NAMED.includes(key)) return `${shown(name)} does not work on every keyboard. Press another key.`;
   const other = table.find((one) => one.command !== command && keysOf(one).some((each) => each === name || each === pressed));
   return other ? taken(name, other) : null;
 }
 
-const taken = (name, { command, what }) => `${shown(name)} is the key of “${what}”. ${command ? "Press another key, or change that one first." : "It cannot be changed; press another key."}`;
+const taken = (name, { command, what }) => `${shown(name)} is the key for “${what}”. ${command ? "Press another key, or change that one first." : "It cannot be changed; press another key."}`;
 
 /** @returns {string[]} all keys of an entry of the table */
 export const keysOf = ({ command, keys = [] }) => (command ? [keyOf(/** @type {Command} */ (command)), ...keys] : keys);

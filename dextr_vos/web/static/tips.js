@@ -37,7 +37,7 @@ export function createTips() {
   const target = (event) => /** @type {Element} */ (event.target).closest?.("[data-tip], [data-command], [data-key]");
   document.addEventListener("pointerover", (event) => {
     const found = target(event);
-    if (found === owner && found) return;
+    if (found === owner && found) return void show(found); // what it says may have changed
     hide();
     if (found && event.pointerType === "mouse") timer = window.setTimeout(() => show(found), WAIT_MS);
   });

@@ -43,7 +43,7 @@ export function createToolbar(store, view, actions) {
     const state = pending ? (online ? "saving" : "waiting") : "saved";
     setAttribute(box, "data-state", state);
     setText(el("saved-text"), state === "waiting" ? `${waiting} not saved yet`
-      : state === "saving" ? "Saving" : server.readonly ? "Read only"
+      : state === "saving" ? "Saving" : server.readonly ? "Read-only"
         : server.saved ? `Saved ${clock.format(new Date(server.saved))}` : "Nothing to save yet");
   }
 

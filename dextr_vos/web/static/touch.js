@@ -44,7 +44,7 @@ export function createTouch(store, view, points, stage) {
   function aim() {
     if (kind !== "tap") return;
     kind = "aim";
-    announce("Aiming. The click falls where the finger is lifted; off the stage, there is none.");
+    announce("Aiming. Lift the finger to click there, or lift it off the image to cancel.");
   }
 
   return {

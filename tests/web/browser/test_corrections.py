@@ -58,7 +58,7 @@ def test_one_click_corrects_a_propagated_mask_which_stays_a_draft(propagated, op
         screen.page.reload()
         screen.settle()
         assert np.array_equal(screen.labels(), corrected)
-        assert "1 corrected frame" in screen.test_id("propagate-note").inner_text()
+        assert "1 draft" in screen.test_id("propagate-note").inner_text()
         screen.press("Control+z")
         assert np.array_equal(screen.labels(), before)
         assert "4" not in screen.state()["keyframes"]
@@ -88,7 +88,7 @@ def test_propagating_says_how_many_drafts_became_keyframes(propagated, open_scre
             screen.click(extremes(index)[2])
         screen.press("Control+Enter", settle=False)
         screen.until("() => document.querySelector('[data-test=toast]')")
-        assert "2 corrected frames are keyframes now" in screen.test_id("toast").first.inner_text()
+        assert "2 drafts are keyframes now" in screen.test_id("toast").first.inner_text()
         screen.test_id("cancel").click()
         screen.until("() => document.querySelector('[data-test=job]').hidden")
         assert not screen.state()["keyframes"]["8"]["draft"]

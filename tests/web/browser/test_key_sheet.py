@@ -28,7 +28,7 @@ def test_a_key_is_changed_kept_and_reset(server, open_screen):
             ("Home", "cannot be changed"),
             ("Control+m", "browser"),
             ("Tab", "another key"),
-            ("Shift+)", "“One to one”"),
+            ("Shift+)", "“Actual size”"),
             ("ContextMenu", "every keyboard"),
         ):
             screen.press(key)

@@ -17,7 +17,7 @@ def test_clips_are_listed_with_their_progress_and_each_opens(browser, tmp_path):
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(server.address)
-        page.get_by_text("Begin with big cat").click()
+        page.get_by_text("Start with big cat").click()
         screen = Screen(page)
         screen.settle()
         screen.press("b")
@@ -30,7 +30,7 @@ def test_clips_are_listed_with_their_progress_and_each_opens(browser, tmp_path):
         screen.test_id("all-clips").click()
         page.get_by_text("Continue with big cat").wait_for()
         assert "1 keyframe" in screen.test_id("clip-big cat").inner_text()
-        assert "not begun" in screen.test_id("clip-dog").inner_text()
+        assert "not started" in screen.test_id("clip-dog").inner_text()
         assert screen.test_id("run-dog").count() == 0, "there is nothing to propagate"
         page.evaluate("() => { document.querySelector('[data-test=\"clip-big cat\"]').same = true; }")
         screen.test_id("run-big cat").click()

@@ -1,0 +1,88 @@
+"""Nothing is cut off or out of sight: menus, tooltips, lists of many objects, and long names."""
+
+import pytest
+from conftest import write_tiny_clip
+from web.browser.conftest import Server
+
+# What is wider than its place, or reaches over the edge of a box, by its text.
+CUT = """(selector) => { const box = document.querySelector(selector), edge = box.getBoundingClientRect();
+  return [...box.querySelectorAll(":not(.visually-hidden)")].filter((one) => one.offsetParent).filter((one) =>
+    one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== "inline"
+    || one.getBoundingClientRect().right > edge.right - 3).map((one) => one.textContent.slice(0, 40)); }"""
+OVERFLOW = """(part) => { const { scrollWidth, clientWidth } = document.querySelector(part);
+  return scrollWidth - clientWidth; }"""
+# Whether the row of an object is in sight in a list that scrolls.
+IN_SIGHT = """([list, row]) => { const place = document.querySelector(row)?.getBoundingClientRect();
+  const edge = document.querySelector(list).getBoundingClientRect();
+  return Boolean(place) && place.top >= edge.top - 1 && place.bottom <= edge.bottom + 1; }"""
+OBJECT = ["#object-list", ".object[data-current]"]
+STRIP = [".strips", ".strip-names [data-current]"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("layout")
+    server = Server(write_tiny_clip(folder / "tiny"), "--model", "grabcut", out=folder / "work")
+    yield server
+    server.stop()
+
+
+def test_menus_show_their_texts_whole(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.go_empty(0)
+        screen.press("n", "b")
+        screen.drag((10, 10), (30, 10))
+        screen.press("i")
+        assert screen.page.evaluate(CUT, "[data-test=mask-menu]") == []
+        screen.press("Escape")
+        screen.test_id("propagate-more").click()
+        assert screen.page.evaluate(CUT, "[data-test=propagate-menu]") == []
+        screen.press("Escape")
+        for menu, key in (("export", "x"), ("import", "Shift+X")):
+            screen.press(key)
+            screen.until("() => !document.querySelector('.form-wait')")
+            assert screen.page.evaluate(CUT, f"[data-test={menu}-menu]") == []
+            screen.press("Escape")
+
+
+def test_a_tooltip_holds_its_key(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.test_id("sides").hover()
+        screen.page.locator("#tip kbd").wait_for()
+        assert screen.page.evaluate(CUT, "#tip") == []
+
+
+def test_lists_scroll_to_the_object_that_is_added_or_selected(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.settle()
+        while len(screen.state()["objects"]) < 13:
+            screen.press("n")
+        for _ in range(2):
+            for place in (OBJECT, STRIP):
+                screen.wait_for(lambda place=place: screen.page.evaluate(IN_SIGHT, place))
+            screen.press("1")
+            for place in (OBJECT, STRIP):
+                screen.wait_for(lambda place=place: screen.page.evaluate(IN_SIGHT, place))
+            screen.press("n")
+
+
+def test_a_long_name_is_shortened_and_its_tooltip_has_it_whole(server, open_screen):
+    name = "the second person from the left, with an umbrella and a dog"
+    with open_screen(server.address) as screen:
+        screen.press("n")
+        chosen = screen.shown()["object"]
+        screen.press("F2")
+        screen.test_id("rename").fill(name)
+        screen.press("Enter")
+        row = screen.test_id(f"object-{chosen}")
+        panel = screen.page.locator(".panel").bounding_box()
+        box = row.bounding_box()
+        assert box["x"] + box["width"] <= panel["x"] + panel["width"]
+        eye = row.locator(".eye").bounding_box()
+        label = row.locator(".choose").bounding_box()
+        assert label["x"] + label["width"] <= eye["x"], "the name does not cover the buttons"
+        row.locator(".choose").hover()
+        tip = screen.page.locator("#tip")
+        screen.wait_for(lambda: name in tip.inner_text())
+        for part in ("#hint", ".frame-card"):
+            assert screen.page.evaluate(OVERFLOW, part) <= 0, part
