@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import cv2
 import torch
+from torch import nn
 
 from dextr_vos.errors import InputError
 
@@ -69,6 +70,21 @@ def autocast(device: torch.device, wanted: bool = True) -> torch.autocast:
         wanted: False keeps everything in fp32.
     """
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted and bf16_is_faster(device))
+
+
+def cast_weights(network: nn.Module, device: torch.device, wanted: bool = True) -> None:
+    """Cast in place, once, the weights that `autocast` would cast at every call.
+
+    Args:
+        network: which is not trained any more.
+        device: on which it will run.
+        wanted: as for `autocast`.
+    """
+    if not (wanted and bf16_is_faster(device)):
+        return
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            module.to(torch.bfloat16)
 
 
 def true_float32() -> AbstractContextManager[None]:

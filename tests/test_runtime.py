@@ -1,8 +1,13 @@
+import copy
+
 import pytest
 import torch
+from torch import nn
 
 from dextr_vos.errors import InputError
-from dextr_vos.runtime import pick_device, true_float32
+from dextr_vos.runtime import autocast, cast_weights, pick_device, true_float32
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -57,3 +62,27 @@ def test_true_float32_holds_for_its_block_alone():
     with true_float32():
         assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled) == (False, True)
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled) == before
+
+
+@pytest.fixture
+def layers():
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.GELU(), nn.ConvTranspose2d(4, 5, 2), nn.LayerNorm(9), nn.Linear(9, 2)
+    )
+
+
+def test_cast_weights_computes_what_autocast_does(monkeypatch, layers):
+    monkeypatch.setattr("dextr_vos.runtime.bf16_is_faster", lambda device: True)
+    images = torch.randn(2, 3, 10, 10, generator=torch.Generator().manual_seed(0))
+    cast = copy.deepcopy(layers)
+    cast_weights(cast, CPU)
+    assert (cast[0].weight.dtype, cast[3].weight.dtype) == (torch.bfloat16, torch.float32)
+    with autocast(CPU), torch.inference_mode():
+        assert torch.equal(cast(images), layers(images))
+
+
+@pytest.mark.parametrize(("faster", "wanted"), [(True, False), (False, True)])
+def test_weights_stay_where_bf16_is_not_wanted_or_not_faster(monkeypatch, layers, faster, wanted):
+    monkeypatch.setattr("dextr_vos.runtime.bf16_is_faster", lambda device: faster)
+    cast_weights(layers, CPU, wanted)
+    assert {each.dtype for each in layers.parameters()} == {torch.float32}

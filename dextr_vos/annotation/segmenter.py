@@ -316,7 +316,7 @@ def _load(model: str | None, weights: Path | None, device: str, bf16: bool) -> S
     from dextr_vos.networks.lite_clicks import LiteClicks
     from dextr_vos.networks.shipped import shipped_weights
     from dextr_vos.networks.tiny_vit import fold_constants
-    from dextr_vos.runtime import pick_device
+    from dextr_vos.runtime import cast_weights, pick_device
 
     path = weights or shipped_weights("lite-clicks")
     state = read_state_dict(path)
@@ -330,6 +330,7 @@ def _load(model: str | None, weights: Path | None, device: str, bf16: bool) -> S
         lite = LiteClicks()
         load_into(lite, state, path)
         fold_constants(lite.encoder)
+        cast_weights(lite, pick_device(device), bf16)
         return PromptSegmenter(lite, pick_device(device), crop, threshold, bf16=bf16)
     network = _paper_network(path, state, metadata)
     load_into(network, state, path)

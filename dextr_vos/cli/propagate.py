@@ -198,8 +198,9 @@ def _propagate(options: _Options) -> None:
     chosen = _chosen(options, frames)
     trained_before = _training_of(RunPaths(out))
     with interruptible() as stop_asked, progress_bars() as bar:
+        # measuring takes as long as some of the lite model's steps, which are over in seconds
         callbacks = Callbacks(
-            _show_estimate,
+            None if chosen.model == "lite" and options.budget is None else _show_estimate,
             bar("fine-tuning"),
             bar("segmenting"),
             stop_asked,

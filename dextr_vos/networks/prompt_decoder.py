@@ -185,8 +185,13 @@ class TwoWayDecoder(nn.Module):
             hints: N×4×H/2×W/2, what is known of the object as maps.
         """
         logits = torch.einsum("nc,nchw->nhw", self.weights(tokens[:, 1]), pixels)[:, None]
-        pixels, logits = (_doubled(each) for each in (pixels, logits))
-        logits = logits + self.detail(torch.cat([pixels, half, logits, hints.to(half.dtype)], dim=1))
+        doubled = _doubled(logits)
+        # the first layer sees each pixel by itself, so the pixels can go through it before they are doubled
+        first, known = self.detail[0], torch.cat([doubled, hints.to(half.dtype)], dim=1)
+        assert isinstance(first, nn.Conv2d)
+        kernels = torch.split(first.weight, [QUARTER_WIDTH, HALF_CHANNELS, 1 + HINTS], dim=1)
+        seen = F.conv2d(half, kernels[1], first.bias) + F.conv2d(known, kernels[2])
+        logits = doubled + self.detail[1:](_doubled(F.conv2d(pixels, kernels[0])) + seen)
         return logits, self.quality(tokens[:, 0])[:, 0]
 
 

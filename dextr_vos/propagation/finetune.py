@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.files import atomic_path
-from dextr_vos.networks.optim import rate_factor
+from dextr_vos.networks.optim import Optimizer, rate_factor
 from dextr_vos.propagation.batch_source import BatchSource
 from dextr_vos.propagation.keyframes import AnnotatedClip
 from dextr_vos.propagation.model import Model, Propagator
@@ -165,7 +165,7 @@ def _last_step(state: TrainingState, recipe: Recipe) -> int:
 
 def _step(
     network: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     model: Model,
     recipe: Recipe,
     batches: BatchSource,
@@ -173,7 +173,7 @@ def _step(
     device: torch.device,
 ) -> None:
     """One optimizer step over the mean gradient of `recipe.accumulate_grad` batches; advances the state."""
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     total = 0.0
     for index in range(state.step * recipe.accumulate_grad, (state.step + 1) * recipe.accumulate_grad):
         batch = batches.batch(index)
@@ -193,7 +193,7 @@ def _step(
 
 
 def _save(
-    checkpoint: TrainingCheckpoint, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState
+    checkpoint: TrainingCheckpoint, network: nn.Module, optimizer: Optimizer, state: TrainingState
 ) -> None:
     content = {
         "fingerprint": checkpoint.fingerprint,
@@ -208,9 +208,7 @@ def _save(
         temporary.write_bytes(buffer.getbuffer())
 
 
-def _resume(
-    checkpoint: TrainingCheckpoint, network: nn.Module, optimizer: torch.optim.Optimizer
-) -> TrainingState | None:
+def _resume(checkpoint: TrainingCheckpoint, network: nn.Module, optimizer: Optimizer) -> TrainingState | None:
     if not checkpoint.path.exists():
         return None
     try:

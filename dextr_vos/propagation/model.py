@@ -15,6 +15,7 @@ from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks.checkpoints import load_into
 from dextr_vos.networks.lite_tracker import Memory
+from dextr_vos.networks.optim import Optimizer
 from dextr_vos.propagation.batch_source import BatchSource
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, SpanPart
 from dextr_vos.propagation.recipes import ModelConfig
@@ -76,7 +77,7 @@ class Model(ModelConfig, ABC):
         """
 
     @abstractmethod
-    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+    def optimizer(self, network: nn.Module) -> Optimizer:
         """The optimizer for fine-tuning."""
 
     @abstractmethod

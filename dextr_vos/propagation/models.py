@@ -19,6 +19,7 @@ from dextr_vos.networks.checkpoint_file import is_lite_clicks
 from dextr_vos.networks.checkpoints import load_into, read_state_dict, repeat_objects
 from dextr_vos.networks.imagenet import load_caffe_vgg, load_torchvision_vgg
 from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, LiteTracker, Memory, from_clicks
+from dextr_vos.networks.optim import Optimizer, QuickAdamW
 from dextr_vos.propagation.batch_source import BatchSource, FrameBatches, PairBatches, PoolBatches
 from dextr_vos.propagation.bidirectional import BidirectionalPropagator
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, SpanPart
@@ -140,11 +141,11 @@ class LiteModel(Model):
         super().load_trained(network, state, path)
         cast(LiteTracker, network).pretrained = True
 
-    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+    def optimizer(self, network: nn.Module) -> Optimizer:
         """AdamW; with small steps where a parent would be forgotten."""
         rate = _LEARNING_RATE if cast(LiteTracker, network).pretrained else _LEARNING_RATE_UNTRAINED
         learning = [each for each in network.parameters() if each.requires_grad]
-        return torch.optim.AdamW(learning, lr=rate, weight_decay=1e-4, fused=True)
+        return QuickAdamW(learning, rate, weight_decay=1e-4)
 
     def batch_source(
         self, recipe: Recipe, samples: Sequence[Sample], object_ids: Sequence[int], seed: int
@@ -225,7 +226,7 @@ class PaperModel(Model):
         else:
             load_into(network, repeat_objects(state, num_objects), parent)
 
-    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+    def optimizer(self, network: nn.Module) -> Optimizer:
         """That of the published online training."""
         return osvos.online_optimizer(cast(osvos.Osvos, network))
 
@@ -298,7 +299,7 @@ class Sam2Model(Model):
         """Load the checkpoint that a run was made with."""
         cast(Sam2Network, network).load_of_run(state, path)
 
-    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+    def optimizer(self, network: nn.Module) -> Optimizer:
         """An optimizer of nothing."""
         return torch.optim.SGD([{"params": []}], lr=0.0)
 

@@ -26,7 +26,7 @@ from dextr_vos.networks.lite_tracker import (
 from dextr_vos.networks.tiny_vit import fold_constants
 from dextr_vos.optical_flow import warp_masks
 from dextr_vos.propagation.settings import CropSettings
-from dextr_vos.runtime import autocast
+from dextr_vos.runtime import autocast, cast_weights
 
 _LEAST_PIXELS = 20  # fewer say nothing about where an object is
 _STEEPEST, _FLATTEST = 0.8, 2.0  # least and largest width, as a multiple of the height
@@ -197,6 +197,7 @@ class Tracker:
         """A copy of the network that computes the same faster."""
         folded = copy.deepcopy(self._trained)
         fold_constants(folded.encoder)
+        cast_weights(folded, self._device, self._bf16)
         return folded
 
     def forget(self) -> None:

@@ -1,8 +1,12 @@
+import copy
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
 
-from dextr_vos.networks.optim import lite_optimizer, rate_factor
+from dextr_vos.networks.optim import QuickAdamW, lite_optimizer, rate_factor
 
 DECAYS = ["constant", "linear", "cosine", "poly"]
 
@@ -61,3 +65,64 @@ def test_weight_decay_is_on_kernels_alone():
         "0.weight": 0.05, "0.bias": 0.0, "1.weight": 0.0, "1.bias": 0.0,
     }  # fmt: skip
     assert isinstance(optimizer, torch.optim.AdamW)
+
+
+def trained_by(make, steps, state=None, save_after=None):
+    """A linear layer after some steps, and the optimizer's state on the way."""
+    torch.manual_seed(0)
+    layer, inputs = nn.Linear(5, 3), torch.randn(4, 5)
+    unused = nn.Parameter(torch.ones(2))  # never has a gradient
+    optimizer = make([*layer.parameters(), unused])
+    saved = None
+    if state is not None:
+        layer.load_state_dict(state[0])
+        optimizer.load_state_dict(state[1])
+    for step in range(steps):
+        optimizer.zero_grad()
+        layer(inputs).square().sum().backward()
+        optimizer.step()
+        if step + 1 == save_after:
+            saved = copy.deepcopy((layer.state_dict(), optimizer.state_dict()))
+    assert torch.equal(unused, torch.ones(2))
+    return layer.state_dict(), saved
+
+
+def quick(parameters):
+    return QuickAdamW(parameters, lr=0.01, weight_decay=0.1)
+
+
+def usual(parameters):
+    return torch.optim.AdamW(parameters, lr=0.01, weight_decay=0.1, fused=True)
+
+
+def test_quick_adamw_is_that_of_pytorch():
+    one, other = trained_by(quick, 5)[0], trained_by(usual, 5)[0]
+    assert all(torch.equal(one[key], other[key]) for key in other)
+
+
+@pytest.mark.parametrize("first", [quick, usual])
+def test_quick_adamw_goes_on_from_its_state_and_from_that_of_pytorch(first):
+    whole, saved = trained_by(first, 5, save_after=2)
+    resumed, _ = trained_by(quick, 3, state=saved)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_quick_adamw_refuses_the_state_of_other_parameters():
+    _, saved = trained_by(quick, 2, save_after=2)
+    with pytest.raises(ValueError, match="other parameters"):
+        quick([nn.Parameter(torch.ones(3))]).load_state_dict(saved[1])
+    with pytest.raises(ValueError, match="other parameters"):
+        quick([nn.Parameter(torch.ones(size)) for size in (7, 3, 2)]).load_state_dict(saved[1])
+
+
+def test_quick_adamw_does_not_import_the_compiler():
+    script = """
+import sys, torch
+from dextr_vos.networks.optim import QuickAdamW
+layer = torch.nn.Linear(2, 2)
+optimizer = QuickAdamW(layer.parameters(), 0.1, 0.0)
+layer(torch.ones(1, 2)).sum().backward()
+optimizer.step()
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
