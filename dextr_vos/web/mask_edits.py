@@ -43,10 +43,10 @@ def shrunk(mask: BoolArray, pixels: int) -> BoolArray:
 
 
 OPERATIONS: dict[str, tuple[str, Callable[[BoolArray, int], BoolArray]]] = {
-    "fill": ("holes filled", filled),
-    "largest": ("largest part kept", largest_part),
-    "grow": ("grown", grown),
-    "shrink": ("shrunk", shrunk),
+    "fill": ("fill holes", filled),
+    "largest": ("keep the largest part", largest_part),
+    "grow": ("grow", grown),
+    "shrink": ("shrink", shrunk),
 }
 """What can be done to a mask: its name in the history, and the function."""
 
@@ -79,7 +79,7 @@ class ReshapeMask:
             if clicks is not None and pixels.any():  # as strokes, so that later clicks do not undo it
                 clicks = store.layers.with_stroke(clicks, pixels, erase)
                 after = edits.with_clicks(after, self.name, self.object_id, clicks)
-        return Edited(document, after, f"{done} of {entry.name}, frame {self.name}")
+        return Edited(document, after, f"{done}, {entry.name}, frame {self.name}")
 
 
 @dataclass(frozen=True)

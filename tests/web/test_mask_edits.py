@@ -58,7 +58,7 @@ def test_a_reshaped_mask_leaves_other_objects_alone_and_is_undone(page):
     page.do("/api/frames/0/objects/1/stroke", path=[[14, 26], [20, 26]], radius=2, erase=True)
     before = page.mask(0)
     answer = page.do("/api/frames/0/objects/1/reshape", operation="fill")
-    assert answer["state"]["history"]["undo"] == "holes filled of object 1, frame 00000"
+    assert answer["state"]["history"]["undo"] == "fill holes, object 1, frame 00000"
     after = page.mask(0)
     assert (after[24:29, 14:21] == 1).all(), "the hole is filled"
     assert ((before == 2) == (after == 2)).all(), "object 2 keeps its pixels"

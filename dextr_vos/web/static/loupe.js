@@ -74,7 +74,7 @@ function aboveFinger({ x, y }, size, view) {
 /** Middle of what a click would make, of the object's points, or of the masks, on the stage; null where there are none. */
 function middleOf(values, view, cache) {
   if (values.previewed?.fill) return middleOfFill(values.previewed.fill, view);
-  const of = pointsOf(values);
+  const of = cache.holds(values.frame, values.object) ? [] : pointsOf(values); // a single click is no middle
   if (of.length) return view.toStage(...[0, 1].map((axis) => of.reduce((sum, point) => sum + point[axis], 0) / of.length));
   const fill = cache.mask(values.frame)?.fill;
   return fill ? middleOfFill(fill, view) : null;

@@ -306,3 +306,23 @@ def test_the_box_tool_makes_a_mask_of_one_click(annotating, open_screen, extreme
         screen.drag(top, bottom)
         assert screen.points(8) == [[*top, "box"], [*bottom, "box"]], "a box takes the place of all clicks"
         assert "box on" in screen.test_id("undo").get_attribute("aria-label")
+
+
+# Whether the canvas of the loupe is opaque at a place of the window.
+OPAQUE = """([x, y]) => { const canvas = document.getElementById("hud"), box = canvas.getBoundingClientRect();
+  return canvas.getContext("2d").getImageData(x - box.left, y - box.top, 1, 1).data[3] === 255; }"""
+
+
+def test_the_loupe_is_on_the_side_away_from_the_mask(annotating, open_screen, extremes):
+    with open_screen(annotating.address) as screen:
+        screen.go_empty(1)
+        left, _, top, bottom = extremes(1)
+        screen.press("Shift+B", "Shift+C")  # without previews
+        screen.click((left[0] + 12, (top[1] + bottom[1]) // 2))
+        labels = screen.labels()
+        middle = int(np.argwhere(labels)[:, 1].mean())
+        side = (middle - 25, int(np.argwhere(labels)[:, 0].mean()) + 40)
+        x, y = screen.where(side)
+        screen.page.mouse.move(x, y)
+        screen.wait_for(lambda: screen.page.evaluate(OPAQUE, [x - 60, y + 60]))
+        assert not screen.page.evaluate(OPAQUE, [x + 60, y + 60])

@@ -1,8 +1,13 @@
 """Nothing is cut off or out of sight: menus, tooltips, lists of many objects, and long names."""
 
+import json
+
 import pytest
-from conftest import write_tiny_clip
+from conftest import tiny_mask, write_tiny_clip
+from PIL import Image
 from web.browser.conftest import Server
+
+from dextr_vos.masks import write_labels
 
 # What is wider than its place, or reaches over the edge of a box, by its text.
 CUT = """(selector) => { const box = document.querySelector(selector), edge = box.getBoundingClientRect();
@@ -22,6 +27,10 @@ STRIP = [".strips", ".strip-names [data-current]"]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("layout")
+    run = folder / "work" / "propagation"
+    write_labels(run / "masks" / "00005.png", tiny_mask(5))
+    (run / "run.json").write_text(json.dumps({"keyframes": ["00005"]}))
+    (run / "confidence.json").write_text(json.dumps({"00005": {"1": 0.9}}))
     server = Server(write_tiny_clip(folder / "tiny"), "--model", "grabcut", out=folder / "work")
     yield server
     server.stop()
@@ -43,6 +52,42 @@ def test_menus_show_their_texts_whole(server, open_screen):
             screen.until("() => !document.querySelector('.form-wait')")
             assert screen.page.evaluate(CUT, f"[data-test={menu}-menu]") == []
             screen.press("Escape")
+
+
+def test_a_narrow_panel_shows_its_buttons_whole(server, open_screen):
+    with open_screen(server.address, viewport={"width": 900, "height": 560}) as screen:
+        screen.press("n")
+        for part in (".split", ".panel"):
+            assert screen.page.evaluate(OVERFLOW, part) <= 0, part
+
+
+def test_colours_of_objects_and_sliders_are_seen_in_forced_colours(server, open_screen):
+    with open_screen(server.address, forced_colors="active") as screen:
+        while len(objects := screen.state()["objects"]) < 2:
+            screen.press("n")
+        names = screen.test_id("strip-names").locator("i")
+        names.first.wait_for()
+        red, green, blue = bytes.fromhex(objects[0]["colour"][1:])
+        colour = "([...all]) => getComputedStyle(all[0]).backgroundColor"
+        assert names.evaluate_all(colour) == f"rgb({red}, {green}, {blue})"
+        adjust = "(one) => getComputedStyle(one).forcedColorAdjust"
+        assert screen.test_id("opacity").evaluate(adjust) == "none"
+
+
+def test_a_long_name_of_an_image_stays_within_the_list(open_screen, tmp_path):
+    (tmp_path / "images").mkdir()
+    name = "a-photograph-with-a-name-that-is-longer-than-the-list-is-wide.png"
+    Image.new("RGB", (64, 48)).save(tmp_path / "images" / name)
+    settings = f"required:\n  source: {tmp_path / 'images'}\n  destination: {tmp_path / 'masks'}\n"
+    (tmp_path / "anno_cfg.yml").write_text(settings, encoding="utf-8")
+    server = Server("--config", tmp_path / "anno_cfg.yml", "--model", "grabcut")
+    try:
+        with open_screen(server.address) as screen:
+            row = screen.page.locator(".image-row").bounding_box()
+            shown = screen.page.locator(".image-row .name").bounding_box()
+            assert shown["x"] + shown["width"] <= row["x"] + row["width"]
+    finally:
+        server.stop()
 
 
 def test_a_tooltip_holds_its_key(server, open_screen):
