@@ -92,7 +92,10 @@ def decode_rgb(image: Image.Image, path: Path, used: LevelRange | None = None) -
             f"the image {path} holds floating-point values, expected 8 or 16 bits; "
             "save it with 8 bits a channel"
         )
-    return np.array(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.uint8)
+    # both would copy an image that needs nothing
+    if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
 
 
 def check_image(image_rgb: object, name: str) -> ImageRgb:

@@ -278,32 +278,41 @@ def read_memory(keys: Tensor, memory: Memory, sharpness: Tensor) -> Tensor:
         ]
         return torch.stack(every, dim=1).view(count, -1, CUES, height, width)
     cues = [
-        _cues_of_object(rows[frame], memory.keys[frame], mask, memory.counts[frame], sharpness)
+        _cues_of_frame(rows[frame], memory.keys[frame], memory.masks[frame], memory.counts[frame], sharpness)
         for frame in range(count)
-        for mask in memory.masks[frame]
     ]
     return torch.stack(cues).view(count, -1, CUES, height, width)
 
 
-def _cues_of_object(
-    rows: Tensor, memory_keys: Tensor, mask: Tensor, counts: Tensor, sharpness: Tensor
+def _cues_of_frame(
+    rows: Tensor, memory_keys: Tensor, masks: Tensor, counts: Tensor, sharpness: Tensor
 ) -> Tensor:
-    """The cues of one object, 3×P, for rows P×C, memory C×M, its mask M and counts M."""
-    on = mask >= 0.5
-    # on and off sorted, so that each is a slice; masking one of them would cost a copy of all cosines
-    order = torch.argsort(on.to(torch.uint8), stable=True)
+    """The cues of all objects in a frame, K×3×P, for rows P×C, memory C×M, its masks K×M and counts M."""
+    # entries that are on the same objects are sorted together, so that each such group is a slice; masking
+    # the others would cost a copy of all cosines
+    is_on, group = torch.unique(masks.T >= 0.5, dim=0, return_inverse=True)
+    order, sizes = torch.argsort(group, stable=True), torch.bincount(group, minlength=len(is_on)).tolist()
     memory_keys, counts = memory_keys[:, order], counts[order].to(rows.dtype)
-    values = torch.stack([mask[order].to(rows.dtype) * counts, counts], dim=1)
-    first_on = len(on) - int(on.sum())
+    values = torch.cat([masks[:, order].to(rows.dtype) * counts, counts[None]]).T
     cues = []
     for some in torch.split(rows * sharpness, _ROWS_AT_ONCE):
         scaled = some @ memory_keys
-        best_on, best_off = (_best(part, sharpness) for part in (scaled[:, first_on:], scaled[:, :first_on]))
-        largest = torch.maximum(best_on, best_off).detach()[:, None]
+        best = torch.stack([part.amax(1) for part in torch.split(scaled, sizes, dim=1)])
+        largest = best.amax(0).detach()[:, None]
         weights = (scaled - largest).exp() if scaled.requires_grad else scaled.sub_(largest).exp_()
-        read, total = (weights @ values).unbind(1)
-        cues.append(torch.stack([2 * read / total - 1, best_on / sharpness, best_off / sharpness]))
-    return torch.cat(cues, dim=1)
+        *read, total = (weights @ values).unbind(1)
+        unseen = (_UNSEEN * sharpness).expand(1, len(some))
+        found = [
+            torch.stack(
+                [
+                    2 * share / total - 1,
+                    *(torch.cat([best[which], unseen]).amax(0) / sharpness for which in (on, ~on)),
+                ]
+            )
+            for share, on in zip(read, is_on.T, strict=True)
+        ]
+        cues.append(torch.stack(found))
+    return torch.cat(cues, dim=2)
 
 
 def _cues_of_frames(
@@ -311,7 +320,7 @@ def _cues_of_frames(
 ) -> Tensor:
     """The cues of one object in all frames at once, N×3×P, for rows N×P×C, memory N×C×M, masks, counts N×M.
 
-    As `_cues_of_object`, in few large steps and without waiting for the GPU.
+    As `_cues_of_frame`, in few large steps and without waiting for the GPU.
     """
     on = (masks >= 0.5)[:, None]
     counts = counts.to(rows.dtype)
@@ -327,7 +336,3 @@ def _cues_of_frames(
         read, total = (weights @ values.to(weights.dtype)).unbind(2)
         cues.append(torch.stack([2 * read / total - 1, best_on, best_off], dim=1))
     return torch.cat(cues, dim=2)
-
-
-def _best(scaled: Tensor, sharpness: Tensor) -> Tensor:
-    return scaled.amax(1) if scaled.shape[1] else (_UNSEEN * sharpness).expand(len(scaled))

@@ -79,11 +79,14 @@ def labels_of_probs(
     probs: FloatArray, object_ids: Sequence[int], min_component_share: Mapping[int, float] | None = None
 ) -> Labels:
     """Labels of soft masks K×H×W, see `labels_of`."""
-    places, cleaned = labels_from_probs(probs), probs.copy()
+    places, cleaned = labels_from_probs(probs), None
     for place, object_id in enumerate(object_ids):
         share = (min_component_share or {}).get(object_id, 0.0)
-        if share:
-            cleaned[place][small_components(places == place + 1, share)] = 0
-    # what was removed belongs to the next likely object
-    labels: Labels = np.array([0, *object_ids], dtype=np.uint8)[labels_from_probs(cleaned)]
+        small = small_components(places == place + 1, share) if share else None
+        if small is not None and small.any():
+            cleaned = probs.copy() if cleaned is None else cleaned
+            cleaned[place][small] = 0
+    if cleaned is not None:
+        places = labels_from_probs(cleaned)  # what was removed belongs to the next likely object
+    labels: Labels = np.array([0, *object_ids], dtype=np.uint8)[places]
     return labels
