@@ -61,6 +61,15 @@ def test_a_narrow_panel_shows_its_buttons_whole(server, open_screen):
             assert screen.page.evaluate(OVERFLOW, part) <= 0, part
 
 
+def test_all_tools_are_in_sight_on_a_tablet(annotating, open_screen):
+    tablet = {"has_touch": True, "is_mobile": True, "viewport": {"width": 1024, "height": 768}}
+    with open_screen(annotating.address, **tablet) as screen:
+        screen.until("() => document.querySelector('[data-test=fit]')")
+        fit = screen.test_id("fit").bounding_box()
+        rail = screen.page.locator(".rail").bounding_box()
+        assert fit["y"] + fit["height"] <= rail["y"] + rail["height"]
+
+
 def test_colours_of_objects_and_sliders_are_seen_in_forced_colours(server, open_screen):
     with open_screen(server.address, forced_colors="active") as screen:
         while len(objects := screen.state()["objects"]) < 2:
