@@ -12,6 +12,7 @@ from tiny_page import OTHER, POINTS, KilledError, ServerDiedError, open_page
 
 from dextr_vos.annotation.annotations import as_text, load_annotations
 from dextr_vos.files import Unsynced, file_digest
+from dextr_vos.web import journal
 from dextr_vos.web.journal import MAX_CHANGES, Change, History, Line
 
 
@@ -216,6 +217,48 @@ def test_all_of_a_change_is_on_the_disk_before_it_takes_its_place_and_before_it_
     assert document[0].name == "annotations.json"
     assert mask[0].parent.stat().st_ino in document[2][len(mask[2]) :]
     assert work.stat().st_ino in synced[len(document[2]) :]
+
+
+def test_a_line_that_is_taken_back_is_off_the_disk_too(tmp_path, monkeypatch):
+    path = tmp_path.resolve() / "journal.jsonl"
+    history = History(path)
+    append(history, change(1))
+    whole, synced, sync = path.read_bytes(), {}, os.fsync
+
+    def record(opened):
+        synced[Path(f"/proc/self/fd/{opened}").readlink()] = os.fstat(opened).st_size
+        sync(opened)
+
+    history.append(change(2), Unsynced())
+    assert path.stat().st_size > len(whole)
+    monkeypatch.setattr(os, "fsync", record)
+    history.drop_pending()
+    assert path.read_bytes() == whole
+    assert synced == {path: len(whole)}
+
+
+def test_a_change_that_is_made_is_acknowledged_where_the_history_cannot_be_shortened(
+    tiny_clip, tmp_path, monkeypatch
+):
+    work = tmp_path.resolve() / "w"
+    page = open_page(tiny_clip, work, objects=2)
+    refused, sync = [], os.fsync
+
+    def failing(opened):
+        path = Path(f"/proc/self/fd/{opened}").readlink()
+        if path.parent == work / "history" and path.suffix == ".jsonl" and path.name != "journal.jsonl":
+            refused.append(path)
+            raise OSError(28, "No space left on device")
+        sync(opened)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_MAX_LINES", 0)
+        patch.setattr(os, "fsync", failing)
+        page.points(0, 1, POINTS)
+        assert refused
+        assert page.state()["history"]["undo"] == "point on object 1, frame 00000"
+        page.do("/api/undo")
+    assert open_page(tiny_clip, work).mask(0) is None
 
 
 def test_a_line_that_was_cut_off_was_never_accepted(tmp_path):

@@ -1,6 +1,8 @@
-"""The brush against its rule, pixel by pixel."""
+"""The brush against its rule, pixel by pixel; layers on a disk that fails."""
 
+import os
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,3 +63,30 @@ def test_a_layer_that_a_power_cut_left_empty_is_written_again(tmp_path):
     found = LayerStore(tmp_path).get(digest, (8, 8))
     assert found is not None
     assert (found == mask).all()
+
+
+def test_a_layer_that_the_disk_refused_is_written_and_waited_for_again(tmp_path, monkeypatch):
+    """A disk may report a lost page only once, and what is in memory is not on the disk."""
+    layers, mask = LayerStore(tmp_path.resolve() / "layers"), np.eye(8, dtype=bool)
+    earlier = layers.put(~mask)
+    layers.unsynced.wait()
+    written, broken, fsync = [], [True], os.fsync
+
+    def failing(opened):
+        written.append(Path(f"/proc/self/fd/{opened}").readlink())
+        if broken and written[-1].suffix == ".png":
+            broken.clear()
+            raise OSError(5, "Input/output error")
+        fsync(opened)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    path = layers.folder / f"{layers.put(mask)}.png"
+    with pytest.raises(OSError, match="Input/output error"):
+        layers.unsynced.wait()
+    assert layers.get(path.stem, (8, 8)) is None
+    assert [file.stem for file in layers.folder.iterdir()] == [earlier]
+    written.clear()
+    layers.put(mask)
+    layers.unsynced.wait()
+    assert set(written) == {path, layers.folder}
+    assert path.exists()
