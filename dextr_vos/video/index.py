@@ -102,7 +102,8 @@ def index_for_next_use(reader: PacketReader, path: Path) -> int | None:
 
 def checksum(frame: av.VideoFrame) -> int:
     """Adler-32 of a frame's brightness, 8 bits a pixel."""
-    return zlib.adler32(frame.to_ndarray(format="gray"))
+    grey = frame.to_ndarray(format="gray")  # its rows may be padded
+    return zlib.adler32(grey.tobytes())
 
 
 def _expected_frames(table: PacketTable) -> list[int] | None:

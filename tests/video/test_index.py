@@ -1,4 +1,5 @@
 import json
+import zlib
 from pathlib import Path
 
 import av
@@ -113,3 +114,9 @@ def test_where_nothing_can_be_kept_a_damaged_video_is_to_be_exported_again(
     cache.parent.parent.write_text("a file where the folder should be")
     with pytest.raises(InputError, match="the file is damaged there, export it again"):
         open_clip(damaged).read(40)
+
+
+@pytest.mark.parametrize("width", [1, 62, 7324])
+def test_the_checksum_of_a_frame_of_any_width_is_that_of_its_pixels(width: int) -> None:
+    grey = np.arange(width * 32, dtype=np.uint8).reshape(32, width)
+    assert index.checksum(av.VideoFrame.from_ndarray(grey, format="gray")) == zlib.adler32(grey.tobytes())
