@@ -36,7 +36,14 @@ def _as_key(value: Any) -> Any:
 
 
 Name = Annotated[
-    str, BeforeValidator(_as_text), Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]*$")
+    str,
+    BeforeValidator(_as_text),
+    Field(
+        min_length=1,
+        max_length=80,
+        pattern=r"^[^\x00-\x1f]*$",
+        json_schema_extra={"type": ["string", "integer"]},
+    ),
 ]
 
 
@@ -58,7 +65,7 @@ class Label(Settings):
 class LabelSet(Settings):
     """All labels, in the order of the list."""
 
-    labels: tuple[Label, ...] = ()
+    labels: Annotated[tuple[Label, ...], Field(json_schema_extra={"type": ["array", "null"]})] = ()
 
     @field_validator("labels", mode="before")
     @classmethod

@@ -53,7 +53,9 @@ def add_errors(app: FastAPI, log_level: int = logging.DEBUG) -> None:
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
         messages = {404: "there is nothing at this address", 405: "this address does not accept this method"}
-        return refusal(request, messages.get(error.status_code, error.detail), error.status_code)
+        answer = refusal(request, messages.get(error.status_code, error.detail), error.status_code)
+        answer.headers.update(error.headers or {})  # of 405: which methods there are
+        return answer
 
     @app.exception_handler(OSError)
     def disk(request: Request, error: OSError) -> Response:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 from dextr_vos.annotation.annotations import Annotations, Kind, Point
 from dextr_vos.annotation.label_set import LabelSet, Name
@@ -25,7 +25,13 @@ def _with_kind(point: object) -> object:
 
 
 Pixel = Annotated[float, Field(ge=-_MAX_PX, le=_MAX_PX)]
-Click = Annotated[tuple[Pixel, Pixel, Kind], BeforeValidator(_with_kind)]
+# in JSON, tuples are lists: these alone are converted
+Position = Annotated[tuple[Pixel, Pixel], Strict(False)]
+Click = Annotated[
+    tuple[Pixel, Pixel, Kind],
+    BeforeValidator(_with_kind),
+    Field(strict=False, json_schema_extra={"minItems": 2}),
+]
 """x, y and kind of a point; an extreme point may leave its kind out."""
 ObjectId = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
 Index = Annotated[int, Field(ge=0)]
@@ -40,7 +46,9 @@ def _one_of(value: str, known: Iterable[str]) -> str:
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    """Values have the types that the description says: no text or number for true or false, say."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class _Edit(_Body):
@@ -64,6 +72,8 @@ class Points(_Edit):
 class PreviewedClick(_Body):
     """A click that is not made; `object`: on which, none for a new one."""
 
+    model_config = ConfigDict(strict=False)  # in an address, all values are text
+
     x: Index
     y: Index
     kind: Literal["positive", "negative"] = "positive"
@@ -73,7 +83,7 @@ class PreviewedClick(_Body):
 class Stroke(_Edit):
     """A stroke of the brush, or of the eraser."""
 
-    path: Annotated[list[tuple[Pixel, Pixel]], Field(min_length=1, max_length=20_000)]
+    path: Annotated[list[Position], Field(min_length=1, max_length=20_000)]
     radius: Annotated[float, Field(gt=0, le=2000)]
     erase: bool = False
     filled: bool = False
@@ -82,7 +92,11 @@ class Stroke(_Edit):
 class Reshape(_Edit):
     """Do something to a mask as a whole."""
 
-    operation: Annotated[str, AfterValidator(lambda each: _one_of(each, mask_edits.OPERATIONS))]
+    operation: Annotated[
+        str,
+        AfterValidator(lambda each: _one_of(each, mask_edits.OPERATIONS)),
+        Field(json_schema_extra={"enum": list(mask_edits.OPERATIONS)}),
+    ]
     pixels: Annotated[int, Field(ge=1, le=100)] = 1
 
 
@@ -95,7 +109,7 @@ class Copy(_Edit):
 class Split(_Edit):
     """Give a part of a mask to a new object: what is within an outline, or all parts except the largest."""
 
-    outline: Annotated[list[tuple[Pixel, Pixel]], Field(min_length=3, max_length=20_000)] | None = None
+    outline: Annotated[list[Position], Field(min_length=3, max_length=20_000)] | None = None
 
 
 class OtherObject(_Edit):
@@ -164,7 +178,7 @@ class Propagate(_Body):
 
     budget: Annotated[float, Field(gt=0, le=1e6)] | None = None
     direction: Literal["both", "forward", "backward"] = "both"
-    frames: tuple[Index, Index] | None = None
+    frames: Annotated[tuple[Index, Index], Strict(False)] | None = None
 
 
 class Clips(_Body):
@@ -201,7 +215,7 @@ class Export(_Body):
 
     format: Annotated[str, Field(max_length=40)]
     objects: Annotated[list[ObjectId], Field(min_length=1, max_length=MAX_OBJECTS)] | None = None
-    frames: tuple[Index, Index] | None = None
+    frames: Annotated[tuple[Index, Index], Strict(False)] | None = None
     keyframes_only: bool = False
     shapes: Literal["mask", "polygon"] = "mask"
     images: bool = False

@@ -144,7 +144,8 @@ def test_a_body_that_is_no_json_is_refused_in_one_sentence(unchanged, content):
 
 def test_other_addresses_and_methods(page):
     assert page.get("/api/nothing").json() == {"error": "there is nothing at this address"}
-    assert page.get("/api/undo").status_code == 405
+    refused = page.get("/api/undo")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
     assert page.get("/docs").status_code == 404
 
 

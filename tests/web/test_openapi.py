@@ -68,6 +68,46 @@ def test_the_description_says_how_to_authenticate_and_what_errors_look_like(apps
     assert "points" in made["components"]["schemas"]["Points"]["properties"]
 
 
+@pytest.mark.parametrize(
+    ("address", "body", "where"),
+    [
+        ("objects", {"active_ms": False}, "active_ms"),
+        ("objects/1", {"visible": 0}, "visible"),
+        ("objects/order", {"ids": ["1"]}, "ids.0"),
+        ("frames/0/keyframe", {"keyframe": "no"}, "keyframe"),
+        ("frames/0/lock", {"locked": 1}, "locked"),
+        ("frames/0/objects/1/points", {"points": [["8", 20]]}, "points.0.0"),
+        ("frames/0/objects/1/points", {"points": [[8]]}, "points.0.1"),
+        ("frames/0/objects/1/stroke", {"path": [[8, True]], "radius": 3}, "path.0.1"),
+        ("frames/0/objects/1/stroke", {"path": [[8, 9]], "radius": "3"}, "radius"),
+        ("frames/0/objects/1/stroke", {"path": [[8, 9]], "radius": 3, "filled": 0}, "filled"),
+        ("frames/0/objects/1/copy", {"to": "1"}, "to"),
+        ("propagate", {"frames": ["0", 1]}, "frames.0"),
+        ("export", {"format": "masks", "images": "yes"}, "images"),
+    ],
+)
+def test_values_of_another_type_than_described_are_refused(apps, address, body, where):
+    page = TestClient(apps[0], base_url=BASE, headers=BEARER)
+    before = page.get("/api/state").json()
+    answer = page.post(f"/api/{address}", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(f"{where}: "), answer.json()
+    assert page.get("/api/state").json() == before
+
+
+def test_what_is_accepted_in_place_of_another_type_is_described(apps):
+    page = TestClient(apps[0], base_url=BASE, headers=BEARER)
+    schemas = described(apps[0])["components"]["schemas"]
+    number = page.post("/api/objects", json={"name": 7}).json()
+    assert {one["id"]: one["name"] for one in page.get("/api/state").json()["objects"]}[number["id"]] == "7"
+    assert schemas["NewObject"]["properties"]["name"]["anyOf"][0]["type"] == ["string", "integer"]
+    assert page.post("/api/labels", json={"labels": None}).status_code == 200
+    assert schemas["LabelSet"]["properties"]["labels"]["type"] == ["array", "null"]
+    click = schemas["Points"]["properties"]["points"]["items"]
+    assert (click["minItems"], click["maxItems"]) == (2, 3)
+    assert "fill" in schemas["Reshape"]["properties"]["operation"]["enum"]
+
+
 def test_the_document_names_every_route_and_no_other(apps):
     routes = {path for app in apps for path in described(app)["paths"]}
     named = {
