@@ -60,7 +60,7 @@ def test_the_page_says_that_the_next_run_would_change_masks(server, open_screen)
         (run / "confidence.json").write_text(json.dumps({name: {"1": 1.0} for name in names}))
         screen.until(
             "() => document.querySelector('[data-test=propagate-note]').textContent"
-            " === 'From 1 keyframe; the next run would change masks.'"
+            " === 'From 1 keyframe. Another run would change masks.'"
         )
 
 
