@@ -147,10 +147,9 @@ class BidirectionalPropagator:
             found, agreement = here.found, certain
             if both_ways:
                 other = backward.read(index)
-                if found.is_known and other.is_known:
-                    agreement = soft_iou(found.probs, other.probs)
-                share, power = span.share_after(index), self._tracking.confidence_power
-                found = _blended(found, other, share, power)
+                found, agreement = _blended(
+                    found, other, span.share_after(index), self._tracking.confidence_power
+                )
             yield FramePrediction(index, image, found.probs, agreement, found.quality)
             on_step()
 
@@ -312,19 +311,35 @@ def _ratio(both: FloatArray, either: FloatArray) -> FloatArray:
     return ratio
 
 
-def _blended(forward: SoftMasks, backward: SoftMasks, share: float, power: float) -> SoftMasks:
-    """The weighted mean of two passes; `share` is the backward one's where both are as confident."""
+def _blended(
+    forward: SoftMasks, backward: SoftMasks, share: float, power: float
+) -> tuple[SoftMasks, FloatArray]:
+    """The weighted mean of two passes, and how far they agree with it.
+
+    Args:
+        forward: masks of one pass.
+        backward: of the other.
+        share: weight of `backward` where both are as confident.
+        power: how strongly the more confident one is preferred, see `TrackingSettings`.
+
+    Returns:
+        The masks, and for each of K objects the soft IoU of the passes with them, weighted as the passes are.
+    """
     for one, other in ((forward, backward), (backward, forward)):
         if not one.is_known:
-            return other
+            return other, np.ones(len(other.quality), np.float32)
     confidence = np.stack([masks.quality for masks in (forward, backward)])
     # a pass that has lost the object, or all but a remnant of it, cannot say whether it is gone: time decides
     area = np.stack([(masks.probs > 0.5).sum((1, 2)) for masks in (forward, backward)])
     present = np.minimum(1, area / np.maximum(_REMNANT * area.max(0), 1))
     confidence = np.maximum(present * confidence + (1 - present) * confidence[::-1], _LEAST_CONFIDENCE)
     weights = (confidence / confidence.max(0)) ** power * np.array([[1 - share], [share]])
-    shares = weights[1] / weights.sum(0)
-    quality: FloatArray = ((1 - shares) * forward.quality + shares * backward.quality).astype(np.float32)
-    shares = shares[:, None, None]
-    blended: FloatArray = ((1 - shares) * forward.probs + shares * backward.probs).astype(np.float32)
-    return SoftMasks(blended, quality)
+    weights = (weights / weights.sum(0)).astype(np.float32)
+
+    def mean(of_forward: FloatArray, of_backward: FloatArray) -> FloatArray:
+        each = weights.reshape(2, -1, *[1] * (of_forward.ndim - 1))
+        result: FloatArray = each[0] * of_forward + each[1] * of_backward
+        return result
+
+    masks = SoftMasks(mean(forward.probs, backward.probs), mean(forward.quality, backward.quality))
+    return masks, mean(*(soft_iou(each.probs, masks.probs) for each in (forward, backward)))

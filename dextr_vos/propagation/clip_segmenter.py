@@ -28,7 +28,7 @@ def confidence(prediction: FramePrediction) -> list[float]:
     """Confidence in each object's mask: the IoU with the truth that is to be expected, in [0, 1].
 
     The network's estimate of it, or where it makes none the IoU that the soft mask expects of its own hard
-    mask, times the agreement of the two passes. 0 in a shot without a keyframe.
+    mask, times the agreement of the two passes with their mean. 0 in a shot without a keyframe.
     """
     estimate = expected_iou(prediction.probs) if prediction.quality is None else prediction.quality
     values = estimate * prediction.agreement
