@@ -6,28 +6,36 @@ import json
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 SECONDS_BETWEEN_JOBS = 0.25
 SECONDS_BETWEEN_COMMENTS = 10.0
 _MAX_FRAMES = 10_000
+_MAX_JOBS = 100
 
 
 class _Listener:
-    """What one page has not been sent yet; of versions and jobs only the newest counts."""
+    """What one page has not been sent yet; of versions, and of each phase of a job, only the newest counts."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, session: str) -> None:
         self.loop, self.session = loop, session
         self.woken = asyncio.Event()
         self.version: int | None = None
-        self.job: tuple[Any] | None = None
+        self.jobs: deque[dict[str, Any] | None] = deque(maxlen=_MAX_JOBS)
         self.job_sent_at = 0.0
         self.frames: list[int] = []
 
     def wake(self) -> None:
         with contextlib.suppress(RuntimeError):  # its loop has ended
             self.loop.call_soon_threadsafe(self.woken.set)
+
+    def add_job(self, job: dict[str, Any] | None) -> None:
+        """A job's progress replaces what was not sent of the same phase; the end of a phase is always sent."""
+        if self.jobs and _phase(self.jobs[-1]) == _phase(job):
+            self.jobs.pop()
+        self.jobs.append(job)
 
     def take(self) -> list[str]:
         """What is to be sent now, as lines of the stream; a job's progress comes only now and then."""
@@ -37,9 +45,10 @@ class _Listener:
             self.version = None
         frames, self.frames = self.frames, []
         lines += [_event("frame", {"index": index}) for index in frames]
-        if self.job is not None and (self.job[0] is None or self.seconds_to_job() <= 0):
-            lines.append(_event("job", self.job[0]))
-            self.job, self.job_sent_at = None, time.monotonic()
+        if self.jobs and (None in self.jobs or self.seconds_to_job() <= 0):
+            lines += [_event("job", job) for job in self.jobs]
+            self.jobs.clear()
+            self.job_sent_at = time.monotonic()
         return lines
 
     def seconds_to_job(self) -> float:
@@ -71,7 +80,7 @@ class Events:
         """A job has made progress, or ended."""
         with self._lock:
             for listener in self._listeners:
-                listener.job = (job,)
+                listener.add_job(job)
                 listener.wake()
 
     def frame(self, index: int) -> None:
@@ -111,7 +120,7 @@ class Events:
                     lines = listener.take()
                 for line in lines:
                     yield line
-                wait_s = SECONDS_BETWEEN_COMMENTS if listener.job is None else listener.seconds_to_job()
+                wait_s = SECONDS_BETWEEN_COMMENTS if not listener.jobs else listener.seconds_to_job()
                 try:
                     await asyncio.wait_for(listener.woken.wait(), wait_s)
                 except TimeoutError:
@@ -120,6 +129,10 @@ class Events:
         finally:
             with self._lock:
                 self._listeners.discard(listener)
+
+
+def _phase(job: dict[str, Any] | None) -> Any:
+    return None if job is None else job["phase"]
 
 
 def _event(kind: str, data: Any) -> str:

@@ -25,20 +25,25 @@ def test_a_page_hears_the_version_at_once_and_then_what_happens():
         events.changed(18)
         events.changed(19)
         heard += [parsed(await anext(stream)) for _ in range(4)]
-        events.job({"phase": "training", "done": 3})
+        for phase, done in (("training", 3), ("training", 4), ("segmenting", 0), ("segmenting", 1)):
+            events.job({"phase": phase, "done": done})
         events.job(None)
-        heard.append(parsed(await anext(stream)))
+        heard += [parsed(await anext(stream)) for _ in range(3)]
         events.close()
         heard += [parsed(line) async for line in stream]
         return heard
 
     with ThreadPoolExecutor(1) as pool:  # the browser tests leave an event loop running in this thread
-        first, *heard, last = pool.submit(asyncio.run, listen()).result()
+        first, *heard = pool.submit(asyncio.run, listen()).result()
     assert first == ("state", {"session": events.session, "version": 17})
-    assert sorted(heard, key=repr) == [
+    assert sorted(heard[:4], key=repr) == [
         ("frame", {"index": 3}),
         ("frame", {"index": 4}),
         ("job", {"phase": "training", "done": 2}),
         ("state", {"session": events.session, "version": 19}),
     ]
-    assert last == ("job", None)
+    assert heard[4:] == [
+        ("job", {"phase": "training", "done": 4}),
+        ("job", {"phase": "segmenting", "done": 1}),
+        ("job", None),
+    ], "the end of each phase, however soon the next begins"

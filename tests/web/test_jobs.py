@@ -75,10 +75,7 @@ def test_a_run_is_cancelled_resumed_and_seen_as_it_goes_on(page, tmp_path):
     assert state["masks"] == {"done": True, "stale": False}
     assert sorted({data["index"] for kind, data in heard if kind == "frame"}) == list(range(6))
     phases = [job["phase"] for kind, job in heard if kind == "job" and job]
-    assert [phase for phase, _ in groupby(phases)][-3:] in (
-        ["training", "checking", "segmenting"],
-        ["measuring", "training", "segmenting"],
-    ), "of quick phases, the stream leaves some out"
+    assert [phase for phase, _ in groupby(phases)][-3:] == ["training", "checking", "segmenting"]
     training = [
         job for kind, job in heard if kind == "job" and job and job["phase"] == "training" and job["done"]
     ]
