@@ -2,7 +2,6 @@
 
 import codecs
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -11,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,11 @@ _MARKS = (
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 _SYNCED_AT_ONCE = 16  # threads, which only wait
 TEMPORARY = ".dextr-vos-"
-_TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + r"[a-z0-9_]{8}(\.[^.]*)?")
-_swept: set[Path] = set()  # folders, by this process
+# the machine and the process that write it, see `_writer`
+_TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + r"(?:([0-9a-f]{8})-(\d+)-)?[a-z0-9_]{8}(\.[^.]*)?")
+# by this process: folders, and temporary files
+_swept: set[Path] = set()
+_writing: set[Path] = set()
 
 
 @contextmanager
@@ -51,7 +54,10 @@ def atomic_path(path: Path, durable: bool = False) -> Iterator[Path]:
     if folder not in _swept:
         _swept.add(folder)
         sweep_temporaries(folder)
-    opened, temporary = _new_temporary(path)
+    opened, name = tempfile.mkstemp(prefix=TEMPORARY + _writer(), suffix=path.suffix, dir=folder)
+    os.close(opened)
+    temporary = Path(name)
+    _writing.add(temporary)
     try:
         yield temporary
         # mkstemp makes files private; set the permissions that the umask gives
@@ -68,25 +74,23 @@ def atomic_path(path: Path, durable: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         raise
     finally:
-        os.close(opened)
+        _writing.discard(temporary)
     if durable:
         sync(path.parent)
 
 
-def _new_temporary(path: Path) -> tuple[int, Path]:
-    """A temporary file beside `path`, open and locked, so that nobody takes its writer for dead."""
-    while True:
-        opened, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_ours = Path(name).exists()
-        except BlockingIOError:
-            is_ours = False
-        except OSError:  # a file system without locks: nothing there is swept either
-            is_ours = True
-        if is_ours:
-            return opened, Path(name)
-        os.close(opened)  # another process has swept it before it was locked
+@cache
+def _machine() -> str:
+    """What tells apart machines, and containers of one, whose numbers of processes have nothing in common."""
+    processes = ""
+    with suppress(OSError):
+        processes = str(Path("/proc/self/ns/pid").readlink())
+    return hashlib.sha256(f"{os.uname().nodename} {processes}".encode()).hexdigest()[:8]
+
+
+def _writer() -> str:
+    """How the names of this process's temporary files go on, so that nobody takes it for dead."""
+    return f"{_machine()}-{os.getpid()}-"
 
 
 class Unsynced:
@@ -197,29 +201,34 @@ def is_temporary(path: Path) -> bool:
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Remove what killed writers of `atomic_path` left in a folder: the system ended their locks.
+    """Remove what killed writers of `atomic_path` on this machine left in a folder.
 
-    Files that cannot be removed stay, and so do those on a file system without locks.
+    Files that cannot be removed stay.
     """
-    with suppress(OSError), os.scandir(folder) as entries:
+    with suppress(OSError), os.scandir(folder.absolute()) as entries:
         for entry in entries:
-            if is_temporary(Path(entry)) and entry.is_file(follow_symlinks=False):
+            name = _TEMPORARY_NAME.fullmatch(entry.name)
+            if name and entry.is_file(follow_symlinks=False) and not _is_written(Path(entry), name):
                 with suppress(OSError):
-                    _remove_unlocked(Path(entry))
+                    Path(entry).unlink()
 
 
-def _remove_unlocked(path: Path) -> None:
-    """Remove a file that no process has locked.
-
-    Raises:
-        OSError: one has, or it cannot be removed.
-    """
-    opened = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+def _is_written(temporary: Path, name: re.Match[str]) -> bool:
+    """Whether somebody may be writing a temporary file; nobody is whose process its name does not tell."""
+    machine, process = name[1], name[2]
+    if machine is None:
+        return False
+    if machine != _machine():
+        return True
+    if int(process) == os.getpid():
+        return temporary in _writing
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
-    finally:
-        os.close(opened)
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is another user's, or none at all
+        return True
+    return True
 
 
 def refuse_links(*paths: Path) -> None:

@@ -51,7 +51,7 @@ class PromptSegmenter(Segmenter):
 
     @property
     def network(self) -> LiteClicks:
-        """The network, on its device and in evaluation mode."""
+        """The network, on its device, in evaluation mode; weights may be bf16, see `runtime.cast_weights`."""
         return self._network
 
     def probabilities(self, image_rgb: ImageRgb, objects_xy: Sequence[IntArray]) -> list[FloatArray]:

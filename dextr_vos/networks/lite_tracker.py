@@ -271,7 +271,7 @@ def read_memory(keys: Tensor, memory: Memory, sharpness: Tensor) -> Tensor:
     """
     count, _, height, width = keys.shape
     rows = keys.flatten(2).transpose(1, 2)  # N×P×C
-    if keys.is_cuda or torch.compiler.is_compiling():
+    if keys.device.type != "cpu" or torch.compiler.is_compiling():
         every = [
             _cues_of_frames(rows, memory.keys, mask, memory.counts, sharpness)
             for mask in memory.masks.unbind(1)
@@ -301,7 +301,7 @@ def _cues_of_frame(
         largest = best.amax(0).detach()[:, None]
         weights = (scaled - largest).exp() if scaled.requires_grad else scaled.sub_(largest).exp_()
         *read, total = (weights @ values).unbind(1)
-        unseen = (_UNSEEN * sharpness).expand(1, len(some))
+        unseen = (_UNSEEN * sharpness).to(best.dtype).expand(1, len(some))
         found = [
             torch.stack(
                 [

@@ -151,11 +151,12 @@ class QuickAdamW:
         """
         (group,), states = state_dict["param_groups"], state_dict["state"]
         parameters = self._parameters
-        fits = all(each["exp_avg"].shape == parameters[index].shape for index, each in states.items())
-        if len(group["params"]) != len(parameters) or not fits:
+        if len(group["params"]) != len(parameters) or any(
+            each["exp_avg"].shape != parameters[index].shape for index, each in states.items()
+        ):
             raise ValueError("the state is of other parameters")
         self._state = {
-            index: {name: tensor.to(parameters[index].device) for name, tensor in each.items()}
+            index: {name: tensor.to(parameters[index].device, copy=True) for name, tensor in each.items()}
             for index, each in states.items()
         }
         self.param_groups[0].update({**group, "params": parameters})

@@ -17,7 +17,7 @@ _MAX_JOBS = 100
 
 
 class _Listener:
-    """What one page has not been sent yet; of versions, and of each phase of a job, only the newest counts."""
+    """What one page has not been sent yet: of versions, and of each phase of a job, the newest."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, session: str) -> None:
         self.loop, self.session = loop, session
@@ -32,7 +32,7 @@ class _Listener:
             self.loop.call_soon_threadsafe(self.woken.set)
 
     def add_job(self, job: dict[str, Any] | None) -> None:
-        """A job's progress replaces what was not sent of the same phase; the end of a phase is always sent."""
+        """Progress replaces what was not sent of the same phase; the end of a phase is always sent."""
         if self.jobs and _phase(self.jobs[-1]) == _phase(job):
             self.jobs.pop()
         self.jobs.append(job)

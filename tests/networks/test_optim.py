@@ -113,6 +113,8 @@ def test_quick_adamw_refuses_the_state_of_other_parameters():
         quick([nn.Parameter(torch.ones(3))]).load_state_dict(saved[1])
     with pytest.raises(ValueError, match="other parameters"):
         quick([nn.Parameter(torch.ones(size)) for size in (7, 3, 2)]).load_state_dict(saved[1])
+    with pytest.raises(ValueError, match="other parameters"):
+        quick([nn.Parameter(torch.ones(3, 5))]).load_state_dict(saved[1])  # one of its three
 
 
 def test_quick_adamw_does_not_import_the_compiler():
