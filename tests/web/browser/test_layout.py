@@ -16,6 +16,8 @@ CUT = """(selector) => { const box = document.querySelector(selector), edge = bo
     || one.getBoundingClientRect().right > edge.right - 3).map((one) => one.textContent.slice(0, 40)); }"""
 OVERFLOW = """(part) => { const { scrollWidth, clientWidth } = document.querySelector(part);
   return scrollWidth - clientWidth; }"""
+OVERFLOW_DOWN = """(part) => { const { scrollHeight, clientHeight } = document.querySelector(part);
+  return scrollHeight - clientHeight; }"""
 # Whether the row of an object is in sight in a list that scrolls.
 IN_SIGHT = """([list, row]) => { const place = document.querySelector(row)?.getBoundingClientRect();
   const edge = document.querySelector(list).getBoundingClientRect();
@@ -61,10 +63,15 @@ def test_a_narrow_panel_shows_its_buttons_whole(server, open_screen):
             assert screen.page.evaluate(OVERFLOW, part) <= 0, part
 
 
-def test_all_tools_are_in_sight_on_a_tablet(annotating, open_screen):
+def test_all_tools_are_in_sight_on_a_tablet_with_many_objects(server, open_screen):
     tablet = {"has_touch": True, "is_mobile": True, "viewport": {"width": 1024, "height": 768}}
-    with open_screen(annotating.address, **tablet) as screen:
-        screen.until("() => document.querySelector('[data-test=fit]')")
+    with open_screen(server.address, **tablet) as screen:
+        screen.settle()
+        while len(screen.state()["objects"]) < 6:
+            screen.press("n")
+        screen.wait_for(lambda: screen.page.evaluate(OVERFLOW_DOWN, ".strips") > 0)
+        screen.press("b")
+        screen.test_id("brush-size").wait_for()
         fit = screen.test_id("fit").bounding_box()
         rail = screen.page.locator(".rail").bounding_box()
         assert fit["y"] + fit["height"] <= rail["y"] + rail["height"]
