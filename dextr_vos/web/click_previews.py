@@ -6,6 +6,7 @@ import numpy as np
 
 from dextr_vos.annotation.annotations import Kind, Point, timestamp
 from dextr_vos.annotation.prompts import check_inside
+from dextr_vos.web.edits import entry_of
 from dextr_vos.web.layers import grey_png
 from dextr_vos.web.session import Session
 
@@ -40,11 +41,13 @@ class ClickPreviews:
             another preview was asked for meanwhile.
 
         Raises:
-            InputError: the pixel is outside the image.
+            InputError: the pixel is outside the image, or there is no such object.
         """
         session = self._session
         size_hw = session.images.size_hw(index)
         check_inside(np.array([(x, y)]), size_hw, f"frame '{session.images.names[index]}', preview")
+        if object_id is not None:
+            entry_of(session.document, object_id)
         with self._counting:
             self.asked += 1
             turn = self.asked

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,45 +38,49 @@ class SegmenterLoader:
     def __init__(self, name: str, load: Callable[[], Segmenter], corrects: bool = False) -> None:
         self.name, self.corrects = name, corrects
         self._load = load
-        self._segmenter: Segmenter | None = None
-        self._error: Exception | None = None
-        self._ready = threading.Event()
-        self._started = threading.Lock()
+        self._lock = threading.Lock()
+        self._loading: Future[Segmenter] | None = None
 
     def start(self) -> None:
         """Start to load the segmenter, once."""
-        if self._started.acquire(blocking=False):
-            threading.Thread(target=self._run, name="segmenter", daemon=True).start()
+        self._started()
 
     def get(self) -> Segmenter:
-        """The segmenter; waits for it. Raises what `load` raised; the next call then loads again."""
-        self.start()
-        self._ready.wait()
-        if self._error is not None:
-            error, self._error = self._error, None
-            self._ready.clear()
-            self._started.release()
-            raise error
-        assert self._segmenter is not None
-        return self._segmenter
+        """The segmenter; waits for it. Raises what `load` raised; a later call then loads again."""
+        loading = self._started()
+        try:
+            return loading.result()
+        except Exception:
+            with self._lock:
+                if self._loading is loading:
+                    self._loading = None
+            raise
 
     @property
     def ready(self) -> bool:
-        """Whether `get` answers at once."""
-        return self._ready.is_set()
+        """Whether the segmenter is there, so that `get` returns it at once."""
+        loading = self._loading
+        return loading is not None and loading.done() and loading.exception() is None
 
     def close(self) -> None:
         """Release what the segmenter holds."""
-        close = getattr(self._segmenter, "close", None)
+        close = getattr(self.get(), "close", None) if self.ready else None
         if close is not None:
             close()
 
-    def _run(self) -> None:
+    def _started(self) -> "Future[Segmenter]":
+        with self._lock:
+            if self._loading is None:
+                self._loading = Future()
+                run = threading.Thread(target=self._run, args=(self._loading,), name="segmenter", daemon=True)
+                run.start()
+            return self._loading
+
+    def _run(self, loading: "Future[Segmenter]") -> None:
         try:
-            self._segmenter = self._load()
+            loading.set_result(self._load())
         except Exception as error:
-            self._error = error
-        self._ready.set()
+            loading.set_exception(error)
 
 
 class ProcessSegmenter(Segmenter):

@@ -9,6 +9,7 @@ import pytest
 from conftest import tiny_mask
 from tiny_page import POINTS, Corrector, around, decoded, make_service, open_page, write_run
 
+from dextr_vos.errors import WeightsError
 from dextr_vos.web.click_previews import ClickPreviews
 from dextr_vos.web.segmenter_process import SegmenterLoader
 
@@ -78,7 +79,8 @@ def test_there_is_no_preview_where_a_click_makes_no_mask(tiny_clip, work):
 
 
 @pytest.mark.parametrize(
-    "query", ["x=64&y=5", "x=5&y=48", "x=5", "x=5&y=5&kind=box", "x=5&y=5&object=0", "x=-1&y=5"]
+    "query",
+    ["x=64&y=5", "x=5&y=48", "x=5", "x=5&y=5&kind=box", "x=5&y=5&object=0", "x=5&y=5&object=99", "x=-1&y=5"],
 )
 def test_a_preview_that_cannot_be_is_refused(tiny_clip, work, query):
     page = open_loaded(tiny_clip, work)
@@ -116,6 +118,32 @@ def test_of_several_previews_only_the_first_and_the_last_are_made(tiny_clip, wor
         segmenter.go_on.set()
         assert first.result() is not None
         assert sum(each.result() is not None for each in later) == 1
+
+
+def test_a_preview_leaves_the_error_of_loading_to_an_edit(tiny_clip, work):
+    loads = []
+
+    def load():
+        loads.append(threading.current_thread())
+        if len(loads) == 1:
+            raise WeightsError("no memory")
+        return Corrector()
+
+    loader = SegmenterLoader("corrector", load, corrects=True)
+    session = make_service(tiny_clip, work, loader=loader).session
+    loader.start()
+    end = time.monotonic() + 60
+    while not loads:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    loads[0].join(60)
+    assert not loader.ready
+    assert ClickPreviews(session).png(0, None, 5, 5, "positive") is None
+    with pytest.raises(WeightsError, match="no memory"):
+        loader.get()
+    loader.get()
+    assert loader.ready
+    assert ClickPreviews(session).png(0, None, 5, 5, "positive") is not None
 
 
 def test_an_edit_that_is_being_made_goes_first(tiny_clip, work):

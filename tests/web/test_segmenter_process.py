@@ -5,6 +5,8 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,35 @@ def test_loading_that_failed_is_tried_again():
         loader.get()
     assert loader.get().name == "squares"
     assert loader.get() is loader.get()
+
+
+def test_everybody_who_waits_for_a_load_that_fails_is_told():
+    errors, go_on, asked = [WeightsError("no memory")], threading.Event(), threading.Semaphore(0)
+
+    def load():
+        assert go_on.wait(60)
+        if errors:
+            raise errors.pop()
+        return Squares()
+
+    loader = SegmenterLoader("squares", load)
+
+    def get():
+        asked.release()
+        try:
+            return loader.get().name
+        except WeightsError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(8) as threads:
+        told = [threads.submit(get) for _ in range(8)]
+        for _ in told:
+            assert asked.acquire(timeout=60)
+        go_on.set()
+        told = {each.result(60) for each in told}
+    assert "no memory" in told
+    assert told <= {"no memory", "squares"}, "who asks later gets what is loaded then"
+    assert loader.get().name == "squares"
 
 
 @pytest.mark.slow
