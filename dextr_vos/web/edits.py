@@ -308,22 +308,27 @@ def point_move(
     frame: int, object_id: int, before: Sequence[Point], after: Sequence[Point], at: float
 ) -> PointMove | None:
     """The move of one point, or None where something else, or more, has changed."""
-    if len(before) != len(after):
-        return None
-    pairs = [
-        ((old.x, old.y, old.kind), (new.x, new.y, new.kind)) for old, new in zip(before, after, strict=True)
-    ]
-    moved = [place for place, (old, new) in enumerate(pairs) if old != new]
+    moved = _changed(before, after)
     return PointMove(frame, object_id, moved[0], at) if len(moved) == 1 else None
 
 
 def describe_points(before: Sequence[Point], after: Sequence[Point]) -> str:
     """What happened to the points of an object, for the history."""
-    old, new = ({(point.x, point.y) for point in points if point.kind == "box"} for points in (before, after))
-    if new and not old & new:
+    old, new = ([(point.x, point.y) for point in points if point.kind == "box"] for points in (before, after))
+    if new and new != old and len(_changed(before, after)) != 1:
         return "box"
     if len(after) > len(before):
         return _CLICKS.get(after[-1].kind, "point")
     if len(after) < len(before):
         return "point removed" if after else "points removed"
     return "point moved"
+
+
+def _changed(before: Sequence[Point], after: Sequence[Point]) -> list[int]:
+    """Which points have another place or kind; none where there are more or fewer than before."""
+    if len(before) != len(after):
+        return []
+    pairs = [
+        ((old.x, old.y, old.kind), (new.x, new.y, new.kind)) for old, new in zip(before, after, strict=True)
+    ]
+    return [place for place, (old, new) in enumerate(pairs) if old != new]

@@ -314,3 +314,16 @@ def test_a_click_shows_what_it_adds_above_the_other_objects_until_it_is_taken_ba
     page = open_page(tiny_clip, work, objects=2, corrects=True)
     page.points(0, 1, POINTS)
     assert (page.mask(0) == before).all()
+
+
+def test_a_box_that_shares_a_corner_with_the_one_before_is_a_box_in_the_history(tiny_clip, tmp_path):
+    page = open_page(tiny_clip, tmp_path / "w", corrects=True)
+    for points, expected in (
+        ([[10, 10, "box"], [30, 30, "box"]], "box"),
+        ([[30, 30, "box"], [50, 40, "box"]], "box"),
+        ([[30, 30, "box"], [52, 40, "box"]], "point moved"),
+        ([[30, 30, "box"], [52, 40, "box"], [40, 36, "positive"]], "click to add"),
+        ([[32, 30, "box"], [52, 40, "box"]], "box"),
+    ):
+        page.points(0, 1, points)
+        assert page.state()["history"]["undo"].startswith(f"{expected} on"), points
