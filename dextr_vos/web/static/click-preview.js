@@ -50,7 +50,7 @@ export function createClickPreview(store, view, points, edits) {
     const { pointer, playing } = values;
     if (!pointer || pointer.panning || pointer.held || pointer.touch || playing || refusal(values) || edits.waiting()) return null;
     const pixel = view.pixelAt(pointer.x, pointer.y);
-    const kind = pixel && points.at(pointer.x, pointer.y) === null ? points.corrects(pointer.alone) : null;
+    const kind = pixel && points.at(pointer.x, pointer.y) === null ? points.corrects(pointer.alone, pointer.negative) : null;
     return kind && { pixel, kind };
   }
 

@@ -5,13 +5,17 @@ import { endFollowing } from "./follow.js";
 import { clicking } from "./state.js";
 import { createTouch } from "./touch.js";
 
+/** Image pixels between the corners of a box; nearer ones are those of a click. */
+const LEAST_BOX = 3;
+
 export function createPointer(store, view, points, brush, lasso, stage) {
   const hud = el("hud");
   /** @type {{kind: "pan"|"point"|"new"|"box"|"stroke"|"lasso", x: number, y: number, negative?: boolean, alone?: boolean, corner?: [number, number]|null, move?: Function, moved?: boolean, last?: string, first?: boolean}|null} */
   let gesture = null;
   let space = false;
   let panned = false;
-  let shifted = false;
+  /** Whether Shift and Alt are held, which change what a click means. */
+  let shifted = false, alted = false;
 
   /** Where an event is on the stage; side by side, in the half in which its gesture has begun. */
   function place(event) {
@@ -37,8 +41,16 @@ export function createPointer(store, view, points, brush, lasso, stage) {
   function point(x, y, over, finger = false) {
     const panning = gesture?.kind === "pan" || space || store.get().tool === "hand";
     store.set({ pointer: { x, y, over: over !== null, panning, dragging: gesture?.kind === "point", held: gesture !== null,
-      touch: finger, alone: shifted || store.get().tool === "box" } });
+      touch: finger, alone: shifted || store.get().tool === "box", negative: alted } });
     cursor(over);
+  }
+
+  /** Shift or Alt was pressed or released, perhaps while the pointer rests. */
+  function modify(shift, alt) {
+    if (shifted === shift && alted === alt) return;
+    [shifted, alted] = [shift, alt];
+    const { pointer } = store.get();
+    if (pointer) store.set({ pointer: { ...pointer, alone: shifted || store.get().tool === "box", negative: alted } });
   }
 
   function down(event) {
@@ -73,7 +85,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
 
   function move(event) {
     const [x, y] = place(event);
-    shifted = event.shiftKey;
+    [shifted, alted] = [event.shiftKey, event.altKey];
     if (touch.move(event, x, y)) return;
     if (gesture?.kind === "pan") {
       view.pan(x - gesture.x, y - gesture.y);
@@ -106,15 +118,22 @@ export function createPointer(store, view, points, brush, lasso, stage) {
     gesture.last = key;
   }
 
-  /** A click for a first mask that moves on is a box. */
+  /** A click for a first mask that moves on is a box, unless that would be too small for an object. */
   function stretch(x, y) {
+    const pixel = view.pixelAt(x, y) ?? heldPixel(x, y);
+    const size = Math.max(...pixel.map((one, axis) => Math.abs(one - gesture.corner[axis])));
+    if (size < LEAST_BOX) {
+      gesture.kind = "new";
+      store.set({ box: null });
+      return;
+    }
     if (gesture.kind === "new" && Math.hypot(x - gesture.x, y - gesture.y) < 5) return;
     if (gesture.kind === "new" && !points.allowed()) {
       gesture = null;
       return;
     }
     gesture.kind = "box";
-    store.set({ box: [gesture.corner, view.pixelAt(x, y) ?? heldPixel(x, y)] });
+    store.set({ box: [gesture.corner, pixel] });
   }
 
   function heldPixel(cx, cy) {
@@ -171,6 +190,8 @@ export function createPointer(store, view, points, brush, lasso, stage) {
   hud.addEventListener("pointerup", up);
   hud.addEventListener("pointercancel", (event) => { touch.cancel(event); drop(); });
   hud.addEventListener("pointerleave", () => { if (!gesture) store.set({ pointer: null }); });
+  for (const kind of ["keydown", "keyup"]) document.addEventListener(kind, (event) => modify(event.shiftKey, event.altKey), true);
+  window.addEventListener("blur", () => modify(false, false));
   hud.addEventListener("wheel", wheel, { passive: false });
   hud.addEventListener("contextmenu", (event) => event.preventDefault());
   hud.addEventListener("auxclick", (event) => event.preventDefault());

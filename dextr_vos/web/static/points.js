@@ -145,9 +145,9 @@ export function createPoints(store, view, cache, edits) {
 
   return {
     /** @returns {"positive"|"negative"|null} what a click would say now, if it would change or make a mask */
-    corrects(alone) {
+    corrects(alone, negative = false) {
       const { frame, object, tool } = store.get();
-      const kind = clicking(tool) ? kindOf(frame, object, tool === "negative", alone) : null;
+      const kind = clicking(tool) ? kindOf(frame, object, negative || tool === "negative", alone) : null;
       return kind === "extreme" ? null : kind;
     },
     at, add, box, hold, isNext, nudge, allowed,

@@ -15,6 +15,10 @@ def open_with_previews(screen):
 
 def rest(screen, pixel):
     screen.page.mouse.move(*screen.where(pixel))
+    return previewed(screen)
+
+
+def previewed(screen):
     screen.until(PREVIEWED)
     text = screen.page.evaluate(
         "() => { let text = ''; for (const one of dextrVos.previewed()) text += one ? 1 : 0; return text; }"
@@ -35,8 +39,8 @@ def test_the_preview_is_the_mask_that_the_click_then_makes(annotating, open_scre
         screen.press("Shift+B")
         seen = rest(screen, middle)
         assert seen[middle[1], middle[0]]
-        screen.page.mouse.move(*screen.where((20, 20)))
-        assert not screen.page.evaluate(PREVIEWED), "it is gone when the pointer moves"
+        screen.page.mouse.move(5, 5)
+        screen.until("() => !dextrVos.previewed()")  # the pointer is off the stage
         screen.click(middle)
         assert np.array_equal(screen.labels() == 1, seen)
         more = (extremes(3)[1][0] + 6, middle[1])
@@ -62,9 +66,42 @@ def test_extreme_points_are_placed_without_previews(annotating, open_screen):
         screen.page.wait_for_timeout(400)
         assert asked == [], "a click here is an extreme point"
         screen.page.keyboard.down("Shift")
-        rest(screen, (401, 200))
-        screen.page.keyboard.up("Shift")
+        screen.until(PREVIEWED)
         assert asked
+        screen.page.keyboard.up("Shift")
+        screen.until("() => !dextrVos.previewed()")
+        screen.page.keyboard.down("Alt")
+        asked.clear()
+        screen.page.wait_for_timeout(400)
+        assert asked == [], "there is no mask from which to take anything"
+        screen.page.keyboard.up("Alt")
+
+
+def test_alt_shows_what_a_negative_click_makes(annotating, open_screen, extremes):
+    with open_screen(annotating.address) as screen:
+        open_with_previews(screen)
+        screen.go_empty(7)
+        middle = middle_of(extremes(7))
+        screen.press("Shift+B")
+        screen.click(middle)
+        asked = []
+        screen.page.on("request", lambda request: "preview" in request.url and asked.append(request.url))
+        pixel = (middle[0] + 8, middle[1] + 20)
+        rest(screen, pixel)
+        assert "kind=positive" in asked[-1]
+        screen.page.keyboard.down("Alt")
+        screen.wait_for(lambda: "kind=negative" in asked[-1])
+        seen = previewed(screen)
+        screen.page.mouse.down()
+        screen.page.mouse.up()
+        screen.settle()
+        assert screen.points(7)[-1] == [*pixel, "negative"]
+        assert np.array_equal(screen.labels() == 1, seen)
+        asked.clear()
+        screen.page.mouse.move(*screen.where((extremes(7)[1][0] + 20, middle[1])))
+        screen.wait_for(lambda: asked and "kind=negative" in asked[-1])
+        screen.page.keyboard.up("Alt")
+        screen.wait_for(lambda: "kind=positive" in asked[-1])
 
 
 def test_an_edit_does_not_wait_for_a_preview(annotating, open_screen, extremes):
@@ -79,14 +116,14 @@ def test_an_edit_does_not_wait_for_a_preview(annotating, open_screen, extremes):
         screen.wait_for(lambda: held)
         screen.click(middle)
         assert screen.labels()[middle[1], middle[0]]
-        asked = len(held)
         edits = []
         screen.route("**/points", lambda route: edits.append(route))
         screen.page.mouse.click(*screen.where((30, 30)))
         screen.wait_for(lambda: edits)
+        asked = len(held)
         screen.page.mouse.move(*screen.where((60, 60)))
         screen.page.wait_for_timeout(400)
-        assert len(held) <= asked + 1, "none is asked for while an edit is on its way"
+        assert len(held) == asked, "none is asked for while an edit is on its way"
         edits[0].continue_()
         screen.settle()
         assert screen.points(5)[-1] == [30, 30, "positive"]

@@ -294,6 +294,18 @@ def test_a_box_makes_a_mask_at_once_which_clicks_correct(annotating, open_screen
         assert not screen.labels().any()
 
 
+def test_a_box_of_two_pixels_is_a_click(annotating, open_screen, extremes):
+    with open_screen(annotating.address) as screen:
+        screen.go_empty(8)
+        left, right, top, bottom = extremes(8)
+        x, y = (left[0] + right[0]) // 2, (top[1] + bottom[1]) // 2
+        screen.page.evaluate(f"() => dextrVos.zoomTo(40, {x}, {y})")
+        screen.page.keyboard.down("Shift")
+        screen.drag((x, y), (x + 4, y + 4), (x + 2, y + 1))
+        screen.page.keyboard.up("Shift")
+        assert screen.points(8) == [[x + 2, y + 1, "positive"]]
+
+
 def test_the_box_tool_makes_a_mask_of_one_click(annotating, open_screen, extremes):
     with open_screen(annotating.address) as screen:
         screen.go_empty(8)
