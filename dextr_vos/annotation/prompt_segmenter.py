@@ -23,7 +23,7 @@ _KEPT = 2
 
 
 class PromptSegmenter(Segmenter):
-    """`LiteClicks` as a `Segmenter`; what it has encoded last is not encoded again.
+    """`LiteClicks` as a `Segmenter`; the last two crops are not encoded again.
 
     Args:
         network: with its weights.

@@ -326,15 +326,16 @@ def _load(model: str | None, weights: Path | None, device: str, bf16: bool) -> S
         kind = "of the model lite" if is_lite else "not of the model lite"
         raise WeightsError(f"{path} is {kind}, expected one of {model}; use the other model or other weights")
     crop, threshold = _crop_and_threshold(path, metadata, is_lite)
+    chosen = pick_device(device)
     if is_lite:
         lite = LiteClicks()
         load_into(lite, state, path)
         fold_constants(lite.encoder)
-        cast_weights(lite, pick_device(device), bf16)
-        return PromptSegmenter(lite, pick_device(device), crop, threshold, bf16=bf16)
+        cast_weights(lite, chosen, bf16)
+        return PromptSegmenter(lite, chosen, crop, threshold, bf16=bf16)
     network = _paper_network(path, state, metadata)
     load_into(network, state, path)
-    return DextrSegmenter(network, pick_device(device), crop, threshold, bf16=bf16)
+    return DextrSegmenter(network, chosen, crop, threshold, bf16=bf16)
 
 
 def _paper_network(path: Path, state: "Mapping[str, Tensor]", metadata: Mapping[str, str]) -> "nn.Module":

@@ -66,7 +66,7 @@ def lite_optimizer(
 
 
 class Optimizer(Protocol):
-    """What fine-tuning needs of an optimizer, those of `torch.optim` have it."""
+    """What fine-tuning needs of an optimizer; those of `torch.optim` have it."""
 
     param_groups: list[dict[str, Any]]
 
@@ -145,6 +145,9 @@ class QuickAdamW:
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a state.
+
+        Args:
+            state_dict: what `state_dict` gave; its tensors are copied.
 
         Raises:
             ValueError: it is of other parameters.

@@ -86,7 +86,7 @@ def sam_predictor(network: nn.Module) -> Any:
 
 def sam2_predictor(network: Any) -> Any:
     """sam2's predictor for clicks on an image."""
-    with _others_warnings_hidden():
+    with _third_party_warnings_hidden():
         predictor = import_module("sam2.sam2_image_predictor").SAM2ImagePredictor(network)
     # it takes the published image size for granted
     side = network.image_size
@@ -104,7 +104,7 @@ def _sam2_configuration(state: Mapping[str, Tensor]) -> str | None:
 
 
 def _new_sam2(package: ModuleType, configuration: str) -> nn.Module:
-    with _others_warnings_hidden():
+    with _third_party_warnings_hidden():
         network: nn.Module = package.build_sam2(
             configuration,
             device="cpu",
@@ -116,7 +116,7 @@ def _new_sam2(package: ModuleType, configuration: str) -> nn.Module:
 
 def _package(module: str, extra: str) -> ModuleType:
     try:
-        with _others_warnings_hidden():
+        with _third_party_warnings_hidden():
             return import_module(module)
     except ImportError as error:
         raise InputError(
@@ -126,7 +126,7 @@ def _package(module: str, extra: str) -> ModuleType:
 
 
 @contextmanager
-def _others_warnings_hidden() -> Iterator[None]:
+def _third_party_warnings_hidden() -> Iterator[None]:
     """Say nothing of what these packages still use, such as torch.jit and older functions of OmegaConf."""
     with warnings.catch_warnings():
         for category in (FutureWarning, UserWarning, DeprecationWarning):

@@ -35,7 +35,7 @@ export const START = {
   outlines: true,
   loupe: true,
   /** @type {number|null} index among the points of the selected object */ point: null,
-  /** @type {{x: number, y: number, over: boolean, panning: boolean, dragging: boolean, held: boolean, touch: boolean, alone: boolean}|null} where the pointer is, in CSS pixels of the stage, and what it does there; held: in a gesture; touch: it is a finger; alone: its click would make a first mask */ pointer: null,
+  /** @type {{x: number, y: number, over: boolean, panning: boolean, dragging: boolean, held: boolean, touch: boolean, alone: boolean, negative: boolean}|null} where the pointer is, in CSS pixels of the stage, and what it does there; held: in a gesture; touch: it is a finger; alone: its click would make a first mask; negative: or take from one */ pointer: null,
   playing: false,
   /** @type {[[number, number], [number, number]]|null} opposite corners of the box that is being dragged, in image pixels */ box: null,
   /** @type {[number, number][]} corners of the outline that is being drawn, in image pixels, fractions kept */ lasso: [],

@@ -31,12 +31,17 @@ def middle_of(extremes):
     return (left[0] + right[0]) // 2, (top[1] + bottom[1]) // 2
 
 
+def ready_for_a_first_mask(screen, frame, extremes):
+    """A frame without masks, with the tool that makes one of a click; gives back the middle of the object."""
+    open_with_previews(screen)
+    screen.go_empty(frame)
+    screen.press("Shift+B")
+    return middle_of(extremes(frame))
+
+
 def test_the_preview_is_the_mask_that_the_click_then_makes(annotating, open_screen, extremes):
     with open_screen(annotating.address) as screen:
-        open_with_previews(screen)
-        screen.go_empty(3)
-        middle = middle_of(extremes(3))
-        screen.press("Shift+B")
+        middle = ready_for_a_first_mask(screen, 3, extremes)
         seen = rest(screen, middle)
         assert seen[middle[1], middle[0]]
         screen.page.mouse.move(5, 5)
@@ -79,10 +84,7 @@ def test_extreme_points_are_placed_without_previews(annotating, open_screen):
 
 def test_alt_shows_what_a_negative_click_makes(annotating, open_screen, extremes):
     with open_screen(annotating.address) as screen:
-        open_with_previews(screen)
-        screen.go_empty(7)
-        middle = middle_of(extremes(7))
-        screen.press("Shift+B")
+        middle = ready_for_a_first_mask(screen, 7, extremes)
         screen.click(middle)
         asked = []
         screen.page.on("request", lambda request: "preview" in request.url and asked.append(request.url))
