@@ -157,7 +157,8 @@ def test_a_clip_that_nobody_looks_at_is_closed_and_opens_again(client, project, 
         assert project.service("dog 9") is first, "a page shows it"
         await stream.aclose()
 
-    asyncio.run(look())
+    with ThreadPoolExecutor(1) as pool:  # a browser of other tests may have a loop in this thread
+        pool.submit(asyncio.run, look()).result()
     project.poll()
     gc.collect()
     assert image() is None, "nothing large stays in memory, even where somebody still has the service"
