@@ -13,3 +13,4 @@ def event_loop_of_clients() -> Iterator[None]:
         tiny_page.PORTAL = portal
         yield
         tiny_page.PORTAL = None
+        portal.call(portal.stop, True)  # without waiting for what a failed test left running

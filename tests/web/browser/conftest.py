@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 from web.browser.screen import Screen
@@ -55,7 +56,17 @@ def browser() -> Iterator[Any]:
         playwright.selectors.set_test_id_attribute("data-test")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield browser
+        stuck = threading.Timer(60, _kill_chromium)  # it may hang as it closes, when nobody needs it any more
+        stuck.start()
         browser.close()
+        stuck.cancel()
+
+
+def _kill_chromium() -> None:
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "chrom" in process.name():  # chromium, google-chrome
+                process.kill()
 
 
 class Server:
@@ -111,6 +122,7 @@ class Server:
             self.process.kill()
             self.process.wait()
         self._reader.join(60)  # until its children, which write to the same stream, have ended, too
+        assert not self._reader.is_alive(), "what the server started goes on"
         assert self.process.stdout is not None
         self.process.stdout.close()
 
