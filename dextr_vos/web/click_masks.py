@@ -17,11 +17,12 @@ from dextr_vos.errors import InputError
 from dextr_vos.geometry import BoolArray
 from dextr_vos.web import edits
 from dextr_vos.web.images import BoundedCache, Images
+from dextr_vos.web.journal import digest_of
 from dextr_vos.web.layers import LayerStore
 from dextr_vos.web.segmenter_process import SegmenterLoader
 
 MAX_POINTS = 1000
-_MAX_KNOWN = 2000
+_KNOWN_BYTES = 2_000_000
 _MAX_REPEATED = 20  # clicks that are corrected one after the other again; more are taken at once
 _CORRECTIONS = ("positive", "negative")
 
@@ -37,7 +38,7 @@ class ClickMasks:
 
     def __init__(self, images: Images, loader: SegmenterLoader, layers: LayerStore) -> None:
         self._images, self._loader, self._layers = images, loader, layers
-        self._known: BoundedCache[str] = BoundedCache(_MAX_KNOWN, lambda digest: 1)
+        self._known: BoundedCache[str] = BoundedCache(_KNOWN_BYTES, len)
 
     def clicked(
         self, document: Annotations, index: int, object_id: int, points: tuple[Point, ...]
@@ -160,12 +161,12 @@ def _in_order(points: Sequence[Point]) -> tuple[list[Point], list[Point]]:
     return [point for point in points if point.kind not in _CORRECTIONS], corrections
 
 
-def _key(index: int, clicks: ObjectClicks) -> tuple[object, ...]:
-    """What the mask of an object depends on."""
+def _key(index: int, clicks: ObjectClicks) -> str:
+    """A digest of what the mask of an object depends on: there may be a thousand points."""
     outline, corrections = _in_order(clicks.points)
     points = tuple((point.x, point.y, point.kind) for point in (*outline, *corrections))
     base = clicks.layer if clicks.base is None and not points else clicks.base
-    return (index, points, base, clicks.added, clicks.erased)
+    return digest_of(repr((index, points, base, clicks.added, clicks.erased)))
 
 
 def check_points(points: Sequence[Point], size_hw: tuple[int, int], where: str) -> None:

@@ -20,6 +20,7 @@ _THUMB_QUALITY = 80
 _DECODED_BYTES = 160_000_000
 _JPEG_BYTES = 96_000_000
 _THUMB_BYTES = 24_000_000
+_ENTRY_BYTES = 1000  # of a cache, without the value: the key, and what Python keeps for both
 # Seeking in a video is slow: up to so many frames are decoded in passing instead, and a seek starts a little
 # earlier, since the frames before the requested one are likely to be requested next.
 _MAX_FRAMES_IN_PASSING = 48
@@ -274,8 +275,8 @@ class BoundedCache(Generic[T]):
     """Values by key, safe for threads.
 
     Args:
-        max_bytes: limit on the bytes of all values together; the newest value stays even if it is larger.
-        size_of: bytes of a value.
+        max_bytes: limit on the bytes of all entries together; the newest value stays even if it is larger.
+        size_of: bytes of a value; its entry takes `_ENTRY_BYTES` more, which counts where there are many.
     """
 
     def __init__(self, max_bytes: int, size_of: Callable[[T], int]) -> None:
@@ -296,11 +297,11 @@ class BoundedCache(Generic[T]):
         """Store a value under a key and return it."""
         with self._lock:
             replaced = self._values.pop(key, None)
-            self._bytes += self._size_of(value) - (0 if replaced is None else self._size_of(replaced))
+            self._bytes += self._bytes_of(value) - (0 if replaced is None else self._bytes_of(replaced))
             self._values[key] = value
             while self._bytes > self._max_bytes and len(self._values) > 1:
                 _, evicted = self._values.popitem(last=False)
-                self._bytes -= self._size_of(evicted)
+                self._bytes -= self._bytes_of(evicted)
         return value
 
     def drop(self, key: Hashable) -> None:
@@ -308,7 +309,7 @@ class BoundedCache(Generic[T]):
         with self._lock:
             value = self._values.pop(key, None)
             if value is not None:
-                self._bytes -= self._size_of(value)
+                self._bytes -= self._bytes_of(value)
 
     def clear(self) -> None:
         """Drop all values."""
@@ -320,3 +321,6 @@ class BoundedCache(Generic[T]):
         """The value of a key; made and stored where it is missing. Two threads may make the same value."""
         value = self.get(key)
         return self.put(key, make()) if value is None else value
+
+    def _bytes_of(self, value: T) -> int:
+        return _ENTRY_BYTES + self._size_of(value)

@@ -33,6 +33,7 @@ SHARES = {  # of the minutes, among the parts that are run; 0: as long as it tak
     "damaged files": 3,
 }  # fmt: skip
 NOT_SHORT = ("soak", "damaged files")
+LONG_FIGURES = ("by_loader", "samples")  # only in the file
 
 
 def broken(minutes: float, seed: int, names: Sequence[str] = SCENARIOS, most: int | None = None) -> Figures:
@@ -108,7 +109,7 @@ def campaign(
     for name in names:
         began = time.monotonic()
         figures[name] = parts[name]() | {"seconds": round(time.monotonic() - began)}
-        shown = {key: value for key, value in figures[name].items() if key != "by_loader"}
+        shown = {key: value for key, value in figures[name].items() if key not in LONG_FIGURES}
         print(f"{name}: {json.dumps(shown)}", flush=True)
         (folder / "campaign.json").write_text(json.dumps(figures, indent=1))
     return figures

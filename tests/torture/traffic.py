@@ -1,5 +1,6 @@
 """A real server under attack and in use: hostile requests, silent connections, many clients, a soak."""
 
+import json
 import os
 import random
 import re
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ import httpx
 import psutil
 from conftest import write_tiny_clip
 from tiny_page import POINTS
+
+FEWEST_SAMPLES = 20
+MOST_GROWTH = {"memory_mb": 10, "handles": 10, "threads": 4}  # in the second half of a soak
 
 
 @dataclass
@@ -39,12 +43,16 @@ class RealServer:
 
 
 @contextmanager
-def serving() -> Iterator[RealServer]:
-    """The page of the tiny clip, as the command serves it."""
+def serving(module: str = "dextr_vos") -> Iterator[RealServer]:
+    """The page of the tiny clip, as the command serves it.
+
+    Args:
+        module: which is run as the command.
+    """
     with tempfile.TemporaryDirectory(prefix="dextr-vos-torture-") as name:
         folder = Path(name)
         clip, work, log = write_tiny_clip(folder / "clip"), folder / "work", folder / "log.txt"
-        command = [sys.executable, "-m", "dextr_vos", "annotate", str(clip), "--out", str(work)]
+        command = [sys.executable, "-m", module, "annotate", str(clip), "--out", str(work)]
         with log.open("w") as errors:
             process = subprocess.Popen(
                 [*command, "--no-open", "--model", "grabcut"], stdout=subprocess.PIPE, stderr=errors,
@@ -185,16 +193,23 @@ def many_clients(count: int, edits: int) -> dict[str, Any]:
 
 
 def soak(minutes: float, seed: int) -> dict[str, Any]:
-    """Edit, look, come and go for minutes; memory, handles and threads after a quarter and at the end."""
+    """Edit, look, come and go for minutes, with small caches: what still grows in the second half is a leak.
+
+    Returns:
+        Edits, faults and, for every minute or more often, memory, handles and threads of the server.
+    """
     rng, faults, edits = random.Random(seed), [], 0
-    samples: list[dict[str, int]] = []
-    with serving() as server:
+    samples: list[dict[str, float]] = []
+    with serving("torture.small_caches") as server:
         process = psutil.Process(server.process.pid)
-        began, end = time.monotonic(), time.monotonic() + 60 * minutes
+        began = time.monotonic()
         with server.client() as client:
             for _ in range(3):
                 client.post("/api/objects", json={})
-        while time.monotonic() < end:
+        while (passed := (time.monotonic() - began) / 60) < minutes:
+            if passed >= len(samples) * min(1.0, minutes / FEWEST_SAMPLES):
+                samples.append({"minute": round(passed, 2), "edits": edits} | _resources(process))
+                print(json.dumps(samples[-1]), flush=True)  # a soak of hours need not be waited for
             with server.client() as client, client.stream("GET", "/api/events") as events:
                 next(events.iter_lines())
                 for _ in range(50):
@@ -202,19 +217,34 @@ def soak(minutes: float, seed: int) -> dict[str, Any]:
                     edits += 1
                     if status >= 500:
                         faults.append(f"an edit was answered with {status}")
-            if time.monotonic() - began > 15 * minutes:
-                samples.append(
-                    {
-                        "memory_mb": process.memory_info().rss >> 20,
-                        "handles": process.num_fds(),
-                        "threads": process.num_threads(),
-                    }
-                )
+        samples.append({"minute": round(minutes, 2), "edits": edits} | _resources(process))
         faults += _faults_of(server)
-    first, last = samples[0], samples[-1]
-    if last["memory_mb"] > 1.3 * first["memory_mb"] + 50 or last["handles"] > first["handles"] + 20:
-        faults.append(f"from {first} to {last}")
-    return {"minutes": minutes, "edits": edits, "first": first, "last": last, "faults": faults}
+    faults += growth(samples)
+    return {"minutes": minutes, "edits": edits, "samples": samples, "faults": faults}
+
+
+def growth(samples: Sequence[Mapping[str, float]]) -> list[str]:
+    """A sentence for each resource that grew in the second half of a soak by more than `MOST_GROWTH`.
+
+    Args:
+        samples: each with all of these resources; the first half of them fills caches and pools.
+    """
+    middle, last = samples[len(samples) // 2], samples[-1]
+    return [
+        f"{name} grew from {middle[name]} to {last[name]} in the second half; expected at most {most} more"
+        for name, most in MOST_GROWTH.items()
+        if last[name] - middle[name] > most
+    ]
+
+
+def _resources(process: psutil.Process) -> dict[str, float]:
+    """What a process and those that it started hold."""
+    all_of = [process, *process.children(recursive=True)]
+    return {
+        "memory_mb": round(sum(each.memory_info().rss for each in all_of) / (1 << 20), 1),
+        "handles": sum(each.num_fds() for each in all_of),
+        "threads": sum(each.num_threads() for each in all_of),
+    }
 
 
 def _something(client: httpx.Client, rng: random.Random) -> int:

@@ -1,6 +1,8 @@
 """Images for the browser: JPEGs, thumbnails, tags, and videos decoded in order."""
 
+import gc
 import io
+import tracemalloc
 
 import pytest
 from conftest import tiny_mask
@@ -11,7 +13,7 @@ from dextr_vos.clip import open_clip
 from dextr_vos.export.overlay import write_overlay_video
 from dextr_vos.masks import write_labels
 from dextr_vos.video.video_clip import VideoClip
-from dextr_vos.web.images import THUMB_HEIGHT, ClipImages
+from dextr_vos.web.images import THUMB_HEIGHT, BoundedCache, ClipImages
 from dextr_vos.workspace import ResultMasks
 
 
@@ -77,3 +79,20 @@ def test_a_thumbnail_of_masks_has_the_colours_of_visible_objects(page):
     assert image.getpixel(outside)[3] == 0
     page.do("/api/objects/1", visible=False)
     assert thumb().getpixel(inside)[3] == 0
+
+
+def test_a_cache_of_many_small_values_takes_no_more_memory_than_its_limit(tmp_path):
+    limit = 1_000_000
+    cache = BoundedCache(limit, len)
+    gc.collect()
+    tracemalloc.start()
+    for number in range(5000):
+        key = (tmp_path / f"{number:05}.png", number << 40, number << 40, frozenset({1, 2, 3}))
+        cache.put(key, bytes(200))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < limit
+    assert cache.get(key) == bytes(200)
+    cache.clear()
+    cache.put(key, bytes(2 * limit))
+    assert cache.get(key) == bytes(2 * limit)  # the newest stays, however large
