@@ -172,9 +172,8 @@ def labels_from_probs(probs: Iterable[FloatArray], threshold: float = 0.5) -> La
         if best is None:
             best = np.full(prob.shape, threshold, dtype=prob.dtype)
             labels = np.zeros(prob.shape, dtype=np.uint8)
-        stronger = prob > best
-        best[stronger] = prob[stronger]
-        labels[stronger] = object_id
+        np.copyto(labels, object_id, where=prob > best)
+        np.maximum(best, prob, out=best)
     return labels
 
 

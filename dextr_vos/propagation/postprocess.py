@@ -18,13 +18,13 @@ def small_components(mask: BoolArray, share: float) -> BoolArray:
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     if not width:
         return removed
-    window = slice(y, y + height), slice(x, x + width)
+    window = np.s_[y : y + height, x : x + width]
     _, components, stats, _ = cv2.connectedComponentsWithStats(mask[window].astype(np.uint8))
-    areas = stats[:, cv2.CC_STAT_AREA]
-    small = areas < share * areas[1:].max(initial=0)
-    small[0] = False
-    if small.any():
-        removed[window] = small[components]
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    for component in 1 + np.flatnonzero(areas < share * areas.max(initial=0)):
+        left, top, width, height = stats[component, : cv2.CC_STAT_AREA]
+        box = np.s_[top : top + height, left : left + width]
+        removed[window][box] |= components[box] == component
     return removed
 
 
@@ -71,22 +71,27 @@ def labels_of(
 def full_size(prediction: FramePrediction) -> FloatArray:
     """Soft masks at the size of the frame, K×H×W float32 in [0, 1]."""
     height, width = prediction.image_rgb.shape[:2]
-    resized = [cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR) for each in prediction.probs]
-    return np.stack(resized)
+    resized: FloatArray = np.empty((len(prediction.probs), height, width), np.float32)
+    for probs, large in zip(prediction.probs, resized, strict=True):
+        cv2.resize(probs, (width, height), dst=large, interpolation=cv2.INTER_LINEAR)
+    return resized
 
 
 def labels_of_probs(
     probs: FloatArray, object_ids: Sequence[int], min_component_share: Mapping[int, float] | None = None
 ) -> Labels:
     """Labels of soft masks K×H×W, see `labels_of`."""
-    places, cleaned = labels_from_probs(probs), None
+    found = labels_from_probs(probs)
+    places = found.copy()
     for place, object_id in enumerate(object_ids):
         share = (min_component_share or {}).get(object_id, 0.0)
-        small = small_components(places == place + 1, share) if share else None
-        if small is not None and small.any():
-            cleaned = probs.copy() if cleaned is None else cleaned
-            cleaned[place][small] = 0
-    if cleaned is not None:
-        places = labels_from_probs(cleaned)  # what was removed belongs to the next likely object
-    labels: Labels = np.array([0, *object_ids], dtype=np.uint8)[places]
+        small = cv2.findNonZero(small_components(found == place + 1, share).view(np.uint8)) if share else None
+        if small is not None:
+            columns, rows = small.reshape(-1, 2).T
+            others = probs[:, rows, columns]
+            others[place] = 0
+            places[rows, columns] = labels_from_probs(others)  # it belongs to the next likely object
+    ids = np.zeros(256, np.uint8)
+    ids[1 : 1 + len(object_ids)] = object_ids
+    labels: Labels = cv2.LUT(places, ids)
     return labels
