@@ -3,9 +3,22 @@
 The command line prints the sentence and exits with status 2; any other exception is a bug.
 """
 
+import re
+
+# ASCII and Latin-1 control characters and separators of lines: a terminal obeys them, and a log has lines
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def on_one_line(text: str) -> str:
+    r"""A text with its control characters as escapes, `\n`: names in files of strangers may hold any."""
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
+
 
 class DextrVosError(Exception):
-    """An error in the input; its text is one sentence that says what to do."""
+    """An error in the input; its text is one sentence that says what to do, see `on_one_line`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(on_one_line(text))
 
 
 class InputError(DextrVosError):
@@ -26,7 +39,7 @@ def refused_by_disk(error: OSError) -> str:
     Args:
         error: with a `filename`.
     """
-    return f"cannot read or write {error.filename2 or error.filename}: {error.strerror}"
+    return on_one_line(f"cannot read or write {error.filename2 or error.filename}: {error.strerror}")
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error
