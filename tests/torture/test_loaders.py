@@ -77,6 +77,12 @@ def test_an_input_that_takes_too_much_memory_is_a_fault(seeds, monkeypatch):
     assert [fault.split(":")[0] for fault in fuzzed.figures["faults"]] == ["memory"]
 
 
+def test_the_loaders_with_the_fewest_inputs_are_the_slow_ones():
+    inputs = {"a": 90, "b": 3, "c": 50, "d": 70, "e": 2, "f": 80, "g": 60, "h": 75}
+    assert fuzz.slow_loaders(inputs) == {"b", "e"}
+    assert fuzz.slow_loaders({"a": 1}) == set()
+
+
 def test_fewer_inputs_than_asked_for_end_in_status_1(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", "")  # which the fuzzer sets
     given = ["--minutes", "0", "--folder", str(tmp_path)]
