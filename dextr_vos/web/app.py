@@ -23,7 +23,7 @@ from dextr_vos.web.auth import Auth
 from dextr_vos.web.click_previews import ClickPreviews
 from dextr_vos.web.exports import export_formats
 from dextr_vos.web.images import THUMB_HEIGHT
-from dextr_vos.web.mask_edits import MergeObjects, PutMask, ReshapeMask, SplitObject, SwapObjects
+from dextr_vos.web.mask_edits import MergeObjects, PaintStroke, PutMask, ReshapeMask, SplitObject, SwapObjects
 from dextr_vos.web.object_edits import AddObject, ChangeObject, DeleteObject, OrderObjects
 from dextr_vos.web.openapi import BINARY_BODY, AnyFile, EventStream, Jpeg, Png, described_app
 from dextr_vos.web.page_files import PageFiles
@@ -204,8 +204,11 @@ def _add_mask_edits(app: FastAPI, service: Service) -> None:
     @app.post("/api/frames/{index}/objects/{object_id}/stroke")
     def stroke(index: Index, object_id: ObjectId, body: schemas.Stroke) -> dict[str, Any]:
         """Paint or erase with the brush; `filled` fills the outline."""
-        brush, ms = (body.path, body.radius, body.erase), body.bounded_ms()
-        return _edited(service, index, lambda: session.stroke(index, object_id, *brush, ms, body.filled))
+        _check(service, index)
+        name = session.images.names[index]
+        edit = PaintStroke(index, name, object_id, body.path, body.radius, body.erase, body.filled)
+        ms, outline = body.bounded_ms(), (body.outline, body.moved)
+        return _edited(service, index, lambda: session.make(edit, object_id, ms, *outline))
 
     @app.post("/api/frames/{index}/objects/{object_id}/clear")
     def clear(index: Index, object_id: ObjectId, body: schemas.Clear | None = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,14 @@ class Change:
         index: of the frame to show, None where the change concerns no single frame.
         before: the parts of the document that it changed, as they were.
         after: the same parts as they are now.
+        outline: which outline has made it; its later shapes take its place.
     """
 
     label: str
     index: int | None
     before: Diff
     after: Diff
+    outline: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,9 @@ class Line:
         """The line as it is written."""
         content: dict[str, Any] = {"kind": self.kind, "documents": self.documents}
         if self.change is not None:
-            content["change"] = vars(self.change)
+            content["change"] = {key: value for key, value in vars(self.change).items() if key != "outline"}
+            if self.change.outline is not None:
+                content["change"]["outline"] = self.change.outline
         if self.seconds is not None:
             content["seconds"] = self.seconds
         return json.dumps(content, ensure_ascii=False)
@@ -124,6 +129,21 @@ class History:
     def to_redo(self) -> Change | None:
         """The change that redo makes again."""
         return self._undone[-1] if self._undone else None
+
+    def before_outline(self, document: Annotations, outline: str) -> Annotations:
+        """The document as it was before an outline that has made the last changes.
+
+        Raises:
+            InputError: something else was changed since.
+        """
+        last = self.to_undo()
+        if last is None or last.outline != outline or self.last is None or self.last.kind == "note":
+            raise InputError(
+                "the outline's corners cannot be moved any more: something else was changed since"
+            )
+        for change in takewhile(lambda each: each.outline == outline, reversed(self._done)):
+            document = apply_diff(document, change.before)
+        return document
 
     def append(self, line: Line, unsynced: Unsynced) -> None:
         """Write a line before its change is made, see `confirm` and `drop_pending`.

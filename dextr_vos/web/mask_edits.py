@@ -1,4 +1,4 @@
-"""Edits of masks without clicks: reshape, copy; swap, merge or split objects. See `object_edits.Edit`."""
+"""Edits of masks without clicks: paint, reshape, copy; swap, merge, split. See `object_edits.Edit`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import Labels
 from dextr_vos.web import edits
-from dextr_vos.web.layers import area_mask
+from dextr_vos.web.layers import area_mask, stroke_mask
 from dextr_vos.web.object_edits import AddObject, Edited, with_layers_of
 
 if TYPE_CHECKING:
@@ -49,6 +49,43 @@ OPERATIONS: dict[str, tuple[str, Callable[[BoolArray, int], BoolArray]]] = {
     "shrink": ("shrink", shrunk),
 }
 """What can be done to a mask: its name in the history, and the function."""
+
+
+@dataclass(frozen=True)
+class PaintStroke:
+    """Paint on an object's mask, or erase from it; paint is visible above all other objects.
+
+    Attributes:
+        index: of the frame.
+        name: of the frame.
+        object_id: of the object.
+        path: see `stroke_mask`.
+        radius: of the brush, in pixels.
+        erase: erase in place of painting.
+        filled: the path is the outline of an area, see `area_mask`; the radius does not count.
+    """
+
+    index: int
+    name: str
+    object_id: int
+    path: Sequence[tuple[float, float]]
+    radius: float
+    erase: bool
+    filled: bool
+
+    def apply(self, store: "AnnotationStore", document: Annotations) -> Edited:
+        """See `Edit`."""
+        entry, size_hw = edits.entry_of(document, self.object_id), store.size_hw(self.name)
+        stroke = (
+            area_mask(self.path, size_hw) if self.filled else stroke_mask(self.path, self.radius, size_hw)
+        )
+        tool = "lasso" if self.filled else "eraser" if self.erase else "brush"
+        if not stroke.any():
+            raise InputError(
+                f"the {tool} has drawn on no pixel of the image; draw a larger area, within the image"
+            )
+        after = store.with_stroke(document, self.name, self.object_id, stroke, self.erase)
+        return Edited(document, after, f"{tool} on {entry.name}, frame {self.name}")
 
 
 @dataclass(frozen=True)

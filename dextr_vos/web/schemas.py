@@ -81,12 +81,17 @@ class PreviewedClick(_Body):
 
 
 class Stroke(_Edit):
-    """A stroke of the brush, or of the eraser."""
+    """A stroke of the brush, or of the eraser; `filled`: the path is an outline, whose area counts.
+
+    `outline` identifies an outline; with `moved`, it takes the place of what it has painted until now.
+    """
 
     path: Annotated[list[Position], Field(min_length=1, max_length=20_000)]
     radius: Annotated[float, Field(gt=0, le=2000)]
     erase: bool = False
     filled: bool = False
+    outline: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    moved: bool = False
 
 
 class Reshape(_Edit):

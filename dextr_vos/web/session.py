@@ -20,7 +20,6 @@ from dextr_vos.web.click_masks import ClickMasks, check_points
 from dextr_vos.web.edits import PointMove
 from dextr_vos.web.events import Events
 from dextr_vos.web.images import Images
-from dextr_vos.web.layers import area_mask, stroke_mask
 from dextr_vos.web.masks import FrameMasks, RunMasks
 from dextr_vos.web.object_edits import Edit
 from dextr_vos.web.segmenter_process import SegmenterLoader
@@ -158,40 +157,6 @@ class Session:
             # timed from the end of the edit: the pause of the person counts, not how long the mask took
             self._last_move = None if move is None else replace(move, at=time.monotonic())
 
-    def stroke(
-        self,
-        index: int,
-        object_id: int,
-        path: Sequence[tuple[float, float]],
-        radius: float,
-        erase: bool,
-        active_ms: float = 0,
-        filled: bool = False,
-    ) -> None:
-        """Paint on an object's mask in a frame, or erase from it; paint is visible above all other objects.
-
-        Args:
-            index: of the frame.
-            object_id: of the object.
-            path: see `stroke_mask`.
-            radius: of the brush, in pixels.
-            erase: erase in place of painting.
-            active_ms: time spent on it since the last edit.
-            filled: the path is the outline of an area, see `area_mask`; the radius does not count.
-
-        Raises:
-            InputError: unknown frame or object, or a locked frame.
-        """
-        name, size_hw = self._name(index), self.images.size_hw(index)
-        with self.editing:
-            entry = edits.entry_of(self.document, object_id)
-            before = self._prepared(index, import_mask=True)
-            stroke = area_mask(path, size_hw) if filled else stroke_mask(path, radius, size_hw)
-            after = self._store.with_stroke(before, name, object_id, stroke, erase)
-            tool = "lasso" if filled else "eraser" if erase else "brush"
-            label = f"{tool} on {entry.name}, frame {name}"
-            self._commit(after, label, index, before, (name, object_id, active_ms))
-
     def clear(self, index: int, object_id: int, active_ms: float = 0) -> None:
         """Remove an object from a frame, which becomes a keyframe even if it has no other object.
 
@@ -254,23 +219,36 @@ class Session:
             self._commit(edits.confirmed(before, names), f"{many} made keyframes", None, before)
             return len(names)
 
-    def make(self, edit: Edit, object_id: int | None = None, active_ms: float = 0) -> int | None:
+    def make(
+        self,
+        edit: Edit,
+        object_id: int | None = None,
+        active_ms: float = 0,
+        outline: str | None = None,
+        moved: bool = False,
+    ) -> int | None:
         """Make an edit; the id of the object that it has added, or None.
 
         Args:
             edit: what to do.
             object_id: of the object on which the time was spent in the edit's frame.
             active_ms: that time, since the last edit.
+            outline: identifies the outline that the edit draws, whose corners may be moved afterwards.
+            moved: they were: the edit takes the place of what this outline has made until now.
 
         Raises:
-            InputError: it is not possible.
+            InputError: it is not possible, or something else was changed since the outline was made.
         """
         with self.editing:
             index = edit.index
             document = self.document if index is None else self._prepared(index, import_mask=True)
+            if index is not None and outline is not None and moved:  # the present layers are verified now
+                document = self._store.history.before_outline(self.document, outline)
+                document = self._prepared(index, import_mask=True, document=document)
             made = edit.apply(self._store, document)
             active = None if index is None or object_id is None else (self._name(index), object_id, active_ms)
-            self._commit(made.after, made.label, index, made.before, active)
+            before = self.document if moved else made.before
+            self._commit(made.after, made.label, index, before, active, outline=outline)
             return made.object_id
 
     def set_labels(self, labels: LabelSet) -> None:
@@ -320,23 +298,31 @@ class Session:
             self.changed()
             return change.index
 
-    def _prepared(self, index: int, import_mask: bool, even_if_locked: bool = False) -> Annotations:
+    def _prepared(
+        self,
+        index: int,
+        import_mask: bool,
+        even_if_locked: bool = False,
+        document: Annotations | None = None,
+    ) -> Annotations:
         """The document ready for a change of a frame: not locked, its layers known.
 
         Args:
             index: of the frame.
             import_mask: make a propagated mask of the frame its correction, if it has no other annotation.
             even_if_locked: do not refuse a locked frame.
+            document: in place of the present one.
         """
         self.check_writable()
         name = self._name(index)
-        frame = self.document.frame(name)
+        document = self.document if document is None else document
+        frame = document.frame(name)
         if frame is not None:
             if frame.locked and not even_if_locked:
                 raise InputError(f"frame '{name}' is locked; unlock it to change it")
-            return self._store.with_layers(name)
+            return self._store.with_layers(name, document)
         imported = self._imported(index) if import_mask else None
-        return self.document if imported is None else edits.with_correction(self.document, name, imported)
+        return document if imported is None else edits.with_correction(document, name, imported)
 
     def _imported(self, index: int) -> KeyframeClicks | None:
         """The propagated masks of a frame as if somebody had annotated them; None where there are none."""
@@ -363,6 +349,7 @@ class Session:
         before: Annotations | None = None,
         active: tuple[str, int, float] | None = None,
         amends: bool = False,
+        outline: str | None = None,
     ) -> None:
         """Save a change, unless it changes nothing; `active` is frame, object id and milliseconds spent."""
         self.check_writable()
@@ -374,7 +361,9 @@ class Session:
         seconds = None if active is None or active[2] <= 0 else (active[0], active[1], active[2] / 1000)
         self._last_move = None
         self._on_disk(
-            lambda: self._store.commit(after, label, index, before=before, seconds=seconds, amends=amends)
+            lambda: self._store.commit(
+                after, label, index, before=before, seconds=seconds, amends=amends, outline=outline
+            )
         )
         self.changed()
 

@@ -28,15 +28,7 @@ from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import Labels, object_ids, read_labels
 from dextr_vos.web import edits
 from dextr_vos.web.images import Images
-from dextr_vos.web.journal import (
-    Change,
-    History,
-    Line,
-    apply_diff,
-    changed_frames,
-    digest_of,
-    extract_diff,
-)
+from dextr_vos.web.journal import Change, History, Line, apply_diff, changed_frames, digest_of, extract_diff
 from dextr_vos.web.layers import LayerStore, composite, labels_png
 from dextr_vos.workspace import Workspace
 
@@ -94,6 +86,7 @@ class AnnotationStore:
         before: Annotations | None = None,
         seconds: tuple[str, int, float] | None = None,
         amends: bool = False,
+        outline: str | None = None,
     ) -> None:
         """Save a change that can be undone.
 
@@ -104,6 +97,7 @@ class AnnotationStore:
             before: the document with all layers known, where that is not the one that is saved.
             seconds: frame, object id and time spent on the object.
             amends: continues the last change; both are undone together.
+            outline: see `Change`.
         """
         self.recover()
         before = self.document if before is None else before
@@ -112,7 +106,7 @@ class AnnotationStore:
             names = sorted({*names, *edits.overlapping(after)})
         last = self.history.to_undo() if amends else None
         parts = (names, objects, before.seconds != after.seconds)
-        change = Change(label, index, extract_diff(before, *parts), extract_diff(after, *parts))
+        change = Change(label, index, extract_diff(before, *parts), extract_diff(after, *parts), outline)
         if last is not None:
             change = Change(last.label, index, last.before, change.after)
         if seconds is not None:

@@ -83,9 +83,15 @@ class FolderSession(Session):
             if name not in self.document.keyframes:
                 self._commit(self._prepared(index, import_mask=True), f"mask of {name} imported", index)
 
-    def _prepared(self, index: int, import_mask: bool, even_if_locked: bool = False) -> Annotations:
+    def _prepared(
+        self,
+        index: int,
+        import_mask: bool,
+        even_if_locked: bool = False,
+        document: Annotations | None = None,
+    ) -> Annotations:
         """See `Session`; with the objects of a finished mask."""
-        before = super()._prepared(index, import_mask, even_if_locked)
+        before = super()._prepared(index, import_mask, even_if_locked, document)
         name = self._name(index)
         labels = self._finished_mask(index) if import_mask and name not in before.keyframes else None
         if labels is None:

@@ -1,5 +1,5 @@
 /** Comparing with the masks that the last run has replaced: theirs left of a line, the present ones right of it. */
-import { announce } from "./announce.js";
+import { announce, toast } from "./announce.js";
 import { getImage, Offline } from "./api.js";
 import { el, setAttribute } from "./dom.js";
 import { decodeLabels } from "./png.js";
@@ -51,7 +51,7 @@ export function createCompare(store) {
 
   function toggle() {
     const { server, comparing } = store.get();
-    if (!server?.replaced) return announce("There is nothing to compare yet: no run has replaced any masks.");
+    if (!server?.replaced) return toast("There is nothing to compare yet: no run has replaced any masks.");
     store.set({ comparing: !comparing, point: null });
     return announce(comparing ? "Comparison ended" : "Left of the pointer: the masks before the last run. Right: the current ones.");
   }

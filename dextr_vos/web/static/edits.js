@@ -47,6 +47,7 @@ export function createEdits(store, cache, connection, activity) {
       return last.promise;
     }
     store.set({ follow: false }); // whoever edits a frame stays there
+    if (!edit.body.outline) store.set({ closed: null });
     edit.promise = new Promise((done) => { edit.done = done; });
     queue.push(edit);
     store.set({ pending: queue.length });
@@ -166,8 +167,9 @@ export function createEdits(store, cache, connection, activity) {
       const body = { points, active_ms: activity.take() };
       return push({ verb: "points", body, frame, object, live, twice: true });
     },
-    stroke(frame, object, path, radius, erase, filled = false) {
-      const body = { path, radius, erase, filled, active_ms: activity.take() };
+    /** @param {{outline?: string, moved?: boolean}} which the outline that it is; moved: in place of what that has painted */
+    stroke(frame, object, path, radius, erase, filled = false, which = {}) {
+      const body = { path, radius, erase, filled, ...which, active_ms: activity.take() };
       return push({ verb: "stroke", body, frame, object, twice: true });
     },
     reshape: (frame, object, operation) => push({ verb: "reshape", body: { operation, active_ms: activity.take() }, frame, object }),

@@ -74,7 +74,7 @@ export function createExports(store, connection) {
   function drawState() {
     const { server, job } = store.get();
     if (!server || !popover.shown()) return;
-    const busy = job?.kind === "export";
+    const busy = job?.kind === "export", focused = foot.contains(document.activeElement);
     if (busy) {
       const bar = make("div", { class: "progress", role: "progressbar", "aria-label": "Exporting" }, [make("span")]);
       if (job.total) /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${(100 * job.done) / job.total}%`;
@@ -85,6 +85,8 @@ export function createExports(store, connection) {
     }
     const button = /** @type {HTMLButtonElement|null} */ (foot.querySelector("[data-test=export-start]"));
     if (button) button.disabled = Boolean(server.readonly || job);
+    // its button is another one now, or disabled: the keyboard stays in the menu, where Escape closes it
+    if (focused && !foot.contains(document.activeElement)) /** @type {HTMLElement} */ (foot.querySelector("button:not(:disabled)") ?? menu).focus();
     const names = server.exports.map((file) => `${file.name} ${file.bytes} ${file.current}`).join("\n");
     if (files.dataset.names === names) return;
     files.dataset.names = names;

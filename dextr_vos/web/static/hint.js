@@ -48,6 +48,8 @@ export function createHint(store, view, cache) {
     if (tool === "brush") return [`Paint what is missing from ${name}`, `${shownKey("smaller")} and ${shownKey("larger")} change the size, ${shownKey("erase")} erases`];
     if (tool === "erase") return [`Erase what does not belong to ${name}`, `${shownKey("smaller")} and ${shownKey("larger")} change the size, ${shownKey("brush")} paints`];
     if (values.splitting) return [`Draw around the part of ${name} that becomes a new object`, "or click its corners and press Enter; Esc leaves it whole"];
+    if (tool === "lasso" && values.lasso.length) return ["Click the next corner", "↵ or a click on the first corner closes the outline; Backspace removes the last corner, Esc all"];
+    if (tool === "lasso" && values.closed) return ["Drag a corner to move it", "or click it and press Del to remove it; draw the next outline, or choose another tool, to go on"];
     if (tool === "lasso") return [`Draw around what belongs to ${name}`, "or click its corners and press Enter; hold Alt or the right button to erase"];
     if (tool === "hand") return ["Drag to move the image", `wheel zooms, ${shownKey("fit")} fits it, ${shownKey("click")} goes back to clicking`];
     if (point !== null) return ["Arrow keys move the point", "Shift: ten pixels; Delete removes it, Esc deselects it"];
@@ -75,7 +77,7 @@ export function createHint(store, view, cache) {
     setText(el("where"), pixel ? `${pixel[0]}, ${pixel[1]}` : "");
   }
 
-  store.on(["server", "frame", "shown", "object", "tool", "drafts", "point", "comparing", "arrived", "answered", "keys", "splitting"], draw);
+  store.on(["server", "frame", "shown", "object", "tool", "drafts", "point", "comparing", "arrived", "answered", "keys", "splitting", "lasso", "closed"], draw);
   store.on(["pointer"], where);
   store.on(["viewed", "arrived"], () => {
     if (view.imageWidth) setText(el("zoom"), `${Math.round(view.scale * 100)} %`);

@@ -42,6 +42,7 @@ export function createHud(store, view, cache) {
     if (values.previewed) drawPreview(context, values, view);
     drawPoints(values);
     if (values.box) drawBox(values.box);
+    if (values.closed) drawCorners(values);
     if (!pointer || pointer.panning) return;
     const pixel = view.pixelAt(pointer.x, pointer.y);
     if (clicking(tool) && pixel && !pointer.over) drawCross(pixel);
@@ -154,6 +155,29 @@ export function createHud(store, view, cache) {
     context.fill();
   }
 
+  /** A closed outline, and its corners, which can be moved. */
+  function drawCorners({ closed, corner }) {
+    const corners = closed.path.map(([x, y]) => view.toStage(x, y));
+    for (const [width, colour] of [[3, "rgb(0 0 0 / 0.5)"], [1, "#fff"]]) {
+      context.beginPath();
+      for (const [x, y] of corners) context.lineTo(x, y);
+      context.closePath();
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.stroke();
+    }
+    corners.forEach(([x, y], index) => {
+      const radius = index === corner ? 6 : 4;
+      context.beginPath();
+      context.arc(x, y, radius, 0, 2 * Math.PI);
+      context.fillStyle = index === corner ? chosen(store.get())?.colour ?? "#fff" : "#fff";
+      context.fill();
+      context.lineWidth = index === corner ? 2 : 1;
+      context.strokeStyle = index === corner ? "#fff" : "rgb(0 0 0 / 0.6)";
+      context.stroke();
+    });
+  }
+
   function drawRing(values, { x, y }) {
     const radius = Math.max(1.5, (values.radius + 0.5) * view.scale);
     const soft = context.createRadialGradient(x, y, radius * 0.6, x, y, radius);
@@ -174,7 +198,7 @@ export function createHud(store, view, cache) {
     context.setLineDash([]);
   }
 
-  store.on(["pointer", "server", "drafts", "point", "object", "frame", "shown", "tool", "lasso", "box", "previewed", "radius", "loupe", "viewed", "playing", "comparing", "sided",
+  store.on(["pointer", "server", "drafts", "point", "object", "frame", "shown", "tool", "lasso", "closed", "corner", "box", "previewed", "radius", "loupe", "viewed", "playing", "comparing", "sided",
     "answered", "arrived"], schedule);
   return { schedule };
 }

@@ -33,17 +33,17 @@ export function createLabels(store, edits, connection) {
     const { server } = store.get();
     if (!server || server.readonly) return false;
     if (id === null) announce(`Add an object first (${shownKey("add")}).`);
-    else if (!labels().length) edit();
+    else if (!labels().length) edit(id);
     if (id === null || !labels().length) return false;
     subject = id;
     return menu.fill("What is it?", [
       ...labels().map((label) => ({ name: label.name, colour: label.colour, key: label.key, run: () => choose(label) })),
-      { name: "Label set…", key: null, test: "label-edit", run: edit },
+      { name: "Label set…", key: null, test: "label-edit", run: () => edit(id) },
     ]);
   }
 
-  /** The list as text: a label a line, then its colour and its key, if it has them. */
-  function edit() {
+  /** The list as text: a label a line, then its colour and its key, if it has them; then the object chooses from it. */
+  function edit(id) {
     const { server } = store.get();
     if (!server || server.readonly) return;
     const digits = new Set("123456789");
@@ -65,13 +65,13 @@ export function createLabels(store, edits, connection) {
       wrong,
       make("div", { class: "answers" }, [
         make("button", { class: "button", text: "Cancel", "data-test": "label-cancel", onclick: cancel }),
-        make("button", { class: "button primary", text: "Save", "data-test": "label-save", onclick: () => save(text.value, wrong) }),
+        make("button", { class: "button primary", text: "Save", "data-test": "label-save", onclick: () => save(text.value, wrong, id) }),
       ]),
     );
     dialog.showModal();
   }
 
-  async function save(text, wrong) {
+  async function save(text, wrong, id) {
     const fault = parsed(text).map(faultOf).find(Boolean);
     if (fault) return void (wrong.textContent = fault);
     try {
@@ -79,6 +79,7 @@ export function createLabels(store, edits, connection) {
       typed = null;
       dialog.close();
       announce("Label set saved");
+      if (labels().length && list(id)) menu.show();
     } catch (error) {
       wrong.textContent = error.message; // in the dialog, which covers the page
     }

@@ -1,14 +1,16 @@
 /** Lasso: an outline, drawn in one go or clicked corner by corner, whose area is added to the mask, or taken off it. */
 import { announce, toast } from "./announce.js";
-import { freeId, hundredths, paintArea } from "./paint.js";
+import { createCorners } from "./corners.js";
+import { freeId, hundredths } from "./paint.js";
 import { refusal } from "./state.js";
 
 /** How near (CSS pixels) a click must be to the first corner to close the outline. */
 const CLOSE = 10;
 
 export function createLasso(store, view, cache, edits, points, split) {
-  /** @type {{frame: number, erase: boolean, splits: boolean, path: [number, number][], kept: number}|null} splits: it is for a split; kept: corners before the last press */
+  /** @type {{frame: number, erase: boolean, splits: boolean, path: [number, number][], kept: number, drawn?: boolean}|null} splits: it is for a split; kept: corners before the last press; drawn: not only clicked */
   let outline = null;
+  const corners = createCorners(store, view, cache, edits);
 
   const changed = () => store.set({ lasso: outline ? [...outline.path] : [] });
 
@@ -16,6 +18,7 @@ export function createLasso(store, view, cache, edits, points, split) {
     const reason = refusal(store.get());
     if (reason) return void toast(reason, "error");
     if (points.object() === null) return undefined;
+    corners.end();
     outline = { frame: store.get().frame, erase, splits: store.get().splitting !== null, path: [view.toImage(cx, cy)], kept: 0 };
     return changed();
   }
@@ -30,17 +33,9 @@ export function createLasso(store, view, cache, edits, points, split) {
     if (split.take(path)) return undefined;
     const object = points.object();
     if (object === null) return undefined;
-    paint(done, path, object > 0 ? object : freeId(store.get().server));
-    return edits.stroke(done.frame, object, path, 1, done.erase, true);
-  }
-
-  /** Show the area before the server has answered. */
-  function paint({ frame, erase }, path, label) {
-    const [width, height] = [view.imageWidth, view.imageHeight];
-    const labels = cache.mask(frame)?.labels?.slice() ?? new Uint8Array(width * height);
-    paintArea(labels, width, height, path, erase ? 0 : label, erase ? label : null);
-    cache.putLabels(frame, width, height, labels, "keyframe");
-    store.set({ strokes: performance.now() });
+    const label = object > 0 ? object : freeId(store.get().server);
+    const base = cache.mask(done.frame)?.labels?.slice() ?? new Uint8Array(view.imageWidth * view.imageHeight);
+    return corners.paint({ frame: done.frame, object, label, erase: done.erase, base, path }, !done.drawn);
   }
 
   function drop() {
@@ -65,7 +60,7 @@ export function createLasso(store, view, cache, edits, points, split) {
   });
 
   return {
-    close, drop,
+    close, drop, corners,
     active: () => outline !== null,
     /** Remove the last corner. @returns {boolean} whether there was an outline */
     back() {
@@ -90,6 +85,7 @@ export function createLasso(store, view, cache, edits, points, split) {
       if (!outline) return;
       const [lx, ly] = view.toStage(...outline.path[outline.path.length - 1]);
       if (Math.hypot(lx - cx, ly - cy) < 2) return;
+      outline.drawn = true;
       outline.path.push(view.toImage(cx, cy));
       changed();
     },

@@ -89,7 +89,7 @@ const history = async (verb) => {
 };
 const actions = {
   tool: (tool) => { brush.drop(); store.set({ tool, point: null }); },
-  undo: () => lasso.back() || history("undo"),
+  undo: () => lasso.back() || lasso.corners.undo(() => history("undo")),
   redo: () => history("redo"),
   fit: () => { view.fit(); viewed(); },
   actualSize: () => { view.zoomTo(1 / devicePixelRatio); viewed(); },

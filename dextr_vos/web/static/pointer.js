@@ -10,7 +10,7 @@ const LEAST_BOX = 3;
 
 export function createPointer(store, view, points, brush, lasso, stage) {
   const hud = el("hud");
-  /** @type {{kind: "pan"|"point"|"new"|"box"|"stroke"|"lasso", x: number, y: number, negative?: boolean, alone?: boolean, corner?: [number, number]|null, move?: Function, moved?: boolean, last?: string, first?: boolean}|null} */
+  /** @type {{kind: "pan"|"point"|"new"|"box"|"stroke"|"lasso"|"corner", index?: number|null, x: number, y: number, negative?: boolean, alone?: boolean, corner?: [number, number]|null, move?: Function, moved?: boolean, last?: string, first?: boolean}|null} */
   let gesture = null;
   let space = false;
   let panned = false;
@@ -29,10 +29,13 @@ export function createPointer(store, view, points, brush, lasso, stage) {
     stage.schedule();
   }
 
+  /** @returns {number|null} the point of the object, or the corner of the outline, under the pointer */
+  const over = (x, y) => (store.get().tool === "lasso" ? lasso.corners.at(x, y) : points.at(x, y));
+
   function cursor(over) {
     const { tool } = store.get();
     const name = gesture?.kind === "pan" ? "grabbing" : space || tool === "hand" ? "grab"
-      : tool === "lasso" ? "crosshair" : over !== null && clicking(tool) ? "move" : null;
+      : over !== null && (clicking(tool) || tool === "lasso") ? "move" : tool === "lasso" ? "crosshair" : null;
     if (name) hud.dataset.cursor = name;
     else delete hud.dataset.cursor;
   }
@@ -66,8 +69,10 @@ export function createPointer(store, view, points, brush, lasso, stage) {
       gesture = { kind: "pan", x, y };
       cursor(null);
     } else if (tool === "lasso" && event.button !== 1) {
-      gesture = { kind: "lasso", x, y, first: !lasso.active() };
-      lasso.down(x, y, event.button === 2 || event.altKey);
+      const erase = event.button === 2 || event.altKey;
+      const index = erase ? null : lasso.corners.at(x, y, event.pointerType === "touch");
+      gesture = { kind: index === null ? "lasso" : "corner", index, x, y, first: !lasso.active() };
+      if (index === null) lasso.down(x, y, erase);
     } else if (clicking(tool) && (event.button === 2 || event.altKey)) gesture = { kind: "new", x, y, negative: true };
     else if (event.button === 0) begin(x, y, tool, event.shiftKey || tool === "box");
   }
@@ -97,10 +102,12 @@ export function createPointer(store, view, points, brush, lasso, stage) {
     } else if (gesture?.kind === "lasso") {
       gesture.moved ||= Math.hypot(x - gesture.x, y - gesture.y) > 5;
       if (gesture.moved) lasso.extend(x, y);
+    } else if (gesture?.kind === "corner") {
+      gesture.moved ||= Math.hypot(x - gesture.x, y - gesture.y) > 3;
+      if (gesture.moved) lasso.corners.move(gesture.index, x, y);
     } else if (gesture?.kind === "point") drag(x, y);
     else if (gesture?.corner && gesture.alone && !gesture.negative) stretch(x, y);
-    const over = gesture?.kind === "stroke" ? null : points.at(x, y);
-    point(x, y, over, event.pointerType === "touch");
+    point(x, y, gesture?.kind === "stroke" ? null : over(x, y), event.pointerType === "touch");
   }
 
   /** A point follows the pointer once that has left the point's own pixel neighbourhood. */
@@ -151,11 +158,13 @@ export function createPointer(store, view, points, brush, lasso, stage) {
     if (done?.kind === "box") points.box(box);
     if (done?.kind === "stroke") brush.end();
     if (done?.kind === "lasso" && done.moved && done.first) lasso.close(); // drawn in one go
+    if (done?.kind === "corner" && done.moved) lasso.corners.send();
+    else if (done?.kind === "corner") store.set({ corner: done.index });
     if (done?.kind === "new" || (done?.kind === "point" && !done.moved)) {
       const pixel = view.pixelAt(x, y);
       if (pixel && (done.kind === "new" || points.isNext(pixel))) points.add(pixel, done.negative, done.alone);
     }
-    point(x, y, points.at(x, y));
+    point(x, y, over(x, y));
   }
 
   function wheel(event) {
@@ -165,12 +174,13 @@ export function createPointer(store, view, points, brush, lasso, stage) {
     if (event.shiftKey && !event.ctrlKey) view.pan(-(event.deltaX || event.deltaY) * unit, 0);
     else view.zoomTo(view.scale * Math.exp(-clamp(event.deltaY * unit, -240, 240) * 0.002), x, y);
     viewed();
-    point(x, y, points.at(x, y));
+    point(x, y, over(x, y));
   }
 
   /** End a gesture without effect. */
   function drop() {
     if (gesture?.kind === "lasso") lasso.cancel();
+    if (gesture?.kind === "corner") lasso.corners.cancel();
     gesture = null;
     store.set({ box: null });
     brush.drop();
@@ -184,7 +194,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
   });
 
   // a click is meant for the frame on which the button was pressed
-  store.on(["frame"], () => { if (["new", "point", "box"].includes(gesture?.kind)) drop(); });
+  store.on(["frame"], () => { if (["new", "point", "box", "corner"].includes(gesture?.kind)) drop(); });
   hud.addEventListener("pointerdown", down);
   hud.addEventListener("pointermove", move);
   hud.addEventListener("pointerup", up);
@@ -202,7 +212,7 @@ export function createPointer(store, view, points, brush, lasso, stage) {
       if (held && !space) panned = false;
       space = held;
       const { pointer } = store.get();
-      if (pointer) point(pointer.x, pointer.y, points.at(pointer.x, pointer.y));
+      if (pointer) point(pointer.x, pointer.y, over(pointer.x, pointer.y));
       return panned;
     },
     busy: () => gesture !== null,

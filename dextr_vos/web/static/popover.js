@@ -1,4 +1,6 @@
-/** Menus that open at a button: placed beside it, closed by Escape, a click outside, or the button again. */
+/** Menus that open at a button: placed beside it, closed by Escape, a click outside, the button again, or another menu. */
+
+const OPENED = "dextr-vos:popover";
 
 /**
  * @param {HTMLElement} menu
@@ -23,11 +25,15 @@ export function createPopover(menu, opener, draw) {
     opener.setAttribute("aria-expanded", String(open));
     if (!open) return;
     if (fill && draw() === false) return void toggle(false);
+    document.dispatchEvent(new CustomEvent(OPENED, { detail: menu }));
     place();
     /** @type {HTMLElement|null} */ (menu.querySelector("button:not(:disabled), a, select, input"))?.focus();
   }
 
   opener.addEventListener("click", () => toggle());
+  document.addEventListener(OPENED, (event) => {
+    if (!menu.hidden && /** @type {CustomEvent} */ (event).detail !== menu) toggle(false);
+  });
   menu.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     event.stopPropagation();

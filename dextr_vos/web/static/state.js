@@ -39,6 +39,8 @@ export const START = {
   playing: false,
   /** @type {[[number, number], [number, number]]|null} opposite corners of the box that is being dragged, in image pixels */ box: null,
   /** @type {[number, number][]} corners of the outline that is being drawn, in image pixels, fractions kept */ lasso: [],
+  /** @type {import("./lasso.js").Closed|null} an outline that is closed, whose corners can still be moved */ closed: null,
+  /** @type {number|null} which of its corners is selected */ corner: null,
   /** @type {{frame: number, object: number}|null} the next outline goes around a part of it that becomes a new object */ splitting: null,
   /** the mask that a click would make is shown when the pointer rests */ previews: true,
   /** @type {import("./cache.js").Mask|null} that mask, where one is shown; 255 on the object */ previewed: null,

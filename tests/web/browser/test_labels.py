@@ -26,7 +26,8 @@ def test_objects_choose_from_a_label_set(server, open_screen):
         assert screen.test_id("label-text").input_value().endswith('left"'), "what was typed is kept"
         screen.test_id("label-save").click()
         screen.until("() => !document.querySelector('[data-test=label-set]').open")
-        screen.press("t", "h")
+        assert screen.test_id("label-menu").is_visible(), "the object chooses from the new labels"
+        screen.press("h")
         screen.press("n", "r")
         objects = {entry["id"]: (entry["name"], entry["colour"]) for entry in screen.state()["objects"]}
         assert objects[1] == ("horse", "#e69f00")

@@ -147,3 +147,66 @@ def test_an_outline_loses_its_last_corner_and_is_for_the_object_that_is_selected
         screen.page.mouse.click(*screen.where((20, 20)))
         screen.press("ArrowRight")
         assert "not closed" in screen.test_id("toast").inner_text()
+
+
+def outlined(screen, *corners):
+    """Click the corners of an outline, and close it; the labels after it."""
+    for corner in corners:
+        screen.page.mouse.click(*screen.where(corner))
+    screen.press("Enter")
+    return screen.labels()
+
+
+def test_corners_of_a_closed_outline_are_moved_and_removed_and_each_is_undone(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.go_empty(5)
+        screen.press("n", "y")
+        assert "click its corners" in screen.test_id("hint").inner_text()
+        first = outlined(screen, (10, 10), (40, 10), (40, 40), (10, 40))
+        assert "Drag a corner" in screen.test_id("hint").inner_text()
+        screen.drag((40, 40), (50, 30), (25, 25))
+        moved = screen.labels()
+        assert moved[30, 35] == 0 < moved[15, 30], "smaller than it was"
+        assert np.array_equal(moved, screen.server_mask(5)), "seen as the server has it"
+        screen.page.mouse.click(*screen.where((10, 40)))
+        screen.press("Delete")
+        removed = screen.labels()
+        assert removed[30, 12] == 0 < removed[12, 30]
+        assert np.array_equal(removed, screen.server_mask(5))
+        screen.press("Control+z")
+        assert np.array_equal(screen.labels(), moved), "one edit a corner"
+        screen.press("Control+z")
+        assert np.array_equal(screen.labels(), first)
+        screen.drag((10, 10), (20, 20))
+        assert screen.labels()[12, 12] == 0 < screen.labels()[25, 25], "they can be moved after an undo, too"
+        screen.press("Control+z", "Control+z")
+        assert not screen.labels().any(), "the outline itself was one edit"
+
+
+@pytest.mark.parametrize("key", ["b", "ArrowLeft", "Escape", "n"])
+def test_corners_stay_once_something_else_is_chosen(server, open_screen, key):
+    with open_screen(server.address) as screen:
+        screen.go_empty(5)
+        screen.press("n", "y")
+        drawn = outlined(screen, (10, 10), (40, 10), (40, 40))
+        label = screen.shown()["object"]
+        screen.press(key)
+        screen.go(5)
+        screen.press("y")
+        screen.drag((40, 40), (55, 45), (50, 20))
+        assert ((screen.labels() == label)[drawn == label]).all() or key == "n", "nothing is taken off"
+        assert "Drag a corner" not in screen.test_id("hint").inner_text()
+
+
+def test_an_outline_that_something_else_has_changed_says_so(server, open_screen):
+    with open_screen(server.address) as screen, open_screen(server.address) as other:
+        screen.go_empty(5)
+        screen.press("n", "y")
+        drawn = outlined(screen, (10, 10), (40, 10), (40, 40))
+        version = screen.shown()["version"]
+        other.go(4)
+        other.press("n")
+        screen.until(f"() => dextrVos.shown().version > {version}")
+        screen.drag((40, 10), (20, 20))
+        assert "cannot be moved any more" in screen.test_id("toast").last.inner_text()
+        assert np.array_equal(screen.labels(), drawn)
