@@ -236,7 +236,7 @@ def _export_format(opened: "list[tuple[Clip, Workspace | None]]", options: _Opti
     with progress_bars() as bar:
         data, replaced = labelled_clips(clips, labels), options.out is None
         write_format(options.format, target, data, how, bar("writing"), replaced)
-    click.echo(f"{FORMATS[options.format].title} {target}")
+    click.echo(f"{FORMATS[options.format].title}: {target}")
 
 
 def _export_film(opened: "list[tuple[Clip, Workspace | None]]", options: _Options) -> None:
@@ -253,7 +253,7 @@ def _export_film(opened: "list[tuple[Clip, Workspace | None]]", options: _Option
     how = FilmOptions(options.feather, options.fps)
     with progress_bars() as bar:
         write_film(options.format, target, clip, how, bar("writing"), options.out is None)
-    click.echo(f"{FILMS[options.format].title} {target}")
+    click.echo(f"{FILMS[options.format].title}: {target}")
 
 
 def _target(suffix: str, opened: "list[tuple[Clip, Workspace | None]]", options: _Options) -> Path:
@@ -324,4 +324,4 @@ def _export(clip: "Clip", masks: "ResultMasks", options: _Options) -> None:
             write_contact_sheet(sheet, part, masks, options.opacity)
             write_page(options.page, part, masks, video, sheet, scores)
     for name, file in options.targets.items():
-        click.echo(f"{name} {file}")
+        click.echo(f"{name}: {file}")

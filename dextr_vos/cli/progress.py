@@ -95,10 +95,11 @@ def progress_of_jobs(total: int, before: int, unit: str) -> Iterator[tuple[OnJob
     console, started = Console(stderr=True), time.monotonic()
 
     def left(finished: int, failed: int, part: float) -> str:
+        """What a line says of it; nothing before it can be told."""
         done = finished - before + failed + part
         if done <= 0:
-            return "?"
-        return duration((time.monotonic() - started) / done * max(0.0, total - before - done))
+            return ""
+        return f", {duration((time.monotonic() - started) / done * max(0.0, total - before - done))} left"
 
     if not console.is_terminal:
         yield _job_lines(total, unit, left), lambda line: console.print(line, **_PLAIN)
@@ -111,7 +112,7 @@ def progress_of_jobs(total: int, before: int, unit: str) -> Iterator[tuple[OnJob
 
         def bar(finished: int, failed: int, part: float, running: Sequence[str]) -> None:
             note = f"{finished} of {total}" + (f", {failed} failed" if failed else "")
-            note += f", {left(finished, failed, part)} left; {'; '.join(running)}"
+            note += f"{left(finished, failed, part)}; {'; '.join(running)}"
             display.update(task, completed=finished + failed + part, note=note[: console.width - 50])
 
         yield bar, lambda line: console.print(line, **_PLAIN)  # above the bar
@@ -130,7 +131,7 @@ def _job_lines(total: int, unit: str, left: Callable[[int, int, float], str]) ->
         last, shown = time.monotonic(), now
         note = f", {failed} failed" if failed else ""
         sys.stderr.write(
-            f"{finished} of {total} {unit}{note}, {left(finished, failed, part)} left; "
+            f"{finished} of {total} {unit}{note}{left(finished, failed, part)}; "
             f"now {'; '.join(running) or 'waiting'}\n"
         )
 

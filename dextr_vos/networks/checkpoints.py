@@ -4,6 +4,7 @@ Reads what the authors published (plain state dicts of PyTorch 0.3 and 0.4), wha
 safetensors, which is what this package writes. No checkpoint runs code, and none is loaded in part.
 """
 
+import json
 import pickle
 import re
 import warnings
@@ -138,7 +139,7 @@ def dextr_head(state: Mapping[str, Tensor]) -> Head | None:
 
 
 def save(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a state as safetensors, whole or not at all.
+    """Write a state as safetensors, whole or not at all; the same state and metadata make the same bytes.
 
     Args:
         path: file to write, `.safetensors`; parent folders are made.
@@ -148,9 +149,19 @@ def save(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | 
     # copies, since safetensors refuses tensors that share memory
     tensors = {key: tensor.detach().to("cpu", copy=True).contiguous() for key, tensor in state.items()}
     # by way of bytes, so that a full disk is an OSError like any other
-    content = serialised(tensors, dict(metadata or {}))
+    content = _with_sorted_metadata(serialised(tensors, dict(metadata or {})))
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+def _with_sorted_metadata(content: bytes) -> bytes:
+    """A safetensors file of which the library writes the metadata in random order, as the same bytes each time."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at multiples of eight bytes
+    return b"".join([len(text).to_bytes(8, "little"), text, memoryview(content)[end:]])
 
 
 def _with_counts(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -85,7 +85,7 @@ def test_export_writes_everything_into_the_workspace_or_what_is_named(place):
     files = ["coco.json", "overlay.mp4", "page.html", "sheet.jpg"]
     assert list(bytes_of(place / "work/dog/exports")) == files
     assert all(f"work/dog/exports/{name}" in shown for name in files)
-    assert call("export", "work/dog", "--sheet", "s.jpg").stdout == "contact sheet s.jpg\n"
+    assert call("export", "work/dog", "--sheet", "s.jpg").stdout == "contact sheet: s.jpg\n"
     assert call("export", "work/dog", "-o", "all", "--coco", "c.json").exit_code == 0
     call("export", "work/dog", "--coco", "some.json", "--frames", "1,5")
     images = json.loads(Path("some.json").read_text())["images"]

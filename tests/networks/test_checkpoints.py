@@ -281,6 +281,19 @@ def test_saved_weights_and_settings_come_back(tmp_path: Path) -> None:
     assert read_state_dict(path)["a"].shape == (2, 3)
 
 
+def test_the_same_weights_and_settings_are_the_same_bytes(tmp_path: Path) -> None:
+    settings, path = {name: "ä" for name in "qwertyuiop"}, tmp_path / "a.safetensors"
+    state = {"b": torch.arange(6.0).view(2, 3), "a": torch.tensor([1, 2])}
+    written = set()
+    for _ in range(4):
+        save(path, state, settings)
+        written.add(path.read_bytes())
+    assert len(written) == 1
+    assert int.from_bytes(path.read_bytes()[:8], "little") % 8 == 0
+    assert read_metadata(path) == settings
+    assert_same(read_state_dict(path), state)
+
+
 def test_tensors_that_share_memory_are_saved(tmp_path: Path) -> None:
     shared = torch.arange(4.0)
     save(tmp_path / "a.safetensors", {"a": shared, "b": shared})
