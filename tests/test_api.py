@@ -147,7 +147,7 @@ def test_bad_keyframes_are_one_sentence(tiny_clip, keyframes, message):
     [
         ({"model": "osvos"}, "unknown model 'osvos'; expected one of lite, paper"),
         ({"networks": 1}, "unknown option 'networks' of propagate; expected"),
-        ({"model": "paper"}, "the model paper needs a parent, a published .pth; parent='none' starts from"),
+        ({"model": "paper"}, "the model paper needs a parent, a published .pth, or 'none' to start from"),
         ({"model": None}, "expected model as a name or a Model, got None"),
         ({"parent": 3}, "expected parent as a path, 'none' or None, got 3"),
         ({"device": 0}, "expected device as auto, cpu"),

@@ -14,12 +14,12 @@ from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.folder_lock import FolderLock, locked, put_aside, scratch_beside
 
 HOLD = """
-import sys, time
+import sys
 from pathlib import Path
 from dextr_vos.folder_lock import FolderLock
 with FolderLock(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(600)
+    sys.stdin.read()
 """
 
 
@@ -30,7 +30,8 @@ def an_hour_old(*folders: Path) -> None:
 
 def test_a_killed_process_releases_its_lock(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE) as other:
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         lock = FolderLock(folder)

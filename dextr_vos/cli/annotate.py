@@ -214,7 +214,7 @@ def _make_masks(clip: "Clip", workspace: "Workspace", options: _Options) -> None
             write_preview(workspace.preview(name), clip, workspace.keyframe(name), document.clicks_in(name))
     made = sum(len(keyframe.objects) for keyframe in annotations.keyframes.values())
     click.echo(
-        f"{segmenter.name} made {made} masks in {len(annotations.keyframes)} frames; "
+        f"masks made by {segmenter.name}: {made}; "
         f"keyframes now: {len(document.keyframes)}, in {workspace.keyframes}"
     )
     click.echo(f"preview: {workspace.preview(next(iter(annotations.keyframes)))}")

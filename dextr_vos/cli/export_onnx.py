@@ -1,5 +1,6 @@
 """`dextr-vos export-onnx`: the lite networks for programs without PyTorch."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def command(network: str, out: Path, weights: Path | None, size: str | None) -> 
     given = size or _SIZES[network]
     if not re.fullmatch(r"[1-9]\d{1,3}x[1-9]\d{1,3}", given):
         raise InputError(f"--size {given}: expected width x height in pixels, like {_SIZES[network]}")
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it warns of what it leaves as it is
     width, height = (int(side) for side in given.split("x"))
     parts = load_parts(network, weights or shipped_weights(_SHIPPED[network]), (height, width))
     files = [f"{part.name}.onnx" for part in parts]

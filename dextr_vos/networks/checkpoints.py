@@ -155,7 +155,7 @@ def save(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | 
 
 
 def _with_sorted_metadata(content: bytes) -> bytes:
-    """A safetensors file of which the library writes the metadata in random order, as the same bytes each time."""
+    """The bytes of a safetensors file with its metadata in order; the library writes them in random order."""
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))

@@ -65,11 +65,7 @@ class ModelConfig:
         if self.shipped is None:
             raise InputError(
                 f"the model {self.name} needs a parent, a published "
-                + (
-                    ".pth; parent='none' starts from random weights"
-                    if self.recipe.max_steps
-                    else "checkpoint"
-                )
+                + (".pth, or 'none' to start from random weights" if self.recipe.max_steps else "checkpoint")
             )
         return shipped_weights(self.shipped)
 

@@ -112,7 +112,9 @@ class Events:
         listener = _Listener(asyncio.get_running_loop(), self.session)
         with self._lock:
             self._listeners.add(listener)
-        listener.version = version()
+        present = version()
+        with self._lock:  # a newer one may have been announced meanwhile
+            listener.version = max(present, listener.version or 0)
         try:
             while not self._closed:
                 listener.woken.clear()

@@ -37,7 +37,7 @@ def masks(tmp_path: Path) -> Path:
 def test_clicks_become_a_workspace(tiny_clip: Path, tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(json.dumps({"00000": [POINTS]}))
     output = run("annotate", tiny_clip, "--clicks", tmp_path / "c.json", "--out", tmp_path / "w")
-    assert "lite made 1 masks in 1 frames" in output
+    assert "masks made by lite: 1; keyframes now: 1, in " in output
     assert sorted(path.name for path in (tmp_path / "w").iterdir()) == [
         *(".lock", "annotations.json", "keyframes", "preview", "workspace.yaml")
     ]

@@ -81,7 +81,8 @@ class Terminal:
     def end(self):
         (status,) = ended(self.process)
         os.close(self.theirs)
-        self.reader.join()
+        self.reader.join(60)
+        assert not self.reader.is_alive(), "what the command started goes on"
         lines = [line.strip() for line in re.split(r"[\r\n]+", self.shown) if line.strip()]
         return status, self.told.read_text(), lines
 

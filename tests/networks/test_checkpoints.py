@@ -282,7 +282,7 @@ def test_saved_weights_and_settings_come_back(tmp_path: Path) -> None:
 
 
 def test_the_same_weights_and_settings_are_the_same_bytes(tmp_path: Path) -> None:
-    settings, path = {name: "ä" for name in "qwertyuiop"}, tmp_path / "a.safetensors"
+    settings, path = dict.fromkeys("qwertyuiop", "ä"), tmp_path / "a.safetensors"
     state = {"b": torch.arange(6.0).view(2, 3), "a": torch.tensor([1, 2])}
     written = set()
     for _ in range(4):

@@ -47,3 +47,21 @@ def test_a_page_hears_the_version_at_once_and_then_what_happens():
         ("job", {"phase": "segmenting", "done": 1}),
         ("job", None),
     ], "the end of each phase, however soon the next begins"
+
+
+def test_a_change_while_a_page_connects_is_heard():
+    events = Events()
+
+    def version() -> int:
+        events.changed(18)  # by another thread, just after this one has looked
+        return 17
+
+    async def listen() -> tuple[str, object]:
+        stream = events.stream(version)
+        heard = parsed(await anext(stream))
+        await stream.aclose()
+        return heard
+
+    with ThreadPoolExecutor(1) as pool:
+        heard = pool.submit(asyncio.run, listen()).result(60)
+    assert heard == ("state", {"session": events.session, "version": 18})

@@ -57,9 +57,12 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield browser
         stuck = threading.Timer(60, _kill_chromium)  # it may hang as it closes, when nobody needs it any more
+        stuck.daemon = True
         stuck.start()
-        browser.close()
-        stuck.cancel()
+        try:
+            browser.close()
+        finally:
+            stuck.cancel()
 
 
 def _kill_chromium() -> None:
