@@ -1,5 +1,6 @@
 """A training of milliseconds a step, in this process or in others that can be killed."""
 
+import atexit
 import json
 import multiprocessing
 import os
@@ -153,7 +154,13 @@ def start_process(
     context.set_forkserver_preload(_IMPORTED)
     process = context.Process(target=_work, args=(work, args, env or {}))
     process.start()
+    atexit.register(_kill, process)  # where a test has failed: this process waits for it as it ends
     return process
+
+
+def _kill(process: BaseProcess) -> None:
+    if process.is_alive():
+        process.kill()
 
 
 def start_command(

@@ -239,6 +239,8 @@ class Session:
         Raises:
             InputError: it is not possible, or something else was changed since the outline was made.
         """
+        if moved and outline is None:
+            raise InputError("moved goes with outline, which says whose corners were moved")
         with self.editing:
             index = edit.index
             document = self.document if index is None else self._prepared(index, import_mask=True)

@@ -148,6 +148,7 @@ def test_corners_are_not_moved_once_something_else_was_changed(page):
     page.do("/api/undo")
     outlined(page, [[30, 30], *SQUARE[1:]])
     assert page.mask(0)[11, 11] == 0, "the other one was taken back"
+    assert "moved goes with outline" in page.refused(STROKE, **{**body, "outline": None})
 
 
 def test_moved_corners_on_a_propagated_mask_keep_it(page, tmp_path):

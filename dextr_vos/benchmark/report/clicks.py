@@ -146,7 +146,7 @@ def write_curve(folder: Path) -> Path | None:
         folder: of the evaluation, with its `summary.json`.
 
     Returns:
-        `curve.svg` in the folder; None where no further clicks were simulated.
+        `curve.svg` in the folder; None where no further click was made.
     """
     summary = read_json(folder / "summary.json")
     chart = click_chart("IoU by number of clicks", [(summary["segmenter"], "#cf5410", _curve(summary))])
