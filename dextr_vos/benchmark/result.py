@@ -153,7 +153,7 @@ class Stopwatch:
         try:
             content = json.loads(read_text(path))
             self.seconds |= {name: float(content["seconds"][name]) for name in PHASES}
-        except (OSError, InputError, ValueError, KeyError, TypeError):
+        except (OSError, InputError, ValueError, ArithmeticError, KeyError, TypeError):
             pass  # missing or cut off: time starts at 0 again, masks do not
         self._last = self._written = time.monotonic()
 
@@ -194,7 +194,7 @@ def share_done(path: Path) -> float:
     """Share of a cell that is done, as its file says; 0 without a file."""
     try:
         return float(json.loads(read_text(path))["share"])
-    except (OSError, InputError, ValueError, KeyError, TypeError):
+    except (OSError, InputError, ValueError, ArithmeticError, KeyError, TypeError):
         return 0.0
 
 

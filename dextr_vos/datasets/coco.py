@@ -87,7 +87,7 @@ class CocoObjects:
             self._take(json.loads(path.read_bytes()), path, categories, area)
         except InputError:
             raise
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError, ArithmeticError, RecursionError) as error:
             raise InputError(f"cannot read {path}: {error}; get the file again") from None
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(

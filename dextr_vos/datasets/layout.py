@@ -150,5 +150,5 @@ def _read_index(path: Path) -> list[ObjectRef] | None:
             ObjectRef(str(image), int(object_id), str(category), int(area))
             for image, object_id, category, area in index["objects"]
         ]
-    except (OSError, InputError, ValueError, TypeError, KeyError):
+    except (OSError, InputError, ValueError, ArithmeticError, TypeError, KeyError):
         return None

@@ -65,8 +65,8 @@ def read_scores(path: Path) -> Scores:
         raise InputError(f"there are no scores {path}; write them with evaluate --json")
     try:
         scores: Scores = read_json(path)
-        _rows(scores["all_frames"])
-    except (InputError, ValueError, KeyError, TypeError):
+        _score_tables(scores)
+    except (InputError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
         raise InputError(f"{path} holds no scores; give a file written by evaluate --json") from None
     return scores
 
@@ -128,8 +128,12 @@ def _rows(block: dict[str, Any]) -> list[tuple[str, list[float]]]:
         (
             name,
             [
-                (entry["J"]["mean"] + entry["F"]["mean"]) / 2,
-                *(entry[measure][figure] for measure in "JF" for figure in ("mean", "recall", "decay")),
+                (float(entry["J"]["mean"]) + float(entry["F"]["mean"])) / 2,
+                *(
+                    float(entry[measure][figure])
+                    for measure in "JF"
+                    for figure in ("mean", "recall", "decay")
+                ),
             ],
         )
         for name, entry in named

@@ -62,7 +62,7 @@ class UnfinishedMasks:
                     known = {int(key): float(score) for key, score in scores.items()}
                     made_from = MaskOrigin(*origin) if origin else None
                     self.confidence[name], self.origins[name] = known, made_from
-                except (ValueError, TypeError, AttributeError, RecursionError):
+                except (ValueError, ArithmeticError, TypeError, AttributeError, RecursionError):
                     continue  # damaged, or the process was killed within the line
 
     def __contains__(self, name: str) -> bool:

@@ -230,7 +230,7 @@ def _read(path: Path, objects: ObjectSet, below: float) -> list[_Row]:
             for image, object_id, iou, fifth in content["objects"]
         ]
         found = content["format"], content["below"], [row[:2] for row in rows]
-    except (InputError, ValueError, TypeError, KeyError, IndexError) as error:
+    except (InputError, ValueError, ArithmeticError, TypeError, LookupError) as error:
         raise InputError(f"{path} is broken ({error}); remove it to look for hard examples again") from None
     expected = _FORMAT, below, [(ref.image, ref.object_id) for ref in objects.refs[: len(rows)]]
     if found != expected:

@@ -176,5 +176,5 @@ def _read_cached(path: Path, packets: int) -> VideoIndex | None:
         frames, checksums = ([int(one) for one in content[key]] for key in ("frames", "checksums"))
         usable = content["format"] == _FORMAT and frames and len(frames) == len(checksums)
         return VideoIndex(frames, checksums) if usable and max(frames) < packets else None
-    except (OSError, InputError, ValueError, TypeError, KeyError):
+    except (OSError, InputError, ValueError, ArithmeticError, TypeError, KeyError):
         return None

@@ -59,6 +59,7 @@ def test_a_changed_data_set_is_counted_again(ask, files):
         "{}",
         '{"format": "other", "objects": []}',
         '{"format": "dextr-vos index 1", "objects": [[1]]}',
+        '{"format": "dextr-vos index 1", "objects": [["a", 1e999, "cat", 12]]}',
     ],
 )
 def test_a_broken_index_is_made_again(ask, tmp_path, text):

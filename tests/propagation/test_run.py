@@ -241,6 +241,14 @@ def test_a_kill_within_a_line_loses_only_that_mask(paths, kept):
     assert again.confidence == {"00000": {1: 0.5}}
 
 
+@pytest.mark.parametrize("score", ["1e999x", "1" + "0" * 400, "null", "[]"])
+def test_a_line_whose_score_is_no_number_loses_only_that_mask(paths, score):
+    UnfinishedMasks(paths).write("00000", tiny_mask(0), {1: 0.5})
+    with paths.confidence_log.open("a") as log:
+        log.write(f'["00001", {{"1": {score}}}]\n')
+    assert UnfinishedMasks(paths).confidence == {"00000": {1: 0.5}}
+
+
 def test_masks_written_after_a_kill_within_a_line_are_kept(paths):
     masks = UnfinishedMasks(paths)
     masks.write("00000", tiny_mask(0), {1: 0.5})

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torture import fuzz
-from torture.loaders import LOADERS, PARTS, changed, write_seeds
+from torture.loaders import LOADERS, PARTS, changed, with_other_numbers, write_seeds
 
 from dextr_vos.errors import DextrVosError
 
@@ -47,21 +47,36 @@ def seeds(tmp_path_factory):
 )
 @given(changes=st.lists(CHANGE, min_size=1, max_size=4))
 def test_a_damaged_file_is_read_or_refused_in_a_sentence(seeds, loader, changes):
-    name, read = LOADERS[loader]
-    path, whole = seeds / name, (seeds.with_name("whole") / name).read_bytes()
-    path.write_bytes(changed(whole, changes))
+    whole = _whole(seeds, loader)
     began = time.monotonic()
+    assert "\n" not in _said_of(seeds, loader, changed(whole, changes))
+    assert time.monotonic() - began < SLOWEST_S
+
+
+@pytest.mark.parametrize("loader", [name for name in LOADERS if not name.endswith("in the page")])
+def test_any_value_in_place_of_a_number_is_read_or_refused_in_a_sentence(seeds, loader):
+    whole = _whole(seeds, loader)
+    for content in () if b"\0" in whole else with_other_numbers(whole):
+        assert "\n" not in _said_of(seeds, loader, content)
+
+
+def _whole(seeds, loader):
+    return (seeds.with_name("whole") / LOADERS[loader].file).read_bytes()
+
+
+def _said_of(seeds, loader, content):
+    """The sentence that refuses a file with this content, or ""."""
+    path = seeds / LOADERS[loader].file
+    path.write_bytes(content)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            read(path, seeds)
-        said = ""
+            LOADERS[loader].read(path, seeds)
+        return ""
     except DextrVosError as refused:
-        said = str(refused)
+        return str(refused)
     finally:
-        path.write_bytes(whole)
-    assert "\n" not in said
-    assert time.monotonic() - began < SLOWEST_S
+        path.write_bytes(_whole(seeds, loader))
 
 
 def test_an_input_that_takes_too_much_memory_is_a_fault(seeds, monkeypatch):

@@ -91,7 +91,14 @@ def test_each_object_is_segmented_by_the_network_it_is_given(voc, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[1]", '{"format": "other", "below": 0.9, "objects": []}', '{"below": 0.9}']
+    "text",
+    [
+        "",
+        "[1]",
+        '{"format": "other", "below": 0.9, "objects": []}',
+        '{"below": 0.9}',
+        '{"format": "other", "below": 0.9, "objects": [["a", 1e999, 0.5, null]]}',
+    ],
 )
 def test_a_file_of_something_else_is_refused(voc, tmp_path, text):
     (tmp_path / "hard.json").write_text(text)

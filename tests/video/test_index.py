@@ -43,6 +43,7 @@ def test_the_index_is_kept_as_long_as_the_file_is_the_same(tmp_path: Path, cache
         '{"format": "dextr-vos video index 0", "frames": [0], "checksums": [1]}',
         '{"format": "dextr-vos video index 1", "frames": [0, 99], "checksums": [1, 1]}',
         '{"format": "dextr-vos video index 1", "frames": [0, 1], "checksums": [1]}',
+        '{"format": "dextr-vos video index 1", "frames": [1e999], "checksums": [1]}',
     ],
 )
 def test_a_broken_index_is_made_again(tmp_path: Path, cache: Path, content: str) -> None:

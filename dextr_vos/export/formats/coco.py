@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dextr_vos.errors import InputError
-from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, Size, faults_of, split_name
+from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, Size, faults_of, id_of, split_name
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, LabelledObject, OnFrame
 from dextr_vos.export.formats.outlines import edge_polygons, mask_of_edges
 from dextr_vos.export.formats.run_lengths import coco_mask, mask_of_coco
@@ -112,7 +112,7 @@ def _imported(entry: dict[str, Any], categories: dict[int, dict[str, Any]]) -> I
         name=str(entry.get("object_name", category["name"])),
         read=partial(_mask, entry["segmentation"]),
         track=None if track is None else str(track),
-        object_id=track if isinstance(track, int) else None,
+        object_id=id_of(track),
         colour=colour if isinstance(colour, str) else None,
     )
 

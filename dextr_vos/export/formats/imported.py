@@ -72,6 +72,11 @@ def split_name(image: str) -> tuple[str, str | None]:
     return path.stem, path.parent.name or None
 
 
+def id_of(value: object) -> int | None:
+    """The id that a value of a JSON file is; None where it is none, such as `true`."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 @contextmanager
 def faults_of(path: Path, format_name: str) -> Iterator[None]:
     """What a damaged or different file raises, as one sentence.

@@ -15,6 +15,7 @@ from dextr_vos.export.formats.imported import (
     Size,
     faults_of,
     files_in,
+    id_of,
     split_name,
 )
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, OnFrame
@@ -126,7 +127,7 @@ def _colours(path: Path) -> dict[str, str]:
 def _imported(result: dict[str, Any], colours: dict[str, str]) -> ImportedMask:
     label = str(result["value"][result["type"]][0])
     meta = result.get("meta") or {}
-    object_id = meta.get("object_id")
+    object_id = id_of(meta.get("object_id"))
     return ImportedMask(
         name=str((meta.get("text") or [label])[0]) if object_id is not None else label,
         read=partial(_READERS[result["type"]], result["value"]),

@@ -21,6 +21,7 @@ from dextr_vos.export.formats.imported import (
     Size,
     faults_of,
     files_in,
+    id_of,
     split_name,
 )
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, LabelledObject, OnFrame
@@ -79,7 +80,7 @@ def read_labelme(folder: Path) -> list[ImportedFrame]:
                         name=described if described.startswith(shape["label"]) else shape["label"],
                         read=reader,
                         track=None if group is None else str(group),
-                        object_id=group if isinstance(group, int) else None,
+                        object_id=id_of(group),
                     )
                 )
             size = (int(content["imageHeight"]), int(content["imageWidth"]))

@@ -89,7 +89,7 @@ def _names(folder: Path) -> dict[int, str]:
         content: Any = parse_yaml(read_text(files[0]), str(files[0]))[0]
         names = content["names"]
         return {int(number): str(name) for number, name in _pairs(names)}
-    except (ConfigError, InputError, KeyError, TypeError, ValueError):
+    except (ConfigError, InputError, KeyError, TypeError, ValueError, ArithmeticError):
         raise InputError(f"{files[0]} names no classes; expected the data.yaml of a YOLO data set") from None
 
 
