@@ -1,6 +1,6 @@
 """Statistics of a benchmark: means over clips, differences with bootstrap intervals, curves over time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -202,7 +202,8 @@ def sentence(one: Comparison) -> str:
     gap, count = one.gap, _frames(one.keyframes)
     side = "below" if gap.mean < 0 else "above"
     interval = f"95 % interval over {one.clips} clips {signed(gap.low)} to {signed(gap.high)}"
-    numbers = f"J&amp;F {one.value:.1f} against {one.drawn_value:.1f}; {interval}"
+    over = interval if one.clips > 1 else "one clip, so without an interval"
+    numbers = f"J&amp;F {one.value:.1f} against {one.drawn_value:.1f}; {over}"
     if one.keyframes == one.drawn_keyframes:
         lead = f"At {count}, {subject} come <strong>within {abs(gap.mean):.1f} points</strong> of drawn masks"
         if gap.mean >= 0:
@@ -224,6 +225,11 @@ def plain(seconds: float) -> str:
 def signed(value: float, digits: int = 1) -> str:
     """A number with its sign, with a typographic minus."""
     return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def bounds(interval: Interval, clips: int, number: Callable[[float], str]) -> str:
+    """The ends of an interval over clips, as `number` writes them; one clip has none."""
+    return f"{number(interval.low)} … {number(interval.high)}" if clips > 1 else "–"
 
 
 def _frames(count: int, before: str = "") -> str:

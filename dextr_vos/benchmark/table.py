@@ -14,7 +14,7 @@ from rich.table import Table
 
 from dextr_vos.benchmark.annotation_time import AnnotationTime
 from dextr_vos.benchmark.result import CellResult
-from dextr_vos.benchmark.statistics import Interval, bootstrap
+from dextr_vos.benchmark.statistics import Interval, bootstrap, bounds
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path, read_text, write_text
 
@@ -243,7 +243,7 @@ def terminal_tables(compared: BenchmarkComparison, names: tuple[str, str]) -> li
         supervision, keyframes, choose, model = group.name
         how = f"{supervision}, suggested" if choose == "suggest" else str(supervision)
         figures = (f"{group.one:.1f}", f"{group.other:.1f}", f"{group.gap.mean:+.1f}")
-        interval = f"{group.gap.low:+.1f} … {group.gap.high:+.1f}"
+        interval = bounds(group.gap, group.clips, lambda value: f"{value:+.1f}")
         table.add_row(how, str(keyframes), str(model), str(group.clips), *figures, interval)
     table.caption = f"{compared.cells} cells in common, {compared.same} of them with equal scores"
     if compared.only_one or compared.only_other:

@@ -13,9 +13,9 @@ from dextr_vos.benchmark.result import CellResult
 from dextr_vos.benchmark.settings import Supervision
 from dextr_vos.benchmark.statistics import (
     NAMES,
-    Interval,
     Series,
     bootstrap,
+    bounds,
     by_clip,
     cells_at,
     curve,
@@ -52,7 +52,7 @@ def means_table(results: Sequence[CellResult], times: AnnotationTime, name: Call
                     str(point.keyframes),
                     plain(point.seconds),
                     f"<strong>{point.value.mean:.1f}</strong>",
-                    _range(point.value),
+                    bounds(point.value, len(point.clips), lambda value: f"{value:.1f}"),
                     f"{np.mean(list(j.values())):.1f}",
                     f"{np.mean(list(f.values())):.1f}",
                     f"{np.mean(without):.1f}" if without else "",
@@ -104,10 +104,6 @@ def cost_table(results: Sequence[CellResult], times: AnnotationTime) -> str:
         f'<p class="soft">Means over clips; wall-clock time of the job, with the other jobs beside it. '
         f"All cells together computed for {whole / 3600:.2f} h.</p>" + style.table(head, rows, classes)
     )
-
-
-def _range(interval: Interval) -> str:
-    return f"{interval.low:.1f} … {interval.high:.1f}"
 
 
 class PublishedCurve(Settings):

@@ -20,6 +20,7 @@ from dextr_vos.benchmark.statistics import (
     NAMES,
     SHORT,
     Series,
+    bounds,
     by_clip,
     clip_value,
     comparisons,
@@ -103,15 +104,16 @@ def _answers(results: Sequence[CellResult], times: AnnotationTime) -> list[str]:
     # all of them, good and bad, except those over fewer clips
     most = max(one.clips for one in ours)
     shown = [one for one in ours if one.clips == most]
-    top = [*shown, *(one for one in by_time if one.series.supervision != "grabcut")]
+    top = [*shown, *(one for one in by_time if one.series.supervision != "grabcut" and one not in found)]
     rest = [one for one in found if one not in shown]
     parts = [
         f'<p class="answer {one.series.supervision}">{sentence(one)}{_which(one.series, results)}</p>'
         for one in top
     ]
     lines = "".join(f"<li>{sentence(one)}{_which(one.series, results)}</li>" for one in rest)
-    summary = "<summary>Every other pair in a sentence</summary>"
-    parts.append(f"<details>{summary}<ul class=sentences>{lines}</ul></details>")
+    if lines:
+        summary = "<summary>Every other pair in a sentence</summary>"
+        parts.append(f"<details>{summary}<ul class=sentences>{lines}</ul></details>")
     return parts
 
 
@@ -162,7 +164,7 @@ def _differences(results: Sequence[CellResult], times: AnnotationTime) -> list[s
             f"{one.value:.1f}",
             f"{one.drawn_value:.1f}",
             f"<strong>{signed(one.gap.mean)}</strong>",
-            f"{signed(one.gap.low)} … {signed(one.gap.high)}",
+            bounds(one.gap, one.clips, signed),
         ]
         for one in found
     ]

@@ -40,6 +40,17 @@ def test_the_page_holds_everything_and_loads_nothing(folder):
     assert "prefers-color-scheme: dark" in text
 
 
+def test_one_clip_has_no_interval_and_its_sentence_is_there_once(tmp_path):
+    results = [result("bear", "gt", 1, 0.9), result("bear", "dextr", 1, 0.8)]
+    text = write_report(write_results(tmp_path / "out", results)).read_text()
+    assert text.count("DEXTR masks of four simulated clicks come") == 1
+    assert "one clip, so without an interval" in text
+    assert "95 % interval over" not in text
+    assert "80.0 … 80.0" not in text
+    assert "−10.0 … −10.0" not in text
+    assert "Every other pair" not in text, "there is none"
+
+
 def test_published_curves_are_drawn_with_their_source(folder):
     text = write_report(folder).read_text()
     assert "CVPR 2018" in text
