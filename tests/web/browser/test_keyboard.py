@@ -55,6 +55,12 @@ def test_everything_is_done_by_keys(annotating, open_screen, expected):
         assert "8" not in screen.state()["keyframes"]
 
 
+def test_comparing_before_a_second_run_says_that_there_is_nothing(annotating, open_screen):
+    with open_screen(annotating.address) as screen:
+        screen.press("w")
+        assert "nothing to compare yet" in screen.test_id("toast").inner_text()
+
+
 def test_every_control_has_a_name(annotating, open_screen):
     with open_screen(annotating.address) as screen:
         nameless = screen.page.evaluate(
