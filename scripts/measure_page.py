@@ -3,9 +3,9 @@
 CLIP should be long, 1,000 frames, say; it is given masks of two objects. Needs playwright and Chromium, as
 scripts/test.sh installs them. Prints medians: page opened until frame and mask are drawn (a new browser
 profile each time), a step to a frame that is in the page's memory and to one that may not be, a jump to a
-frame far away until its image and its mask are drawn, the fourth click until the mask is painted; then the
-memory of the page's script and of the server's processes. Leave the machine alone meanwhile; its load is
-printed.
+frame far away until its image and its mask are drawn, the fourth click until the mask is painted, the pointer
+at rest until the preview of a click is shown; then the memory of the page's script and of the server's
+processes. Leave the machine alone meanwhile; its load is printed.
 """
 
 import json
@@ -61,6 +61,14 @@ ARRIVE = """async (frame) => {
   return performance.now() - begin;
 }"""
 HEAP = "() => Math.round((performance.memory?.usedJSHeapSize ?? 0) / 1e6)"
+# From the next movement of the pointer until the preview of a click there is drawn.
+PREVIEWED = """() => { window.previewed = new Promise((done) => {
+  document.getElementById("hud").addEventListener("pointermove", () => {
+    const begin = performance.now();
+    const look = () => (dextrVos.previewed() ? done(performance.now() - begin) : requestAnimationFrame(look));
+    requestAnimationFrame(look);
+  }, { once: true });
+}); }"""
 PAINTED = "() => performance.getEntriesByName('dextr-vos:painted').at(-1)?.duration ?? null"
 
 
@@ -155,6 +163,20 @@ def click_to_mask(page: Any) -> float:
     return float(page.evaluate(PAINTED))
 
 
+def previews(page: Any, count: int) -> list[float]:
+    """Milliseconds from the pointer's last movement to the preview of a click, in a frame with a mask."""
+    page.evaluate("() => localStorage.setItem('dextr-vos.click-preview', 'true')")  # slow ones stay on
+    width, height = page.evaluate("() => dextrVos.shown().size")
+    spent = []
+    for place in range(count):
+        x, y = int((0.42 + 0.16 * place / count) * width), int(0.42 * height)  # beside the points
+        to = page.evaluate("([x, y]) => dextrVos.clientOf(x, y)", [x, y])
+        page.evaluate(PREVIEWED)
+        page.mouse.move(*to)
+        spent.append(float(page.evaluate("() => window.previewed")))
+    return spent
+
+
 def arrivals(page: Any, frames: list[str | None]) -> list[float]:
     """Milliseconds until each of these frames, or the next one where None, is on the canvas with its mask."""
     spent = []
@@ -186,6 +208,9 @@ def main(clip: str, runs: int = 10) -> None:
                 clicks.append(click_to_mask(page))
                 page.keyboard.press("ArrowRight")
                 settle(page)
+            page.keyboard.press("ArrowLeft")
+            settle(page)
+            shown = previews(page, runs + 1)
             for _ in range(20):
                 page.keyboard.press("ArrowRight")
                 settle(page)
@@ -201,6 +226,7 @@ def main(clip: str, runs: int = 10) -> None:
             "step to the next frame, ms": fresh,
             "jump to a frame far away, ms": jumps,
             "click to painted mask, ms": clicks[1:],  # the first one waits for the network
+            "pointer at rest to preview, ms": shown[1:],
         }
         for name, values in figures.items():
             print(f"{name}: {statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})")
