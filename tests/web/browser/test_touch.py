@@ -143,3 +143,9 @@ def test_a_second_finger_keeps_the_outline_and_a_tap_means_its_frame(server, ope
         drawn = screen.labels()
         assert drawn[15, 35]
         assert not drawn[30, 8], "the corner of the pinch is none"
+        assert drawn[30, 35]
+        fingers.put((39, 39))  # near its corner, as precise as a finger is
+        fingers.move((30, 30))
+        fingers.move((25, 25))
+        fingers.lift()
+        assert not screen.labels()[30, 35], "the corner was dragged"
