@@ -210,7 +210,7 @@ class History:
         for change in (*self._done, *self._undone):
             for diff in (change.before, change.after):
                 for clicks in _objects_in(diff):
-                    yield from (clicks[key] for key in _LAYERS if clicks.get(key))
+                    yield from (clicks[key] for key in _LAYERS if isinstance(clicks.get(key), str))
 
     def _read(self) -> None:
         self._forget()
@@ -250,8 +250,8 @@ class History:
 def _convert_version_1(diff: Diff) -> None:
     """Names of values as `annotations.json` has them since version 2: `engine` became `made_by`."""
     for clicks in _objects_in(diff):
-        if "engine" in clicks:
-            engine = clicks.pop("engine")
+        engine = clicks.pop("engine", None)
+        if engine is not None:
             clicks["made_by"] = "paper" if engine == "dextr" else engine
 
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torture import fuzz
-from torture.loaders import LOADERS, PARTS, changed, with_other_numbers, write_seeds
+from torture.loaders import LOADERS, PARTS, changed, write_seeds
+from torture.other_values import with_other_numbers, with_other_values
 
 from dextr_vos.errors import DextrVosError
 
@@ -54,9 +55,10 @@ def test_a_damaged_file_is_read_or_refused_in_a_sentence(seeds, loader, changes)
 
 
 @pytest.mark.parametrize("loader", [name for name in LOADERS if not name.endswith("in the page")])
-def test_any_value_in_place_of_a_number_is_read_or_refused_in_a_sentence(seeds, loader):
+@pytest.mark.parametrize("other", [with_other_numbers, with_other_values])
+def test_any_value_in_place_of_another_is_read_or_refused_in_a_sentence(seeds, loader, other):
     whole = _whole(seeds, loader)
-    for content in () if b"\0" in whole else with_other_numbers(whole):
+    for content in () if b"\0" in whole else other(whole):
         assert "\n" not in _said_of(seeds, loader, content)
 
 

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from dextr_vos.errors import InputError
-from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, Size, faults_of, id_of, split_name
+from dextr_vos.export.formats.imported import (
+    ImportedFrame,
+    ImportedMask,
+    Size,
+    faults_of,
+    split_name,
+    whole_number,
+)
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, LabelledObject, OnFrame
 from dextr_vos.export.formats.outlines import edge_polygons, mask_of_edges
 from dextr_vos.export.formats.run_lengths import coco_mask, mask_of_coco
@@ -85,7 +92,7 @@ def read_coco(path: Path) -> list[ImportedFrame]:
             name, folder = split_name(image["file_name"])
             video = videos.get(image.get("video_id", 0), folder)
             size = (int(image["height"]), int(image["width"]))
-            index = image.get("frame_index")
+            index = whole_number(image.get("frame_index"))
             found = tuple(masks.get(image["id"], ()))
             frames.append(ImportedFrame(name, found, video, index, size, annotated=bool(found)))
     return frames
@@ -112,7 +119,7 @@ def _imported(entry: dict[str, Any], categories: dict[int, dict[str, Any]]) -> I
         name=str(entry.get("object_name", category["name"])),
         read=partial(_mask, entry["segmentation"]),
         track=None if track is None else str(track),
-        object_id=id_of(track),
+        object_id=whole_number(track),
         colour=colour if isinstance(colour, str) else None,
     )
 

@@ -72,8 +72,8 @@ def split_name(image: str) -> tuple[str, str | None]:
     return path.stem, path.parent.name or None
 
 
-def id_of(value: object) -> int | None:
-    """The id that a value of a JSON file is; None where it is none, such as `true`."""
+def whole_number(value: object) -> int | None:
+    """An id or an index in a JSON file; None where a value is none, such as `true`."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 

@@ -15,8 +15,8 @@ from dextr_vos.export.formats.imported import (
     Size,
     faults_of,
     files_in,
-    id_of,
     split_name,
+    whole_number,
 )
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, OnFrame
 from dextr_vos.export.formats.outlines import mask_of_edges
@@ -89,18 +89,19 @@ def read_label_studio(path: Path) -> list[ImportedFrame]:
     with faults_of(file, "Label Studio"):
         colours = _colours(file.with_name("config.xml"))
         for task in content:
-            image = next(
+            images = [
                 value
                 for key, value in task["data"].items()
                 if isinstance(value, str) and (key == "image" or "." in value)
-            )
-            name, folder = split_name(image.rpartition("?d=")[2])
+            ]
+            name, folder = split_name(images[0].rpartition("?d=")[2])
             done = task.get("annotations") or task.get("predictions") or [{"result": []}]
             results = [one for one in done[0]["result"] if one.get("type") in _READERS]
             masks = tuple(_imported(one, colours) for one in results)
             sizes = {(int(one["original_height"]), int(one["original_width"])) for one in results}
-            index = task["data"].get("frame")
-            video = task["data"].get("clip", folder)
+            index = whole_number(task["data"].get("frame"))
+            clip = task["data"].get("clip", folder)
+            video = None if clip is None else str(clip)
             annotated = bool(masks) or (bool(task.get("annotations")) and not done[0]["result"])
             frames.append(ImportedFrame(name, masks, video, index, next(iter(sizes), None), annotated))
     return frames
@@ -127,7 +128,7 @@ def _colours(path: Path) -> dict[str, str]:
 def _imported(result: dict[str, Any], colours: dict[str, str]) -> ImportedMask:
     label = str(result["value"][result["type"]][0])
     meta = result.get("meta") or {}
-    object_id = id_of(meta.get("object_id"))
+    object_id = whole_number(meta.get("object_id"))
     return ImportedMask(
         name=str((meta.get("text") or [label])[0]) if object_id is not None else label,
         read=partial(_READERS[result["type"]], result["value"]),

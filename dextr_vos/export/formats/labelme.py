@@ -21,8 +21,8 @@ from dextr_vos.export.formats.imported import (
     Size,
     faults_of,
     files_in,
-    id_of,
     split_name,
+    whole_number,
 )
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, LabelledObject, OnFrame
 from dextr_vos.export.formats.outlines import centre_polygons, mask_of_centres
@@ -80,7 +80,7 @@ def read_labelme(folder: Path) -> list[ImportedFrame]:
                         name=described if described.startswith(shape["label"]) else shape["label"],
                         read=reader,
                         track=None if group is None else str(group),
-                        object_id=id_of(group),
+                        object_id=whole_number(group),
                     )
                 )
             size = (int(content["imageHeight"]), int(content["imageWidth"]))
