@@ -155,7 +155,7 @@ def plan_project(
     if all(each.state == "no keyframes" for each in planned):
         where = next(workspace for _, workspace in clips.values()).path.parent
         raise InputError(
-            f"none of the {len(planned)} clips of {folder} has a keyframe in {where}; make some with "
+            f"no clip of {folder} has a keyframe in {where}; make some with "
             f"dextr-vos annotate {folder}, or give the folder of the workspaces as --out"
         )
     return planned
