@@ -1,6 +1,6 @@
 /**
  * The mask that a click would make, shown when the pointer rests. It is dropped when the pointer moves or anything else
- * happens, and none is asked for while an edit is on its way. Where previews are slow, they turn themselves off.
+ * happens, and none is asked for while an edit is on its way. Where previews are slow, they pause for a while.
  */
 import { announce } from "./announce.js";
 import { getImage } from "./api.js";
@@ -11,8 +11,8 @@ import { chosen, refusal } from "./state.js";
 
 /** For how long the pointer must rest. */
 const REST_MS = 150;
-/** A preview that takes longer is slow; after so many in a row there are no more, unless somebody wants them. */
-const SLOW_MS = 300, SLOW_ONES = 3;
+/** A preview that takes longer is slow; after so many in a row there are none for a while, unless somebody wants them. */
+const SLOW_MS = 300, SLOW_ONES = 3, PAUSE_MS = 60_000;
 const STORED = "dextr-vos.click-preview";
 const TIP = "Preview: the mask that a click would make, when the pointer rests";
 
@@ -41,7 +41,15 @@ export function createClickPreview(store, view, points, edits) {
     slow += 1;
     if (slow < SLOW_ONES || stored() !== null) return;
     store.set({ previews: false });
-    button.dataset.tip = `${TIP}. Off, since it takes longer than ${SLOW_MS / 1000} s here`;
+    button.dataset.tip = `${TIP}. Off for a while, since it takes longer than ${SLOW_MS / 1000} s here`;
+    slow = SLOW_ONES - 1;  // a busy machine may be done by then, and of a slow one the next preview tells
+    window.setTimeout(resume, PAUSE_MS);
+  }
+
+  function resume() {
+    if (stored() !== null) return;
+    button.dataset.tip = TIP;
+    store.set({ previews: true });
   }
 
   /** What a click at the pointer would be, where it would make a mask, and nothing else is going on. */

@@ -131,9 +131,10 @@ def test_an_edit_does_not_wait_for_a_preview(annotating, open_screen, extremes):
         assert screen.points(5)[-1] == [30, 30, "positive"]
 
 
-def test_slow_previews_turn_themselves_off_unless_somebody_wants_them(annotating, open_screen):
+def test_slow_previews_pause_unless_somebody_wants_them(annotating, open_screen):
     with open_screen(annotating.address) as screen:
         screen.until(LOADED)
+        screen.page.clock.install()
         screen.go_empty(6)
         screen.press("Shift+B")
         held = []
@@ -147,6 +148,10 @@ def test_slow_previews_turn_themselves_off_unless_somebody_wants_them(annotating
         screen.page.mouse.move(*screen.where((310, 200)))
         screen.wait_for(lambda: button.get_attribute("aria-pressed") == "false")
         assert "0.3 s" in button.get_attribute("data-tip")
+        screen.page.clock.fast_forward(60_000)
+        screen.wait_for(lambda: button.get_attribute("aria-pressed") == "true")
+        assert "0.3 s" not in button.get_attribute("data-tip")
+        button.click()
         button.click()
         for count in range(4, 8):
             screen.page.mouse.move(*screen.where((300 + count, 200)))
