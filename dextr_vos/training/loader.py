@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
@@ -88,7 +89,7 @@ class PositionBatches:
 def load_batches(
     samples: Dataset[dict[str, Tensor]], positions: PositionBatches, workers: int, pin_memory: bool = False
 ) -> Iterator[dict[str, Tensor]]:
-    """Batches in order; closing the iterator ends the workers.
+    """Batches in order; closing the iterator ends the workers, and so does an error of a sample.
 
     Args:
         samples: by position.
@@ -116,8 +117,12 @@ def load_batches(
         except StopIteration:
             return
         except DextrVosError as error:
-            raise _as_raised(error) from None
+            fault = _as_raised(error)
+            traceback.clear_frames(error.__traceback__)  # they keep the workers
+            break
         yield batch
+    del batches
+    raise fault
 
 
 def _quiet_worker(_: int) -> None:
@@ -137,6 +142,6 @@ def _ignore_once(kind: int, frame: FrameType | None) -> None:
 
 
 def _as_raised(error: DextrVosError) -> DextrVosError:
-    """The error with its own sentence; the loader wraps a worker's into a traceback in words."""
+    """The error with its own sentence, which the loader puts at the end of a worker's traceback."""
     kind = type(error)
-    return kind(str(error).rpartition(f"{kind.__module__}.{kind.__qualname__}: ")[2].strip())
+    return kind(str(error).rpartition(f"{kind.__module__}.{kind.__qualname__}: ")[2].removesuffix(r"\n"))

@@ -3,6 +3,7 @@ import pickle
 import signal
 from collections import Counter
 from itertools import chain
+from multiprocessing import active_children
 
 import pytest
 import torch
@@ -119,11 +120,13 @@ def test_batches_come_in_order(workers):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_fault_in_a_sample_is_told_in_its_own_words(workers):
+    before = set(active_children())
     batches = load_batches(TinySamples(broken=3), PositionBatches(0, 5, 2, 1), workers)
     next(batches)
     with pytest.raises(InputError) as fault:
         next(batches)
     assert str(fault.value) == "image 3 is broken: cut short"
+    assert set(active_children()) <= before, "the workers end, although the error is kept"
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])

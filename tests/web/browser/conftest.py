@@ -56,19 +56,18 @@ def browser() -> Iterator[Any]:
         playwright.selectors.set_test_id_attribute("data-test")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield browser
-        stuck = threading.Timer(60, _kill_chromium)  # it may hang as it closes, when nobody needs it any more
+        stuck = threading.Timer(60, _kill_browsers)  # nobody needs it any more
         stuck.daemon = True
         stuck.start()
-        try:
-            browser.close()
-        finally:
-            stuck.cancel()
+        browser.close()
+    stuck.cancel()
 
 
-def _kill_chromium() -> None:
+def _kill_browsers() -> None:
+    """Kill Chromium, which may hang as it closes, and Playwright, which waits while its pipe is open."""
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if "chrom" in process.name():  # chromium, google-chrome
+            if "chrom" in process.name() or "run-driver" in process.cmdline():
                 process.kill()
 
 
