@@ -239,6 +239,12 @@ def wait_until(true: Callable[[], bool], seconds: float = 600) -> None:
         time.sleep(0.005)
 
 
+def scheduler_address(file: Path) -> str:
+    """Where a Dask scheduler listens, once it has written its file as a whole."""
+    wait_until(lambda: file.exists() and file.read_text().rstrip().endswith("}"))
+    return str(json.loads(file.read_text())["address"])
+
+
 def _work(work: Callable[..., object], args: tuple[object, ...], env: dict[str, str]) -> None:
     os.environ.update(env)
     torch.set_num_threads(1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tiny_benchmark import RECIPE, run_inline, tiny_settings, write_davis
-from tiny_training import ended, start_command, wait_until
+from tiny_training import ended, scheduler_address, start_command, wait_until
 
 from dextr_vos.benchmark.run import plan, read_grid, run_benchmark
 from dextr_vos.benchmark.table import compare, read_table
@@ -122,11 +122,8 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_table(settings, whole, tmp
                 return processes[-1]
 
             begin([*dask, "--no-dashboard", "--scheduler-file", str(address)])
-            wait_until(address.exists)
+            where = ["--scheduler", scheduler_address(address)]
             first, _ = begin(worker), begin(worker)
-            import json
-
-            where = ["--scheduler", json.loads(address.read_text())["address"]]
             wait_until(lambda: "Registered to" in log.read_text())
             assert ended(command(settings, tmp_path / "gpu", *where, "--gpu")) == [2]
             assert "resource GPU" in told_by(tmp_path / "gpu").read_text()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from tiny_project import QUICK, masks_of, write_project
-from tiny_training import ended, start_command, wait_until
+from tiny_training import ended, scheduler_address, start_command, wait_until
 
 from dextr_vos.cli.main import main
 from dextr_vos.folder_lock import FolderLock
@@ -126,9 +126,9 @@ def cluster(folder: Path, count: int):
                     [sys.executable, "-m", *arguments, *where], stdout=file, stderr=file
                 )
                 processes.append(process)
-                wait_until(address.exists)
+                scheduled_at = scheduler_address(address)
             wait_until(lambda: log.read_text().count("Registered to") >= count)
-            yield processes, json.loads(address.read_text())["address"]
+            yield processes, scheduled_at
         finally:
             for process in processes:
                 process.kill()

@@ -1,6 +1,5 @@
 """A Dask cluster that is not there, or no longer."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from concurrent.futures import CancelledError
 from types import SimpleNamespace
 
 import pytest
-from tiny_training import wait_until
+from tiny_training import scheduler_address, wait_until
 
 from dextr_vos.errors import InputError
 from dextr_vos.workers import cluster
@@ -26,8 +25,7 @@ def test_a_scheduler_that_goes_is_one_sentence_and_the_workers_still_stop(tmp_pa
     command = [*dask, "--no-dashboard", "--scheduler-file", str(address)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as scheduler:
         try:
-            wait_until(address.exists)
-            workers = cluster.DaskWorkers(json.loads(address.read_text())["address"], tmp_path, False, "cpu")
+            workers = cluster.DaskWorkers(scheduler_address(address), tmp_path, False, "cpu")
             assert workers.free() == 0
         finally:
             scheduler.kill()
