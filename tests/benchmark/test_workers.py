@@ -93,7 +93,7 @@ def test_a_worker_that_dies_is_replaced_and_its_cell_tried_again(settings, whole
     workers, killed = LocalWorkers(["cpu"]), []
 
     def kill_one(running, done, failed):
-        if running and not killed and any(job.folder.work.exists() for job in running):
+        if running and not killed:  # at once: a tiny cell may have ended when it is looked at again
             process = workers._workers[0]._process
             if process is not None and process.pid is not None:
                 killed.append(process.pid)
