@@ -1,4 +1,4 @@
-"""Stage 2 as a whole, on disk and in memory: masks of keyframes in, masks of every frame out.
+"""Propagation as a whole, on disk and in memory: masks of keyframes in, masks of every frame out.
 
 PyTorch is imported once something has to be computed.
 """
@@ -172,7 +172,7 @@ def train_propagation(
     callbacks: Callbacks = NO_CALLBACKS,
     keep_stopped: bool = False,
 ) -> RunRecord:
-    """Stage 2 on disk: fine-tune a network on all keyframes, then segment every frame.
+    """Propagate on disk: fine-tune a network on all keyframes, then segment every frame.
 
     What is done already and still valid is not done again: a finished training, an unfinished one, masks.
 
@@ -242,7 +242,7 @@ def propagate(
     stop_asked: Callable[[], bool] | None = None,
     **options: Unpack[PropagateOptions],
 ) -> "Iterator[PropagatedFrame]":
-    """Stage 2 in memory: masks of a few frames in, masks of every frame out, as they are computed.
+    """Propagate in memory: masks of a few frames in, masks of every frame out, as they are computed.
 
     A network is fine-tuned on the keyframes (in the manner of OSVOS, Caelles et al., CVPR 2017), then every
     frame is segmented. On one thread the masks are those of `dextr-vos propagate`, to the bit; for keyframes

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from dextr_vos.clip import Clip
-from dextr_vos.propagation.bidirectional import expected_iou
+from dextr_vos.propagation.confidence import expected_iou
 from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels
 from dextr_vos.propagation.tracker import SoftMasks
 
@@ -42,10 +42,10 @@ class Recorder:
     def __init__(self):
         self.steps, self.memories, self.memorized, self.forgotten = [], {}, [], 0
 
-    def known_features(self, frame):
+    def encode_known(self, frame):
         return (None, frame.image_rgb)
 
-    def features(self, before, image_rgb, objects):
+    def encode_next(self, before, image_rgb, objects):
         return (before, image_rgb)
 
     def memorize(self, features, probs):
@@ -61,27 +61,27 @@ class Recorder:
         self.steps.append((came, here))
         self.memories[here] = list(memories)
         probs = self.probs(before, forward=came < here)
-        return SoftMasks(probs, self.quality(probs, forward=came < here))
+        return SoftMasks(probs, self.iou_estimate(probs, forward=came < here))
 
     def probs(self, before, forward):
         # it depends on all frames of the pass: one that began elsewhere would be seen
         return before.probs * 0.5 + (FORWARD if forward else BACKWARD) * 0.5
 
-    def quality(self, probs, forward):
+    def iou_estimate(self, probs, forward):
         return expected_iou(probs)
 
 
 class TwoWays(Recorder):
     """The forward pass finds two objects as `one` and `other`, the backward pass as `other` and `one`."""
 
-    def __init__(self, one, other, qualities=None):
+    def __init__(self, one, other, estimates=None):
         super().__init__()
-        self.masks, self.qualities = np.stack([one, other]).astype(np.float32), qualities
+        self.masks, self.estimates = np.stack([one, other]).astype(np.float32), estimates
 
     def probs(self, before, forward):
         return self.masks if forward else self.masks[::-1]
 
-    def quality(self, probs, forward):
-        if self.qualities is None:
+    def iou_estimate(self, probs, forward):
+        if self.estimates is None:
             return expected_iou(probs)
-        return np.array(self.qualities if forward else self.qualities[::-1], np.float32)
+        return np.array(self.estimates if forward else self.estimates[::-1], np.float32)

@@ -1,1 +1,1 @@
-"""Stage 1: clicks to masks."""
+"""Annotation: clicks to masks."""

@@ -1,4 +1,4 @@
-"""Stage 1: clicks in, a workspace with the masks of the clicked frames out."""
+"""Annotation: clicks in, a workspace with the masks of the clicked frames out."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping

@@ -277,20 +277,21 @@ def _show_training(training: "RunTraining", just_done: bool) -> None:
     from dextr_vos.run_files import POOR_IOU
 
     reasons = {
-        "converged": "the loss has converged",
-        "step limit": "the step limit was reached",
-        "time limit": "the time was up",
+        "converged": ", until the loss had converged",
+        "step limit": "",  # as planned
+        "time limit": ", until the time was up",
     }
-    how = f"{training.steps} steps ({training.seconds:.0f} s): {reasons[training.stop]}"
+    how = f"{training.steps} steps ({training.seconds:.0f} s){reasons[training.stop]}"
     if training.steps:
-        click.echo(f"{'' if just_done else 'already '}fine-tuned in {how}, at {training.loss:.3f}")
+        click.echo(f"{'' if just_done else 'already '}fine-tuned in {how}; loss {training.loss:.3f}")
     else:
         click.echo("not fine-tuned" + (", the time was up" if training.stop == "time limit" else ""))
     iou = training.keyframe_iou
-    click.echo("on the keyframes: " + ", ".join(f"object {n} IoU {value:.2f}" for n, value in iou.items()))
+    reproduced = ", ".join(f"object {n} with IoU {value:.2f}" for n, value in iou.items())
+    click.echo(f"the network reproduces the keyframes: {reproduced}")
     if iou and min(iou.values()) < POOR_IOU:
         click.echo(
-            f"the network does not repeat the keyframes' masks (IoU under {POOR_IOU}), so expect poor masks "
-            "elsewhere; annotate more frames, or leave out what is too small to learn",
+            f"the network does not reproduce the keyframes' masks (IoU under {POOR_IOU}), so expect poor "
+            "masks elsewhere; annotate more frames, or leave out what is too small to learn",
             err=True,
         )

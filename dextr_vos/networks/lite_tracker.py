@@ -215,7 +215,7 @@ def warped_guide(probs: Tensor, flow: Tensor) -> Tensor:
     return torch.where(lost, torch.zeros_like(moved), 2 * moved - 1)
 
 
-def from_clicks(network: LiteTracker, clicks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def state_from_click_network(network: LiteTracker, clicks: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state for the network with all that it shares with the network for clicks.
 
     Args:
@@ -259,12 +259,12 @@ def normalize_frames(images_rgb: Tensor) -> Tensor:
 
 
 def read_memory(keys: Tensor, memory: Memory, sharpness: Tensor) -> Tensor:
-    """Read a memory for every pixel and object.
+    """Read a memory for every pixel and object: softmax attention over its entries, whose values are ±1.
 
     Args:
         keys: N×C×h×w, of unit length along C.
         memory: of N frames.
-        sharpness: scalar; factor on the cosine before the soft maximum.
+        sharpness: scalar; the inverse temperature, by which cosines are multiplied before the softmax.
 
     Returns:
         N×K×3×h×w: the mask value read, from -1 to 1, and the largest cosine to a pixel on and off the object.
@@ -273,21 +273,22 @@ def read_memory(keys: Tensor, memory: Memory, sharpness: Tensor) -> Tensor:
     rows = keys.flatten(2).transpose(1, 2)  # N×P×C
     if keys.device.type != "cpu" or torch.compiler.is_compiling():
         every = [
-            _cues_of_frames(rows, memory.keys, mask, memory.counts, sharpness)
+            _read_memory_batched(rows, memory.keys, mask, memory.counts, sharpness)
             for mask in memory.masks.unbind(1)
         ]
         return torch.stack(every, dim=1).view(count, -1, CUES, height, width)
-    cues = [
-        _cues_of_frame(rows[frame], memory.keys[frame], memory.masks[frame], memory.counts[frame], sharpness)
-        for frame in range(count)
-    ]
+    frames = zip(rows, memory.keys, memory.masks, memory.counts, strict=True)
+    cues = [_read_memory_of_frame(*frame, sharpness) for frame in frames]
     return torch.stack(cues).view(count, -1, CUES, height, width)
 
 
-def _cues_of_frame(
+def _read_memory_of_frame(
     rows: Tensor, memory_keys: Tensor, masks: Tensor, counts: Tensor, sharpness: Tensor
 ) -> Tensor:
-    """The cues of all objects in a frame, K×3×P, for rows P×C, memory C×M, its masks K×M and counts M."""
+    """The cues of all objects in one frame, K×3×P, for rows P×C, memory C×M, its masks K×M and counts M.
+
+    The faster way on a CPU.
+    """
     # entries that are on the same objects are sorted together, so that each such group is a slice; masking
     # the others would cost a copy of all cosines
     is_on, group = torch.unique(masks.T >= 0.5, dim=0, return_inverse=True)
@@ -315,12 +316,12 @@ def _cues_of_frame(
     return torch.cat(cues, dim=2)
 
 
-def _cues_of_frames(
+def _read_memory_batched(
     rows: Tensor, memory_keys: Tensor, masks: Tensor, counts: Tensor, sharpness: Tensor
 ) -> Tensor:
     """The cues of one object in all frames at once, N×3×P, for rows N×P×C, memory N×C×M, masks, counts N×M.
 
-    As `_cues_of_frame`, in few large steps and without waiting for the GPU.
+    The same as `_read_memory_of_frame`, for a GPU: in few large steps and without waiting for it.
     """
     on = (masks >= 0.5)[:, None]
     counts = counts.to(rows.dtype)

@@ -1,7 +1,8 @@
-"""Losses on logits: class-balanced and plain binary cross-entropy.
+"""Losses on logits: class-balanced and plain binary cross-entropy, and soft IoU.
 
 The balanced one is that of HED (Xie and Tu, ICCV 2015) as OSVOS (Caelles et al., CVPR 2017) and DEXTR
-(Maninis et al., CVPR 2018) use it; the plain one is DEXTR's ablation.
+(Maninis et al., CVPR 2018) use it; the plain one is DEXTR's ablation. What the lite networks minimize
+is in `training.tracker_task` and `training.prompt_task`.
 """
 
 from typing import Literal

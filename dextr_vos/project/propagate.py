@@ -106,7 +106,7 @@ def _note(workspace: Workspace, record: RunRecord, seconds: float) -> str:
     poor = [each for each, iou in record.training.keyframe_iou.items() if iou < POOR_IOU]
     if poor:
         low = f"object {poor[0]} (IoU under {POOR_IOU})"
-        parts.append(f"the network does not repeat the keyframes' masks of {low}")
+        parts.append(f"the network does not reproduce the keyframes' masks of {low}")
     return "; ".join([*parts, *filter(None, [workspace.drafts_left_out()])])
 
 

@@ -1,1 +1,1 @@
-"""Stage 2: masks of a few frames to masks of every frame."""
+"""Propagation: masks of a few frames to masks of every frame."""

@@ -18,6 +18,7 @@ from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.masks import Labels
 from dextr_vos.networks.lite_tracker import Memory, join_memories
+from dextr_vos.propagation.confidence import soft_iou
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span, SpanPart
 from dextr_vos.propagation.settings import TrackingSettings
 from dextr_vos.propagation.tracker import (
@@ -31,13 +32,13 @@ from dextr_vos.propagation.tracker import (
 
 _FRAMES_AT_ONCE = 32
 _REMNANT = 0.1  # of the area that the other pass finds
-_LEAST_CONFIDENCE = 1e-6
+_LEAST_ESTIMATE = 1e-6
 
 
 class MaskFiles:
     """Soft masks of frames by their index, one grey PNG a frame.
 
-    The objects are one below the other, and the qualities in the last row.
+    The objects are one below the other, and the estimated IoUs in the last row.
 
     Args:
         folder: made when the first one is written.
@@ -61,9 +62,9 @@ class MaskFiles:
         width = masks.probs.shape[2]
         rows = masks.probs.reshape(-1, width)
         # narrow frames of many objects need more than one row
-        qualities = np.zeros((-(-self._count // width), width), np.float32)
-        qualities.flat[: self._count] = masks.quality
-        levels = np.rint(np.vstack([rows, qualities]) * 255).astype(np.uint8)
+        estimates = np.zeros((-(-self._count // width), width), np.float32)
+        estimates.flat[: self._count] = masks.iou_estimate
+        levels = np.rint(np.vstack([rows, estimates]) * 255).astype(np.uint8)
         with atomic_path(self._path(index)) as temporary:
             coded = cv2.imencode(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
             temporary.write_bytes(coded.tobytes())
@@ -141,7 +142,7 @@ class BidirectionalPropagator:
             image = self._annotated.read(index)
             if here is None:
                 found = backward.read(index) if both_ways else self._lost()
-                yield FramePrediction(index, image, found.probs, certain, found.quality)
+                yield FramePrediction(index, image, found.probs, certain, found.iou_estimate)
                 continue  # reported by the backward pass
             self._advance(here, span, self._resized(image), index, forward)
             found, agreement = here.found, certain
@@ -150,7 +151,7 @@ class BidirectionalPropagator:
                 found, agreement = _blended(
                     found, other, span.share_after(index), self._tracking.confidence_power
                 )
-            yield FramePrediction(index, image, found.probs, agreement, found.quality)
+            yield FramePrediction(index, image, found.probs, agreement, found.iou_estimate)
             on_step()
 
     def repeat(self, index: int) -> FramePrediction:
@@ -159,9 +160,9 @@ class BidirectionalPropagator:
         The crop is around the objects: in a whole frame a small object is not found, and yet tracked well.
         """
         memory, frame = self._memory(index), self._keyframe(index)
-        found = self._tracker.segment(self._tracker.unguided_features(frame), [memory])
+        found = self._tracker.segment(self._tracker.encode_unguided(frame), [memory])
         certain = np.ones(self._count, np.float32)
-        return FramePrediction(index, self._annotated.read(index), found.probs, certain, found.quality)
+        return FramePrediction(index, self._annotated.read(index), found.probs, certain, found.iou_estimate)
 
     def memory(self) -> Memory:
         """What the network knows of some keyframes, on the CPU, so that it can be applied to other clips."""
@@ -177,7 +178,7 @@ class BidirectionalPropagator:
     def segment_once(self, index: int) -> None:
         """Segment a frame from the keyframe `index` and as many memories as in use; for timing."""
         frame = self._keyframe(index)
-        features = self._tracker.features(frame, frame.image_rgb, self._count)
+        features = self._tracker.encode_next(frame, frame.image_rgb, self._count)
         self._tracker.segment(features, [self._memory(index)] * (1 + self._tracking.max_recent))
 
     def _goes_backward(self, span: Span) -> bool:
@@ -217,7 +218,7 @@ class BidirectionalPropagator:
         state.steps += 1
 
     def _features(self, before: MaskedFrame, image: ImageRgb) -> FrameFeatures:
-        return self._tracker.features(before, image, self._count)
+        return self._tracker.encode_next(before, image, self._count)
 
     def _read_keyframe(self, index: int) -> MaskedFrame:
         labels = self._annotated.keyframes[index].labels
@@ -225,7 +226,7 @@ class BidirectionalPropagator:
 
     def _memorize_keyframe(self, index: int) -> Memories:
         frame = self._keyframe(index)
-        return self._tracker.memorize(self._tracker.known_features(frame), frame.probs)
+        return self._tracker.memorize(self._tracker.encode_known(frame), frame.probs)
 
     def _nearest(self, span: Span) -> Sequence[Memories]:
         """Memories of the keyframes nearest to a span."""
@@ -285,32 +286,6 @@ def masked_frame(
     return MaskedFrame(resized_frame(image_rgb, size_hw), np.stack(shares))
 
 
-def soft_iou(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Soft intersection over union of each of K soft masks; 1 where both are empty.
-
-    Args:
-        one: K×H×W in [0, 1].
-        other: likewise.
-    """
-    return _ratio(*(extreme(one, other).sum((1, 2)) for extreme in (np.minimum, np.maximum)))
-
-
-def expected_iou(probs: FloatArray) -> FloatArray:
-    """The IoU with the truth that each soft mask expects of its own hard mask; 1 where it is empty.
-
-    Args:
-        probs: K×H×W in [0, 1].
-    """
-    hard = probs > 0.5
-    both, either = np.where(hard, probs, 0).sum((1, 2)), np.maximum(probs, hard).sum((1, 2))
-    return _ratio(both, either)
-
-
-def _ratio(both: FloatArray, either: FloatArray) -> FloatArray:
-    ratio: FloatArray = np.where(either < 1, 1, both / np.maximum(either, 1)).astype(np.float32)
-    return ratio
-
-
 def _blended(
     forward: SoftMasks, backward: SoftMasks, share: float, power: float
 ) -> tuple[SoftMasks, FloatArray]:
@@ -327,13 +302,13 @@ def _blended(
     """
     for one, other in ((forward, backward), (backward, forward)):
         if not one.is_known:
-            return other, np.ones(len(other.quality), np.float32)
-    confidence = np.stack([masks.quality for masks in (forward, backward)])
+            return other, np.ones(len(other.iou_estimate), np.float32)
+    estimates = np.stack([masks.iou_estimate for masks in (forward, backward)])
     # a pass that has lost the object, or all but a remnant of it, cannot say whether it is gone: time decides
     area = np.stack([(masks.probs > 0.5).sum((1, 2)) for masks in (forward, backward)])
     present = np.minimum(1, area / np.maximum(_REMNANT * area.max(0), 1))
-    confidence = np.maximum(present * confidence + (1 - present) * confidence[::-1], _LEAST_CONFIDENCE)
-    weights = (confidence / confidence.max(0)) ** power * np.array([[1 - share], [share]])
+    estimates = np.maximum(present * estimates + (1 - present) * estimates[::-1], _LEAST_ESTIMATE)
+    weights = (estimates / estimates.max(0)) ** power * np.array([[1 - share], [share]])
     weights = (weights / weights.sum(0)).astype(np.float32)
 
     def mean(of_forward: FloatArray, of_backward: FloatArray) -> FloatArray:
@@ -341,5 +316,5 @@ def _blended(
         result: FloatArray = each[0] * of_forward + each[1] * of_backward
         return result
 
-    masks = SoftMasks(mean(forward.probs, backward.probs), mean(forward.quality, backward.quality))
+    masks = SoftMasks(mean(forward.probs, backward.probs), mean(forward.iou_estimate, backward.iou_estimate))
     return masks, mean(*(soft_iou(each.probs, masks.probs) for each in (forward, backward)))

@@ -1,4 +1,4 @@
-"""The masks of a clip from a fine-tuned network, their confidence, and a check."""
+"""The masks of a clip from a fine-tuned network, and a check of it on the keyframes."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,9 @@ import numpy as np
 from dextr_vos.errors import Interrupted
 from dextr_vos.geometry import FloatArray
 from dextr_vos.masks import VOID, Labels, object_ids
-from dextr_vos.propagation.bidirectional import expected_iou
+from dextr_vos.propagation.confidence import confidence
 from dextr_vos.propagation.keyframes import (
     AnnotatedClip,
-    FramePrediction,
     Span,
     SpanPart,
     spans_between,
@@ -22,17 +21,6 @@ from dextr_vos.propagation.postprocess import full_size, labels_of, labels_of_pr
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks
 
 _KEYFRAMES_TO_CHECK = 10
-
-
-def confidence(prediction: FramePrediction) -> list[float]:
-    """Confidence in each object's mask: the IoU with the truth that is to be expected, in [0, 1].
-
-    The network's estimate of it, or where it makes none the IoU that the soft mask expects of its own hard
-    mask, times the agreement of the two passes with their mean. 0 in a shot without a keyframe.
-    """
-    estimate = expected_iou(prediction.probs) if prediction.quality is None else prediction.quality
-    values = estimate * prediction.agreement
-    return [round(float(value), 4) for value in values]
 
 
 @dataclass(frozen=True)

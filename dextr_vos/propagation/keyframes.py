@@ -329,11 +329,11 @@ class FramePrediction:
         image_rgb: H×W×3 uint8, at full size.
         probs: K×h×w float32 in [0, 1], at the size at which masks are propagated.
         agreement: K float32 in [0, 1]: soft IoU of the two passes with their mean; 1 where there is only one.
-        quality: K float32 in [0, 1], the network's estimates of the IoU of each mask; None where it has none.
+        iou_estimate: K float32 in [0, 1], the network's estimate of each mask's IoU; None where it has none.
     """
 
     index: int
     image_rgb: ImageRgb
     probs: FloatArray
     agreement: FloatArray
-    quality: FloatArray | None = None
+    iou_estimate: FloatArray | None = None

@@ -18,7 +18,7 @@ from dextr_vos.networks import osvos
 from dextr_vos.networks.checkpoint_file import is_lite_clicks
 from dextr_vos.networks.checkpoints import load_into, read_state_dict, repeat_objects
 from dextr_vos.networks.imagenet import load_caffe_vgg, load_torchvision_vgg
-from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, LiteTracker, Memory, from_clicks
+from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, LiteTracker, Memory, state_from_click_network
 from dextr_vos.networks.optim import Optimizer, QuickAdamW
 from dextr_vos.propagation.batch_source import BatchSource, FrameBatches, PairBatches, PoolBatches
 from dextr_vos.propagation.bidirectional import BidirectionalPropagator
@@ -134,7 +134,7 @@ class LiteModel(Model):
         }
         tracker = cast(LiteTracker, network)
         tracker.pretrained = not is_lite_clicks(state)
-        load_into(network, state if tracker.pretrained else from_clicks(tracker, state), parent)
+        load_into(network, state if tracker.pretrained else state_from_click_network(tracker, state), parent)
 
     def load_trained(self, network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
         """See `Model.load_trained`; it goes on with small steps."""

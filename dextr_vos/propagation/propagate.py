@@ -1,4 +1,4 @@
-"""Stage 2 on disk: keyframe masks in; the fine-tuned network and the masks of every frame out.
+"""Propagation on disk: keyframe masks in; the fine-tuned network and the masks of every frame out.
 
 Where everything is there already, that is found out from files alone, without PyTorch.
 """

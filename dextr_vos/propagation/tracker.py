@@ -6,7 +6,6 @@ A frame enters it as crops of the objects and their surroundings, enlarged.
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
@@ -29,7 +28,7 @@ from dextr_vos.propagation.settings import CropSettings
 from dextr_vos.runtime import autocast, cast_weights
 
 _LEAST_PIXELS = 20  # fewer say nothing about where an object is
-_STEEPEST, _FLATTEST = 0.8, 2.0  # least and largest width, as a multiple of the height
+_MIN_ASPECT, _MAX_ASPECT = 0.8, 2.0  # least and largest width, as a multiple of the height
 # heights and widths of the network's input are multiples of that, for the sake of the encoder's windows
 _SIDE_STEP = 112
 
@@ -94,8 +93,8 @@ def _crop(probs: FloatArray, margin: float, settings: CropSettings, pixels: int)
     else:
         box_h = max(margin * (rows[-1] + 1 - rows[0]), settings.least * height)
         box_w = max(margin * (columns[-1] + 1 - columns[0]), settings.least * width)
-        box_w = max(box_w, _STEEPEST * box_h)
-        box_h = max(box_h, box_w / _FLATTEST)
+        box_w = max(box_w, _MIN_ASPECT * box_h)
+        box_h = max(box_h, box_w / _MAX_ASPECT)
         middle = (rows[0] + rows[-1] + 1) / 2, (columns[0] + columns[-1] + 1) / 2
     part_rows, part_columns = _around(middle[0], box_h, height), _around(middle[1], box_w, width)
     part_hw = part_rows.stop - part_rows.start, part_columns.stop - part_columns.start
@@ -131,12 +130,12 @@ class CropFeatures:
     """Features of one crop of a frame.
 
     Attributes:
-        crop: the part of the frame.
+        region: the part of the frame.
         features: of the encoder.
         guides: 1×K×h×w, see `LiteTracker.decode`.
     """
 
-    crop: ObjectCrop
+    region: ObjectCrop
     features: EncodedFrames
     guides: Tensor
 
@@ -160,16 +159,16 @@ class SoftMasks:
 
     Attributes:
         probs: K×H×W float32 in [0, 1].
-        quality: K float32 in [0, 1], its estimates of the IoU of each mask with the truth.
+        iou_estimate: K float32 in [0, 1], its estimate of the IoU of each mask with the truth.
     """
 
     probs: FloatArray
-    quality: FloatArray
+    iou_estimate: FloatArray
 
     @property
     def is_known(self) -> bool:
         """Whether the objects were found or looked for; not so beyond a cut."""
-        return bool(self.quality.any() or self.probs.any())
+        return bool(self.iou_estimate.any() or self.probs.any())
 
 
 Memories = tuple[Memory, ...]  # of one frame, for each of its crops
@@ -191,20 +190,22 @@ class Tracker:
     ) -> None:
         self._trained, self._device, self._bf16 = network, device, bf16
         self._crops, self._pixels = crops, input_pixels(longest_side)
+        self._folded: LiteTracker | None = None
 
-    @cached_property
+    @property
     def _network(self) -> LiteTracker:
         """A copy of the network that computes the same faster."""
-        folded = copy.deepcopy(self._trained)
-        fold_constants(folded.encoder)
-        cast_weights(folded, self._device, self._bf16)
-        return folded
+        if self._folded is None:
+            self._folded = copy.deepcopy(self._trained)
+            fold_constants(self._folded.encoder)
+            cast_weights(self._folded, self._device, self._bf16)
+        return self._folded
 
     def forget(self) -> None:
         """See the network again, once it has changed."""
-        self.__dict__.pop("_network", None)
+        self._folded = None
 
-    def features(self, before: MaskedFrame | None, image_rgb: ImageRgb, objects: int) -> FrameFeatures:
+    def encode_next(self, before: MaskedFrame | None, image_rgb: ImageRgb, objects: int) -> FrameFeatures:
         """Features of a frame onto which its neighbour's masks are warped by optical flow.
 
         Args:
@@ -224,12 +225,12 @@ class Tracker:
                 return self._features(warped, image_rgb, np.zeros_like(warped))
         return self._features(warped, image_rgb, warped)
 
-    def known_features(self, frame: MaskedFrame) -> FrameFeatures:
+    def encode_known(self, frame: MaskedFrame) -> FrameFeatures:
         """Features of a frame whose masks are known."""
         return self._features(frame.probs, frame.image_rgb, frame.probs)
 
-    def unguided_features(self, frame: MaskedFrame) -> FrameFeatures:
-        """As `known_features`, the same crops, but nothing tells the network what is object in them."""
+    def encode_unguided(self, frame: MaskedFrame) -> FrameFeatures:
+        """As `encode_known`, the same crops, but nothing tells the network what is object in them."""
         return self._features(np.full_like(frame.probs, 0.5), frame.image_rgb, frame.probs)
 
     @torch.inference_mode()
@@ -238,7 +239,7 @@ class Tracker:
         made: dict[int, Memory] = {}
         for crop in frame.crops:
             if id(crop) not in made:
-                made[id(crop)] = crop.features.memorize_thinned(self._tensor(crop.crop.cut(probs)))
+                made[id(crop)] = crop.features.memorize_thinned(self._tensor(crop.region.cut(probs)))
         return tuple(made[id(crop)] for crop in frame.crops)
 
     @torch.inference_mode()
@@ -248,7 +249,7 @@ class Tracker:
         So nothing is found outside the narrowest crop.
 
         Args:
-            frame: see `features`.
+            frame: see `encode_next`.
             memories: frames whose masks are known, at least one.
         """
         found: dict[int, SoftMasks] = {}
@@ -258,13 +259,13 @@ class Tracker:
         masks = [found[id(crop)] for crop in frame.crops]
         return SoftMasks(
             np.mean([each.probs for each in masks], axis=0, dtype=np.float32),
-            np.mean([each.quality for each in masks], axis=0, dtype=np.float32),
+            np.mean([each.iou_estimate for each in masks], axis=0, dtype=np.float32),
         )
 
     def _decode(self, crop: CropFeatures, memory: Memory, size_hw: tuple[int, int]) -> SoftMasks:
         with autocast(self._device, self._bf16):
             logits, quality = self._network.decode(crop.features, memory, crop.guides)
-        probs = crop.crop.paste(_aggregate(logits[0].float()).cpu().numpy(), size_hw)
+        probs = crop.region.paste(_aggregate(logits[0].float()).cpu().numpy(), size_hw)
         return SoftMasks(probs, quality[0].float().clamp(0, 1).cpu().numpy())
 
     @torch.inference_mode()
@@ -272,7 +273,7 @@ class Tracker:
         crops: list[CropFeatures] = []
         for crop in object_crops(focus, self._crops, self._pixels):
             # crops of a large object, or of a lost one, are the same: the whole frame
-            same = next((each for each in crops if each.crop == crop), None)
+            same = next((each for each in crops if each.region == crop), None)
             crops.append(same or self._crop_features(crop, probs, image_rgb))
         return FrameFeatures(tuple(crops), (image_rgb.shape[0], image_rgb.shape[1]))
 
@@ -305,7 +306,7 @@ class SequenceSegmenter:
     def segment(self, image_rgb: ImageRgb) -> FloatArray:
         """Soft masks of the next frame H×W×3 uint8, K×h×w float32 in [0, 1]."""
         small = resized_frame(image_rgb, self._size_hw)
-        features = self._tracker.features(self._before, small, self._count)
+        features = self._tracker.encode_next(self._before, small, self._count)
         probs = self._tracker.segment(features, [self._memories]).probs
         self._before = MaskedFrame(small, probs)
         return probs

@@ -130,12 +130,10 @@ def told_before(done):
 def test_a_run_tells_why_it_stopped_and_where_the_masks_are(project):
     root, done = project
     warnings = told_before(done)
-    assert all("does not repeat the keyframes' masks" in warning for warning in warnings)
+    assert all("does not reproduce the keyframes' masks" in warning for warning in warnings)
     first, repeated, second = done.stdout.splitlines()
-    assert re.fullmatch(r"on the keyframes: object 1 IoU [01]\.\d\d", repeated)
-    assert re.fullmatch(
-        rf"fine-tuned in {STEPS} steps \(\d+ s\): the step limit was reached, at \d\.\d{{3}}", first
-    )
+    assert re.fullmatch(r"the network reproduces the keyframes: object 1 with IoU [01]\.\d\d", repeated)
+    assert re.fullmatch(rf"fine-tuned in {STEPS} steps \(\d+ s\); loss \d\.\d{{3}}", first)
     assert second == f"6 masks in {root / 'whole' / 'masks'}, 2 of them copied keyframes"
     for file in (root / "masks").iterdir():
         assert np.array_equal(read_labels(root / "whole" / "masks" / file.name), read_labels(file))

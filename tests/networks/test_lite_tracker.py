@@ -13,10 +13,10 @@ from dextr_vos.networks.lite_tracker import (
     KEY_STRIDE,
     KEY_WIDTH,
     LiteTracker,
-    from_clicks,
     join_memories,
     lite_input,
     normalize_frames,
+    state_from_click_network,
 )
 from dextr_vos.networks.losses import plain_bce
 from dextr_vos.networks.prompt_decoder import HINTS
@@ -302,7 +302,7 @@ def test_it_starts_from_a_network_for_clicks():
         if key.endswith("running_var"):
             nn.init.uniform_(buffer, 0.5, 2.0)
     theirs, own = clicks.state_dict(), {key: each.clone() for key, each in network.state_dict().items()}
-    state = from_clicks(network, theirs)
+    state = state_from_click_network(network, theirs)
     assert not is_lite_clicks(state)
     load_into(network, state, "clicks")
     image = torch.randint(0, 256, (1, *SIZE_HW, 3), dtype=torch.uint8)

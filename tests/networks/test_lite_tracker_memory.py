@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from dextr_vos.networks.lite_tracker import (
     EncodedFrames,
     Memory,
-    _cues_of_frame,
-    _cues_of_frames,
+    _read_memory_batched,
+    _read_memory_of_frame,
     read_memory,
 )
 from dextr_vos.networks.mask_decoder import CUES
@@ -66,10 +66,10 @@ def test_all_frames_at_once_give_what_one_after_the_other_gives(monkeypatch):
     rows = keys.flatten(2).transpose(1, 2).requires_grad_()
     counts = torch.arange(1.0, 34).view(3, 11)
     one_by_one = torch.stack(
-        [_cues_of_frame(rows[n], memory_keys[n], masks[n], counts[n], SHARP) for n in range(3)]
+        [_read_memory_of_frame(rows[n], memory_keys[n], masks[n], counts[n], SHARP) for n in range(3)]
     )
     for mask, expected in zip(masks.unbind(1), one_by_one.unbind(1), strict=True):
-        at_once = _cues_of_frames(rows, memory_keys, mask, counts, SHARP)
+        at_once = _read_memory_batched(rows, memory_keys, mask, counts, SHARP)
         assert torch.allclose(at_once, expected)
         grads = [
             torch.autograd.grad(cues.square().sum(), rows, retain_graph=True)[0]

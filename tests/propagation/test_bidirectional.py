@@ -14,12 +14,8 @@ from recording_tracker import (
 from dextr_vos.clip import open_clip
 from dextr_vos.errors import Interrupted
 from dextr_vos.propagation import bidirectional
-from dextr_vos.propagation.bidirectional import (
-    BidirectionalPropagator,
-    expected_iou,
-    masked_frame,
-    soft_iou,
-)
+from dextr_vos.propagation.bidirectional import BidirectionalPropagator, masked_frame
+from dextr_vos.propagation.confidence import expected_iou
 from dextr_vos.propagation.keyframes import Span, SpanPart, spans_between
 from dextr_vos.propagation.settings import TrackingSettings
 
@@ -29,27 +25,6 @@ KEYFRAMES_ALONE = TrackingSettings(max_recent=0, confidence_power=0.0)
 
 def frames_of(span: Span) -> list[int]:
     return list(range(span.first, span.last + 1))
-
-
-def test_soft_iou_of_masks():
-    left, right, none = np.zeros((3, 8, 10), np.float32)
-    left[:, :6], right[:, 4:] = 1, 1
-    one, other = np.stack([left, left, none, left]), np.stack([left, right, none, none])
-    assert soft_iou(one, other).tolist() == pytest.approx([1.0, 0.2, 1.0, 0.0])
-    assert soft_iou(other, one).tolist() == pytest.approx([1.0, 0.2, 1.0, 0.0])
-
-
-def test_a_sure_mask_expects_more_of_itself_than_a_hazy_one():
-    sure, hazy, wide = np.zeros((3, 20, 30))
-    sure[5:15, 5:15] = 1.0
-    hazy[5:15, 5:15] = 0.6
-    wide[5:15, 5:15] = 0.6
-    wide[15:, :] = 0.4
-    first, second, third = expected_iou(np.stack([sure, hazy, wide]))
-    assert first == 1.0
-    assert second == pytest.approx(0.6)
-    assert third == pytest.approx(60 / (100 + 0.4 * 150))
-    assert expected_iou(np.zeros((1, 4, 4))) == [1.0]
 
 
 @pytest.mark.parametrize("size_hw", [(16, 24), (8, 12), (16, 10)])
@@ -154,7 +129,7 @@ def test_the_pass_that_the_network_thinks_better_counts_more(blended, index, sha
     there, back = np.array([0.9, 0.6]), np.array([0.6, 0.9])
     assert weighted.probs[:, 0, 0] == pytest.approx((1 - shares) * there + shares * back, abs=0.01)
     there = np.array(qualities)
-    assert weighted.quality == pytest.approx((1 - shares) * there + shares * there[::-1], abs=0.01)
+    assert weighted.iou_estimate == pytest.approx((1 - shares) * there + shares * there[::-1], abs=0.01)
 
 
 def present():
@@ -221,7 +196,7 @@ def test_the_ends_of_a_clip_have_one_pass(make, span, steps):
     assert recorder.steps == steps
     assert [each.index for each in found] == frames_of(span)
     assert all((each.agreement == 1).all() for each in found)
-    assert all(each.quality == pytest.approx(expected_iou(each.probs), abs=0.01) for each in found)
+    assert all(each.iou_estimate == pytest.approx(expected_iou(each.probs), abs=0.01) for each in found)
     order = 1 if span.after is None else -1
     levels = [float(each.probs[0, 0, 0]) for each in found][::order]
     assert levels == sorted(levels, reverse=True)
@@ -301,7 +276,7 @@ def test_a_stopped_pass_resumes(make, span):
         for one, other in zip(found, expected[len(made) :], strict=True):
             assert np.array_equal(one.probs, other.probs)
             assert np.array_equal(one.agreement, other.agreement)
-            assert np.array_equal(one.quality, other.quality)
+            assert np.array_equal(one.iou_estimate, other.iou_estimate)
         # nothing is segmented twice but, at most, the frame at which it was stopped
         assert len(done.steps) + len(rest.steps) <= len(recorder.steps) + 1
 

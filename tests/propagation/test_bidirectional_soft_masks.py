@@ -11,7 +11,7 @@ def some_masks(count, size_hw=(7, 11), seed=0):
 
 
 def equal(one, other):
-    return np.array_equal(one.probs, other.probs) and np.array_equal(one.quality, other.quality)
+    return np.array_equal(one.probs, other.probs) and np.array_equal(one.iou_estimate, other.iou_estimate)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -20,7 +20,7 @@ def test_soft_masks_come_back_within_a_level(tmp_path, count, size_hw):
     masks = some_masks(count, size_hw)
     MaskFiles(tmp_path / "soft", count).write(3, masks)
     read = MaskFiles(tmp_path / "soft", count).read(3)
-    for ours, given in ((read.probs, masks.probs), (read.quality, masks.quality)):
+    for ours, given in ((read.probs, masks.probs), (read.iou_estimate, masks.iou_estimate)):
         assert (ours.shape, ours.dtype) == (given.shape, np.float32)
         assert np.abs(ours - given).max() <= 0.51 / 255
         assert np.abs(ours - given).max() > 0
@@ -48,7 +48,7 @@ def test_objects_and_frames_keep_apart(tmp_path):
     for index in (0, 12345678):
         read, given = files.read(index), some_masks(2, seed=index)
         assert np.abs(read.probs - given.probs).max() <= 0.51 / 255
-        assert np.abs(read.quality - given.quality).max() <= 0.51 / 255
+        assert np.abs(read.iou_estimate - given.iou_estimate).max() <= 0.51 / 255
 
 
 def test_the_folder_is_made_with_the_first_mask(tmp_path):

@@ -231,10 +231,10 @@ def test_a_model_propagates_keyframes_through_a_clip(model, annotated, tmp_path)
             assert (each.probs.shape, each.probs.dtype) == ((2, 48, 64), np.float32)
             assert 0 <= each.probs.min() <= each.probs.max() <= 1
             assert each.agreement.shape == (2,)
-            assert (each.quality is None) == (model.name == "paper")
-            if each.quality is not None:
-                assert each.quality.shape == (2,)
-                assert 0 <= each.quality.min() <= each.quality.max() <= 1
+            assert (each.iou_estimate is None) == (model.name == "paper")
+            if each.iou_estimate is not None:
+                assert each.iou_estimate.shape == (2,)
+                assert 0 <= each.iou_estimate.min() <= each.iou_estimate.max() <= 1
     assert indices == [0, 2, 3, 5]
     spans = spans_between(annotated.keyframes, len(annotated))
     assert len(calls) == sum(propagator.steps(SpanPart(span, span.first, span.last)) for span in spans)

@@ -85,7 +85,7 @@ def test_frames_of_a_span_are_segmented_each_on_its_own(propagator):
         assert np.array_equal(each.image_rgb, tiny_frame(each.index))
         assert np.array_equal(each.probs, channels(1).segment(tiny_frame(each.index)))
         assert each.agreement.tolist() == [1.0]
-        assert each.quality is None
+        assert each.iou_estimate is None
 
 
 def test_keyframes_are_frames_like_others_and_nothing_is_memorized(propagator):

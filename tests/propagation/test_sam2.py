@@ -180,7 +180,7 @@ def test_the_command_says_that_nothing_was_fine_tuned(checkpoint, tiny_clip, tmp
         main, [str(each) for each in ("propagate", tiny_clip, "--device", "cpu", *given)]
     )
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("not fine-tuned\non the keyframes: object 1 IoU ")
+    assert done.stdout.startswith("not fine-tuned\nthe network reproduces the keyframes: object 1 with IoU ")
 
 
 def test_a_detection_function_of_such_a_run_is_refused_before_the_first_image(

@@ -160,7 +160,7 @@ def test_each_side_of_a_cut_is_tracked_from_its_own_keyframe(make):
     alone = [*make((0, 0, 0), 0, folder="a")[0](), *make((1, 1, 1, 1), 3, folder="b")[0]()]
     for one, other in zip(found, alone, strict=True):
         assert np.array_equal(one.probs, other.probs)
-        assert np.array_equal(one.quality, other.quality)
+        assert np.array_equal(one.iou_estimate, other.iou_estimate)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_nothing_is_found_in_a_shot_without_a_keyframe(make, scenes, keyframes, 
     propagate, recorder = make(scenes, *keyframes)
     made = list(propagate())
     assert [each.index for each in made if each.probs.any()] == found
-    assert {each.index for each in made if each.quality.any()} <= set(found)
+    assert {each.index for each in made if each.iou_estimate.any()} <= set(found)
     assert len(recorder.steps) == len(found)
     assert [each.index for each in made] == [i for i in range(len(scenes)) if i not in keyframes]
 

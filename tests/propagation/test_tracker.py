@@ -27,12 +27,12 @@ def tracker():
 
 
 def memorize(tracker, frame):
-    return tracker.memorize(tracker.known_features(frame), frame.probs)
+    return tracker.memorize(tracker.encode_known(frame), frame.probs)
 
 
 def track(tracker, before, image_rgb, memories):
     objects = memories[0][0].masks.shape[1]
-    return tracker.segment(tracker.features(before, image_rgb, objects), memories)
+    return tracker.segment(tracker.encode_next(before, image_rgb, objects), memories)
 
 
 def answer(logits, quality=0.5):
@@ -55,7 +55,7 @@ def test_soft_masks_are_shares_of_each_pixel(tracker, object_ids):
     known = keyframe(0, object_ids)
     for before in (known, None):
         found = track(tracker, before, tiny_frame(1), [memorize(tracker, known)])
-        probs, quality = found.probs, found.quality
+        probs, quality = found.probs, found.iou_estimate
         assert (quality.shape, quality.dtype) == ((len(object_ids),), np.float32)
         assert 0 <= quality.min() <= quality.max() <= 1
         assert (probs.shape, probs.dtype) == ((len(object_ids), 48, 64), np.float32)
@@ -69,7 +69,7 @@ def test_objects_differ_by_their_channel_alone(tracker):
     first = track(tracker, one, tiny_frame(1), [memorize(tracker, one)])
     swapped = track(tracker, other, tiny_frame(1), [memorize(tracker, other)])
     assert np.allclose(first.probs, swapped.probs[::-1], atol=1e-5)
-    assert np.allclose(first.quality, swapped.quality[::-1], atol=1e-5)
+    assert np.allclose(first.iou_estimate, swapped.iou_estimate[::-1], atol=1e-5)
     assert not np.allclose(first.probs, swapped.probs, atol=1e-3)
 
 
@@ -114,7 +114,7 @@ def test_extreme_logits_give_finite_probabilities(tracker, level, objects):
     tracker._network.decode = lambda features, memory, guide: answer(torch.full_like(guide, level), level)
     known = keyframe(0, tuple(range(1, objects + 1)))
     found = track(tracker, known, tiny_frame(1), [memorize(tracker, known)])
-    assert found.quality.tolist() == [float(level > 0)] * objects
+    assert found.iou_estimate.tolist() == [float(level > 0)] * objects
     probs = found.probs
     assert np.isfinite(probs).all()
     if level > 0:
@@ -127,11 +127,11 @@ def test_nothing_is_found_outside_the_crop():
     crops = CropSettings(margins=(1.5,), least=0.1)
     tracker = Tracker(TINY_LITE.start(1, 0, None).eval(), CPU, False, crops, 480)
     tracker._network.decode = lambda features, memory, guide: answer(torch.full_like(guide, 9.0))
-    features = tracker.features(keyframe(0), tiny_frame(1), 1)
+    features = tracker.encode_next(keyframe(0), tiny_frame(1), 1)
     (probs,) = tracker.segment(features, [memorize(tracker, keyframe(0))]).probs
     inside = np.zeros((48, 64), bool)
     (crop,) = features.crops
-    inside[crop.crop.rows, crop.crop.columns] = True
+    inside[crop.region.rows, crop.region.columns] = True
     assert 0.1 < inside.mean() < 0.9
     assert probs[inside].min() > 0.99
     assert not probs[~inside].any()
@@ -145,13 +145,13 @@ def test_a_narrow_and_a_wide_crop_are_averaged():
 
     both, narrow, wide = found(1.2, 3.0), found(1.2), found(3.0)
     assert np.allclose(both.probs, (narrow.probs + wide.probs) / 2, atol=1e-6)
-    assert np.allclose(both.quality, (narrow.quality + wide.quality) / 2, atol=1e-6)
+    assert np.allclose(both.iou_estimate, (narrow.iou_estimate + wide.iou_estimate) / 2, atol=1e-6)
     assert not np.allclose(both.probs, wide.probs, atol=1e-3)
 
 
 def test_equal_crops_are_encoded_once(tracker):
     several = Tracker(tracker._network, CPU, False, CropSettings(margins=(8, 9), enlarge=1.0), 480)
-    narrow, wide = several.features(keyframe(0), tiny_frame(1), 1).crops
+    narrow, wide = several.encode_next(keyframe(0), tiny_frame(1), 1).crops
     assert narrow is wide
     assert np.allclose(
         track(several, keyframe(0), tiny_frame(1), [memorize(several, keyframe(0))]).probs,
@@ -162,10 +162,10 @@ def test_equal_crops_are_encoded_once(tracker):
 def test_nothing_is_known_of_an_object_that_was_absent(tracker):
     """A guide of minus one would say that it is surely absent, and it could hardly come back."""
     absent = MaskedFrame(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
-    guides = tracker.features(absent, tiny_frame(1), 2).crops[0].guides[0]
+    guides = tracker.encode_next(absent, tiny_frame(1), 2).crops[0].guides[0]
     assert (guides[1] == 0).all()
     assert guides[0].min() < -0.9
-    assert (tracker.features(None, tiny_frame(1), 2).crops[0].guides == 0).all()
+    assert (tracker.encode_next(None, tiny_frame(1), 2).crops[0].guides == 0).all()
 
 
 def test_an_absent_object_may_come_back_far_from_the_others():
@@ -173,7 +173,7 @@ def test_an_absent_object_may_come_back_far_from_the_others():
         TINY_LITE.start(1, 0, None).eval(), CPU, False, CropSettings(margins=(1.5,), least=0.1), 480
     )
     absent = MaskedFrame(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
-    crop = tracker.features(absent, tiny_frame(1), 2).crops[0].crop
+    crop = tracker.encode_next(absent, tiny_frame(1), 2).crops[0].region
     assert (crop.rows, crop.columns) == (slice(0, 48), slice(0, 64))
 
 
@@ -194,17 +194,17 @@ def test_a_faster_copy_of_the_network_is_used_until_it_is_forgotten():
             module.running_var.uniform_(0.5, 1.5, generator=generator)
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     tracker = Tracker(network, CPU, False, CropSettings(margins=(9,)), 480)
-    (crop,) = tracker.features(keyframe(0), tiny_frame(1), 1).crops
-    frames = lite_input(crop.crop.cut_image(tiny_frame(1))[None])
+    (crop,) = tracker.encode_next(keyframe(0), tiny_frame(1), 1).crops
+    frames = lite_input(crop.region.cut_image(tiny_frame(1))[None])
     with torch.inference_mode():
         expected = network.encode(frames)
     torch.testing.assert_close(crop.features.keys, expected.keys, rtol=1e-4, atol=1e-5)
     assert same(network.state_dict(), before)  # and it is a copy that was folded
     network.load_state_dict(TINY_LITE.start(1, 1, None).state_dict())
-    (still,) = tracker.features(keyframe(0), tiny_frame(1), 1).crops
+    (still,) = tracker.encode_next(keyframe(0), tiny_frame(1), 1).crops
     assert torch.equal(still.features.keys, crop.features.keys)
     tracker.forget()
-    (changed,) = tracker.features(keyframe(0), tiny_frame(1), 1).crops
+    (changed,) = tracker.encode_next(keyframe(0), tiny_frame(1), 1).crops
     with torch.inference_mode():
         expected = network.encode(frames)
     torch.testing.assert_close(changed.features.keys, expected.keys, rtol=1e-4, atol=1e-5)

@@ -105,7 +105,7 @@ def _lite_workloads(frames: SpeedInput, device: torch.device) -> list[Workload]:
         masked_frame(each, frames.labels, [1], small_hw) for each in (frames.image_rgb, frames.next_rgb)
     )
     tracker = LITE.tracker(network, tracking, recipe.longest_side, device)
-    memory = [tracker.memorize(tracker.known_features(before), before.probs)] * (1 + tracking.max_recent)
+    memory = [tracker.memorize(tracker.encode_known(before), before.probs)] * (1 + tracking.max_recent)
     sample = Sample(before.image_rgb, (before.probs[0] > 0.5).astype("uint8"))
     points, image, bf16 = frames.points_xy, frames.image_rgb, precision_of(device)
     corrector = load_segmenter(device=str(device))
@@ -116,7 +116,7 @@ def _lite_workloads(frames: SpeedInput, device: torch.device) -> list[Workload]:
             "segmenting a frame",
             "lite",
             bf16,
-            lambda: tracker.segment(tracker.features(before, after.image_rgb, 1), memory).probs,
+            lambda: tracker.segment(tracker.encode_next(before, after.image_rgb, 1), memory).probs,
         ),
         Workload("fine-tuning step", "lite", bf16, _step(network, LITE, recipe, sample, device)),
         Workload(

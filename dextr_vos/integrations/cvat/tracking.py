@@ -73,7 +73,7 @@ class TrackingFunction:
     def track(self, context: Any, pp_image: ImageRgb, state: TrackedObject) -> Any:
         """The shape on the next frame; None where the object is not found."""
         small = resized_frame(pp_image, self._size_hw(pp_image))
-        features = self._tracker.features(state.frame, small, 1)
+        features = self._tracker.encode_next(state.frame, small, 1)
         probs = self._tracker.segment(features, [state.first, *state.recent]).probs
         state.frame = MaskedFrame(small, probs)
         if state.steps % self._tracking.mem_every == self._tracking.mem_every - 1:
@@ -87,7 +87,7 @@ class TrackingFunction:
         return self._sdk.TrackableShape(type=kind, points=points) if points else None
 
     def _memorize(self, frame: MaskedFrame) -> Memories:
-        return self._tracker.memorize(self._tracker.known_features(frame), frame.probs)
+        return self._tracker.memorize(self._tracker.encode_known(frame), frame.probs)
 
     def _size_hw(self, image_rgb: ImageRgb) -> tuple[int, int]:
         return network_size((image_rgb.shape[0], image_rgb.shape[1]), self._tracking.longest_side)
