@@ -22,6 +22,7 @@ class _Options:
     davis_root: Path
     results: Path
     clips: str | None
+    frames: str | None
     split: str
     annotated_frames: str | None
     year: str
@@ -45,6 +46,12 @@ class _Options:
     "its workspace. The CSV files go here.",
 )
 @click.option("--clips", metavar="LIST", help="Clips to score, comma-separated; by default all of the split.")
+@click.option(
+    "--frames",
+    metavar="LIST",
+    help="Score only these frames of each clip, as 1-20 or 00010-00020; without T and CSV files, those of "
+    "whole clips.",
+)
 @click.option("--split", default="val", show_default=True, help="Which list of clips to score.")
 @click.option(
     "--annotated-frames",
@@ -108,6 +115,8 @@ def _evaluate(options: _Options) -> None:
     if options.plot is not None and options.plot.suffix.lower() != ".svg":
         raise InputError(f"expected --plot FILE.svg, got {options.plot}; charts are drawn as SVG")
     if options.official:
+        if options.frames:
+            raise InputError("--official scores whole clips; leave out --frames")
         official_functions()  # reported before anything is scored
     data = Davis(options.davis_root)
     year = None if options.year == "auto" else int(options.year)
@@ -119,7 +128,7 @@ def _evaluate(options: _Options) -> None:
     with progress_bars() as bar:
         report, done = bar("scoring"), count(1)
         objects = None if options.objects == "auto" else options.objects
-        rules = ScoringRules(year, not options.no_stability, objects)
+        rules = ScoringRules(year, not options.no_stability, objects, options.frames)
         scores = evaluate_davis(
             data, options.results, names, rules, annotated, on_clip=lambda _: report(next(done), len(names))
         )
@@ -143,7 +152,7 @@ def _write_scores(options: _Options, scores: "DavisScores") -> None:
     from dextr_vos.files import write_text
 
     try:
-        written = write_csvs(scores, options.results, options.split)
+        written = [] if options.frames else write_csvs(scores, options.results, options.split)
         if options.json_path is not None:
             write_json(scores, options.json_path)
             written.append(options.json_path)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dextr_vos.clip import parse_frames
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError
 from dextr_vos.evaluation.metrics import Statistics, Values, average
@@ -55,11 +56,14 @@ class ScoringRules:
         object_rule: by the rules of 2017, which objects: those of the first mask, or those that
             come later, too, each after the frame in which it first appears. None takes the second rule where
             `Davis.objects_come_later`, as YouTube-VOS does, and the first elsewhere.
+        frames: of each clip, which of the scored frames count, see `parse_frames`; all by default. T, which
+            compares neighbours, is not scored then.
     """
 
     year: int | None = None
     stability: bool = False
     object_rule: ObjectRule | None = None
+    frames: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class DavisScores:
 
     Attributes:
         rules: what was scored; its year is known.
-        objects: scores over all frames but the first and last.
+        objects: scores over all frames but the first and last, or those of them that the rules name.
         without_keyframes: the same over frames that were no keyframe; empty when no keyframes are known.
         left_out: for each clip that is not in `without_keyframes` though keyframes are known, why.
         keyframes: names of the keyframes of each clip for which they are known.
@@ -157,7 +161,7 @@ def evaluate_davis(
         year=rules.year or davis.guess_year(clips[0]),
         object_rule=rules.object_rule or rule_of(davis),
     )
-    plans = [_plan(davis, results, clip, keyframes) for clip in clips]
+    plans = [_plan(davis, results, clip, keyframes, rules.frames) for clip in clips]
     objects: list[ObjectScores] = []
     without_keyframes: list[ObjectScores] = []
     left_out: dict[str, str] = {}
@@ -189,15 +193,26 @@ def rule_of(davis: Davis) -> ObjectRule:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What there is to score of one clip: mask files of the scored frames, and the keyframes if known."""
+    """What there is to score of one clip.
+
+    Attributes:
+        clip: its name.
+        truths: mask files of all annotated frames.
+        indices: of the scored ones among them.
+        pairs: the true mask and the result of each scored frame.
+        keyframes: their names, if known.
+    """
 
     clip: str
     truths: tuple[Path, ...]
+    indices: tuple[int, ...]
     pairs: tuple[tuple[Path, Path], ...]
     keyframes: tuple[str, ...] | None
 
 
-def _plan(davis: Davis, results: Path, clip: str, keyframes: Sequence[str | int] | None) -> _Plan:
+def _plan(
+    davis: Davis, results: Path, clip: str, keyframes: Sequence[str | int] | None, frames: str | None
+) -> _Plan:
     truths = davis.annotation_paths(clip)
     if len(truths) < MIN_TRUTHS:
         raise InputError(
@@ -211,21 +226,38 @@ def _plan(davis: Davis, results: Path, clip: str, keyframes: Sequence[str | int]
             "make them or name the clips to score"
         )
     masks = ResultMasks.find(folder)
-    found = {truth: masks.find_mask(truth.stem) for truth in truths[1:-1]}
+    indices = _scored_frames(truths, frames)
+    found = {truth: masks.find_mask(truth.stem) for truth in (truths[index] for index in indices)}
     pairs = [(truth, mask) for truth, mask in found.items() if mask is not None]
     missing = [truth.stem for truth, mask in found.items() if mask is None]
     if missing:
         raise InputError(
             f"clip {clip}, frame {missing[0]}: there is no result {masks.mask_path(missing[0])} "
             f"({len(missing)} of {len(found)} frames of the clip are missing); make the missing masks, or "
-            "give true masks of these frames only"
+            "score the frames that are there (--frames)"
         )
     names = davis.frame_names(clip)
     marks: Sequence[str | int] | None = keyframes
     if keyframes is None and masks.keyframes is not None:
         marks = [*sorted(masks.keyframes, key=natural_key)]
     known = None if marks is None else tuple(_frame_name(mark, names, clip) for mark in marks)
-    return _Plan(clip, tuple(truths), tuple(pairs), known)
+    return _Plan(clip, tuple(truths), tuple(indices), tuple(pairs), known)
+
+
+def _scored_frames(truths: Sequence[Path], frames: str | None) -> list[int]:
+    """Indices of the frames to score: all but the first and the last, or those of them that are named."""
+    scored = range(1, len(truths) - 1)
+    if frames is None:
+        return list(scored)
+    folder = truths[0].parent
+    wanted = parse_frames(frames, [truth.stem for truth in truths], folder)
+    chosen = [index for index in wanted if index in scored]
+    if not chosen:
+        raise InputError(
+            f"expected frames to score, got '{frames}' of {folder}: the first and the last frame of a clip "
+            "are not scored; name others"
+        )
+    return chosen
 
 
 def _frame_name(mark: str | int, names: Sequence[str], clip: str) -> str:
@@ -264,9 +296,9 @@ def _score_clip(
         ObjectScores(plan.clip, object_id, frames, values[:, place, 0], values[:, place, 1])
         for place, object_id in enumerate(ids)
     ]
-    if rules.stability and rules.year == 2016:
+    if rules.stability and rules.year == 2016 and rules.frames is None:
         objects = [replace(objects[0], t=_instabilities(davis, plan, rules, pool))]
-    return after_appearance(objects, appeared, 1)
+    return after_appearance(objects, appeared, plan.indices)
 
 
 def _appearances(davis: Davis, plan: _Plan, rule: ObjectRule | None) -> dict[int, int]:

@@ -82,7 +82,7 @@ def matched(results: Sequence[Frame], truth: Sequence[Frame]) -> list[tuple[Fram
     if len(results) != len(truth):
         raise InputError(
             f"the results have {len(results)} frames {kinds[0]}, the truth has {len(truth)} {kinds[1]}; "
-            "expected as many, or names on both sides; give the truth of these frames only, or all results"
+            "expected as many; give the truth of these frames only, as {index: labels}, or all results"
         )
     if isinstance(truth[0], str):
         return list(enumerate(truth))

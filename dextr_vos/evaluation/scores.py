@@ -203,7 +203,8 @@ def evaluate(
     for place, object_id in enumerate(appeared):
         t = _instability(given, [read for _, _, read in masks], object_id) if stability else None
         objects.append(ObjectScores("", object_id, frames, series[:, place, 0], series[:, place, 1], t))
-    kept = after_appearance(objects, appeared, 1 if skip_ends else 0)
+    begin = 1 if skip_ends else 0
+    kept = after_appearance(objects, appeared, range(begin, begin + len(frames)))
     if not kept:
         raise InputError(
             "no object of the truth appears before the last scored frame; there is none to score"
@@ -221,14 +222,14 @@ def first_appearances(truths: Iterable[Labels]) -> dict[int, int]:
 
 
 def after_appearance(
-    objects: Sequence[ObjectScores], appeared: Mapping[int, int], first: int
+    objects: Sequence[ObjectScores], appeared: Mapping[int, int], indices: Sequence[int]
 ) -> list[ObjectScores]:
     """The scores of objects without the frames before and in which they first appear.
 
     Args:
-        objects: with scores of all frames.
+        objects: with scores of the same frames.
         appeared: index of the frame in which each object first appears; one of the first frame keeps all.
-        first: index of the first scored frame.
+        indices: of the scored frames.
 
     Returns:
         Objects that keep a frame; the log names the others.
@@ -236,7 +237,7 @@ def after_appearance(
     kept = []
     for one in objects:
         start = appeared[one.object_id]
-        later = np.arange(first, first + len(one.frames)) > start
+        later = np.asarray(indices) > start
         if start == 0 or later.all():
             kept.append(one)
         elif later.any():

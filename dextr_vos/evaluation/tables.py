@@ -22,20 +22,26 @@ OBJECT_COLUMNS = ("Sequence", "J-Mean", "F-Mean")
 
 
 def terminal_tables(scores: DavisScores) -> list[Table]:
-    """The table over all scored frames, and the one over frames without a keyframe when keyframes are known.
+    """The table over all scored frames, and the one over frames without a keyframe where these are fewer.
 
     The second names the clips it leaves out, and why, below its rows.
     """
     title = "All frames but the first and the last"
+    if scores.rules.frames:
+        title = f"Frames {scores.rules.frames}, but not the first and the last of a clip"
     if scores.object_rule != "first-frame":
         title += ", each object after its first"
     tables = [_table(title, scores.year, scores.objects)]
-    if scores.keyframes:
+    if scores.keyframes and _frames_of(scores.without_keyframes) != _frames_of(scores.objects):
         second = _table("Of these, frames without a keyframe", scores.year, scores.without_keyframes)
         reasons = [f"{clip} is left out: {why}" for clip, why in scores.left_out.items()]
         second.caption = "\n".join(reasons) or None
         tables.append(second)
     return tables
+
+
+def _frames_of(objects: Sequence[ObjectScores]) -> list[tuple[str, tuple[int | str, ...]]]:
+    return [(one.name, one.frames) for one in objects]
 
 
 def write_csvs(scores: DavisScores, folder: Path, split: str = "val") -> list[Path]:

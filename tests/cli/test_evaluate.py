@@ -54,6 +54,23 @@ def test_clips_keyframes_and_json(folders, tmp_path):
     assert content["keyframes"]["bear"] == ["00000", "00002"]
 
 
+def test_the_second_table_is_shown_where_it_differs(folders):
+    assert "without a keyframe" not in call(*folders, "--annotated-frames", "0").stdout
+
+
+def test_a_part_of_a_clip(folders, tmp_path):
+    for name in FRAMES[3:]:
+        (tmp_path / "results" / "dog" / f"{name}.png").unlink()
+    assert "--frames" in str(call(*folders).exception)
+    path = tmp_path / "scores.json"
+    done = call(*folders, "--frames", "0-2", "--json", str(path))
+    assert done.exit_code == 0, done.output
+    assert "Frames 0-2" in done.stdout
+    (one,) = json.loads(path.read_text())["all_frames"]["objects"].values()
+    assert one["frames"] == ["00001", "00002"]
+    assert not list((tmp_path / "results").glob("*.csv"))
+
+
 def test_year_is_told_or_given(folders, tmp_path):
     path = tmp_path / "scores.json"
     for year, expected in (("auto", 2016), ("2016", 2016), ("2017", 2017)):
@@ -109,6 +126,9 @@ def test_objects_that_come_later_are_scored_when_asked_for(folders, tmp_path):
         (["--clips", ","], "at least one clip"),
         (["--split", "test"], "its splits are val"),
         (["--annotated-frames", "99"], "the keyframe '99' is no frame of clip dog"),
+        (["--frames", "first,last"], "the first and the last frame of a clip are not scored"),
+        (["--frames", "7"], "'7' is no frame of .*dog: expected an index from 0 to 4"),
+        (["--frames", "1", "--official"], "--official scores whole clips; leave out --frames"),
         (["--plot", "scores.png"], "expected --plot FILE.svg, got scores.png; charts are drawn as SVG"),
         (["--json", "/proc/nowhere/scores.json"], "cannot write the scores"),
     ],

@@ -1,5 +1,6 @@
 import json
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,6 +149,11 @@ def test_objects_that_come_later_count_from_the_frame_after_their_first(davis, r
         (FRAMES[4],),
     ]
     assert "object walk_2 is not scored" in caplog.text
+    part = evaluate_davis(davis, results, ["walk"], replace(rules, frames="2-3"))
+    assert [(one.object_id, one.frames) for one in part.objects] == [
+        (1, tuple(FRAMES[2:4])),
+        (3, (FRAMES[3],)),
+    ]
 
 
 def test_a_later_object_whose_every_frame_was_a_keyframe_is_left_out_of_the_second_table(davis, results):
