@@ -41,14 +41,14 @@ def voc_palette() -> npt.NDArray[np.uint8]:
     return palette
 
 
-def _code(colours: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def colour_codes(colours: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """Colours …×3 as one number each."""
     code: npt.NDArray[np.int64] = colours[..., :3].astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
     return code
 
 
-_VOC_CODES = _code(voc_palette())
-_YOUTUBE_VOS_CODES = _code(np.array(_YOUTUBE_VOS))
+_VOC_CODES = colour_codes(voc_palette())
+_YOUTUBE_VOS_CODES = colour_codes(np.array(_YOUTUBE_VOS))
 _FIRST_OBJECTS = (_VOC_CODES[1], _YOUTUBE_VOS_CODES[1])
 # Colours of data sets and the object numbers they mean.
 _KNOWN_COLOURS = tuple(
@@ -108,7 +108,7 @@ def _of_grey(grey: npt.NDArray[Any], bits: int, path: Path) -> Labels:
 
 def _of_indices(indices: Labels, palette: npt.NDArray[np.uint8], path: Path) -> Labels:
     """Indices are object numbers, unless the palette says clearly that they are not."""
-    codes = _code(palette)
+    codes = colour_codes(palette)
     if (palette[:, 3] == 255).all() and np.array_equal(codes, _VOC_CODES[: len(codes)]):
         return indices  # most files
     used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256))
@@ -133,7 +133,7 @@ def _meaning_of_palette(
     used: npt.NDArray[np.int64], colours: npt.NDArray[np.uint8], of_a_data_set: bool, path: Path
 ) -> npt.NDArray[Any] | None:
     """Object numbers of the indices in use by their colours; None where they are the indices themselves."""
-    codes = _code(colours)
+    codes = colour_codes(colours)
     grey = bool((codes == colours[:, 0].astype(np.int64) * _GREY).all())
     if grey and not of_a_data_set and set(colours[:, 0].tolist()) <= {0, VOID}:
         return colours[:, 0] // VOID
@@ -181,7 +181,7 @@ def _of_visible(rgb: npt.NDArray[Any], hidden: npt.NDArray[np.bool_], path: Path
     """What is transparent is background, whatever its colour; a single object may have any."""
     labels: Labels = np.zeros(hidden.shape, dtype=np.uint8)
     seen = rgb[~hidden][None]
-    code = _code(seen[:, :1])
+    code = colour_codes(seen[:, :1])
     one_colour = (seen == seen[0, 0]).all()
     labels[~hidden] = (
         1 if one_colour and (code[0, 0] == 0 or _numbers_of(code) is None) else _of_opaque(seen, path)[0]
@@ -194,7 +194,7 @@ def _of_opaque(rgb: npt.NDArray[Any], path: Path) -> Labels:
         return _of_grey(np.ascontiguousarray(rgb[..., 0]), 8 * rgb.itemsize, path)
     if rgb.dtype == np.uint16:  # 8 bits that a program has stretched, or no known colours
         rgb = rgb // _STRETCHED if not (rgb % _STRETCHED).any() else rgb
-    numbers = _numbers_of(_code(rgb))
+    numbers = _numbers_of(colour_codes(rgb))
     if numbers is None:
         raise InputError(
             f"the mask {path} is a colour image whose colours are not the PASCAL VOC palette; "

@@ -73,8 +73,6 @@ def command(
         workspace.sweep()
         made = import_masks(source, frames, opened, workspace, how)
     names = ", ".join(entry.name for entry in made.objects) or "no object"
-    if made.left_out:
-        click.echo(
-            f"{made.left_out} frames without masks left out: {source} does not say whether they are annotated"
-        )
+    for sentence in made.left_out:
+        click.echo(f"{source}: {sentence}")
     click.echo(f"{len(made.frames)} keyframes with {names}, in {workspace.keyframes}")

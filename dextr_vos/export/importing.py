@@ -1,6 +1,5 @@
 """Masks of other programs as keyframes of a workspace."""
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,17 +21,13 @@ from dextr_vos.annotation.annotations import (
 )
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, faults_of
+from dextr_vos.export.formats.imported import ImportedFrame, Size, faults_of
+from dextr_vos.export.imported_objects import object_entries, object_keys
 from dextr_vos.mask_file import find_mask_file, plain_name
-from dextr_vos.masks import MAX_OBJECTS, VOID, Labels, default_name, read_labels, write_labels
+from dextr_vos.masks import VOID, Labels, read_labels, write_labels
 from dextr_vos.workspace import Workspace
 
-log = logging.getLogger(__name__)
-
 Match = Literal["name", "number"]
-
-# an object: its track, or its name and its place among the masks of that name in a frame
-_Key = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -57,12 +52,12 @@ class Imported:
     Attributes:
         frames: names of the frames.
         objects: those in them.
-        left_out: number of frames that the file lists without masks, and may not have annotated.
+        left_out: what of the file was not, as sentences without full stops.
     """
 
     frames: tuple[str, ...]
     objects: tuple[ObjectEntry, ...]
-    left_out: int
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -88,7 +83,7 @@ class ImportPlan:
     keyframes: dict[str, ImportedKeyframe]
     objects: tuple[ObjectEntry, ...]
     document: Annotations
-    left_out: int
+    left_out: tuple[str, ...]
 
 
 def import_masks(
@@ -150,12 +145,19 @@ def read_import(
         InputError: see `import_masks`.
     """
     frames = _of_video(path, frames, clip, match)
-    placed = _placed(path, [frame for frame in frames if frame.annotated], clip, match)
+    annotated = [frame for frame in frames if frame.annotated]
+    if not annotated:
+        kinds = _other_shapes(frames)
+        found = f"; it has annotations without a mask, {kinds}" if kinds else ""
+        raise InputError(
+            f"there is no mask in {path}{found}; expected one of at least one frame of {clip.path}"
+        )
+    placed = _placed(path, annotated, clip, match)
     for name in placed:
         if name in before.keyframes and before.keyframes[name].locked:
             raise InputError(f"the frame '{name}' is locked in {workspace.path}; unlock it on the page first")
-    keys = _keys(path, placed)
-    entries = _entries(keys, placed, before)
+    keys = object_keys(path, placed)
+    entries = object_entries(keys, placed, before)
     made: dict[str, ImportedKeyframe] = {}
     in_file = frozenset(entry.id for entry in entries.values())
     for name, frame in placed.items():
@@ -165,8 +167,28 @@ def read_import(
         made[name] = _keyframe(path, clip, mask, frame, ids, in_file)
     objects = {entry.id: entry for entry in sorted(entries.values(), key=lambda entry: entry.id)}
     document = _document(before, made, tuple(objects.values()))
-    left_out = sum(not frame.annotated for frame in frames)
-    return ImportPlan(made, tuple(objects.values()), document, left_out)
+    return ImportPlan(made, tuple(objects.values()), document, _left_out(frames))
+
+
+def _left_out(frames: Sequence[ImportedFrame]) -> tuple[str, ...]:
+    """What of the frames is no keyframe, and which of their annotations are no masks."""
+    sentences = []
+    kinds = _other_shapes(frames)
+    if kinds:
+        sentences.append(f"annotations without a mask left out: {kinds}")
+    count = sum(not frame.annotated for frame in frames)
+    if count:
+        sentences.append(
+            f"{count} {'frame' if count == 1 else 'frames'} without masks left out, "
+            "which may not have been annotated"
+        )
+    return tuple(sentences)
+
+
+def _other_shapes(frames: Sequence[ImportedFrame]) -> str:
+    """How many annotations of which kinds are no masks; "" where all are."""
+    others = Counter(kind for frame in frames for kind in frame.other_shapes)
+    return ", ".join(f"{count} of the kind '{kind}'" for kind, count in sorted(others.items()))
 
 
 def _of_video(
@@ -194,7 +216,7 @@ def _placed(
 ) -> dict[str, ImportedFrame]:
     """The frames by their names in the clip, in its order."""
     found: dict[int, ImportedFrame] = {}
-    for frame in frames:
+    for frame in _of_one_size(frames, clip.size_hw):
         index = _index(path, frame, clip, match)
         if index in found:
             raise InputError(
@@ -207,9 +229,13 @@ def _placed(
                 f"those of {clip.path} are {clip.size_hw[1]}×{clip.size_hw[0]}; give the annotated clip"
             )
         found[index] = frame
-    if not found:
-        raise InputError(f"there is no mask in {path}; expected one of at least one frame of {clip.path}")
     return {clip.names[index]: found[index] for index in sorted(found)}
+
+
+def _of_one_size(frames: Sequence[ImportedFrame], size_hw: Size) -> list[ImportedFrame]:
+    """The frames without those of other sizes that are there in the clip's size, too, as in full DAVIS."""
+    fitting = {frame.name for frame in frames if frame.name and frame.size_hw == size_hw}
+    return [frame for frame in frames if frame.size_hw == size_hw or frame.name not in fitting]
 
 
 def _index(path: Path, frame: ImportedFrame, clip: Clip, match: FrameMatch) -> int:
@@ -226,92 +252,6 @@ def _index(path: Path, frame: ImportedFrame, clip: Clip, match: FrameMatch) -> i
             "--match number and --first N, the number of the first frame"
         )
     return number
-
-
-def _keys(path: Path, placed: Mapping[str, ImportedFrame]) -> dict[str, list[_Key]]:
-    """Which object each mask of each frame is of.
-
-    Masks of one name without a track are one object, where frames leave open which is which; in a single
-    frame each is an object.
-    """
-    named = {
-        name: Counter(mask.name for mask in frame.masks if mask.track is None)
-        for name, frame in placed.items()
-    }
-    frames_of = Counter(label for counts in named.values() for label in counts)
-    keys: dict[str, list[_Key]] = {name: [] for name in placed}
-    for name, frame in placed.items():
-        seen: Counter[str] = Counter()
-        for mask in frame.masks:
-            if mask.track is not None:
-                key = ("track", mask.track, 0)
-            else:
-                alone = frames_of[mask.name] == 1
-                key = ("name", mask.name, seen[mask.name] if alone else 0)
-                if not alone and seen[mask.name] == 1:
-                    log.warning(
-                        "%s: several '%s' in frame '%s' without track ids become one object",
-                        path,
-                        mask.name,
-                        name,
-                    )
-                seen[mask.name] += 1
-            keys[name].append(key)
-    return keys
-
-
-def _entries(
-    keys: Mapping[str, list[_Key]], placed: Mapping[str, ImportedFrame], before: Annotations
-) -> dict[_Key, ObjectEntry]:
-    """The objects: those of the workspace by name, or by id where the file has only ids.
-
-    Others get the id that they bring, or the next free one.
-    """
-    first: dict[_Key, ImportedMask] = {}
-    for name, frame in placed.items():
-        for key, mask in zip(keys[name], frame.masks, strict=True):
-            first.setdefault(key, mask)
-    known = {entry.name: entry for entry in before.objects}
-    numbered = {entry.id: entry for entry in before.objects}
-    taken = {entry.id for entry in before.objects}
-    brought = Counter(mask.object_id for mask in first.values())
-    entries: dict[_Key, ObjectEntry] = {}
-    open_keys = []
-
-    def is_free(object_id: int) -> bool:
-        return 1 <= object_id <= MAX_OBJECTS and object_id not in taken and brought[object_id] == 1
-
-    for key, mask in sorted(first.items(), key=lambda item: _has_id_only(item[1])):  # names come first
-        same = numbered.get(mask.object_id or 0) if _has_id_only(mask) else None
-        same = same or known.get(mask.name)
-        if same is not None and same.id not in {each.id for each in entries.values()}:
-            entries[key] = same
-        elif mask.object_id is None or not is_free(mask.object_id):
-            open_keys.append(key)
-        else:
-            entries[key] = _entry(mask.object_id, mask, key)
-            taken.add(mask.object_id)
-    for key in open_keys:
-        free = next((number for number in range(1, MAX_OBJECTS + 1) if number not in taken), None)
-        if free is None:
-            raise InputError(f"there are more than {MAX_OBJECTS} objects, which is the most a mask can hold")
-        taken.add(free)
-        entries[key] = _entry(free, first[key], key)
-    return entries
-
-
-def _has_id_only(mask: ImportedMask) -> bool:
-    """Whether the file gives the object an id, and no name of its own."""
-    return mask.object_id is not None and mask.name == default_name(mask.object_id)
-
-
-def _entry(object_id: int, mask: ImportedMask, key: _Key) -> ObjectEntry:
-    colour = mask.colour.lower() if mask.colour else ""
-    is_colour = re.fullmatch(r"#[0-9a-f]{6}", colour) is not None
-    name = mask.name if key[2] == 0 else f"{mask.name} {key[2] + 1}"
-    if re.fullmatch(r"object \d+", name):  # a default name goes with its id
-        name = default_name(object_id)
-    return ObjectEntry(id=object_id, name=name, colour=colour if is_colour else None)
 
 
 def _keyframe(

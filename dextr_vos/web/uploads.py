@@ -141,8 +141,7 @@ class ImportMasks:
         names = ", ".join(entry.name for entry in plan.objects) or "no object"
         count = len(plan.keyframes)
         label = f"import of {count} {'keyframe' if count == 1 else 'keyframes'} with {names}"
-        if plan.left_out:
-            label += f" ({plan.left_out} frames without masks left out, which may not have been annotated)"
+        label += "".join(f" ({sentence})" for sentence in plan.left_out)
         if any((keyframe.labels == VOID).any() for keyframe in plan.keyframes.values()):
             label += " (without void pixels, which only dextr-vos import keeps)"
         return Edited(document, after, label)

@@ -135,7 +135,7 @@ def test_a_frame_that_the_objects_have_left_is_an_empty_keyframe(name, work, tin
     document = load_annotations(tmp_path / "w" / "annotations.json")
     if name in LISTING:
         assert list(document.keyframes) == ["00000", "00003"]
-        assert ("1 frames without masks left out" in shown) == (name != "cvat-video")
+        assert ("1 frame without masks left out" in shown) == (name != "cvat-video")
     else:
         assert list(document.keyframes) == list(KEYFRAMES)
         assert not document.keyframes["00002"].objects

@@ -74,7 +74,7 @@ def write_coco(
 
 
 def read_coco(path: Path) -> list[ImportedFrame]:
-    """The annotated frames of a COCO file; crowds are left out.
+    """The annotated frames of a COCO file. Crowds are void, since COCO ignores them, too.
 
     Raises:
         InputError: it is none.
@@ -83,18 +83,28 @@ def read_coco(path: Path) -> list[ImportedFrame]:
     with faults_of(path, "COCO"):
         categories = {entry["id"]: entry for entry in content["categories"]}
         videos = {entry["id"]: str(entry["name"]) for entry in content.get("videos", ())}
-        masks: dict[int, list[ImportedMask]] = {}
+        by_image: dict[Any, list[dict[str, Any]]] = {}
         for entry in content["annotations"]:
-            if not entry.get("iscrowd", 0):
-                masks.setdefault(entry["image_id"], []).append(_imported(entry, categories))
+            by_image.setdefault(entry["image_id"], []).append(entry)
         frames = []
         for image in content["images"]:
             name, folder = split_name(image["file_name"])
-            video = videos.get(image.get("video_id", 0), folder)
-            size = (int(image["height"]), int(image["width"]))
-            index = whole_number(image.get("frame_index"))
-            found = tuple(masks.get(image["id"], ()))
-            frames.append(ImportedFrame(name, found, video, index, size, annotated=bool(found)))
+            entries = by_image.get(image["id"], [])
+            drawn = [entry for entry in entries if entry.get("segmentation")]
+            crowds = [entry["segmentation"] for entry in drawn if _is_crowd(entry)]
+            masks = tuple(_imported(entry, categories) for entry in drawn if not _is_crowd(entry))
+            frames.append(
+                ImportedFrame(
+                    name,
+                    masks,
+                    video=videos.get(image.get("video_id", 0), folder),
+                    index=whole_number(image.get("frame_index")),
+                    size_hw=(int(image["height"]), int(image["width"])),
+                    annotated=bool(drawn),
+                    void=partial(_union, crowds) if crowds else None,
+                    other_shapes=("box",) * (len(entries) - len(drawn)),
+                )
+            )
     return frames
 
 
@@ -111,9 +121,18 @@ def _about(entry: LabelledObject, categories: dict[str, int]) -> dict[str, Any]:
     return about if entry.name == entry.category else {**about, "object_name": entry.name}
 
 
+def _is_crowd(entry: dict[str, Any]) -> bool:
+    """Whether an annotation is of several objects together, which COCO ignores.
+
+    CVAT and datumaro, which add `attributes`, call each mask a crowd that they write as run lengths.
+    """
+    return bool(entry.get("iscrowd")) and "attributes" not in entry
+
+
 def _imported(entry: dict[str, Any], categories: dict[int, dict[str, Any]]) -> ImportedMask:
     category = categories[entry["category_id"]]
-    track = entry.get("track_id", entry.get("instance_id"))
+    more = entry.get("attributes") or {}
+    track = entry.get("track_id", entry.get("instance_id", more.get("track_id")))
     colour = category.get("color")
     return ImportedMask(
         name=str(entry.get("object_name", category["name"])),
@@ -127,6 +146,10 @@ def _imported(entry: dict[str, Any], categories: dict[int, dict[str, Any]]) -> I
 def _mask(segmentation: Any, size_hw: Size) -> BoolArray:
     if isinstance(segmentation, dict):
         return mask_of_coco(segmentation, size_hw)
-    if not segmentation:
-        return np.zeros(size_hw, dtype=bool)
     return mask_of_edges(segmentation, size_hw)
+
+
+def _union(segmentations: list[Any], size_hw: Size) -> BoolArray:
+    masks = [_mask(segmentation, size_hw) for segmentation in segmentations]
+    together: BoolArray = np.logical_or.reduce(masks)
+    return together

@@ -13,7 +13,7 @@ import numpy as np
 from dextr_vos.errors import InputError
 from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, Size, faults_of, split_name
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, LabelledObject, OnFrame
-from dextr_vos.export.formats.outlines import edge_polygons, mask_of_edges
+from dextr_vos.export.formats.outlines import edge_polygons, mask_of_edges, mask_of_ellipse
 from dextr_vos.export.formats.run_lengths import cvat_mask, mask_of_cvat
 from dextr_vos.files import write_text
 from dextr_vos.geometry import BoolArray
@@ -76,7 +76,7 @@ def write_cvat_video(path: Path, data: LabelledClips, options: FormatOptions, on
 
 
 def read_cvat(path: Path) -> list[ImportedFrame]:
-    """The masks and polygons of a file for images or for video; of a track, only its key frames.
+    """The masks, polygons and ellipses of a file for images or for video; of a track, only its key frames.
 
     Raises:
         InputError: it is neither.
@@ -153,24 +153,48 @@ def _ended(track: ElementTree.Element, index: int) -> None:
 
 def _image(image: ElementTree.Element, colours: dict[str, str]) -> ImportedFrame:
     name, folder = split_name(image.attrib["name"])
+    number = image.get("id", "")
+    # what CVAT calls the frames of a video
+    index = int(number) if number.isdecimal() and name == f"frame_{int(number):06d}" else None
     size = (int(image.attrib["height"]), int(image.attrib["width"]))
-    shapes = [shape for shape in image if shape.tag in _READERS]
+    shapes = sorted((shape for shape in image if shape.tag in _READERS), key=_z_order)
     masks = tuple(_imported(shape, shape.attrib, colours, None) for shape in shapes)
-    return ImportedFrame(name, masks, folder, None, size, annotated=bool(masks))
+    others = tuple(shape.tag for shape in image if shape.tag not in _READERS)
+    return ImportedFrame(name, masks, folder, index, size, annotated=bool(masks), other_shapes=others)
 
 
 def _tracked_frames(root: ElementTree.Element, colours: dict[str, str]) -> list[ImportedFrame]:
     width, height = root.findtext(".//original_size/width"), root.findtext(".//original_size/height")
     size = None if width is None or height is None else (int(height), int(width))
-    frames: dict[int, list[ImportedMask]] = {}
+    frames: dict[int, list[tuple[int, ImportedMask]]] = {}
+    others: dict[int, list[str]] = {}
     for track in root.iter("track"):
-        for shape in track:
-            shown = shape.tag in _READERS and shape.get("outside") != "1" and shape.get("keyframe") != "0"
-            if shown:
-                key = f"track {track.attrib['id']}"
-                mask = _imported(shape, track.attrib, colours, key)
-                frames.setdefault(int(shape.attrib["frame"]), []).append(mask)
-    return [ImportedFrame("", tuple(masks), None, index, size) for index, masks in sorted(frames.items())]
+        shown = [each for each in track if each.get("outside") != "1" and each.get("keyframe") != "0"]
+        # a mask of one frame is a shape, which says of no other that it is of the same object
+        alone = len(shown) == 1 and shown[0].tag == "mask"
+        for shape in shown:
+            index = int(shape.attrib["frame"])
+            if shape.tag not in _READERS:
+                others.setdefault(index, []).append(shape.tag)
+                continue
+            mask = _imported(shape, track.attrib, colours, None if alone else f"track {track.attrib['id']}")
+            frames.setdefault(index, []).append((_z_order(shape), mask))
+    return [
+        ImportedFrame(
+            "",
+            tuple(mask for _, mask in sorted(frames.get(index, ()), key=lambda each: each[0])),
+            index=index,
+            size_hw=size,
+            annotated=index in frames,
+            other_shapes=tuple(others.get(index, ())),
+        )
+        for index in sorted(frames.keys() | others.keys())
+    ]
+
+
+def _z_order(shape: ElementTree.Element) -> int:
+    """The place of a shape above others."""
+    return int(shape.get("z_order", 0))
 
 
 def _imported(
@@ -181,7 +205,7 @@ def _imported(
     return ImportedMask(
         name=named[0] if named else label,
         read=partial(_READERS[shape.tag], shape.attrib),
-        track=f"group {group}" if group else track if shape.tag == "polygon" else None,
+        track=f"group {group} {label}" if group else track,
         object_id=group or None,
         colour=colours.get(label),
     )
@@ -196,4 +220,9 @@ def _read_polygon(attributes: dict[str, str], size_hw: Size) -> BoolArray:
     return mask_of_edges([points.ravel().tolist()], size_hw)
 
 
-_READERS = {"mask": _read_mask, "polygon": _read_polygon}
+def _read_ellipse(attributes: dict[str, str], size_hw: Size) -> BoolArray:
+    x, y, width, height = (float(attributes[key]) for key in ("cx", "cy", "rx", "ry"))
+    return mask_of_ellipse((x, y), (width, height), float(attributes.get("rotation", 0)), size_hw)
+
+
+_READERS = {"mask": _read_mask, "polygon": _read_polygon, "ellipse": _read_ellipse}

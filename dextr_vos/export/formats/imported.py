@@ -1,5 +1,7 @@
 """What readers of formats give: frames of annotations, each mask decoded when it is asked for."""
 
+import base64
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,6 +9,9 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import ParseError
+
+import numpy as np
+from PIL import Image
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key
@@ -50,6 +55,7 @@ class ImportedFrame:
         size_hw: of its image, where the file says so.
         annotated: without masks it was annotated as empty; False where the file only lists it.
         void: its void pixels, H×W bool, for the size of the frame; None where it has none.
+        other_shapes: kinds of its annotations that are no masks, such as boxes and points, one each.
     """
 
     name: str
@@ -59,6 +65,7 @@ class ImportedFrame:
     size_hw: Size | None = None
     annotated: bool = True
     void: Callable[[Size], BoolArray] | None = None
+    other_shapes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -130,6 +137,23 @@ def _visible(folder: Path) -> list[Path]:
 def void_of(file: Path, labels: Labels) -> Callable[[Size], BoolArray] | None:
     """The void pixels of a file of labels, which are known; None where there are none."""
     return partial(mask_of_value, file, VOID) if (labels == VOID).any() else None
+
+
+def mask_of_png(content: str) -> BoolArray:
+    """A mask that a JSON file holds as a PNG, H×W bool: what is not black, or where there is alpha, opaque.
+
+    Args:
+        content: in Base64, also as a data URL.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(content.rpartition(",")[2]))) as image:
+            grey = image.getchannel("A") if "A" in image.getbands() else image.convert("L")
+            return np.array(grey) > 0
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"a mask is no PNG: {str(error).split('<')[0]}") from None
 
 
 def mask_of_value(file: Path, value: int, size_hw: Size) -> BoolArray:

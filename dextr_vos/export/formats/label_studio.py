@@ -1,11 +1,13 @@
 """Label Studio: tasks with brush masks, and the labeling configuration that they belong to."""
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote, unquote
 
 import numpy as np
 
@@ -15,17 +17,20 @@ from dextr_vos.export.formats.imported import (
     Size,
     faults_of,
     files_in,
+    mask_of_png,
     split_name,
     whole_number,
 )
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, OnFrame
-from dextr_vos.export.formats.outlines import mask_of_edges
+from dextr_vos.export.formats.outlines import mask_of_edges, mask_of_ellipse
 from dextr_vos.export.formats.run_lengths import label_studio_rle, mask_of_label_studio
 from dextr_vos.files import read_json, write_text
 from dextr_vos.geometry import BoolArray
+from dextr_vos.images import SUFFIXES
 from dextr_vos.masks import object_ids
 
 _BRUSH, _IMAGE = "brush", "image"  # names of the tags in the configuration
+_NO_LABEL = "object"  # the name of a region that nobody has labelled
 _LOCAL_FILES = "/data/local-files/?d="  # where Label Studio serves files of a folder on its own disk
 
 
@@ -48,7 +53,7 @@ def write_label_studio(folder: Path, data: LabelledClips, options: FormatOptions
                     "meta": {"text": [entry.name], "object_id": object_id},
                 }
             )
-        about = {"image": f"{_LOCAL_FILES}images/{name}", "clip": clip.name, "frame": index}
+        about = {"image": f"{_LOCAL_FILES}images/{quote(name)}", "clip": clip.name, "frame": index}
         tasks.append({"data": about, "annotations": [{"result": results}]})
         if options.images:
             clip.write_image(index, folder / "images" / name)
@@ -78,33 +83,61 @@ def brush_region(mask: BoolArray, label: str, brush: str, image: str) -> dict[st
 
 
 def read_label_studio(path: Path) -> list[ImportedFrame]:
-    """The brush masks and polygons of the first annotation of each task, of a JSON export or its folder.
+    """The brush masks, bitmasks, polygons and ellipses of a JSON export or its folder.
+
+    Of the annotations of a task the first counts that was not cancelled, without any the first prediction.
 
     Raises:
         InputError: there is none, or it is damaged.
     """
     file = path if path.is_file() else files_in(path, "*.json", "Label Studio")[0]
     content = read_json(file)
-    frames = []
     with faults_of(file, "Label Studio"):
         colours = _colours(file.with_name("config.xml"))
-        for task in content:
-            images = [
-                value
-                for key, value in task["data"].items()
-                if isinstance(value, str) and (key == "image" or "." in value)
-            ]
-            name, folder = split_name(images[0].rpartition("?d=")[2])
-            done = task.get("annotations") or task.get("predictions") or [{"result": []}]
-            results = [one for one in done[0]["result"] if one.get("type") in _READERS]
-            masks = tuple(_imported(one, colours) for one in results)
-            sizes = {(int(one["original_height"]), int(one["original_width"])) for one in results}
-            index = whole_number(task["data"].get("frame"))
-            clip = task["data"].get("clip", folder)
-            video = None if clip is None else str(clip)
-            annotated = bool(masks) or (bool(task.get("annotations")) and not done[0]["result"])
-            frames.append(ImportedFrame(name, masks, video, index, next(iter(sizes), None), annotated))
-    return frames
+        return [_frame(task, colours) for task in content]
+
+
+def _frame(task: dict[str, Any], colours: dict[str, str]) -> ImportedFrame:
+    name, folder = split_name(_image_of(task["data"]))
+    annotations = [one for one in task.get("annotations", ()) if not one.get("was_cancelled")]
+    done = (annotations or task.get("predictions") or [{"result": []}])[0]["result"]
+    labels = {one.get("id"): _label(one) for one in done if _label(one) is not None}
+    regions = [one for one in done if _kind(one) in _READERS]
+    masks = tuple(_imported(one, labels.get(one.get("id")), colours) for one in regions)
+    sizes = {(int(one["original_height"]), int(one["original_width"])) for one in regions}
+    clip = task["data"].get("clip", folder)
+    return ImportedFrame(
+        name,
+        masks,
+        video=None if clip is None else str(clip),
+        index=whole_number(task["data"].get("frame")),
+        size_hw=next(iter(sizes), None),
+        annotated=bool(masks) or (bool(annotations) and not done),
+        # a region without labels of its own has a result with them beside it
+        other_shapes=tuple(one["type"] for one in done if _kind(one) not in (*_READERS, "")),
+    )
+
+
+def _image_of(data: dict[str, Any]) -> str:
+    """The image of a task, as it was called before Label Studio put a prefix to an uploaded file."""
+    texts = {key: value for key, value in data.items() if isinstance(value, str)}
+    urls = {key: unquote(value.rpartition("?d=")[2].partition("?")[0]) for key, value in texts.items()}
+    images = [url for url in urls.values() if PurePosixPath(url).suffix.lower() in SUFFIXES]
+    image = urls.get(_IMAGE) or next(iter(images or urls.values()), None)
+    if image is None:
+        raise ValueError("the data of a task names no image")
+    return re.sub(r"(^|/)data/upload/(.*/)?[0-9a-f]{8}-", "", image)
+
+
+def _kind(result: dict[str, Any]) -> str:
+    """The kind of a region: what it is called without "labels"; "" of a result that has only labels."""
+    return str(result.get("type", "")).removesuffix("labels")
+
+
+def _label(result: dict[str, Any]) -> str | None:
+    """The first label that a result gives to its region."""
+    names = result["value"].get(result["type"]) if str(result.get("type")).endswith("labels") else None
+    return str(names[0]) if names else None
 
 
 def _configuration(colours: dict[str, str]) -> str:
@@ -125,13 +158,13 @@ def _colours(path: Path) -> dict[str, str]:
     return {label.get("value", ""): label.get("background", "") for label in labels}
 
 
-def _imported(result: dict[str, Any], colours: dict[str, str]) -> ImportedMask:
-    label = str(result["value"][result["type"]][0])
+def _imported(result: dict[str, Any], label: str | None, colours: dict[str, str]) -> ImportedMask:
+    label = label or _NO_LABEL
     meta = result.get("meta") or {}
     object_id = whole_number(meta.get("object_id"))
     return ImportedMask(
         name=str((meta.get("text") or [label])[0]) if object_id is not None else label,
-        read=partial(_READERS[result["type"]], result["value"]),
+        read=partial(_READERS[_kind(result)], result["value"]),
         track=None if object_id is None else str(object_id),
         object_id=object_id,
         colour=colours.get(label),
@@ -147,4 +180,24 @@ def _read_polygon(value: dict[str, Any], size_hw: Size) -> BoolArray:
     return mask_of_edges([points.ravel().tolist()], size_hw)
 
 
-_READERS = {"brushlabels": _read_brush, "polygonlabels": _read_polygon}
+def _read_ellipse(value: dict[str, Any], size_hw: Size) -> BoolArray:
+    """Centre and radii are shares of the image's width and height, in per cent."""
+    x, width = (value[key] / 100 * size_hw[1] for key in ("x", "radiusX"))
+    y, height = (value[key] / 100 * size_hw[0] for key in ("y", "radiusY"))
+    return mask_of_ellipse((x, y), (width, height), value.get("rotation", 0), size_hw)
+
+
+def _read_bitmask(value: dict[str, Any], size_hw: Size) -> BoolArray:
+    mask = mask_of_png(value["imageDataURL"])
+    if mask.shape != size_hw:
+        (height, width), (rows, columns) = mask.shape, size_hw
+        raise ValueError(f"a bitmask of {width}×{height} pixels, expected {columns}×{rows}")
+    return mask
+
+
+_READERS = {
+    "brush": _read_brush,
+    "bitmask": _read_bitmask,
+    "polygon": _read_polygon,
+    "ellipse": _read_ellipse,
+}

@@ -7,13 +7,15 @@ through the centres of border pixels, as LabelMe draws them. `group_id` is the o
 import base64
 import io
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
+import numpy.typing as npt
+from PIL import Image, ImageDraw
 
 from dextr_vos.export.formats.imported import (
     ImportedFrame,
@@ -21,16 +23,18 @@ from dextr_vos.export.formats.imported import (
     Size,
     faults_of,
     files_in,
+    mask_of_png,
     split_name,
     whole_number,
 )
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, LabelledObject, OnFrame
-from dextr_vos.export.formats.outlines import centre_polygons, mask_of_centres
+from dextr_vos.export.formats.outlines import centre_polygons, check_near
 from dextr_vos.files import read_json, write_text
 from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import object_ids
 
 _VERSION = "5.5.0"  # of the format, which LabelMe compares with its own
+_CORNERS = 4  # of a rectangle
 
 
 def write_labelme(folder: Path, data: LabelledClips, options: FormatOptions, on_frame: OnFrame) -> None:
@@ -58,7 +62,9 @@ def write_labelme(folder: Path, data: LabelledClips, options: FormatOptions, on_
 
 
 def read_labelme(folder: Path) -> list[ImportedFrame]:
-    """The frames of all JSON files in a folder; shapes that have no area are left out.
+    """The frames of all JSON files in a folder.
+
+    A `group_id` makes shapes of one label one object, as in LabelMe.
 
     Raises:
         InputError: there are none, or one is damaged.
@@ -68,25 +74,23 @@ def read_labelme(folder: Path) -> list[ImportedFrame]:
         content = read_json(file)
         with faults_of(file, "LabelMe"):
             name, _ = split_name(content["imagePath"])
-            masks = []
-            for shape in content["shapes"]:
-                if shape.get("shape_type", "polygon") not in _READERS:
-                    continue
-                reader = partial(_READERS[shape.get("shape_type", "polygon")], shape)
-                group = shape.get("group_id")
-                described = str(shape.get("description") or "")
-                masks.append(
-                    ImportedMask(
-                        name=described if described.startswith(shape["label"]) else shape["label"],
-                        read=reader,
-                        track=None if group is None else str(group),
-                        object_id=whole_number(group),
-                    )
-                )
+            kinds = [shape.get("shape_type") or "polygon" for shape in content["shapes"]]
+            masks = [
+                _imported(shape, kind)
+                for shape, kind in zip(content["shapes"], kinds, strict=True)
+                if kind in _READERS
+            ]
             size = (int(content["imageHeight"]), int(content["imageWidth"]))
-        video = file.parent.name if file.parent != folder else None
-        annotated = bool(masks) or not content["shapes"]
-        frames.append(ImportedFrame(name, tuple(masks), video, size_hw=size, annotated=annotated))
+        frames.append(
+            ImportedFrame(
+                name,
+                tuple(masks),
+                video=file.parent.name if file.parent != folder else None,
+                size_hw=size,
+                annotated=bool(masks) or not kinds,
+                other_shapes=tuple(str(kind) for kind in kinds if kind not in _READERS),
+            )
+        )
     return frames
 
 
@@ -111,12 +115,19 @@ def _polygon_shapes(mask: BoolArray) -> list[dict[str, Any]]:
     ]
 
 
+def _imported(shape: dict[str, Any], kind: str) -> ImportedMask:
+    label, group = shape["label"], shape.get("group_id")
+    described = str(shape.get("description") or "")
+    return ImportedMask(
+        name=described if described.startswith(label) else label,
+        read=partial(_READERS[kind], shape),
+        track=None if group is None else f"{group} {label}",
+        object_id=whole_number(group),
+    )
+
+
 def _read_mask(shape: dict[str, Any], size_hw: Size) -> BoolArray:
-    try:
-        with Image.open(io.BytesIO(base64.b64decode(shape["mask"]))) as image:
-            crop = np.array(image.convert("L")) > 0
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"a mask is no PNG: {str(error).split('<')[0]}") from None
+    crop = mask_of_png(shape["mask"])
     x, y = (round(float(value)) for value in shape["points"][0])
     mask = np.zeros(size_hw, dtype=bool)
     place = mask[y : y + crop.shape[0], x : x + crop.shape[1]]
@@ -125,14 +136,36 @@ def _read_mask(shape: dict[str, Any], size_hw: Size) -> BoolArray:
 
 
 def _read_polygon(shape: dict[str, Any], size_hw: Size) -> BoolArray:
-    points = np.array(shape["points"], dtype=np.float64)
-    return mask_of_centres([points.reshape(-1, 2)], size_hw)
+    return _drawn(ImageDraw.ImageDraw.polygon, np.array(shape["points"], dtype=np.float64), size_hw)
 
 
 def _read_rectangle(shape: dict[str, Any], size_hw: Size) -> BoolArray:
-    (x0, y0), (x1, y1) = shape["points"]
-    corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], dtype=np.float64)
-    return mask_of_centres([corners], size_hw)
+    """Two opposite corners; four, and turned, as other programs write LabelMe's files."""
+    points = np.array(shape["points"], dtype=np.float64)
+    if len(points) == _CORNERS:
+        return _read_polygon(shape, size_hw)
+    return _drawn(ImageDraw.ImageDraw.rectangle, np.array([points.min(axis=0), points.max(axis=0)]), size_hw)
 
 
-_READERS = {"mask": _read_mask, "polygon": _read_polygon, "rectangle": _read_rectangle}
+def _read_circle(shape: dict[str, Any], size_hw: Size) -> BoolArray:
+    """The centre and a point on the circle."""
+    centre, on_circle = np.array(shape["points"], dtype=np.float64)
+    radius = np.hypot(*(on_circle - centre))
+    return _drawn(ImageDraw.ImageDraw.ellipse, np.array([centre - radius, centre + radius]), size_hw)
+
+
+def _drawn(draw: Callable[..., None], points: npt.NDArray[np.float64], size_hw: Size) -> BoolArray:
+    """A shape as LabelMe draws it, with Pillow."""
+    check_near(points, size_hw)
+    image = Image.new("L", size_hw[::-1])
+    draw(ImageDraw.Draw(image), [(x, y) for x, y in points.tolist()], fill=1, outline=1)
+    return np.array(image) > 0
+
+
+_READERS = {
+    "mask": _read_mask,
+    "polygon": _read_polygon,
+    "rectangle": _read_rectangle,
+    "oriented_rectangle": _read_polygon,
+    "circle": _read_circle,
+}

@@ -99,10 +99,42 @@ def mask_of_centres(polygons: Sequence[npt.NDArray[np.float64]], size_hw: tuple[
     """
     mask = np.zeros(size_hw, dtype=np.uint8)
     for polygon in polygons:
-        if not (np.abs(polygon) <= _FAR_OUTSIDE * max(size_hw)).all():  # nan, too
-            raise ValueError("a corner of a polygon lies far outside the image")
+        check_near(polygon, size_hw)
         cv2.fillPoly(mask, [np.floor(polygon).astype(np.int32)], 1)
     return mask.view(bool)
+
+
+def check_near(points: npt.NDArray[np.float64], size_hw: tuple[int, int]) -> None:
+    """Refuse points that lie far outside an image.
+
+    Args:
+        points: N×2, x and y.
+        size_hw: of the image.
+
+    Raises:
+        ValueError: one does, or is no number.
+    """
+    if not (np.abs(points) <= _FAR_OUTSIDE * max(size_hw)).all():  # nan, too
+        raise ValueError("a corner of a polygon lies far outside the image")
+
+
+def mask_of_ellipse(
+    centre_xy: tuple[float, float], radii_xy: tuple[float, float], degrees: float, size_hw: tuple[int, int]
+) -> BoolArray:
+    """Mask of an ellipse: the pixels whose centres lie in it, those of the first at 0.5, 0.5.
+
+    Args:
+        centre_xy: in pixels.
+        radii_xy: half its width and height, before it is turned.
+        degrees: by which it is turned, clockwise as rows go down.
+        size_hw: of the image.
+    """
+    rows, columns = np.mgrid[: size_hw[0], : size_hw[1]] + 0.5
+    x, y = columns - centre_xy[0], rows - centre_xy[1]
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    along, across = x * cosine + y * sine, y * cosine - x * sine
+    inside: BoolArray = (along * radii_xy[1]) ** 2 + (across * radii_xy[0]) ** 2 <= np.prod(radii_xy) ** 2
+    return inside
 
 
 def _edge_rings(mask: BoolArray) -> list[tuple[_Ring, list[_Ring]]]:

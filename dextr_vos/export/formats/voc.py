@@ -1,13 +1,15 @@
 """PASCAL VOC (Everingham et al., IJCV 2010) with segmentation: indexed PNGs of classes and of objects."""
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from dextr_vos.datasets.pascal import VOC_CATEGORIES
 from dextr_vos.errors import InputError
 from dextr_vos.export.formats.imported import (
     ImportedFrame,
@@ -19,9 +21,11 @@ from dextr_vos.export.formats.imported import (
 )
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClip, LabelledClips, OnFrame
 from dextr_vos.files import read_text, write_text
-from dextr_vos.masks import MAX_OBJECTS, Labels, object_ids, read_labels, voc_palette, write_labels
+from dextr_vos.mask_file import read_stored
+from dextr_vos.mask_values import colour_codes
+from dextr_vos.masks import MAX_OBJECTS, VOID, Labels, object_ids, read_labels, voc_palette, write_labels
 
-_BACKGROUND = "background"
+_BACKGROUND, _IGNORED = "background", "ignored"  # the latter are void pixels
 
 
 def write_voc(folder: Path, data: LabelledClips, options: FormatOptions, on_frame: OnFrame) -> None:
@@ -36,11 +40,12 @@ def write_voc(folder: Path, data: LabelledClips, options: FormatOptions, on_fram
     if len(data.categories) > MAX_OBJECTS:
         raise InputError(f"PASCAL VOC has {MAX_OBJECTS} classes at most, got {len(data.categories)}")
     classes = {name: number for number, name in enumerate(data.categories, start=1)}
-    names = []
+    names, has_void = [], False
     for clip, index, labels in data.frames(on_frame):
+        has_void = has_void or bool((labels == VOID).any())
         name = Path(data.image_name(clip, index)).with_suffix("").as_posix().replace("/", "_")
         names.append(name)
-        of_object = np.arange(256, dtype=np.uint8)
+        of_object = np.arange(256, dtype=np.uint8)  # void stays void
         for entry in clip.objects.values():
             of_object[entry.id] = classes[entry.category]
         write_labels(folder / "SegmentationClass" / f"{name}.png", of_object[labels])
@@ -48,32 +53,38 @@ def write_voc(folder: Path, data: LabelledClips, options: FormatOptions, on_fram
         write_text(folder / "Annotations" / f"{name}.xml", _boxes(name, clip, labels))
         if options.images:
             clip.write_image(index, folder / "JPEGImages" / f"{name}.jpg")
-    for subset in ("train", "val", "trainval"):
-        write_text(folder / "ImageSets" / "Segmentation" / f"{subset}.txt", "\n".join(names) + "\n")
-    write_text(folder / "labelmap.txt", _labelmap([_BACKGROUND, *classes]))
+    # one list: datumaro reads all that there are, and would have each frame several times
+    write_text(folder / "ImageSets" / "Segmentation" / "train.txt", "\n".join(names) + "\n")
+    numbers = {_BACKGROUND: 0, **classes, **({_IGNORED: VOID} if has_void else {})}
+    write_text(folder / "labelmap.txt", _labelmap(numbers))
 
 
 def read_voc(folder: Path) -> list[ImportedFrame]:
     """The masks of `SegmentationObject`, with classes of `SegmentationClass` and names of `labelmap.txt`.
 
-    An object's value is taken for the same object in all images.
+    Without `labelmap.txt` the classes are those of PASCAL VOC. An object's value is taken for the same object
+    in all images.
 
     Raises:
         InputError: the files are missing or contradict one another.
     """
     names = _class_names(folder / "labelmap.txt")
+    palette = colour_codes(voc_palette()).tolist()
     frames = []
     for file in masks_in(folder / "SegmentationObject", "PASCAL VOC"):
         labels = read_labels(file)
         size = (labels.shape[0], labels.shape[1])
         class_file = folder / "SegmentationClass" / file.name
-        classes = read_labels(class_file, size) if class_file.is_file() else labels
+        with faults_of(class_file, "PASCAL VOC"):
+            classes = _class_codes(class_file, labels)
         masks = []
         for object_id in object_ids(labels):
-            number = int(np.bincount(classes[labels == object_id]).argmax())
+            codes, counts = np.unique(classes[labels == object_id], return_counts=True)
+            code = int(codes[counts.argmax()])
+            number = palette.index(code) if code in palette else f"of colour #{code:06x}"
             masks.append(
                 ImportedMask(
-                    name=names.get(number, f"class {number}"),
+                    name=names.get(code, f"class {number}"),
                     read=partial(mask_of_value, file, object_id),
                     track=str(object_id),
                     object_id=object_id,
@@ -105,23 +116,44 @@ def _boxes(name: str, clip: LabelledClip, labels: Labels) -> str:
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _labelmap(names: Sequence[str]) -> str:
-    """`name:r,g,b:parts:actions`, as CVAT and datumaro have it."""
-    lines = ["# label:color_rgb:parts:actions"]
-    for name, (red, green, blue) in zip(names, voc_palette()[: len(names)].tolist(), strict=True):
+def _labelmap(numbers: Mapping[str, int]) -> str:
+    """`name:r,g,b:parts:actions`, as CVAT and datumaro have it, which want all colours in it."""
+    lines, palette = ["# label:color_rgb:parts:actions"], voc_palette().tolist()
+    for name, number in numbers.items():
+        red, green, blue = palette[number]
         lines.append(f"{name.replace(':', '_')}:{red},{green},{blue}::")
     return "\n".join(lines) + "\n"
 
 
 def _class_names(path: Path) -> dict[int, str]:
-    """Names of the classes by their value in masks, which the colours tell."""
+    """Names of the classes by the colour that they have in masks."""
     if not path.is_file():
-        return {}
-    colours = {tuple(colour): number for number, colour in enumerate(voc_palette().tolist())}
+        colours = colour_codes(voc_palette()).tolist()
+        return dict(zip(colours[1:], VOC_CATEGORIES, strict=False))
     names = {}
     with faults_of(path, "labelmap.txt"):
-        for line in read_text(path).splitlines():
-            if line.strip() and not line.startswith("#"):
-                name, colour, *_ = line.split(":")
-                names[colours[tuple(int(value) for value in colour.split(","))]] = name
+        lines = [line for line in read_text(path).splitlines() if line.strip() and not line.startswith("#")]
+        for line, usual in zip(lines, voc_palette(), strict=False):
+            name, colour, *_ = line.split(":")
+            values = [int(value) for value in colour.split(",")] if colour else usual
+            names[int(colour_codes(np.array(values)))] = name
     return names
+
+
+def _class_codes(path: Path, labels: Labels) -> npt.NDArray[np.int64]:
+    """The colours of a mask of classes, H×W, as 0xrrggbb; those of the objects where there is no such file.
+
+    CVAT paints classes in colours of its own, which `labelmap.txt` lists. A file without colours, grey, holds
+    numbers of classes.
+
+    Raises:
+        InputError: it is damaged, or of another size.
+    """
+    if not path.is_file():
+        return colour_codes(voc_palette()[labels])
+    stored = read_stored(path, (labels.shape[0], labels.shape[1]))
+    if stored.palette is not None:
+        return colour_codes(stored.palette[stored.values])
+    if stored.values.ndim == 3 and stored.values.shape[2] >= 3:
+        return colour_codes(stored.values)
+    return colour_codes(voc_palette()[np.minimum(stored.values, VOID)])

@@ -37,7 +37,8 @@ def write_yolo(folder: Path, data: LabelledClips, options: FormatOptions, on_fra
         on_frame: called with the number of frames done and of all frames.
     """
     classes = {name: number for number, name in enumerate(data.categories)}
-    content = {"path": ".", "train": "images/train", "val": "images/train"}
+    # without `path`, readers look beside data.yaml; with ".", in the folder where they are run
+    content = {"train": "images/train", "val": "images/train"}
     text = io.StringIO()
     YAML().dump({**content, "names": {number: name for name, number in classes.items()}}, text)
     write_text(folder / "data.yaml", text.getvalue())
@@ -55,14 +56,19 @@ def write_yolo(folder: Path, data: LabelledClips, options: FormatOptions, on_fra
 
 
 def read_yolo(folder: Path) -> list[ImportedFrame]:
-    """The annotated frames of all text files below `labels`; boxes without polygons are refused.
+    """The annotated frames of all text files of `labels`, or of a `labels` in each subset.
+
+    Boxes without polygons are refused.
 
     Raises:
         InputError: there are none, or `data.yaml` is damaged.
     """
     names = _names(folder)
     frames = []
-    for file in files_in(folder / "labels", "*.txt", "YOLO"):
+    for file in files_in(folder, "*.txt", "YOLO"):
+        above = file.relative_to(folder).parts[:-1]
+        if "labels" not in above:
+            continue  # lists of images and classes
         with faults_of(file, "YOLO"):
             masks = []
             for line in filter(str.strip, read_text(file).splitlines()):
@@ -72,8 +78,10 @@ def read_yolo(folder: Path) -> list[ImportedFrame]:
                 shares = np.array(values, dtype=np.float64).reshape(-1, 2)
                 name = names.get(int(number), f"class {number}")
                 masks.append(ImportedMask(name=name, read=partial(_mask, shares)))
-        video = file.parent.name if file.parent.parent.name != "labels" else None
-        frames.append(ImportedFrame(file.stem, tuple(masks), video))
+        clips = above[above.index("labels") + 2 :]  # below the subset
+        frames.append(ImportedFrame(file.stem, tuple(masks), clips[-1] if clips else None))
+    if not frames:
+        raise InputError(f"{folder} holds no labels/*.txt; expected the folder of an export as YOLO")
     return frames
 
 
@@ -82,9 +90,11 @@ def _mask(shares: npt.NDArray[np.float64], size_hw: Size) -> BoolArray:
 
 
 def _names(folder: Path) -> dict[int, str]:
-    files = sorted(folder.glob("*.yaml"))
+    """Names of classes, of `data.yaml` or of `classes.txt`, a name a line; none where neither is there."""
+    files = sorted(folder.glob("*.yaml"), key=lambda file: (file.stem != "data", file.name))
     if not files:
-        return {}
+        lists = sorted(folder.rglob("classes.txt"))
+        return dict(enumerate(read_text(lists[0]).splitlines())) if lists else {}
     try:
         content: Any = parse_yaml(read_text(files[0]), str(files[0]))[0]
         names = content["names"]

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from export.formats.made_masks import NAMES, made_labels, write_workspace
 
 from dextr_vos.cli.main import main
+from dextr_vos.masks import VOID, write_labels
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -17,6 +18,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def written(tiny_clip, tmp_path):
     """Writes a format, gives its path."""
     work = write_workspace(tiny_clip, tmp_path / "work").path
+    labels = made_labels(1)
+    labels[:3] = VOID
+    write_labels(work / "propagation" / "masks" / "00001.png", labels)
 
     def write(name, shapes="mask", suffix=""):
         target = tmp_path / f"out{suffix}"
@@ -92,3 +96,24 @@ def test_datumaro_reads_cvat_for_images(shapes, written, tiny_clip, tmp_path):
                 mask = runs.decode(runs.merge(runs.frPyObjects([entry.points], 48, 64))) > 0
             got[mask] = ids[entry.label]
         assert (got == made_labels(int(item.id))).all()
+
+
+@pytest.mark.parametrize("reader", ["voc_segmentation", "voc_instance_segmentation"])
+def test_datumaro_reads_pascal_voc_with_void_pixels(reader, written):
+    datumaro = pytest.importorskip("datumaro")
+
+    data = datumaro.Dataset.import_from(str(written("voc")), reader)
+    assert len(data) == 6
+    names = [label.name for label in data.categories()[datumaro.AnnotationType.label]]
+    for item in data:
+        labels = made_labels(int(item.id))
+        if item.id == "00001":
+            labels[:3] = VOID
+        for entry in item.annotations:
+            if entry.type != datumaro.AnnotationType.mask:
+                continue
+            value = {name: number for number, name in NAMES.items()} | {"background": 0, "ignored": VOID}
+            mask = np.asarray(entry.image) > 0
+            assert (labels[mask] == value[names[entry.label]]).all()
+            if names[entry.label] != "background":
+                assert mask.sum() == (labels == value[names[entry.label]]).sum()
