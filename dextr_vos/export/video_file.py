@@ -27,6 +27,8 @@ _LIMITED_RANGE = 1
 _SWSCALE_DEFAULT = 5  # BT.601, with which video without a tag is decoded
 _MATRICES = frozenset({1, 4, 5, 6, 7, 9})  # that swscale knows
 _FINEST_RATE = 1001  # largest denominator of a frame rate
+_NTSC_RATES = (24, 30, 48, 60, 120)  # which are 1000/1001 of these
+_NTSC_DIGITS = 0.005  # people write 23.98 and 29.97
 # sound that is copied as it is; other sound is encoded again
 _COPIED = {
     ".mp4": {"aac", "mp3", "ac3", "eac3", "alac", "opus"},
@@ -84,7 +86,7 @@ class VideoWriter:
     def __init__(self, out: Any, clip: Clip, how: VideoFormat, fps: float | None, frames: range) -> None:
         self._out, self._how = out, how
         self._source = _Source(clip)
-        rate = Fraction(fps or clip.fps).limit_denominator(_FINEST_RATE)
+        rate = frame_rate(fps or clip.fps)
         self._times = self._source.times_s or [index / rate for index in range(len(clip))]
         self._start_s = self._source.start_s if frames.start == 0 else self._times[frames.start]
         self._end_s = None if frames.stop == len(clip) else float(self._times[frames.stop] - self._start_s)
@@ -120,6 +122,8 @@ class VideoWriter:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=layout)
         matrix = self._source.matrix
         frame = frame.reformat(format=self._how.pixels, dst_colorspace=matrix, dst_color_range=_LIMITED_RANGE)
+        # ProRes has tags in each frame, which readers believe rather than those of the file
+        frame.colorspace, frame.color_primaries, frame.color_trc = self._source.colour_tags
         time_s = self._times[index] - self._start_s
         frame.pts, frame.time_base = round(time_s / self._ticks), self._ticks
         self._sound.write_until(float(time_s))
@@ -170,6 +174,12 @@ def open_video_writer(
             writer.finish()
         finally:
             writer.close()
+
+
+def frame_rate(fps: float) -> Fraction:
+    """Frames per second as a fraction: 29.97 is 30000/1001, like the other rates of NTSC."""
+    whole = next((rate for rate in _NTSC_RATES if abs(fps - rate * 1000 / 1001) < _NTSC_DIGITS), None)
+    return Fraction(fps).limit_denominator(_FINEST_RATE) if whole is None else Fraction(whole * 1000, 1001)
 
 
 def consecutive(frames: Sequence[int]) -> range:

@@ -34,19 +34,21 @@ def masks(tmp_path):
     return tmp_path / "masks"
 
 
-def write_source(path, sound="aac"):
-    """A video with a variable rate, wide pixels, BT.709 tags and sound, whose clock starts late."""
+def write_source(path, sound="aac", colours=(1, 1, 1)):
+    """A video with a variable rate, wide pixels, tags (BT.709) and sound, whose clock starts late."""
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=25, options={"crf": "10", "bf": "0"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         context = stream.codec_context
         stream.time_base = context.time_base = Fraction(1, 1000)
         context.sample_aspect_ratio = Fraction(16, 11)
-        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
+        context.colorspace, context.color_primaries, context.color_trc = colours
+        context.color_range = 1
         tone = out.add_stream(sound, rate=48000)
         for index, time in enumerate(TIMES_MS):
             frame = av.VideoFrame.from_ndarray(tiny_frame(index), format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace=1)
+            frame = frame.reformat(format="yuv420p", dst_colorspace=colours[0] if colours[0] != 2 else 5)
+            frame.colorspace, frame.color_primaries, frame.color_trc = colours
             frame.pts, frame.time_base = time + 500, Fraction(1, 1000)
             out.mux(stream.encode(frame))
         wave = (np.sin(np.arange(24000) / 20) * 9000).astype(np.int16)
@@ -56,6 +58,13 @@ def write_source(path, sound="aac"):
         out.mux(tone.encode(None))
         out.mux(stream.encode(None))
     return path
+
+
+def tags_of_frames(path):
+    """Matrix, primaries and transfer of the first decoded frame, which readers believe."""
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        return frame.colorspace, frame.color_primaries, frame.color_trc
 
 
 def look(path):
@@ -76,6 +85,33 @@ def test_a_webm_that_cannot_say_its_pixel_aspect_is_told(masks, tmp_path, caplog
     source = write_source(tmp_path / "source.mkv")
     call("export", source, "--masks", masks, "--format", "webm-alpha", "-o", tmp_path / "out.webm")
     assert "source.mkv has pixels of 16:11, which the WebM file does not say" in caplog.text
+
+
+# BT.709, BT.601 (NTSC), BT.2020 with HLG, and no tags
+@pytest.mark.parametrize("colours", [(1, 1, 1), (6, 6, 6), (9, 9, 18), (2, 2, 2)])
+@pytest.mark.parametrize("name", ["prores-4444", "feathered-matte-video", "webm-alpha", "green-screen"])
+def test_the_colour_tags_of_frames_are_those_of_the_source(name, colours, masks, tmp_path):
+    source = write_source(tmp_path / "source.mkv", colours=colours)
+    target = tmp_path / f"out{FILM_FORMATS[name].suffix}"
+    call("export", source, "--masks", masks, "--format", name, "-o", target)
+    assert tags_of_frames(target) == colours
+
+
+@pytest.mark.parametrize(
+    ("fps", "rate"),
+    [
+        ("25", Fraction(25)),
+        ("29.97", Fraction(30000, 1001)),
+        ("23.98", Fraction(24000, 1001)),
+        ("60", Fraction(60)),
+    ],
+)
+def test_rates_of_ntsc_are_exact(fps, rate, tiny_clip, masks, tmp_path):
+    given = ("export", tiny_clip, "--masks", masks, "--format", "prores-4444", "--fps", fps)
+    call(*given, "-o", tmp_path / "a.mov")
+    with av.open(str(tmp_path / "a.mov")) as video:
+        assert video.streams.video[0].average_rate == rate
+    assert tags_of_frames(tmp_path / "a.mov") == (1, 1, 1)
 
 
 @pytest.mark.parametrize("container", ["mkv", "mp4"])

@@ -127,12 +127,13 @@ def read_object_masks(folder: Path) -> list[ImportedFrame]:
 
 
 def read_masks(folder: Path) -> list[ImportedFrame]:
-    """A folder of masks `FRAME.png`, in any form that `read_labels` takes.
+    """A folder of masks `FRAME.png`, in any form that `read_labels` takes, or such a folder for each clip.
 
     Raises:
         InputError: there are none.
     """
-    return [_labelled(file, None, {}) for file in masks_in(folder, "masks")]
+    files = masks_in(folder, "masks")
+    return [_labelled(file, None if file.parent == folder else file.parent.name, {}) for file in files]
 
 
 def _meta(clip: LabelledClip, seen: dict[int, list[str]]) -> dict[str, Any]:

@@ -90,13 +90,15 @@ def read_voc(folder: Path) -> list[ImportedFrame]:
                     object_id=object_id,
                 )
             )
-        frames.append(ImportedFrame(file.stem, tuple(masks), size_hw=size, void=void_of(file, labels)))
+        name, video = _clip_of(folder / "Annotations" / f"{file.stem}.xml")
+        frames.append(ImportedFrame(name, tuple(masks), video, size_hw=size, void=void_of(file, labels)))
     return frames
 
 
 def _boxes(name: str, clip: LabelledClip, labels: Labels) -> str:
     """The XML of an image: its size, and name and box of each object, with ends that count from 1."""
     root = ElementTree.Element("annotation")
+    ElementTree.SubElement(root, "folder").text = clip.name
     ElementTree.SubElement(root, "filename").text = f"{name}.jpg"
     size = ElementTree.SubElement(root, "size")
     for tag, value in (("width", labels.shape[1]), ("height", labels.shape[0]), ("depth", 3)):
@@ -114,6 +116,16 @@ def _boxes(name: str, clip: LabelledClip, labels: Labels) -> str:
             ElementTree.SubElement(box, tag).text = str(value)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _clip_of(path: Path) -> tuple[str, str | None]:
+    """The name of a frame and its clip, where the name begins with the folder that its XML has."""
+    if not path.is_file():
+        return path.stem, None
+    with faults_of(path, "PASCAL VOC"):
+        clip = ElementTree.parse(path).getroot().findtext("folder", "")
+    name = path.stem.removeprefix(f"{clip}_")
+    return (name, clip) if clip and name != path.stem else (path.stem, None)
 
 
 def _labelmap(numbers: Mapping[str, int]) -> str:

@@ -95,10 +95,8 @@ def test_several_workspaces_go_into_one_file_without_clashes(work, tiny_clip, tm
         target = tmp_path / f"both-{name}{FORMATS[name].suffix}"
         call("export", work, other, "--format", name, "-o", target)
         imported = ("import", tiny_clip, target, "--format", name, "-o", tmp_path / f"back-{name}")
-        if name in ("voc", "yolo"):
-            continue  # their names have no clips that could be told apart, or no objects
-        if name == "masks":
-            continue
+        if name == "yolo":
+            continue  # it has no objects, and masks are not equal
         call(*imported, "--clip-name", "tiny-2")
         back = read_labels(tmp_path / f"back-{name}" / "keyframes" / "00004.png")
         assert (back == made_labels(4)).all(), name
