@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from dextr_vos.annotation.annotations import (
     Annotations,
@@ -48,3 +49,35 @@ def write_workspace(clip: Path, folder: Path) -> Workspace:
     entries = tuple(ObjectEntry(id=n, name=NAMES[n], colour=COLOURS[n]) for n in NAMES)
     save_annotations(workspace.annotations, Annotations(objects=entries, keyframes=keyframes))
     return workspace
+
+
+def project_labels(clip: int, index: int) -> np.ndarray:
+    """Masks of odd sizes: frame 4 is empty, object 7 appears in frame 2, frame 5 has void pixels."""
+    labels = np.pad(made_labels(index), ((0, 1 + 2 * clip), (0, 1)))
+    labels[:] = 0 if index == 4 else labels
+    if index < 2:
+        labels[labels == 7] = 0
+    if index == 5:
+        labels[:3] = 255
+    return labels
+
+
+def write_project(folder: Path) -> list[Workspace]:
+    """Workspaces of two clips of the same name, which has a space and an umlaut, like their frames."""
+    workspaces = []
+    for number, frame_name in enumerate(("Bild ä {:03d}.jpg", "{:05d}.png")):
+        clip = folder / f"frames{number}" / "Köln Hund"
+        clip.mkdir(parents=True)
+        workspace = Workspace(folder / f"work{number}" / "Köln Hund")
+        for index in range(6):
+            labels = project_labels(number, index)
+            image = np.random.default_rng(index).integers(0, 255, (*labels.shape, 3)).astype(np.uint8)
+            Image.fromarray(image).save(clip / frame_name.format(index))
+        names = open_clip(clip).names
+        for index, name in enumerate(names):
+            write_labels(workspace.run.masks / f"{name}.png", project_labels(number, index))
+        workspace.write_settings(open_clip(clip))
+        entries = tuple(ObjectEntry(id=n, name=NAMES[n], colour=COLOURS[n]) for n in NAMES)
+        save_annotations(workspace.annotations, Annotations(objects=entries, keyframes={}))
+        workspaces.append(workspace)
+    return workspaces
