@@ -14,6 +14,11 @@ def on_one_line(text: str) -> str:
     return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: "1 frame", "2 frames"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 class DextrVosError(Exception):
     """An error in the input; its text is one sentence that says what to do, see `on_one_line`."""
 

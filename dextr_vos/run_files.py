@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from dextr_vos.clip import Clip
+from dextr_vos.clip import Clip, is_clip_folder
 from dextr_vos.errors import InputError
 from dextr_vos.files import read_json, read_text, refuse_links, write_text
 
@@ -99,6 +99,11 @@ class RunPaths:
             if _DIGEST.fullmatch(path.name.removeprefix(_PENDING)) and path.is_dir()
         ]
         return sorted(found, key=lambda run: _modified(run.masks))
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds a finished run, or what is left of one."""
+        return any(file.exists() for file in (self.record, self.network, self.masks, self.confidence))
 
     def check_links(self) -> None:
         """Refuse symbolic links among the files of the run; all who write into it call this first.
@@ -312,6 +317,23 @@ def shot_names(path: Path, field: Literal["cuts", "flashes"]) -> list[str]:
         return []
 
 
+def describe_without_run(path: Path) -> str:
+    """What a path without a run is, and what to give in its place, in one sentence."""
+    inside = sorted((file.parent for file in path.glob("*/workspace.yaml")), key=lambda each: each.name)
+    if not path.exists():
+        what = f"there is no folder {path}"
+    elif inside:
+        some = ", ".join(map(str, inside[:5])) + (" …" if len(inside) > 5 else "")
+        return f"{path} is a folder of workspaces; give one of them: {some}"
+    elif path.is_file():
+        what = f"{path} is a file, expected a run"
+    elif is_clip_folder(path):
+        what = f"{path} is a folder of images, expected a run"
+    else:
+        what = f"{path} holds no finished run"
+    return f"{what}; give the workspace of the clip, or the --out folder of a finished propagate"
+
+
 Confidence = dict[str, dict[int, Annotated[float, Field(allow_inf_nan=False)]]]
 """Confidence in [0, 1] by frame name and object id."""
 
@@ -357,6 +379,6 @@ def read_confidence(path: Path) -> Confidence:
             raise FileNotFoundError
         return TypeAdapter(Confidence).validate_python(read_json(path))
     except FileNotFoundError:
-        raise InputError(f"there is no {path}; give the --out folder of a finished propagate") from None
+        raise InputError(f"there is no {path}; run propagate again to make it") from None
     except (InputError, ValidationError):
         raise InputError(f"{path} is damaged; run propagate again to replace it") from None

@@ -29,7 +29,7 @@ from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.files import natural_key, read_text, refuse_links, sweep_temporaries, write_text
 from dextr_vos.mask_file import find_mask_file, mask_files, plain_name
 from dextr_vos.masks import VOID, Labels, looks_like_mask, read_labels, write_labels
-from dextr_vos.run_files import RunPaths, keyframe_names, read_record
+from dextr_vos.run_files import RunPaths, describe_without_run, keyframe_names, read_record
 from dextr_vos.yaml_text import parse_yaml
 
 
@@ -209,11 +209,17 @@ class Workspace:
         """Refuse a clip that this workspace was not created for; a new workspace accepts any.
 
         Raises:
-            InputError: the clip has other frames, or `workspace.yaml` is damaged or of another version.
+            InputError: the clip has other frames, its folder is that of the new workspace, or
+                `workspace.yaml` is damaged or of another version.
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file; a workspace is a folder")
         if not self.settings.exists():
+            if self.path.resolve() == clip.path.resolve():
+                raise InputError(
+                    f"the workspace {self.path} is the clip's own folder, which would mix masks with its "
+                    f"frames; give another, such as work/{self.path.resolve().name}"
+                )
             return
         settings = self._read_settings()
         if settings.identity != clip.identity:
@@ -262,6 +268,24 @@ class WorkspaceSettings(BaseModel):
     frames: int
     size_hw: tuple[int, int]
     identity: str
+
+
+def find_run(path: Path) -> RunPaths:
+    """The run in a folder, or that of a workspace.
+
+    Args:
+        path: the folder of a run, or a workspace.
+
+    Raises:
+        InputError: there is none; the sentence says what is there in its place.
+    """
+    workspace = Workspace(path)
+    run = workspace.run if workspace.exists else RunPaths(path)
+    if run.exists:
+        return run
+    if workspace.exists:
+        raise InputError(f"the workspace {path} has no run yet; make one with dextr-vos propagate {path}")
+    raise InputError(describe_without_run(path))
 
 
 @dataclass(frozen=True)
@@ -335,6 +359,8 @@ class ResultMasks:
         """
         names = clip.names if frames is None else [clip.names[index] for index in frames]
         missing = [name for name in names if self.find_mask(name) is None]
+        if missing and not self.files():
+            raise InputError(describe_without_run(self.path))
         if missing:
             raise InputError(
                 f"{self.path} has no masks of {len(missing)} of {len(names)} frames of {clip.path}, first "

@@ -108,7 +108,7 @@ def test_damaged_confidence_is_refused(run: RunPaths, content: bytes) -> None:
 
 
 def test_missing_confidence_is_refused(run: RunPaths) -> None:
-    with pytest.raises(InputError, match=r"there is no .*confidence\.json; give the --out folder"):
+    with pytest.raises(InputError, match=r"there is no .*confidence\.json; run propagate again"):
         read_confidence(run.confidence)
 
 

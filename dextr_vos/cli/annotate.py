@@ -192,7 +192,7 @@ def _open(path: Path, out: Path | None) -> tuple["Clip", "Workspace"]:
     if out is not None:
         workspace = Workspace(out)
     elif workspace is None:
-        workspace = default_workspace(clip)
+        workspace = default_workspace(clip.path)
     workspace.check_clip(clip)
     return clip, workspace
 

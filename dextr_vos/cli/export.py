@@ -142,8 +142,8 @@ def _write(opened: "list[tuple[Clip, Workspace | None]]", options: _Options) -> 
         options = options.all_into(options.out)
     elif workspace is not None and not options.targets:
         options = options.all_into(_exports_of(workspace))
+    path = _path_of_masks(clip, workspace, options)
     _check_targets(options)
-    path = options.masks or (None if workspace is None else workspace.path)
     _export(clip, _find_masks(path, clip, options), options)
 
 
@@ -181,17 +181,29 @@ def _check_targets(options: _Options) -> None:
         raise InputError("--scores is shown on the page only; give --page FILE.html, too")
 
 
-def _find_masks(path: Path | None, clip: "Clip", options: _Options) -> "ResultMasks":
+def _path_of_masks(clip: "Clip", workspace: "Workspace | None", options: _Options) -> Path:
+    """The workspace, run or folder whose masks are exported."""
+    from dextr_vos.cli.workspaces import did_you_mean
+    from dextr_vos.errors import InputError
+
+    if options.masks is not None:
+        return options.masks
+    if workspace is None:
+        raise InputError(
+            f"give --masks, a run or a folder of masks, or a workspace as CLIP{did_you_mean(clip.path)}"
+        )
+    return workspace.path
+
+
+def _find_masks(path: Path, clip: "Clip", options: _Options) -> "ResultMasks":
     """The masks of the objects and frames that are asked for; all of the frames must have one."""
     from dextr_vos.cli.options import comma_list
     from dextr_vos.cli.workspaces import run_folder
     from dextr_vos.errors import InputError
     from dextr_vos.export.formats.labelled import labelled_clip, objects_called
-    from dextr_vos.workspace import ResultMasks
+    from dextr_vos.workspace import ResultMasks, Workspace
 
-    if path is None:
-        raise InputError("give --masks, a run or a folder of masks, or a workspace as CLIP")
-    if not options.keyframes_only:
+    if Workspace(path).exists and not options.keyframes_only:
         run_folder(path)  # of a workspace, a run must be there
     masks = ResultMasks.find(path)
     if options.keyframes_only and not masks.keyframes:
@@ -281,8 +293,7 @@ def _exports_of(workspace: "Workspace") -> Path:
 def _labelled(clip: "Clip", workspace: "Workspace | None", options: _Options) -> "LabelledClip":
     from dextr_vos.export.formats.labelled import labelled_clip
 
-    path = options.masks or (None if workspace is None else workspace.path)
-    masks = _find_masks(path, clip, options)
+    masks = _find_masks(_path_of_masks(clip, workspace, options), clip, options)
     return labelled_clip(clip, masks, _frames(clip, masks, options))
 
 

@@ -64,7 +64,8 @@ def command(
     if out is not None:
         workspace = Workspace(out)
     elif workspace is None:
-        workspace = default_workspace(opened)
+        workspace = default_workspace(opened.path)
+    workspace.check_clip(opened)
     if not source.exists():
         raise InputError(f"there is no {source}; expected a file or folder of {FORMATS[format_name].title}")
     frames = FORMATS[format_name].read(source)

@@ -33,8 +33,8 @@ def command(run: Path, frames: str, keyframes: Path | None) -> None:
     from dextr_vos.run_files import RunPaths, read_confidence
     from dextr_vos.workspace import Workspace
 
-    keyframes = keyframes_of_run(run, keyframes)
     folder = run_folder(run)
+    keyframes = keyframes_of_run(run, keyframes)
     all_names = list(read_confidence(RunPaths(folder).confidence))
     names = [all_names[index] for index in parse_frames(frames, all_names, folder)]
     with FolderLock(keyframes) if Workspace(keyframes).keyframes.is_dir() else nullcontext():

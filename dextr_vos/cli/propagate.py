@@ -193,7 +193,7 @@ def _propagate(options: _Options) -> None:
 
     assert options.clip is not None
     clip, workspace = clip_and_workspace(options.clip)
-    keyframes, out = propagation_paths(workspace, options.keyframes, options.out)
+    keyframes, out = propagation_paths(options.clip, workspace, options.keyframes, options.out)
     frames = None if options.frames is None else parse_frames(options.frames, clip.names, clip.path)
     chosen = _chosen(options, frames)
     trained_before = _training_of(RunPaths(out))

@@ -28,7 +28,7 @@ def command(clip: Path, run: Path, out: Path, device: str) -> None:
     from dextr_vos.runtime import pick_device
 
     opened, _ = clip_and_workspace(clip)
-    trained = load_network(run_folder(run))
+    trained = load_network(run if run.is_file() else run_folder(run))
     with interruptible() as stop_asked, progress_bars() as bar:
         callbacks = Callbacks(on_frame=bar("segmenting"), stop_asked=stop_asked)
         segment_clip(opened, trained, out, pick_device(device), callbacks)

@@ -32,7 +32,7 @@ def command(run: Path, count: int) -> None:
     frames with dextr-vos annotate, then propagate again.
     """
     from dextr_vos.cli.workspaces import run_folder
-    from dextr_vos.errors import InputError
+    from dextr_vos.errors import InputError, counted
     from dextr_vos.propagation.suggest import suggest
     from dextr_vos.run_files import RunPaths, frame_confidence, keyframe_names, read_confidence, shot_names
     from dextr_vos.workspace import Workspace
@@ -50,10 +50,17 @@ def command(run: Path, count: int) -> None:
         [places[name] for name in found if name in places]
         for found in (shot_names(folder.record, "cuts"), shot_names(folder.record, "flashes"))
     )
-    for index in suggest(doubts, keyframes, count, cuts, flashes):
+    suggested = suggest(doubts, keyframes, count, cuts, flashes)
+    for index in suggested:
         click.echo(names[index])
         confidence = 1 - doubts[index] if names[index] in scores else None
         click.echo(f"  {_reason(index, confidence, keyframes, cuts)}", err=True)
+    if not suggested:
+        others = " or a flash" if flashes else ""
+        click.echo(f"every frame is annotated{others}; nothing to suggest", err=True)
+    elif len(suggested) < count:
+        left = counted(len(suggested), "frame")
+        click.echo(f"only {left} left to suggest, of {count} asked for", err=True)
 
 
 def _names_of_clip(record: Path, workspace: "Workspace") -> Sequence[str]:
@@ -81,14 +88,15 @@ def _annotated_names(workspace: "Workspace") -> set[str]:
 
 def _reason(index: int, confidence: float | None, keyframes: Sequence[int], cuts: Sequence[int]) -> str:
     """Why a frame is suggested."""
+    from dextr_vos.errors import counted
     from dextr_vos.run_files import frame_state
 
     if bisect_right(cuts, index) not in {bisect_right(cuts, each) for each in keyframes}:
         return "lost: no frame of this shot is annotated"
-    away = min(abs(index - each) for each in keyframes)
+    away = f"{counted(min(abs(index - each) for each in keyframes), 'frame')} away from an annotated one"
     if confidence is None:
-        return f"no mask yet, {away} frames away from an annotated one"
+        return f"no mask yet, {away}"
     state = frame_state(confidence)
     if state == "confident":
-        return f"confidence {confidence:.2f}, {away} frames away from an annotated one"
+        return f"confidence {confidence:.2f}, {away}"
     return f"{state}: confidence {confidence:.2f}"

@@ -23,29 +23,36 @@ def clip_and_workspace(path: Path) -> tuple["Clip", "Workspace | None"]:
     return (workspace.open_clip(), workspace) if workspace.exists else (open_clip(path), None)
 
 
-def default_workspace(clip: "Clip") -> "Workspace":
+def default_workspace(clip: Path) -> "Workspace":
     """The workspace of a clip when the command line names none: `work/NAME` in the current folder."""
     from dextr_vos.workspace import Workspace
 
-    path = clip.path.resolve()
+    path = clip.resolve()
     return Workspace(Path("work") / (path.stem if path.is_file() else path.name))
+
+
+def did_you_mean(path: Path) -> str:
+    """The end of the sentence that refuses a clip: its workspace, if the default one is there."""
+    workspace = default_workspace(path)
+    settings = workspace.read_settings_or_none()
+    if settings is None or Path(settings.clip) != path.resolve():
+        return ""
+    return f"; did you mean the workspace {workspace.path}?"
 
 
 def run_folder(path: Path) -> Path:
     """The folder of a run: `path` itself, or the run inside the workspace `path`.
 
     Raises:
-        InputError: the workspace has no run yet.
+        InputError: there is no run.
     """
     from dextr_vos.errors import InputError
-    from dextr_vos.workspace import Workspace
+    from dextr_vos.workspace import find_run
 
-    workspace = Workspace(path)
-    if not workspace.exists:
-        return path
-    if not workspace.run.path.is_dir():
-        raise InputError(f"the workspace {path} has no run yet; make one with dextr-vos propagate {path}")
-    return workspace.run.path
+    try:
+        return find_run(path).path
+    except InputError as error:
+        raise InputError(f"{error}{did_you_mean(path)}") from None
 
 
 def keyframes_of_run(run: Path, keyframes: Path | None) -> Path:
@@ -70,11 +77,12 @@ def keyframes_of_run(run: Path, keyframes: Path | None) -> Path:
 
 
 def propagation_paths(
-    workspace: "Workspace | None", keyframes: Path | None, out: Path | None
+    clip: Path, workspace: "Workspace | None", keyframes: Path | None, out: Path | None
 ) -> tuple[Path, Path]:
     """Where keyframes come from and where the run goes.
 
     Args:
+        clip: as it was given.
         workspace: given in place of the clip.
         keyframes: of `--keyframes`, a workspace or a folder of masks.
         out: of `--out`.
@@ -90,9 +98,16 @@ def propagation_paths(
 
     if keyframes is None:
         if workspace is None:
-            raise InputError("give --keyframes, a workspace or a folder of masks, or a workspace as CLIP")
+            raise InputError(
+                "give --keyframes, a workspace or a folder of masks, or a workspace as CLIP"
+                + did_you_mean(clip)
+            )
         keyframes = workspace.path
     if out is None:
+        if not keyframes.exists():
+            raise InputError(
+                f"there is no folder {keyframes}; --keyframes takes a workspace or a folder of masks"
+            )
         if not Workspace(keyframes).exists:
             raise InputError(f"give --out RUN, since {keyframes} is no workspace that could hold the run")
         out = Workspace(keyframes).run.path

@@ -147,7 +147,8 @@ class RunFolder:
         """Refuse a folder in which something would be lost.
 
         Raises:
-            InputError: it holds a run on another clip, masks of other origin, or the keyframes themselves.
+            InputError: it holds a run on another clip, masks of other origin, or the keyframes themselves, or
+                is the folder of the clip.
         """
         folder = None if keyframe is None else keyframe.parent.resolve()
         if folder is not None and self.paths.masks.resolve() in (folder, *folder.parents):
@@ -161,6 +162,11 @@ class RunFolder:
                 raise InputError(
                     f"{self.paths.path} holds a run on {made_on}, not on {here}; give another --out folder"
                 )
+        elif self.paths.path.resolve() == clip.path.resolve():
+            raise InputError(
+                f"the run {self.paths.path} is the clip's own folder, which would mix masks with its frames; "
+                f"give another, such as work/{self.paths.path.resolve().name}/propagation"
+            )
         elif self.paths.masks.exists() and not self.paths.network.exists():
             raise InputError(
                 f"{self.paths.masks} is there, and dextr-vos propagate did not make it but would replace it; "

@@ -23,7 +23,7 @@ from dextr_vos.propagation.postprocess import labels_of
 from dextr_vos.propagation.run import network_record
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, Recipe
 from dextr_vos.run_files import RunPaths, RunRecord
-from dextr_vos.workspace import Workspace
+from dextr_vos.workspace import Workspace, find_run
 
 _MEMORY = tuple(field.name for field in fields(Memory))
 _MARK = ".dextr-vos-segment"  # masks beside it may be replaced
@@ -82,13 +82,13 @@ def load_network(path: Path) -> TrainedNetwork:
     """Read a fine-tuned network, in evaluation mode and on the CPU.
 
     Args:
-        path: a run folder, or its `network.safetensors`.
+        path: a run folder, its `network.safetensors`, or a workspace.
 
     Raises:
         InputError: there is none at that path.
         WeightsError: the file is broken, or was not saved by `dextr-vos propagate`.
     """
-    file = RunPaths(path).network if path.is_dir() else path
+    file = path if path.is_file() else find_run(path).network
     if not file.is_file():
         raise InputError(
             f"there is no fine-tuned network {file}; give the --out folder of a finished dextr-vos propagate"

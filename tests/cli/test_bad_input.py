@@ -147,6 +147,38 @@ CASES: dict[str, tuple[Case, str]] = {
         lambda _: ["export", "tiny", "--masks", "masks", "--coco", "masks.txt"],
         r"the COCO file masks\.txt must end in \.json",
     ),
+    "clicks into the clip's folder": (
+        lambda _: ["annotate", "tiny", "--clicks", "clicks.json", "--model", "grabcut", "-o", "tiny"],
+        "the workspace tiny is the clip's own folder, .* give another, such as work/tiny",
+    ),
+    "page in the clip's folder": (
+        lambda _: ["annotate", "tiny", "--no-open", "-o", "tiny"],
+        "the workspace tiny is the clip's own folder",
+    ),
+    "import into the clip's folder": (
+        lambda _: ["import", "tiny", "masks", "--format", "masks", "-o", "./tiny/"],
+        "the workspace tiny is the clip's own folder",
+    ),
+    "run in the clip's folder": (
+        lambda _: ["propagate", "tiny", "--keyframes", "masks", "-o", "tiny"],
+        "the run tiny is the clip's own folder, .* give another, such as work/tiny/propagation",
+    ),
+    "run of nothing": (lambda _: ["suggest", "none"], "there is no folder none; give the workspace"),
+    "run of a clip": (lambda _: ["lock", "tiny", "0"], "tiny is a folder of images, expected a run"),
+    "run of a file": (lambda _: ["suggest", "clicks.json"], r"clicks\.json is a file, expected a run"),
+    "run of another folder": (lambda _: ["suggest", "davis"], "davis holds no finished run; give the"),
+    "run of workspaces": (
+        with_file("w/a/workspace.yaml", b"", ["suggest", "w"]),
+        "w is a folder of workspaces; give one of them: w/a",
+    ),
+    "masks of workspaces": (
+        with_file("w/a/workspace.yaml", b"", ["export", "tiny", "--masks", "w", "--sheet", "s.jpg"]),
+        "w is a folder of workspaces; give one of them: w/a",
+    ),
+    "frames as keyframes": (
+        lambda _: ["propagate", "tiny", "--keyframes", "0,5"],
+        "there is no folder 0,5; --keyframes takes a workspace or a folder of masks",
+    ),
     "broken JSON": (lambda place: clicks(place, '{"00000": ['), "is not valid JSON: .* line 1"),
     "unknown frame": (lambda place: clicks(place, {"12": [POINTS]}), "has no frame '12'"),
     "three points": (
@@ -251,7 +283,7 @@ CASES: dict[str, tuple[Case, str]] = {
     "unknown device": (lambda _: train("masks", "--device", "tpu"), "unknown device 'tpu'"),
     "segment without network": (
         lambda _: ["segment", "tiny", "--run", "masks", "--out", "out"],
-        r"there is no fine-tuned network masks/network\.safetensors",
+        "masks is a folder of images, expected a run; give the workspace of the clip",
     ),
     "nothing to export": (lambda _: ["export", "tiny", "--masks", "masks"], "nothing to export"),
     "masks missing at export": (

@@ -54,10 +54,20 @@ def test_several_frames_come_one_a_line_the_most_useful_first(run):
     assert not {"00000", "00020"} & set(names)
 
 
-def test_where_every_frame_is_annotated_there_is_nothing_to_say(run):
-    (run / "run.json").write_text(json.dumps({"keyframes": [f"{index:05d}" for index in range(21)]}))
-    result = suggest(run, "--count", 2)
-    assert (result.exit_code, result.stdout) == (0, "")
+@pytest.mark.parametrize(
+    ("annotated", "flashes", "count", "stdout", "last"),
+    [
+        (range(21), [], 2, "", "every frame is annotated; nothing to suggest"),
+        (range(20), ["00020"], 2, "", "every frame is annotated or a flash; nothing to suggest"),
+        (range(20), [], 2, "00020\n", "only 1 frame left to suggest, of 2 asked for"),
+        (range(20), [], 1, "00020\n", "  confidence 1.00, 1 frame away from an annotated one"),
+    ],
+)
+def test_fewer_frames_than_were_asked_for_are_told(run, annotated, flashes, count, stdout, last):
+    record = {"keyframes": [f"{index:05d}" for index in annotated], "flashes": flashes}
+    (run / "run.json").write_text(json.dumps(record))
+    result = suggest(run, "--count", count)
+    assert (result.exit_code, result.stdout, result.stderr.splitlines()[-1]) == (0, stdout, last)
 
 
 def test_names_of_frames_are_those_of_the_clip(tmp_path):
@@ -69,7 +79,7 @@ def test_names_of_frames_are_those_of_the_clip(tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [
-        ("confidence.json", None, r"there is no .*confidence.json; give the --out folder"),
+        ("confidence.json", None, r"there is no .*confidence.json; run propagate again"),
         ("confidence.json", "{", "confidence.json is damaged; run propagate again"),
         ("run.json", None, "run.json"),
         ("run.json", "{}", "run.json"),

@@ -128,6 +128,17 @@ def test_annotate_continues_a_workspace_and_makes_one_where_none_is_named(propag
     assert Workspace(place / "work" / "dog").open_clip().path == propagated / "frames" / "dog"
 
 
+@pytest.mark.parametrize(
+    "given", [("propagate",), ("export",), ("suggest",), ("lock", "1"), ("export", "--sheet", "s.jpg")]
+)
+def test_a_clip_in_place_of_its_workspace_is_answered_with_the_workspace(propagated, place, given):
+    command, *rest = given
+    clip = propagated / "frames" / "dog"
+    assert "; did you mean the workspace work/dog?\n" in call(command, clip, *rest, status=2).stderr
+    other = shutil.copytree(clip, place / "dog")  # which has no workspace
+    assert "did you mean" not in call(command, other, *rest, status=2).stderr
+
+
 def test_what_a_workspace_lacks_is_said(place):
     shutil.rmtree(place / "work/dog/propagation")
     for given in (

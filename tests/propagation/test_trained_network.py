@@ -89,8 +89,8 @@ def test_settings_of_another_version_are_refused_in_a_sentence(tmp_path, setting
 
 
 def test_a_path_without_network_is_described(tmp_path):
-    for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(InputError, match=r"there is no fine-tuned network .*dextr-vos propagate"):
+    for path, words in ((tmp_path, "holds no finished run"), (tmp_path / "nowhere", "there is no folder")):
+        with pytest.raises(InputError, match=f"{words}.* of a finished propagate"):
             load_network(path)
 
 

@@ -148,5 +148,5 @@ def test_the_objects_of_a_run_are_found_by_the_runner_of_cvat_sdk(run, monkeypat
 
 
 def test_without_a_network_the_sentence_says_what_to_give(tmp_path):
-    with pytest.raises(InputError, match="there is no fine-tuned network"):
+    with pytest.raises(InputError, match="holds no finished run"):
         detection.create(str(tmp_path))
