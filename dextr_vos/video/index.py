@@ -5,8 +5,8 @@ ways to know it:
 
 - from the packets, without decoding, where they tell everything: one picture a packet, shown in the order of
   time stamps that all differ, in H.264, HEVC, VP9, AV1, and codecs that have key frames only. The first
-  frames are decoded to see that it is so. Where a later packet turns out to give no picture, the file is
-  decoded once for its next use, in which the frames after it have other numbers.
+  frames are decoded to see that it is so. Where a later packet turns out to give no picture, its frame
+  repeats the one before, see `dextr_vos.video.video_clip`.
 - by decoding the file once, everywhere else: raw streams, AVI, MPEG-2, interlaced or damaged video, other
   codecs. The list is kept in the user's cache folder, with a checksum of each frame, which shows at each use
   whether decoding may start where it did.
@@ -17,16 +17,18 @@ import json
 import logging
 import time
 import zlib
+from contextlib import suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import av
+import numpy as np
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import cache_folder, read_json, write_text
-from dextr_vos.video.packets import PacketReader, PacketTable
+from dextr_vos.video.packets import DamageError, PacketReader, PacketTable
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,10 @@ _MAX_REORDERING = 32  # places between storage and display; H.264 and HEVC allow
 _CHECKED_FRAMES = 24
 _WORTH_KEEPING_S = 1.0
 _LONG = 2000  # packets; decoding so many takes seconds
-_FORMAT = "dextr-vos video index 1"
+_PLANES_OF_8_BITS = frozenset(
+    {"gray", "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuv410p", "yuv411p"}
+)
+_FORMAT = "dextr-vos video index 2"
 
 
 class VideoIndex(NamedTuple):
@@ -66,7 +71,7 @@ def make_index(reader: PacketReader, path: Path) -> VideoIndex:
         return known
     expected = _expected_frames(reader.table)
     if expected is not None:
-        found = list(islice(reader.decode_from(0), _CHECKED_FRAMES))
+        found = _first_frames(reader)
         numbers = [frame.pts for frame in found]
         # frames before the first that can be decoded are those of a clip that was cut between key frames
         start = expected.index(numbers[0]) if numbers and numbers[0] in expected else 0
@@ -80,30 +85,15 @@ def make_index(reader: PacketReader, path: Path) -> VideoIndex:
     return index
 
 
-def index_for_next_use(reader: PacketReader, path: Path) -> int | None:
-    """Decode a file whose packets promised frames that do not come, and keep the index for its next use.
-
-    Args:
-        reader: the open file.
-        path: its path.
-
-    Returns:
-        How many frames it has then; None where nothing can be decoded or kept.
-
-    Raises:
-        FFmpegError: it cannot be read.
-    """
-    try:
-        index, _ = _decode_all(reader, path)
-    except InputError:
-        return None
-    return len(index.frames) if _keep(_cache_file(path), index, path) else None
-
-
 def checksum(frame: av.VideoFrame) -> int:
-    """Adler-32 of a frame's brightness, 8 bits a pixel."""
-    grey = frame.to_ndarray(format="gray")  # its rows may be padded
-    return zlib.adler32(grey.tobytes())
+    """Adler-32 of a frame's pixels."""
+    if frame.format.name not in _PLANES_OF_8_BITS or any(plane.line_size <= 0 for plane in frame.planes):
+        return zlib.adler32(frame.to_ndarray(format="rgb24").tobytes())
+    total = 1
+    for plane in frame.planes:  # their rows may be padded
+        rows = np.frombuffer(plane, dtype=np.uint8).reshape(-1, plane.line_size)
+        total = zlib.adler32(rows[: plane.height, : plane.width].tobytes(), total)
+    return total
 
 
 def _expected_frames(table: PacketTable) -> list[int] | None:
@@ -120,6 +110,13 @@ def _expected_frames(table: PacketTable) -> list[int] | None:
     return frames if reordering <= _MAX_REORDERING else None
 
 
+def _first_frames(reader: PacketReader) -> list[av.VideoFrame]:
+    try:
+        return list(islice(reader.decode_from(0), _CHECKED_FRAMES))
+    except DamageError:
+        return list(islice(reader.decode_from(0, careful=True), _CHECKED_FRAMES))
+
+
 def _decode_all(reader: PacketReader, path: Path) -> tuple[VideoIndex, float]:
     """The index of a file by decoding it, and the seconds that this took."""
     packets = len(reader.table.marks)
@@ -128,24 +125,32 @@ def _decode_all(reader: PacketReader, path: Path) -> tuple[VideoIndex, float]:
         level, "decoding %s once, since its container does not tell its frames (%d packets)", path, packets
     )
     began = time.monotonic()
+    index = None
+    with suppress(DamageError):
+        index = _decode(reader, careful=False)
+    # several threads may drop frames near the end of a damaged file without an error
+    if index is None or len(index.frames) < len(reader.table.shown):
+        index = _decode(reader, careful=True)
+    if not index.frames:
+        raise InputError(f"no frame of the video {path} can be decoded; it is damaged, export it again")
+    _warn_of_missing(path, len(index.frames), len(reader.table.shown))
+    return index, time.monotonic() - began
+
+
+def _decode(reader: PacketReader, careful: bool) -> VideoIndex:
     numbers, checksums = [], []
-    for frame in reader.decode_from(0):
+    for frame in reader.decode_from(0, careful):
         numbers.append(-1 if frame.pts is None else frame.pts)
         checksums.append(checksum(frame))
-    if not numbers:
-        raise InputError(f"no frame of the video {path} can be decoded; it is damaged, export it again")
-    _warn_of_missing(path, len(numbers), len(reader.table.shown))
-    return VideoIndex(numbers, checksums), time.monotonic() - began
+    return VideoIndex(numbers, checksums)
 
 
-def _keep(cached: Path, index: VideoIndex, path: Path) -> bool:
-    """Write an index to the cache; whether that was possible."""
+def _keep(cached: Path, index: VideoIndex, path: Path) -> None:
+    """Write an index to the cache."""
     try:
         write_text(cached, json.dumps({"format": _FORMAT, **index._asdict()}))
     except OSError as error:
         log.warning("%s will be decoded again next time: cannot write %s: %s", path, cached, error)
-        return False
-    return True
 
 
 @cache

@@ -14,6 +14,19 @@ from dextr_vos.images import check_size
 from dextr_vos.video.restart_points import RestartPoints
 
 _PACKETS_WITHOUT_A_NUMBER = 64  # after seeking in MPEG-TS, the first ones may be parts
+# their decoders give other pictures from time to time when several threads decode frames
+_ONE_THREAD = frozenset({"theora", "vp3", "vp4"})
+
+
+class DamageError(Exception):
+    """A packet cannot be decoded, or not without repairs that depend on what was decoded before."""
+
+
+class _Source(NamedTuple):
+    """A container that is open, and its video stream."""
+
+    container: "av.container.InputContainer"
+    stream: "av.VideoStream"
 
 
 class Mark(NamedTuple):
@@ -57,8 +70,6 @@ class PacketReader:
         path: the file.
 
     Attributes:
-        container: the open container.
-        stream: its video stream.
         table: the packets of the stream.
 
     Raises:
@@ -69,7 +80,7 @@ class PacketReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._can_seek = True
-        self._open()
+        self._sources: dict[bool, _Source] = {}
         try:
             codec = self.stream.codec_context
             if codec is None:
@@ -81,44 +92,83 @@ class PacketReader:
             raise
         self._numbers = self._by_mark()
 
+    @property
+    def container(self) -> "av.container.InputContainer":
+        """The open container."""
+        return self._source(careful=False).container
+
+    @property
+    def stream(self) -> "av.VideoStream":
+        """Its video stream."""
+        return self._source(careful=False).stream
+
     def close(self) -> None:
         """Close the file."""
-        self.container.close()
+        for source in self._sources.values():
+            source.container.close()
 
-    def decode_from(self, number: int) -> Iterator[av.VideoFrame]:
+    def decode_from(
+        self, number: int, careful: bool = False, end: int | None = None
+    ) -> Iterator[av.VideoFrame]:
         """Decode from packet `number` on; the `pts` of a frame is the number of its packet.
 
-        Packets that cannot be decoded give no frame.
+        Args:
+            number: of the first packet.
+            careful: decode by one thread, so that damaged parts give the same pictures each time; packets
+                that cannot be decoded give no frame.
+            end: number after the last packet; all by default.
 
         Raises:
+            DamageError: not with `careful`: a packet cannot be decoded without repairs.
             FFmpegError: the file cannot be read.
         """
-        decoder = self.stream.codec_context
-        for each, packet in self._packets_from(number):
+        for each, packet in self._packets_from(number, careful):
+            if end is not None and each >= end:
+                break
             packet.pts = each  # decoders hand the stamp on to the frame, also where the container has none
-            try:
-                frames = decoder.decode(packet)
-            except av.error.FFmpegError:
-                continue
-            yield from frames
-        try:
-            yield from decoder.decode(None)
-        except av.error.FFmpegError:
-            return
+            yield from self._decoded(packet, careful)
+        yield from self._decoded(None, careful)
 
-    def _open(self) -> None:
+    def _decoded(self, packet: av.Packet | None, careful: bool) -> list[av.VideoFrame]:
+        try:
+            frames: list[av.VideoFrame] = self._source(careful).stream.codec_context.decode(packet)
+        except av.error.FFmpegError as error:
+            if careful:
+                return []
+            raise DamageError from error
+        if not careful and any(frame.is_corrupt for frame in frames):
+            raise DamageError
+        return frames
+
+    def _source(self, careful: bool) -> _Source:
+        """The open container for one way of decoding; opened when it is first needed."""
+        if careful not in self._sources:
+            self._sources[careful] = self._open(careful)
+        return self._sources[careful]
+
+    def _open(self, careful: bool) -> _Source:
         # with a level, which older releases of torchvision set, the threads of a decoder report damage only
         # under Python's lock, and the thread that holds it may be waiting for them to end
         av.logging.set_level(None)
         # tags need not be UTF-8
-        self.container = av.open(str(self._path), metadata_errors="replace")
-        streams = self.container.streams.video
+        container = av.open(str(self._path), metadata_errors="replace")
+        streams = container.streams.video
         if not streams:
-            self.container.close()
+            container.close()
             raise InputError(f"{self._path} has no video stream; expected a video file or a folder of images")
         # the picture of a cover is a stream, too
-        self.stream = next((each for each in streams if not _is_cover(each)), streams[0])
-        self.stream.thread_type = "AUTO"
+        stream = next((each for each in streams if not _is_cover(each)), streams[0])
+        codec = stream.codec_context
+        if codec is not None:
+            one_thread = careful or codec.name in _ONE_THREAD
+            codec.thread_type = "NONE" if one_thread else "AUTO"
+            if one_thread:
+                codec.thread_count = 1
+            # Decoders repair damage by pictures before it. A picture that refers to none has nothing to be
+            # repaired by but memory as it happens to be.
+            if not careful or codec.codec.intra_only:
+                codec.options = {"err_detect": "explode"}
+        return _Source(container, stream)
 
     def _scan(self) -> PacketTable:
         """Read all packets once, without decoding."""
@@ -150,19 +200,19 @@ class PacketReader:
         count = Counter(key for key, _ in keys)
         return {key: number for key, number in keys if count[key] == 1}
 
-    def _packets_from(self, number: int) -> Iterator[tuple[int, av.Packet]]:
-        each, packets = self._seek(number) if self._can_seek else (None, iter(()))
+    def _packets_from(self, number: int, careful: bool) -> Iterator[tuple[int, av.Packet]]:
+        each, packets = self._seek(number, careful) if self._can_seek else (None, iter(()))
         if each is None:
             self._can_seek = False
-            self.container.close()
-            self._open()
-            each, packets = 0, self._with_data()
+            if careful in self._sources:
+                self._sources.pop(careful).container.close()
+            each, packets = 0, self._with_data(careful)
         for packet in packets:
             if each >= number:
                 yield each, packet
             each += 1
 
-    def _seek(self, number: int) -> tuple[int | None, Iterator[av.Packet]]:
+    def _seek(self, number: int, careful: bool) -> tuple[int | None, Iterator[av.Packet]]:
         """Seek to a packet or before it.
 
         Returns:
@@ -173,9 +223,10 @@ class PacketReader:
         nothing: Iterator[av.Packet] = iter(())
         if not stamps:
             return None, nothing
+        container, stream = self._source(careful)
         try:
-            self.container.seek(min(stamps), stream=self.stream, backward=True)
-            packets = self._with_data()
+            container.seek(min(stamps), stream=stream, backward=True)
+            packets = self._with_data(careful)
             for packet in islice(packets, _PACKETS_WITHOUT_A_NUMBER):
                 keys = _keys(_mark(packet))
                 found = next((self._numbers[key] for key in keys if key in self._numbers), None)
@@ -185,8 +236,9 @@ class PacketReader:
             pass
         return None, nothing
 
-    def _with_data(self) -> Iterator[av.Packet]:
-        return (packet for packet in self.container.demux(self.stream) if packet.size)
+    def _with_data(self, careful: bool) -> Iterator[av.Packet]:
+        container, stream = self._source(careful)
+        return (packet for packet in container.demux(stream) if packet.size)
 
 
 def _keys(mark: Mark) -> tuple[tuple[int | None, ...], ...]:

@@ -1,11 +1,15 @@
 """A video file as a clip: frame i is the i-th picture that FFmpeg decodes, however it is reached.
 
-A frame that a damaged file promises and does not have is an error, see `dextr_vos.video.index`.
+A damaged picture is what one thread makes of it from a fixed place on: the restart point before it, where the
+packets tell the frames, so that what is lost has no other consequences; the start of the file otherwise, as
+checksums prove. Where a packet gives no picture at all, its frame repeats the one before. Some decoders, such
+as those of HEVC and ProRes, leave out parts of a damaged picture without saying so; such a part shows what
+their memory held.
 """
 
+import logging
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
@@ -17,9 +21,14 @@ import numpy as np
 from dextr_vos.clip import DEFAULT_FPS, Clip, frame_numbers
 from dextr_vos.errors import InputError
 from dextr_vos.images import ImageRgb
-from dextr_vos.video.index import checksum, index_for_next_use, make_index
-from dextr_vos.video.packets import PacketReader
+from dextr_vos.video.index import checksum, make_index
+from dextr_vos.video.packets import DamageError, PacketReader
 
+log = logging.getLogger(__name__)
+
+_Place = tuple[int, int]  # where decoding may start: index of the frame, number of its packet
+_SPACING = 12  # frames, at least, between these where frames depend on others
+_BEGINNING: _Place = (0, 0)
 # Formats without a container; the duration that FFmpeg gives for them is an estimate.
 _RAW_FORMATS = frozenset(
     {"h264", "hevc", "m4v", "mpegvideo", "mjpeg", "obu", "vc1", "av1", "dirac", "h263", "vvc", "evc"}
@@ -37,8 +46,10 @@ class VideoClip(Clip):
 
     def __init__(self, path: Path) -> None:
         self.path, self.files = path, (path,)
-        self._closed, self._next = False, 0
+        self._closed, self._warned, self._careful, self._next = False, False, False, 0
         self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
+        # places where fast decoding comes upon damage, and the frames that can be decoded from there
+        self._damaged: dict[_Place, list[int]] = {}
         try:
             self._reader = PacketReader(path)
         except av.error.FFmpegError as error:
@@ -61,12 +72,11 @@ class VideoClip(Clip):
         # decoder does not tell from which packet a frame came
         identified = len(self._place_of_packet) == len(frames) and min(frames) >= 0
         places = [(self._place_of_packet.get(number, -1), number) for number in table.restarts]
-        self._restarts = [place for place in places if place[0] >= 0 and identified]
-        self._start(0, 0)
-        _, first = next(self._frames)
-        self.size_hw = _upright(first).shape[:2]
-        self._start(0, 0)
+        self._restarts = _spaced([place for place in places if place[0] >= 0 and identified], len(frames))
         self.names = frame_numbers(len(frames))
+        self._start(_BEGINNING)
+        self.size_hw = _upright(self._decode(0)).shape[:2]
+        self._start(_BEGINNING)
         self.fps = self._rate()
 
     @cached_property
@@ -92,7 +102,7 @@ class VideoClip(Clip):
         except (av.error.FFmpegError, StopIteration) as error:
             raise InputError(
                 f"cannot decode frame {index} of {len(self)} of the video {self.path}: "
-                f"{_reason(error)}; {self._way_out}"
+                f"{_reason(error)}; the file is damaged there, export it again"
             ) from None
         if image_rgb.shape[:2] != self.size_hw:
             raise InputError(
@@ -102,70 +112,128 @@ class VideoClip(Clip):
             )
         return image_rgb
 
-    @cached_property
-    def _way_out(self) -> str:
-        """What to do about a frame that does not come: the file may be usable without it.
-
-        The file is decoded for that, once, however many frames do not come.
-        """
-        there = None
-        if self._index.checksums is None:
-            with suppress(av.error.FFmpegError):
-                there = index_for_next_use(self._reader, self.path)
-        if there is None:
-            return "the file is damaged there, export it again"
-        return (
-            "the file is damaged there; export it again, or open it again to use the "
-            f"{there} frames that can be decoded, with other numbers from there on and in a new workspace, "
-            f"since one of {len(self)} frames does not fit them"
-        )
-
     def _decode(self, index: int) -> av.VideoFrame:
-        position, number = self._restart_before(index)
-        if not position <= self._next <= index:
-            self._start(position, number)
+        return self._decode_or_repeat(index) if self._index.checksums is None else self._decode_proved(index)
+
+    def _decode_or_repeat(self, index: int) -> av.VideoFrame:
+        """Frame `index`, or the last one before it that can be decoded."""
+        while index >= 0:
+            place = self._restart_before(index)
+            if place not in self._damaged:
+                frame = self._decode_from(place, index)
+                if frame is not None:
+                    return frame
+                self._damaged[place] = self._decodable_from(place)
+            there = self._damaged[place]
+            known = bisect_right(there, index)
+            if known:
+                if there[known - 1] < index:
+                    self._warn_of_repeating(index)
+                frame = self._decode_from(place, there[known - 1], careful=True)
+                if frame is not None:
+                    return frame
+            index = min(index, place[0]) - 1
+        raise StopIteration
+
+    def _decode_proved(self, index: int) -> av.VideoFrame:
+        """Frame `index`, the same picture as in decoding from the start."""
+        back = 1
+        place = self._restart_before(index)
         while True:
-            frame = self._advance_to(index)
-            if frame is not None:
-                return frame
-            self._next = len(self)  # whatever is read next, decoding starts again
-            if self._started == (0, 0) or self._index.checksums is None:
+            for careful in (False, True)[place in self._damaged :]:
+                frame = self._decode_from(place, index, careful)
+                if frame is not None:
+                    return frame
+            self._damaged[place] = []
+            if place == _BEGINNING:
                 raise StopIteration
             # decoding from there gives other pictures than decoding from the start
-            self._restarts.remove(self._started)
-            self._start(*self._restart_before(index))
+            number = self._restarts.index(place) - back
+            self._restarts.remove(place)
+            place = self._restarts[number] if number >= 0 else _BEGINNING
+            back *= 2
 
-    def _restart_before(self, index: int) -> tuple[int, int]:
+    def _restart_before(self, index: int) -> _Place:
         """The last place from which frame `index` can be decoded; without any, the start of the file."""
         for place in range(bisect_right(self._restarts, (index, len(self._reader.table.marks))) - 1, -1, -1):
             if self._restarts[place][1] <= self._index.frames[index]:
                 return self._restarts[place]
-        return 0, 0
+        return _BEGINNING
 
-    def _start(self, position: int, number: int) -> None:
-        """Let `_frames` begin with frame `position`, by decoding from packet `number` on."""
-        self._started = position, number
-        self._next = position
-        self._frames = self._placed_frames(position, number)
+    def _decode_from(self, place: _Place, index: int, careful: bool = False) -> av.VideoFrame | None:
+        """Frame `index` by decoding from a place on; None where it is not, or not the same picture."""
+        if self._index.checksums is not None:
+            running = place[0] <= self._next
+        else:
+            alone = len(self._restarts) == len(self._index.frames)  # key frames only: none depends on others
+            running = self._careful == careful and (
+                self._started == place or (alone and not careful and place[0] <= self._next)
+            )
+        if running and self._next <= index:
+            frame = self._advance_to(index)
+            if frame is not None:
+                return frame
+        self._start(place, careful)
+        return self._advance_to(index)
 
-    def _placed_frames(self, position: int, number: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Frames with their positions; those before `position`, which may be wrong, are left out."""
-        counted = number == 0 and self._index.checksums is not None
-        for count, frame in enumerate(self._reader.decode_from(number)):
-            place = count if counted else self._place_of_packet.get(frame.pts, -1)
-            if place >= position:
-                yield place, frame
+    def _start(self, place: _Place, careful: bool = False) -> None:
+        """Let `_frames` begin with the frame at a place."""
+        self._started, self._careful = place, careful
+        self._next = place[0]
+        self._frames = self._placed_frames(place, careful)
+
+    def _placed_frames(self, place: _Place, careful: bool) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Frames with their indices; those before the place, which may be wrong, are left out."""
+        position, number = place
+        proved = self._index.checksums is not None
+        alone = not careful and len(self._restarts) == len(self._index.frames)
+        end = None if proved or alone else self._end_of(place)
+        for count, frame in enumerate(self._reader.decode_from(number, careful, end)):
+            found = count if proved and number == 0 else self._place_of_packet.get(frame.pts, -1)
+            if found >= position:
+                yield found, frame
 
     def _advance_to(self, index: int) -> av.VideoFrame | None:
         """Frame `index` from the running decoder; None where it does not come, or is not the same picture."""
-        for place, frame in self._frames:
-            if place < index:
-                continue
-            self._next = index + 1
-            checksums = self._index.checksums
-            proved = self._started == (0, 0) or checksums is None or checksum(frame) == checksums[index]
-            return frame if place == index and proved else None
+        try:
+            for found, frame in self._frames:
+                if found == index and self._is_proved(frame, index):
+                    self._next = index + 1
+                    return frame
+                if found >= index and not (self._careful and self._index.checksums is None):
+                    break
+        except DamageError:
+            pass
+        self._next = len(self._index.frames)  # whatever is read next, decoding starts again
         return None
+
+    def _is_proved(self, frame: av.VideoFrame, index: int) -> bool:
+        checksums = self._index.checksums
+        canonical = self._careful and self._started == _BEGINNING
+        return checksums is None or canonical or checksum(frame) == checksums[index]
+
+    def _decodable_from(self, place: _Place) -> list[int]:
+        """Indices of the frames that come from a place on, up to the next one."""
+        self._start(place, careful=True)
+        there = sorted({found for found, _ in self._frames})
+        self._next = len(self._index.frames)
+        return there
+
+    def _end_of(self, place: _Place) -> int | None:
+        """The number after the last packet whose frame is before the next place to start; None at the end."""
+        following = bisect_right(self._restarts, place)
+        if following == len(self._restarts):
+            return None
+        return max(self._index.frames[place[0] : self._restarts[following][0]], default=place[1]) + 1
+
+    def _warn_of_repeating(self, index: int) -> None:
+        if not self._warned:
+            log.warning(
+                "the video %s is damaged near frame %s: frames that cannot be decoded show the one before",
+                self.path,
+                self.names[index],
+            )
+        self._warned = True
 
     def _rate(self) -> float:
         """Average number of frames per second; containers may note another, nominal rate."""
@@ -206,6 +274,17 @@ class VideoClip(Clip):
             f"cannot read the video {self.path}: {_reason(error)}; "
             "expected a whole video file or a folder of images"
         )
+
+
+def _spaced(restarts: list[_Place], frames: int) -> list[_Place]:
+    """Some of the places where decoding may start, since each start takes time; all, if each frame is one."""
+    if len(restarts) == frames:
+        return restarts
+    kept: list[_Place] = []
+    for place in restarts:
+        if not kept or place[0] >= kept[-1][0] + _SPACING:
+            kept.append(place)
+    return kept
 
 
 def _upright(frame: av.VideoFrame) -> ImageRgb:

@@ -165,6 +165,41 @@ def test_frame_i_is_the_ith_decoded_picture(
         assert numbers == list(range(36 - len(expected), 36))
 
 
+DAMAGED = {
+    "h264.mp4": ("libx264", B_FRAMES, "yuv420p"),
+    "h264-open.mkv": ("libx264", OPEN_H264, "yuv420p"),
+    "h264.ts": ("libx264", B_FRAMES, "yuv420p"),
+    "h264.flv": ("libx264", B_FRAMES, "yuv420p"),
+    "raw.h264": ("libx264", B_FRAMES, "yuv420p"),
+    "vp9.mp4": ("libvpx-vp9", {"g": "8", "lag-in-frames": "8"}, "yuv420p"),
+    "mpeg2.ts": ("mpeg2video", {"g": "8", "bf": "2"}, "yuv420p"),
+    "mpeg4.avi": ("mpeg4", {"g": "8", "bf": "2"}, "yuv420p"),
+    "motion.avi": ("mjpeg", {}, "yuvj420p"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+@pytest.mark.parametrize("seed", range(4))
+def test_frames_of_a_damaged_video_are_the_same_in_any_order(
+    kind: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoders repair damage by pictures before it, several threads not alike, and leave pictures out."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    codec, options, pix_fmt = DAMAGED[kind]
+    path = write_video(tmp_path / kind, codec, 60, (96, 128), pix_fmt, options)
+    content, rng = bytearray(path.read_bytes()), np.random.default_rng(seed)
+    size = (8, 40, 200, 1000)[seed]
+    for start in rng.integers(len(content) // 8, len(content) * 7 // 8 - size, 3):
+        content[start : start + size] = rng.bytes(size)
+    path.write_bytes(content)
+    with open_clip(path) as clip:
+        in_order = list(clip)
+    with open_clip(path) as again:
+        assert len(again) == len(in_order)
+        for index in [*range(len(again) - 1, -1, -1), *rng.permutation(len(again))]:
+            assert np.array_equal(again.read(int(index)), in_order[index]), index
+
+
 def test_threads_that_decode_do_not_wait_to_report_damage(tmp_path: Path) -> None:
     """With a level, as old torchvision sets it, they wait for a thread that may wait for them, for ever."""
     path = KINDS["cut.mkv"](tmp_path)
