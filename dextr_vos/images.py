@@ -47,7 +47,7 @@ _SUBFILE_TAG = 0x00FE
 _STACK_FORMATS = frozenset(
     {"TIFF", "WEBP", "PNG", "AVIF"}
 )  # a JPEG may hold several views, of which one is shown
-_SIDEWAYS = frozenset({5, 6, 7, 8})
+SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
 def read_image(path: Path, used: LevelRange | None = None) -> ImageRgb:
@@ -161,13 +161,24 @@ def read_header(path: Path) -> ImageHeader:
         InputError: the file is missing, is no image, or is too large (`MAX_PIXELS`).
     """
     with open_image(path) as image:
-        width, height = image.size
         deep = is_deep(image)
-        # a TIFF's size is rotated already; a PNG's getexif() would decode the whole image
-        asked = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
-        orientation = image.getexif().get(_ORIENTATION_TAG) if asked else None
-        size_hw = (width, height) if orientation in _SIDEWAYS else (height, width)
-        return ImageHeader(size_hw, tuple(_pages(image)), deep)
+        return ImageHeader(shown_size(image), tuple(_pages(image)), deep)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """EXIF orientation of an open image, 1 to 8."""
+    # a PNG's getexif() would decode the whole image
+    known = image.format != "PNG" or "exif" in image.info
+    found = image.getexif().get(_ORIENTATION_TAG, 1) if known else 1
+    return found if found in range(1, 9) else 1
+
+
+def shown_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width of an open image after EXIF rotation."""
+    width, height = image.size
+    # a TIFF's size is rotated already
+    turned = image.format != "TIFF" and orientation_of(image) in SIDEWAYS
+    return (width, height) if turned else (height, width)
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import io
 import struct
 import unicodedata
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key
-from dextr_vos.images import check_size, within_limit
+from dextr_vos.images import SIDEWAYS, check_size, orientation_of, shown_size, within_limit
 
 # Lossless formats; .webp may be lossy, and its values are then refused.
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".webp", ".npy"})
@@ -29,6 +29,8 @@ _FORMATS = "PNG, TIFF, BMP, lossless WebP or NPY"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FIELDS = struct.Struct(">IIBBBBB")
 _GREY, _INDEXED = 0, 3
+# EXIF orientations: steps through rows and columns, once those on their side are transposed
+_FLIPPED = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +143,10 @@ def _read_array(path: Path, size_hw: tuple[int, int] | None) -> StoredMask:
         what = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else "an archive"
         raise InputError(f"the mask {path} is {what}, expected H×W whole numbers or bool; save it again")
     _check_size(path, values.shape, size_hw)
-    bits = 1 if values.dtype == bool else min(32, 8 * values.dtype.itemsize)
-    values = np.array(values)
+    bits = (
+        1 if values.dtype == bool else 32 if values.dtype.kind == "f" else min(32, 8 * values.dtype.itemsize)
+    )
+    values = values.astype(np.float32) if values.dtype == np.float16 else np.array(values)
     if bits == 8 and values.min(initial=0) >= 0:
         values = values.astype(np.uint8)
     return StoredMask(values.view(np.uint8) if bits == 1 else values, bits)
@@ -151,13 +155,15 @@ def _read_array(path: Path, size_hw: tuple[int, int] | None) -> StoredMask:
 def _read_png(content: bytes, path: Path, size_hw: tuple[int, int] | None) -> StoredMask | None:
     """The usual PNGs by OpenCV, which is several times faster; None where Pillow must look at the file.
 
-    Those are without transparent entries and interlacing, of 8 bits grey or indexed, or of 16 bits, half of
-    which Pillow would drop in colour images.
+    Those are without transparent entries, interlacing and EXIF, of 8 bits grey or indexed, or of 16 bits,
+    half of which Pillow would drop in colour images.
     """
     chunks = _chunks(content)
     if chunks is None or len(chunks.get(b"IHDR", b"")) != _FIELDS.size:
         return None
     width, height, bits, kind, compression, filters, interlaced = _FIELDS.unpack(chunks[b"IHDR"])
+    if b"eXIf" in chunks:
+        return None
     _check_size(path, (height, width), size_hw)
     if b"tRNS" in chunks or compression or filters or interlaced:
         return None
@@ -217,10 +223,21 @@ def _read_image(content: bytes, path: Path, size_hw: tuple[int, int] | None) -> 
             raise InputError(
                 f"the mask {path} holds {image.n_frames} images, expected one; save each as a file"  # type: ignore[attr-defined]
             )
-        _check_size(path, (image.height, image.width), size_hw)
+        _check_size(path, shown_size(image), size_hw)
         depth = _depth(image, content)
         image.load()
-        return _stored(image, depth)
+        stored = _stored(image, depth)
+        # Pillow turns TIFFs itself
+        turns = orientation_of(image) if image.format != "TIFF" else 1
+        return stored if turns == 1 else replace(stored, values=_turned(stored.values, turns))
+
+
+def _turned(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """Values as EXIF says that they are shown."""
+    if orientation in SIDEWAYS:
+        values = values.swapaxes(0, 1)
+    rows, columns = _FLIPPED[orientation]
+    return np.ascontiguousarray(values[::rows, ::columns])
 
 
 def _depth(image: Image.Image, content: bytes) -> int:

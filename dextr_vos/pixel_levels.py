@@ -24,12 +24,12 @@ Levels = npt.NDArray[np.integer]
 _DEEP_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 _ORIENTATION_TAG = 0x0112
 _WIDE = 0x8000  # the upper byte of a range as wide as this has 128 levels and more
-_HIGHEST = 0xFFFF
+_LOWEST, _HIGHEST = -0x8000, 0xFFFF
 _HIGHEST_OF_8_BITS = 0xFF
 
 
 class LevelRange(NamedTuple):
-    """The lowest and the highest value of images with 16 bits a channel."""
+    """The lowest and the highest value of images with 16 bits a channel; signed ones may be below 0."""
 
     low: int
     high: int
@@ -38,6 +38,11 @@ class LevelRange(NamedTuple):
     def narrow(self) -> bool:
         """Whether the upper byte alone would hold few of the levels."""
         return self.high - self.low < _WIDE
+
+    @property
+    def fits_8_bits(self) -> bool:
+        """Whether values need no more than 8 bits."""
+        return self.low >= 0 and self.high <= _HIGHEST_OF_8_BITS
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -59,7 +64,7 @@ def load_levels(image: Image.Image, path: Path) -> Levels | None:
         H×W, or H×W×3 RGB, as the image is displayed; None where 8 bits are all that Pillow can read.
 
     Raises:
-        InputError: values are below 0 or need more than 16 bits.
+        InputError: values need more than 16 bits.
     """
     deep = is_deep(image)
     # Pillow has no mode for colours of 16 bits; OpenCV reads them from simple files
@@ -68,7 +73,7 @@ def load_levels(image: Image.Image, path: Path) -> Levels | None:
     if deep and image.mode in _DEEP_MODES:
         levels: Levels = np.asarray(ImageOps.exif_transpose(image))
         low, high = int(levels.min()), int(levels.max())
-        if low < 0 or high > _HIGHEST:
+        if low < _LOWEST or high > _HIGHEST:
             raise InputError(
                 f"the image {path} has values from {low} to {high}, expected 8 or 16 bits; "
                 "save it with 8 bits a channel"
@@ -84,12 +89,12 @@ def load_levels(image: Image.Image, path: Path) -> Levels | None:
 
 def level_range(images: Iterable[Levels]) -> LevelRange:
     """The range of all images; no more are looked at once it is wide."""
-    low, high = _HIGHEST, 0
+    low, high = _HIGHEST, _LOWEST
     for levels in images:
         low, high = min(low, int(levels.min())), max(high, int(levels.max()))
         if high - low >= _WIDE:
             break
-    return LevelRange(min(low, high), high)
+    return LevelRange(low, high) if low <= high else LevelRange(0, 0)
 
 
 def range_in_use(path: Path, frames: Iterable[Levels | None]) -> LevelRange:
@@ -100,7 +105,7 @@ def range_in_use(path: Path, frames: Iterable[Levels | None]) -> LevelRange:
         frames: their values, see `load_levels`.
     """
     used = level_range(levels for levels in frames if levels is not None)
-    if used.narrow and used.high > _HIGHEST_OF_8_BITS:
+    if used.narrow and not used.fits_8_bits:
         _warn_of_stretching(path, used)
     return used
 
@@ -122,8 +127,12 @@ def to_8_bits(levels: Levels, used: LevelRange) -> npt.NDArray[np.uint8]:
     Values that need no more than 8 bits stay as they are.
     """
     if not used.narrow:
-        return (levels >> 8).astype(np.uint8)
-    values = np.clip(np.arange(_HIGHEST + 1), used.low, used.high)
-    if used.high > _HIGHEST_OF_8_BITS:
-        values = np.round((values - used.low) * (255 / max(1, used.high - used.low)))
-    return np.asarray(values.astype(np.uint8)[levels], dtype=np.uint8)
+        signed = -_LOWEST if used.low < 0 else 0
+        upper = (levels.astype(np.int32) + signed) >> 8
+        return np.asarray(np.clip(upper, 0, _HIGHEST_OF_8_BITS), dtype=np.uint8)
+    if used.fits_8_bits:
+        return np.asarray(np.clip(levels, *used), dtype=np.uint8)
+    values = np.round(np.arange(used.high - used.low + 1) * (255 / max(1, used.high - used.low)))
+    return np.asarray(
+        values.astype(np.uint8)[np.clip(levels.astype(np.int32), *used) - used.low], dtype=np.uint8
+    )

@@ -2,6 +2,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -113,6 +114,16 @@ class TestDeepFrames:
             f"the 16-bit images of {tmp_path} use the values from 0 to 4095 only; these are stretched to 8 "
             "bits, for all frames alike"
         ]
+
+    @pytest.mark.parametrize("span", [2040, 51000])
+    def test_values_of_signed_images_are_those_below_zero_too(self, tmp_path: Path, span: int) -> None:
+        """A CT has -1024 and less in its air."""
+        frame = np.linspace(-1024, 1016, 24).reshape(4, 6) if span == 2040 else np.linspace(-25500, 25500, 24)
+        frame = frame.reshape(4, 6).round().astype(np.int16)
+        for index in range(2):
+            cv2.imwrite(str(tmp_path / f"{index}.tif"), frame)
+        expected = np.round((frame + 1024.0) / 8) if span == 2040 else (frame.astype(int) + 32768) >> 8
+        assert np.array_equal(open_clip(tmp_path)[1][..., 2], expected)
 
     def test_a_dark_frame_of_a_wide_clip_stays_dark(self, tmp_path: Path, levels: np.ndarray) -> None:
         for index, frame in enumerate([levels[0], levels[0] * 16]):

@@ -49,10 +49,25 @@ def test_every_lossless_format_gives_the_same_labels(tmp_path, suffix, mode):
     assert (read_labels(tmp_path / f"a{suffix}", (2, 3)) == LABELS).all()
 
 
-@pytest.mark.parametrize("kind", [bool, np.uint8, np.int8, np.uint16, np.int64, np.float32])
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int8, np.uint16, np.int64, np.float16, np.float32])
 def test_arrays_are_masks(tmp_path, kind):
     np.save(tmp_path / "a.npy", np.array([[0, 1]], dtype=kind))
     assert read_labels(tmp_path / "a.npy", (1, 2)).tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_masks_are_turned_as_they_are_shown(tmp_path, suffix, orientation):
+    """Programs that copy the EXIF of a photograph into its mask mean it to lie as the photograph does."""
+    path, exif = tmp_path / f"a{suffix}", Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if suffix == ".webp" else {}
+    Image.fromarray(LABELS).save(path, exif=exif, **options)
+    expected = {
+        **{1: LABELS, 2: LABELS[:, ::-1], 3: LABELS[::-1, ::-1], 4: LABELS[::-1]},
+        **{5: LABELS.T, 6: LABELS.T[:, ::-1], 7: LABELS.T[::-1, ::-1], 8: LABELS.T[::-1]},
+    }[orientation]
+    assert np.array_equal(read_labels(path, expected.shape), expected)
 
 
 def png(path, bits, kind, rows, width, height=None):
