@@ -23,7 +23,7 @@ from dextr_vos.export.formats.labelled import (
     labelled_clips,
     rgb_of,
 )
-from dextr_vos.export.formats.registry import FORMATS, write_format
+from dextr_vos.export.formats.registry import FORMATS, MaskFormat, write_format
 from dextr_vos.export.overlay import OverlayOptions, write_contact_sheet, write_overlay_video
 from dextr_vos.export.page import write_page
 from dextr_vos.export.video_file import consecutive
@@ -52,7 +52,7 @@ _PART_BYTES = 60  # of a name, which has up to four parts and may be 255 bytes l
 
 
 def export_formats() -> list[dict[str, Any]]:
-    """The formats for the page: name, title, suffix of the file, group, options, whether they are read."""
+    """The formats for the page: name, title, suffix of the file, group, options, suffixes that are read."""
     found = []
     for name, each in FORMATS.items():
         options = {
@@ -76,10 +76,15 @@ def export_formats() -> list[dict[str, Any]]:
             "folder": not suffix,
             "group": group,
             "options": [option for option, has in options.items() if has],
-            "read": name in FORMATS,
+            "read": [] if name not in FORMATS else _read_suffixes(FORMATS[name]),
         }
         for name, title, suffix, group, options in found
     ]
+
+
+def _read_suffixes(chosen: MaskFormat) -> list[str]:
+    """Of the files that an import takes; a ZIP file holds that file or folder."""
+    return [*filter(None, [chosen.suffix or chosen.one_file]), ".zip"]
 
 
 def check_format(name: str) -> None:

@@ -17,6 +17,6 @@ def test_every_list_of_formats_has_those_that_are_there():
     tables = for_masks.split("## Opened by")[0], for_film
     assert list(options.MASK_FORMATS) == re.findall(NAME, tables[0], re.MULTILINE) == list(FORMATS)
     assert list(options.FILM_FORMATS) == re.findall(NAME, tables[1], re.MULTILINE) == list(FILM_FORMATS)
-    on_the_page = {each["name"]: each["read"] for each in export_formats()}
+    on_the_page = {each["name"]: bool(each["read"]) for each in export_formats()}
     assert list(on_the_page) == [*FORMATS, *FILM_FORMATS, *PICTURES]
     assert [name for name, is_read in on_the_page.items() if is_read] == list(FORMATS)

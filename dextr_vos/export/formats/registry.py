@@ -40,6 +40,7 @@ class MaskFormat:
         write: fills the file or folder.
         read: its frames.
         has_shapes: it holds masks as well as polygons.
+        one_file: suffix of a file that `read` takes in place of the folder; "" where there is none.
     """
 
     title: str
@@ -47,6 +48,7 @@ class MaskFormat:
     write: Write
     read: Read
     has_shapes: bool = False
+    one_file: str = ""
 
 
 FORMATS: dict[str, MaskFormat] = {
@@ -58,7 +60,7 @@ FORMATS: dict[str, MaskFormat] = {
     "youtube-vos": MaskFormat("YouTube-VOS", "", write_youtube_vos, read_youtube_vos),
     "voc": MaskFormat("PASCAL VOC", "", write_voc, read_voc),
     "labelme": MaskFormat("LabelMe", "", write_labelme, read_labelme, has_shapes=True),
-    "label-studio": MaskFormat("Label Studio", "", write_label_studio, read_label_studio),
+    "label-studio": MaskFormat("Label Studio", "", write_label_studio, read_label_studio, one_file=".json"),
     "cvat-images": MaskFormat("CVAT for images 1.1", ".xml", write_cvat_images, read_cvat, has_shapes=True),
     "cvat-video": MaskFormat("CVAT for video 1.1", ".xml", write_cvat_video, read_cvat, has_shapes=True),
 }

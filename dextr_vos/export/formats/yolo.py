@@ -25,6 +25,8 @@ from dextr_vos.yaml_text import parse_yaml
 
 # added to column and row of a pixel: Ultralytics cuts fractions off, supervision rounds; both get the pixel
 _INSIDE = 0.25
+_CLASSES = "classes.txt"
+_SUBSETS = (("train",), ("valid",), ("val",), ("test",))
 
 
 def write_yolo(folder: Path, data: LabelledClips, options: FormatOptions, on_frame: OnFrame) -> None:
@@ -67,7 +69,8 @@ def read_yolo(folder: Path) -> list[ImportedFrame]:
     frames = []
     for file in files_in(folder, "*.txt", "YOLO"):
         above = file.relative_to(folder).parts[:-1]
-        if "labels" not in above:
+        subset_first = above[:1] in _SUBSETS and above[1:2] == ("labels",)
+        if file.name == _CLASSES or not (subset_first or above[:1] == ("labels",)):
             continue  # lists of images and classes
         with faults_of(file, "YOLO"):
             masks = []
@@ -78,8 +81,7 @@ def read_yolo(folder: Path) -> list[ImportedFrame]:
                 shares = np.array(values, dtype=np.float64).reshape(-1, 2)
                 name = names.get(int(number), f"class {number}")
                 masks.append(ImportedMask(name=name, read=partial(_mask, shares)))
-        clips = above[above.index("labels") + 2 :]  # below the subset
-        frames.append(ImportedFrame(file.stem, tuple(masks), clips[-1] if clips else None))
+        frames.append(ImportedFrame(file.stem, tuple(masks), above[-1] if len(above) > 2 else None))
     if not frames:
         raise InputError(f"{folder} holds no labels/*.txt; expected the folder of an export as YOLO")
     return frames
@@ -93,7 +95,7 @@ def _names(folder: Path) -> dict[int, str]:
     """Names of classes, of `data.yaml` or of `classes.txt`, a name a line; none where neither is there."""
     files = sorted(folder.glob("*.yaml"), key=lambda file: (file.stem != "data", file.name))
     if not files:
-        lists = sorted(folder.rglob("classes.txt"))
+        lists = [file for file in (folder / _CLASSES, folder / "labels" / _CLASSES) if file.is_file()]
         return dict(enumerate(read_text(lists[0]).splitlines())) if lists else {}
     try:
         content: Any = parse_yaml(read_text(files[0]), str(files[0]))[0]

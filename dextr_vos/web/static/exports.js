@@ -14,6 +14,8 @@ export function createExports(store, connection) {
   const popover = createPopover(menu, el("export-open"), () => openLoaded(menu, popover, connection, load, draw));
   /** what was chosen last; kept while the page is open */
   const chosen = { format: "masks", objects: "all", frames: "all", first: "", last: "" };
+  /** @type {Set<number>} ids of the objects that are ticked */
+  const ticked = new Set();
   /** @type {Record<string, any>} options by name, as the server takes them */
   const options = { shapes: "mask", images: false, labels: "", feather: 2, fps: "", opacity: 0.45, captions: false };
   const files = make("div", { class: "export-files", "data-test": "export-files" });
@@ -38,7 +40,10 @@ export function createExports(store, connection) {
     const rows = [
       row("Format", choice("export-format", groups.map((group) => [group, known.filter((each) => each.group === group)
         .map((each) => [each.name, `${each.title} (${each.folder ? "ZIP" : each.suffix.slice(1).toUpperCase()})`])]), chosen.format, set("format", true))),
-      row("Objects", choice("export-objects", [["all", "All"], ...server.objects.map((one) => [String(one.id), one.name])], chosen.objects, set("objects"))),
+      row("Objects", choice("export-objects", [["all", "All"], ...server.objects.map((one) => [String(one.id), one.name]),
+        ...(server.objects.length > 2 ? [["some", "Several …"]] : [])], chosen.objects, set("objects", true))),
+      ...(chosen.objects === "some" ? server.objects.map((one) => checkbox(`export-object-${one.id}`, one.name, ticked.has(one.id),
+        (is) => (is ? ticked.add(one.id) : ticked.delete(one.id)))) : []),
       row("Frames", choice("export-frames", [["all", "All"], ...(has("keyframes_only") ? [["keyframes", "Keyframes only"]] : []),
         ["range", "From … to …"]], chosen.frames, set("frames", true))),
     ];
@@ -95,16 +100,18 @@ export function createExports(store, connection) {
     }, [make("span", { class: "name", text: file.name }), make("span", { class: "soft", text: file.current ? size(file.bytes) : "out of date" })])));
   }
 
-  /** What the form says, as the server takes it. */
+  /** What the form says, as the server takes it; a sentence where something is missing. */
   function request() {
     const { server } = store.get();
     const { name, options: has } = known.find((each) => each.name === chosen.format);
     const body = /** @type {Record<string, any>} */ ({ format: name });
-    if (chosen.objects !== "all") body.objects = [Number(chosen.objects)];
+    const ids = server.objects.map((one) => one.id).filter((id) => (chosen.objects === "some" ? ticked.has(id) : String(id) === chosen.objects));
+    if (chosen.objects !== "all") body.objects = ids;
+    if (chosen.objects !== "all" && !ids.length) return "Tick an object.";
     if (chosen.frames === "keyframes") body.keyframes_only = has.includes("keyframes_only");
     if (chosen.frames === "range") {
       const frames = ["first", "last"].map((key, at) => (chosen[key] ? indexOf(server, chosen[key]) : at * (server.frames - 1)));
-      if (frames.some(Number.isNaN)) return null;
+      if (frames.some(Number.isNaN)) return "Type two frame numbers.";
       body.frames = frames.sort((a, b) => a - b);
     }
     for (const option of has.filter((each) => each in options)) {
@@ -116,7 +123,7 @@ export function createExports(store, connection) {
 
   async function start() {
     const body = request();
-    if (!body) return void toast("Type two frame numbers.", "error");
+    if (typeof body === "string") return void toast(body, "error");
     try {
       const answer = await post("/api/export", body);
       connection.showJob(answer.job);

@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { make } from "./dom.js";
 
-/** @returns {Promise<{name: string, title: string, suffix: string, folder: boolean, group: string, options: string[], read: boolean}[]>} */
+/** @returns {Promise<{name: string, title: string, suffix: string, folder: boolean, group: string, options: string[], read: string[]}[]>} */
 export const formats = () => get("/api/formats");
 
 /**

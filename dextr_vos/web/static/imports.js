@@ -15,7 +15,7 @@ export function createImports(store, connection, cache, edits) {
   let busy = false;
 
   async function load() {
-    known = known.length ? known : (await formats()).filter((each) => each.read);
+    known = known.length ? known : (await formats()).filter((each) => each.read.length);
   }
 
   function draw() {
@@ -29,7 +29,7 @@ export function createImports(store, connection, cache, edits) {
     name.addEventListener("input", () => { chosen.clip = name.value.trim(); });
     const rows = [
       row("Format", choice("import-format", known.map((each) => [each.name, each.title]), chosen.format, set("format", true))),
-      row(format.folder ? "Folder or ZIP" : "File", pickers(format)),
+      row(format.folder ? "Folder or file" : "File", pickers(format)),
       row("Frames", choice("import-match", [["name", "By their names"], ["number", "By the last number in the name"]], chosen.match, set("match", true))),
     ];
     if (chosen.match === "number") rows.push(row("First frame is", number("import-first", { step: 1 }, chosen.first, set("first"))));
@@ -54,9 +54,9 @@ export function createImports(store, connection, cache, edits) {
       });
       return make("label", { class: "button small" }, [make("span", { text }), input]);
     };
-    const buttons = format.folder
-      ? [pick("import-folder", "Folder", { webkitdirectory: true }), pick("import-file", "ZIP", { accept: ".zip" })]
-      : [pick("import-file", "Choose", { accept: `${format.suffix},.zip` })];
+    const names = format.read.map((suffix) => suffix.slice(1).toUpperCase()).join(" or ");
+    const file = pick("import-file", names, { accept: format.read.join(",") });
+    const buttons = format.folder ? [pick("import-folder", "Folder", { webkitdirectory: true }), file] : [file];
     const one = files[0];
     const text = !one ? "" : files.length === 1 ? one.name : `${one.webkitRelativePath.split("/")[0]}, ${files.length} files`;
     return make("span", { class: "form-files" }, [...buttons, make("span", { class: "soft name", text })]);

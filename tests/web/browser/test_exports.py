@@ -41,3 +41,26 @@ def test_an_object_is_exported_and_imported_again(annotated, open_screen, tmp_pa
         screen.until("() => document.querySelector('[data-test=import-menu]').hidden")
         assert sorted(screen.state()["keyframes"]) == ["0", "1", "2", "3", "4", "5"]
         assert screen.state()["history"]["undo"] == "import of 5 keyframes with Katze"
+
+
+def test_several_objects_are_exported_and_a_json_of_label_studio_imported(annotated, open_screen, tmp_path):
+    with open_screen(annotated.address) as screen:
+        screen.press("x")
+        screen.test_id("export-format").select_option("label-studio")
+        screen.test_id("export-objects").select_option("some")
+        screen.test_id("export-start").click()
+        screen.page.get_by_text("Tick an object.").wait_for()
+        screen.test_id("export-object-1").check()
+        screen.test_id("export-object-7").check()
+        screen.test_id("export-start").click()
+        screen.test_id("export-file").wait_for(timeout=60_000)
+        file = screen.download("export-file", tmp_path)
+        assert file.name == "tiny_dog-1+dog-2_label-studio.zip"
+        with zipfile.ZipFile(file) as archive:
+            archive.extract("tasks.json", tmp_path)
+        screen.press("Shift+X")
+        screen.test_id("import-format").select_option("label-studio")
+        screen.test_id("import-file").set_input_files(tmp_path / "tasks.json")
+        screen.test_id("import-start").click()
+        screen.until("() => document.querySelector('[data-test=import-menu]').hidden")
+        assert screen.state()["history"]["undo"] == "import of 6 keyframes with dog 1, dog 2"
