@@ -358,10 +358,16 @@ def parse_frames(text: str, names: Sequence[str], source: Path) -> list[int]:
         index = index_of(item)
         if index is not None:
             return range(index, index + 1)
+        turned = ""
         for hyphen in re.finditer("-", item):  # names may hold some, too
             ends = index_of(item[: hyphen.start()].strip()), index_of(item[hyphen.end() :].strip())
-            if ends[0] is not None and ends[1] is not None and ends[0] <= ends[1]:
+            if ends[0] is None or ends[1] is None:
+                continue
+            if ends[0] <= ends[1]:
                 return range(ends[0], ends[1] + 1)
+            turned = f"{item[hyphen.end() :].strip()}-{item[: hyphen.start()].strip()}"
+        if turned:
+            raise InputError(f"the range {item} ends before it begins; write {turned}")
         raise InputError(
             f"'{item}' is no frame of {source}: expected an index from 0 to {len(names) - 1}, "
             f"a name ('{names[0]}' to '{names[-1]}'), first, middle or last, or a range of these like 10-20"

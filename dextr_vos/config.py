@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
-from dextr_vos.errors import ConfigError, InputError
+from dextr_vos.errors import ConfigError, InputError, counted
 from dextr_vos.files import read_text
 from dextr_vos.yaml_text import parse_yaml
 
@@ -165,7 +165,8 @@ def _descriptions(
                 None,
             )
         source = override or (f"{where} line {line}" if line else where)
-        start = ": ".join(filter(None, [source, ".".join(str(part) for part in place)]))
+        named = override is not None and place in given  # an override begins with its place
+        start = ": ".join(filter(None, [source, "" if named else ".".join(str(part) for part in place)]))
         wants = clauses.setdefault((0 if override else line or 0, start, _got(detail)), [])
         wants.append(_expected(detail, place, model))
     # each branch of a union reports an error of its own
@@ -232,7 +233,8 @@ def _expected(detail: ErrorDetails, place: Place, model: type[BaseModel]) -> str
     group, _, rest = detail["type"].partition("_")
     match detail["type"]:
         case "extra_forbidden":
-            return _unknown(str(detail["loc"][-1]), [name for owner in models for name in owner.model_fields])
+            known = [name for owner in models for name in owner.model_fields]
+            return unknown_setting(str(detail["loc"][-1]), known)
         case "unexpected_keyword_argument":  # of a dataclass
             return "unknown setting"
         case "missing":
@@ -241,9 +243,9 @@ def _expected(detail: ErrorDetails, place: Place, model: type[BaseModel]) -> str
         case "value_error":
             return detail["msg"].removeprefix("Value error, ")
         case "too_short":
-            return f"expected at least {detail['ctx']['min_length']} items"
+            return f"expected at least {counted(detail['ctx']['min_length'], 'item')}"
         case "too_long":
-            return f"expected at most {detail['ctx']['max_length']} items"
+            return f"expected at most {counted(detail['ctx']['max_length'], 'item')}"
         case "float_type" | "int_type" | "int_from_float":
             return f"expected {_KINDS[group]}{_limits(field)}"
         case kind if kind in _OUT_OF_BOUNDS:
@@ -260,7 +262,8 @@ def _expected(detail: ErrorDetails, place: Place, model: type[BaseModel]) -> str
     return f"expected {text.replace('String should', 'text to')}"
 
 
-def _unknown(name: str, known: list[str]) -> str:
+def unknown_setting(name: str, known: Sequence[str]) -> str:
+    """What is wrong with the name of a setting, with the nearest of those that are known, or all of them."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"unknown setting; {f'did you mean {near[0]}?' if near else 'known are ' + ', '.join(known)}"
 

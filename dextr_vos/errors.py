@@ -38,6 +38,18 @@ class WeightsError(DextrVosError):
     """A checkpoint that is broken or does not fit the network."""
 
 
+class MissingCheckpointError(InputError):
+    """A model without shipped weights is asked for without its checkpoint.
+
+    Attributes:
+        parameter: by which the checkpoint is given, "parent" or "weights".
+    """
+
+    def __init__(self, text: str, parameter: str = "weights") -> None:
+        super().__init__(text)
+        self.parameter = parameter
+
+
 def refused_by_disk(error: OSError) -> str:
     """The sentence about a file that cannot be read or written, where the error names one.
 

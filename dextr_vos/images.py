@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, counted
 from dextr_vos.files import atomic_path, check_unicode, natural_key
 from dextr_vos.pixel_levels import LevelRange, Levels, is_deep, level_range, load_levels, to_8_bits
 
@@ -227,11 +227,13 @@ def image_files(folder: Path) -> list[Path]:
     files = [entry for entry in entries if entry.name in frames]
     if not files:
         folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-        found = f"{len(entries)} files of other kinds" if entries else "nothing"
+        found = f"{counted(len(entries), 'file')} of other kinds" if entries else "nothing"
         if images := [entry.name for entry in entries if looks_like_image(entry)]:
             found = f"images of kinds that are not read, like {min(images)}"
-        if folders:
-            found += f" and the folders {', '.join(folders[:5])}{' …' if len(folders) > 5 else ''}"
+        elif folders:
+            some = f"{', '.join(folders[:5])}{' …' if len(folders) > 5 else ''}"
+            which = f"folders {some}; give one of them" if len(folders) > 1 else f"folder {some}; give that"
+            raise InputError(f"{folder} holds no images but the {which}")
         raise InputError(
             f"no images in the folder {folder}: found {found}, expected JPEG, PNG, WebP or TIFF files; "
             "give the folder that holds the frames themselves"

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from dextr_vos.clip import Clip, is_clip_folder
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, counted
 from dextr_vos.files import read_json, read_text, refuse_links, write_text
 
 POOR_IOU = 0.6  # a network that repeats a keyframe's mask with a lower IoU has not learned it
@@ -144,7 +144,7 @@ class RunClip(BaseModel):
         )
 
     def __str__(self) -> str:
-        return f"{self.path} ({self.frames} frames of {self.size_hw[1]}×{self.size_hw[0]})"
+        return f"{self.path} ({counted(self.frames, 'frame')} of {self.size_hw[1]}×{self.size_hw[0]})"
 
 
 class RunSpan(BaseModel):

@@ -37,7 +37,7 @@ def pick_device(name: str = "auto") -> torch.device:
         _require_cuda(device)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise InputError(
-            "the device mps was asked for, this machine or this PyTorch has none; take auto or cpu"
+            "the device mps was asked for, but this machine or this PyTorch has none; take auto or cpu"
         )
     return device
 
@@ -45,12 +45,12 @@ def pick_device(name: str = "auto") -> torch.device:
 def _require_cuda(device: torch.device) -> None:
     if not torch.cuda.is_available():
         raise InputError(
-            f"the device {device} was asked for, PyTorch sees no CUDA device here; take auto or cpu, "
+            f"the device {device} was asked for, but PyTorch sees no CUDA device here; take auto or cpu, "
             "or install a driver and a CUDA build of PyTorch"
         )
     count = torch.cuda.device_count()
     if device.index is not None and device.index >= count:
-        raise InputError(f"the device {device} was asked for, there are {count}: cuda:0 to cuda:{count - 1}")
+        raise InputError(f"the device {device} was asked for, but the last one is cuda:{count - 1}")
 
 
 def bf16_is_faster(device: torch.device) -> bool:

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 
 from dextr_vos.clip import Clip, open_clip
-from dextr_vos.errors import ConfigError, InputError
+from dextr_vos.errors import ConfigError, InputError, counted
 from dextr_vos.files import natural_key, read_text, refuse_links, sweep_temporaries, write_text
 from dextr_vos.mask_file import find_mask_file, mask_files, plain_name
 from dextr_vos.masks import VOID, Labels, looks_like_mask, read_labels, write_labels
@@ -224,8 +224,9 @@ class Workspace:
         settings = self._read_settings()
         if settings.identity != clip.identity:
             raise InputError(
-                f"the workspace {self.path} belongs to {settings.clip} ({settings.frames} frames of "
-                f"{settings.size_hw[1]}×{settings.size_hw[0]}), not to {clip.path} ({len(clip)} frames of "
+                f"the workspace {self.path} belongs to {settings.clip} "
+                f"({counted(settings.frames, 'frame')} of {settings.size_hw[1]}×{settings.size_hw[0]}), "
+                f"not to {clip.path} ({counted(len(clip), 'frame')} of "
                 f"{clip.size_hw[1]}×{clip.size_hw[0]}); give another workspace"
             )
 

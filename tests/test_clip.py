@@ -51,6 +51,13 @@ class TestFolderClip:
         empty.mkdir()
         with pytest.raises(InputError, match=r"no images in the folder .*empty: found nothing"):
             open_clip(empty)
+        (empty / "a").mkdir()
+        (empty / "note.txt").touch()
+        with pytest.raises(InputError, match=r"empty holds no images but the folder a; give that$"):
+            open_clip(empty)
+        (empty / "b").mkdir()
+        with pytest.raises(InputError, match=r"holds no images but the folders a, b; give one of them$"):
+            open_clip(empty)
         single = save(tmp_path / "x.png", Image.fromarray(COLOURS))
         with pytest.raises(InputError, match="is a single image"):
             open_clip(single)
@@ -187,10 +194,20 @@ class TestParseFrames:
         clip = open_clip(tiny_clip)
         assert parse_frames(text, clip.names, clip.path) == expected
 
-    @pytest.mark.parametrize("text", ["6", "", "1,,2", "x", "1.5", "-7", "3-1", "1-6", "1-", "-", "1-2-3"])
+    @pytest.mark.parametrize("text", ["6", "", "1,,2", "x", "1.5", "-7", "1-6", "1-", "-", "1-2-3"])
     def test_bad(self, tiny_clip: Path, text: str) -> None:
         clip = open_clip(tiny_clip)
         with pytest.raises(InputError, match=r"is no frame of .*tiny"):
+            parse_frames(text, clip.names, clip.path)
+
+    @pytest.mark.parametrize(
+        ("text", "turned"), [("3-1", "1-3"), ("0,last-middle", "middle-last"), ("-1 - -3", "-3--1")]
+    )
+    def test_a_range_that_ends_before_it_begins_is_turned_round(
+        self, tiny_clip: Path, text: str, turned: str
+    ) -> None:
+        clip = open_clip(tiny_clip)
+        with pytest.raises(InputError, match=f"the range .* ends before it begins; write {turned}$"):
             parse_frames(text, clip.names, clip.path)
 
     def test_names_with_hyphens(self) -> None:

@@ -124,8 +124,8 @@ def test_errors_of_a_file(load, text, words):
         ("optimiser..rate=3", "expected key=value"),
         ("name.inner=3", "name.inner=3: name is not a group of settings"),
         ("name=[1", r"name=\[1: the value is no YAML; put quotes around it"),
-        ("optimiser.rate=fast", "optimiser.rate=fast: optimiser.rate: expected a number above 0"),
-        ("optimiser.rat=1", r"optimiser.rat=1: optimiser.rat: unknown setting; did you mean rate\?"),
+        ("optimiser.rate=fast", "optimiser.rate=fast: expected a number above 0"),
+        ("optimiser.rat=1", r"optimiser.rat=1: unknown setting; did you mean rate\?"),
         ("zzz.rate=1", "zzz.rate=1: zzz: unknown setting"),
     ],
 )
@@ -137,7 +137,7 @@ def test_errors_of_overrides(load, override, words):
 def test_all_errors_are_reported_at_once_in_the_order_of_lines(load):
     with pytest.raises(
         ConfigError,
-        match=r"^expected key=value.*; steps=1: steps: unknown.*; .* line 3: optimiser.rate.*; .* line 4: z",
+        match=r"^expected key=value.*; steps=1: unknown.*; .* line 3: optimiser.rate.*; .* line 4: z",
     ):
         load("name: a\noptimiser:\n  rate: fast\nzzz: 1\n", "stray", "steps=1")
 

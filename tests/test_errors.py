@@ -8,7 +8,15 @@ import zipfile
 import pytest
 
 from dextr_vos.cli.main import main
-from dextr_vos.errors import ConfigError, DextrVosError, InputError, WeightsError, refused_by_disk
+from dextr_vos.errors import (
+    ConfigError,
+    DextrVosError,
+    InputError,
+    MissingCheckpointError,
+    WeightsError,
+    counted,
+    refused_by_disk,
+)
 from dextr_vos.networks.checkpoints import read_state_dict
 
 HOSTILE = "a\nb\x1b[2Jc\r\x9bd\u2028e"
@@ -25,6 +33,15 @@ def test_control_characters_are_shown_as_escapes(kind):
 @pytest.mark.parametrize("name", ["фото 1.png", "\u200fשלום\u200d.png", r"C:\new\x", "a\u00a0b"])
 def test_names_of_any_script_stay_as_they_are(name):
     assert str(InputError(name)) == name
+
+
+def test_the_parameter_of_a_missing_checkpoint_leaves_a_worker() -> None:
+    error = MissingCheckpointError("the model paper needs a parent", "parent")
+    assert pickle.loads(pickle.dumps(error)).parameter == "parent"
+
+
+def test_one_is_no_plural() -> None:
+    assert [counted(count, "frame") for count in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]
 
 
 def test_the_path_that_a_disk_refuses_is_on_one_line():

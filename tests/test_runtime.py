@@ -44,7 +44,7 @@ def test_device_is_the_one_asked_for(machine, name: str, cuda: int, mps: bool, e
     [
         ("cuda", 0, "device cuda was asked for.* take auto or cpu"),
         ("cuda:1", 0, "device cuda:1 was asked for.* sees no CUDA"),
-        ("cuda:2", 2, "there are 2: cuda:0 to cuda:1"),
+        ("cuda:2", 2, "cuda:2 was asked for, but the last one is cuda:1"),
         ("mps", 0, "device mps was asked for"),
         ("gpu", 1, "unknown device 'gpu'; take auto"),
         ("meta", 1, "unknown device 'meta'"),

@@ -64,8 +64,9 @@ def check_annotations(annotations: Annotations, clip: Clip, source: Path | str) 
 
 def _parse_short_form(content: Any, clip: Clip, path: Path) -> dict[str, dict[int, Prompt]]:
     if not isinstance(content, dict) or not content:
+        found = f"no frames in {path}" if content == {} else str(path)
         raise InputError(
-            f"{path}: expected an object that maps frame names to lists of points, "
+            f"{found}: expected an object that maps frame names to lists of points, "
             f'like {{"{clip.names[0]}": [[[x, y], [x, y], [x, y], [x, y]]]}}'
         )
     clicks: dict[str, dict[int, Prompt]] = {}

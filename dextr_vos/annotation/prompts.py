@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dextr_vos.annotation.dextr_input import ClickCrop
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, counted
 from dextr_vos.geometry import Box, FloatArray, IntArray, box_around, box_size_hw, crop
 
 # of a mask below this nothing is drawn
@@ -165,8 +165,8 @@ def check_points(points_xy: IntArray, size_hw: tuple[int, int], where: str) -> N
     """
     if len(points_xy) < FEWEST_POINTS:
         raise InputError(
-            f"{where}: {len(points_xy)} points, expected at least four, the leftmost, rightmost, topmost and "
-            "bottommost of the object"
+            f"{where}: {counted(len(points_xy), 'point')}, expected at least four, the leftmost, rightmost, "
+            "topmost and bottommost of the object"
         )
     check_inside(points_xy, size_hw, where)
     _check_span(points_xy, where, "click the object's four extremes")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field, TypeAdapter, ValidationError
 
 from dextr_vos.annotation.prompts import Click, Prompt, check_prompt
-from dextr_vos.errors import InputError, WeightsError
+from dextr_vos.errors import InputError, MissingCheckpointError, WeightsError
 from dextr_vos.geometry import BoolArray, Box, FloatArray, IntArray, box_around
 from dextr_vos.images import ImageRgb, check_image
 from dextr_vos.masks import Labels, labels_from_probs
@@ -296,8 +296,9 @@ def load_segmenter(
             raise InputError(f"the model grabcut takes no weights, got {weights}; leave them out")
         return GrabCutSegmenter()
     if model not in (None, "lite") and weights is None:
-        raise InputError(
-            f"the model {model} needs weights, the path of a published checkpoint or of a .safetensors file"
+        raise MissingCheckpointError(
+            f"the model {model} needs weights, the path of a published checkpoint or of a .safetensors file",
+            "weights",
         )
     if model in _OTHERS and weights is not None:
         load: Callable[[Path, str, bool], Segmenter] = getattr(import_module(_SAM), _OTHERS[str(model)])

@@ -13,7 +13,7 @@ from dextr_vos.benchmark.grid import Cell, clicks_file
 from dextr_vos.benchmark.settings import ClickSettings
 from dextr_vos.clip import Clip
 from dextr_vos.datasets.davis import Davis
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, counted
 from dextr_vos.evaluation.scores import first_appearances
 from dextr_vos.masks import write_labels
 from dextr_vos.workspace import Workspace
@@ -132,8 +132,8 @@ def _clicked_frames(annotations: Annotations, clip: Clip, count: int) -> list[in
     clicked = [clip.index_of(name) for name, keyframe in annotations.keyframes.items() if keyframe.objects]
     if len(clicked) < count:
         raise InputError(
-            f"the clicks on {clip.path.name} are of {len(clicked)} frames, expected at least {count}; "
-            "click on more, or ask for fewer keyframes"
+            f"the clicks on {clip.path.name} are of {counted(len(clicked), 'frame')}, expected at least "
+            f"{count}; click on more, or ask for fewer keyframes"
         )
     chosen: list[int] = []
     for place in even_frames(len(clip), count):

@@ -76,6 +76,7 @@ def _propagation(
     from dextr_vos.benchmark import run
     from dextr_vos.benchmark.annotation_time import AnnotationTime, measured_annotation_time
     from dextr_vos.benchmark.report.page import write_report
+    from dextr_vos.errors import counted
     from dextr_vos.interrupt import interruptible
 
     times = AnnotationTime(click_s=settings.click_s, draw_s=settings.draw_s)
@@ -87,7 +88,7 @@ def _propagation(
     else:
         workers, words = run.cluster_workers(settings, scheduler, out, gpu)
     finished = sum(job.folder.read() is not None for job in jobs)
-    click.echo(f"{len(jobs)} cells, {finished} of them finished; {words}")
+    click.echo(f"{counted(len(jobs), 'cell')}, {finished} of them finished; {words}")
     try:
         with interruptible() as stop_asked, _progress(jobs) as report:
             done = run.run_benchmark(settings, out, jobs, workers, words, times, report, stop_asked)
@@ -99,7 +100,10 @@ def _propagation(
         click.echo(f"failed twice: {entry.cell}: {entry.error}", err=True)
     click.echo(f"wrote {out / 'table.csv'} and {out / 'report.html'}")
     if failed:
-        click.echo(f"{len(failed)} of {len(jobs)} cells failed; the same command tries them again", err=True)
+        click.echo(
+            f"{len(failed)} of {counted(len(jobs), 'cell')} failed; the same command tries them again",
+            err=True,
+        )
         raise SystemExit(1)
 
 
@@ -133,7 +137,7 @@ def _progress(jobs: "Sequence[CellJob]") -> Iterator[Callable[["Sequence[CellJob
 
     before = len({job.key for job in jobs if job.folder.read() is not None})
     total = len({job.key for job in jobs})
-    with progress_of_jobs(total, before, "cells") as (show, _):
+    with progress_of_jobs(total, before, "cell") as (show, _):
 
         def report(running: "Sequence[CellJob]", finished: int, failed: int) -> None:
             part = sum(share_done(job.folder.state) for job in running)

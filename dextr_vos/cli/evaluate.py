@@ -33,7 +33,17 @@ class _Options:
     json_path: Path | None
 
 
-@click.command(short_help="Score results on DAVIS: J, F and T.")
+class _ResultsAsOption(click.RichCommand):
+    """The command, which says how results are given to who gives them without `--results`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Command.parse_args`."""
+        if args and not args[0].startswith("-"):
+            raise click.UsageError(f"give it as --results {args[0]}", ctx)
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_ResultsAsOption, short_help="Score results on DAVIS: J, F and T.")
 @davis_root_option(
     "Folder of DAVIS, or a part of YouTube-VOS, MOSE or LVOS; it holds Annotations.", required=True
 )

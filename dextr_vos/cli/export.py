@@ -70,7 +70,7 @@ class _Options:
 )
 @click.option(
     "--format",
-    type=click.Choice(ALL_FORMATS),
+    type=click.Choice(ALL_FORMATS, case_sensitive=False),
     help="Write masks in this format of another program, or film; see docs/exports.md.",
 )
 @click.option("--labels", type=PATH, metavar="FILE", help="With --format: categories, one a line.")
@@ -139,7 +139,7 @@ def _write(opened: "list[tuple[Clip, Workspace | None]]", options: _Options) -> 
         return
     clip, workspace = opened[0]
     if options.out is not None:
-        options = options.all_into(options.out)
+        options = options.all_into(_as_folder(options.out))
     elif workspace is not None and not options.targets:
         options = options.all_into(_exports_of(workspace))
     path = _path_of_masks(clip, workspace, options)
@@ -278,8 +278,22 @@ def _target(suffix: str, opened: "list[tuple[Clip, Workspace | None]]", options:
             raise InputError(f"give --out, the {'file' if suffix else 'folder'} to write")
         return _exports_of(workspace) / f"{options.format}{suffix}"
     if suffix and options.out.suffix.lower() != suffix:
-        return options.out / f"{options.format}{suffix}"
+        return _as_folder(options.out, f", or a file that ends in {suffix}") / f"{options.format}{suffix}"
     return options.out
+
+
+def _as_folder(out: Path, otherwise: str = "") -> Path:
+    """A folder to write files into; it need not exist.
+
+    Args:
+        out: of `--out`.
+        otherwise: what else would do, for the message.
+    """
+    from dextr_vos.errors import InputError
+
+    if out.is_file():
+        raise InputError(f"--out {out} is a file; give a folder{otherwise}")
+    return out
 
 
 def _exports_of(workspace: "Workspace") -> Path:

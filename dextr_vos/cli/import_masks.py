@@ -9,13 +9,13 @@ from dextr_vos.cli.options import FRAME_MATCHES, MASK_FORMATS, PATH, out_option
 
 @click.command(short_help="Make masks of other programs keyframes of a workspace.")
 @click.argument("clip", type=PATH)
-@click.argument("source", type=PATH, metavar="FILE")
+@click.argument("source", type=PATH, required=False, metavar="FILE")
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(MASK_FORMATS),
-    required=True,
-    help="Format of FILE, which may be a folder; docs/exports.md says what of each is read.",
+    type=click.Choice(MASK_FORMATS, case_sensitive=False),
+    help="Format of FILE, which may be a folder; docs/exports.md says what of each is read. By default the "
+    "one that FILE shows to have.",
 )
 @out_option(
     "Workspace to create or continue; by default work/NAME, after the name of CLIP.",
@@ -39,8 +39,8 @@ from dextr_vos.cli.options import FRAME_MATCHES, MASK_FORMATS, PATH, out_option
 @click.option("--clip-name", metavar="NAME", help="The clip that is meant, where FILE holds several.")
 def command(
     clip: Path,
-    source: Path,
-    format_name: str,
+    source: Path | None,
+    format_name: str | None,
     out: Path | None,
     match: str,
     first: int,
@@ -52,12 +52,15 @@ def command(
     are kept where the format has them. Objects of the workspace that FILE does not name stay.
     """
     from dextr_vos.cli.workspaces import clip_and_workspace, default_workspace
-    from dextr_vos.errors import InputError
+    from dextr_vos.errors import InputError, counted
+    from dextr_vos.export.formats.guess import guess_format
     from dextr_vos.export.formats.registry import FORMATS
     from dextr_vos.export.importing import FrameMatch, import_masks
     from dextr_vos.folder_lock import locked
     from dextr_vos.workspace import Workspace
 
+    if source is None:
+        raise InputError(f"give CLIP before FILE: dextr-vos import CLIP {clip}")
     if first and match != "number":
         raise InputError("--first goes with --match number; leave it out")
     opened, workspace = clip_and_workspace(clip)
@@ -67,7 +70,11 @@ def command(
         workspace = default_workspace(opened.path)
     workspace.check_clip(opened)
     if not source.exists():
-        raise InputError(f"there is no {source}; expected a file or folder of {FORMATS[format_name].title}")
+        kind = "masks" if format_name is None else FORMATS[format_name].title
+        raise InputError(f"there is no {source}; expected a file or folder of {kind}")
+    format_name = format_name or guess_format(source)
+    if format_name is None:
+        raise InputError(f"{source} does not show its format; give --format, one of {', '.join(FORMATS)}")
     frames = FORMATS[format_name].read(source)
     how = FrameMatch("number" if match == "number" else "name", first, clip_name)
     with locked(workspace.path):
@@ -76,4 +83,4 @@ def command(
     names = ", ".join(entry.name for entry in made.objects) or "no object"
     for sentence in made.left_out:
         click.echo(f"{source}: {sentence}")
-    click.echo(f"{len(made.frames)} keyframes with {names}, in {workspace.keyframes}")
+    click.echo(f"{counted(len(made.frames), 'keyframe')} with {names}, in {workspace.keyframes}")

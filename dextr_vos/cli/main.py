@@ -8,9 +8,11 @@ import copy
 import errno
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from importlib.resources import files
 from typing import Any
@@ -19,7 +21,13 @@ import rich_click as click
 from click.exceptions import Exit
 
 from dextr_vos import __version__
-from dextr_vos.errors import DextrVosError, Interrupted, refused_by_disk
+from dextr_vos.errors import (
+    DextrVosError,
+    InputError,
+    Interrupted,
+    MissingCheckpointError,
+    refused_by_disk,
+)
 
 # the module of each command, in the order in which they are used
 COMMANDS = {
@@ -67,6 +75,10 @@ class CommandsByFile(click.RichGroup):
             named.short_help = f"The same as {TWINS[cmd_name]}."
         return named
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take `help COMMAND` for `COMMAND --help`."""
+        return super().parse_args(ctx, [*args[1:2], "--help"] if args[:1] == ["help"] else args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -86,7 +98,14 @@ class CommandsByFile(click.RichGroup):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         with _one_line_and_status():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except MissingCheckpointError as error:
+                flag = f"--{error.parameter}"
+                command = self.get_command(ctx, str(ctx.invoked_subcommand))
+                if command is None or not any(flag in option.opts for option in command.params):
+                    raise
+                raise InputError(f"{error}; give it as {flag} FILE") from None
 
 
 @contextmanager
@@ -119,18 +138,42 @@ def _end(sentence: str, status: int) -> None:
 def _usage_sentence(error: click.UsageError) -> str:
     """What is wrong with the command line, the nearest option, and where all of them are listed."""
     sentence = " ".join(error.format_message().split()).replace(". Choose from", "; choose from")
+    sentence = _NOT_A_NUMBER.sub(partial(_expected_number, error), sentence)
     path = error.ctx.command_path if error.ctx is not None else "dextr-vos"
     if isinstance(error, click.NoSuchOption):
         parameters = error.ctx.command.params if error.ctx is not None else []
         known = [flag for parameter in parameters for flag in parameter.opts if flag.startswith("--")]
         sentence = f"there is no option '{error.option_name}'{_nearest(error.option_name, known)}"
+        if error.ctx is not None and COMMANDS.get(str(error.ctx.command.name)) == "propagate":
+            sentence = _setting_as_option(error.option_name) or sentence
     sentence = sentence[:1].lower() + sentence[1:].rstrip(".?")
     return f"{sentence}{'?' if 'did you mean' in sentence else ';'} see {path} --help"
 
 
+_NOT_A_NUMBER = re.compile("is not a valid (float|integer)( range)?")
+
+
+def _expected_number(error: click.UsageError, found: re.Match[str]) -> str:
+    """What a number that is none should have been."""
+    if getattr(getattr(error, "param", None), "metavar", None) == "SECONDS":
+        return "is no number; expected seconds, such as 60"
+    return f"is no {'whole ' if found[1] == 'integer' else ''}number"
+
+
+def _setting_as_option(flag: str) -> str:
+    """How a setting of propagate is given that was given as an option; "" where it is none."""
+    from dextr_vos.propagation.settings import KEYS, how_to_set
+
+    key = flag.removeprefix("--").replace("-", "_")
+    return how_to_set(key) if key in KEYS else ""
+
+
 def _nearest(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    """The known names that begin with a name, or the nearest one, as the end of a sentence."""
+    begun = list(dict.fromkeys(TWINS.get(each, each) for each in known if each.startswith(f"{name}-")))
+    near = [f"'{each}'" for each in begun or get_close_matches(name, known, n=1)]
+    some = " or ".join(filter(None, [", ".join(near[:-1]), *near[-1:]]))
+    return f"; did you mean {some}?" if some else ""
 
 
 def _show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -146,6 +189,7 @@ def _show_version(context: click.Context, _: click.Parameter, asked: bool) -> No
 @click.group(cls=CommandsByFile, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-v", "--verbose", is_flag=True, is_eager=True, help="Print more details.")
 @click.option(
+    "-V",
     "--version",
     is_flag=True,
     expose_value=False,

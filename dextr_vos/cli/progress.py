@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from dextr_vos.errors import counted
+
 SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -77,13 +79,13 @@ _PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True
 
 
 @contextmanager
-def progress_of_jobs(total: int, before: int, unit: str) -> Iterator[tuple[OnJobs, OnLine]]:
+def progress_of_jobs(total: int, before: int, noun: str) -> Iterator[tuple[OnJobs, OnLine]]:
     """How far many long jobs are, and the time that is left: a bar, or lines in a log.
 
     Args:
         total: number of jobs.
         before: how many of them were finished before this call.
-        unit: what they are called, in the plural.
+        noun: what one of them is called.
 
     Yields:
         A function to call with the numbers of jobs finished and failed, how much of the running ones is done
@@ -102,13 +104,13 @@ def progress_of_jobs(total: int, before: int, unit: str) -> Iterator[tuple[OnJob
         return f", {duration((time.monotonic() - started) / done * max(0.0, total - before - done))} left"
 
     if not console.is_terminal:
-        yield _job_lines(total, unit, left), lambda line: console.print(line, **_PLAIN)
+        yield _job_lines(total, noun, left), lambda line: console.print(line, **_PLAIN)
         return
     display = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), console=console
     )
     with display:
-        task = display.add_task(unit, total=total, completed=before, note="")
+        task = display.add_task(f"{noun}s", total=total, completed=before, note="")
 
         def bar(finished: int, failed: int, part: float, running: Sequence[str]) -> None:
             note = f"{finished} of {total}" + (f", {failed} failed" if failed else "")
@@ -118,7 +120,7 @@ def progress_of_jobs(total: int, before: int, unit: str) -> Iterator[tuple[OnJob
         yield bar, lambda line: console.print(line, **_PLAIN)  # above the bar
 
 
-def _job_lines(total: int, unit: str, left: Callable[[int, int, float], str]) -> OnJobs:
+def _job_lines(total: int, noun: str, left: Callable[[int, int, float], str]) -> OnJobs:
     """Reports as lines: soon after a job has ended, seldom where none has."""
     last, shown = time.monotonic() - SECONDS_BETWEEN_LINES, -1
 
@@ -131,7 +133,7 @@ def _job_lines(total: int, unit: str, left: Callable[[int, int, float], str]) ->
         last, shown = time.monotonic(), now
         note = f", {failed} failed" if failed else ""
         sys.stderr.write(
-            f"{finished} of {total} {unit}{note}{left(finished, failed, part)}; "
+            f"{finished} of {counted(total, noun)}{note}{left(finished, failed, part)}; "
             f"now {'; '.join(running) or 'waiting'}\n"
         )
 

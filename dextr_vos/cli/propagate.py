@@ -55,7 +55,7 @@ class _Options:
 
 
 @click.command(short_help="Propagate keyframe masks to every frame.")
-@click.argument("clip", required=False, type=PATH, metavar="CLIP")
+@click.argument("clip", required=False, type=PATH, metavar="[CLIP]")
 @settings_argument()
 @click.option(
     "--keyframes",
@@ -186,13 +186,20 @@ def _propagate(options: _Options) -> None:
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.cli.workspaces import clip_and_workspace, propagation_paths, show_drafts
     from dextr_vos.clip import parse_frames
+    from dextr_vos.errors import InputError, counted
     from dextr_vos.interrupt import interruptible
     from dextr_vos.pipeline import train_propagation
+    from dextr_vos.project.clips import is_project
     from dextr_vos.propagation.settings import Callbacks
     from dextr_vos.run_files import RunPaths, read_confidence
 
     assert options.clip is not None
-    clip, workspace = clip_and_workspace(options.clip)
+    try:
+        clip, workspace = clip_and_workspace(options.clip)
+    except InputError as error:
+        if not is_project(options.clip):
+            raise
+        raise InputError(f"{error}, or --project {options.clip}") from None
     keyframes, out = propagation_paths(options.clip, workspace, options.keyframes, options.out)
     frames = None if options.frames is None else parse_frames(options.frames, clip.names, clip.path)
     chosen = _chosen(options, frames)
@@ -210,8 +217,10 @@ def _propagate(options: _Options) -> None:
     _show_training(record.training, just_done=record.training != trained_before)
     paths = RunPaths(out)
     count = len(read_confidence(paths.confidence))
-    of_all = "" if count == len(clip) else f" of {len(clip)}"
-    click.echo(f"{count}{of_all} masks in {paths.masks}, {len(record.keyframes)} of them copied keyframes")
+    masks = counted(count, "mask") if count == len(clip) else f"{count} of {counted(len(clip), 'mask')}"
+    copied = len(record.keyframes)
+    what = "a copied keyframe" if copied == 1 else "copied keyframes"
+    click.echo(f"{masks} in {paths.masks}, {copied} of them {what}")
     _show_cuts(record, clip.names)
     show_drafts(keyframes)
 
@@ -233,6 +242,7 @@ def _phase_bars(bar: "Callable[[str], Report]", stop_asked: "StopAsked") -> Call
 
 def _show_cuts(record: "RunRecord", names: Sequence[str]) -> None:
     """Where the clip is cut, and what to do about it."""
+    from dextr_vos.errors import counted
     from dextr_vos.propagation.recipes import config_named, cuts_that_count
 
     if not record.cuts:
@@ -244,14 +254,16 @@ def _show_cuts(record: "RunRecord", names: Sequence[str]) -> None:
     advice = "; objects are not tracked across a cut, annotate a frame of each shot"
     if all_annotated or not cuts_that_count(config_named(record.model), record.across_cuts, cuts):
         advice = ""
-    click.echo(f"{count} {'cuts' if count > 1 else 'cut'}, before {places}{advice}")
+    click.echo(f"{counted(count, 'cut')}, before {places}{advice}")
 
 
 def _show_estimate(estimate: "Estimate") -> None:
     """How long it will take, before it begins."""
+    from dextr_vos.errors import counted
+
     click.echo(
         f"about {estimate.training_s + estimate.segmenting_s:.0f} s: about {estimate.training_s:.0f} s of "
-        f"fine-tuning ({estimate.steps} steps), {estimate.segmenting_s:.0f} s of segmenting",
+        f"fine-tuning ({counted(estimate.steps, 'step')}), {estimate.segmenting_s:.0f} s of segmenting",
         err=True,
     )
 
@@ -274,6 +286,7 @@ def _show_training(training: "RunTraining", just_done: bool) -> None:
         training: how it went.
         just_done: and not by an earlier command.
     """
+    from dextr_vos.errors import counted
     from dextr_vos.run_files import POOR_IOU
 
     reasons = {
@@ -281,7 +294,7 @@ def _show_training(training: "RunTraining", just_done: bool) -> None:
         "step limit": "",  # as planned
         "time limit": ", until the time was up",
     }
-    how = f"{training.steps} steps ({training.seconds:.0f} s){reasons[training.stop]}"
+    how = f"{counted(training.steps, 'step')} ({training.seconds:.0f} s){reasons[training.stop]}"
     if training.steps:
         click.echo(f"{'' if just_done else 'already '}fine-tuned in {how}; loss {training.loss:.3f}")
     else:

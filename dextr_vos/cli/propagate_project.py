@@ -57,6 +57,7 @@ def propagate_project(
 def _run(planned: "Sequence[PlannedClip]", chosen: "PropagationOptions", where: Where) -> dict[str, str]:
     """Propagate the clips that are to be done; why clips have failed, by name."""
     from dextr_vos.cli.progress import progress_of_jobs
+    from dextr_vos.errors import counted
     from dextr_vos.interrupt import interruptible
     from dextr_vos.project.propagate import run_project
 
@@ -65,9 +66,9 @@ def _run(planned: "Sequence[PlannedClip]", chosen: "PropagationOptions", where: 
         return {each.name: each.message for each in planned if each.state == "failed"}
     stop_files = todo[0].workspace.parent
     workers, words = _workers(chosen, where, stop_files)
-    click.echo(f"{len(todo)} of {len(planned)} clips are to be propagated; {words}", err=True)
+    click.echo(f"to be propagated: {len(todo)} of {counted(len(planned), 'clip')}; {words}", err=True)
 
-    with interruptible() as stop_asked, progress_of_jobs(len(todo), 0, "clips") as (show, say):
+    with interruptible() as stop_asked, progress_of_jobs(len(todo), 0, "clip") as (show, say):
 
         def on_change(running: "Sequence[ClipJob]", finished: int, failed: int) -> None:
             show(finished, failed, 0.0, [str(job) for job in running])
@@ -97,8 +98,12 @@ def _show_plan(planned: "Sequence[PlannedClip]") -> None:
 
 def _show_end(planned: "Sequence[PlannedClip]", failed: Mapping[str, str]) -> None:
     """How many clips ended how, and a table of those that failed."""
+    from dextr_vos.errors import counted
+
     ends = Counter("failed" if each.name in failed else _ENDS[each.state] for each in planned)
-    click.echo(f"of {len(planned)} clips: " + ", ".join(f"{count} {end}" for end, count in ends.items()))
+    click.echo(
+        f"of {counted(len(planned), 'clip')}: " + ", ".join(f"{count} {end}" for end, count in ends.items())
+    )
     width = max(map(len, failed), default=0)
     for name, why in failed.items():
         click.echo(f"failed: {name:<{width}}  {why}", err=True)

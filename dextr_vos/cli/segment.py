@@ -22,6 +22,7 @@ def command(clip: Path, run: Path, out: Path, device: str) -> None:
     """
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.cli.workspaces import clip_and_workspace, run_folder
+    from dextr_vos.errors import counted
     from dextr_vos.interrupt import interruptible
     from dextr_vos.propagation.settings import Callbacks
     from dextr_vos.propagation.trained_network import load_network, segment_clip
@@ -32,4 +33,4 @@ def command(clip: Path, run: Path, out: Path, device: str) -> None:
     with interruptible() as stop_asked, progress_bars() as bar:
         callbacks = Callbacks(on_frame=bar("segmenting"), stop_asked=stop_asked)
         segment_clip(opened, trained, out, pick_device(device), callbacks)
-    click.echo(f"{len(opened)} masks in {out}")
+    click.echo(f"{counted(len(opened), 'mask')} in {out}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from dextr_vos.datasets.instances import Example, ObjectRef
 from dextr_vos.datasets.layout import indexed_refs
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, counted
 from dextr_vos.files import natural_key, read_text
 from dextr_vos.images import read_image
 from dextr_vos.mask_file import find_mask_file, mask_files, plain_name, read_stored
@@ -113,7 +113,7 @@ class Davis:
         missing = [clip for clip in clips if clip not in available]
         if missing:
             raise InputError(
-                f"the split list {path} names {len(missing)} clips that are not in {self.annotations}: "
+                f"the split list {path} names {counted(len(missing), 'clip')} not in {self.annotations}: "
                 f"{_some(missing)}; download them or name the clips to use ({_some(available)})"
             )
         return clips

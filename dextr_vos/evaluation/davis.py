@@ -15,7 +15,7 @@ import numpy as np
 
 from dextr_vos.clip import parse_frames
 from dextr_vos.datasets.davis import Davis
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, counted
 from dextr_vos.evaluation.metrics import Statistics, Values, average
 from dextr_vos.evaluation.scores import (
     ObjectRule,
@@ -29,7 +29,7 @@ from dextr_vos.evaluation.temporal_stability import ShapeContexts, shape_context
 from dextr_vos.files import natural_key
 from dextr_vos.mask_file import plain_name
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
-from dextr_vos.workspace import ResultMasks
+from dextr_vos.workspace import ResultMasks, Workspace
 
 log = logging.getLogger(__name__)
 
@@ -216,14 +216,17 @@ def _plan(
     truths = davis.annotation_paths(clip)
     if len(truths) < MIN_TRUTHS:
         raise InputError(
-            f"clip {clip} has {len(truths)} annotated frames in {davis.annotations / clip}, "
+            f"clip {clip} has {counted(len(truths), 'annotated frame')} in {davis.annotations / clip}, "
             f"expected at least {MIN_TRUTHS}, because the first and the last are not scored"
         )
     folder = results / clip
     if not folder.is_dir():
+        if Workspace(results).exists:
+            raise InputError(f"{results} is the workspace of one clip; give the folder that it is in")
+        others = [name for name in davis.available_clips() if (results / name).is_dir()]
         raise InputError(
             f"there are no results of clip {clip} in {results}; expected the folder {folder}, "
-            "make them or name the clips to score"
+            f"make them, or score others with --clips {others[0] if others else 'NAME'}"
         )
     masks = ResultMasks.find(folder)
     indices = _scored_frames(truths, frames)

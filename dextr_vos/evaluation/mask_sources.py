@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, counted
 from dextr_vos.files import natural_key
 from dextr_vos.masks import Labels, check_labels, read_labels
 from dextr_vos.workspace import ResultMasks
@@ -81,8 +81,9 @@ def matched(results: Sequence[Frame], truth: Sequence[Frame]) -> list[tuple[Fram
     kinds = ("by index", "by name") if isinstance(truth[0], str) else ("by name", "by index")
     if len(results) != len(truth):
         raise InputError(
-            f"the results have {len(results)} frames {kinds[0]}, the truth has {len(truth)} {kinds[1]}; "
-            "expected as many; give the truth of these frames only, as {index: labels}, or all results"
+            f"the results have {counted(len(results), 'frame')} {kinds[0]}, the truth has {len(truth)} "
+            f"{kinds[1]}; expected as many; give the truth of these frames only, as {{index: labels}}, or "
+            "all results"
         )
     if isinstance(truth[0], str):
         return list(enumerate(truth))

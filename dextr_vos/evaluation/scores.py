@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, counted
 from dextr_vos.evaluation.mask_sources import Frame, Masks, Reader, matched, read_masks
 from dextr_vos.evaluation.metrics import (
     Statistics,
@@ -132,8 +132,8 @@ class ClipScores:
         return (self.j + self.f) / 2
 
     def __str__(self) -> str:
-        objects = "1 object" if len(self.objects) == 1 else f"{len(self.objects)} objects"
-        return f"J&F {self.jf:.3f}, J {self.j:.3f}, F {self.f:.3f} ({objects}, {len(self.frames)} frames)"
+        counts = f"{counted(len(self.objects), 'object')}, {counted(len(self.frames), 'frame')}"
+        return f"J&F {self.jf:.3f}, J {self.j:.3f}, F {self.f:.3f} ({counts})"
 
 
 def evaluate(

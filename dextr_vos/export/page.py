@@ -7,7 +7,7 @@ from string import Template
 from typing import Any
 
 from dextr_vos.clip import Clip
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, counted
 from dextr_vos.files import read_json, write_text
 from dextr_vos.workspace import ResultMasks
 
@@ -98,10 +98,10 @@ def write_page(
 
 def _summary(clip: Clip, masks: ResultMasks) -> str:
     if masks.keyframes is None:
-        return f"{len(clip)} frames"
+        return counted(len(clip), "frame")
     names = sorted(masks.keyframes)
     annotated = ", ".join(names) if len(names) <= 12 else f"{len(names)} of them"
-    return f"{len(clip)} frames, annotated: {annotated}"
+    return f"{counted(len(clip), 'frame')}, annotated: {annotated}"
 
 
 def _score_tables(scores: Scores) -> str:

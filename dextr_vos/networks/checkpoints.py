@@ -26,6 +26,7 @@ from dextr_vos.networks.dextr import Head
 # layers with one row for each object
 _PER_OBJECT = ("score_dsn.", "fuse.")
 _SHOWN = 3
+_SUFFIXES = frozenset({".pth", ".pt", ".ckpt", ".bin", ".tar", ".pkl", ".safetensors"})  # of checkpoints
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -181,6 +182,9 @@ def _read_safetensors(path: Path) -> object:
 def _read_pickle(path: Path, start: bytes) -> object:
     if start.startswith(b"PK"):
         _check_archive(path)
+    elif not start.startswith(b"\x80") and path.suffix.lower() not in _SUFFIXES:
+        got = path.suffix or "a file without a suffix"
+        raise WeightsError(f"{path} is not a checkpoint; expected a .pth or .safetensors file, got {got}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what PyTorch would warn about is raised below

@@ -83,6 +83,14 @@ def workspaces_in(folder: Path, out: Path | None = None) -> dict[str, tuple[Path
     return {name: (clip, Workspace(chosen / name)) for name, clip in clips.items()}
 
 
+def is_project(folder: Path) -> bool:
+    """Whether a folder is one of clips, or of workspaces."""
+    try:
+        return bool(workspaces_in(folder))
+    except (InputError, OSError):
+        return False
+
+
 def _is_workspace(folder: Path) -> bool:
     try:
         return Workspace(folder).exists

@@ -191,7 +191,7 @@ def read_keyframes(source: Path, clip: Clip) -> list[Keyframe]:
         )
     keyframes = [_read_one(file, clip) for file in files]
     if not any(object_ids(keyframe.labels) for keyframe in keyframes):
-        raise InputError(f"all {len(keyframes)} masks of {folder} are empty; mark an object in at least one")
+        raise InputError(f"every mask of {folder} is empty; mark an object in at least one")
     return sorted(keyframes, key=lambda keyframe: keyframe.index)
 
 

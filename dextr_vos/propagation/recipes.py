@@ -13,7 +13,7 @@ from dextr_vos.datasets.frame_pairs import SceneRecipe
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.motion import Motion
 from dextr_vos.datasets.photometric import PhotometricAugmentation
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, MissingCheckpointError
 from dextr_vos.networks.checkpoint_file import is_lite_clicks, tensor_names
 from dextr_vos.networks.shipped import shipped_weights
 from dextr_vos.propagation.settings import KEYS, Recipe
@@ -63,9 +63,10 @@ class ModelConfig:
         if choice is not None:
             return None if choice == "none" else Path(choice)
         if self.shipped is None:
-            raise InputError(
+            raise MissingCheckpointError(
                 f"the model {self.name} needs a parent, a published "
-                + (".pth, or 'none' to start from random weights" if self.recipe.max_steps else "checkpoint")
+                + (".pth, or 'none' to start from random weights" if self.recipe.max_steps else "checkpoint"),
+                "parent",
             )
         return shipped_weights(self.shipped)
 

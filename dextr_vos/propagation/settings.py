@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from dextr_vos.config import Settings, load_settings
+from dextr_vos.config import Settings, load_settings, unknown_setting
 from dextr_vos.datasets.augment import Augmentation
 from dextr_vos.datasets.frame_pairs import SceneRecipe
 from dextr_vos.datasets.mask_corruption import MaskCorruption
@@ -182,6 +182,11 @@ class Callbacks:
 NO_CALLBACKS = Callbacks()
 
 
+def how_to_set(key: str, value: str = "VALUE") -> str:
+    """How a setting is written, for who gave it otherwise."""
+    return f"{key} is a setting: write {key}={value} (docs/formats.md#settings-of-propagate)"
+
+
 class _Changed(Settings):
     recipe: Recipe
 
@@ -196,10 +201,12 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     Raises:
         ConfigError: an unknown key or a value of the wrong kind.
     """
-    for setting in settings:
-        key = setting.partition("=")[0]
-        if "=" in setting and key not in KEYS:
-            raise ConfigError(f"unknown setting '{key}'; expected one of {', '.join(KEYS)}")
+    for setting, following in zip(settings, [*settings, ""][1:], strict=True):
+        key, equals, _ = setting.partition("=")
+        if equals and key not in KEYS:
+            raise ConfigError(f"{setting}: {unknown_setting(key, list(KEYS))}")
+        if not equals and key in KEYS:
+            raise ConfigError(how_to_set(key, following or "VALUE"))
     base = {"recipe": recipe.as_dict()}
     given = [f"recipe.{setting}" for setting in settings]
     try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dextr_vos.annotation.annotations import Annotations
 from dextr_vos.clip import Clip
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, counted
 from dextr_vos.export.formats.imported import ImportedFrame
 from dextr_vos.export.formats.registry import FORMATS
 from dextr_vos.export.importing import FrameMatch, read_import
@@ -140,7 +140,7 @@ class ImportMasks:
             after = store.with_layers_from(after, name, keyframe.labels)
         names = ", ".join(entry.name for entry in plan.objects) or "no object"
         count = len(plan.keyframes)
-        label = f"import of {count} {'keyframe' if count == 1 else 'keyframes'} with {names}"
+        label = f"import of {counted(count, 'keyframe')} with {names}"
         label += "".join(f" ({sentence})" for sentence in plan.left_out)
         if any((keyframe.labels == VOID).any() for keyframe in plan.keyframes.values()):
             label += " (without void pixels, which only dextr-vos import keeps)"

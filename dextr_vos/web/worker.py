@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from dextr_vos.errors import DextrVosError, Interrupted
+from dextr_vos.errors import DextrVosError, Interrupted, counted
 from dextr_vos.interrupt import StopAsked
 from dextr_vos.run_files import RunPaths
 
@@ -98,7 +98,7 @@ def _propagate(work: dict[str, Any], send: Send, stop_asked: StopAsked) -> str:
             "check its masks, and annotate more frames"
         )
     steps = record.training.steps
-    return f"done in {steps} steps" if steps else "done; nothing was fine-tuned"
+    return f"done in {counted(steps, 'step')}" if steps else "done; nothing was fine-tuned"
 
 
 class _Progress:

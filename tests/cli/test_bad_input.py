@@ -109,7 +109,7 @@ CASES: dict[str, tuple[Case, str]] = {
     "no clip": (lambda _: annotate("nowhere"), "there is no clip nowhere"),
     "one picture as clip": (lambda _: annotate("tiny/00000.png"), r"is a single image"),
     "empty folder": (with_file("e/.keep", b"", annotate("e")), "no images in the folder e: found nothing"),
-    "folder of texts": (with_file("e/a.txt", b"x", annotate("e")), "found 1 files of other kinds"),
+    "folder of texts": (with_file("e/a.txt", b"x", annotate("e")), "found 1 file of other kinds"),
     "text as video": (with_file("v.mp4", b"text", annotate("v.mp4")), r"cannot read the video v\.mp4"),
     "broken picture": (
         with_file("tiny/00009.png", b"x", annotate("tiny")),
@@ -215,7 +215,7 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     "SAM 2 on the page without a checkpoint": (
         lambda _: ["annotate", "tiny", "--propagation-model", "sam2", "--out", "out"],
-        "the model sam2 needs a parent, a published checkpoint",
+        "the model sam2 needs a parent, a published checkpoint; give it as --parent FILE",
     ),
     "no checkpoint for the page": (
         lambda _: ["annotate", "tiny", "--propagation-model", "sam2", "--parent", "no.pt", "--out", "out"],
@@ -223,7 +223,7 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     "DEXTR without weights": (
         lambda _: annotate("tiny", "--clicks", "clicks.json", "--model", "paper"),
-        "the model paper needs weights",
+        "the model paper needs weights, .*; give it as --weights FILE",
     ),
     "no weights file": (
         lambda _: annotate("tiny", "--clicks", "clicks.json", "--weights", "none.pth"),
@@ -236,6 +236,14 @@ CASES: dict[str, tuple[Case, str]] = {
             annotate("tiny", "--clicks", "clicks.json", "--weights", "w.pth"),
         ),
         r"w\.pth .*web page",
+    ),
+    "clicks as weights": (
+        lambda _: annotate("tiny", "--clicks", "clicks.json", "--weights", "clicks.json"),
+        r"clicks\.json is not a checkpoint; expected a \.pth or \.safetensors file, got \.json",
+    ),
+    "paper without a parent": (
+        lambda _: train("masks", "--model", "paper"),
+        "the model paper needs a parent, .*; give it as --parent FILE",
     ),
     "code in the weights": (code_in_weights, r"w\.pth"),
     "workspace of another clip": (
@@ -274,7 +282,7 @@ CASES: dict[str, tuple[Case, str]] = {
         r"masks/00001\.png is 64×9 pixels, its frame is 64×48",
     ),
     "anti-aliased mask": (with_mask("masks/00001.png", GREY, train("masks")), "looks anti-aliased"),
-    "only empty masks": (with_mask("k/00001.png", BLANK, train("k")), "all 1 masks of k are empty"),
+    "only empty masks": (with_mask("k/00001.png", BLANK, train("k")), "every mask of k is empty"),
     "no parent": (lambda _: train("masks", "--parent", "none.pth"), r"none\.pth"),
     "broken parent": (
         with_file("p.safetensors", b"\x00" * 50, train("masks", "--parent", "p.safetensors")),
@@ -285,6 +293,50 @@ CASES: dict[str, tuple[Case, str]] = {
         lambda _: ["segment", "tiny", "--run", "masks", "--out", "out"],
         "masks is a folder of images, expected a run; give the workspace of the clip",
     ),
+    "folder of folders": (
+        lambda _: annotate("davis"),
+        "davis holds no images but the folder Annotations; give that",
+    ),
+    "folder of clips": (
+        with_file("clips/a/0.png", b"", ["propagate", "clips", "--keyframes", "masks"]),
+        "clips holds no images but the folder a; give that, or --project clips",
+    ),
+    "clips beside a text": (
+        with_file("davis/note.txt", b"", annotate("davis")),
+        "davis holds no images but the folder Annotations; give that",
+    ),
+    "export into a file": (
+        lambda _: ["export", "tiny", "--masks", "masks", "-o", "clicks.json"],
+        r"--out clicks\.json is a file; give a folder",
+    ),
+    "format into a file of another kind": (
+        with_file("s.py", b"x", ["export", "tiny", "--masks", "masks", "--format", "coco", "-o", "s.py"]),
+        r"--out s\.py is a file; give a folder, or a file that ends in \.json",
+    ),
+    "folder of a format in a file": (
+        with_file("s", b"x", ["export", "tiny", "--masks", "masks", "--format", "yolo", "-o", "s"]),
+        "s is a file, expected a folder",
+    ),
+    "folder of a format called like a file": (
+        lambda _: ["export", "tiny", "--masks", "masks", "--format", "yolo", "-o", "coco.txt"],
+        r"coco\.txt is called like a file \(text/plain\), expected a folder",
+    ),
+    "JSON as labels": (
+        lambda _: [
+            *("export", "tiny", "--masks", "masks", "--format", "coco"),
+            *("--labels", "clicks.json", "-o", "c.json"),
+        ],
+        r"the label set clicks\.json is a JSON file; expected a text file with a label a line",
+    ),
+    "import of nothing": (
+        lambda _: ["import", "tiny", "none"],
+        "there is no none; expected a file or folder",
+    ),
+    "import without a telling format": (
+        lambda _: ["import", "tiny", "clicks.json", "-o", "out"],
+        r"clicks\.json does not show its format; give --format, one of masks, objects, coco,",
+    ),
+    "no frames in the clicks": (lambda place: clicks(place, {}), r"no frames in bad\.json: expected"),
     "nothing to export": (lambda _: ["export", "tiny", "--masks", "masks"], "nothing to export"),
     "masks missing at export": (
         without_file("masks/00003.png", ["export", "tiny", "--masks", "masks", "--video", "out/o.mp4"]),

@@ -22,7 +22,26 @@ def found(command: str) -> click.Command:
 
 def test_version_and_short_help() -> None:
     assert call("--version")[1].strip().endswith(__version__)
+    assert call("-V") == call("--version")
     assert call("-h")[0] == 0
+
+
+@pytest.mark.parametrize("command", [[], ["propagate"], ["completion"]])
+def test_help_is_a_command_too(command) -> None:
+    shown = call("help", *command)
+    assert shown == call(*command, "--help")
+    assert shown[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("propagate", "propagate [OPTIONS] [CLIP] [KEY=VALUE]..."),
+        ("completion", "completion [OPTIONS] SHELL"),
+    ],
+)
+def test_the_usage_shows_what_may_be_left_out(command, usage) -> None:
+    assert f"Usage: dextr-vos {usage}" in call(command, "--help")[1]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -53,6 +72,26 @@ def test_train_propagation_is_the_full_twin_of_propagate() -> None:
     [
         (["propagat"], "there is no command 'propagat'; did you mean 'propagate'? see dextr-vos --help"),
         (["evaluate-click"], "there is no command 'evaluate-click'; did you mean 'evaluate-clicks'?"),
+        (
+            ["train"],
+            "there is no command 'train'; did you mean 'propagate', 'train-dextr' or 'train-parent'?",
+        ),
+        (["help", "paint"], "there is no command 'paint'; see dextr-vos --help"),
+        (["propagate", "clip", "--max"], "there is no option '--max'; did you mean '--max-steps'?"),
+        (["propagate", "clip", "--alpha", "0.3"], "alpha is a setting: write alpha=VALUE (docs/formats.md#"),
+        (["train-propagation", "clip", "--tracking.max-recent=2"], "tracking.max_recent is a setting: write"),
+        (["export", "clip", "--alpha", "0.3"], "there is no option '--alpha'"),
+        (
+            ["propagate", "clip", "--budget", "1m"],
+            "invalid value for '--budget': '1m' is no number; expected seconds, such as 60; see",
+        ),
+        (
+            ["propagate", "clip", "--max-steps", "1.5"],
+            "invalid value for '--max-steps': '1.5' is no whole number; see",
+        ),
+        (["evaluate", "work", "--clips", "dog"], "give it as --results work; see dextr-vos evaluate --help"),
+        (["import", "f.json", "--format", "coco"], "give CLIP before FILE: dextr-vos import CLIP f.json"),
+        (["completion", "csh"], "invalid value for 'SHELL': 'csh' is not one of 'bash', 'zsh', 'fish';"),
         (["paint"], "there is no command 'paint'; see dextr-vos --help"),
         (["--verson"], "there is no option '--verson'; did you mean '--version'? see dextr-vos --help"),
         (

@@ -68,7 +68,7 @@ def test_clips_that_fail_are_listed_and_the_status_is_1(project):
         (("clips/cat", "--project", "clips"), "give either the clip clips/cat or --project clips"),
         (("--project", "clips", "--keyframes", "work"), "--keyframes is for one clip"),
         (("--project", "clips", "--frames", "0-9"), "--frames is for one clip"),
-        (("--project", "clips", "speed=9"), "unknown setting 'speed'"),
+        (("--project", "clips", "speed=9"), "speed=9: unknown setting"),
         (
             ("--project", "clips", "--scheduler", "x", "--workers", "2"),
             "--workers is for this machine",

@@ -208,9 +208,9 @@ def test_a_set_without_objects_says_so(make):
     ("text", "words"),
     [
         ("", r"set.yaml: objects: this setting is missing"),
-        ("objects: []", "objects: expected at least 1 items"),
+        ("objects: []", "objects: expected at least 1 item, got"),
         ("objects:\n  - {name: a}", "line 4: objects.0.values: this setting is missing"),
-        ("objects:\n  - {name: a, values: []}", "objects.0.values: expected at least 1 items"),
+        ("objects:\n  - {name: a, values: []}", "objects.0.values: expected at least 1 item, got"),
         (
             "objects:\n  - {name: a, values: [x]}",
             "objects.0.values: expected whole numbers and ranges such as 1-58",

@@ -284,7 +284,12 @@ def test_clips_and_folders_that_are_not_there(davis, results, tmp_path):
     with pytest.raises(InputError, match="at least one clip"):
         evaluate_davis(davis, results, [])
     (results / "walk").rename(results / "wander")
-    with pytest.raises(InputError, match="there are no results of clip walk in"):
+    with pytest.raises(
+        InputError, match=r"no results of clip walk in .*, or score others with --clips still"
+    ):
+        evaluate_davis(davis, results, ["walk"])
+    (results / "workspace.yaml").touch()
+    with pytest.raises(InputError, match="results is the workspace of one clip; give the folder that it is"):
         evaluate_davis(davis, results, ["walk"])
 
 

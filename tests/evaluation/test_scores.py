@@ -192,7 +192,7 @@ def test_void_is_background_with_a_warning(caplog):
         ({1.5: RESULTS[0]}, TRUTH, "by frame indices or by frame names"),
         (3, TRUTH, "a folder of masks, got int"),
         ("nowhere", TRUTH, "there is no folder nowhere"),
-        ({"a": RESULTS[0]}, TRUTH, "results have 1 frames by name, the truth has 5 by index"),
+        ({"a": RESULTS[0]}, TRUTH, "results have 1 frame by name, the truth has 5 by index"),
         (RESULTS[:3], dict.fromkeys("abcde", TRUTH[0]), "the truth of these frames only"),
         ({-1: RESULTS[0]}, TRUTH, "results by frame indices from 0, got -1"),
         ([RESULTS[0], [[0, 1], [1]], *RESULTS[2:]], TRUTH, "got rows of several lengths"),

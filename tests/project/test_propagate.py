@@ -142,7 +142,7 @@ def test_a_worker_of_other_code_is_refused(project, monkeypatch):
 
 def test_what_no_clip_could_use_is_refused_at_once(project, tmp_path):
     clips, work = project
-    with pytest.raises(ConfigError, match="unknown setting 'speed'"):
+    with pytest.raises(ConfigError, match="speed=9: unknown setting"):
         plan(project, PropagationOptions(settings=("speed=9",)))
     with pytest.raises(InputError, match="there is no checkpoint"):
         plan(project, PropagationOptions(parent="none.pth"))

@@ -341,7 +341,7 @@ LITE_YAML = "out: o\ndata: [{kind: voc}]\nloop: {steps: 1, batch: 4}\n"
         (["sequence={frames: 3}"], r"sequence\.frames"),
         (["hold_out=1"], "below 1"),
         (["validation_samples=0"], "of at least 1"),
-        (["loss=balanced"], "loss: unknown setting"),
+        (["loss=balanced"], "loss=balanced: unknown setting"),
         (["scene={zoom: 1}"], r"scene\.zoom"),
         (["mask_corruption={absent: much}"], r"mask_corruption\.absent: expected a number"),
     ],

@@ -16,7 +16,7 @@ from dextr_vos.benchmark.click_run import ClickCellEntry, ClickGrid, is_complete
 from dextr_vos.benchmark.report import style
 from dextr_vos.benchmark.report.charts import click_chart, dot_chart
 from dextr_vos.benchmark.statistics import Interval, bootstrap
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, counted
 from dextr_vos.files import read_json, read_text, write_text
 
 # models take these colours of the page in their order
@@ -63,7 +63,8 @@ def write_clicks_report(out: Path) -> Path:
     rows = [_read(out, cell) for cell in cells if is_complete(out / "cells" / cell.key, cell.key)]
     _write_table(out / "table.csv", rows)
     title = "Masks from clicks"
-    body = [f"<h1>{title}</h1>", f'<p class="lead">{len(rows)} of {len(cells)} cells finished</p>']
+    lead = f"{len(rows)} of {counted(len(cells), 'cell')} finished"
+    body = [f"<h1>{title}</h1>", f'<p class="lead">{lead}</p>']
     models = dict.fromkeys(cell.model for cell in cells)
     colours = {name: _COLOURS[place % len(_COLOURS)] for place, name in enumerate(models)}
     for name in dict.fromkeys(row.cell.dataset for row in rows):

@@ -31,6 +31,7 @@ from dextr_vos.benchmark.statistics import (
     within_the_time,
 )
 from dextr_vos.benchmark.table import write_table
+from dextr_vos.errors import counted
 from dextr_vos.files import read_text, write_text
 from dextr_vos.run_files import UNCERTAIN_IOU
 
@@ -60,7 +61,8 @@ def write_report(out: Path, times: AnnotationTime | None = None, everything: boo
     write_table(out, results, times)
     clips = list(dict.fromkeys(entry.cell.clip for entry in done.cells))
     there = len(list(dict.fromkeys(one.cell.clip for one in results)))
-    lead = f"{len(results)} of {len(done.cells)} cells finished, {there} of {len(clips)} clips"
+    lead = f"{len(results)} of {counted(len(done.cells), 'cell')} finished"
+    lead += f", {there} of {counted(len(clips), 'clip')}"
     title = "Clicks against drawn masks"
     body = [f"<h1>{title}</h1>", f'<p class="lead">{lead} · {html.escape(str(times))}</p>']
     if results:

@@ -218,10 +218,12 @@ def read_label_set(path: Path) -> list[str]:
         InputError: there is no such file, it holds none, or one twice.
     """
     try:
-        lines = read_text(path).splitlines()
+        text = read_text(path)
     except FileNotFoundError:
         raise InputError(f"there is no label set {path}; expected a text file with a label a line") from None
-    labels = [line.strip() for line in lines if line.strip()]
+    if text.lstrip().startswith(("{", "[")):
+        raise InputError(f"the label set {path} is a JSON file; expected a text file with a label a line")
+    labels = [line.strip() for line in text.splitlines() if line.strip()]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if not labels or twice is not None:
         found = f"'{twice}' twice" if twice is not None else "none"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from mimetypes import guess_type
 from pathlib import Path
 
 from dextr_vos.errors import InputError
@@ -111,9 +112,13 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
         replace: it may hold something, which goes.
 
     Raises:
-        InputError: `path` holds something and is not to be replaced, or is a file.
+        InputError: `path` holds something and is not to be replaced, or is a file or called like one.
     """
+    if not path.exists() and (kind := guess_type(path.name)[0]):
+        raise InputError(f"{path} is called like a file ({kind}), expected a folder; give it another name")
     sweep_scratch(path.parent)  # one that was killed when all was in place, or put an earlier export aside
+    if path.is_file():
+        raise InputError(f"{path} is a file, expected a folder; give an empty one or a new one")
     if path.exists() and (not path.is_dir() or (not replace and any(path.iterdir()))):
         raise InputError(f"{path} holds something already; give an empty folder or a new one")
     with scratch_beside(path) as scratch:

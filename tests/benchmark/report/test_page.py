@@ -87,7 +87,7 @@ def test_a_run_that_has_only_begun_has_a_page_too(tmp_path):
     out = write_results(tmp_path / "out", [], {cell: ""})
     assert "No cell is finished yet" in write_report(out).read_text()
     write_results(out, [result("bear", "dextr", 1, 0.5)])
-    assert "1 of 1 cells finished" in write_report(out).read_text()
+    assert "1 of 1 cell finished" in write_report(out).read_text()
 
 
 def test_cells_of_earlier_grids_are_shown_when_asked_for(tmp_path):
@@ -96,7 +96,7 @@ def test_cells_of_earlier_grids_are_shown_when_asked_for(tmp_path):
     suggested = result("bear", "gt", 3, 0.95)
     cell = suggested.cell.model_copy(update={"choose": "suggest"})
     write_results(out, [suggested.model_copy(update={"cell": cell})])
-    assert "1 of 1 cells" in write_report(out).read_text()
+    assert "1 of 1 cell" in write_report(out).read_text()
     assert "different" not in write_report(out).read_text()
     text = write_report(out, everything=True).read_text()
     assert "4 of 4 cells" in text  # one keyframe is both even and as suggested

@@ -10,6 +10,7 @@ from export.formats.made_masks import COLOURS, KEYFRAMES, NAMES, made_labels, wr
 
 from dextr_vos.annotation.annotations import load_annotations
 from dextr_vos.cli.main import main
+from dextr_vos.export.formats.guess import guess_format
 from dextr_vos.export.formats.registry import FORMATS, new_folder
 from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.workspace import Workspace
@@ -48,6 +49,14 @@ def test_masks_names_and_colours_come_back(name, shapes, work, tiny_clip, tmp_pa
         assert {n: entry.name for n, entry in entries.items()} == NAMES
     if name in WITH_COLOURS:
         assert {n: entry.colour for n, entry in entries.items()} == COLOURS
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_is_recognised_where_it_is_unmistakable(name, work, tmp_path):
+    exported = tmp_path / f"exported{FORMATS[name].suffix}"
+    call("export", work, "--format", name.upper(), "-o", exported)
+    # folders of PNGs may be of objects or of clips
+    assert guess_format(exported) == (None if name == "objects" else name)
 
 
 @pytest.mark.parametrize("name", FORMATS)
