@@ -316,7 +316,8 @@ def check_object_ids(labels: Labels, known: Sequence[int], where: str) -> None:
         listed = ", ".join(map(str, known[:10])) + (", …" if len(known) > 10 else "")
         raise InputError(
             f"{where} holds object {unknown[-1]}, the clip has the objects {listed}; "
-            "number the objects as in the first true mask"
+            "number the objects as in the first true mask, or, if it appears later, score with "
+            "--objects from-first-appearance (object_rule= in Python)"
         )
 
 
