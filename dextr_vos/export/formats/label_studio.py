@@ -114,7 +114,7 @@ def _frame(task: dict[str, Any], colours: dict[str, str]) -> ImportedFrame:
         size_hw=next(iter(sizes), None),
         annotated=bool(masks) or (bool(annotations) and not done),
         # a region without labels of its own has a result with them beside it
-        other_shapes=tuple(one["type"] for one in done if _kind(one) not in (*_READERS, "")),
+        other_shapes=tuple(str(one["type"]) for one in done if _kind(one) not in (*_READERS, "")),
     )
 
 
