@@ -59,8 +59,8 @@ class _ResultsAsOption(click.RichCommand):
 @click.option(
     "--frames",
     metavar="LIST",
-    help="Score only these frames of each clip, as 1-20 or 00010-00020; without T and CSV files, those of "
-    "whole clips.",
+    help="Score only these frames of each clip, as 1-20 or 00010-00020; T is not scored then, and no "
+    "CSV files are written.",
 )
 @click.option("--split", default="val", show_default=True, help="Which list of clips to score.")
 @click.option(

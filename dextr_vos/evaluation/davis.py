@@ -229,7 +229,7 @@ def _plan(
             f"make them, or score others with --clips {others[0] if others else 'NAME'}"
         )
     masks = ResultMasks.find(folder)
-    indices = _scored_frames(truths, frames)
+    indices = _scored_frames(davis, clip, truths, frames)
     found = {truth: masks.find_mask(truth.stem) for truth in (truths[index] for index in indices)}
     pairs = [(truth, mask) for truth, mask in found.items() if mask is not None]
     missing = [truth.stem for truth, mask in found.items() if mask is None]
@@ -247,18 +247,18 @@ def _plan(
     return _Plan(clip, tuple(truths), tuple(indices), tuple(pairs), known)
 
 
-def _scored_frames(truths: Sequence[Path], frames: str | None) -> list[int]:
-    """Indices of the frames to score: all but the first and the last, or those of them that are named."""
+def _scored_frames(davis: Davis, clip: str, truths: Sequence[Path], frames: str | None) -> list[int]:
+    """Indices of the true masks to score: all but the first and the last, or the named ones of these."""
     scored = range(1, len(truths) - 1)
     if frames is None:
         return list(scored)
-    folder = truths[0].parent
-    wanted = parse_frames(frames, [truth.stem for truth in truths], folder)
-    chosen = [index for index in wanted if index in scored]
+    names = davis.frame_names(clip)
+    wanted = {names[index] for index in parse_frames(frames, names, davis.annotations / clip)}
+    chosen = [index for index in scored if plain_name(truths[index].stem) in wanted]
     if not chosen:
         raise InputError(
-            f"expected frames to score, got '{frames}' of {folder}: the first and the last frame of a clip "
-            "are not scored; name others"
+            f"none of the frames '{frames}' of clip {clip} is scored: expected frames with a true mask in "
+            f"{truths[0].parent} other than the first and the last of these"
         )
     return chosen
 

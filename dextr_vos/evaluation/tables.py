@@ -74,13 +74,15 @@ def write_json(scores: DavisScores, path: Path) -> None:
 def as_json(scores: DavisScores) -> dict[str, Any]:
     """The scores as plain values; what `write_json` writes.
 
-    `all_frames` and `without_keyframes` (null when no frame is left or no keyframes are known) each hold
-    `overall` and, by name, the `objects` with `J` and `F`: `mean`, `recall`, `decay`, `per_frame`. Where T
-    was computed, `all_frames` has `T` too: `mean`, `in_overall`, and `per_frame` against the frame before.
+    `frames` is what was chosen of each clip, null for all. `all_frames` and `without_keyframes` (null when no
+    frame is left or no keyframes are known) each hold `overall` and, by name, the `objects` with `J` and `F`:
+    `mean`, `recall`, `decay`, `per_frame`. Where T was computed, `all_frames` has `T` too: `mean`,
+    `in_overall`, and `per_frame` against the frame before.
     """
     return {
         "year": scores.year,
         "object_rule": scores.object_rule,
+        "frames": scores.rules.frames,
         "all_frames": _json_block(scores.objects),
         "without_keyframes": _json_block(scores.without_keyframes) if scores.without_keyframes else None,
         "left_out_without_keyframes": dict(scores.left_out),

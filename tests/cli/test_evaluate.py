@@ -66,7 +66,9 @@ def test_a_part_of_a_clip(folders, tmp_path):
     done = call(*folders, "--frames", "0-2", "--json", str(path))
     assert done.exit_code == 0, done.output
     assert "Frames 0-2" in done.stdout
-    (one,) = json.loads(path.read_text())["all_frames"]["objects"].values()
+    content = json.loads(path.read_text())
+    assert content["frames"] == "0-2"
+    (one,) = content["all_frames"]["objects"].values()
     assert one["frames"] == ["00001", "00002"]
     assert not list((tmp_path / "results").glob("*.csv"))
 
@@ -126,7 +128,7 @@ def test_objects_that_come_later_are_scored_when_asked_for(folders, tmp_path):
         (["--clips", ","], "at least one clip"),
         (["--split", "test"], "its splits are val"),
         (["--annotated-frames", "99"], "the keyframe '99' is no frame of clip dog"),
-        (["--frames", "first,last"], "the first and the last frame of a clip are not scored"),
+        (["--frames", "first,last"], "none of the frames 'first,last' of clip dog is scored"),
         (["--frames", "7"], "'7' is no frame of .*dog: expected an index from 0 to 4"),
         (["--frames", "1", "--official"], "--official scores whole clips; leave out --frames"),
         (["--plot", "scores.png"], "expected --plot FILE.svg, got scores.png; charts are drawn as SVG"),

@@ -343,6 +343,9 @@ def test_youtube_vos_is_scored_on_the_frames_that_have_a_mask(tmp_path, results)
     assert data.clips("val") == [clip]
     scores = evaluate_davis(data, results, [clip], keyframes=["00003", 10])
     assert scores.object_rule == "from-first-appearance"
+    # frames are those of the clip, of which some have a true mask
+    part = evaluate_davis(data, results, [clip], ScoringRules(frames="3-12"))
+    assert [one.frames for one in part.objects] == [("00005", "00010"), ("00010",)]
     assert [one.frames for one in scores.objects] == [("00005", "00010", "00015"), ("00010", "00015")]
     assert [one.frames for one in scores.without_keyframes] == [("00005", "00015"), ("00015",)]
     assert all((one.j == 1).all() for one in scores.objects)
