@@ -3,7 +3,7 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 from dextr_vos.annotation.annotations import Annotations, ObjectEntry
@@ -53,7 +53,21 @@ def object_keys(path: Path, placed: Mapping[str, ImportedFrame]) -> dict[str, li
                     )
                 seen[mask.name] += 1
             keys[name].append(key)
+    _warn_of_shared_ids(path, placed)
     return keys
+
+
+def _warn_of_shared_ids(path: Path, placed: Mapping[str, ImportedFrame]) -> None:
+    """Tell of ids that several tracks have, as where a file numbers objects afresh in each image."""
+    tracks: dict[int, dict[str, str]] = {}
+    for frame in placed.values():
+        for mask in frame.masks:
+            if mask.object_id is not None and mask.track is not None:
+                tracks.setdefault(mask.object_id, {}).setdefault(mask.track, mask.name)
+    for object_id, names in sorted(tracks.items()):
+        if len(names) > 1:
+            shown = ", ".join(f"'{name}'" for name in names.values())
+            log.warning("%s: several objects have the id %d and become apart: %s", path, object_id, shown)
 
 
 def object_entries(
@@ -93,22 +107,32 @@ def object_entries(
         return 2 if _has_id_only(mask) else 0 if agrees else 1
 
     for key, mask in sorted(first.items(), key=lambda item: rank(item[1])):
+        used = {each.id for each in entries.values()}
         same = numbered.get(mask.object_id or 0) if rank(mask) != 1 else None
-        same = same or known.get(mask.name)
-        if same is not None and same.id not in {each.id for each in entries.values()}:
+        same = same or _of_name(mask.name, known, used)
+        if same is not None and same.id not in used:
             entries[key] = same
         elif mask.object_id is None or not is_free(mask.object_id):
             open_keys.append(key)
         else:
-            entries[key] = _entry(mask.object_id, mask, key)
+            entries[key] = _entry(mask.object_id, mask)
             taken.add(mask.object_id)
     for key in open_keys:
         free = next((number for number in range(1, MAX_OBJECTS + 1) if number not in taken), None)
         if free is None:
             raise InputError(f"there are more than {MAX_OBJECTS} objects, which is the most a mask can hold")
         taken.add(free)
-        entries[key] = _entry(free, first[key], key)
+        entries[key] = _entry(free, first[key])
     return _with_names_apart(entries, before)
+
+
+def _of_name(name: str, known: Mapping[str, ObjectEntry], used: Set[int]) -> ObjectEntry | None:
+    """The object of a name, else of the name with 2, 3 and so on behind it, whose id is not in use."""
+    entry, number = known.get(name), 1
+    while entry is not None and entry.id in used:
+        number += 1
+        entry = known.get(f"{name} {number}")
+    return entry
 
 
 def _is_called(name: str, text: str) -> bool:
@@ -121,12 +145,11 @@ def _has_id_only(mask: ImportedMask) -> bool:
     return mask.object_id is not None and mask.name == default_name(mask.object_id)
 
 
-def _entry(object_id: int, mask: ImportedMask, key: ObjectKey) -> ObjectEntry:
+def _entry(object_id: int, mask: ImportedMask) -> ObjectEntry:
     colour = mask.colour.lower() if mask.colour else ""
     is_colour = re.fullmatch(r"#[0-9a-f]{6}", colour) is not None
-    name = mask.name if key[2] == 0 else f"{mask.name} {key[2] + 1}"
-    if re.fullmatch(r"object \d+", name):  # a default name goes with its id
-        name = default_name(object_id)
+    # a default name goes with its id
+    name = default_name(object_id) if re.fullmatch(r"object \d+", mask.name) else mask.name
     return ObjectEntry(id=object_id, name=name, colour=colour if is_colour else None)
 
 

@@ -137,7 +137,7 @@ def _imported(entry: dict[str, Any], categories: dict[int, dict[str, Any]]) -> I
     return ImportedMask(
         name=str(entry.get("object_name", category["name"])),
         read=partial(_mask, entry["segmentation"]),
-        track=None if track is None else str(track),
+        track=None if track is None else f"{track} {category['name']}",
         object_id=whole_number(track),
         colour=colour if isinstance(colour, str) else None,
     )

@@ -76,7 +76,9 @@ def write_cvat_video(path: Path, data: LabelledClips, options: FormatOptions, on
 
 
 def read_cvat(path: Path) -> list[ImportedFrame]:
-    """The masks, polygons and ellipses of a file for images or for video; of a track, only its key frames.
+    """The masks, polygons and ellipses of a file for images or for video.
+
+    Of tracks, the frames count in which one has a key frame; there others may lie between theirs.
 
     Raises:
         InputError: it is neither.
@@ -168,14 +170,18 @@ def _tracked_frames(root: ElementTree.Element, colours: dict[str, str]) -> list[
     size = None if width is None or height is None else (int(height), int(width))
     frames: dict[int, list[tuple[int, ImportedMask]]] = {}
     others: dict[int, list[str]] = {}
-    for track in root.iter("track"):
-        shown = [each for each in track if each.get("outside") != "1" and each.get("keyframe") != "0"]
+    shown = [(track, [each for each in track if each.get("outside") != "1"]) for track in root.iter("track")]
+    key_frames = {
+        each.get("frame") for _, shapes in shown for each in shapes if each.tag in _READERS and _is_key(each)
+    }
+    for track, shapes in shown:
         # a mask of one frame is a shape, which says of no other that it is of the same object
-        alone = len(shown) == 1 and shown[0].tag == "mask"
-        for shape in shown:
+        alone = len(shapes) == 1 and shapes[0].tag == "mask"
+        for shape in shapes:
             index = int(shape.attrib["frame"])
-            if shape.tag not in _READERS:
+            if shape.tag not in _READERS and _is_key(shape):
                 others.setdefault(index, []).append(shape.tag)
+            if shape.tag not in _READERS or shape.get("frame") not in key_frames:
                 continue
             mask = _imported(shape, track.attrib, colours, None if alone else f"track {track.attrib['id']}")
             frames.setdefault(index, []).append((_z_order(shape), mask))
@@ -190,6 +196,11 @@ def _tracked_frames(root: ElementTree.Element, colours: dict[str, str]) -> list[
         )
         for index in sorted(frames.keys() | others.keys())
     ]
+
+
+def _is_key(shape: ElementTree.Element) -> bool:
+    """Whether a shape of a track is a key frame, not one that CVAT puts between two."""
+    return shape.get("keyframe") != "0"
 
 
 def _z_order(shape: ElementTree.Element) -> int:

@@ -63,7 +63,7 @@ def read_voc(folder: Path) -> list[ImportedFrame]:
     """The masks of `SegmentationObject`, with classes of `SegmentationClass` and names of `labelmap.txt`.
 
     Without `labelmap.txt` the classes are those of PASCAL VOC. An object's value is taken for the same object
-    in all images.
+    in all images where its class is the same.
 
     Raises:
         InputError: the files are missing or contradict one another.
@@ -71,7 +71,10 @@ def read_voc(folder: Path) -> list[ImportedFrame]:
     names = _class_names(folder / "labelmap.txt")
     palette = colour_codes(voc_palette()).tolist()
     frames = []
-    for file in masks_in(folder / "SegmentationObject", "PASCAL VOC"):
+    files = masks_in(folder / "SegmentationObject", "PASCAL VOC")
+    clips = {file: _clip_of(folder / "Annotations" / f"{file.stem}.xml") for file in files}
+    has_several = len(set(clips.values()) - {""}) > 1
+    for file in files:
         labels = read_labels(file)
         size = (labels.shape[0], labels.shape[1])
         class_file = folder / "SegmentationClass" / file.name
@@ -82,16 +85,19 @@ def read_voc(folder: Path) -> list[ImportedFrame]:
             codes, counts = np.unique(classes[labels == object_id], return_counts=True)
             code = int(codes[counts.argmax()])
             number = palette.index(code) if code in palette else f"of colour #{code:06x}"
+            name = names.get(code, f"class {number}")
             masks.append(
                 ImportedMask(
-                    name=names.get(code, f"class {number}"),
+                    name=name,
                     read=partial(mask_of_value, file, object_id),
-                    track=str(object_id),
+                    track=f"{object_id} {name}",
                     object_id=object_id,
                 )
             )
-        name, video = _clip_of(folder / "Annotations" / f"{file.stem}.xml")
-        frames.append(ImportedFrame(name, tuple(masks), video, size_hw=size, void=void_of(file, labels)))
+        prefix = f"{clips[file]}_"
+        video = clips[file] if has_several and file.stem.startswith(prefix) else None
+        stem = file.stem if video is None else file.stem.removeprefix(prefix)
+        frames.append(ImportedFrame(stem, tuple(masks), video, size_hw=size, void=void_of(file, labels)))
     return frames
 
 
@@ -118,14 +124,12 @@ def _boxes(name: str, clip: LabelledClip, labels: Labels) -> str:
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _clip_of(path: Path) -> tuple[str, str | None]:
-    """The name of a frame and its clip, where the name begins with the folder that its XML has."""
+def _clip_of(path: Path) -> str:
+    """The folder that an image's XML names, in our files its clip; "" where there is none."""
     if not path.is_file():
-        return path.stem, None
+        return ""
     with faults_of(path, "PASCAL VOC"):
-        clip = ElementTree.parse(path).getroot().findtext("folder", "")
-    name = path.stem.removeprefix(f"{clip}_")
-    return (name, clip) if clip and name != path.stem else (path.stem, None)
+        return ElementTree.parse(path).getroot().findtext("folder", "")
 
 
 def _labelmap(numbers: Mapping[str, int]) -> str:

@@ -138,6 +138,32 @@ def test_a_file_of_boxes_alone_says_what_it_has(tiny_clip, tmp_path):
     assert "it has annotations without a mask, 1 of the kind 'box'" in call(*given, status=2).stderr
 
 
+def test_a_track_of_coco_is_an_object_of_each_category(imported, tmp_path, caplog):
+    tracks = [
+        {"segmentation": {"size": [48, 64], "counts": counts_of(SQUARE)}, "track_id": 1, "category_id": 3}
+    ]
+    below = {"size": [48, 64], "counts": counts_of(OTHER & ~SQUARE)}
+    content = json.loads(coco(*tracks, {"segmentation": below, "track_id": 1, "category_id": 4}))
+    content["categories"].append({"id": 4, "name": "cat"})
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    _, masks = imported(tmp_path / "a.json", "coco")
+    assert (masks["00001"]["dog"] == SQUARE).all()
+    assert (masks["00001"]["cat"] == (OTHER & ~SQUARE)).all()
+    assert "have the id 1 and become apart: 'dog', 'cat'" in caplog.text
+
+
+def test_objects_without_ids_are_the_same_when_their_file_comes_again(imported, tmp_path):
+    masks = [
+        {"segmentation": {"size": [48, 64], "counts": counts_of(mask)}} for mask in (SQUARE, OTHER & ~SQUARE)
+    ]
+    (tmp_path / "a.json").write_text(coco(*masks))
+    for _ in range(2):
+        _, masks = imported(tmp_path / "a.json", "coco")
+        assert sorted(masks["00001"]) == ["dog", "dog 2", "void"]
+        assert (masks["00001"]["dog"] == SQUARE).all()
+        assert (masks["00001"]["dog 2"] == (OTHER & ~SQUARE)).all()
+
+
 def cvat_polygon(mask, **more):
     ys, xs = np.nonzero(mask)
     x, y, x2, y2 = xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
@@ -182,6 +208,23 @@ def test_tracks_of_cvat(imported, tmp_path):
     assert (masks["00001"]["dog"] == SQUARE).all()
     assert (masks["00004"]["dog"] == OTHER).all()
     assert masks["00004"]["grass"].sum() == 5 * 64
+
+
+def test_a_key_frame_of_a_track_holds_what_lies_between_key_frames_of_others(imported, tmp_path):
+    dog = cvat_polygon(SQUARE, frame=2, keyframe=1, outside=0)
+    cat = [
+        cvat_polygon(~SQUARE, frame=0, keyframe=1, outside=0),
+        *(cvat_polygon(~SQUARE, frame=index, keyframe=0, outside=0) for index in (1, 2)),
+        cvat_polygon(~SQUARE, frame=3, keyframe=1, outside=1),
+    ]
+    (tmp_path / "a.xml").write_text(
+        f'<annotations><track id="0" label="cat">{"".join(cat)}</track>'
+        f'<track id="1" label="dog">{dog}</track></annotations>'
+    )
+    _, masks = imported(tmp_path / "a.xml", "cvat-video")
+    assert sorted(masks) == ["00000", "00002"]
+    assert (masks["00002"]["dog"] == SQUARE).all()
+    assert (masks["00002"]["cat"] == ~SQUARE).all()
 
 
 def label_studio(image, *results, cancelled=()):
@@ -253,6 +296,24 @@ def test_a_labelmap_may_leave_colours_to_pascal_voc(imported, tmp_path):
     (tmp_path / "voc" / "labelmap.txt").write_text("background:::\ncat:::\nzebra:::\n")
     _, masks = imported(tmp_path / "voc", "voc")
     assert (masks["00002"]["zebra"] == SQUARE).all()
+
+
+def test_objects_that_pascal_voc_numbers_afresh_keep_their_classes(imported, tmp_path, caplog):
+    both = np.where(SQUARE, 1, np.where(OTHER, 2, 0)).astype(np.uint8)
+    for name, objects, classes in (
+        ("00000", both, both),
+        ("00003", OTHER * np.uint8(1), OTHER * np.uint8(2)),
+    ):
+        write_labels(tmp_path / "voc" / "SegmentationObject" / f"{name}.png", objects)
+        write_labels(tmp_path / "voc" / "SegmentationClass" / f"{name}.png", classes)
+    (tmp_path / "voc" / "labelmap.txt").write_text("background:::\ndog:::\ncat:::\n")
+    for _ in range(2):  # the second time into the same workspace
+        _, masks = imported(tmp_path / "voc", "voc")
+        assert (masks["00000"]["dog"] == SQUARE).all()
+        assert (masks["00000"]["cat"] == (OTHER & ~SQUARE)).all()
+        assert (masks["00003"]["cat 2"] == OTHER).all()
+        assert sorted(masks["00003"]) == ["cat", "cat 2", "dog", "void"]
+    assert "have the id 1 and become apart: 'dog', 'cat'" in caplog.text
 
 
 @pytest.mark.parametrize("layout", ["train/labels", "labels/train", "labels"])

@@ -98,6 +98,32 @@ def test_yolo_keeps_classes_and_draws_a_line_between_parts(work, tiny_clip, tmp_
         assert apart.sum() <= (45 if name != "Katze" else 0)
 
 
+def test_frames_of_pascal_voc_may_begin_with_the_name_of_their_clip(tmp_path):
+    from PIL import Image
+
+    clip = tmp_path / "img"
+    clip.mkdir()
+    for index in range(6):
+        Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(clip / f"img_{index:05d}.png")
+        write_labels(tmp_path / "work" / "keyframes" / f"img_{index:05d}.png", made_labels(index))
+    call("import", clip, tmp_path / "work" / "keyframes", "-o", tmp_path / "work2")
+    for count in (1, 2):  # clips of one name
+        call(
+            "export",
+            *[tmp_path / "work2"] * count,
+            "--format",
+            "voc",
+            "--keyframes-only",
+            "-o",
+            tmp_path / f"voc{count}",
+        )
+        given = ("--clip-name", "img-2") if count == 2 else ()
+        call("import", clip, tmp_path / f"voc{count}", *given, "-o", tmp_path / f"back{count}")
+        back = Workspace(tmp_path / f"back{count}")
+        assert len(back.keyframe_files()) == 6
+        assert (read_labels(back.keyframe("img_00004")) == made_labels(4)).all()
+
+
 def test_several_workspaces_go_into_one_file_without_clashes(work, tiny_clip, tmp_path):
     other = write_workspace(tiny_clip, tmp_path / "other").path
     for name in set(FORMATS) - {"cvat-video"}:
