@@ -67,12 +67,12 @@ def test_the_example_of_readme_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On a shorter clip than that of scripts/demo.sh, with fewer steps on smaller crops."""
-    write_clip(tmp_path / "demo-out" / "davis", "turntable", 12, (360, 640))
+    write_clip(tmp_path / "demo-out" / "davis", "turntable", 6, (360, 640))
     lite = replace(models.LITE, recipe=replace(models.LITE.recipe, max_steps=2, longest_side=240))
     monkeypatch.setattr(models, "MODELS_BY_NAME", {**models.MODELS_BY_NAME, "lite": lite})
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     exec(compile(code, "README.md", "exec"), {})
-    assert len(list((tmp_path / "masks").glob("*.png"))) == 12
+    assert len(list((tmp_path / "masks").glob("*.png"))) == 6
     (j,) = re.findall(r"\bJ (\d\.\d+)", capsys.readouterr().out)
     assert float(j) > 0.7
