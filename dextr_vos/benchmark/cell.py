@@ -222,10 +222,7 @@ class _CellRun:
         scored = _frames_in(scores, self._clip)
         truths = {name: self._truth(name) for name in record.keyframes}
         best, worst = _extremes(record, scores, scored)
-        for name, path in ((best, job.folder.best), (worst, job.folder.worst)):
-            truth = self._truth(name)
-            assert truth is not None, "scored frames have one"
-            write_thumbnail(path, self._clip, self._clip.index_of(name), self._mask(name), truth)
+        self._write_thumbnails(best, worst)
         bf16 = settings.precision == "auto" and bf16_is_faster(self._device)
         precision = "bfloat16" if bf16 and model_of(job.cell.model, settings).bf16 else "float32"
         seconds = self._watch.seconds
@@ -252,12 +249,7 @@ class _CellRun:
                 for one in scores
             ),
             keyframe_iou={
-                name: {
-                    object_id: mask_iou(self._mask(name) == object_id, truth == object_id, truth == VOID)
-                    for object_id in object_ids(truth)
-                }
-                for name, truth in truths.items()
-                if truth is not None
+                name: self._ious(name, truth) for name, truth in truths.items() if truth is not None
             },
             seconds=ComputeSeconds(**{name: round(value, 3) for name, value in seconds.items()}),
             steps=record.training.steps,
@@ -266,6 +258,20 @@ class _CellRun:
             official_difference=official,
             machine=this_machine(self._device, settings.threads, precision, code_digest()),
         )
+
+    def _write_thumbnails(self, best: str, worst: str) -> None:
+        for name, path in ((best, self._job.folder.best), (worst, self._job.folder.worst)):
+            truth = self._truth(name)
+            assert truth is not None, "scored frames have one"
+            write_thumbnail(path, self._clip, self._clip.index_of(name), self._mask(name), truth)
+
+    def _ious(self, name: str, truth: Labels) -> dict[int, float]:
+        """The IoU of each object's mask in a frame with the true one."""
+        mask, void = self._mask(name), truth == VOID
+        return {
+            object_id: mask_iou(mask == object_id, truth == object_id, void)
+            for object_id in object_ids(truth)
+        }
 
     def _truth(self, name: str) -> Labels | None:
         file = self._davis.find_annotation(self._job.cell.clip, name)

@@ -186,12 +186,12 @@ def _propagate(options: _Options) -> None:
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.cli.workspaces import clip_and_workspace, propagation_paths, show_drafts
     from dextr_vos.clip import parse_frames
-    from dextr_vos.errors import InputError, counted
+    from dextr_vos.errors import InputError
     from dextr_vos.interrupt import interruptible
     from dextr_vos.pipeline import train_propagation
     from dextr_vos.project.clips import is_project
     from dextr_vos.propagation.settings import Callbacks
-    from dextr_vos.run_files import RunPaths, read_confidence
+    from dextr_vos.run_files import RunPaths
 
     assert options.clip is not None
     try:
@@ -215,14 +215,20 @@ def _propagate(options: _Options) -> None:
         )
         record = train_propagation(clip, keyframes, out, chosen, callbacks)
     _show_training(record.training, just_done=record.training != trained_before)
-    paths = RunPaths(out)
-    count = len(read_confidence(paths.confidence))
-    masks = counted(count, "mask") if count == len(clip) else f"{count} of {counted(len(clip), 'mask')}"
-    copied = len(record.keyframes)
-    what = "a copied keyframe" if copied == 1 else "copied keyframes"
-    click.echo(f"{masks} in {paths.masks}, {copied} of them {what}")
+    _show_masks(RunPaths(out), record, len(clip))
     _show_cuts(record, clip.names)
     show_drafts(keyframes)
+
+
+def _show_masks(paths: "RunPaths", record: "RunRecord", frames: int) -> None:
+    """How many masks there are, and where."""
+    from dextr_vos.errors import counted
+    from dextr_vos.run_files import read_confidence
+
+    count, copied = len(read_confidence(paths.confidence)), len(record.keyframes)
+    masks = counted(count, "mask") if count == frames else f"{count} of {counted(frames, 'mask')}"
+    what = "a copied keyframe" if copied == 1 else "copied keyframes"
+    click.echo(f"{masks} in {paths.masks}, {copied} of them {what}")
 
 
 def _phase_bars(bar: "Callable[[str], Report]", stop_asked: "StopAsked") -> Callable[[str, int, int], None]:

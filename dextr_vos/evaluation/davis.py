@@ -149,12 +149,7 @@ def evaluate_davis(
     Raises:
         InputError: a clip, its results or a result's frame is missing or cannot be scored.
     """
-    if not clips:
-        raise InputError("expected at least one clip to score, got none")
-    if not results.is_dir():
-        raise InputError(
-            f"there is no folder of results {results}; give the folder that holds <clip>/<frame>.png"
-        )
+    _check(results, clips)
     rules = rules or ScoringRules()
     rules = replace(
         rules,
@@ -184,6 +179,15 @@ def evaluate_davis(
         known,
         frames={plan.clip: tuple(path.stem for path in plan.truths) for plan in plans},
     )
+
+
+def _check(results: Path, clips: Sequence[str]) -> None:
+    if not clips:
+        raise InputError("expected at least one clip to score, got none")
+    if not results.is_dir():
+        raise InputError(
+            f"there is no folder of results {results}; give the folder that holds <clip>/<frame>.png"
+        )
 
 
 def rule_of(davis: Davis) -> ObjectRule:
