@@ -65,6 +65,18 @@ RECORD = {
     "spans": [{"first": "00001", "last": "00005", "before": "00000", "after": None, "digest": "d"}],
     "cuts": ["00003"],
 }
+SHAPES = [
+    {"id": kind, "type": f"{kind}labels", "original_width": 64, "original_height": 48}
+    | {"value": value | {f"{kind}labels": ["dog"]}}
+    for kind, value in (
+        ("polygon", {"points": [[10.5, 10], [50, 12], [40, 60.25]]}),
+        ("ellipse", {"x": 70, "y": 50, "radiusX": 10, "radiusY": 20, "rotation": 30}),
+    )
+]
+ELLIPSE = (
+    '<annotations><image id="0" name="00000.png" width="64" height="48">'
+    '<ellipse label="dog" cx="30.5" cy="20" rx="9" ry="5" rotation="30" z_order="0"/></image></annotations>'
+)
 YAML = {
     "dextr.yaml": "out: a\ndata: [{kind: voc, root: b}]\nloop: {steps: 9}\njitter: 0.5\n",
     "parent.yaml": "out: a\nclips: [{kind: davis, root: b}]\nsizes_hw: [[64, 64]]\nloop: {steps: 9}\n",
@@ -128,6 +140,9 @@ def write_seeds(root: Path) -> Path:
     data = labelled_clips([labelled_clip(open_clip(clip), ResultMasks.find(work), (0,))])
     for name, chosen in FORMATS.items():
         write_format(name, root / "exports" / f"{name}{chosen.suffix}", data, FormatOptions())
+        if chosen.has_shapes:
+            polygons = root / "polygons" / f"{name}{chosen.suffix}"
+            write_format(name, polygons, data, FormatOptions(shapes="polygon"))
     return root
 
 
@@ -161,6 +176,7 @@ def _write_texts(root: Path) -> None:
                 | {"segmentation": [[1, 1, 9, 1, 9, 9]]}
             ],
         },
+        "shapes.json": [{"data": {"image": "00000.png"}, "annotations": [{"result": SHAPES}]}],
     }
     for name, content in texts.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -170,6 +186,7 @@ def _write_texts(root: Path) -> None:
         "required: &base\n  source: a\n  destination: b\noptional: {update: true, save_format: png}\nadmin:\n"
     )
     (root / "labels.yaml").write_text("labels:\n- {name: dog, colour: '#102030', key: d}\n- name: cat\n")
+    (root / "ellipse.xml").write_text(ELLIPSE)
     (root / "list.txt").write_text("a b\nc\n")
     (root / "polygons.txt").write_text("0 0.1 0.1 0.9 0.1 0.9 0.9\n")
     (root / "label-set.txt").write_text("dog\ncat\n")
@@ -244,6 +261,11 @@ def _training(path: Path, _: Path) -> None:
     TrainingFolder(path.parent, "", {}).read_checkpoint()
 
 
+def _as_one_file(name: str, file: str) -> Loader:
+    """An import of a file that is the whole of what is imported."""
+    return Loader(file, lambda path, seeds: _import(name, path, seeds))
+
+
 def _in_exports(name: str, file: str) -> Loader:
     folder = not FORMATS[name].suffix
     return Loader(
@@ -308,6 +330,11 @@ LOADERS: dict[str, Loader] = {
     "old pth": Loader("old.pth", lambda path, _: read_state_dict(path)),
     "training": Loader("training/checkpoint.pt", _training),
     "COCO": _in_exports("coco", "coco.json"),
+    "COCO polygons": _as_one_file("coco", "polygons/coco.json"),
+    "CVAT polygons": _as_one_file("cvat-images", "polygons/cvat-images.xml"),
+    "CVAT polygons of a video": _as_one_file("cvat-video", "polygons/cvat-video.xml"),
+    "CVAT ellipse": _as_one_file("cvat-images", "ellipse.xml"),
+    "Label Studio shapes": _as_one_file("label-studio", "shapes.json"),
     "CVAT images": _in_exports("cvat-images", "cvat-images.xml"),
     "CVAT video": _in_exports("cvat-video", "cvat-video.xml"),
     "Label Studio": _in_exports("label-studio", "label-studio/tasks.json"),

@@ -21,6 +21,8 @@ _Ring = list[_Point]
 _FEWEST_CORNERS = 3
 
 _FAR_OUTSIDE = 100  # times the longest side
+# what a polygon with fewer corners is called among the annotations that are no masks
+FEW_CORNERS = f"polygon of fewer than {_FEWEST_CORNERS} corners"
 
 
 def edge_polygons(mask: BoolArray) -> list[_Ring]:
@@ -74,17 +76,34 @@ def mask_of_edges(polygons: Sequence[Sequence[float]], size_hw: tuple[int, int])
     Args:
         polygons: each x, y, x, y, …; parts with fewer than three corners enclose nothing.
         size_hw: of the image.
+
+    Raises:
+        ValueError: a corner lies far outside or is no number, or the outlines are longer than those of any
+            mask, so that COCO's tools would take all memory.
     """
     from pycocotools import mask as runs
 
-    parts = [[float(value) for value in part] for part in polygons if len(part) >= 2 * _FEWEST_CORNERS]
+    parts = [[float(value) for value in part] for part in polygons if has_corners(part)]
     if not parts:
         return np.zeros(size_hw, dtype=bool)
+    length = 0.0
+    for part in parts:
+        corners = np.array(part[: len(part) // 2 * 2]).reshape(-1, 2)
+        check_near(corners, size_hw)
+        length += np.abs(np.diff(corners, axis=0, append=corners[:1])).max(axis=1).sum()
+    # the edges of all pixels, and once around all that is near
+    if length > 4 * size_hw[0] * size_hw[1] + 8 * _FAR_OUTSIDE * max(size_hw):
+        raise ValueError("the outline of a polygon is longer than that of any mask of the image")
     packed = runs.merge(runs.frPyObjects(parts, *size_hw))
     with warnings.catch_warnings():
         # pycocotools 2.0.11 implements __array__ without the `copy` of numpy 2
         warnings.simplefilter("ignore", DeprecationWarning)
         return np.asarray(runs.decode(packed), dtype=bool)
+
+
+def has_corners(polygon: Sequence[float]) -> bool:
+    """Whether a polygon x, y, x, y, … has as many corners as it takes to enclose something."""
+    return len(polygon) >= 2 * _FEWEST_CORNERS
 
 
 def mask_of_centres(polygons: Sequence[npt.NDArray[np.float64]], size_hw: tuple[int, int]) -> BoolArray:
@@ -115,7 +134,7 @@ def check_near(points: npt.NDArray[np.float64], size_hw: tuple[int, int]) -> Non
         ValueError: one does, or is no number.
     """
     if not (np.abs(points) <= _FAR_OUTSIDE * max(size_hw)).all():  # nan, too
-        raise ValueError("a corner of a polygon lies far outside the image")
+        raise ValueError("a point of a shape lies far outside the image, or is no number")
 
 
 def mask_of_ellipse(
@@ -128,12 +147,21 @@ def mask_of_ellipse(
         radii_xy: half its width and height, before it is turned.
         degrees: by which it is turned, clockwise as rows go down.
         size_hw: of the image.
+
+    Raises:
+        ValueError: it reaches far outside, or a value is no number.
     """
+    centre, radii = np.array(centre_xy, dtype=np.float64), np.array(radii_xy, dtype=np.float64)
+    check_near(np.array([centre - radii, centre + radii]), size_hw)
+    if not np.isfinite(degrees):
+        raise ValueError(f"an ellipse is turned by {degrees} degrees, expected a number")
+    if not radii.all():
+        return np.zeros(size_hw, dtype=bool)
     rows, columns = np.mgrid[: size_hw[0], : size_hw[1]] + 0.5
-    x, y = columns - centre_xy[0], rows - centre_xy[1]
+    x, y = columns - centre[0], rows - centre[1]
     cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     along, across = x * cosine + y * sine, y * cosine - x * sine
-    inside: BoolArray = (along * radii_xy[1]) ** 2 + (across * radii_xy[0]) ** 2 <= np.prod(radii_xy) ** 2
+    inside: BoolArray = (along * radii[1]) ** 2 + (across * radii[0]) ** 2 <= np.prod(radii) ** 2
     return inside
 
 

@@ -17,6 +17,10 @@ _WORD_BITS = 8
 _LENGTH_BITS = (3, 4, 8, 16)
 _CHANNELS = 4  # of the image that is packed, all of them the mask
 
+# COCO packs lengths in characters from "0" on, each of five bits and one that says whether more follow
+_FIRST_CODE, _DIGIT_BITS, _MORE, _NEGATIVE = 48, 5, 0x20, 0x10
+_LONGEST_BITS = 30
+
 
 def coco_mask(mask: BoolArray) -> dict[str, Any]:
     """A mask as COCO has it: compressed run lengths, area, box (x, y, width, height).
@@ -48,15 +52,32 @@ def mask_of_coco(segmentation: dict[str, Any], size_hw: tuple[int, int]) -> Bool
     Raises:
         ValueError, TypeError, KeyError: it is none, or of another size.
     """
-    from pycocotools import mask as runs
-
     if [int(side) for side in segmentation["size"]] != list(size_hw):
         raise ValueError(f"run lengths of {segmentation['size']} pixels in an image of {list(size_hw)}")
-    if isinstance(segmentation["counts"], list):
-        return _from_counts(np.asarray(segmentation["counts"], dtype=np.int64), size_hw[::-1]).T
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return np.asarray(runs.decode(segmentation), dtype=bool)
+    counts = segmentation["counts"]
+    lengths = counts if isinstance(counts, list) else _unpacked(counts)
+    return _from_counts(np.asarray(lengths, dtype=np.int64), size_hw[::-1]).T
+
+
+def _unpacked(counts: str) -> list[int]:
+    """COCO's compressed run lengths: digits of five bits; the fourth and later ones are differences."""
+    lengths: list[int] = []
+    value = shift = 0
+    for code in counts.encode("ascii"):
+        digit = code - _FIRST_CODE
+        if not 0 <= digit < 2 * _MORE or shift > _LONGEST_BITS:
+            raise ValueError("compressed run lengths are damaged")
+        value |= (digit & (_MORE - 1)) << shift
+        shift += _DIGIT_BITS
+        if digit & _MORE:
+            continue
+        if digit & _NEGATIVE:
+            value -= 1 << shift
+        lengths.append(value + lengths[-2] if len(lengths) > 2 else value)
+        value = shift = 0
+    if shift:
+        raise ValueError("compressed run lengths are cut off")
+    return lengths
 
 
 def cvat_mask(mask: BoolArray) -> dict[str, str]:
@@ -145,6 +166,7 @@ def _counts(flat: BoolArray) -> _Counts:
 
 
 def _from_counts(counts: _Counts, shape: tuple[int, int]) -> BoolArray:
-    if counts.min(initial=0) < 0 or counts.sum() != shape[0] * shape[1]:
-        raise ValueError(f"run lengths of {counts.sum()} pixels, expected {shape[0] * shape[1]}")
+    total = shape[0] * shape[1]
+    if counts.min(initial=0) < 0 or counts.max(initial=0) > total or counts.sum() != total:
+        raise ValueError(f"run lengths of {counts.sum()} pixels, expected {total}")
     return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(shape)

@@ -79,6 +79,12 @@ def test_a_shape_outside_the_image_is_refused():
         mask_of_shape("polygon", [100, 100, 120, 100, 120, 120], IMAGE, "cpu")
 
 
+@pytest.mark.parametrize("value", [float("nan"), 1e308])
+def test_a_polygon_with_a_corner_far_outside_is_refused(value):
+    with pytest.raises(InputError, match="the polygon cannot be read: a point of a shape lies far outside"):
+        mask_of_shape("polygon", [value, 1, 5, 5, 9, 9], IMAGE, "cpu")
+
+
 def test_without_cvat_sdk_the_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cvat_sdk.auto_annotation", None)
     with pytest.raises(InputError, match=r'pip install "dextr-vos\[cvat\]"'):
