@@ -145,7 +145,7 @@ def read_import(
         InputError: see `import_masks`.
     """
     frames = _of_video(path, frames, clip, match)
-    annotated = [frame for frame in frames if frame.annotated]
+    annotated = [frame for frame in frames if frame.says_something]
     if not annotated:
         kinds = _other_shapes(frames)
         found = f"; it has annotations without a mask, {kinds}" if kinds else ""
@@ -176,7 +176,7 @@ def _left_out(frames: Sequence[ImportedFrame]) -> tuple[str, ...]:
     kinds = _other_shapes(frames)
     if kinds:
         sentences.append(f"annotations without a mask left out: {kinds}")
-    count = sum(not frame.annotated for frame in frames)
+    count = sum(not frame.says_something for frame in frames)
     if count:
         sentences.append(
             f"{count} {'frame' if count == 1 else 'frames'} without masks left out, "
@@ -264,9 +264,9 @@ def _keyframe(
 ) -> ImportedKeyframe:
     """A frame's objects, by their ids, above the other objects of the mask `before`, if there is one.
 
-    A frame without objects is without all those of the file, `in_file`.
+    A frame that is annotated as empty is without all those of the file, `in_file`.
     """
-    replaced = frozenset(ids) or in_file
+    replaced = frozenset(ids) or (in_file if frame.annotated else frozenset())
     labels: Labels = np.zeros(clip.size_hw, dtype=np.uint8)
     if before is not None:
         labels = read_labels(before, clip.size_hw)

@@ -21,7 +21,7 @@ from dextr_vos.export.formats.imported import (
     whole_number,
 )
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, LabelledObject, OnFrame
-from dextr_vos.export.formats.outlines import edge_polygons, mask_of_edges
+from dextr_vos.export.formats.outlines import FEW_CORNERS, edge_polygons, has_corners, mask_of_edges
 from dextr_vos.export.formats.run_lengths import coco_mask, mask_of_coco
 from dextr_vos.files import read_json, write_text
 from dextr_vos.geometry import BoolArray
@@ -90,7 +90,8 @@ def read_coco(path: Path) -> list[ImportedFrame]:
         for image in content["images"]:
             name, folder = split_name(image["file_name"])
             entries = by_image.get(image["id"], [])
-            drawn = [entry for entry in entries if entry.get("segmentation")]
+            others = [kind for kind in map(_other_shape, entries) if kind]
+            drawn = [entry for entry in entries if not _other_shape(entry)]
             crowds = [entry["segmentation"] for entry in drawn if _is_crowd(entry)]
             masks = tuple(_imported(entry, categories) for entry in drawn if not _is_crowd(entry))
             frames.append(
@@ -100,9 +101,9 @@ def read_coco(path: Path) -> list[ImportedFrame]:
                     video=videos.get(image.get("video_id", 0), folder),
                     index=whole_number(image.get("frame_index")),
                     size_hw=(int(image["height"]), int(image["width"])),
-                    annotated=bool(drawn),
+                    annotated=bool(masks),
                     void=partial(_union, crowds) if crowds else None,
-                    other_shapes=("box",) * (len(entries) - len(drawn)),
+                    other_shapes=tuple(others),
                 )
             )
     return frames
@@ -119,6 +120,15 @@ def _shape(mask: BoolArray, polygons: bool) -> dict[str, Any]:
 def _about(entry: LabelledObject, categories: dict[str, int]) -> dict[str, Any]:
     about: dict[str, Any] = {"category_id": categories[entry.category], "track_id": entry.id}
     return about if entry.name == entry.category else {**about, "object_name": entry.name}
+
+
+def _other_shape(entry: dict[str, Any]) -> str:
+    """What an annotation is that has no mask; "" for one that has."""
+    segmentation = entry.get("segmentation")
+    if not segmentation:
+        return "box"
+    drawn = isinstance(segmentation, dict) or any(has_corners(part) for part in segmentation)
+    return "" if drawn else FEW_CORNERS
 
 
 def _is_crowd(entry: dict[str, Any]) -> bool:

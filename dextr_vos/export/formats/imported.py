@@ -53,7 +53,8 @@ class ImportedFrame:
         video: the clip that it belongs to, where the file names any.
         index: its number in the clip, where the file counts frames.
         size_hw: of its image, where the file says so.
-        annotated: without masks it was annotated as empty; False where the file only lists it.
+        annotated: without masks it was annotated as empty; False where the file only lists it, or says no
+            more of it than its void pixels.
         void: its void pixels, H×W bool, for the size of the frame; None where it has none.
         other_shapes: kinds of its annotations that are no masks, such as boxes and points, one each.
     """
@@ -66,6 +67,11 @@ class ImportedFrame:
     annotated: bool = True
     void: Callable[[Size], BoolArray] | None = None
     other_shapes: tuple[str, ...] = ()
+
+    @property
+    def says_something(self) -> bool:
+        """Whether it has more than a place in a list."""
+        return self.annotated or self.void is not None
 
     @property
     def title(self) -> str:

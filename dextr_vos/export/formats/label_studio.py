@@ -22,7 +22,7 @@ from dextr_vos.export.formats.imported import (
     whole_number,
 )
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, OnFrame
-from dextr_vos.export.formats.outlines import mask_of_edges, mask_of_ellipse
+from dextr_vos.export.formats.outlines import FEW_CORNERS, has_corners, mask_of_edges, mask_of_ellipse
 from dextr_vos.export.formats.run_lengths import label_studio_rle, mask_of_label_studio
 from dextr_vos.files import read_json, write_text
 from dextr_vos.geometry import BoolArray
@@ -101,9 +101,10 @@ def _frame(task: dict[str, Any], colours: dict[str, str]) -> ImportedFrame:
     name, folder = split_name(_image_of(task["data"]))
     annotations = [one for one in task.get("annotations", ()) if not one.get("was_cancelled")]
     done = (annotations or task.get("predictions") or [{"result": []}])[0]["result"]
-    labels = {one.get("id"): _label(one) for one in done if _label(one) is not None}
-    regions = [one for one in done if _kind(one) in _READERS]
-    masks = tuple(_imported(one, labels.get(one.get("id")), colours) for one in regions)
+    labels = {one["id"]: _label(one) for one in done if one.get("id") is not None and _label(one)}
+    regions = [one for one in done if _kind(one) in _READERS and not _has_few_corners(one)]
+    masks = tuple(_imported(one, _label(one) or labels.get(one.get("id")), colours) for one in regions)
+    others = [str(one["type"]) for one in done if _kind(one) not in (*_READERS, "")]
     sizes = {(int(one["original_height"]), int(one["original_width"])) for one in regions}
     clip = task["data"].get("clip", folder)
     return ImportedFrame(
@@ -114,7 +115,7 @@ def _frame(task: dict[str, Any], colours: dict[str, str]) -> ImportedFrame:
         size_hw=next(iter(sizes), None),
         annotated=bool(masks) or (bool(annotations) and not done),
         # a region without labels of its own has a result with them beside it
-        other_shapes=tuple(str(one["type"]) for one in done if _kind(one) not in (*_READERS, "")),
+        other_shapes=(*others, *(FEW_CORNERS for one in done if _has_few_corners(one))),
     )
 
 
@@ -132,6 +133,11 @@ def _image_of(data: dict[str, Any]) -> str:
 def _kind(result: dict[str, Any]) -> str:
     """The kind of a region: what it is called without "labels"; "" of a result that has only labels."""
     return str(result.get("type", "")).removesuffix("labels")
+
+
+def _has_few_corners(result: dict[str, Any]) -> bool:
+    """Whether it is a polygon that encloses nothing, like one that nobody has finished."""
+    return _kind(result) == "polygon" and not has_corners(np.ravel(result["value"]["points"]).tolist())
 
 
 def _label(result: dict[str, Any]) -> str | None:

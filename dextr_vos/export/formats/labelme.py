@@ -129,6 +129,7 @@ def _imported(shape: dict[str, Any], kind: str) -> ImportedMask:
 def _read_mask(shape: dict[str, Any], size_hw: Size) -> BoolArray:
     crop = mask_of_png(shape["mask"])
     x, y = (round(float(value)) for value in shape["points"][0])
+    crop, x, y = crop[max(0, -y) :, max(0, -x) :], max(0, x), max(0, y)
     mask = np.zeros(size_hw, dtype=bool)
     place = mask[y : y + crop.shape[0], x : x + crop.shape[1]]
     place[:] = crop[: place.shape[0], : place.shape[1]]

@@ -84,6 +84,21 @@ def test_shapes_of_labelme(imported, tmp_path):
     assert "1 of the kind 'line', 2 of the kind 'point'" in shown
 
 
+@pytest.mark.parametrize(("x", "y"), [(-2, -3), (60, 44), (30, 10), (-20, 5)])
+def test_a_mask_of_labelme_may_reach_outside(x, y, imported, tmp_path):
+    points = [[x, y], [x + 9, y + 9]]
+    shapes = [
+        {"label": "dog", "shape_type": "mask", "points": points, "mask": png_text(np.ones((10, 10), bool))}
+    ]
+    content = {"imagePath": "00002.png", "imageHeight": 48, "imageWidth": 64, "shapes": shapes}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.json").write_text(json.dumps(content))
+    _, masks = imported(tmp_path / "a", "labelme")
+    rows, columns = np.mgrid[:48, :64]
+    inside = (rows >= y) & (rows < y + 10) & (columns >= x) & (columns < x + 10)
+    assert (masks["00002"]["dog"] == inside).all()
+
+
 def test_a_group_of_labelme_is_an_object_of_each_label(imported, tmp_path):
     shapes = [
         {"label": label, "shape_type": "rectangle", "points": [[x, 1], [x + 4, 5]], "group_id": 1}
@@ -122,6 +137,28 @@ def test_a_crowd_of_coco_is_void_and_boxes_are_told(imported, tmp_path):
     assert (masks["00001"]["void"] == (OTHER & ~SQUARE)).all()
     assert list(masks) == ["00001"]
     assert "annotations without a mask left out: 2 of the kind 'box'" in shown
+
+
+def test_a_frame_with_a_crowd_alone_keeps_its_masks(imported, tmp_path):
+    dog = {"segmentation": {"size": [48, 64], "counts": counts_of(SQUARE)}}
+    crowd = {"segmentation": {"size": [48, 64], "counts": counts_of(OTHER)}, "iscrowd": 1}
+    (tmp_path / "a.json").write_text(coco(dog, dog | {"image_id": 9}))
+    imported(tmp_path / "a.json", "coco")
+    (tmp_path / "b.json").write_text(coco(dog | {"image_id": 9}, crowd))
+    _, masks = imported(tmp_path / "b.json", "coco")
+    assert (masks["00001"]["dog"] == SQUARE).all()
+    assert (masks["00001"]["void"] == (OTHER & ~SQUARE)).all()
+
+
+def test_polygons_of_two_corners_are_told(imported, tmp_path):
+    line = {"segmentation": [[1, 1, 9, 9]]}
+    parts = {"segmentation": [[1, 1, 9, 9], [30, 10, 40, 10, 40, 20, 30, 20]]}
+    (tmp_path / "a.json").write_text(coco(line, parts, line | {"image_id": 9}))
+    shown, masks = imported(tmp_path / "a.json", "coco")
+    assert list(masks) == ["00001"]
+    assert list(masks["00001"]) == ["dog", "void"]
+    assert (masks["00001"]["dog"] == SQUARE).all()
+    assert "2 of the kind 'polygon of fewer than 3 corners'" in shown
 
 
 def test_run_lengths_that_cvat_calls_crowds_are_objects(imported, tmp_path):
@@ -261,6 +298,22 @@ def test_regions_of_label_studio(imported, tmp_path):
     assert not masks["00003"]["cat"].any()
     assert masks["00003"]["ball"].sum() == pytest.approx(np.pi * 16 * 6, rel=0.03)
     assert "1 of the kind 'rectanglelabels'" in shown
+
+
+def test_regions_of_label_studio_without_an_id_keep_their_labels(imported, tmp_path):
+    regions = [
+        region("brushlabels", {"format": "rle", "rle": label_studio_rle(mask), "brushlabels": [label]})
+        for mask, label in ((OTHER & ~SQUARE, "cat"), (SQUARE, "dog"))
+    ]
+    bare = region("polygon", {"points": [[75, 75], [100, 75], [100, 100], [75, 100]]})
+    line = region("polygonlabels", {"points": [[1, 1], [9, 9]], "polygonlabels": ["dog"]})
+    task = label_studio("/data/00001.png", *regions, bare, line)
+    (tmp_path / "a.json").write_text(json.dumps([task]))
+    shown, masks = imported(tmp_path / "a.json", "label-studio")
+    assert (masks["00001"]["dog"] == SQUARE).all()
+    assert (masks["00001"]["cat"] == (OTHER & ~SQUARE)).all()
+    assert masks["00001"]["object"].sum() == 16 * 12
+    assert "1 of the kind 'polygon of fewer than 3 corners'" in shown
 
 
 def write_voc(folder, classes, objects):
