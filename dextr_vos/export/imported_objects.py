@@ -67,7 +67,7 @@ def _warn_of_shared_ids(path: Path, placed: Mapping[str, ImportedFrame]) -> None
     for object_id, names in sorted(tracks.items()):
         if len(names) > 1:
             shown = ", ".join(f"'{name}'" for name in names.values())
-            log.warning("%s: several objects have the id %d and become apart: %s", path, object_id, shown)
+            log.warning("%s: several objects have the id %d and stay apart: %s", path, object_id, shown)
 
 
 def object_entries(

@@ -5,6 +5,7 @@ each mask of a video is a track of one frame. Polygons are tracks over the clip,
 """
 
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -92,8 +93,9 @@ def read_cvat(path: Path) -> list[ImportedFrame]:
     with faults_of(path, "CVAT"):
         labels = root.iter("label")
         colours = {label.findtext("name", ""): label.findtext("color", "") for label in labels}
-        frames = [_image(image, colours) for image in root.iter("image")]
-        return frames + _tracked_frames(root, colours)
+        tasks = _tasks(root)
+        frames = [_image(image, colours, tasks) for image in root.iter("image")]
+        return frames + _tracked_frames(root, colours, tasks)
 
 
 def _root(path: Path, data: LabelledClips, mode: str, frames: int | None) -> ElementTree.Element:
@@ -153,8 +155,20 @@ def _ended(track: ElementTree.Element, index: int) -> None:
     ElementTree.SubElement(track, shape.tag, {**shape.attrib, **_tracked(index, "1")})
 
 
-def _image(image: ElementTree.Element, colours: dict[str, str]) -> ImportedFrame:
+def _tasks(root: ElementTree.Element) -> dict[str, str]:
+    """The names of a project's tasks by id, where it has several; those of one name have it behind them."""
+    ids = {each.get("task_id") for tag in ("image", "track") for each in root.iter(tag)} - {None}
+    if len(ids) < 2:
+        return {}
+    names = {task.findtext("id", ""): task.findtext("name", "") for task in root.iter("task")}
+    count = Counter(names.values())
+    named = {each: names.get(each, "") for each in sorted(map(str, ids))}
+    return {each: name if count[name] == 1 else f"{name} {each}".strip() for each, name in named.items()}
+
+
+def _image(image: ElementTree.Element, colours: dict[str, str], tasks: dict[str, str]) -> ImportedFrame:
     name, folder = split_name(image.attrib["name"])
+    video = tasks.get(image.get("task_id", ""), folder)
     number = image.get("id", "")
     # what CVAT calls the frames of a video
     index = int(number) if number.isdecimal() and name == f"frame_{int(number):06d}" else None
@@ -162,15 +176,28 @@ def _image(image: ElementTree.Element, colours: dict[str, str]) -> ImportedFrame
     shapes = sorted((shape for shape in image if shape.tag in _READERS), key=_z_order)
     masks = tuple(_imported(shape, shape.attrib, colours, None) for shape in shapes)
     others = tuple(shape.tag for shape in image if shape.tag not in _READERS)
-    return ImportedFrame(name, masks, folder, index, size, annotated=bool(masks), other_shapes=others)
+    return ImportedFrame(name, masks, video, index, size, annotated=bool(masks), other_shapes=others)
 
 
-def _tracked_frames(root: ElementTree.Element, colours: dict[str, str]) -> list[ImportedFrame]:
+def _tracked_frames(
+    root: ElementTree.Element, colours: dict[str, str], tasks: dict[str, str]
+) -> list[ImportedFrame]:
+    by_task: dict[str | None, list[ElementTree.Element]] = {}
+    for track in root.iter("track"):
+        by_task.setdefault(tasks.get(track.get("task_id", "")), []).append(track)
     width, height = root.findtext(".//original_size/width"), root.findtext(".//original_size/height")
-    size = None if width is None or height is None else (int(height), int(width))
+    # that of a project's first task is not that of all
+    size = None if width is None or height is None or tasks else (int(height), int(width))
+    return [frame for task, tracks in by_task.items() for frame in _frames_of(tracks, colours, task, size)]
+
+
+def _frames_of(
+    tracks: list[ElementTree.Element], colours: dict[str, str], video: str | None, size: Size | None
+) -> list[ImportedFrame]:
+    """The frames of the tracks of one clip."""
     frames: dict[int, list[tuple[int, ImportedMask]]] = {}
     others: dict[int, list[str]] = {}
-    shown = [(track, [each for each in track if each.get("outside") != "1"]) for track in root.iter("track")]
+    shown = [(track, [each for each in track if each.get("outside") != "1"]) for track in tracks]
     key_frames = {
         each.get("frame") for _, shapes in shown for each in shapes if each.tag in _READERS and _is_key(each)
     }
@@ -189,8 +216,9 @@ def _tracked_frames(root: ElementTree.Element, colours: dict[str, str]) -> list[
         ImportedFrame(
             "",
             tuple(mask for _, mask in sorted(frames.get(index, ()), key=lambda each: each[0])),
-            index=index,
-            size_hw=size,
+            video,
+            index,
+            size,
             annotated=index in frames,
             other_shapes=tuple(others.get(index, ())),
         )

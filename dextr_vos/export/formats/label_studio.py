@@ -85,22 +85,30 @@ def brush_region(mask: BoolArray, label: str, brush: str, image: str) -> dict[st
 def read_label_studio(path: Path) -> list[ImportedFrame]:
     """The brush masks, bitmasks, polygons and ellipses of a JSON export or its folder.
 
-    Of the annotations of a task the first counts that was not cancelled, without any the first prediction.
+    Of a folder, those of all its JSON files. Of the annotations of a task the first counts that was not
+    cancelled, without any the first prediction; a task that was skipped, with cancelled ones only, is not
+    annotated.
 
     Raises:
         InputError: there is none, or it is damaged.
     """
-    file = path if path.is_file() else files_in(path, "*.json", "Label Studio")[0]
-    content = read_json(file)
-    with faults_of(file, "Label Studio"):
-        colours = _colours(file.with_name("config.xml"))
-        return [_frame(task, colours) for task in content]
+    frames = []
+    for file in [path] if path.is_file() else files_in(path, "*.json", "Label Studio"):
+        content = read_json(file)
+        with faults_of(file, "Label Studio"):
+            if not isinstance(content, list):
+                raise ValueError("it is no list of tasks")
+            colours = _colours(file.with_name("config.xml"))
+            frames += [_frame(task, colours) for task in content]
+    return frames
 
 
 def _frame(task: dict[str, Any], colours: dict[str, str]) -> ImportedFrame:
     name, folder = split_name(_image_of(task["data"]))
-    annotations = [one for one in task.get("annotations", ()) if not one.get("was_cancelled")]
-    done = (annotations or task.get("predictions") or [{"result": []}])[0]["result"]
+    all_annotations = task.get("annotations") or []
+    annotations = [one for one in all_annotations if not one.get("was_cancelled")]
+    predictions = [] if all_annotations else task.get("predictions") or []
+    done = (annotations or predictions or [{"result": []}])[0]["result"]
     labels = {one["id"]: _label(one) for one in done if one.get("id") is not None and _label(one)}
     regions = [one for one in done if _kind(one) in _READERS and not _has_few_corners(one)]
     masks = tuple(_imported(one, _label(one) or labels.get(one.get("id")), colours) for one in regions)

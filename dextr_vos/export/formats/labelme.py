@@ -34,6 +34,7 @@ from dextr_vos.geometry import BoolArray
 from dextr_vos.masks import object_ids
 
 _VERSION = "5.5.0"  # of the format, which LabelMe compares with its own
+_NAME = "object_name"  # where it is not the label
 _CORNERS = 4  # of a rectangle
 
 
@@ -95,8 +96,10 @@ def read_labelme(folder: Path) -> list[ImportedFrame]:
 
 
 def _about(entry: LabelledObject) -> dict[str, Any]:
-    described = "" if entry.name == entry.category else entry.name
-    return {"label": entry.category, "group_id": entry.id, "description": described, "flags": {}}
+    about = {"label": entry.category, "group_id": entry.id, "description": "", "flags": {}}
+    # LabelMe shows descriptions, which people write, too, and keeps other fields
+    own = {"description": entry.name, _NAME: entry.name}
+    return about if entry.name == entry.category else about | own
 
 
 def _mask_shape(mask: BoolArray) -> dict[str, Any]:
@@ -116,10 +119,10 @@ def _polygon_shapes(mask: BoolArray) -> list[dict[str, Any]]:
 
 
 def _imported(shape: dict[str, Any], kind: str) -> ImportedMask:
-    label, group = shape["label"], shape.get("group_id")
-    described = str(shape.get("description") or "")
+    label, group, named = shape["label"], shape.get("group_id"), str(shape.get(_NAME) or "")
     return ImportedMask(
-        name=described if described.startswith(label) else label,
+        # another label, given in LabelMe, is another name
+        name=named if named.casefold().startswith(label.casefold()) else label,
         read=partial(_READERS[kind], shape),
         track=None if group is None else f"{group} {label}",
         object_id=whole_number(group),

@@ -92,17 +92,30 @@ def _mask(shares: npt.NDArray[np.float64], size_hw: Size) -> BoolArray:
 
 
 def _names(folder: Path) -> dict[int, str]:
-    """Names of classes, of `data.yaml` or of `classes.txt`, a name a line; none where neither is there."""
-    files = sorted(folder.glob("*.yaml"), key=lambda file: (file.stem != "data", file.name))
+    """Names of classes, of `data.yaml` or else of each `classes.txt`, a name a line; none without either."""
+    files = [file for suffix in ("yaml", "yml") for file in folder.glob(f"*.{suffix}")]
+    files.sort(key=lambda file: (file.stem != "data", file.name))
     if not files:
-        lists = [file for file in (folder / _CLASSES, folder / "labels" / _CLASSES) if file.is_file()]
-        return dict(enumerate(read_text(lists[0]).splitlines())) if lists else {}
+        return _listed(sorted(folder.rglob(_CLASSES)))
     try:
         content: Any = parse_yaml(read_text(files[0]), str(files[0]))[0]
         names = content["names"]
         return {int(number): str(name) for number, name in _pairs(names)}
     except (ConfigError, InputError, KeyError, TypeError, ValueError, ArithmeticError):
         raise InputError(f"{files[0]} names no classes; expected the data.yaml of a YOLO data set") from None
+
+
+def _listed(files: list[Path]) -> dict[int, str]:
+    """Names of classes by line; none without a file.
+
+    Raises:
+        InputError: files differ, as where folders were annotated apart.
+    """
+    names = [dict(enumerate(read_text(file).splitlines())) for file in files]
+    other = next((file for file, each in zip(files, names, strict=True) if each != names[0]), None)
+    if other is not None:
+        raise InputError(f"{files[0]} and {other} name other classes; give one folder of labels alone")
+    return names[0] if names else {}
 
 
 def _pairs(names: Any) -> list[tuple[Any, Any]]:

@@ -99,6 +99,17 @@ def test_a_mask_of_labelme_may_reach_outside(x, y, imported, tmp_path):
     assert (masks["00002"]["dog"] == inside).all()
 
 
+def test_a_note_in_labelme_is_no_name(imported, tmp_path):
+    shape = {"label": "dog", "shape_type": "rectangle", "description": "dog partly hidden", "group_id": 1}
+    for index, description in ((1, "dog partly hidden"), (2, "")):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        shapes = [shape | {"points": [[1, 1], [5, 5]], "description": description}]
+        content = {"imagePath": f"0000{index}.png", "imageHeight": 48, "imageWidth": 64, "shapes": shapes}
+        (tmp_path / "a" / f"{index}.json").write_text(json.dumps(content))
+    _, masks = imported(tmp_path / "a", "labelme")
+    assert set(masks["00002"]) == {"dog", "void"}
+
+
 def test_a_group_of_labelme_is_an_object_of_each_label(imported, tmp_path):
     shapes = [
         {"label": label, "shape_type": "rectangle", "points": [[x, 1], [x + 4, 5]], "group_id": 1}
@@ -186,7 +197,7 @@ def test_a_track_of_coco_is_an_object_of_each_category(imported, tmp_path, caplo
     _, masks = imported(tmp_path / "a.json", "coco")
     assert (masks["00001"]["dog"] == SQUARE).all()
     assert (masks["00001"]["cat"] == (OTHER & ~SQUARE)).all()
-    assert "have the id 1 and become apart: 'dog', 'cat'" in caplog.text
+    assert "have the id 1 and stay apart: 'dog', 'cat'" in caplog.text
 
 
 def test_objects_without_ids_are_the_same_when_their_file_comes_again(imported, tmp_path):
@@ -264,6 +275,19 @@ def test_a_key_frame_of_a_track_holds_what_lies_between_key_frames_of_others(imp
     assert (masks["00002"]["cat"] == ~SQUARE).all()
 
 
+def test_tasks_of_a_project_of_cvat_are_clips(tiny_clip, tmp_path):
+    shape = {"frame": 1, "keyframe": 1, "outside": 0}
+    (tmp_path / "a.xml").write_text(
+        "<annotations><meta><project><tasks><task><id>1</id><name>tiny</name></task>"
+        "<task><id>2</id><name>other</name></task></tasks></project></meta>"
+        f'<track id="0" label="dog" task_id="1">{cvat_polygon(SQUARE, **shape)}</track>'
+        f'<track id="1" label="cat" task_id="2">{cvat_polygon(OTHER, **shape)}</track></annotations>'
+    )
+    given = ("import", tiny_clip, tmp_path / "a.xml")
+    assert "1 keyframe with dog," in call(*given, "-o", tmp_path / "w").output
+    assert "1 keyframe with cat," in call(*given, "--clip-name", "other", "-o", tmp_path / "w2").output
+
+
 def label_studio(image, *results, cancelled=()):
     annotations = [{"was_cancelled": True, "result": list(cancelled)}, {"result": list(results)}]
     return {"data": {"note": "no. 1", "image": image}, "annotations": annotations}
@@ -316,6 +340,27 @@ def test_regions_of_label_studio_without_an_id_keep_their_labels(imported, tmp_p
     assert "1 of the kind 'polygon of fewer than 3 corners'" in shown
 
 
+def test_a_task_of_label_studio_that_was_skipped_is_left_out(imported, tmp_path):
+    brush = region("brush", {"format": "rle", "rle": label_studio_rle(SQUARE)})
+    tasks = [label_studio("00001.png", brush), label_studio("00002.png")]
+    tasks[1]["annotations"].pop()
+    tasks[1]["predictions"] = [{"result": [brush]}]
+    (tmp_path / "a.json").write_text(json.dumps(tasks))
+    shown, masks = imported(tmp_path / "a.json", "label-studio")
+    assert list(masks) == ["00001"]
+    assert "1 frame without masks left out" in shown
+
+
+def test_all_files_of_a_folder_of_label_studio_are_read(imported, tmp_path):
+    brush = region("brush", {"format": "rle", "rle": label_studio_rle(SQUARE)})
+    (tmp_path / "a").mkdir()
+    for index in (1, 2):
+        content = json.dumps([label_studio(f"0000{index}.png", brush)])
+        (tmp_path / "a" / f"{index}.json").write_text(content)
+    _, masks = imported(tmp_path / "a", "label-studio")
+    assert sorted(masks) == ["00001", "00002"]
+
+
 def write_voc(folder, classes, objects):
     for name, image in (("SegmentationClass", classes), ("SegmentationObject", objects)):
         (folder / name).mkdir(parents=True)
@@ -366,7 +411,7 @@ def test_objects_that_pascal_voc_numbers_afresh_keep_their_classes(imported, tmp
         assert (masks["00000"]["cat"] == (OTHER & ~SQUARE)).all()
         assert (masks["00003"]["cat 2"] == OTHER).all()
         assert sorted(masks["00003"]) == ["cat", "cat 2", "dog", "void"]
-    assert "have the id 1 and become apart: 'dog', 'cat'" in caplog.text
+    assert "have the id 1 and stay apart: 'dog', 'cat'" in caplog.text
 
 
 @pytest.mark.parametrize("layout", ["train/labels", "labels/train", "labels"])
@@ -383,6 +428,27 @@ def test_layouts_of_yolo(layout, imported, tmp_path):
         (folder / "data.yaml").write_text("names: [cat, zebra]\n")
     _, masks = imported(folder, "yolo")
     assert (masks["00002"]["zebra"] == SQUARE).all()
+
+
+@pytest.mark.parametrize("names", ["labels/train/classes.txt", "data.yml"])
+def test_names_of_classes_of_yolo(names, imported, tmp_path):
+    (tmp_path / "yolo" / "labels" / "train").mkdir(parents=True)
+    (tmp_path / "yolo" / "labels" / "train" / "00002.txt").write_text("1 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n")
+    content = "cat\nzebra\n" if names.endswith("txt") else "names: [cat, zebra]\n"
+    (tmp_path / "yolo" / names).write_text(content)
+    _, masks = imported(tmp_path / "yolo", "yolo")
+    assert masks["00002"]["zebra"].any()
+
+
+def test_lists_of_classes_that_differ_are_named(tiny_clip, tmp_path):
+    for subset in ("train", "val"):
+        folder = tmp_path / "yolo" / "labels" / subset
+        folder.mkdir(parents=True)
+        (folder / "00002.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n")
+        (folder / "classes.txt").write_text(f"cat of {subset}\n")
+    message = call("import", tiny_clip, tmp_path / "yolo", "-o", tmp_path / "w", status=2).stderr
+    assert "train/classes.txt and" in message
+    assert "val/classes.txt name other classes" in message
 
 
 def test_readers_find_the_images_beside_our_data_yaml(tiny_clip, tmp_path):

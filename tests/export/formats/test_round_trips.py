@@ -85,6 +85,16 @@ def test_objects_of_one_category_stay_apart(name, work, tiny_clip, tmp_path):
         assert (back == made_labels(index)).all()
 
 
+@pytest.mark.parametrize("name", sorted(WITH_NAMES - {"objects", "voc"}))
+def test_a_label_may_be_spelt_otherwise_than_the_name(name, work, tiny_clip, tmp_path):
+    (tmp_path / "labels.txt").write_text("KATZE\nDOG\n")
+    target = tmp_path / f"out{FORMATS[name].suffix}"
+    call("export", work, "--format", name, "--labels", tmp_path / "labels.txt", "-o", target)
+    call("import", tiny_clip, target, "--format", name, "-o", tmp_path / "back")
+    entries = load_annotations(tmp_path / "back" / "annotations.json").objects
+    assert {entry.id: entry.name for entry in entries} == NAMES
+
+
 def test_yolo_keeps_classes_and_draws_a_line_between_parts(work, tiny_clip, tmp_path):
     call("export", work, "--format", "yolo", "--keyframes-only", "-o", tmp_path / "yolo")
     call("import", tiny_clip, tmp_path / "yolo", "--format", "yolo", "-o", tmp_path / "back")
