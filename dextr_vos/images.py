@@ -13,10 +13,11 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError, features
 
 from dextr_vos.errors import InputError, counted
 from dextr_vos.files import atomic_path, check_unicode, natural_key
+from dextr_vos.orientation import orientation_of, shown_size, turned
 from dextr_vos.pixel_levels import LevelRange, Levels, is_deep, level_range, load_levels, to_8_bits
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,16 @@ _IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*
 _HEIF_SIGNATURES = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")
 # A frame of 8192×8192 takes 200 MB decoded. A file of half a megabyte may claim far more.
 MAX_PIXELS = 8192 * 8192
-_ORIENTATION_TAG = 0x0112
 _SUBFILE_TAG = 0x00FE
 _STACK_FORMATS = frozenset(
     {"TIFF", "WEBP", "PNG", "AVIF"}
 )  # a JPEG may hold several views, of which one is shown
-SIDEWAYS = frozenset({5, 6, 7, 8})
+# what Pillow may take a file for, the likely ones first; it also has decoders that start other programs
+_FORMATS = (
+    *("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000"),
+    *(("AVIF",) if _AVIF_SUFFIXES else ()),
+    "TGA",  # has no signature
+)
 
 
 def read_image(path: Path, used: LevelRange | None = None) -> ImageRgb:
@@ -83,6 +88,7 @@ def read_levels(path: Path) -> Levels | None:
 
 def decode_rgb(image: Image.Image, path: Path, used: LevelRange | None = None) -> ImageRgb:
     """Decode an image that `open_image` opened, at the page it stands at; see `read_image`."""
+    orientation = orientation_of(image)
     levels = load_levels(image, path)
     if levels is not None:
         rgb = to_8_bits(levels, level_range([levels]) if used is None else used)
@@ -92,10 +98,9 @@ def decode_rgb(image: Image.Image, path: Path, used: LevelRange | None = None) -
             f"the image {path} holds floating-point values, expected 8 or 16 bits; "
             "save it with 8 bits a channel"
         )
-    # both would copy an image that needs nothing
-    if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
-        image = ImageOps.exif_transpose(image)
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
+    # convert would copy an image that needs nothing
+    rgb = np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
+    return turned(rgb, orientation)
 
 
 def check_image(image_rgb: object, name: str) -> ImageRgb:
@@ -163,22 +168,6 @@ def read_header(path: Path) -> ImageHeader:
     with open_image(path) as image:
         deep = is_deep(image)
         return ImageHeader(shown_size(image), tuple(_pages(image)), deep)
-
-
-def orientation_of(image: Image.Image) -> int:
-    """EXIF orientation of an open image, 1 to 8."""
-    # a PNG's getexif() would decode the whole image
-    known = image.format != "PNG" or "exif" in image.info
-    found = image.getexif().get(_ORIENTATION_TAG, 1) if known else 1
-    return found if found in range(1, 9) else 1
-
-
-def shown_size(image: Image.Image) -> tuple[int, int]:
-    """Height and width of an open image after EXIF rotation."""
-    width, height = image.size
-    # a TIFF's size is rotated already
-    turned = image.format != "TIFF" and orientation_of(image) in SIDEWAYS
-    return (width, height) if turned else (height, width)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -293,9 +282,11 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     Raises:
         InputError: the file is missing, is no image, or is too large; or the block fails to decode it.
     """
+    formats = _FORMATS
     if path.suffix.lower() in _HEIF_SUFFIXES:
         import_module("pillow_heif").register_heif_opener()
-    with image_errors(path), within_limit(path, f"the image {path}") as image:
+        formats = ("HEIF", *_FORMATS)
+    with image_errors(path), within_limit(path, f"the image {path}", formats) as image:
         check_size((image.height, image.width), f"the image {path}")
         yield image
 
@@ -315,20 +306,22 @@ def image_errors(path: Path) -> Iterator[None]:
         ) from None
 
 
-def within_limit(source: Path | BinaryIO, name: str) -> Image.Image:
+def within_limit(source: Path | BinaryIO, name: str, formats: tuple[str, ...] = _FORMATS) -> Image.Image:
     """Open an image with Pillow, which has a limit of pixels of its own, and warns below it.
 
     Args:
         source: a file, or its content.
         name: what to call it in the message.
+        formats: what it may be, by Pillow's names.
 
     Raises:
+        UnidentifiedImageError: it is of none of the formats.
         InputError: it has more pixels; smaller ones may still have more than `MAX_PIXELS`.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(source)
+            return Image.open(source, formats=formats)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         pixels = re.search(r"[0-9]+", str(error))
         count = f"{int(pixels[0]) / 1e6:.0f} million" if pixels else "too many"

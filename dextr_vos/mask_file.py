@@ -20,7 +20,8 @@ from PIL import Image, UnidentifiedImageError
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key
-from dextr_vos.images import SIDEWAYS, check_size, orientation_of, shown_size, within_limit
+from dextr_vos.images import check_size, within_limit
+from dextr_vos.orientation import orientation_of, shown_size, turned
 
 # Lossless formats; .webp may be lossy, and its values are then refused.
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".webp", ".npy"})
@@ -29,8 +30,11 @@ _FORMATS = "PNG, TIFF, BMP, lossless WebP or NPY"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FIELDS = struct.Struct(">IIBBBBB")
 _GREY, _INDEXED = 0, 3
-# EXIF orientations: steps through rows and columns, once those on their side are transposed
-_FLIPPED = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
+# chunks that may say how a PNG is turned, and what they hold then
+_WITH_ORIENTATION = (
+    *((b"eXIf", b""), (b"iTXt", b"XML:com.adobe.xmp")),
+    *((name, b"Raw profile type exif") for name in (b"tEXt", b"zTXt", b"iTXt")),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,14 +159,14 @@ def _read_array(path: Path, size_hw: tuple[int, int] | None) -> StoredMask:
 def _read_png(content: bytes, path: Path, size_hw: tuple[int, int] | None) -> StoredMask | None:
     """The usual PNGs by OpenCV, which is several times faster; None where Pillow must look at the file.
 
-    Those are without transparent entries, interlacing and EXIF, of 8 bits grey or indexed, or of 16 bits,
-    half of which Pillow would drop in colour images.
+    Those are without transparent entries, interlacing and orientation, of 8 bits grey or indexed, or of 16
+    bits, half of which Pillow would drop in colour images.
     """
     chunks = _chunks(content)
     if chunks is None or len(chunks.get(b"IHDR", b"")) != _FIELDS.size:
         return None
     width, height, bits, kind, compression, filters, interlaced = _FIELDS.unpack(chunks[b"IHDR"])
-    if b"eXIf" in chunks:
+    if any(word in chunks[name] for name, word in _WITH_ORIENTATION if name in chunks):
         return None
     _check_size(path, (height, width), size_hw)
     if b"tRNS" in chunks or compression or filters or interlaced:
@@ -224,20 +228,10 @@ def _read_image(content: bytes, path: Path, size_hw: tuple[int, int] | None) -> 
                 f"the mask {path} holds {image.n_frames} images, expected one; save each as a file"  # type: ignore[attr-defined]
             )
         _check_size(path, shown_size(image), size_hw)
-        depth = _depth(image, content)
+        depth, orientation = _depth(image, content), orientation_of(image)
         image.load()
         stored = _stored(image, depth)
-        # Pillow turns TIFFs itself
-        turns = orientation_of(image) if image.format != "TIFF" else 1
-        return stored if turns == 1 else replace(stored, values=_turned(stored.values, turns))
-
-
-def _turned(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """Values as EXIF says that they are shown."""
-    if orientation in SIDEWAYS:
-        values = values.swapaxes(0, 1)
-    rows, columns = _FLIPPED[orientation]
-    return np.ascontiguousarray(values[::rows, ::columns])
+        return replace(stored, values=turned(stored.values, orientation))
 
 
 def _depth(image: Image.Image, content: bytes) -> int:

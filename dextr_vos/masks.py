@@ -190,7 +190,7 @@ def default_name(object_id: int) -> str:
 def looks_like_mask(path: Path) -> bool:
     """Whether a file is an indexed PNG with the PASCAL VOC palette, as masks are and photographs never."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG",)) as image:
             return image.mode == "P" and (image.getpalette() or [])[:15] == voc_palette()[:5].ravel().tolist()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False

@@ -13,16 +13,16 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from dextr_vos.errors import InputError
+from dextr_vos.orientation import ORIENTATION_TAG, orientation_of, turned
 
 log = logging.getLogger(__name__)
 
 Levels = npt.NDArray[np.integer]
 
 _DEEP_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
-_ORIENTATION_TAG = 0x0112
 _WIDE = 0x8000  # the upper byte of a range as wide as this has 128 levels and more
 _LOWEST, _HIGHEST = -0x8000, 0xFFFF
 _HIGHEST_OF_8_BITS = 0xFF
@@ -67,11 +67,12 @@ def load_levels(image: Image.Image, path: Path) -> Levels | None:
         InputError: values need more than 16 bits.
     """
     deep = is_deep(image)
+    orientation = orientation_of(image) if deep else 1
     # Pillow has no mode for colours of 16 bits; OpenCV reads them from simple files
-    simple = deep and getattr(image, "n_frames", 1) == 1 and image.getexif().get(_ORIENTATION_TAG, 1) == 1
+    simple = deep and getattr(image, "n_frames", 1) == 1 and image.getexif().get(ORIENTATION_TAG, 1) == 1
     image.load()
     if deep and image.mode in _DEEP_MODES:
-        levels: Levels = np.asarray(ImageOps.exif_transpose(image))
+        levels: Levels = turned(np.asarray(image), orientation)
         low, high = int(levels.min()), int(levels.max())
         if low < _LOWEST or high > _HIGHEST:
             raise InputError(

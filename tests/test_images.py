@@ -8,6 +8,7 @@ from PIL import Image
 
 from dextr_vos.errors import InputError
 from dextr_vos.images import SUFFIXES, image_size, read_image, write_image
+from dextr_vos.masks import read_labels
 from dextr_vos.pixel_levels import LevelRange
 
 COLOURS = np.linspace(0, 255, 4 * 6 * 3).reshape(4, 6, 3).astype(np.uint8)
@@ -125,3 +126,21 @@ def test_too_large_images_are_refused_before_they_are_decoded(tmp_path: Path, si
     for use in (read_image, image_size):
         with pytest.raises(InputError, match=r"a\.png .*(81|144|400) million.*; expected at most 67 million"):
             use(path)
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 4\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+def test_only_the_formats_of_frames_are_decoded_whatever_a_file_is_called(tmp_path: Path) -> None:
+    """Pillow starts Ghostscript for PostScript."""
+    (tmp_path / "a.png").write_bytes(EPS)
+    with pytest.raises(InputError, match=r"a\.png: it is not an image"):
+        image_size(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png: it is no image"):
+        read_labels(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "TGA", "JPEG2000"])
+def test_a_file_may_be_of_another_format_than_it_is_called(kind: str, tmp_path: Path) -> None:
+    Image.fromarray(COLOURS).save(tmp_path / "a.png", format=kind)
+    assert read_image(tmp_path / "a.png").shape == COLOURS.shape

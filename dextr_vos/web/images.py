@@ -230,7 +230,7 @@ def _plain_jpeg(file: Path) -> bytes | None:
     if file.suffix.lower() not in (".jpg", ".jpeg", ".jpe", ".jfif"):
         return None
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=("JPEG",)) as image:
             plain = (
                 image.format == "JPEG"
                 and image.mode in ("L", "RGB")
@@ -251,7 +251,7 @@ def _encode(image: ImageRgb | Image.Image, quality: int = JPEG_QUALITY) -> bytes
 def _thumb_of_file(file: Path, read: Callable[[Path], ImageRgb]) -> bytes:
     """A thumbnail of an image file; a JPEG is decoded at an eighth of its size where that is enough."""
     if _plain_jpeg(file) is not None:
-        with Image.open(file) as image:
+        with Image.open(file, formats=("JPEG",)) as image:
             image.draft("RGB", (1, 2 * THUMB_HEIGHT))
             return _thumb(ImageOps.exif_transpose(image).convert("RGB"))
     return _thumb(Image.fromarray(read(file)))

@@ -11,12 +11,11 @@ from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import ParseError
 
 import numpy as np
-from PIL import Image
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key
 from dextr_vos.geometry import BoolArray
-from dextr_vos.images import image_files
+from dextr_vos.images import check_size, image_files, within_limit
 from dextr_vos.mask_file import MASK_SUFFIXES
 from dextr_vos.masks import VOID, Labels, read_labels
 
@@ -152,13 +151,17 @@ def mask_of_png(content: str) -> BoolArray:
         content: in Base64, also as a data URL.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or has too many pixels (`MAX_PIXELS`).
     """
     try:
-        with Image.open(io.BytesIO(base64.b64decode(content.rpartition(",")[2]))) as image:
+        file = io.BytesIO(base64.b64decode(content.rpartition(",")[2]))
+        with within_limit(file, "a mask", ("PNG",)) as image:
+            check_size((image.height, image.width), "a mask")
             grey = image.getchannel("A") if "A" in image.getbands() else image.convert("L")
             return np.array(grey) > 0
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    except (OSError, SyntaxError) as error:
         raise ValueError(f"a mask is no PNG: {str(error).split('<')[0]}") from None
 
 

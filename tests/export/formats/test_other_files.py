@@ -110,6 +110,21 @@ def test_a_note_in_labelme_is_no_name(imported, tmp_path):
     assert set(masks["00002"]) == {"dog", "void"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"), [("GIF", "a mask is no PNG"), ("PNG", "a mask is 8200×8200 pixels")]
+)
+def test_a_mask_in_labelme_is_a_png_of_a_size_that_images_may_have(kind, said, tiny_clip, tmp_path):
+    file = io.BytesIO()
+    Image.new("1", (8200, 8200) if kind == "PNG" else (10, 10)).save(file, format=kind)
+    mask = base64.b64encode(file.getvalue()).decode()
+    shapes = [{"label": "dog", "shape_type": "mask", "points": [[1, 1], [9, 9]], "mask": mask}]
+    content = {"imagePath": "00002.png", "imageHeight": 48, "imageWidth": 64, "shapes": shapes}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.json").write_text(json.dumps(content))
+    given = ("import", tiny_clip, tmp_path / "a", "--format", "labelme", "-o", tmp_path / "back")
+    assert said in call(*given, status=2).stderr
+
+
 def test_a_group_of_labelme_is_an_object_of_each_label(imported, tmp_path):
     shapes = [
         {"label": label, "shape_type": "rectangle", "points": [[x, 1], [x + 4, 5]], "group_id": 1}
