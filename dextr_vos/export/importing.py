@@ -21,13 +21,15 @@ from dextr_vos.annotation.annotations import (
 )
 from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError
-from dextr_vos.export.formats.imported import ImportedFrame, Size, faults_of
+from dextr_vos.export.formats.imported import ImportedFrame, Size, faults_in
 from dextr_vos.export.imported_objects import object_entries, object_keys
 from dextr_vos.mask_file import find_mask_file, plain_name
 from dextr_vos.masks import VOID, Labels, read_labels, write_labels
 from dextr_vos.workspace import Workspace
 
 Match = Literal["name", "number"]
+
+_ADVICE = "correct or remove it where it was made, and export again"  # of a mask that cannot be read
 
 
 @dataclass(frozen=True)
@@ -219,9 +221,11 @@ def _placed(
     for frame in _of_one_size(frames, clip.size_hw):
         index = _index(path, frame, clip, match)
         if index in found:
+            named = match.by == "number" and found[index].name != frame.name
             raise InputError(
-                f"{path} has two frames for '{clip.names[index]}' of {clip.path}: {found[index].title} and "
-                f"{frame.title}; keep one, or match them by --match name"
+                f"{path} has two frames for '{clip.names[index]}' of {clip.path}: "
+                f"{found[index].source or found[index].title} and {frame.source or frame.title}; keep one"
+                + (", or match them by their names, with --match name" if named else "")
             )
         if frame.size_hw is not None and frame.size_hw != clip.size_hw:
             raise InputError(
@@ -273,13 +277,13 @@ def _keyframe(
         labels[np.isin(labels, list(replaced))] = 0
     there = set()
     for object_id, mask in zip(ids, frame.masks, strict=True):
-        with faults_of(path, "mask"):
+        with faults_in(f"{path}, frame {frame.title}, '{mask.name}'", _ADVICE):
             inside = mask.read(clip.size_hw)
         labels[inside] = object_id
         if inside.any():
             there.add(object_id)
     if frame.void is not None:
-        with faults_of(path, "mask"):
+        with faults_in(f"{path}, frame {frame.title}, void pixels", _ADVICE):
             labels[frame.void(clip.size_hw) & (labels == 0)] = VOID
     return ImportedKeyframe(labels, replaced, frozenset(there))
 

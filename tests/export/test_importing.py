@@ -234,4 +234,23 @@ def test_a_mask_in_labelme_that_is_no_image_is_named(work, tiny_clip, tmp_path):
     shape = {"label": "dog", "shape_type": "mask", "points": [[1, 1], [3, 3]], "mask": "bm8gUE5H"}
     file.write_text(json.dumps(content | {"shapes": [shape]}))
     given = ("import", tiny_clip, tmp_path / "labelme", "--format", "labelme", "-o", tmp_path / "w")
-    assert "a mask is no PNG" in call(*given, status=2).stderr
+    message = call(*given, status=2).stderr
+    assert f"{tmp_path / 'labelme'}, frame '00002', 'dog': a mask is no PNG" in message
+
+
+@pytest.mark.parametrize(
+    ("files", "match", "advice"),
+    [
+        (("train/00002.txt", "val/00002.txt"), "name", "keep one\n"),
+        (("train/00002.txt", "val/00002.txt"), "number", "keep one\n"),
+        (("train/a2.txt", "train/b2.txt"), "number", "keep one, or match them by their names"),
+    ],
+)
+def test_two_files_of_a_frame_are_named(files, match, advice, tiny_clip, tmp_path):
+    for name in files:
+        file = tmp_path / "labels" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    given = ("import", tiny_clip, tmp_path, "--format", "yolo", "--match", match, "-o", tmp_path / "w")
+    message = call(*given, status=2).stderr
+    assert f"{tmp_path / 'labels' / files[0]} and {tmp_path / 'labels' / files[1]}; {advice}" in message

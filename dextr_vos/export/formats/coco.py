@@ -104,6 +104,7 @@ def read_coco(path: Path) -> list[ImportedFrame]:
                     annotated=bool(masks),
                     void=partial(_union, crowds) if crowds else None,
                     other_shapes=tuple(others),
+                    source=str(image["file_name"]),
                 )
             )
     return frames

@@ -176,7 +176,9 @@ def _image(image: ElementTree.Element, colours: dict[str, str], tasks: dict[str,
     shapes = sorted((shape for shape in image if shape.tag in _READERS), key=_z_order)
     masks = tuple(_imported(shape, shape.attrib, colours, None) for shape in shapes)
     others = tuple(shape.tag for shape in image if shape.tag not in _READERS)
-    return ImportedFrame(name, masks, video, index, size, annotated=bool(masks), other_shapes=others)
+    return ImportedFrame(
+        name, masks, video, index, size, bool(masks), other_shapes=others, source=image.attrib["name"]
+    )
 
 
 def _tracked_frames(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import read_json
+from dextr_vos.mask_file import MASK_SUFFIXES
 
 
 def guess_format(path: Path) -> str | None:
@@ -22,13 +23,13 @@ def _of_folder(folder: Path) -> str | None:
         return "youtube-vos"
     if (folder / "Annotations").is_dir():
         return "davis"
-    if any((folder / labels).is_dir() for labels in ("labels", "train/labels", "val/labels")):
+    if any((folder / subset / "labels").is_dir() for subset in (".", "train", "valid", "val", "test")):
         return "yolo"
     jsons = sorted(folder.rglob("*.json"))
     found = _of_json(jsons[0]) if jsons else None
     if found in ("labelme", "label-studio"):  # the others are files
         return found
-    return "masks" if any(folder.glob("*.png")) else None
+    return "masks" if any(file.suffix.lower() in MASK_SUFFIXES for file in folder.iterdir()) else None
 
 
 def _of_xml(file: Path) -> str | None:

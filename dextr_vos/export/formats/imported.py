@@ -56,6 +56,7 @@ class ImportedFrame:
             more of it than its void pixels.
         void: its void pixels, H×W bool, for the size of the frame; None where it has none.
         other_shapes: kinds of its annotations that are no masks, such as boxes and points, one each.
+        source: the file or image that it is of, for messages; "" where its number says all.
     """
 
     name: str
@@ -66,6 +67,7 @@ class ImportedFrame:
     annotated: bool = True
     void: Callable[[Size], BoolArray] | None = None
     other_shapes: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def says_something(self) -> bool:
@@ -96,16 +98,25 @@ def faults_of(path: Path, format_name: str) -> Iterator[None]:
     Raises:
         InputError: for it.
     """
+    advice = f"give what was exported as {format_name}"
+    with faults_in(f"{path} is no {format_name} file, or is damaged", advice):
+        yield
+
+
+@contextmanager
+def faults_in(place: str, advice: str) -> Iterator[None]:
+    """What reading raises, as one sentence: place, reason, advice.
+
+    Raises:
+        InputError: for it.
+    """
     try:
         yield
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, ParseError) as error:
         if isinstance(error, InputError):
             raise
         reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
-        raise InputError(
-            f"{path} is no {format_name} file, or is damaged: {reason}; "
-            f"give what was exported as {format_name}"
-        ) from None
+        raise InputError(f"{place}: {reason}; {advice}") from None
 
 
 def files_in(folder: Path, pattern: str, format_name: str) -> list[Path]:

@@ -99,12 +99,13 @@ def read_label_studio(path: Path) -> list[ImportedFrame]:
             if not isinstance(content, list):
                 raise ValueError("it is no list of tasks")
             colours = _colours(file.with_name("config.xml"))
-            frames += [_frame(task, colours) for task in content]
+            frames += [_frame(file, task, colours) for task in content]
     return frames
 
 
-def _frame(task: dict[str, Any], colours: dict[str, str]) -> ImportedFrame:
-    name, folder = split_name(_image_of(task["data"]))
+def _frame(file: Path, task: dict[str, Any], colours: dict[str, str]) -> ImportedFrame:
+    image = _image_of(task["data"])
+    name, folder = split_name(image)
     all_annotations = task.get("annotations") or []
     annotations = [one for one in all_annotations if not one.get("was_cancelled")]
     predictions = [] if all_annotations else task.get("predictions") or []
@@ -124,6 +125,7 @@ def _frame(task: dict[str, Any], colours: dict[str, str]) -> ImportedFrame:
         annotated=bool(masks) or (bool(annotations) and not done),
         # a region without labels of its own has a result with them beside it
         other_shapes=(*others, *(FEW_CORNERS for one in done if _has_few_corners(one))),
+        source=f"{image} of {file.name}",
     )
 
 

@@ -90,6 +90,7 @@ def read_labelme(folder: Path) -> list[ImportedFrame]:
                 size_hw=size,
                 annotated=bool(masks) or not kinds,
                 other_shapes=tuple(str(kind) for kind in kinds if kind not in _READERS),
+                source=str(file),
             )
         )
     return frames

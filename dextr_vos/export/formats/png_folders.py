@@ -162,8 +162,8 @@ def _labelled(file: Path, video: str | None, names: dict[int, str]) -> ImportedF
         )
         for object_id in object_ids(labels)
     )
-    size = (labels.shape[0], labels.shape[1])
-    return ImportedFrame(file.stem, masks, video, size_hw=size, void=void_of(file, labels))
+    size, void = (labels.shape[0], labels.shape[1]), void_of(file, labels)
+    return ImportedFrame(file.stem, masks, video, size_hw=size, void=void, source=str(file))
 
 
 def _binary(file: Path, size_hw: Size) -> BoolArray:

@@ -97,7 +97,9 @@ def read_voc(folder: Path) -> list[ImportedFrame]:
         prefix = f"{clips[file]}_"
         video = clips[file] if has_several and file.stem.startswith(prefix) else None
         stem = file.stem if video is None else file.stem.removeprefix(prefix)
-        frames.append(ImportedFrame(stem, tuple(masks), video, size_hw=size, void=void_of(file, labels)))
+        frames.append(
+            ImportedFrame(stem, tuple(masks), video, None, size, void=void_of(file, labels), source=str(file))
+        )
     return frames
 
 

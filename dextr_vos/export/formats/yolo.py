@@ -81,7 +81,8 @@ def read_yolo(folder: Path) -> list[ImportedFrame]:
                 shares = np.array(values, dtype=np.float64).reshape(-1, 2)
                 name = names.get(int(number), f"class {number}")
                 masks.append(ImportedMask(name=name, read=partial(_mask, shares)))
-        frames.append(ImportedFrame(file.stem, tuple(masks), above[-1] if len(above) > 2 else None))
+        video = above[-1] if len(above) > 2 else None
+        frames.append(ImportedFrame(file.stem, tuple(masks), video, source=str(file)))
     if not frames:
         raise InputError(f"{folder} holds no labels/*.txt; expected the folder of an export as YOLO")
     return frames

@@ -59,6 +59,23 @@ def test_a_format_is_recognised_where_it_is_unmistakable(name, work, tmp_path):
     assert guess_format(exported) == (None if name == "objects" else name)
 
 
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("valid/labels/00001.txt", "yolo"),
+        ("test/labels/00001.txt", "yolo"),
+        ("00001.TIF", "masks"),
+        ("a.npy", "masks"),
+        ("notes.txt", None),
+        ("dog/00001.png", None),
+    ],
+)
+def test_a_format_is_recognised_by_its_files(file, name, tmp_path):
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_bytes(b"")
+    assert guess_format(tmp_path) == name
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_void_comes_back_where_files_hold_labels(name, tiny_clip, tmp_path):
     work = write_workspace(tiny_clip, tmp_path / "work")
