@@ -249,7 +249,7 @@ def test_epochs_count_objects(data_root: Path, tmp_path: Path, epochs: str, expe
         (["augmentation=null", "copy_paste={}", "hard={first: a, second: b}"], "moves no clicks along"),
         (["crop.size_px=16"], "expected crops of at least 32 pixels, got 16"),
         (["blocks=[1,1,0,1]"], "expected at least one block a layer"),
-        (["fold=2"], "fold: expected 0 or 1, got 2"),
+        (["fold=2"], "fold=2: expected 0 or 1, got 2"),
         (["head=aspp"], "head"),
         (["crop.points=corner"], "crop.points"),
     ],
