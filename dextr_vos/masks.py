@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import atomic_path
 from dextr_vos.geometry import FloatArray
+from dextr_vos.images import within_limit
 from dextr_vos.mask_file import read_stored
 from dextr_vos.mask_values import MAX_OBJECTS, VOID, Labels, labels_of, voc_palette
 
@@ -190,7 +191,7 @@ def default_name(object_id: int) -> str:
 def looks_like_mask(path: Path) -> bool:
     """Whether a file is an indexed PNG with the PASCAL VOC palette, as masks are and photographs never."""
     try:
-        with Image.open(path, formats=("PNG",)) as image:
+        with within_limit(path, f"the image {path}") as image:
             return image.mode == "P" and (image.getpalette() or [])[:15] == voc_palette()[:5].ravel().tolist()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, InputError):
         return False

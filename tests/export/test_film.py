@@ -6,10 +6,9 @@ import av
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from conftest import tiny_frame, tiny_mask
+from export.commands import call
 
-from dextr_vos.cli.main import main
 from dextr_vos.clip import open_clip
 from dextr_vos.export.film import FILM_FORMATS, feathered
 from dextr_vos.export.overlay import write_overlay_video
@@ -17,12 +16,6 @@ from dextr_vos.masks import write_labels
 from dextr_vos.workspace import ResultMasks
 
 TIMES_MS = (0, 40, 80, 200, 240, 400)  # not at one rate
-
-
-def call(*arguments, status=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == status, result.output
-    return result
 
 
 @pytest.fixture

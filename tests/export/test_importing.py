@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from export.commands import call
 from export.formats.made_masks import KEYFRAMES, NAMES, made_labels, write_workspace
 from PIL import Image
 
@@ -14,7 +14,6 @@ from dextr_vos.annotation.annotations import (
     load_annotations,
     save_annotations,
 )
-from dextr_vos.cli.main import main
 from dextr_vos.cli.options import MASK_FORMATS
 from dextr_vos.export.formats.registry import FORMATS
 from dextr_vos.masks import read_labels, write_labels
@@ -22,12 +21,6 @@ from dextr_vos.workspace import Workspace
 
 # formats in which an empty frame cannot be told from one that nobody annotated
 LISTING = {"coco", "cvat-images", "cvat-video"}
-
-
-def call(*arguments, status=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == status, result.output
-    return result
 
 
 def keyframes_of(folder):

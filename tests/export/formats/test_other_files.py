@@ -6,12 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from export.commands import call
 from export.formats.made_masks import made_labels, write_workspace
 from PIL import Image
 
 from dextr_vos.annotation.annotations import load_annotations
-from dextr_vos.cli.main import main
 from dextr_vos.export.formats.run_lengths import label_studio_rle
 from dextr_vos.masks import read_labels, write_labels
 
@@ -19,12 +18,6 @@ SQUARE = np.zeros((48, 64), bool)
 SQUARE[10:20, 30:40] = True
 OTHER = np.zeros((48, 64), bool)
 OTHER[15:40, 5:35] = True
-
-
-def call(*arguments, status=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == status, result.output
-    return result
 
 
 @pytest.fixture
@@ -57,8 +50,13 @@ def counts_of(mask):
 
 
 def test_shapes_of_labelme(imported, tmp_path):
-    # pixels that labelme 6.3.1 draws for them (labelme.utils.shape_to_mask)
-    drawn = {"poly": 135, "rect": 160, "circ": 162, "turned": 110}
+    # pixels that labelme 6.3.1 draws for them (labelme.utils.shape_to_mask), and their box: x, y, x, y
+    drawn = {
+        "poly": (135, [5, 4, 20, 15]),
+        "rect": (160, [30, 3, 45, 12]),
+        "circ": (162, [5, 23, 19, 36]),
+        "turned": (110, [26, 20, 40, 33]),
+    }
     shapes = [
         ("poly", "polygon", [[5.3, 4.7], [20.6, 6.2], [18.1, 15.9], [7.8, 14.4]]),
         ("rect", "rectangle", [[45.7, 3.2], [30.4, 12.9]]),
@@ -80,7 +78,12 @@ def test_shapes_of_labelme(imported, tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.json").write_text(json.dumps(content))
     shown, masks = imported(tmp_path / "a", "labelme")
-    assert {name: int(mask.sum()) for name, mask in masks["00002"].items() if name != "void"} == drawn
+    found = {}
+    for name, mask in masks["00002"].items():
+        rows, columns = np.nonzero(mask)
+        if name != "void":
+            found[name] = len(rows), [columns.min(), rows.min(), columns.max(), rows.max()]
+    assert found == drawn
     assert "1 of the kind 'line', 2 of the kind 'point'" in shown
 
 

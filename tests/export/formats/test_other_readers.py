@@ -219,6 +219,8 @@ def test_supervision_reads_run_lengths_of_coco(written, images):
 
 
 def test_ultralytics_reads_yolo(written, monkeypatch, tmp_path):
+    monkeypatch.setenv("YOLO_OFFLINE", "true")  # it asks hosts and writes settings when it is imported
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "settings"))
     pytest.importorskip("ultralytics")
     from ultralytics.data import utils
     from ultralytics.data.dataset import YOLODataset

@@ -5,11 +5,10 @@ import time
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from export.commands import call
 from export.formats.made_masks import COLOURS, KEYFRAMES, NAMES, made_labels, write_workspace
 
 from dextr_vos.annotation.annotations import load_annotations
-from dextr_vos.cli.main import main
 from dextr_vos.export.formats.guess import guess_format
 from dextr_vos.export.formats.registry import FORMATS, new_folder
 from dextr_vos.masks import read_labels, write_labels
@@ -21,12 +20,6 @@ WITH_COLOURS = {"coco", "label-studio", "cvat-images", "cvat-video"}
 FORMS = [(name, "mask") for name in FORMATS] + [
     (name, "polygon") for name in FORMATS if FORMATS[name].has_shapes
 ]
-
-
-def call(*arguments, status=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == status, result.output
-    return result
 
 
 @pytest.fixture
