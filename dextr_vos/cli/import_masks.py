@@ -1,10 +1,14 @@
 """`dextr-vos import`: masks of other programs as keyframes of a workspace."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from dextr_vos.cli.options import FRAME_MATCHES, MASK_FORMATS, PATH, out_option
+
+if TYPE_CHECKING:
+    from dextr_vos.export.formats.imported import ImportedFrame
 
 
 @click.command(short_help="Make masks of other programs keyframes of a workspace.")
@@ -14,8 +18,8 @@ from dextr_vos.cli.options import FRAME_MATCHES, MASK_FORMATS, PATH, out_option
     "--format",
     "format_name",
     type=click.Choice(MASK_FORMATS, case_sensitive=False),
-    help="Format of FILE, which may be a folder; docs/exports.md says what of each is read. By default the "
-    "one that FILE shows to have.",
+    help="Format of FILE, which may be a folder or a ZIP file; docs/exports.md says what of each is read. By "
+    "default the one that FILE shows to have.",
 )
 @out_option(
     "Workspace to create or continue; by default work/NAME, after the name of CLIP.",
@@ -53,9 +57,8 @@ def command(
     """
     from dextr_vos.cli.workspaces import clip_and_workspace, default_workspace
     from dextr_vos.errors import InputError, counted
-    from dextr_vos.export.formats.guess import guess_format
-    from dextr_vos.export.formats.registry import FORMATS
     from dextr_vos.export.importing import FrameMatch, import_masks
+    from dextr_vos.export.packed import unpacked
     from dextr_vos.folder_lock import locked
     from dextr_vos.workspace import Workspace
 
@@ -69,18 +72,33 @@ def command(
     elif workspace is None:
         workspace = default_workspace(opened.path)
     workspace.check_clip(opened)
-    if not source.exists():
-        kind = "masks" if format_name is None else FORMATS[format_name].title
-        raise InputError(f"there is no {source}; expected a file or folder of {kind}")
-    format_name = format_name or guess_format(source)
-    if format_name is None:
-        raise InputError(f"{source} does not show its format; give --format, one of {', '.join(FORMATS)}")
-    frames = FORMATS[format_name].read(source)
     how = FrameMatch("number" if match == "number" else "name", first, clip_name)
-    with locked(workspace.path):
-        workspace.sweep()
-        made = import_masks(source, frames, opened, workspace, how)
+    with unpacked(source) as files:
+        frames = _frames(files, format_name, is_packed=files != source)
+        with locked(workspace.path):
+            workspace.sweep()
+            made = import_masks(source, frames, opened, workspace, how)
     names = ", ".join(entry.name for entry in made.objects) or "no object"
     for sentence in made.left_out:
         click.echo(f"{source}: {sentence}")
     click.echo(f"{counted(len(made.frames), 'keyframe')} with {names}, in {workspace.keyframes}")
+
+
+def _frames(source: Path, format_name: str | None, is_packed: bool) -> list["ImportedFrame"]:
+    """The frames of a file or folder, or of what a ZIP file holds, in a format or in that which it shows.
+
+    Raises:
+        InputError: it is not there, or in another format.
+    """
+    from dextr_vos.errors import InputError
+    from dextr_vos.export.formats.guess import guess_format, guess_inside
+    from dextr_vos.export.formats.registry import FORMATS
+    from dextr_vos.export.packed import frames_inside
+
+    if not source.exists():
+        kind = "masks" if format_name is None else FORMATS[format_name].title
+        raise InputError(f"there is no {source}; expected a file or folder of {kind}")
+    format_name = format_name or (guess_inside if is_packed else guess_format)(source)
+    if format_name is None:
+        raise InputError(f"{source} does not show its format; give --format, one of {', '.join(FORMATS)}")
+    return frames_inside(source, format_name)[1] if is_packed else FORMATS[format_name].read(source)

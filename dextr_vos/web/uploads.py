@@ -1,11 +1,9 @@
 """Files that the page sends, piece by piece, and their import as keyframes."""
 
 import math
-import shutil
 import tempfile
 import threading
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from dextr_vos.errors import InputError, counted
 from dextr_vos.export.formats.imported import ImportedFrame
 from dextr_vos.export.formats.registry import FORMATS
 from dextr_vos.export.importing import FrameMatch, read_import
+from dextr_vos.export.packed import MAX_BYTES, frames_inside, unpack_zip
 from dextr_vos.masks import VOID
 from dextr_vos.web.object_edits import Edited
 from dextr_vos.workspace import Workspace
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from dextr_vos.web.store import AnnotationStore
 
 _SECONDS_KEPT = 3600.0  # of an upload to which nothing is added and that is not used
-_MAX_BYTES = 4_000_000_000  # of an upload, and of what its ZIP files hold
 
 
 class Uploads:
@@ -65,9 +63,9 @@ class Uploads:
             if offset > there:
                 raise InputError(f"a piece of {path!r:.100} is missing; choose the files again")
             self._bytes[upload] = self._bytes.get(upload, 0) + offset - there + len(piece)
-            if self._bytes[upload] > _MAX_BYTES:
+            if self._bytes[upload] > MAX_BYTES:
                 self._remove(upload)
-                raise InputError(f"the upload is larger than {_MAX_BYTES // 10**9} GB; use dextr-vos import")
+                raise InputError(f"the upload is larger than {MAX_BYTES // 10**9} GB; use dextr-vos import")
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("ab") as out:
                 out.truncate(offset)
@@ -161,38 +159,9 @@ def uploaded_masks(folder: Path, asked: "Import", clip: Clip, workspace: Workspa
     """
     if asked.format not in FORMATS:
         raise InputError(f"there is no format '{asked.format}' to read; expected one of {', '.join(FORMATS)}")
-    source, frames = _frames(folder, asked.format)
-    return ImportMasks(source, frames, clip, workspace, FrameMatch(asked.match, asked.first, asked.clip))
-
-
-def _frames(folder: Path, name: str) -> tuple[Path, list[ImportedFrame]]:
-    """What was uploaded, and its frames; a folder inside a ZIP file or an upload is found.
-
-    Raises:
-        InputError: nothing of the format is there.
-    """
-    chosen, is_folder = FORMATS[name], not FORMATS[name].suffix
     _unpack_all(folder)
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    if not is_folder:
-        fitting = [path for path in files if path.suffix.lower() == chosen.suffix]
-        if len(fitting) != 1:
-            raise InputError(
-                f"expected one {chosen.suffix} file of {chosen.title}, got {len(fitting)}; choose it"
-            )
-        return fitting[0], chosen.read(fitting[0])
-    failed: InputError | None = None
-    while True:
-        try:
-            frames = chosen.read(folder)
-            if frames:
-                return folder, frames
-        except InputError as error:
-            failed = failed or error
-        inside = list(folder.iterdir())
-        if len(inside) != 1 or not inside[0].is_dir():
-            raise failed or InputError(f"there is no mask of {chosen.title} in what was uploaded")
-        folder = inside[0]
+    source, frames = frames_inside(folder, asked.format)
+    return ImportMasks(source, frames, clip, workspace, FrameMatch(asked.match, asked.first, asked.clip))
 
 
 def _unpack_all(folder: Path) -> None:
@@ -202,18 +171,5 @@ def _unpack_all(folder: Path) -> None:
         InputError: one is damaged, or holds too much.
     """
     for path in [each for each in sorted(folder.rglob("*")) if each.suffix.lower() == ".zip"]:
-        target = path.with_suffix("")
-        try:
-            with zipfile.ZipFile(path) as archive:
-                total = sum(entry.file_size for entry in archive.infolist())
-                if total > _MAX_BYTES:
-                    raise InputError(
-                        f"{path.name} holds more than {_MAX_BYTES // 10**9} GB; use dextr-vos import"
-                    )
-                archive.extractall(target)
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-            shutil.rmtree(target, ignore_errors=True)
-            raise InputError(
-                f"{path.name} is no ZIP file that can be read ({error}); choose another"
-            ) from None
+        unpack_zip(path, path.with_suffix(""))
         path.unlink()

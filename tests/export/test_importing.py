@@ -1,6 +1,7 @@
 """Which frames and objects of a workspace the masks of other programs become."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -247,3 +248,29 @@ def test_two_files_of_a_frame_are_named(files, match, advice, tiny_clip, tmp_pat
     given = ("import", tiny_clip, tmp_path, "--format", "yolo", "--match", match, "-o", tmp_path / "w")
     message = call(*given, status=2).stderr
     assert f"{tmp_path / 'labels' / files[0]} and {tmp_path / 'labels' / files[1]}; {advice}" in message
+
+
+@pytest.mark.parametrize("name", ["coco", "cvat-images", "davis", "masks", "labelme", "voc"])
+def test_a_zip_file_is_read_as_what_it_holds(name, work, tiny_clip, tmp_path):
+    target = tmp_path / "sent" / f"out{FORMATS[name].suffix}"
+    call("export", work, "--format", name, "--keyframes-only", "-o", target)
+    inside = tmp_path / "sent" if FORMATS[name].suffix or name == "davis" else target
+    shutil.make_archive(str(tmp_path / "a"), "zip", inside)
+    call("import", tiny_clip, tmp_path / "a.zip", "-o", tmp_path / "w")
+    assert keyframes_of(tmp_path / "w") == list(KEYFRAMES)
+    assert (read_labels(tmp_path / "w" / "keyframes" / "00002.png") == made_labels(2)).all()
+
+
+def test_what_fails_in_a_zip_file_names_it(work, tiny_clip, tmp_path):
+    call("export", work, "--format", "masks", "--keyframes-only", "-o", tmp_path / "masks")
+    (tmp_path / "masks" / "00002.png").write_bytes(b"damaged")
+    shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "masks")
+    (tmp_path / "b.zip").write_bytes(b"no zip")
+    given = ("import", tiny_clip, tmp_path / "a.zip", "-o", tmp_path / "w", "--format", "coco")
+    assert f"{tmp_path / 'a.zip'}: expected one .json file of COCO" in call(*given, status=2).stderr
+    for file, sentence in (
+        ("a.zip", f"{tmp_path / 'a.zip' / '00002.png'}"),
+        ("b.zip", "b.zip is no ZIP file"),
+    ):
+        assert sentence in call("import", tiny_clip, tmp_path / file, "-o", tmp_path / "w", status=2).stderr
+        assert not (tmp_path / "w").exists()

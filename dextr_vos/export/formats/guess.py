@@ -16,6 +16,19 @@ def guess_format(path: Path) -> str | None:
     return _of_json(path) if path.suffix.lower() == ".json" else None
 
 
+def guess_inside(folder: Path) -> str | None:
+    """The format of what lies in a folder, or in one alone in it; None where it may have several."""
+    found = guess_format(folder)
+    if found is not None:
+        return found
+    inside = list(folder.iterdir())
+    if len(inside) == 1 and inside[0].is_dir():
+        found = guess_inside(inside[0])
+        return None if found == "masks" else found  # may be a folder of an object
+    formats = {guess_format(file) for file in folder.rglob("*") if file.is_file()} - {None}
+    return formats.pop() if len(formats) == 1 else None
+
+
 def _of_folder(folder: Path) -> str | None:
     if (folder / "SegmentationObject").is_dir():
         return "voc"
