@@ -66,11 +66,8 @@ def command(
         raise InputError(f"give CLIP before FILE: dextr-vos import CLIP {clip}")
     if first and match != "number":
         raise InputError("--first goes with --match number; leave it out")
-    opened, workspace = clip_and_workspace(clip)
-    if out is not None:
-        workspace = Workspace(out)
-    elif workspace is None:
-        workspace = default_workspace(opened.path)
+    opened, known = clip_and_workspace(clip)
+    workspace = Workspace(out) if out is not None else known or default_workspace(opened.path)
     workspace.check_clip(opened)
     how = FrameMatch("number" if match == "number" else "name", first, clip_name)
     with unpacked(source) as files:

@@ -118,12 +118,17 @@ def object_entries(
             entries[key] = _entry(mask.object_id, mask)
             taken.add(mask.object_id)
     for key in open_keys:
-        free = next((number for number in range(1, MAX_OBJECTS + 1) if number not in taken), None)
-        if free is None:
-            raise InputError(f"there are more than {MAX_OBJECTS} objects, which is the most a mask can hold")
+        free = _free_id(taken)
         taken.add(free)
         entries[key] = _entry(free, first[key])
     return _with_names_apart(entries, before)
+
+
+def _free_id(taken: Set[int]) -> int:
+    free = next((number for number in range(1, MAX_OBJECTS + 1) if number not in taken), None)
+    if free is None:
+        raise InputError(f"there are more than {MAX_OBJECTS} objects, which is the most a mask can hold")
+    return free
 
 
 def _of_name(name: str, known: Mapping[str, ObjectEntry], used: Set[int]) -> ObjectEntry | None:
