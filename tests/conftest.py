@@ -21,6 +21,20 @@ REAL_CLIPS = (
 )
 
 
+# files that take a minute or longer, or whose folder does
+LONG = ("test_campaign.py", "test_torchrun.py", "test_workers.py", "cli/test_propagate.py", "web/browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that no worker is left alone with them; tests keep their order in a file."""
+
+    def is_short(item: pytest.Item) -> bool:
+        path = item.path.as_posix()
+        return not any(path.endswith(f"/{name}") or f"/{name}/" in path for name in LONG)
+
+    items.sort(key=is_short)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_waiting_for_the_disk() -> Iterator[None]:
     """No test cuts the power, and what `fsync` waits for may take many times as long as a test."""
