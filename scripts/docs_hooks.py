@@ -14,6 +14,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
+    "dextr_vos/weights/NOTICE": "weights-notice.md",
     "data/README.md": "data.md",
     "configs/README.md": "configs.md",
 }
