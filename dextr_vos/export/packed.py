@@ -50,7 +50,8 @@ def unpack_zip(path: Path, target: Path) -> None:
                     "dextr-vos import"
                 )
             archive.extractall(target)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, RuntimeError) as error:
+        # zipfile raises a RuntimeError where a password is needed, or a compression that it does not know
         shutil.rmtree(target, ignore_errors=True)
         raise InputError(f"{path.name} is no ZIP file that can be read ({error}); choose another") from None
 

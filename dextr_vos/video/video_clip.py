@@ -140,7 +140,7 @@ class VideoClip(Clip):
         back = 1
         place = self._restart_before(index)
         while True:
-            for careful in (False, True)[place in self._damaged :]:
+            for careful in (True,) if place in self._damaged else (False, True):
                 frame = self._decode_from(place, index, careful)
                 if frame is not None:
                     return frame
