@@ -9,12 +9,16 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from dextr_vos.errors import InputError
 from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask, Size, faults_of, split_name
 from dextr_vos.export.formats.labelled import FormatOptions, LabelledClips, LabelledObject, OnFrame
-from dextr_vos.export.formats.outlines import edge_polygons, mask_of_edges, mask_of_ellipse
+from dextr_vos.export.formats.outlines import (
+    FEW_CORNERS,
+    edge_polygons,
+    has_corners,
+    mask_of_edges,
+    mask_of_ellipse,
+)
 from dextr_vos.export.formats.run_lengths import cvat_mask, mask_of_cvat
 from dextr_vos.files import write_text
 from dextr_vos.geometry import BoolArray
@@ -173,9 +177,9 @@ def _image(image: ElementTree.Element, colours: dict[str, str], tasks: dict[str,
     # what CVAT calls the frames of a video
     index = int(number) if number.isdecimal() and name == f"frame_{int(number):06d}" else None
     size = (int(image.attrib["height"]), int(image.attrib["width"]))
-    shapes = sorted((shape for shape in image if shape.tag in _READERS), key=_z_order)
+    shapes = sorted((shape for shape in image if not _other_shape(shape)), key=_z_order)
     masks = tuple(_imported(shape, shape.attrib, colours, None) for shape in shapes)
-    others = tuple(shape.tag for shape in image if shape.tag not in _READERS)
+    others = tuple(kind for kind in map(_other_shape, image) if kind)
     return ImportedFrame(
         name, masks, video, index, size, bool(masks), other_shapes=others, source=image.attrib["name"]
     )
@@ -201,16 +205,20 @@ def _frames_of(
     others: dict[int, list[str]] = {}
     shown = [(track, [each for each in track if each.get("outside") != "1"]) for track in tracks]
     key_frames = {
-        each.get("frame") for _, shapes in shown for each in shapes if each.tag in _READERS and _is_key(each)
+        each.get("frame")
+        for _, shapes in shown
+        for each in shapes
+        if _is_key(each) and not _other_shape(each)
     }
     for track, shapes in shown:
         # a mask of one frame is a shape, which says of no other that it is of the same object
         alone = len(shapes) == 1 and shapes[0].tag == "mask"
         for shape in shapes:
             index = int(shape.attrib["frame"])
-            if shape.tag not in _READERS and _is_key(shape):
-                others.setdefault(index, []).append(shape.tag)
-            if shape.tag not in _READERS or shape.get("frame") not in key_frames:
+            other = _other_shape(shape)
+            if other and _is_key(shape):
+                others.setdefault(index, []).append(other)
+            if other or shape.get("frame") not in key_frames:
                 continue
             mask = _imported(shape, track.attrib, colours, None if alone else f"track {track.attrib['id']}")
             frames.setdefault(index, []).append((_z_order(shape), mask))
@@ -226,6 +234,13 @@ def _frames_of(
         )
         for index in sorted(frames.keys() | others.keys())
     ]
+
+
+def _other_shape(shape: ElementTree.Element) -> str:
+    """What a shape is that has no mask; "" for one that has."""
+    if shape.tag == "polygon" and not has_corners(_corners(shape.attrib)):
+        return FEW_CORNERS
+    return "" if shape.tag in _READERS else shape.tag
 
 
 def _is_key(shape: ElementTree.Element) -> bool:
@@ -257,8 +272,12 @@ def _read_mask(attributes: dict[str, str], size_hw: Size) -> BoolArray:
 
 
 def _read_polygon(attributes: dict[str, str], size_hw: Size) -> BoolArray:
-    points = np.array([pair.split(",") for pair in attributes["points"].split(";")], dtype=np.float64)
-    return mask_of_edges([points.ravel().tolist()], size_hw)
+    return mask_of_edges([[float(value) for value in _corners(attributes)]], size_hw)
+
+
+def _corners(attributes: dict[str, str]) -> list[str]:
+    """The points of a polygon: x, y, x, y and so on."""
+    return [value for pair in attributes["points"].split(";") for value in pair.split(",")]
 
 
 def _read_ellipse(attributes: dict[str, str], size_hw: Size) -> BoolArray:

@@ -101,7 +101,7 @@ def mask_of_edges(polygons: Sequence[Sequence[float]], size_hw: tuple[int, int])
         return np.asarray(runs.decode(packed), dtype=bool)
 
 
-def has_corners(polygon: Sequence[float]) -> bool:
+def has_corners(polygon: Sequence[object]) -> bool:
     """Whether a polygon x, y, x, y, … has as many corners as it takes to enclose something."""
     return len(polygon) >= 2 * _FEWEST_CORNERS
 

@@ -229,6 +229,16 @@ def test_shapes_of_cvat_lie_in_their_z_order_and_frames_of_a_video_have_numbers(
         assert f"1 of the kind '{kind}'" in shown
 
 
+def test_a_polygon_of_cvat_without_an_area_is_told(imported, tmp_path):
+    (tmp_path / "a.xml").write_text(
+        '<annotations><image id="0" name="00000.png" width="64" height="48">'
+        f'{cvat_polygon(SQUARE, label="dog")}<polygon label="cat" points="1,1;9,9"/></image></annotations>'
+    )
+    shown, masks = imported(tmp_path / "a.xml", "cvat-images")
+    assert "polygon of fewer than 3 corners" in shown
+    assert list(masks["00000"]) == ["dog", "void"]
+
+
 def test_tracks_of_cvat(imported, tmp_path):
     shape = {"outside": 0, "occluded": 1}
     track = [
