@@ -148,6 +148,14 @@ class Screen:
         """An element by its data-test."""
         return self.page.get_by_test_id(name)
 
+    def says(self, name: str, text: str) -> None:
+        """Wait until an element contains a text, in letters of either case."""
+        self.test_id(name).filter(has_text=text).first.wait_for()
+
+    def has(self, name: str, attribute: str, value: str) -> None:
+        """Wait until an element's attribute has a value."""
+        self.test_id(name).and_(self.page.locator(f'[{attribute}="{value}"]')).wait_for()
+
     def download(self, name: str, folder: Path) -> Path:
         """Click on what downloads, and keep the file."""
         with self.page.expect_download() as waited:

@@ -10,7 +10,7 @@ def open_with_previews(screen):
     """The segmenter is loaded, and previews stay on, however slow the machine is."""
     screen.until(LOADED)
     screen.press("Shift+C", "Shift+C")
-    assert screen.test_id("click-preview").get_attribute("aria-pressed") == "true"
+    screen.has("click-preview", "aria-pressed", "true")
 
 
 def rest(screen, pixel):
@@ -141,7 +141,7 @@ def test_slow_previews_pause_unless_somebody_wants_them(annotating, open_screen)
         screen.route("**/preview?*", lambda route: held.append(route))
         button = screen.test_id("click-preview")
         for count in range(1, 4):
-            assert button.get_attribute("aria-pressed") == "true"
+            screen.has("click-preview", "aria-pressed", "true")
             screen.page.mouse.move(*screen.where((300 + count, 200)))
             screen.wait_for(lambda count=count: len(held) == count)
             screen.page.wait_for_timeout(350)
@@ -157,12 +157,12 @@ def test_slow_previews_pause_unless_somebody_wants_them(annotating, open_screen)
             screen.page.mouse.move(*screen.where((300 + count, 200)))
             screen.wait_for(lambda count=count: len(held) == count)
             screen.page.wait_for_timeout(350)
-        assert button.get_attribute("aria-pressed") == "true"
+        screen.has("click-preview", "aria-pressed", "true")
         screen.page.unroute("**/preview?*")
         screen.page.reload()
         screen.settle()
-        assert button.get_attribute("aria-pressed") == "true"
+        screen.has("click-preview", "aria-pressed", "true")
         button.click()
         screen.page.reload()
         screen.settle()
-        assert button.get_attribute("aria-pressed") == "false", "the choice is kept"
+        screen.has("click-preview", "aria-pressed", "false")  # the choice is kept

@@ -16,7 +16,7 @@ def test_four_clicks_in_any_order_make_the_segmenters_own_mask(annotating, open_
         screen.go_empty(0)
         left, right, top, bottom = extremes(0)
         screen.click(bottom, left, top)
-        assert "1 more" in screen.test_id("hint").inner_text()
+        screen.says("hint", "1 more")
         assert not screen.labels().any(), "three points make no mask"
         screen.click(right)
         painted = screen.labels()
@@ -99,7 +99,7 @@ def test_clicks_add_and_remove_and_backspace_takes_them_back(
         screen.click(*points)
         four = screen.labels()
         assert np.array_equal(four, expected(2, {1: points}))
-        assert "right-click" in screen.test_id("hint").inner_text()
+        screen.says("hint", "right-click")
         more, less = (points[0][0] - 12, points[0][1]), (points[2][0], points[2][1] + 25)
         screen.click(more)
         added = screen.labels()
@@ -130,7 +130,7 @@ def test_a_negative_click_is_made_in_every_way(annotating, open_screen, extremes
             screen.press("Alt+Enter")
         elif way == "tool":
             screen.press("a")
-            assert screen.test_id("tool-negative").get_attribute("aria-checked") == "true"
+            screen.has("tool-negative", "aria-checked", "true")
             screen.click(less)
         else:
             screen.page.keyboard.down("Alt")
@@ -145,7 +145,7 @@ def test_a_negative_click_needs_a_mask(annotating, open_screen):
     with open_screen(annotating.address) as screen:
         screen.go_empty(9)
         screen.click((400, 200), button="right")
-        assert "no mask" in screen.test_id("toast").first.inner_text()
+        screen.says("toast", "no mask")
         assert not screen.points(9)
 
 
@@ -268,7 +268,7 @@ def test_a_box_makes_a_mask_at_once_which_clicks_correct(annotating, open_screen
         box = (left[0] - 2, top[1] - 3), (right[0] + 2, bottom[1] + 3)
         if way == "tool":
             screen.press("Shift+B")
-            assert "Drag a box" in screen.test_id("hint").inner_text()
+            screen.says("hint", "Drag a box")
         else:
             screen.page.keyboard.down("Shift")
         screen.drag(*box)

@@ -51,14 +51,14 @@ def test_one_click_corrects_a_propagated_mask_which_stays_a_draft(propagated, op
         corrected = screen.labels()
         assert np.array_equal(corrected, refined(4, before, [], [(*top, True)]))
         assert screen.points(4) == [[*top, "positive"]]
-        assert "draft" in screen.test_id("frame-tag").inner_text()
+        screen.says("frame-tag", "draft")
         hint = screen.test_id("hint").inner_text()
         assert "not yet a keyframe" in hint
         assert not (propagated.out / "keyframes" / "00004.png").exists()
         screen.page.reload()
         screen.settle()
         assert np.array_equal(screen.labels(), corrected)
-        assert "1 draft" in screen.test_id("propagate-note").inner_text()
+        screen.says("propagate-note", "1 draft")
         screen.press("Control+z")
         assert np.array_equal(screen.labels(), before)
         assert "4" not in screen.state()["keyframes"]
@@ -76,7 +76,7 @@ def test_k_makes_a_keyframe_of_a_draft_and_shift_k_discards_one(propagated, open
         screen.press("Control+z")
         assert np.array_equal(screen.labels(), corrected)
         screen.press("k")
-        assert screen.test_id("frame-tag").inner_text() == "keyframe"
+        screen.says("frame-tag", "keyframe")
         assert np.array_equal(read_labels(propagated.out / "keyframes" / "00006.png"), corrected)
 
 
@@ -88,7 +88,7 @@ def test_propagating_says_how_many_drafts_became_keyframes(propagated, open_scre
             screen.click(extremes(index)[2])
         screen.press("Control+Enter", settle=False)
         screen.until("() => document.querySelector('[data-test=toast]')")
-        assert "2 drafts are keyframes now" in screen.test_id("toast").first.inner_text()
+        screen.says("toast", "2 drafts are keyframes now")
         screen.test_id("cancel").click()
         screen.until("() => document.querySelector('[data-test=job]').hidden")
         assert not screen.state()["keyframes"]["8"]["draft"]

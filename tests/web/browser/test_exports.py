@@ -27,14 +27,14 @@ def test_an_object_is_exported_and_imported_again(annotated, open_screen, tmp_pa
         screen.test_id("export-start").click()
         screen.test_id("export-file").wait_for(timeout=60_000)
         screen.press("Escape")
-        assert not screen.test_id("export-menu").is_visible(), "the keyboard has stayed in the menu"
+        screen.test_id("export-menu").wait_for(state="hidden")  # the keyboard has stayed in the menu
         screen.press("x")
         file = screen.download("export-file", tmp_path)
         assert file.name == "tiny_Katze_00001-00005_masks.zip"
         with zipfile.ZipFile(file) as archive:
             assert archive.namelist() == [f"0000{index}.png" for index in range(1, 6)]
         screen.press("Shift+X")
-        assert not screen.test_id("export-menu").is_visible(), "one menu at a time"
+        screen.test_id("export-menu").wait_for(state="hidden")  # one menu at a time
         screen.test_id("import-format").select_option("masks")
         screen.test_id("import-file").set_input_files(file)
         screen.test_id("import-start").click()
@@ -49,7 +49,7 @@ def test_several_objects_are_exported_and_a_json_of_label_studio_imported(annota
         screen.test_id("export-format").select_option("label-studio")
         screen.test_id("export-objects").select_option("some")
         screen.test_id("export-start").click()
-        screen.page.get_by_text("Tick an object.").wait_for()
+        screen.says("toast", "Tick an object.")
         screen.test_id("export-object-1").check()
         screen.test_id("export-object-7").check()
         screen.test_id("export-start").click()

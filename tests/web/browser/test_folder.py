@@ -60,7 +60,7 @@ def test_a_folder_of_images_is_annotated(folder, open_screen):
             screen.press("Control+z")
             assert screen.shown()["frame"] == 0
             assert screen.state()["status"] == {"1": "skipped"}, "the finished mask is not this one any more"
-            assert screen.test_id("image-done").is_visible()
+            screen.test_id("image-done").wait_for()
             screen.press("Control+Shift+z")
         server.kill()
         server = Server("--config", folder / "anno_cfg.yml", "--model", "grabcut")

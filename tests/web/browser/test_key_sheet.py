@@ -41,7 +41,7 @@ def test_a_key_is_changed_kept_and_reset(server, open_screen):
         screen.press("Shift+P")
         assert _tool(screen) == "brush"
         screen.press("e")
-        assert "Shift P paints" in screen.test_id("hint").inner_text()
+        screen.says("hint", "Shift P paints")
         screen.page.reload()
         screen.settle()
         screen.press("Shift+P")

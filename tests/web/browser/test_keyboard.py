@@ -30,7 +30,7 @@ def test_everything_is_done_by_keys(annotating, open_screen, expected):
         assert screen.state()["keyframes"]["8"]["locked"]
         screen.press("Backspace")
         assert len(screen.points(8)) == 4, "a locked frame keeps its points"
-        assert "locked" in screen.test_id("toast").first.inner_text()
+        screen.says("toast", "locked")
         screen.press("l", "F2")
         screen.page.keyboard.type("scooter")
         screen.press("Enter")
@@ -46,9 +46,9 @@ def test_everything_is_done_by_keys(annotating, open_screen, expected):
         screen.until(f"() => dextrVos.shown().frame === {before_last}")
         screen.go(8)
         screen.press("?")
-        assert screen.test_id("help").is_visible()
+        screen.test_id("help").wait_for()
         screen.page.keyboard.press("Escape")
-        assert not screen.test_id("help").is_visible()
+        screen.test_id("help").wait_for(state="hidden")
         screen.press("Shift+Delete")
         assert not screen.labels().any()
         screen.press("k")
@@ -58,7 +58,7 @@ def test_everything_is_done_by_keys(annotating, open_screen, expected):
 def test_comparing_before_a_second_run_says_that_there_is_nothing(annotating, open_screen):
     with open_screen(annotating.address) as screen:
         screen.press("w")
-        assert "nothing to compare yet" in screen.test_id("toast").inner_text()
+        screen.says("toast", "nothing to compare yet")
 
 
 def test_every_control_has_a_name(annotating, open_screen):

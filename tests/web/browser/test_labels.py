@@ -16,7 +16,7 @@ def server(tmp_path_factory):
 def test_objects_choose_from_a_label_set(server, open_screen):
     with open_screen(server.address) as screen:
         screen.press("n")
-        assert not screen.test_id("label-menu").is_visible(), "there is no label to choose yet"
+        screen.test_id("label-menu").wait_for(state="hidden")  # there is no label to choose yet
         screen.press("t", settle=False)
         screen.test_id("label-text").fill("horse, #e69f00, two keys")
         screen.test_id("label-save").click()
@@ -26,23 +26,22 @@ def test_objects_choose_from_a_label_set(server, open_screen):
         assert screen.test_id("label-text").input_value().endswith('left"'), "what was typed is kept"
         screen.test_id("label-save").click()
         screen.until("() => !document.querySelector('[data-test=label-set]').open")
-        assert screen.test_id("label-menu").is_visible(), "the object chooses from the new labels"
+        screen.test_id("label-menu").wait_for()  # the object chooses from the new labels
         screen.press("h")
         screen.press("n", "r")
         objects = {entry["id"]: (entry["name"], entry["colour"]) for entry in screen.state()["objects"]}
         assert objects[1] == ("horse", "#e69f00")
         assert objects[2][0] == "rider"
         screen.press("1", "t")
-        label = screen.test_id("object-label")
         assert screen.page.evaluate("() => document.activeElement.textContent") == "horseH"
-        assert label.get_attribute("aria-expanded") == "true"
+        screen.has("object-label", "aria-expanded", "true")
         screen.press("Tab")
-        assert label.get_attribute("aria-expanded") == "false"
-        label.click()
+        screen.has("object-label", "aria-expanded", "false")
+        screen.test_id("object-label").click()
         screen.press("ArrowDown", "Enter")
         assert screen.state()["objects"][0]["colour"] != "#e69f00", "the label's colour goes with the label"
         assert [label["name"] for label in screen.state()["labels"]] == ["horse", "rider", "reins, left"]
         screen.press("n", "b")
-        assert not screen.test_id("label-menu").is_visible(), "another key means what it means on the page"
-        assert screen.test_id("tool-brush").get_attribute("aria-checked") == "true"
+        screen.test_id("label-menu").wait_for(state="hidden")  # another key means what it means on the page
+        screen.has("tool-brush", "aria-checked", "true")
         assert screen.state()["objects"][2]["name"] == "object 3"

@@ -72,11 +72,11 @@ def test_a_part_is_split_off_by_the_menu_and_by_the_lasso(server, open_screen):
         assert [screen.labels()[at] for at in ((10, 12), (40, 51))] == [first, second]
         screen.test_id(f"object-{first}").locator(".choose").click()
         screen.press("i", "y")
-        assert "becomes a new object" in screen.test_id("hint").inner_text()
+        screen.says("hint", "becomes a new object")
         screen.drag((24, 2), (40, 2), (40, 20), (24, 20))
         third = screen.shown()["object"]
         assert [screen.labels()[10, x] for x in (12, 28)] == [first, third]
-        assert screen.test_id("tool-brush").get_attribute("aria-checked") == "true", "as it was before"
+        screen.has("tool-brush", "aria-checked", "true")  # as it was before
 
 
 def test_a_split_that_is_left_paints_on_no_object_and_a_late_answer_selects_none(server, open_screen):
@@ -96,7 +96,7 @@ def test_a_split_that_is_left_paints_on_no_object_and_a_late_answer_selects_none
             leave()
             screen.press("Enter")
             assert np.array_equal(screen.labels(), before)
-            assert screen.test_id("tool-brush").get_attribute("aria-checked") == "true", "as it was before"
+            screen.has("tool-brush", "aria-checked", "true")  # as it was before
         held = []
         screen.route("**/split", lambda route: held.append(route))
         screen.test_id(f"object-{first}").locator(".choose").click()
@@ -146,7 +146,7 @@ def test_an_outline_loses_its_last_corner_and_is_for_the_object_that_is_selected
         assert not drawn[:8].any(), "the last corners were taken back"
         screen.page.mouse.click(*screen.where((20, 20)))
         screen.press("ArrowRight")
-        assert "not closed" in screen.test_id("toast").inner_text()
+        screen.says("toast", "not closed")
 
 
 def outlined(screen, *corners):
@@ -161,9 +161,9 @@ def test_corners_of_a_closed_outline_are_moved_and_removed_and_each_is_undone(se
     with open_screen(server.address) as screen:
         screen.go_empty(5)
         screen.press("n", "y")
-        assert "click its corners" in screen.test_id("hint").inner_text()
+        screen.says("hint", "click its corners")
         first = outlined(screen, (10, 10), (40, 10), (40, 40), (10, 40))
-        assert "Drag a corner" in screen.test_id("hint").inner_text()
+        screen.says("hint", "Drag a corner")
         screen.drag((40, 40), (50, 30), (25, 25))
         moved = screen.labels()
         assert moved[30, 35] == 0 < moved[15, 30], "smaller than it was"
@@ -208,5 +208,5 @@ def test_an_outline_that_something_else_has_changed_says_so(server, open_screen)
         other.press("n")
         screen.until(f"() => dextrVos.shown().version > {version}")
         screen.drag((40, 10), (20, 20))
-        assert "cannot be moved any more" in screen.test_id("toast").last.inner_text()
+        screen.says("toast", "cannot be moved any more")
         assert np.array_equal(screen.labels(), drawn)

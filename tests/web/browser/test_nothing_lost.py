@@ -27,8 +27,8 @@ def test_after_kill_9_nothing_is_lost_and_later_edits_are_sent(small_clip, open_
         screen.until(SHOWS_OFFLINE, 20)
         screen.press("b", settle=False)
         screen.drag((20, 20), (40, 20), settle=False)
-        assert "One change is waiting" in screen.test_id("banner-offline").inner_text()
-        assert "not saved" in screen.test_id("saved").inner_text()
+        screen.says("banner-offline", "One change is waiting")
+        screen.says("saved", "not saved")
 
         port = server.address.split(":")[2].split("/")[0]
         server = Server(small_clip, "--model", "grabcut", "--port", port, out=out)
@@ -135,7 +135,7 @@ def test_a_second_server_shows_everything_and_changes_nothing(annotating, real_c
     try:
         with open_screen(second.address) as screen:
             banner = screen.test_id("banner-readonly")
-            assert banner.is_visible()
+            banner.wait_for()
             assert str(annotating.process.pid) in banner.inner_text()
             before = screen.state()
             screen.click((100, 100))

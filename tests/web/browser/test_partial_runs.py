@@ -45,9 +45,9 @@ def test_frames_without_a_mask_are_not_called_propagated(server, open_screen):
             "() => document.querySelector('[data-test=propagate-note]').textContent.includes('2 of 3')"
         )
         screen.go(1)
-        assert screen.test_id("frame-tag").inner_text().lower() == "confidence 0.90"
+        screen.says("frame-tag", "confidence 0.90")
         screen.go(2)
-        assert screen.test_id("frame-tag").inner_text().lower() == "no mask"
+        screen.says("frame-tag", "no mask")
 
 
 def test_the_page_says_that_the_next_run_would_change_masks(server, open_screen):
@@ -98,7 +98,7 @@ def test_a_run_goes_forward_from_the_present_frame(untouched, open_screen):
         ]  # fmt: skip
         screen.test_id("propagate-forward").click()
         screen.until("() => !document.querySelector('[data-test=job]').hidden")
-        assert screen.test_id("propagate-menu").is_hidden()
+        screen.test_id("propagate-menu").wait_for(state="hidden")
         screen.until("() => document.querySelector('[data-test=job]').hidden", 240)
         first, middle, last = screen.state()["confidence"]
         assert (first, middle) == (None, 1.0)

@@ -29,8 +29,8 @@ def test_clips_are_listed_with_their_progress_and_each_opens(browser, tmp_path):
         assert not screen.labels().any(), "each clip has its own masks"
         screen.test_id("all-clips").click()
         page.get_by_text("Continue with big cat").wait_for()
-        assert "1 keyframe" in screen.test_id("clip-big cat").inner_text()
-        assert "not started" in screen.test_id("clip-dog").inner_text()
+        screen.says("clip-big cat", "1 keyframe")
+        screen.says("clip-dog", "not started")
         assert screen.test_id("run-dog").count() == 0, "there is nothing to propagate"
         page.evaluate("() => { document.querySelector('[data-test=\"clip-big cat\"]').same = true; }")
         screen.test_id("run-big cat").click()

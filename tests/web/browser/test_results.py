@@ -44,7 +44,7 @@ def test_thumbnails_and_the_preview_show_masks(propagated, open_screen):
         screen.until(_masked("[data-test=preview]"))
         assert screen.test_id("preview").inner_text() == "00003"
         screen.page.mouse.move(box["x"] + 100, box["y"] - 200)
-        assert not screen.test_id("preview").is_visible()
+        screen.test_id("preview").wait_for(state="hidden")
 
 
 def test_masks_before_and_after_a_run_are_compared(propagated, open_screen):
@@ -62,7 +62,7 @@ def test_masks_before_and_after_a_run_are_compared(propagated, open_screen):
         screen.click((40, 20))
         assert screen.shown()["version"] == version, "nothing is edited while comparing"
         screen.press("w")
-        assert screen.test_id("compare").get_attribute("aria-pressed") == "false"
+        screen.has("compare", "aria-pressed", "false")
 
 
 def test_the_image_and_its_masks_are_side_by_side_and_both_are_clicked(propagated, open_screen):

@@ -17,7 +17,7 @@ def test_an_image_of_another_frame_is_marked_and_takes_no_click(annotating, open
         assert mark.inner_text() == "Loading frame 00009"
         before = screen.state()["keyframes"]
         screen.page.mouse.click(*screen.where((400, 200)))
-        assert "still being loaded" in screen.test_id("toast").first.inner_text()
+        screen.says("toast", "still being loaded")
         for key in ("k", "l", "Shift+Delete", "Backspace"):
             screen.page.keyboard.press(key)
         screen.page.keyboard.press("b")

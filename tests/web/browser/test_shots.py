@@ -53,7 +53,7 @@ def test_a_frame_says_in_words_that_it_is_lost_and_where_a_shot_begins(two_shots
         assert screen.state()["cuts"] == [7]
         for index, (tag, told) in TAGS.items():
             screen.go(index)
-            assert screen.test_id("frame-tag").inner_text() == tag
+            screen.says("frame-tag", tag)
             assert screen.test_id("overview").get_attribute("aria-valuetext").endswith(f"of 00011, {told}")
 
 
