@@ -4,9 +4,11 @@ The command line prints the sentence and exits with status 2; any other exceptio
 """
 
 import re
+from collections.abc import Sequence
 
 # ASCII and Latin-1 control characters and separators of lines: a terminal obeys them, and a log has lines
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NAMED_FRAMES = 5
 
 
 def on_one_line(text: str) -> str:
@@ -17,6 +19,12 @@ def on_one_line(text: str) -> str:
 def counted(count: int, noun: str) -> str:
     """A count with its noun: "1 frame", "2 frames"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def in_frames(names: Sequence[str]) -> str:
+    """In how many frames something is, and in which: "in 2 frames: 00001, 00007", of many the first five."""
+    more = f" and {len(names) - _NAMED_FRAMES} more" if len(names) > _NAMED_FRAMES else ""
+    return f"in {counted(len(names), 'frame')}: {', '.join(names[:_NAMED_FRAMES])}{more}"
 
 
 class DextrVosError(Exception):

@@ -76,8 +76,8 @@ def command(
             workspace.sweep()
             made = import_masks(source, frames, opened, workspace, how)
     names = ", ".join(entry.name for entry in made.objects) or "no object"
-    for sentence in made.left_out:
-        click.echo(f"{source}: {sentence}")
+    for sentence in made.warnings:
+        click.echo(f"{source}: {sentence}", err=True)
     click.echo(f"{counted(len(made.frames), 'keyframe')} with {names}, in {workspace.keyframes}")
 
 

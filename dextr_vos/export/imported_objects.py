@@ -1,34 +1,30 @@
 """Which object of a workspace each mask of another program's file is of."""
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Set
-from pathlib import Path
 
 from dextr_vos.annotation.annotations import Annotations, ObjectEntry
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, in_frames
 from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask
 from dextr_vos.masks import MAX_OBJECTS, default_name
-
-log = logging.getLogger(__name__)
 
 # an object: its track, or its name and its place among the masks of that name in a frame
 ObjectKey = tuple[str, str, int]
 
 
-def object_keys(path: Path, placed: Mapping[str, ImportedFrame]) -> dict[str, list[ObjectKey]]:
+def object_keys(placed: Mapping[str, ImportedFrame]) -> tuple[dict[str, list[ObjectKey]], list[str]]:
     """Which object each mask of each frame is of.
 
     Masks of one name without a track are one object, where frames leave open which is which; in a single
     frame each is an object.
 
     Args:
-        path: the file, for messages.
-        placed: its frames, by their names in the clip.
+        placed: the frames of a file, by their names in the clip.
 
     Returns:
-        For each frame the keys of its masks.
+        For each frame the keys of its masks; and warnings, as sentences without full stops, where objects
+        become one, or several share an id.
     """
     named = {
         name: Counter(mask.name for mask in frame.masks if mask.track is None)
@@ -42,32 +38,35 @@ def object_keys(path: Path, placed: Mapping[str, ImportedFrame]) -> dict[str, li
             if mask.track is not None:
                 key = ("track", mask.track, 0)
             else:
-                alone = frames_of[mask.name] == 1
-                key = ("name", mask.name, seen[mask.name] if alone else 0)
-                if not alone and seen[mask.name] == 1:
-                    log.warning(
-                        "%s: several '%s' in frame '%s' without track ids become one object",
-                        path,
-                        mask.name,
-                        name,
-                    )
+                key = ("name", mask.name, seen[mask.name] if frames_of[mask.name] == 1 else 0)
                 seen[mask.name] += 1
             keys[name].append(key)
-    _warn_of_shared_ids(path, placed)
-    return keys
+    merged = {
+        label: [name for name in placed if named[name][label] > 1]
+        for label, count in frames_of.items()
+        if count > 1
+    }
+    warnings = [
+        f"several '{label}' without track ids become one object {in_frames(names)}"
+        for label, names in merged.items()
+        if names
+    ]
+    return keys, warnings + _shared_ids(placed)
 
 
-def _warn_of_shared_ids(path: Path, placed: Mapping[str, ImportedFrame]) -> None:
+def _shared_ids(placed: Mapping[str, ImportedFrame]) -> list[str]:
     """Tell of ids that several tracks have, as where a file numbers objects afresh in each image."""
     tracks: dict[int, dict[str, str]] = {}
     for frame in placed.values():
         for mask in frame.masks:
             if mask.object_id is not None and mask.track is not None:
                 tracks.setdefault(mask.object_id, {}).setdefault(mask.track, mask.name)
-    for object_id, names in sorted(tracks.items()):
-        if len(names) > 1:
-            shown = ", ".join(f"'{name}'" for name in names.values())
-            log.warning("%s: several objects have the id %d and stay apart: %s", path, object_id, shown)
+    shown = {
+        object_id: ", ".join(f"'{name}'" for name in names.values())
+        for object_id, names in sorted(tracks.items())
+        if len(names) > 1
+    }
+    return [f"several objects have the id {each} and stay apart: {names}" for each, names in shown.items()]
 
 
 def object_entries(

@@ -20,16 +20,15 @@ from dextr_vos.annotation.annotations import (
     save_annotations,
 )
 from dextr_vos.clip import Clip
-from dextr_vos.errors import InputError
-from dextr_vos.export.formats.imported import ImportedFrame, Size, faults_in
+from dextr_vos.errors import InputError, counted, in_frames, on_one_line
+from dextr_vos.export.formats.imported import ImportedFrame, Size
 from dextr_vos.export.imported_objects import object_entries, object_keys
+from dextr_vos.export.painted_frame import PaintedFrame, paint
 from dextr_vos.mask_file import find_mask_file, plain_name
-from dextr_vos.masks import VOID, Labels, read_labels, write_labels
+from dextr_vos.masks import VOID, Labels, object_ids, read_labels, write_labels
 from dextr_vos.workspace import Workspace
 
 Match = Literal["name", "number"]
-
-_ADVICE = "correct or remove it where it was made, and export again"  # of a mask that cannot be read
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,12 @@ class Imported:
     Attributes:
         frames: names of the frames.
         objects: those in them.
-        left_out: what of the file was not, as sentences without full stops.
+        warnings: what of the file was not, and what differs from it, as sentences without full stops.
     """
 
     frames: tuple[str, ...]
     objects: tuple[ObjectEntry, ...]
-    left_out: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -79,13 +78,13 @@ class ImportPlan:
         keyframes: by the frame's name.
         objects: those of the file, by id.
         document: the annotations after it.
-        left_out: see `Imported`.
+        warnings: see `Imported`.
     """
 
     keyframes: dict[str, ImportedKeyframe]
     objects: tuple[ObjectEntry, ...]
     document: Annotations
-    left_out: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def import_masks(
@@ -122,7 +121,7 @@ def import_masks(
         write_labels(workspace.keyframe(name), keyframe.labels, durable=True)
     save_annotations(workspace.annotations, plan.document)
     log_corrections(before, plan.keyframes)
-    return Imported(tuple(plan.keyframes), plan.objects, plan.left_out)
+    return Imported(tuple(plan.keyframes), plan.objects, plan.warnings)
 
 
 def read_import(
@@ -147,44 +146,65 @@ def read_import(
         InputError: see `import_masks`.
     """
     frames = _of_video(path, frames, clip, match)
-    annotated = [frame for frame in frames if frame.says_something]
-    if not annotated:
-        kinds = _other_shapes(frames)
-        found = f"; it has annotations without a mask, {kinds}" if kinds else ""
+    found = _placed(path, [frame for frame in frames if frame.says_something], clip, match)
+    painted = {name: paint(path, frame, clip.size_hw) for name, frame in found.items()}
+    empty = {name: each.empty for name, each in painted.items() if each.empty}
+    placed = {name: each.frame for name, each in painted.items() if each.frame.says_something}
+    if not placed:
         raise InputError(
-            f"there is no mask in {path}{found}; expected one of at least one frame of {clip.path}"
+            f"there is no mask in {path}{_found_instead(frames, empty)}; expected one of at least one frame "
+            f"of {clip.path}"
         )
-    placed = _placed(path, annotated, clip, match)
     for name in placed:
         if name in before.keyframes and before.keyframes[name].locked:
             raise InputError(f"the frame '{name}' is locked in {workspace.path}; unlock it on the page first")
-    keys = object_keys(path, placed)
+    keys, warnings = object_keys(placed)
     entries = object_entries(keys, placed, before)
     made: dict[str, ImportedKeyframe] = {}
     in_file = frozenset(entry.id for entry in entries.values())
-    for name, frame in placed.items():
+    for name in placed:
         folder = workspace.corrections if name in before.corrections else workspace.keyframes
         mask = find_mask_file(folder, name)
         ids = [entries[key].id for key in keys[name]]
-        made[name] = _keyframe(path, clip, mask, frame, ids, in_file)
+        made[name] = _keyframe(clip, mask, painted.pop(name), ids, in_file)
     objects = {entry.id: entry for entry in sorted(entries.values(), key=lambda entry: entry.id)}
     document = _document(before, made, tuple(objects.values()))
-    return ImportPlan(made, tuple(objects.values()), document, _left_out(frames))
+    warnings += _left_out(frames, empty, len(found) - len(placed))
+    return ImportPlan(made, tuple(objects.values()), document, tuple(map(on_one_line, warnings)))
 
 
-def _left_out(frames: Sequence[ImportedFrame]) -> tuple[str, ...]:
-    """What of the frames is no keyframe, and which of their annotations are no masks."""
+def _left_out(frames: Sequence[ImportedFrame], empty: Mapping[str, int], empty_frames: int) -> list[str]:
+    """Sentences about annotations that are no masks, shapes that cover no pixel, and frames without masks.
+
+    Args:
+        frames: what was read of the file.
+        empty: the numbers of shapes that cover no pixel, by the frame's name.
+        empty_frames: the number of frames that have only such shapes.
+    """
     sentences = []
     kinds = _other_shapes(frames)
     if kinds:
         sentences.append(f"annotations without a mask left out: {kinds}")
-    count = sum(not frame.says_something for frame in frames)
+    if empty:
+        sentences.append(f"{_empty_shapes(empty)} left out {in_frames(list(empty))}")
+    count = sum(not frame.says_something for frame in frames) + empty_frames
     if count:
         sentences.append(
-            f"{count} {'frame' if count == 1 else 'frames'} without masks left out, "
-            "which may not have been annotated"
+            f"{counted(count, 'frame')} without masks left out, which may not have been annotated"
         )
-    return tuple(sentences)
+    return sentences
+
+
+def _found_instead(frames: Sequence[ImportedFrame], empty: Mapping[str, int]) -> str:
+    """What a file has that is no mask, as a part of a sentence; "" where it has nothing."""
+    kinds = _other_shapes(frames)
+    found = [f"annotations without a mask, {kinds}"] if kinds else []
+    found += [_empty_shapes(empty)] if empty else []
+    return f"; it has {' and '.join(found)}" if found else ""
+
+
+def _empty_shapes(empty: Mapping[str, int]) -> str:
+    return f"{counted(sum(empty.values()), 'shape')} without a pixel inside the image"
 
 
 def _other_shapes(frames: Sequence[ImportedFrame]) -> str:
@@ -259,33 +279,20 @@ def _index(path: Path, frame: ImportedFrame, clip: Clip, match: FrameMatch) -> i
 
 
 def _keyframe(
-    path: Path,
-    clip: Clip,
-    before: Path | None,
-    frame: ImportedFrame,
-    ids: Sequence[int],
-    in_file: frozenset[int],
+    clip: Clip, before: Path | None, painted: PaintedFrame, ids: Sequence[int], in_file: frozenset[int]
 ) -> ImportedKeyframe:
     """A frame's objects, by their ids, above the other objects of the mask `before`, if there is one.
 
     A frame that is annotated as empty is without all those of the file, `in_file`.
     """
-    replaced = frozenset(ids) or (in_file if frame.annotated else frozenset())
+    replaced = frozenset(ids) or (in_file if painted.frame.annotated else frozenset())
     labels: Labels = np.zeros(clip.size_hw, dtype=np.uint8)
     if before is not None:
         labels = read_labels(before, clip.size_hw)
         labels[np.isin(labels, list(replaced))] = 0
-    there = set()
-    for object_id, mask in zip(ids, frame.masks, strict=True):
-        with faults_in(f"{path}, frame {frame.title}, '{mask.name}'", _ADVICE):
-            inside = mask.read(clip.size_hw)
-        labels[inside] = object_id
-        if inside.any():
-            there.add(object_id)
-    if frame.void is not None:
-        with faults_in(f"{path}, frame {frame.title}, void pixels", _ADVICE):
-            labels[frame.void(clip.size_hw) & (labels == 0)] = VOID
-    return ImportedKeyframe(labels, replaced, frozenset(there))
+    values = np.array([0, *ids, VOID], dtype=np.uint8)[painted.top]
+    labels = np.where((painted.top > 0) | (labels == 0), values, labels)
+    return ImportedKeyframe(labels, replaced, replaced & frozenset(object_ids(labels)))
 
 
 def _document(

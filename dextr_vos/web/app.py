@@ -258,8 +258,8 @@ def _add_whole_mask_edits(app: FastAPI, service: Service) -> None:
         _check(service, index)
         edit = SplitObject(index, names[index], object_id, body.outline)
         ms = body.bounded_ms()
-        new_id, changes = changed_by(service, lambda: session.make(edit, object_id, ms))
-        return {**changes, "mask": _mask(service, index), "id": new_id}
+        made, changes = changed_by(service, lambda: session.make(edit, object_id, ms))
+        return {**changes, "mask": _mask(service, index), "id": made.object_id}
 
 
 def _add_history(app: FastAPI, service: Service) -> None:
@@ -312,8 +312,8 @@ def _add_object_edits(app: FastAPI, service: Service) -> None:
     def new(body: schemas.NewObject) -> dict[str, Any]:
         """Add an object; the answer has its `id`."""
         colour = body.colour and body.colour.lower()
-        object_id, changes = changed_by(service, lambda: session.make(AddObject(body.name, colour)))
-        return {**changes, "id": object_id}
+        made, changes = changed_by(service, lambda: session.make(AddObject(body.name, colour)))
+        return {**changes, "id": made.object_id}
 
     @app.post("/api/labels")
     def labels(body: LabelSet) -> dict[str, Any]:
@@ -377,9 +377,10 @@ def _add_files(app: FastAPI, service: Service) -> None:
         return {}
 
     @app.post("/api/import")
-    def import_masks(body: schemas.Import) -> dict[str, Any]:
-        """Make keyframes of an upload."""
-        return changed_by(service, lambda: service.import_masks(body))[1]
+    def import_masks(body: schemas.Import) -> schemas.ImportAnswer:
+        """Make keyframes of an upload; the answer has `warnings`."""
+        warnings, changes = changed_by(service, lambda: service.import_masks(body))
+        return schemas.ImportAnswer(**changes, warnings=list(warnings))
 
 
 def _check(service: Service, index: int) -> None:

@@ -21,12 +21,14 @@ class Edited:
         after: the document after it.
         label: what the edit is called in the history.
         object_id: of an object that it has added, or None.
+        warnings: what it has not done as one may expect, as sentences without full stops.
     """
 
     before: Annotations
     after: Annotations
     label: str
     object_id: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Edit(Protocol):

@@ -241,6 +241,16 @@ class Import(_Body):
     clip: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
+class ImportAnswer(BaseModel):
+    """What an import has changed; `warnings`: what of the file was left out or differs, a sentence each."""
+
+    session: str
+    base: int
+    version: int
+    changes: dict[str, Any]
+    warnings: list[str]
+
+
 class Status(_Body):
     """The progress of an image, in folder mode."""
 

@@ -58,8 +58,8 @@ class Service(Protocol):
         """Take the next piece of a file to import."""
         ...
 
-    def import_masks(self, asked: schemas.Import) -> None:
-        """Make keyframes of what was uploaded."""
+    def import_masks(self, asked: schemas.Import) -> tuple[str, ...]:
+        """Make keyframes of what was uploaded; what was left out or differs, see `Imported.warnings`."""
         ...
 
     def set_status(self, index: int, status: str) -> None:
@@ -289,11 +289,12 @@ class ClipService:
         self.session.check_writable()
         self._uploads.append(upload, path, piece, offset)
 
-    def import_masks(self, asked: schemas.Import) -> None:
+    def import_masks(self, asked: schemas.Import) -> tuple[str, ...]:
         """See `Service`."""
         self.session.check_writable()
         with self._uploads.taken(asked.upload) as folder:
-            self.session.make(uploaded_masks(folder, asked, self.clip, self.session.workspace))
+            edit = uploaded_masks(folder, asked, self.clip, self.session.workspace)
+            return self.session.make(edit).warnings
 
     def set_status(self, index: int, status: str) -> None:
         """See `Service`."""

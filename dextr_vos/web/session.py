@@ -21,7 +21,7 @@ from dextr_vos.web.edits import PointMove
 from dextr_vos.web.events import Events
 from dextr_vos.web.images import Images
 from dextr_vos.web.masks import FrameMasks, RunMasks
-from dextr_vos.web.object_edits import Edit
+from dextr_vos.web.object_edits import Edit, Edited
 from dextr_vos.web.segmenter_process import SegmenterLoader
 from dextr_vos.web.store import AnnotationStore
 from dextr_vos.web.write_access import WriteAccess
@@ -226,8 +226,8 @@ class Session:
         active_ms: float = 0,
         outline: str | None = None,
         moved: bool = False,
-    ) -> int | None:
-        """Make an edit; the id of the object that it has added, or None.
+    ) -> Edited:
+        """Make an edit.
 
         Args:
             edit: what to do.
@@ -251,7 +251,7 @@ class Session:
             active = None if index is None or object_id is None else (self._name(index), object_id, active_ms)
             before = self.document if moved else made.before
             self._commit(made.after, made.label, index, before, active, outline=outline)
-            return made.object_id
+            return made
 
     def set_labels(self, labels: LabelSet) -> None:
         """Replace the label set of the workspace; objects keep their names."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dextr_vos.annotation.annotations import Annotations
 from dextr_vos.clip import Clip
-from dextr_vos.errors import InputError, counted
+from dextr_vos.errors import InputError, counted, in_frames
 from dextr_vos.export.formats.imported import ImportedFrame
 from dextr_vos.export.formats.registry import FORMATS
 from dextr_vos.export.importing import FrameMatch, read_import
@@ -139,10 +139,11 @@ class ImportMasks:
         names = ", ".join(entry.name for entry in plan.objects) or "no object"
         count = len(plan.keyframes)
         label = f"import of {counted(count, 'keyframe')} with {names}"
-        label += "".join(f" ({sentence})" for sentence in plan.left_out)
-        if any((keyframe.labels == VOID).any() for keyframe in plan.keyframes.values()):
-            label += " (without void pixels, which only dextr-vos import keeps)"
-        return Edited(document, after, label)
+        warnings = plan.warnings
+        void = [name for name, keyframe in plan.keyframes.items() if (keyframe.labels == VOID).any()]
+        if void:
+            warnings += (f"void pixels, which only dextr-vos import keeps, left out {in_frames(void)}",)
+        return Edited(document, after, label, warnings=warnings)
 
 
 def uploaded_masks(folder: Path, asked: "Import", clip: Clip, workspace: Workspace) -> ImportMasks:

@@ -66,6 +66,10 @@ def test_the_description_says_how_to_authenticate_and_what_errors_look_like(apps
         for each in operation.values():
             assert {"400", "403", "409", "413", "500"} <= each["responses"].keys()
     assert "points" in made["components"]["schemas"]["Points"]["properties"]
+    answer = made["paths"]["/api/import"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert answer == {"$ref": "#/components/schemas/ImportAnswer"}
+    warnings = made["components"]["schemas"]["ImportAnswer"]["properties"]["warnings"]
+    assert (warnings["type"], warnings["items"]) == ("array", {"type": "string"})
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import numpy as np
 from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key
 from dextr_vos.geometry import BoolArray
-from dextr_vos.images import check_size, image_files, within_limit
+from dextr_vos.images import check_size, within_limit
 from dextr_vos.mask_file import MASK_SUFFIXES
 from dextr_vos.masks import VOID, Labels, read_labels
 
@@ -33,6 +33,8 @@ class ImportedMask:
             frame is which of another.
         object_id: the id that the object should get, if it is free.
         colour: `#rrggbb`.
+        may_be_empty: without a pixel, as a black PNG, it says that the object is not in the frame; a shape
+            without one says nothing.
     """
 
     name: str
@@ -40,6 +42,7 @@ class ImportedMask:
     track: str | None = None
     object_id: int | None = None
     colour: str | None = None
+    may_be_empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,11 +187,3 @@ def mask_of_value(file: Path, value: int, size_hw: Size) -> BoolArray:
     """
     inside: BoolArray = read_labels(file, size_hw) == value
     return inside
-
-
-def images_by_name(folder: Path) -> dict[str, Path]:
-    """The images of a folder by their names without suffix; none where there is no such folder."""
-    try:
-        return {file.stem: file for file in image_files(folder)} if folder.is_dir() else {}
-    except InputError:
-        return {}

@@ -121,7 +121,7 @@ def read_object_masks(folder: Path) -> list[ImportedFrame]:
         found = re.fullmatch(r"(\d+)(?:[_ -](.+))?", file.parent.name)
         object_id = int(found[1]) if found else None
         name = file.parent.name if found is None or object_id is None else found[2] or default_name(object_id)
-        mask = ImportedMask(name, partial(_binary, file), track=file.parent.name, object_id=object_id)
+        mask = ImportedMask(name, partial(_binary, file), file.parent.name, object_id, may_be_empty=True)
         frames.setdefault((None if above == folder else above.name, file.stem), []).append(mask)
     return [ImportedFrame(name, tuple(masks), video) for (video, name), masks in frames.items()]
 

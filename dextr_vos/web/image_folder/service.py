@@ -233,7 +233,7 @@ class FolderService:
         """See `Service`."""
         raise _only_for_clips()
 
-    def import_masks(self, asked: schemas.Import) -> None:
+    def import_masks(self, asked: schemas.Import) -> tuple[str, ...]:
         """See `Service`."""
         raise _only_for_clips()
 

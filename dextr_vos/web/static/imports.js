@@ -75,8 +75,8 @@ export function createImports(store, connection, cache, edits) {
       await connection.applyChanges(answer);
       files = [];
       popover.toggle(false);
-      const label = store.get().server.history.undo ?? "";
-      toast(`${label[0].toUpperCase()}${label.slice(1)}.`);
+      const sentences = [store.get().server.history.undo, ...answer.warnings].map((text) => `${text[0].toUpperCase()}${text.slice(1)}.`);
+      toast(sentences.join("\n"), answer.warnings.length ? "warning" : "note");
     } catch (error) {
       connection.lost(error);
     } finally {

@@ -121,7 +121,7 @@ def test_a_labelmap_may_leave_colours_to_pascal_voc(imported, tmp_path):
     assert (masks["00002"]["zebra"] == SQUARE).all()
 
 
-def test_objects_that_pascal_voc_numbers_afresh_keep_their_classes(imported, tmp_path, caplog):
+def test_objects_that_pascal_voc_numbers_afresh_keep_their_classes(imported, tmp_path):
     both = np.where(SQUARE, 1, np.where(OTHER, 2, 0)).astype(np.uint8)
     for name, objects, classes in (
         ("00000", both, both),
@@ -131,12 +131,12 @@ def test_objects_that_pascal_voc_numbers_afresh_keep_their_classes(imported, tmp
         write_labels(tmp_path / "voc" / "SegmentationClass" / f"{name}.png", classes)
     (tmp_path / "voc" / "labelmap.txt").write_text("background:::\ndog:::\ncat:::\n")
     for _ in range(2):  # the second time into the same workspace
-        _, masks = imported(tmp_path / "voc", "voc")
+        shown, masks = imported(tmp_path / "voc", "voc")
         assert (masks["00000"]["dog"] == SQUARE).all()
         assert (masks["00000"]["cat"] == (OTHER & ~SQUARE)).all()
         assert (masks["00003"]["cat 2"] == OTHER).all()
         assert sorted(masks["00003"]) == ["cat", "cat 2", "dog", "void"]
-    assert "have the id 1 and stay apart: 'dog', 'cat'" in caplog.text
+    assert "have the id 1 and stay apart: 'dog', 'cat'" in shown
 
 
 @pytest.mark.parametrize("layout", ["train/labels", "labels/train", "labels"])

@@ -1,5 +1,6 @@
 """The menus of exports and imports in a real browser: what is made and downloaded comes back as keyframes."""
 
+import json
 import zipfile
 
 import pytest
@@ -64,3 +65,34 @@ def test_several_objects_are_exported_and_a_json_of_label_studio_imported(annota
         screen.test_id("import-start").click()
         screen.until("() => document.querySelector('[data-test=import-menu]').hidden")
         assert screen.state()["history"]["undo"] == "import of 6 keyframes with dog 1, dog 2"
+
+
+def test_what_an_import_leaves_out_is_said_until_it_is_closed(annotated, open_screen, tmp_path):
+    inside, outside = ([x, 10, x + 10, 10, x + 10, 20, x, 20] for x in (10, 70))
+    annotations = [{"segmentation": [outside]}, {"segmentation": [inside]}, {"bbox": [1, 1, 9, 9]}]
+    content = {
+        "images": [{"id": 1, "file_name": "00001.png", "width": 64, "height": 48}],
+        "annotations": [{"image_id": 1, "category_id": 1, **each} for each in annotations],
+        "categories": [{"id": 1, "name": "bird"}],
+    }
+    (tmp_path / "birds.json").write_text(json.dumps(content))
+    sentences = (
+        "Import of 1 keyframe with bird.\nAnnotations without a mask left out: 1 of the kind 'box'.\n"
+        "1 shape without a pixel inside the image left out in 1 frame: 00001."
+    )
+    with open_screen(annotated.address) as screen:
+        screen.press("Shift+X")
+        screen.test_id("import-format").select_option("coco")
+        screen.test_id("import-file").set_input_files(tmp_path / "birds.json")
+        screen.test_id("import-start").click()
+        warning = screen.test_id("toast").filter(has=screen.test_id("toast-close"))
+        warning.wait_for()
+        assert warning.inner_text() == sentences
+        screen.until(f"() => document.getElementById('live').textContent === {json.dumps(sentences)}")
+        screen.press("w")
+        screen.says("toast", "nothing to compare yet")  # another message, which goes by itself
+        screen.until("() => document.querySelectorAll('[data-test=toast]').length === 1")
+        assert warning.is_visible()
+        screen.test_id("toast-close").press("Enter")
+        warning.wait_for(state="detached")
+        screen.until("() => document.activeElement.id === 'hud'")

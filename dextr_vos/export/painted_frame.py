@@ -1,0 +1,55 @@
+"""A frame of another program's file with all its masks read and painted over one another."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dextr_vos.export.formats.imported import ImportedFrame, Size, faults_in
+
+_ADVICE = "correct or remove it where it was made, and export again"  # of a mask that cannot be read
+
+
+@dataclass(frozen=True)
+class PaintedFrame:
+    """A frame, and which of its masks is where.
+
+    Attributes:
+        frame: without the shapes that cover no pixel of the image: they lie outside it, or have no area. One
+            that had no others is not annotated.
+        empty: the number of these shapes.
+        top: H×W int, the place of the topmost mask in `frame.masks`, from 1; else -1 where void is, or 0.
+    """
+
+    frame: ImportedFrame
+    empty: int
+    top: npt.NDArray[np.signedinteger]
+
+
+def paint(path: Path, frame: ImportedFrame, size_hw: Size) -> PaintedFrame:
+    """Read the masks and void pixels of a frame.
+
+    Args:
+        path: the file or folder, for messages.
+        frame: what was read of it.
+        size_hw: of the clip.
+
+    Raises:
+        InputError: a mask is damaged.
+    """
+    top = np.zeros(size_hw, dtype=np.min_scalar_type(-len(frame.masks) - 1))
+    void, masks = frame.void, []
+    if void is not None:
+        with faults_in(f"{path}, frame {frame.title}, void pixels", _ADVICE):
+            top[void(size_hw)] = -1
+        void = void if top.any() else None
+    for mask in frame.masks:
+        with faults_in(f"{path}, frame {frame.title}, '{mask.name}'", _ADVICE):
+            inside = mask.read(size_hw)
+        if mask.may_be_empty or inside.any():
+            masks.append(mask)
+            top[inside] = len(masks)
+    empty = len(frame.masks) - len(masks) + (void is not frame.void)
+    annotated = frame.annotated and (bool(masks) or not empty)
+    return PaintedFrame(replace(frame, masks=tuple(masks), void=void, annotated=annotated), empty, top)
