@@ -5,9 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Set
 
 from dextr_vos.annotation.annotations import Annotations, ObjectEntry
-from dextr_vos.errors import InputError, in_frames
+from dextr_vos.errors import InputError, counted, in_frames
 from dextr_vos.export.formats.imported import ImportedFrame, ImportedMask
 from dextr_vos.masks import MAX_OBJECTS, default_name
+
+_SAID_IDS = 5
 
 # an object: its track, or its name and its place among the masks of that name in a frame
 ObjectKey = tuple[str, str, int]
@@ -66,7 +68,16 @@ def _shared_ids(placed: Mapping[str, ImportedFrame]) -> list[str]:
         for object_id, names in sorted(tracks.items())
         if len(names) > 1
     }
-    return [f"several objects have the id {each} and stay apart: {names}" for each, names in shown.items()]
+    said = [f"several objects have the id {each} and stay apart: {names}" for each, names in shown.items()]
+    more = len(said) - _SAID_IDS
+    return (
+        said
+        if more <= 0
+        else [
+            *said[:_SAID_IDS],
+            f"several objects share {counted(more, 'more id')} and stay apart",
+        ]
+    )
 
 
 def object_entries(

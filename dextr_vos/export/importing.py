@@ -25,7 +25,7 @@ from dextr_vos.export.formats.imported import ImportedFrame, Size
 from dextr_vos.export.imported_objects import object_entries, object_keys
 from dextr_vos.export.painted_frame import PaintedFrame, paint
 from dextr_vos.mask_file import find_mask_file, plain_name
-from dextr_vos.masks import VOID, Labels, object_ids, read_labels, write_labels
+from dextr_vos.masks import VOID, Labels, read_labels, write_labels
 from dextr_vos.workspace import Workspace
 
 Match = Literal["name", "number"]
@@ -63,11 +63,19 @@ class Imported:
 
 @dataclass(frozen=True)
 class ImportedKeyframe:
-    """The labels of a frame, the ids of objects that the file replaces, and which of those are there."""
+    """A keyframe after an import.
+
+    Attributes:
+        labels: H×W.
+        replaced: ids of objects whose masks the file replaces.
+        there: those of them that are in the labels.
+        covered: those of them that others of the file cover wholly.
+    """
 
     labels: Labels
     replaced: frozenset[int]
     there: frozenset[int]
+    covered: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -169,24 +177,31 @@ def read_import(
         made[name] = _keyframe(clip, mask, painted.pop(name), ids, in_file)
     objects = {entry.id: entry for entry in sorted(entries.values(), key=lambda entry: entry.id)}
     document = _document(before, made, tuple(objects.values()))
-    warnings += _left_out(frames, empty, len(found) - len(placed))
+    covered = {name: len(keyframe.covered) for name, keyframe in made.items() if keyframe.covered}
+    warnings += _left_out(frames, empty, covered, len(found) - len(placed))
     return ImportPlan(made, tuple(objects.values()), document, tuple(map(on_one_line, warnings)))
 
 
-def _left_out(frames: Sequence[ImportedFrame], empty: Mapping[str, int], empty_frames: int) -> list[str]:
-    """Sentences about annotations that are no masks, shapes that cover no pixel, and frames without masks.
+def _left_out(
+    frames: Sequence[ImportedFrame], empty: Mapping[str, int], covered: Mapping[str, int], empty_frames: int
+) -> list[str]:
+    """What of a file is in no keyframe, as sentences.
 
     Args:
-        frames: what was read of the file.
+        frames: what was read of it.
         empty: the numbers of shapes that cover no pixel, by the frame's name.
-        empty_frames: the number of frames that have only such shapes.
+        covered: those of objects of which others cover all, by the frame's name.
+        empty_frames: the number of frames that have only shapes that cover no pixel.
     """
     sentences = []
     kinds = _other_shapes(frames)
     if kinds:
         sentences.append(f"annotations without a mask left out: {kinds}")
     if empty:
-        sentences.append(f"{_empty_shapes(empty)} left out {in_frames(list(empty))}")
+        sentences.append(f"{_empty_shapes(empty)} left out {in_frames([*empty])}")
+    if covered:
+        objects = counted(sum(covered.values()), "object")
+        sentences.append(f"{objects} behind others left out {in_frames([*covered])}")
     count = sum(not frame.says_something for frame in frames) + empty_frames
     if count:
         sentences.append(
@@ -290,9 +305,15 @@ def _keyframe(
     if before is not None:
         labels = read_labels(before, clip.size_hw)
         labels[np.isin(labels, list(replaced))] = 0
-    values = np.array([0, *ids, VOID], dtype=np.uint8)[painted.top]
-    labels = np.where((painted.top > 0) | (labels == 0), values, labels)
-    return ImportedKeyframe(labels, replaced, replaced & frozenset(object_ids(labels)))
+    there = set()
+    for place, object_id in enumerate(ids, start=1):
+        on_top = painted.top == place
+        labels[on_top] = object_id
+        if on_top.any():
+            there.add(object_id)
+    labels[(painted.top < 0) & (labels == 0)] = VOID
+    covered = frozenset(ids[place - 1] for place in painted.drawn) - there
+    return ImportedKeyframe(labels, replaced, frozenset(there), covered)
 
 
 def _document(

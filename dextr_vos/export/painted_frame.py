@@ -20,11 +20,13 @@ class PaintedFrame:
             that had no others is not annotated.
         empty: the number of these shapes.
         top: H×W int, the place of the topmost mask in `frame.masks`, from 1; else -1 where void is, or 0.
+        drawn: the places of the masks that cover a pixel, also those of which later ones cover all.
     """
 
     frame: ImportedFrame
     empty: int
     top: npt.NDArray[np.signedinteger]
+    drawn: frozenset[int]
 
 
 def paint(path: Path, frame: ImportedFrame, size_hw: Size) -> PaintedFrame:
@@ -39,7 +41,7 @@ def paint(path: Path, frame: ImportedFrame, size_hw: Size) -> PaintedFrame:
         InputError: a mask is damaged.
     """
     top = np.zeros(size_hw, dtype=np.min_scalar_type(-len(frame.masks) - 1))
-    void, masks = frame.void, []
+    void, masks, drawn = frame.void, [], set()
     if void is not None:
         with faults_in(f"{path}, frame {frame.title}, void pixels", _ADVICE):
             top[void(size_hw)] = -1
@@ -47,9 +49,13 @@ def paint(path: Path, frame: ImportedFrame, size_hw: Size) -> PaintedFrame:
     for mask in frame.masks:
         with faults_in(f"{path}, frame {frame.title}, '{mask.name}'", _ADVICE):
             inside = mask.read(size_hw)
-        if mask.may_be_empty or inside.any():
+        has_pixels = inside.any()
+        if has_pixels or mask.may_be_empty:
             masks.append(mask)
             top[inside] = len(masks)
+        if has_pixels:
+            drawn.add(len(masks))
     empty = len(frame.masks) - len(masks) + (void is not frame.void)
     annotated = frame.annotated and (bool(masks) or not empty)
-    return PaintedFrame(replace(frame, masks=tuple(masks), void=void, annotated=annotated), empty, top)
+    kept = replace(frame, masks=tuple(masks), void=void, annotated=annotated)
+    return PaintedFrame(kept, empty, top, frozenset(drawn))

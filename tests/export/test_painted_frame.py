@@ -268,9 +268,11 @@ def test_of_many_frames_the_first_are_named(tiny_clip, tmp_path):
 
 def test_an_object_behind_others_is_not_in_the_frame(tiny_clip, tmp_path):
     small = {"label": "cat", "shape_type": "rectangle", "points": [[5, 5], [6, 6]]}
-    large = {"label": "dog", "shape_type": "rectangle", "points": [[1, 1], [9, 9]]}
-    file = labelme(tmp_path / "a", {"00001": [small, large], "00002": [large, small]})
-    call("import", tiny_clip, file, "-o", tmp_path / "w")
+    large = {"label": "dog", "shape_type": "rectangle", "points": [[1, 1], [9, 9]], "group_id": 1}
+    part = small | {"label": "dog", "group_id": 1}  # of an object that is there all the same
+    file = labelme(tmp_path / "a", {"00001": [small, part, large], "00002": [large, small]})
+    shown = call("import", tiny_clip, file, "-o", tmp_path / "w").stderr
+    assert shown == f"{file}: 1 object behind others left out in 1 frame: 00001\n"
     document = load_annotations(tmp_path / "w" / "annotations.json")
     ids = {each.name: each.id for each in document.objects}
     assert set(document.keyframes["00001"].objects) == {ids["dog"]}

@@ -180,6 +180,32 @@ def test_a_track_of_coco_is_an_object_of_each_category(imported, tmp_path):
     assert "have the id 1 and stay apart: 'dog', 'cat'" in shown
 
 
+def test_of_many_ids_that_objects_share_the_first_are_named(imported, tmp_path):
+    runs = {"size": [48, 64], "counts": counts_of(SQUARE)}
+    shared = [
+        {"segmentation": runs, "track_id": track, "category_id": category}
+        for track in range(1, 8)
+        for category in (3, 4)
+    ]
+    content = json.loads(coco(*shared))
+    content["categories"].append({"id": 4, "name": "cat"})
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    shown, _ = imported(tmp_path / "a.json", "coco")
+    assert shown.count("stay apart: 'dog', 'cat'") == 5
+    assert "several objects share 2 more ids and stay apart" in shown
+
+
+def test_masks_of_one_name_in_several_frames_without_ids_are_one_object_and_told(imported, tmp_path):
+    masks = (SQUARE, OTHER & ~SQUARE)
+    both = [{"segmentation": {"size": [48, 64], "counts": counts_of(mask)}} for mask in masks]
+    content = coco(*both, *(each | {"image_id": 9} for each in both))
+    (tmp_path / "a.json").write_text(content)
+    shown, masks = imported(tmp_path / "a.json", "coco")
+    assert "several 'dog' without track ids become one object in 2 frames: 00001, 00002" in shown
+    assert list(masks["00001"]) == ["dog", "void"]
+    assert (masks["00001"]["dog"] == (SQUARE | OTHER)).all()
+
+
 def test_objects_without_ids_are_the_same_when_their_file_comes_again(imported, tmp_path):
     masks = [
         {"segmentation": {"size": [48, 64], "counts": counts_of(mask)}} for mask in (SQUARE, OTHER & ~SQUARE)
