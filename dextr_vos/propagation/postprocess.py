@@ -9,23 +9,32 @@ from dextr_vos.geometry import BoolArray, FloatArray
 from dextr_vos.masks import Labels, labels_from_probs
 from dextr_vos.propagation.keyframes import FramePrediction
 
+_IMPROBABLE = 0.6  # mean probability of a component
 _SPECK = 0.02  # of the largest component; less than that is a slip of the brush
 
 
-def small_components(mask: BoolArray, share: float) -> BoolArray:
-    """The connected components of a mask, H×W, that are smaller than a share of the largest one."""
-    removed: BoolArray = np.zeros(mask.shape, dtype=np.bool_)
+def uncertain_components(mask: BoolArray, probs: FloatArray, share: float) -> BoolArray:
+    """The connected components of a mask that are small and improbable, H×W.
+
+    Args:
+        mask: H×W, of one object.
+        probs: H×W, its soft mask.
+        share: components smaller than this share of the largest one are small.
+    """
+    found: BoolArray = np.zeros(mask.shape, dtype=np.bool_)
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     if not width:
-        return removed
+        return found
     window = np.s_[y : y + height, x : x + width]
     _, components, stats, _ = cv2.connectedComponentsWithStats(mask[window].astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
     for component in 1 + np.flatnonzero(areas < share * areas.max(initial=0)):
         left, top, width, height = stats[component, : cv2.CC_STAT_AREA]
         box = np.s_[top : top + height, left : left + width]
-        removed[window][box] |= components[box] == component
-    return removed
+        inside = components[box] == component
+        if probs[window][box][inside].mean() < _IMPROBABLE:
+            found[window][box] |= inside
+    return found
 
 
 def supported_share(masks: Sequence[BoolArray], share: float) -> float:
@@ -60,7 +69,7 @@ def labels_of(
     Args:
         prediction: its soft masks.
         object_ids: one a channel.
-        min_component_share: see `RunRecord`; smaller components are removed.
+        min_component_share: see `RunRecord`; smaller components are removed where they are improbable.
 
     Returns:
         H×W uint8.
@@ -85,9 +94,12 @@ def labels_of_probs(
     places = found.copy()
     for place, object_id in enumerate(object_ids):
         share = (min_component_share or {}).get(object_id, 0.0)
-        small = cv2.findNonZero(small_components(found == place + 1, share).view(np.uint8)) if share else None
-        if small is not None:
-            columns, rows = small.reshape(-1, 2).T
+        if not share:
+            continue
+        removed = uncertain_components(found == place + 1, probs[place], share)
+        pixels = cv2.findNonZero(removed.view(np.uint8))
+        if pixels is not None:
+            columns, rows = pixels.reshape(-1, 2).T
             others = probs[:, rows, columns]
             others[place] = 0
             places[rows, columns] = labels_from_probs(others)  # it belongs to the next likely object

@@ -19,8 +19,8 @@ def two_objects(index):
 class Truth:
     """A propagator of perfect masks, of one pass forward and one backward where there are two keyframes."""
 
-    def __init__(self, masks=two_objects, ids=(3, 7), agreement=1.0):
-        self.masks, self.ids, self.agreement, self.begun = masks, ids, agreement, []
+    def __init__(self, masks=two_objects, ids=(3, 7), agreement=1.0, prob=1.0):
+        self.masks, self.ids, self.agreement, self.prob, self.begun = masks, ids, agreement, prob, []
 
     def passes(self, span):
         return 1 if span.before is None or span.after is None else 2
@@ -29,7 +29,7 @@ class Truth:
         return (part.end + 1 - part.begin) * self.passes(part.span)
 
     def prediction(self, index):
-        probs = np.stack([self.masks(index) == each for each in self.ids]).astype(np.float32)
+        probs = np.stack([self.masks(index) == each for each in self.ids]) * np.float32(self.prob)
         agreement = np.full(len(self.ids), self.agreement, np.float32)
         return FramePrediction(index, tiny_frame(index), probs, agreement, np.ones_like(agreement))
 
@@ -83,7 +83,7 @@ def test_small_components_are_removed_by_object(annotate):
         labels[0:2, 0:2], labels[0:2, 60:62] = 3, 7
         return labels
 
-    (frame,) = ClipSegmenter(annotate(0), Truth(with_specks), {7: 0.2}).frames([1])
+    (frame,) = ClipSegmenter(annotate(0), Truth(with_specks, prob=0.55), {7: 0.2}).frames([1])
     assert (frame.labels[0, 0], frame.labels[0, 60]) == (3, 0)
 
 

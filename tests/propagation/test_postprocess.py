@@ -6,8 +6,8 @@ from dextr_vos.propagation.postprocess import (
     full_size,
     labels_of,
     labels_of_probs,
-    small_components,
     supported_share,
+    uncertain_components,
 )
 
 
@@ -17,6 +17,10 @@ def drawn(*boxes, size_hw=(60, 80)) -> np.ndarray:
     for x, y, width, height in boxes:
         mask[y : y + height, x : x + width] = True
     return mask
+
+
+def small_components(mask, share, prob=0.55):
+    return uncertain_components(mask, np.where(mask, prob, 0.1).astype(np.float32), share)
 
 
 BODY, ARM, SPECK = (10, 10, 20, 20), (50, 10, 10, 10), (5, 50, 2, 2)  # 400, 100 and 4 pixels
@@ -36,6 +40,15 @@ def test_a_connected_mask_has_no_small_components(mask):
 
 def test_parts_that_touch_at_a_corner_are_connected():
     assert not small_components(drawn(BODY, (30, 30, 2, 2)), 0.9).any()
+
+
+def test_a_small_component_stays_where_the_network_is_sure_of_it():
+    mask = drawn(BODY, ARM, SPECK)
+    assert not small_components(mask, 0.9, prob=0.61).any()
+    probs = np.where(drawn(ARM), 0.9, 0.55).astype(np.float32)
+    assert np.array_equal(uncertain_components(mask, probs, 0.9), drawn(SPECK))
+    probs[10:15, 50:60] = 0.2  # of a component the mean counts
+    assert np.array_equal(uncertain_components(mask, probs, 0.9), drawn(ARM, SPECK))
 
 
 def test_a_keyframe_that_shows_small_components_lets_them_stay():
@@ -84,7 +97,7 @@ def test_the_likelier_object_wins():
 
 def test_small_components_are_removed_from_labels_and_not_from_soft_masks():
     soft = np.zeros((1, 20, 30), np.float32)
-    soft[0, 2:12, 2:12], soft[0, 15:17, 20:23] = 0.9, 0.8
+    soft[0, 2:12, 2:12], soft[0, 15:17, 20:23] = 0.9, 0.55
     before = soft.copy()
     whole, cleaned = labels_of(predicted(soft), [5]), labels_of_probs(soft, [5], {5: 0.2})
     assert np.array_equal(whole == 5, soft[0] > 0.5)
@@ -94,8 +107,8 @@ def test_small_components_are_removed_from_labels_and_not_from_soft_masks():
 
 def test_a_removed_component_goes_to_the_next_likely_object():
     soft = np.zeros((2, 20, 30), np.float32)
-    soft[0, :, :10], soft[1, :, 10:] = 0.9, 0.8
-    soft[0, 5:8, 20:23] = 0.95  # a false speck of the first within the second
+    soft[0, :, :10], soft[1, :, 10:] = 0.9, 0.52
+    soft[0, 5:8, 20:23] = 0.55  # a false speck of the first within the second
     labels = labels_of(predicted(soft), [2, 7], {2: 0.2})
     assert np.array_equal(labels == 2, np.broadcast_to(np.arange(30) < 10, (20, 30)))
     assert np.array_equal(labels == 7, np.broadcast_to(np.arange(30) >= 10, (20, 30)))
