@@ -38,9 +38,14 @@ def test_clicks_right_after_a_new_object_go_to_it(slowly, extremes, expected):
     click_at_once(screen, *scooter)
     screen.settle()
     known = {entry["id"] for entry in screen.state()["objects"]}
+    held = []
+    screen.route("**/api/objects", lambda route: held.append(route))
     screen.page.keyboard.press("n")
     click_at_once(screen, *THING)
+    screen.wait_for(lambda: held)
     assert screen.shown()["object"] < 0, "the server has not answered yet"
+    held[0].continue_()
+    screen.page.unroute("**/api/objects")
     screen.settle()
     (new,) = {entry["id"] for entry in screen.state()["objects"]} - known
     assert screen.shown()["object"] == new
