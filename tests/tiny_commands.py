@@ -1,8 +1,13 @@
-"""The lite model made small, for commands in this process and in others; as a script, the command with it."""
+"""The lite model made small, for commands in this process and in others; as a script, the command with it.
 
+As a script, it holds a training at the second line of its log if HOLD_LOG names the training's folder.
+"""
+
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +44,11 @@ def with_small_lite() -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    from tiny_training import hold_log
+
     from dextr_vos.cli.main import main
 
     make_lite_small()
+    if "HOLD_LOG" in os.environ:
+        hold_log(Path(os.environ["HOLD_LOG"]), 2)
     main()

@@ -4,11 +4,14 @@ import atexit
 import json
 import multiprocessing
 import os
+import signal
 import socket
+import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,6 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from dextr_vos.errors import InputError
+from dextr_vos.interrupt import never
 from dextr_vos.networks.checkpoint_file import read_metadata
 from dextr_vos.networks.checkpoints import read_state_dict
 from dextr_vos.training.checkpoint_folder import TrainingFolder
@@ -221,27 +225,98 @@ def start_world(count: int, work: Callable[..., object], *args: object) -> list[
     ]
 
 
-def ended(*processes: BaseProcess, seconds: float = 600) -> list[int | None]:
+def hold(
+    owner: Any, name: str, when: Callable[..., bool] = lambda *_: True, until: Callable[[], bool] = never
+) -> None:
+    """Let this process wait at the end of a call of a function until it is asked to stop, or killed.
+
+    Whoever stops or kills it never comes too late, however slow the machine is.
+
+    Args:
+        owner: has the function.
+        name: of the function, which is called in the main thread.
+        when: with the arguments of the call, whether it waits.
+        until: ends the waiting, too.
+    """
+    original, stops = getattr(owner, name), False
+
+    def held(*given: object, **options: object) -> object:
+        nonlocal stops
+        with _asked_to_stop() as asked:
+            result = original(*given, **options)
+            waits = not stops and when(*given)
+            while waits and not asked and not until():
+                time.sleep(0.005)
+        stops = stops or bool(asked)
+        return result
+
+    setattr(owner, name, held)
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[list[int]]:
+    """The first Ctrl-C or SIGTERM that comes while the block runs; it means what it meant before."""
+    asked: list[int] = []
+    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+    def note(kind: int, frame: Any) -> None:
+        asked.append(kind)
+        restore()
+        handler = before[signal.Signals(kind)]
+        if callable(handler):
+            handler(kind, frame)
+
+    for kind in before:
+        signal.signal(kind, note)
+    try:
+        yield asked
+    finally:
+        if not asked:
+            restore()
+
+
+def hold_log(out: Path, lines: int, until: Callable[[], bool] = never) -> None:
+    """Trainings in this process wait as soon as the log has so many lines; see `hold`."""
+    hold(TrainingFolder, "log", lambda *_: len(log_lines(out)) >= lines, until)
+
+
+def ended(*processes: BaseProcess, seconds: float = 1200) -> list[int | None]:
     """Exit statuses, after all have ended."""
+    end = time.monotonic() + seconds
     try:
         for process in processes:
-            process.join(seconds)
+            process.join(max(0.0, end - time.monotonic()))
         return [process.exitcode for process in processes]
     finally:
         for process in processes:
             process.kill()
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 600) -> None:
+def wait_until(
+    true: Callable[[], object], *needed: BaseProcess | subprocess.Popen[Any], seconds: float = 1200
+) -> None:
+    """Wait for what processes bring about; it fails at once when one of them ends without that."""
     end = time.monotonic() + seconds
     while not true():
+        gone = [process for process in needed if _exit_status(process) is not None]
+        statuses = [_exit_status(process) for process in gone]
+        assert not gone or true(), f"waited in vain: exit status {statuses}"
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.005)
 
 
-def scheduler_address(file: Path) -> str:
+def _exit_status(process: BaseProcess | subprocess.Popen[Any]) -> int | None:
+    """None: it has not ended."""
+    return process.exitcode if isinstance(process, BaseProcess) else process.poll()
+
+
+def scheduler_address(file: Path, scheduler: subprocess.Popen[Any]) -> str:
     """Where a Dask scheduler listens, once it has written its file as a whole."""
-    wait_until(lambda: file.exists() and file.read_text().rstrip().endswith("}"))
+    wait_until(lambda: file.exists() and file.read_text().rstrip().endswith("}"), scheduler)
     return str(json.loads(file.read_text())["address"])
 
 

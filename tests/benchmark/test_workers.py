@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from tiny_training import ended, scheduler_address, start_command, wait_until
 from dextr_vos.benchmark.run import plan, read_grid, run_benchmark
 from dextr_vos.benchmark.table import compare, read_table
 from dextr_vos.config import as_yaml
+from dextr_vos.folder_lock import FolderLock
 from dextr_vos.workers.local import LocalWorkers
 
 slow = pytest.mark.slow
@@ -60,13 +63,23 @@ def finished(out: Path) -> int:
     return len(list(out.glob("cells/*/result.json")))
 
 
+@contextmanager
+def held(settings, out: Path, count: int) -> Iterator[None]:
+    """The last cells wait until the block ends, so that a run does not, however late it is stopped."""
+    with ExitStack() as stack:
+        for job in plan(settings, out)[-count:]:
+            stack.enter_context(FolderLock(job.folder.path))
+        yield
+
+
 @slow
 def test_stopped_by_ctrl_c_and_then_killed_a_run_ends_with_the_same_table(settings, whole_run, tmp_path):
     out = tmp_path / "out"
-    running = command(settings, out)
-    wait_until(lambda: list(out.glob("cells/*/work")))  # within the first cell
-    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
-    assert ended(running) == [130]
+    with held(settings, out, 2):
+        running = command(settings, out)
+        wait_until(lambda: list(out.glob("cells/*/work")) or finished(out), running)  # within the first cell
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+        assert ended(running) == [130]
     told = told_by(out).read_text()
     assert "the same command resumes" in told
     assert "Traceback" not in told
@@ -75,10 +88,11 @@ def test_stopped_by_ctrl_c_and_then_killed_a_run_ends_with_the_same_table(settin
     assert read_grid(out).cells
     assert len({row["clip"] for row in read_table(out)}) == before
 
-    running = command(settings, out)
-    wait_until(lambda: finished(out) > before)
-    running.kill()
-    assert ended(running) == [-signal.SIGKILL]
+    with held(settings, out, 1):
+        running = command(settings, out)
+        wait_until(lambda: finished(out) > before, running)
+        running.kill()
+        assert ended(running) == [-signal.SIGKILL]
     stamps = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/result.json")}
     assert ended(command(settings, out)) == [0], told_by(out).read_text()
     assert scores_of(out) == scores_of(whole_run)
@@ -121,15 +135,16 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_table(settings, whole, tmp
                 processes.append(subprocess.Popen(arguments, stdout=file, stderr=file))
                 return processes[-1]
 
-            begin([*dask, "--no-dashboard", "--scheduler-file", str(address)])
-            where = ["--scheduler", scheduler_address(address)]
-            first, _ = begin(worker), begin(worker)
-            wait_until(lambda: "Registered to" in log.read_text())
+            scheduler = begin([*dask, "--no-dashboard", "--scheduler-file", str(address)])
+            where = ["--scheduler", scheduler_address(address, scheduler)]
+            first, second = begin(worker), begin(worker)
+            wait_until(lambda: log.read_text().count("Registered to") >= 2, scheduler, first, second)
             assert ended(command(settings, tmp_path / "gpu", *where, "--gpu")) == [2]
             assert "resource GPU" in told_by(tmp_path / "gpu").read_text()
-            running = command(settings, out, *where)
-            wait_until(lambda: list(out.glob("cells/*/work")) and log.read_text().count("Registered to") >= 2)
-            first.kill()
+            with held(settings, out, 2):
+                running = command(settings, out, *where)
+                wait_until(lambda: list(out.glob("cells/*/work")) or finished(out), running)
+                first.kill()
             assert ended(running) == [0], told_by(out).read_text() + log.read_text()
         assert scores_of(out) == whole
         assert "Dask cluster" in read_grid(out).workers

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,11 +17,12 @@ from conftest import tiny_frame
 from PIL import Image
 from tiny_commands import make_lite_small, with_small_lite
 from tiny_run import bytes_of, write_keyframes
-from tiny_training import ended, start_command, wait_until
+from tiny_training import ended, hold, start_command, wait_until
 
 from dextr_vos.cli.main import main
 from dextr_vos.masks import read_labels
 from dextr_vos.propagation import finetune
+from dextr_vos.propagation.clip_segmenter import ClipSegmenter
 from dextr_vos.propagation.trained_network import load_network
 from dextr_vos.run_files import read_record
 
@@ -43,20 +45,34 @@ def invoke(*given):
     return CliRunner().invoke(main, given)
 
 
-def save_every_step():
-    """With a checkpoint after every step: nobody wants to wait 20 s in a test."""
+def hold_training():
+    """It waits in its third step."""
+    make_lite_small()
+    steps = iter(range(1, STEPS + 1))
+    hold(finetune, "_step", lambda *_: next(steps) == 3)
+
+
+def save_and_hold():
+    """A checkpoint after the first step, and then it waits: nobody wants to wait 20 s in a test."""
     make_lite_small()
     finetune.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+    hold(finetune, "_save")
+
+
+def hold_segmenting(frames):
+    """It waits after so many frames."""
+    make_lite_small()
+    hold(ClipSegmenter, "_count", lambda segmenter: segmenter._done >= frames)
 
 
 class Terminal:
     """A process whose error stream is a terminal, and what it has shown so far."""
 
-    def __init__(self, told, *given):
+    def __init__(self, told, prepare, *given):
         self.told = told  # the file of its output
         ours, theirs = pty.openpty()
         self.process = start_command(
-            list(given), told, make_lite_small, os.ttyname(theirs), {"TERM": "xterm", "COLUMNS": "120"}
+            list(given), told, prepare, os.ttyname(theirs), {"TERM": "xterm", "COLUMNS": "120"}
         )
         self.theirs = theirs  # open until the process has opened it, too
         self.shown = ""
@@ -81,7 +97,7 @@ class Terminal:
     def end(self):
         (status,) = ended(self.process)
         os.close(self.theirs)
-        self.reader.join(60)
+        self.reader.join(600)
         assert not self.reader.is_alive(), "what the command started goes on"
         lines = [line.strip() for line in re.split(r"[\r\n]+", self.shown) if line.strip()]
         return status, self.told.read_text(), lines
@@ -261,7 +277,7 @@ def test_what_is_left_of_a_run_goes_on_to_suggest_and_segment(project, tmp_path)
 def test_a_training_that_is_stopped_and_then_killed_ends_as_if_it_had_not_been(project, tmp_path, caplog):
     root, _ = project
     out = tmp_path / "run"
-    terminal = Terminal(tmp_path / "told.txt", *given(root, out))
+    terminal = Terminal(tmp_path / "told.txt", hold_training, *given(root, out))
     terminal.wait_for(r"fine-tuning.* [1-9]\d*/12 loss \d\.\d{3} ")  # the bar, with loss
     os.kill(terminal.process.pid, signal.SIGINT)
     status, output, lines = terminal.end()
@@ -275,8 +291,8 @@ def test_a_training_that_is_stopped_and_then_killed_ends_as_if_it_had_not_been(p
     assert not any("Traceback" in line for line in lines)
     assert files_of(out) == ["training.pt"]
     before = (out / "training.pt").stat().st_mtime_ns
-    process = start_command(given(root, out), tmp_path / "told.txt", save_every_step)
-    wait_until(lambda: (out / "training.pt").stat().st_mtime_ns != before or not process.is_alive())
+    process = start_command(given(root, out), tmp_path / "told.txt", save_and_hold)
+    wait_until(lambda: (out / "training.pt").stat().st_mtime_ns != before, process)
     process.kill()
     assert ended(process) == [-signal.SIGKILL]
     caplog.set_level("INFO")
@@ -295,7 +311,7 @@ def test_segmenting_that_is_stopped_and_then_killed_keeps_the_masks_made_so_far(
     for index in range(1, MANY):
         os.link(clip / "00000.png", clip / f"{index:05d}.png")
     command = arguments(clip, write_keyframes(tmp_path / "masks", 0), out, steps=2)
-    terminal = Terminal(tmp_path / "told.txt", *command)
+    terminal = Terminal(tmp_path / "told.txt", partial(hold_segmenting, 10), *command)
     terminal.wait_for(rf"segmenting.* ([5-9]|\d\d+)/{MANY} ")
     os.kill(terminal.process.pid, signal.SIGINT)
     status, _, lines = terminal.end()
@@ -305,8 +321,8 @@ def test_segmenting_that_is_stopped_and_then_killed_keeps_the_masks_made_so_far(
     )
     first = made_so_far(out)
     assert len(first) == int(stopped[1])
-    terminal = Terminal(tmp_path / "told.txt", *command)
-    wait_until(lambda: made_so_far(out).keys() > first.keys() or not terminal.process.is_alive())
+    terminal = Terminal(tmp_path / "told.txt", partial(hold_segmenting, 60), *command)
+    wait_until(lambda: made_so_far(out).keys() > first.keys(), terminal.process)
     terminal.process.kill()
     assert terminal.end()[0] == -signal.SIGKILL
     second = made_so_far(out)

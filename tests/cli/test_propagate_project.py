@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -93,10 +93,13 @@ def command(told: Path, *given: str):
 @slow
 def test_ctrl_c_is_quick_and_the_same_command_makes_the_rest(project, tmp_path):
     told = tmp_path / "told.txt"
-    running = command(told, "--workers", "1")
-    wait_until(lambda: list(Path().glob("work/clips/*/propagation/.lock.json")))
-    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
-    assert ended(running) == [130]
+    with FolderLock(
+        Path("work/clips/dog/propagation")
+    ):  # the second one waits, so that it does not end too soon
+        running = command(told, "--workers", "1")
+        wait_until(Path("work/clips/cat/propagation").exists, running)
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+        assert ended(running) == [130]
     assert "of 2 clips finished; the same command resumes" in told.read_text()
     assert "Traceback" not in told.read_text()
     assert ended(command(told, "--workers", "2")) == [0], told.read_text()
@@ -126,13 +129,22 @@ def cluster(folder: Path, count: int):
                     [sys.executable, "-m", *arguments, *where], stdout=file, stderr=file
                 )
                 processes.append(process)
-                scheduled_at = scheduler_address(address)
-            wait_until(lambda: log.read_text().count("Registered to") >= count)
+                scheduled_at = scheduler_address(address, processes[0])
+            wait_until(lambda: log.read_text().count("Registered to") >= count, *processes)
             yield processes, scheduled_at
         finally:
             for process in processes:
                 process.kill()
                 process.wait()
+
+
+def holders() -> list[int]:
+    """The processes that are propagating."""
+    found = []
+    for path in Path().glob("work/clips/*/propagation/.lock.json"):
+        with suppress(OSError, ValueError):  # it has ended just now
+            found.append(json.loads(path.read_text())["pid"])
+    return found
 
 
 @slow
@@ -141,10 +153,9 @@ def test_a_cluster_that_loses_a_worker_makes_the_masks_of_single_commands(projec
     told = tmp_path / "told.txt"
     with cluster(tmp_path, 2) as (processes, address):
         running = command(told, "--scheduler", address)
-        wait_until(lambda: list(Path().glob("work/clips/*/propagation/.lock.json")))
-        holder = next(Path().glob("work/clips/*/propagation/.lock.json"))
-        busy = json.loads(holder.read_text())["pid"]
-        next(process for process in processes if process.pid == busy).kill()
+        busy: list[int] = []
+        wait_until(lambda: busy.extend(holders()) or busy, running)
+        next(process for process in processes if process.pid == busy[0]).kill()
         assert ended(running) == [0], told.read_text() + (tmp_path / "dask.log").read_text()
     assert told.read_text().endswith("of 2 clips: 2 propagated\n")
     for name in ("cat", "dog"):

@@ -104,7 +104,7 @@ def hold(path: Path) -> None:
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     process = start_process(hold, tmp_path / "out")
-    wait_until(lambda: (tmp_path / "out/settings.yaml").exists())
+    wait_until(lambda: (tmp_path / "out/settings.yaml").exists(), process)
     with pytest.raises(InputError, match=r"is in use by process \d+ on "):
         claimed(tmp_path / "out")
     process.kill()

@@ -13,6 +13,7 @@ from tiny_training import (
     SHORT,
     TinyTask,
     ended,
+    hold_log,
     log_lines,
     losses,
     start_world,
@@ -48,6 +49,16 @@ def train_and_tell(out: Path, settings: dict, task: dict) -> None:
     (out.parent / f"{out.name} {rank}.json").write_text(json.dumps(told | {"written": written}))
 
 
+def train_until_asked(out: Path, settings: dict) -> None:
+    """Train, and wait after the second step until another process may have been asked to stop."""
+    hold_log(out, 2, may_go_on(out).exists)
+    train_and_tell(out, settings, {})
+
+
+def may_go_on(out: Path) -> Path:
+    return out.parent / f"{out.name} may go on"
+
+
 def told_by(out: Path, count: int = 2) -> list[dict]:
     return [json.loads((out.parent / f"{out.name} {rank}.json").read_text()) for rank in range(count)]
 
@@ -81,9 +92,10 @@ def test_batch_norms_may_stay_apart(tmp_path):
 
 def test_one_that_is_asked_to_stop_stops_all_and_all_go_on(tmp_path):
     out = tmp_path / "stopped"
-    world = start_world(2, train_and_tell, out, SETTINGS, {"pause": 0.05})
-    wait_until(lambda: len(log_lines(out)) > 1)
+    world = start_world(2, train_until_asked, out, SETTINGS)
+    wait_until(lambda: len(log_lines(out)) > 1, *world)
     os.kill(world[1].pid, signal.SIGINT)
+    may_go_on(out).touch()
     assert ended(*world) == [0, 0]
     one, two = told_by(out)
     assert one["stop"] == two["stop"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import SHORT, ended, hashes, log_lines, start_process, train_tiny, wait_until
+from tiny_training import SHORT, ended, hashes, hold_log, log_lines, start_process, train_tiny, wait_until
 
 from dextr_vos.errors import Interrupted
 from dextr_vos.training import checkpoint_folder as folder_module
@@ -47,11 +47,16 @@ def undisturbed(tmp_path_factory):
     return end
 
 
+def train_and_hold(out: Path, settings: dict, lines: int) -> None:
+    hold_log(out, lines)
+    train_tiny(out, settings, SLOWLY)
+
+
 def kill_when(out: Path, settings: dict, lines: int) -> None:
-    """Start or go on with a training, and kill it when its log has some more lines."""
-    before = len(log_lines(out))
-    process = start_process(train_tiny, out, settings, SLOWLY)
-    wait_until(lambda: len(log_lines(out)) - before >= lines or not process.is_alive())
+    """Start or go on with a training, and kill it when its log has some more lines, at most one too many."""
+    wanted = len(log_lines(out)) + lines
+    process = start_process(train_and_hold, out, settings, wanted + 1)
+    wait_until(lambda: len(log_lines(out)) >= wanted, process)
     process.kill()
     assert ended(process) == [-signal.SIGKILL]
 
@@ -72,8 +77,8 @@ def test_killed_at_random_moments(precision, workers, tmp_path, undisturbed):
 
 def test_killed_before_the_first_checkpoint(tmp_path, undisturbed):
     out = tmp_path / "out"
-    process = start_process(train_tiny, out, SETTINGS, {"pause": 0.2})
-    wait_until(lambda: bool(log_lines(out)))
+    process = start_process(train_and_hold, out, SETTINGS, 1)
+    wait_until(lambda: log_lines(out), process)
     process.kill()
     assert ended(process) == [-signal.SIGKILL]
     assert not (out / "checkpoint.pt").exists()

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tiny_training import (
     CPU,
     ended,
     hashes,
+    hold_log,
     log_lines,
     losses,
     run_command,
@@ -79,16 +81,20 @@ def told_by(out: Path) -> Path:
     return out.parent / "told.txt"
 
 
-def start(args: list[str], out: Path) -> BaseProcess:
+def start(args: list[str], out: Path, prepare=make_lite_small) -> BaseProcess:
     told_by(out).unlink(missing_ok=True)
-    return start_command(args, told_by(out), make_lite_small, env={"CUDA_VISIBLE_DEVICES": ""})
+    return start_command(args, told_by(out), prepare, env={"CUDA_VISIBLE_DEVICES": ""})
+
+
+def make_lite_small_and_hold(out: Path, lines: int) -> None:
+    make_lite_small()
+    hold_log(out, lines)
 
 
 def start_and_wait(args: list[str], out: Path, lines: int) -> BaseProcess:
-    """A training that runs until its log has some lines."""
-    process = start(args, out)
-    wait_until(lambda: len(log_lines(out)) >= lines or not process.is_alive(), seconds=1200)
-    assert process.is_alive(), told_by(out).read_text()
+    """A training that runs until its log has some lines, and waits then."""
+    process = start(args, out, partial(make_lite_small_and_hold, out, lines))
+    wait_until(lambda: len(log_lines(out)) >= lines, process)
     return process
 
 
@@ -158,11 +164,13 @@ def test_two_processes_of_torchrun_have_the_curve_of_one_with_a_batch_of_twice_t
 ):
     out = tmp_path / "out"
     args = [*TORCHRUN, *COMMAND, *arguments(root, out)]
-    process = subprocess.Popen(args, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: len(log_lines(out)) >= 2 or process.poll() is not None, seconds=1200)
-    assert process.poll() is None, process.communicate()
+    env = ENV | {"HOLD_LOG": str(out)}
+    with told_by(out).open("w") as file:
+        process = subprocess.Popen(args, env=env, stdout=subprocess.DEVNULL, stderr=file)
+    wait_until(lambda: len(log_lines(out)) >= 2, process)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate()
+    process.wait()
+    told = told_by(out).read_text()
     assert "the same command resumes from there" in told
     assert (out / "checkpoint.pt").exists()
     step = max(line["step"] for line in log_lines(out))

@@ -25,7 +25,7 @@ def test_a_scheduler_that_goes_is_one_sentence_and_the_workers_still_stop(tmp_pa
     command = [*dask, "--no-dashboard", "--scheduler-file", str(address)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as scheduler:
         try:
-            workers = cluster.DaskWorkers(scheduler_address(address), tmp_path, False, "cpu")
+            workers = cluster.DaskWorkers(scheduler_address(address, scheduler), tmp_path, False, "cpu")
             assert workers.free() == 0
         finally:
             scheduler.kill()
