@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from web.browser.screen import Screen
+from web.browser.screen import PATIENCE_S, Screen, open_context
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 _FLAGS = [
@@ -30,9 +30,10 @@ _FLAGS = [
     "--disable-sync",
     "--host-resolver-rules=MAP evil.example 127.0.0.1",
 ]
-_SECONDS_TO_START = 90
 # Arguments of a server for runs where it matters that they are made, not how well; see `short_runs`.
 SHORT = ("--max-steps", "2")
+# Those for runs that are cancelled: however late that is, they have not ended.
+ENDLESS = ("--max-steps", "1000000")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -78,8 +79,8 @@ class Server:
         if out is not None:
             arguments = (*arguments, "--out", out)
         self.out = out
-        short = set(SHORT) <= set(arguments)
-        program = [str(Path(__file__).with_name("short_runs.py"))] if short else ["-m", "dextr_vos"]
+        small = "--max-steps" in arguments
+        program = [str(Path(__file__).with_name("short_runs.py"))] if small else ["-m", "dextr_vos"]
         command = [sys.executable, *program, "annotate", "--no-open", *map(str, arguments)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
         self.lines: list[str] = []
@@ -96,7 +97,7 @@ class Server:
             self.lines.append(line)
 
     def _wait_for_address(self) -> str:
-        end = time.monotonic() + _SECONDS_TO_START
+        end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
             found = re.search(r"http://\S+token=[\w-]+", "".join(self.lines))
             if found:
@@ -119,11 +120,11 @@ class Server:
 
     def _end(self) -> None:
         try:
-            self.process.wait(30)
+            self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self._reader.join(60)  # until its children, which write to the same stream, have ended, too
+        self._reader.join(PATIENCE_S)  # until its children, which write to the same stream, have ended, too
         assert not self._reader.is_alive(), "what the server started goes on"
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -164,17 +165,14 @@ def annotating(browser: Any, real_clip: Path, tmp_path_factory: pytest.TempPathF
 @contextmanager
 def _screen(browser: Any, address: str, **context: Any) -> Iterator[Screen]:
     settings = {"viewport": {"width": 1280, "height": 800}, "accept_downloads": True, **context}
-    opened = browser.new_context(**settings)
-    page = opened.new_page()
     errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(address)
-    try:
+    with open_context(browser, **settings) as opened:
+        page = opened.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address)
         screen = Screen(page)
         screen.settle()
         yield screen
-    finally:
-        opened.close()
     assert not errors, errors
 
 

@@ -3,7 +3,8 @@
 import base64
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 from PIL import Image
 
 Pixel = tuple[int, int]
+# For how long a test waits for what must come: a busy machine may take many times as long as another.
+PATIENCE_S = 300.0
 _SHOWN = "() => dextrVos.shown()"
 # A project has a page for each clip, and the clip's routes are below its address.
 _GET = "(path) => fetch(location.pathname.replace(/[/]$/, '') + path).then((answer) => answer.json())"
@@ -22,13 +25,24 @@ _LABELS = """() => { const labels = dextrVos.labels(), { size } = dextrVos.shown
   let text = ""; for (const one of labels) text += String.fromCharCode(one); return [btoa(text), size]; }"""
 
 
+@contextmanager
+def open_context(browser: Any, **settings: Any) -> Iterator[Any]:
+    """A context of the browser, in which nothing is given up early."""
+    context = browser.new_context(**settings)
+    context.set_default_timeout(1000 * PATIENCE_S)
+    try:
+        yield context
+    finally:
+        context.close()
+
+
 class Screen:
     """A page of the browser, driven by what a person does."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
 
-    def until(self, ask: str, seconds: float = 60.0) -> Any:
+    def until(self, ask: str, seconds: float = PATIENCE_S) -> Any:
         """Wait until JavaScript gives something true; polled from outside, for the page forbids eval."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -38,7 +52,7 @@ class Screen:
             self.page.wait_for_timeout(40)
         raise AssertionError(f"still not {ask}; the page shows {self.page.evaluate(_SHOWN)}")
 
-    def wait_for(self, happened: Callable[[], object], seconds: float = 60.0) -> None:
+    def wait_for(self, happened: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         """Wait until something has happened on this side of the browser."""
         end = time.monotonic() + seconds
         while not happened():
@@ -58,6 +72,21 @@ class Screen:
     def settle(self) -> None:
         """Every edit is answered, frame and mask are drawn."""
         self.until("() => Boolean(window.dextrVos) && dextrVos.shown().settled")
+
+    def drawn(self) -> None:
+        """All that was to be drawn by now is on the canvases."""
+        self.until("() => new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(true))))")
+
+    def run(self, start: Callable[[], object]) -> dict[str, Any]:
+        """Start a run and wait for its end; what the server says then, which the page shows."""
+        with self.page.expect_response("**/api/propagate"):
+            start()
+        self.wait_for(lambda: self.state()["job"] is None, 3 * PATIENCE_S)
+        state = self.state()
+        self.until("() => document.querySelector('[data-test=job]').hidden")
+        self.until(f"() => dextrVos.shown().version >= {state['version']}")
+        self.settle()
+        return state
 
     def shown(self) -> dict[str, Any]:
         """Frame, object, version, scale."""

@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 from conftest import tiny_mask, write_tiny_clip
 from web.browser.conftest import Server
-from web.browser.screen import Screen
+from web.browser.screen import Screen, open_context
 
 from dextr_vos.masks import write_labels
 
@@ -74,7 +74,7 @@ def test_axe_finds_nothing_serious_on_separate_images(browser, axe, tmp_path):
     (tmp_path / "anno_cfg.yml").write_text(settings, encoding="utf-8")
     server = Server("--config", tmp_path / "anno_cfg.yml", "--model", "grabcut")
     try:
-        with browser.new_context(color_scheme="light", reduced_motion="reduce") as opened:
+        with open_context(browser, color_scheme="light", reduced_motion="reduce") as opened:
             screen = Screen(opened.new_page())
             screen.page.goto(server.address)
             screen.settle()
@@ -91,7 +91,7 @@ def test_axe_finds_nothing_serious_on_separate_images(browser, axe, tmp_path):
 
 def test_axe_finds_nothing_serious(project, browser, axe):
     wrong = {}
-    with browser.new_context(color_scheme="light", reduced_motion="reduce") as opened:
+    with open_context(browser, color_scheme="light", reduced_motion="reduce") as opened:
         page = opened.new_page()
         screen = Screen(page)
         page.goto(project.address)

@@ -140,11 +140,16 @@ def test_slow_previews_pause_unless_somebody_wants_them(annotating, open_screen)
         held = []
         screen.route("**/preview?*", lambda route: held.append(route))
         button = screen.test_id("click-preview")
+
+        def preview(count):
+            before = len(held)
+            screen.page.mouse.move(*screen.where((300 + count, 200)))
+            screen.wait_for(lambda: len(held) > before)
+            screen.page.wait_for_timeout(350)
+
         for count in range(1, 4):
             screen.has("click-preview", "aria-pressed", "true")
-            screen.page.mouse.move(*screen.where((300 + count, 200)))
-            screen.wait_for(lambda count=count: len(held) == count)
-            screen.page.wait_for_timeout(350)
+            preview(count)
         screen.page.mouse.move(*screen.where((310, 200)))
         screen.wait_for(lambda: button.get_attribute("aria-pressed") == "false")
         assert "0.3 s" in button.get_attribute("data-tip")
@@ -154,9 +159,7 @@ def test_slow_previews_pause_unless_somebody_wants_them(annotating, open_screen)
         button.click()
         button.click()
         for count in range(4, 8):
-            screen.page.mouse.move(*screen.where((300 + count, 200)))
-            screen.wait_for(lambda count=count: len(held) == count)
-            screen.page.wait_for_timeout(350)
+            preview(count)
         screen.has("click-preview", "aria-pressed", "true")
         screen.page.unroute("**/preview?*")
         screen.page.reload()

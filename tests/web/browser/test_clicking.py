@@ -336,5 +336,6 @@ def test_the_loupe_is_on_the_side_away_from_the_mask(annotating, open_screen, ex
         side = (middle - 25, int(np.argwhere(labels)[:, 0].mean()) + 40)
         x, y = screen.where(side)
         screen.page.mouse.move(x, y)
+        screen.drawn()
         screen.wait_for(lambda: screen.page.evaluate(OPAQUE, [x - 60, y + 60]))
         assert not screen.page.evaluate(OPAQUE, [x + 60, y + 60])

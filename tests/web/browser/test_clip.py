@@ -24,13 +24,8 @@ def working(small_clip, tmp_path_factory):
 
 
 def _propagate(screen):
-    screen.page.keyboard.press("Control+Enter")
-    screen.until("() => !document.querySelector('[data-test=job]').hidden")
-    screen.until("() => document.querySelector('[data-test=job]').hidden", 150)
-    state = screen.state()
+    state = screen.run(lambda: screen.page.keyboard.press("Control+Enter"))
     assert state["last_job"]["outcome"] == "done", state["last_job"]
-    screen.until(f"() => dextrVos.shown().version === {state['version']}")
-    screen.settle()
     return state
 
 
@@ -75,7 +70,7 @@ def _export(screen, folder, masks):
         screen.test_id("export-format").select_option(kind)
         screen.test_id("export-start").click()
         file = screen.test_id("export-file").filter(has_text=suffix)
-        file.wait_for(timeout=60_000)
+        file.wait_for()
         screen.until("() => fetch('/api/state').then((a) => a.json()).then((s) => s.job === null)")
         with screen.page.expect_download() as waited:
             file.click()

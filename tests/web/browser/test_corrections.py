@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from web.browser.conftest import SHORT, Server
+from web.browser.conftest import ENDLESS, Server
 
 from dextr_vos.masks import read_labels, write_labels
 
@@ -15,7 +15,7 @@ def propagated(open_screen, real_clip, davis_root, extremes, tmp_path_factory):
     import cv2
 
     out = tmp_path_factory.mktemp("propagated") / "work"
-    server = Server(real_clip, *SHORT, out=out)
+    server = Server(real_clip, *ENDLESS, out=out)
     with open_screen(server.address) as screen:
         screen.click(*extremes(0))
     run = out / "propagation"

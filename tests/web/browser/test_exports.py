@@ -26,7 +26,7 @@ def test_an_object_is_exported_and_imported_again(annotated, open_screen, tmp_pa
         screen.test_id("export-frames").select_option("range")
         screen.test_id("export-first").fill("1")
         screen.test_id("export-start").click()
-        screen.test_id("export-file").wait_for(timeout=60_000)
+        screen.test_id("export-file").wait_for()
         screen.press("Escape")
         screen.test_id("export-menu").wait_for(state="hidden")  # the keyboard has stayed in the menu
         screen.press("x")
@@ -54,7 +54,7 @@ def test_several_objects_are_exported_and_a_json_of_label_studio_imported(annota
         screen.test_id("export-object-1").check()
         screen.test_id("export-object-7").check()
         screen.test_id("export-start").click()
-        screen.test_id("export-file").wait_for(timeout=60_000)
+        screen.test_id("export-file").wait_for()
         file = screen.download("export-file", tmp_path)
         assert file.name == "tiny_dog-1+dog-2_label-studio.zip"
         with zipfile.ZipFile(file) as archive:

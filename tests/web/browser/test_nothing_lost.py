@@ -6,7 +6,7 @@ from threading import Thread
 import numpy as np
 import pytest
 from web.browser.conftest import Server
-from web.browser.screen import Screen
+from web.browser.screen import Screen, open_context
 
 from dextr_vos.web.auth import redirect_page
 
@@ -24,7 +24,7 @@ def test_after_kill_9_nothing_is_lost_and_later_edits_are_sent(small_clip, open_
             undo = screen.state()["history"]["undo"]
         finally:
             server.kill()
-        screen.until(SHOWS_OFFLINE, 20)
+        screen.until(SHOWS_OFFLINE)
         screen.press("b", settle=False)
         screen.drag((20, 20), (40, 20), settle=False)
         screen.says("banner-offline", "One change is waiting")
@@ -38,7 +38,7 @@ def test_after_kill_9_nothing_is_lost_and_later_edits_are_sent(small_clip, open_
                 assert other.points(0) == points
                 assert other.state()["history"]["undo"] == undo
             screen.page.context.new_page().goto(server.address)
-            screen.until("() => document.querySelector('[data-test=banner-offline]').hidden", 20)
+            screen.until("() => document.querySelector('[data-test=banner-offline]').hidden")
             painted = screen.labels()
             assert (painted[20, 20:41] == 1).all()
             assert np.array_equal(screen.server_mask(0), painted)
@@ -54,9 +54,9 @@ def test_the_page_reconnects_by_itself(annotating, open_screen):
         screen.page.context.set_offline(True)
         screen.press("b", settle=False)
         screen.drag((200, 50), (260, 50), settle=False)
-        screen.until(SHOWS_OFFLINE, 20)
+        screen.until(SHOWS_OFFLINE)
         screen.page.context.set_offline(False)
-        screen.until("() => document.querySelector('[data-test=banner-offline]').hidden", 20)
+        screen.until("() => document.querySelector('[data-test=banner-offline]').hidden")
         screen.settle()
         assert (screen.server_mask(10)[50, 200:261] == 1).all()
 
@@ -74,10 +74,10 @@ def test_an_error_of_the_server_while_the_page_reconnects_is_not_the_end(annotat
         screen.page.context.set_offline(True)
         screen.press("b", settle=False)
         screen.drag((200, 80), (260, 80), settle=False)
-        screen.until(SHOWS_OFFLINE, 20)
+        screen.until(SHOWS_OFFLINE)
         screen.route("**/api/state", fail_once)
         screen.page.context.set_offline(False)
-        screen.until("() => document.querySelector('[data-test=banner-offline]').hidden", 20)
+        screen.until("() => document.querySelector('[data-test=banner-offline]').hidden")
         assert failures
         screen.settle()
 
@@ -107,13 +107,11 @@ def test_an_older_state_that_comes_late_is_not_taken(annotating, open_screen):
 def test_the_file_that_opens_the_browser_leads_to_the_page(annotating, browser, tmp_path):
     way = tmp_path / "way.html"
     way.write_text(redirect_page(annotating.address), encoding="utf-8")
-    page = browser.new_page()
-    try:
+    with open_context(browser) as context:
+        page = context.new_page()
         page.goto(way.as_uri(), wait_until="commit")
-        page.wait_for_selector("#app[data-ready]", timeout=60_000)
+        page.wait_for_selector("#app[data-ready]")
         assert "token" not in page.url
-    finally:
-        page.close()
 
 
 def test_closing_the_page_asks_while_a_change_is_being_sent(annotating, open_screen):
@@ -123,8 +121,9 @@ def test_closing_the_page_asks_while_a_change_is_being_sent(annotating, open_scr
         screen.route("**/stroke", lambda route: held.append(route))
         screen.press("b", settle=False)
         screen.drag((200, 80), (260, 80), settle=False)
+        screen.wait_for(lambda: held)
         screen.page.close(run_before_unload=True)
-        screen.page.wait_for_timeout(500)
+        screen.wait_for(lambda: asked)
         assert asked == ["beforeunload"]
         held[0].continue_()
         screen.settle()
@@ -163,12 +162,11 @@ def test_a_second_server_shows_everything_and_changes_nothing(annotating, real_c
     ],
 )
 def test_under_another_address_there_is_no_page(annotating, browser, right, wrong, status, sentence):
-    context = browser.new_context()
-    page = context.new_page()
-    answer = page.goto(annotating.address.replace(right, wrong))
-    assert answer.status == status
-    assert sentence in page.inner_text("body")
-    context.close()
+    with open_context(browser) as context:
+        page = context.new_page()
+        answer = page.goto(annotating.address.replace(right, wrong))
+        assert answer.status == status
+        assert sentence in page.inner_text("body")
 
 
 class _Elsewhere(BaseHTTPRequestHandler):

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from web.browser.conftest import SHORT, Server
+from web.browser.conftest import ENDLESS, SHORT, Server
 
 from dextr_vos.masks import read_labels, write_labels
 
@@ -13,7 +13,8 @@ ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
 
 @pytest.fixture(scope="module")
 def grabcut(small_clip, tmp_path_factory):
-    server = Server(small_clip, *SHORT, "--model", "grabcut", out=tmp_path_factory.mktemp("partial") / "work")
+    out = tmp_path_factory.mktemp("partial") / "work"
+    server = Server(small_clip, *ENDLESS, "--model", "grabcut", out=out)
     yield server
     server.stop()
 
@@ -83,7 +84,7 @@ def test_a_run_waits_for_the_edits_made_before_it(server, open_screen):
         snapshot = read_labels(server.out / "history" / "propagated" / "keyframes" / "00000.png")
         assert snapshot[20, 20:41].all(), "the run starts from the mask with the stroke"
         screen.test_id("cancel").click()
-        screen.until("() => document.querySelector('[data-test=job]').hidden", 150)
+        screen.until("() => document.querySelector('[data-test=job]').hidden")
         assert screen.state()["last_job"]["outcome"] == "cancelled"
         assert screen.labels()[20, 20:41].all(), "the stroke is there all the same"
 
@@ -96,10 +97,7 @@ def test_a_run_goes_forward_from_the_present_frame(untouched, open_screen):
         assert screen.test_id("propagate-menu").locator("b").all_inner_texts() == [
             "Both ways", "Forward from 00001", "Backward from 00001", "Frames",
         ]  # fmt: skip
-        screen.test_id("propagate-forward").click()
-        screen.until("() => !document.querySelector('[data-test=job]').hidden")
+        first, middle, last = screen.run(screen.test_id("propagate-forward").click)["confidence"]
         screen.test_id("propagate-menu").wait_for(state="hidden")
-        screen.until("() => document.querySelector('[data-test=job]').hidden", 240)
-        first, middle, last = screen.state()["confidence"]
         assert (first, middle) == (None, 1.0)
         assert last is not None

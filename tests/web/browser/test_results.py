@@ -53,7 +53,7 @@ def test_masks_before_and_after_a_run_are_compared(propagated, open_screen):
         screen.press("w")
         replaced, present = [44, 24], [18, 24]  # pixels of one mask only
         screen.page.mouse.move(*screen.where((0, 5)))
-        screen.until("() => new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(true))))")
+        screen.drawn()
         now = {place: screen.page.evaluate(PIXEL, place) for place in map(tuple, (replaced, present))}
         screen.page.mouse.move(*screen.where((63, 5)))
         for place, colour in now.items():
@@ -69,6 +69,7 @@ def test_the_image_and_its_masks_are_side_by_side_and_both_are_clicked(propagate
     with open_screen(propagated.address) as screen:
         screen.go(1)
         masked = [18, 24]
+        screen.drawn()
         with_mask = screen.page.evaluate(PIXEL, masked)
         screen.press("Shift+W")
         screen.wait_for(lambda: screen.page.evaluate(PIXEL, masked) != with_mask)
@@ -80,14 +81,20 @@ def test_the_image_and_its_masks_are_side_by_side_and_both_are_clicked(propagate
         screen.wait_for(lambda: screen.page.evaluate(PIXEL, masked) == with_mask)
 
 
+# In place of the server's events, of which there is no end.
+EVENTS = """window.EventSource = class extends EventTarget {
+  constructor() { super(); setTimeout(() => this.tell()); }
+  tell() {
+    for (const [kind, data] of %s) this.dispatchEvent(new MessageEvent(kind, { data: JSON.stringify(data) }));
+  }
+  close() {} };"""
+
+
 def test_the_page_shows_frames_as_a_run_makes_them(propagated, open_screen):
     job = {"kind": "propagate", "phase": "segmenting", "done": 1, "total": 6, "loss": None, "seconds_left": 9}
     events = [("job", job), ("frame", {"index": 4})]
-    stream = "".join(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events)
     with open_screen(propagated.address) as screen:
-        screen.route(
-            "**/api/events", lambda route: route.fulfill(body=stream, content_type="text/event-stream")
-        )
+        screen.page.add_init_script(EVENTS % json.dumps(events))
         screen.page.reload()
         screen.test_id("follow").check()
         screen.until("() => dextrVos.shown().frame === 4")

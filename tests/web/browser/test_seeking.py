@@ -43,7 +43,9 @@ def test_a_frame_has_one_number(annotating, open_screen):
             assert field.input_value() == f"{index:05d}"
         assert "Frame 00000" in screen.page.locator("#frame-title").inner_text()
         screen.press("ArrowRight")
-        assert screen.test_id("live").inner_text().startswith("Frame 00001 of 00011")
+        announced = "document.querySelector('[data-test=live]').textContent"
+        screen.until(f"() => {announced}.startsWith('Frame 00001 of 00011')")
+        screen.drawn()
         assert screen.page.locator(".cell[data-current] .label").inner_text() == "00001"
 
 
