@@ -213,7 +213,7 @@ class RunRecord(BaseModel):
         keyframe_digests: digests of the keyframes' masks and frames, by frame name.
         continued_from: fingerprint of the run whose network this one started from, after a correction.
         min_component_share: per object, the size from which on a connected component of its mask is always
-            kept, as a share of its largest one; smaller ones where they are probable enough.
+            kept, as a share of its largest one; smaller ones where they are not doubtful, see `postprocess`.
         spans: how the masks were made that are no keyframes'; frames in none of them have no mask, or that of
             an earlier keyframe. None in the metadata of the network, and in older runs, where all masks
             were made from the keyframes on both sides.

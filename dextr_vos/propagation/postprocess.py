@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from dextr_vos.geometry import BoolArray, FloatArray
 from dextr_vos.masks import Labels, labels_from_probs
 from dextr_vos.propagation.keyframes import FramePrediction
 
 _IMPROBABLE = 0.6  # mean probability of a component
+_FAR = 0.5  # as a share of the root of the largest component's area
 _SPECK = 0.02  # of the largest component; less than that is a slip of the brush
 
 
-def uncertain_components(mask: BoolArray, probs: FloatArray, share: float) -> BoolArray:
-    """The connected components of a mask that are small and improbable, H×W.
+def doubtful_components(mask: BoolArray, probs: FloatArray, share: float) -> BoolArray:
+    """The connected components of a mask that are small and improbable or far from the largest one, H×W.
 
     Args:
         mask: H×W, of one object.
@@ -28,13 +30,22 @@ def uncertain_components(mask: BoolArray, probs: FloatArray, share: float) -> Bo
     window = np.s_[y : y + height, x : x + width]
     _, components, stats, _ = cv2.connectedComponentsWithStats(mask[window].astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
-    for component in 1 + np.flatnonzero(areas < share * areas.max(initial=0)):
+    largest = 1 + int(areas.argmax())
+    far = _FAR * float(areas.max()) ** 0.5
+    for component in 1 + np.flatnonzero(areas < share * areas.max()):
         left, top, width, height = stats[component, : cv2.CC_STAT_AREA]
         box = np.s_[top : top + height, left : left + width]
         inside = components[box] == component
-        if probs[window][box][inside].mean() < _IMPROBABLE:
+        if probs[window][box][inside].mean() < _IMPROBABLE or _gap(*stats[[component, largest]]) > far:
             found[window][box] |= inside
     return found
+
+
+def _gap(*stats: npt.NDArray[np.int32]) -> float:
+    """The distance between the boxes of two components, in pixels."""
+    begins = np.array([(each[cv2.CC_STAT_LEFT], each[cv2.CC_STAT_TOP]) for each in stats])
+    ends = begins + [(each[cv2.CC_STAT_WIDTH], each[cv2.CC_STAT_HEIGHT]) for each in stats]
+    return float(np.hypot(*np.maximum(0, begins.max(0) - ends.min(0))))
 
 
 def supported_share(masks: Sequence[BoolArray], share: float) -> float:
@@ -69,7 +80,7 @@ def labels_of(
     Args:
         prediction: its soft masks.
         object_ids: one a channel.
-        min_component_share: see `RunRecord`; smaller components are removed where they are improbable.
+        min_component_share: see `RunRecord`; smaller components are removed where they are doubtful.
 
     Returns:
         H×W uint8.
@@ -96,7 +107,7 @@ def labels_of_probs(
         share = (min_component_share or {}).get(object_id, 0.0)
         if not share:
             continue
-        removed = uncertain_components(found == place + 1, probs[place], share)
+        removed = doubtful_components(found == place + 1, probs[place], share)
         pixels = cv2.findNonZero(removed.view(np.uint8))
         if pixels is not None:
             columns, rows = pixels.reshape(-1, 2).T

@@ -81,8 +81,9 @@ class Recipe:
             Zero-Shot Models", CVPR 2022). Without a parent it is 1.
         alpha_clicked: the same, where every keyframe's mask comes from clicks alone.
         small_components: connected components of a mask smaller than this share of the object's largest one
-            are removed where their mean probability is below 0.6, unless the keyframes show components as
-            small; 0 removes none.
+            are removed where they are doubtful: their mean probability is below 0.6, or they are farther
+            from it than half the root of its area; unless the keyframes show components as small. 0
+            removes none.
         tracking: how objects are tracked.
         window: steps over which the loss is averaged to see whether it still falls.
         tolerance: the loss has converged when it fell by less than this share from one window to the next.
@@ -143,7 +144,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "correction_steps": "largest number of steps after a correction",
         "alpha": "0 keeps the starting weights, 1 the fine-tuned ones",
         "alpha_clicked": "the same where all keyframe masks come from clicks",
-        "small_components": "improbable components below this share of the largest are removed",
+        "small_components": "doubtful components below this share of the largest are removed",
         "tracking.longest_side": "longest side of the propagated soft masks, in pixels",
         "tracking.max_keyframes": "keyframes in memory",
         "tracking.max_recent": "recent frames in memory",

@@ -3,11 +3,11 @@ import pytest
 
 from dextr_vos.propagation.keyframes import FramePrediction
 from dextr_vos.propagation.postprocess import (
+    doubtful_components,
     full_size,
     labels_of,
     labels_of_probs,
     supported_share,
-    uncertain_components,
 )
 
 
@@ -20,7 +20,7 @@ def drawn(*boxes, size_hw=(60, 80)) -> np.ndarray:
 
 
 def small_components(mask, share, prob=0.55):
-    return uncertain_components(mask, np.where(mask, prob, 0.1).astype(np.float32), share)
+    return doubtful_components(mask, np.where(mask, prob, 0.1).astype(np.float32), share)
 
 
 BODY, ARM, SPECK = (10, 10, 20, 20), (50, 10, 10, 10), (5, 50, 2, 2)  # 400, 100 and 4 pixels
@@ -43,12 +43,29 @@ def test_parts_that_touch_at_a_corner_are_connected():
 
 
 def test_a_small_component_stays_where_the_network_is_sure_of_it():
-    mask = drawn(BODY, ARM, SPECK)
+    arm, speck = (36, 10, 10, 10), (5, 35, 2, 2)
+    mask = drawn(BODY, arm, speck)
     assert not small_components(mask, 0.9, prob=0.61).any()
-    probs = np.where(drawn(ARM), 0.9, 0.55).astype(np.float32)
-    assert np.array_equal(uncertain_components(mask, probs, 0.9), drawn(SPECK))
-    probs[10:15, 50:60] = 0.2  # of a component the mean counts
-    assert np.array_equal(uncertain_components(mask, probs, 0.9), drawn(ARM, SPECK))
+    probs = np.where(drawn(arm), 0.9, 0.55).astype(np.float32)
+    assert np.array_equal(doubtful_components(mask, probs, 0.9), drawn(speck))
+    probs[10:15, 36:46] = 0.2  # of a component the mean counts
+    assert np.array_equal(doubtful_components(mask, probs, 0.9), drawn(arm, speck))
+
+
+@pytest.mark.parametrize(
+    ("box", "removed"),
+    [
+        ((40, 15, 5, 5), False),  # 10 px from a body of 20×20
+        ((41, 15, 5, 5), True),
+        ((38, 38, 5, 5), True),  # 8 px down and 8 px to the right
+        ((37, 37, 5, 5), False),
+        ((0, 45, 80, 1), True),
+        ((5, 33, 70, 1), False),
+    ],
+)
+def test_a_small_component_that_the_network_is_sure_of_stays_near_the_largest_one(box, removed):
+    mask = drawn(BODY, box)
+    assert doubtful_components(mask, mask.astype(np.float32), 0.9).any() == removed
 
 
 def test_a_keyframe_that_shows_small_components_lets_them_stay():
