@@ -90,7 +90,7 @@ def test_the_file_of_a_writer_that_lives_stays(tmp_path: Path) -> None:
         write_text(tmp_path / "b.txt", "b")
         sweep_temporaries(tmp_path)
         assert len(names(tmp_path)) == 2
-        assert writer.communicate("whole", timeout=60)[0] == ""
+        assert writer.communicate("whole", timeout=600)[0] == ""
     assert writer.returncode == 0
     assert (tmp_path / "a.txt").read_text() == "whole"
     assert names(tmp_path) == ["a.txt", "b.txt"]

@@ -96,7 +96,7 @@ class Held(Corrector):
 
     def prompted(self, image_rgb, prompts):
         self.asked.release()
-        assert self.go_on.wait(60)
+        assert self.go_on.wait(600)
         return super().prompted(image_rgb, prompts)
 
 
@@ -109,9 +109,9 @@ def test_of_several_previews_only_the_first_and_the_last_are_made(tiny_clip, wor
     loader.get()
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(previews.png, 0, None, 5, 5, "positive")
-        assert segmenter.asked.acquire(timeout=60)
+        assert segmenter.asked.acquire(timeout=600)
         later = [threads.submit(previews.png, 0, None, x, 5, "positive") for x in (15, 25)]
-        end = time.monotonic() + 60
+        end = time.monotonic() + 600
         while previews.asked < 4:
             assert time.monotonic() < end
             time.sleep(0.01)
@@ -132,11 +132,11 @@ def test_a_preview_leaves_the_error_of_loading_to_an_edit(tiny_clip, work):
     loader = SegmenterLoader("corrector", load, corrects=True)
     session = make_service(tiny_clip, work, loader=loader).session
     loader.start()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 600
     while not loads:
         assert time.monotonic() < end
         time.sleep(0.01)
-    loads[0].join(60)
+    loads[0].join(600)
     assert not loader.ready
     assert ClickPreviews(session).png(0, None, 5, 5, "positive") is None
     with pytest.raises(WeightsError, match="no memory"):
@@ -153,12 +153,12 @@ def test_an_edit_that_is_being_made_goes_first(tiny_clip, work):
     def edit():
         with page.service.session.editing:
             editing.set()
-            done.wait(60)
+            done.wait(600)
 
     thread = threading.Thread(target=edit)
     thread.start()
     try:
-        assert editing.wait(60)
+        assert editing.wait(600)
         assert preview(page, 0, "x=30&y=30") is None
     finally:
         done.set()

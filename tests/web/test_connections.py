@@ -30,7 +30,7 @@ def small_app(ended: threading.Event) -> FastAPI:
     def stream():
         def lines():
             yield "first"
-            ended.wait(60)
+            ended.wait(600)
             yield "last"
 
         return StreamingResponse(lines())
@@ -47,7 +47,7 @@ def serving():
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
     try:
-        assert started.wait(60)
+        assert started.wait(600)
         yield listening.getsockname(), ended
     finally:
         ended.set()
@@ -71,15 +71,15 @@ def many_files():
 def test_the_page_is_answered_among_a_thousand_silent_connections(many_files, caplog):
     with serving() as (address, ended), ExitStack() as stack:
         base = f"http://{address[0]}:{address[1]}"
-        client = stack.enter_context(httpx.Client(base_url=base, timeout=60))
+        client = stack.enter_context(httpx.Client(base_url=base, timeout=600))
         stream = stack.enter_context(client.stream("GET", "/stream"))
         pieces = stream.iter_text()
         assert next(pieces) == "first"
-        silent = [stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(SILENT)]
+        silent = [stack.enter_context(socket.create_connection(address, timeout=600)) for _ in range(SILENT)]
         assert client.get("/").status_code == 200
         for connection in silent[: SILENT - MAX_CONNECTIONS]:
             assert connection.recv(1) == b"", "only the newest stay"
-        assert httpx.get(base, timeout=60).status_code == 200
+        assert httpx.get(base, timeout=600).status_code == 200
         ended.set()
         assert "".join(pieces) == "last", "what is being answered is never closed"
     assert not caplog.records
@@ -88,10 +88,11 @@ def test_the_page_is_answered_among_a_thousand_silent_connections(many_files, ca
 @pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX: "])
 def test_a_connection_without_a_whole_request_is_closed(begun, monkeypatch):
     monkeypatch.setattr(connections, "SECONDS_SILENT", 0.5)
-    with serving() as (address, _), socket.create_connection(address, timeout=60) as silent:
+    with serving() as (address, _), socket.create_connection(address, timeout=600) as silent:
         silent.sendall(begun)
         assert silent.recv(1) == b""
-        assert httpx.get(f"http://{address[0]}:{address[1]}", timeout=60).status_code == 200
+        monkeypatch.undo()  # the request of a slow machine would come too late, too
+        assert httpx.get(f"http://{address[0]}:{address[1]}", timeout=600).status_code == 200
 
 
 def test_a_process_without_free_files_says_so_once(caplog):

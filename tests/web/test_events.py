@@ -63,5 +63,5 @@ def test_a_change_while_a_page_connects_is_heard():
         return heard
 
     with ThreadPoolExecutor(1) as pool:
-        heard = pool.submit(asyncio.run, listen()).result(60)
+        heard = pool.submit(asyncio.run, listen()).result(600)
     assert heard == ("state", {"session": events.session, "version": 18})

@@ -54,7 +54,7 @@ class Listed:
 
     def until(self, name, key, wanted):
         """Poll as the server does, until the list says so of a clip."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 600
         while not wanted(self.clip(name)[key]):
             assert time.monotonic() < end, self.clip(name)
             self.project.poll()

@@ -73,17 +73,17 @@ def test_a_slow_image_holds_up_no_other():
     class Slow(LabelStudioHost):
         def authorization(self) -> None:
             waiting.set()
-            assert go_on.wait(60)
+            assert go_on.wait(600)
 
     with label_studio(png()) as host, label_studio(png()) as other:
         images = TaskImages(Slow(host.address))
         thread = threading.Thread(target=images.read, args=["/data/upload/1/slow.png"])
         thread.start()
         try:
-            assert waiting.wait(60)
+            assert waiting.wait(600)
             quick = threading.Thread(target=images.read, args=[f"{other.address}/a.png"], daemon=True)
             quick.start()
-            quick.join(20)
+            quick.join(300)
             assert not quick.is_alive()
         finally:
             go_on.set()
