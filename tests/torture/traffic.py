@@ -39,7 +39,7 @@ class RealServer:
     def client(self, **headers: str) -> httpx.Client:
         """A client with the token."""
         sent = {"X-Dextr-Vos-Token": self.token, **headers}
-        return httpx.Client(base_url=self.base, headers=sent, timeout=120)
+        return httpx.Client(base_url=self.base, headers=sent, timeout=600)
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def serving(module: str = "dextr_vos") -> Iterator[RealServer]:
             yield RealServer(process, found[1], found[2], work, log)
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(60)
+            process.wait(600)
             process.stdout.close()
 
 
@@ -120,7 +120,7 @@ def _hostile(rng: random.Random, server: RealServer) -> tuple[str, str, dict[str
 def hostile_requests(count: int, seed: int) -> dict[str, Any]:
     """Send requests that no page of the server sends; how many it accepted, and faults of its log."""
     rng, faults, accepted = random.Random(seed), [], 0
-    with serving() as server, httpx.Client(base_url=server.base, timeout=60) as client:
+    with serving() as server, httpx.Client(base_url=server.base, timeout=600) as client:
         before = server.client().get("/api/state").json()
         for _ in range(count):
             method, path, headers, body = _hostile(rng, server)
@@ -144,7 +144,7 @@ def silent_connections(count: int) -> dict[str, Any]:
     with serving() as server, ExitStack() as stack, server.client() as client:
         host, _, port = server.base.removeprefix("http://").rpartition(":")
         for _ in range(count):
-            stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=600))
         began = time.monotonic()
         status = client.get("/api/state").status_code
         seconds = time.monotonic() - began

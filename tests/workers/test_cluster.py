@@ -19,7 +19,7 @@ pytest.importorskip("distributed")
 
 @pytest.mark.slow
 def test_a_scheduler_that_goes_is_one_sentence_and_the_workers_still_stop(tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "_CONNECT_S", 5.0)
+    monkeypatch.setattr(cluster, "_CONNECT_S", 10.0)
     address = tmp_path / "scheduler.json"
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     command = [*dask, "--no-dashboard", "--scheduler-file", str(address)]
