@@ -18,7 +18,7 @@ def test_a_few_kills_failing_disks_and_hostile_requests_find_nothing(tmp_path):
     places = [str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, places))}
     done = subprocess.run(
-        [*command, "--folder", str(tmp_path)], env=environment, capture_output=True, text=True, timeout=1700
+        [*command, "--folder", str(tmp_path)], env=environment, capture_output=True, text=True, timeout=1200
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "0 faults" in done.stdout
