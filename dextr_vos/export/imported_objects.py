@@ -70,14 +70,9 @@ def _shared_ids(placed: Mapping[str, ImportedFrame]) -> list[str]:
     }
     said = [f"several objects have the id {each} and stay apart: {names}" for each, names in shown.items()]
     more = len(said) - _SAID_IDS
-    return (
-        said
-        if more <= 0
-        else [
-            *said[:_SAID_IDS],
-            f"several objects share {counted(more, 'more id')} and stay apart",
-        ]
-    )
+    if more > 0:
+        said[_SAID_IDS:] = [f"several objects share {counted(more, 'more id')} and stay apart"]
+    return said
 
 
 def object_entries(

@@ -30,22 +30,23 @@ def doubtful_components(mask: BoolArray, probs: FloatArray, share: float) -> Boo
     window = np.s_[y : y + height, x : x + width]
     _, components, stats, _ = cv2.connectedComponentsWithStats(mask[window].astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
-    largest = 1 + int(areas.argmax())
-    far = _FAR * float(areas.max()) ** 0.5
+    far = _gaps(stats[1:], int(areas.argmax())) > _FAR * areas.max() ** 0.5
     for component in 1 + np.flatnonzero(areas < share * areas.max()):
         left, top, width, height = stats[component, : cv2.CC_STAT_AREA]
         box = np.s_[top : top + height, left : left + width]
         inside = components[box] == component
-        if probs[window][box][inside].mean() < _IMPROBABLE or _gap(*stats[[component, largest]]) > far:
+        if far[component - 1] or probs[window][box][inside].mean() < _IMPROBABLE:
             found[window][box] |= inside
     return found
 
 
-def _gap(*stats: npt.NDArray[np.int32]) -> float:
-    """The distance between the boxes of two components, in pixels."""
-    begins = np.array([(each[cv2.CC_STAT_LEFT], each[cv2.CC_STAT_TOP]) for each in stats])
-    ends = begins + [(each[cv2.CC_STAT_WIDTH], each[cv2.CC_STAT_HEIGHT]) for each in stats]
-    return float(np.hypot(*np.maximum(0, begins.max(0) - ends.min(0))))
+def _gaps(stats: npt.NDArray[np.int32], largest: int) -> npt.NDArray[np.float64]:
+    """The distance between the box of each component and that of the largest one, in pixels."""
+    begins = stats[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]]
+    ends = begins + stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    between = np.maximum(begins, begins[largest]) - np.minimum(ends, ends[largest])
+    gaps: npt.NDArray[np.float64] = np.hypot(*np.maximum(0, between).T)
+    return gaps
 
 
 def supported_share(masks: Sequence[BoolArray], share: float) -> float:
