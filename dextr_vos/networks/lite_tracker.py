@@ -23,12 +23,14 @@ from dextr_vos.networks.tiny_vit import EIGHTH_CHANNELS, EMBEDDING, MEAN_RGB, ST
 
 KEY_WIDTH = 64
 KEY_STRIDE = 8
+STRIDE = 16  # of the embedding
 
 MEMORY_PREFIX = "memory."  # of tensors saved beside a network, see `Memory`
 _PLAIN = 0.02  # pixels with a smaller share of an object, or all but that, are not on its outline
 _LEAST_SEEN = 0.1  # pixels of the embedding; less says nothing of an object
 LOST = 1e-4  # share of the frame; an object smaller than that is lost
 _UNSEEN = -1.0  # the least cosine there is
+_NOWHERE = -20.0  # the logit of an object outside its window
 _ROWS_AT_ONCE = 256  # pixels whose cosines to a large memory stay in the cache
 _COSINES_AT_ONCE = 2**27  # half a gigabyte of them on a GPU
 
@@ -101,6 +103,25 @@ class EncodedFrames:
         return Memory(F.normalize(keys, dim=1), shares, counts, whole.summaries)
 
 
+@dataclass(frozen=True)
+class Window:
+    """A part of a frame.
+
+    Attributes:
+        rows: of the embedding, `STRIDE` pixels each.
+        columns: likewise.
+    """
+
+    rows: slice
+    columns: slice
+
+    def cut(self, values: Tensor, embedding: Tensor) -> Tensor:
+        """A view of the part of any map N×C×h×w, given the embedding of the whole frame."""
+        each = values.shape[-2] // embedding.shape[-2]
+        rows, columns = (slice(part.start * each, part.stop * each) for part in (self.rows, self.columns))
+        return values[..., rows, columns]
+
+
 class LiteTracker(nn.Module):
     """Frame, guide and memory in, logits out.
 
@@ -127,25 +148,59 @@ class LiteTracker(nn.Module):
         keys = self.key(torch.cat([fine, coarse], dim=1)).float()
         return EncodedFrames(tuple(maps), F.normalize(keys, dim=1))
 
-    def decode(self, features: EncodedFrames, memory: Memory, guides: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(
+        self,
+        features: EncodedFrames,
+        memory: Memory,
+        guides: Tensor,
+        windows: Sequence[Window] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Logits of every object, and how good the masks are.
 
         Args:
             features: of N frames.
             memory: for each of them.
             guides: N×K×H×W, 1 where the object is believed to be, -1 elsewhere, 0 everywhere without a guide.
+            windows: K parts of the frame, outside of which an object is not looked for; None for no limits.
 
         Returns:
             N×K×H×W logits, and N×K estimates of the IoU of the masks.
         """
         count, objects, *size_hw = guides.shape
-        cues = read_memory(features.keys, memory, self.sharpness).flatten(0, 1)
-        maps = [each.repeat_interleave(objects, 0) if objects > 1 else each for each in features.maps]
+        cues = read_memory(features.keys, memory, self.sharpness)
         seen = (memory.summaries != 0).any(-1, keepdim=True).sum(2).clamp(min=1)
-        summaries = (memory.summaries.sum(2) / seen).flatten(0, 1)
-        logits, quality = self.decoder(maps, guides.flatten(0, 1)[:, None], cues, summaries)
+        summaries = memory.summaries.sum(2) / seen
+        if windows is not None:
+            return self._decode_windows(features, cues, summaries, guides, windows)
+        maps = [each.repeat_interleave(objects, 0) if objects > 1 else each for each in features.maps]
+        logits, quality = self.decoder(
+            maps, guides.flatten(0, 1)[:, None], cues.flatten(0, 1), summaries.flatten(0, 1)
+        )
         logits = F.interpolate(logits, size=size_hw, mode="bilinear", align_corners=False)
         return logits.view(count, objects, *size_hw), quality.view(count, objects)
+
+    def _decode_windows(
+        self,
+        features: EncodedFrames,
+        cues: Tensor,
+        summaries: Tensor,
+        guides: Tensor,
+        windows: Sequence[Window],
+    ) -> tuple[Tensor, Tensor]:
+        logits = torch.full_like(guides, _NOWHERE)
+        qualities = []
+        for index, window in enumerate(windows):
+            found, quality = self.decoder(
+                [window.cut(each, features.maps[-1]) for each in features.maps],
+                window.cut(guides[:, index : index + 1], features.maps[-1]),
+                window.cut(cues[:, index], features.maps[-1]),
+                summaries[:, index],
+            )
+            part = window.cut(logits[:, index : index + 1], features.maps[-1])
+            size_hw = part.shape[-2], part.shape[-1]
+            part.copy_(F.interpolate(found, size=size_hw, mode="bilinear", align_corners=False))
+            qualities.append(quality)
+        return logits, torch.stack(qualities, dim=1)
 
     def decode_pairs(
         self, maps: Sequence[Tensor], guides: Tensor, known: Sequence[Tensor], masks: Tensor

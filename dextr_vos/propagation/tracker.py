@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,9 +17,11 @@ from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks.lite_tracker import (
     LOST,
+    STRIDE,
     EncodedFrames,
     LiteTracker,
     Memory,
+    Window,
     join_memories,
     lite_input,
 )
@@ -31,6 +34,7 @@ _LEAST_PIXELS = 20  # fewer say nothing about where an object is
 _MIN_ASPECT, _MAX_ASPECT = 0.8, 2.0  # least and largest width, as a multiple of the height
 # heights and widths of the network's input are multiples of that, for the sake of the encoder's windows
 _SIDE_STEP = 112
+_LEAST_WINDOW = 7  # pixels of the embedding; the shortest side of what the decoder sees
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,33 @@ def _crop(probs: FloatArray, margin: float, settings: CropSettings, pixels: int)
     return ObjectCrop(part_rows, part_columns, (small_h, small_w))
 
 
+def object_windows(probs: FloatArray, margin: float) -> list[Window] | None:
+    """The part of a crop around each of its objects; all of it for one of which no place is known.
+
+    Args:
+        probs: K×h×w soft masks, h and w multiples of 16.
+        margin: sides of a window, as a multiple of those of the object's box.
+
+    Returns:
+        One window an object; None for a single object, around which the crop was made.
+    """
+    if len(probs) == 1:
+        return None
+    return [
+        Window(_window(mask.any(1), margin), _window(mask.any(0), margin))
+        if np.count_nonzero(mask) >= _LEAST_PIXELS
+        else Window(slice(0, mask.shape[0] // STRIDE), slice(0, mask.shape[1] // STRIDE))
+        for mask in probs > 0.5
+    ]
+
+
+def _window(seen: npt.NDArray[np.bool_], margin: float) -> slice:
+    places, count = np.flatnonzero(seen), len(seen) // STRIDE
+    middle = (places[0] + places[-1] + 1) / 2 / STRIDE
+    length = max(margin * (places[-1] + 1 - places[0]) / STRIDE, _LEAST_WINDOW)
+    return _around(middle, length, count)
+
+
 def _around(middle: float, length: float, limit: int) -> slice:
     return slice(max(0, int(middle - length / 2)), min(limit, max(1, int(np.ceil(middle + length / 2)))))
 
@@ -133,11 +164,13 @@ class CropFeatures:
         region: the part of the frame.
         features: of the encoder.
         guides: 1×K×h×w, see `LiteTracker.decode`.
+        windows: see `object_windows`.
     """
 
     region: ObjectCrop
     features: EncodedFrames
     guides: Tensor
+    windows: list[Window] | None
 
 
 @dataclass(frozen=True)
@@ -264,7 +297,7 @@ class Tracker:
 
     def _decode(self, crop: CropFeatures, memory: Memory, size_hw: tuple[int, int]) -> SoftMasks:
         with autocast(self._device, self._bf16):
-            logits, quality = self._network.decode(crop.features, memory, crop.guides)
+            logits, quality = self._network.decode(crop.features, memory, crop.guides, crop.windows)
         probs = crop.region.paste(_aggregate(logits[0].float()).cpu().numpy(), size_hw)
         return SoftMasks(probs, quality[0].float().clamp(0, 1).cpu().numpy())
 
@@ -281,7 +314,9 @@ class Tracker:
         frames = lite_input(crop.cut_image(image_rgb)[None]).to(self._device)
         with autocast(self._device, self._bf16):
             features = self._network.encode(frames.contiguous(memory_format=torch.channels_last))
-        return CropFeatures(crop, features, 2 * self._tensor(crop.cut(probs)) - 1)
+        guides = crop.cut(probs)
+        windows = object_windows(guides, max(self._crops.margins))
+        return CropFeatures(crop, features, 2 * self._tensor(guides) - 1, windows)
 
     def _tensor(self, probs: FloatArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(probs))[None].to(self._device)

@@ -13,6 +13,7 @@ from dextr_vos.networks.lite_tracker import (
     KEY_STRIDE,
     KEY_WIDTH,
     LiteTracker,
+    Window,
     join_memories,
     lite_input,
     normalize_frames,
@@ -88,6 +89,40 @@ def test_objects_do_not_see_one_another():
             for said, by_itself in zip(together, alone, strict=True):
                 assert torch.allclose(said[:, one], by_itself, atol=1e-4)
     assert not torch.allclose(together[0][:, 0], together[0][:, 1], atol=1e-3)
+
+
+@narrow
+def test_windows_over_the_whole_frame_change_nothing():
+    network = tracker()
+    frames, guides, known, masks = made_up(1, 2)
+    everywhere = Window(slice(0, SIZE_HW[0] // COARSE), slice(0, SIZE_HW[1] // COARSE))
+    with torch.inference_mode():
+        features, memory = network.encode(frames), network.encode(known).memorize(masks)
+        for one, other in zip(
+            network.decode(features, memory, guides),
+            network.decode(features, memory, guides, [everywhere] * 2),
+            strict=True,
+        ):
+            assert torch.allclose(one, other, atol=1e-4)
+
+
+@narrow
+def test_an_object_is_found_in_its_window_alone():
+    network = tracker()
+    frames, guides, known, masks = made_up(1, 2)
+    windows = [Window(slice(0, 2), slice(1, 3)), Window(slice(2, 3), slice(0, 4))]
+    with torch.inference_mode():
+        features, memory = network.encode(frames), network.encode(known).memorize(masks)
+        logits, quality = network.decode(features, memory, guides, windows)
+    assert quality.shape == (1, 2)
+    for found, window in zip(logits[0], windows, strict=True):
+        rows, columns = (
+            slice(part.start * COARSE, part.stop * COARSE) for part in (window.rows, window.columns)
+        )
+        outside = torch.ones_like(found, dtype=torch.bool)
+        outside[rows, columns] = False
+        assert torch.sigmoid(found[outside]).max() < 1e-6
+        assert torch.sigmoid(found[rows, columns]).min() > 1e-6
 
 
 @narrow

@@ -86,7 +86,9 @@ def test_guide_and_memory_both_matter(tracker):
 def test_the_guide_follows_the_flow(tracker):
     """It is where the flow moves the mask, not where the mask was."""
     guides = []
-    tracker._network.decode = lambda features, memory, guide: guides.append(guide[0, 0]) or answer(guide)
+    tracker._network.decode = lambda features, memory, guide, windows: (
+        guides.append(guide[0, 0]) or answer(guide)
+    )
     track(tracker, keyframe(0), tiny_frame(1), [memorize(tracker, keyframe(0))])
     (guide,) = guides
     size_wh = guide.shape[1], guide.shape[0]
@@ -99,7 +101,7 @@ def test_the_guide_follows_the_flow(tracker):
 
 def test_all_memories_are_read(tracker):
     given = []
-    tracker._network.decode = lambda features, memory, guide: given.append(memory) or answer(guide)
+    tracker._network.decode = lambda features, memory, guide, windows: given.append(memory) or answer(guide)
     memories = [memorize(tracker, keyframe(index)) for index in (0, 3, 5)]
     track(tracker, keyframe(0), tiny_frame(1), memories)
     (joined,) = given
@@ -111,7 +113,9 @@ def test_all_memories_are_read(tracker):
 @pytest.mark.parametrize("level", [-80.0, 80.0, 0.0])
 @pytest.mark.parametrize("objects", [1, 2, 6])
 def test_extreme_logits_give_finite_probabilities(tracker, level, objects):
-    tracker._network.decode = lambda features, memory, guide: answer(torch.full_like(guide, level), level)
+    tracker._network.decode = lambda features, memory, guide, windows: answer(
+        torch.full_like(guide, level), level
+    )
     known = keyframe(0, tuple(range(1, objects + 1)))
     found = track(tracker, known, tiny_frame(1), [memorize(tracker, known)])
     assert found.iou_estimate.tolist() == [float(level > 0)] * objects
@@ -126,7 +130,7 @@ def test_extreme_logits_give_finite_probabilities(tracker, level, objects):
 def test_nothing_is_found_outside_the_crop():
     crops = CropSettings(margins=(1.5,), least=0.1)
     tracker = Tracker(TINY_LITE.start(1, 0, None).eval(), CPU, False, crops, 480)
-    tracker._network.decode = lambda features, memory, guide: answer(torch.full_like(guide, 9.0))
+    tracker._network.decode = lambda features, memory, guide, windows: answer(torch.full_like(guide, 9.0))
     features = tracker.encode_next(keyframe(0), tiny_frame(1), 1)
     (probs,) = tracker.segment(features, [memorize(tracker, keyframe(0))]).probs
     inside = np.zeros((48, 64), bool)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dextr_vos.propagation.settings import CropSettings
-from dextr_vos.propagation.tracker import ObjectCrop, input_pixels, object_crops
+from dextr_vos.propagation.tracker import ObjectCrop, input_pixels, object_crops, object_windows
 
 SIZE_HW = (120, 200)
 PIXELS = 60 * 100
@@ -138,3 +138,53 @@ def test_images_and_maps_are_cut_alike():
 def test_pixels_of_the_input_are_those_of_a_wide_frame():
     assert input_pixels(480) == 480 * 270
     assert input_pixels(256) == 256 * 144
+
+
+def pixels_of(window):
+    return slice(16 * window.rows.start, 16 * window.rows.stop), slice(
+        16 * window.columns.start, 16 * window.columns.stop
+    )
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_window_holds_its_object_and_lies_in_the_crop(data):
+    size_hw = (112 * data.draw(st.integers(1, 3)), 112 * data.draw(st.integers(1, 4)))
+    boxes = []
+    for _ in range(data.draw(st.integers(2, 4))):
+        height, width = data.draw(st.integers(5, size_hw[0])), data.draw(st.integers(5, size_hw[1]))
+        top = data.draw(st.integers(0, size_hw[0] - height))
+        left = data.draw(st.integers(0, size_hw[1] - width))
+        boxes.append((top, left, top + height, left + width))
+    probs = probs_with(*boxes, size_hw=size_hw)
+    for mask, window in zip(probs > 0.5, object_windows(probs, 1.5), strict=True):
+        rows, columns = pixels_of(window)
+        assert 0 <= rows.start < rows.stop <= size_hw[0]
+        assert 0 <= columns.start < columns.stop <= size_hw[1]
+        assert mask[rows, columns].sum() == mask.sum()
+
+
+def test_a_window_grows_with_the_object_and_the_margin():
+    size_hw = (448, 448)
+    small, large = (160, 160, 240, 240), (64, 64, 384, 384)
+
+    def side(box, margin):
+        rows, _ = pixels_of(object_windows(probs_with(box, small, size_hw=size_hw), margin)[0])
+        return rows.stop - rows.start
+
+    assert side(small, 2.0) == pytest.approx(160, abs=32)
+    assert side(small, 1.0) == pytest.approx(112, abs=32)
+    assert side(large, 1.2) == pytest.approx(384, abs=32)
+    assert side(large, 2.0) == 448
+
+
+def test_an_object_whose_place_is_unknown_is_looked_for_in_the_whole_crop():
+    probs = probs_with((40, 40, 90, 90), None, size_hw=(224, 336))
+    probs[1] = 0.5
+    near, anywhere = object_windows(probs, 2.0)
+    assert pixels_of(anywhere) == (slice(0, 224), slice(0, 336))
+    assert pixels_of(near)[1].stop < 336
+
+
+def test_a_single_object_needs_no_window():
+    assert object_windows(probs_with((40, 40, 90, 90), size_hw=(224, 336)), 2.0) is None
