@@ -22,10 +22,15 @@ if [ "${1:-}" = --oldest ]; then
 fi
 
 source scripts/setup_env.sh dev
-if [[ ! -x ${CHROMIUM:-/usr/bin/chromium} && $(id -u) == 0 ]] && command -v apt-get > /dev/null; then
+chromium() { [[ -x ${CHROMIUM:-/usr/bin/chromium-headless-shell} || -x /usr/bin/chromium ]]; }
+if ! chromium && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
     echo "installing Chromium for the tests in a browser …"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } > /dev/null ||
-        echo "Chromium could not be installed; tests in a browser are skipped" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    {
+        apt-get update -qq
+        # not every release has the headless shell, which starts faster, as a package of its own
+        apt-get install -y -qq chromium-headless-shell || apt-get install -y -qq chromium
+    } > /dev/null || echo "Chromium could not be installed; tests in a browser are skipped" >&2
 fi
 
 ruff check .
