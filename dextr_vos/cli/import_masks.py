@@ -57,6 +57,7 @@ def command(
     """
     from dextr_vos.cli.workspaces import clip_and_workspace, default_workspace
     from dextr_vos.errors import InputError, counted
+    from dextr_vos.export.formats.guess import guess_format
     from dextr_vos.export.importing import FrameMatch, import_masks
     from dextr_vos.export.packed import unpacked
     from dextr_vos.folder_lock import locked
@@ -64,6 +65,10 @@ def command(
 
     if source is None:
         raise InputError(f"give CLIP before FILE: dextr-vos import CLIP {clip}")
+    if clip.is_file() and (clip.suffix.lower() == ".zip" or guess_format(clip) is not None):
+        raise InputError(
+            f"{clip} holds masks, not frames; give CLIP before FILE: dextr-vos import {source} {clip}"
+        )
     if first and match != "number":
         raise InputError("--first goes with --match number; leave it out")
     opened, known = clip_and_workspace(clip)
