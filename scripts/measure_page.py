@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,9 @@ def opened(playwright: Any, address: str) -> Iterator[Any]:
     with tempfile.TemporaryDirectory() as profile:
         browser = playwright.chromium.launch_persistent_context(
             profile,
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+            executable_path=os.environ.get("CHROMIUM")
+            or which("chromium")
+            or which("chromium-headless-shell"),
             args=FLAGS,
             viewport={"width": 1280, "height": 800},
         )

@@ -13,7 +13,6 @@ export PATH="$PWD/$venv/bin:$PATH"
 stamp="$venv/installed${extra:+-$extra}"
 if [ ! "$stamp" -nt pyproject.toml ]; then
     echo "installing (the first time PyTorch is downloaded, several GB; README.md says how to avoid that) …"
-    # Python compiles what is used when it is used, a small part of what is installed
-    python -m pip install --quiet --no-compile ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} --editable ".${extra:+[$extra]}"
+    python -m pip install --quiet ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} --editable ".${extra:+[$extra]}"
     touch "$stamp"
 fi

@@ -22,15 +22,19 @@ if [ "${1:-}" = --oldest ]; then
 fi
 
 source scripts/setup_env.sh dev
-chromium() { [[ -x ${CHROMIUM:-/usr/bin/chromium-headless-shell} || -x /usr/bin/chromium ]]; }
-if ! chromium && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+has_chromium() {
+    local program
+    for program in ${CHROMIUM:-/usr/bin/chromium-headless-shell /usr/bin/chromium}; do
+        [ -x "$program" ] && return
+    done
+    return 1
+}
+if ! has_chromium && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
     echo "installing Chromium for the tests in a browser …"
-    export DEBIAN_FRONTEND=noninteractive
-    {
-        apt-get update -qq
-        # not every release has the headless shell, which starts faster, as a package of its own
-        apt-get install -y -qq chromium-headless-shell || apt-get install -y -qq chromium
-    } > /dev/null || echo "Chromium could not be installed; tests in a browser are skipped" >&2
+    # the headless shell starts faster; not every release has it as a package of its own
+    get() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1"; }
+    { apt-get update -qq && { get chromium-headless-shell 2> /dev/null || get chromium; }; } > /dev/null ||
+        echo "Chromium could not be installed; tests in a browser are skipped" >&2
 fi
 
 ruff check .

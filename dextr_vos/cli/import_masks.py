@@ -1,5 +1,6 @@
 """`dextr-vos import`: masks of other programs as keyframes of a workspace."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,9 +66,10 @@ def command(
 
     if source is None:
         raise InputError(f"give CLIP before FILE: dextr-vos import CLIP {clip}")
-    if clip.is_file() and (clip.suffix.lower() == ".zip" or guess_format(clip) is not None):
+    if clip.is_file() and guess_format(clip) is not None:
         raise InputError(
-            f"{clip} holds masks, not frames; give CLIP before FILE: dextr-vos import {source} {clip}"
+            f"{clip} holds masks, not frames; give the clip first: "
+            f"dextr-vos import CLIP {shlex.quote(str(clip))}"
         )
     if first and match != "number":
         raise InputError("--first goes with --match number; leave it out")

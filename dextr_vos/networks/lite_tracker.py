@@ -105,19 +105,14 @@ class EncodedFrames:
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a frame.
-
-    Attributes:
-        rows: of the embedding, `STRIDE` pixels each.
-        columns: likewise.
-    """
+    """A part of a frame, in pixels of the embedding, `STRIDE` of the frame's each."""
 
     rows: slice
     columns: slice
 
-    def cut(self, values: Tensor, embedding: Tensor) -> Tensor:
-        """A view of the part of any map N×C×h×w, given the embedding of the whole frame."""
-        each = values.shape[-2] // embedding.shape[-2]
+    def cut(self, values: Tensor, stride: int) -> Tensor:
+        """A view of the part of a map …×h×w at a stride of the frame."""
+        each = STRIDE // stride
         rows, columns = (slice(part.start * each, part.stop * each) for part in (self.rows, self.columns))
         return values[..., rows, columns]
 
@@ -161,7 +156,7 @@ class LiteTracker(nn.Module):
             features: of N frames.
             memory: for each of them.
             guides: N×K×H×W, 1 where the object is believed to be, -1 elsewhere, 0 everywhere without a guide.
-            windows: K parts of the frame, outside of which an object is not looked for; None for no limits.
+            windows: K parts of all N frames, outside of which an object is not looked for; None for none.
 
         Returns:
             N×K×H×W logits, and N×K estimates of the IoU of the masks.
@@ -188,17 +183,18 @@ class LiteTracker(nn.Module):
         windows: Sequence[Window],
     ) -> tuple[Tensor, Tensor]:
         logits = torch.full_like(guides, _NOWHERE)
+        strides = [2 ** (place + 1) for place in range(len(features.maps))]
         qualities = []
-        for index, window in enumerate(windows):
+        for guide, cue, summary, target, window in zip(
+            *(each.unbind(1) for each in (guides, cues, summaries, logits)), windows, strict=True
+        ):
+            maps = [window.cut(each, stride) for each, stride in zip(features.maps, strides, strict=True)]
             found, quality = self.decoder(
-                [window.cut(each, features.maps[-1]) for each in features.maps],
-                window.cut(guides[:, index : index + 1], features.maps[-1]),
-                window.cut(cues[:, index], features.maps[-1]),
-                summaries[:, index],
+                maps, window.cut(guide, 1)[:, None], window.cut(cue, KEY_STRIDE), summary
             )
-            part = window.cut(logits[:, index : index + 1], features.maps[-1])
+            part = window.cut(target, 1)
             size_hw = part.shape[-2], part.shape[-1]
-            part.copy_(F.interpolate(found, size=size_hw, mode="bilinear", align_corners=False))
+            part.copy_(F.interpolate(found, size=size_hw, mode="bilinear", align_corners=False)[:, 0])
             qualities.append(quality)
         return logits, torch.stack(qualities, dim=1)
 

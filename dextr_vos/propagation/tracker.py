@@ -4,16 +4,16 @@ A frame enters it as crops of the objects and their surroundings, enlarged.
 """
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dextr_vos.geometry import FloatArray
+from dextr_vos.geometry import BoolArray, FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks.lite_tracker import (
     LOST,
@@ -34,7 +34,7 @@ _LEAST_PIXELS = 20  # fewer say nothing about where an object is
 _MIN_ASPECT, _MAX_ASPECT = 0.8, 2.0  # least and largest width, as a multiple of the height
 # heights and widths of the network's input are multiples of that, for the sake of the encoder's windows
 _SIDE_STEP = 112
-_LEAST_WINDOW = 7  # pixels of the embedding; the shortest side of what the decoder sees
+_LEAST_WINDOW = _SIDE_STEP // STRIDE  # pixels of the embedding; the shortest side of a window
 
 
 @dataclass(frozen=True)
@@ -90,48 +90,61 @@ def object_crops(probs: FloatArray, settings: CropSettings, pixels: int) -> list
 
 
 def _crop(probs: FloatArray, margin: float, settings: CropSettings, pixels: int) -> ObjectCrop:
-    height, width = probs.shape[1:]
-    rows, columns = (np.flatnonzero((probs > 0.5).any(axis)) for axis in ((0, 2), (0, 1)))
-    if np.count_nonzero(probs > 0.5) < _LEAST_PIXELS:
-        box_h, box_w, middle = float(height), float(width), (height / 2, width / 2)
-    else:
-        box_h = max(margin * (rows[-1] + 1 - rows[0]), settings.least * height)
-        box_w = max(margin * (columns[-1] + 1 - columns[0]), settings.least * width)
-        box_w = max(box_w, _MIN_ASPECT * box_h)
-        box_h = max(box_h, box_w / _MAX_ASPECT)
-        middle = (rows[0] + rows[-1] + 1) / 2, (columns[0] + columns[-1] + 1) / 2
-    part_rows, part_columns = _around(middle[0], box_h, height), _around(middle[1], box_w, width)
-    part_hw = part_rows.stop - part_rows.start, part_columns.stop - part_columns.start
+    seen: BoolArray = np.any(probs > 0.5, axis=0)
+    rows, columns = _surroundings(seen, margin, settings)
+    part_hw = rows.stop - rows.start, columns.stop - columns.start
     scale = min((pixels / (part_hw[0] * part_hw[1])) ** 0.5, settings.enlarge)
     small_h, small_w = (max(_SIDE_STEP, _SIDE_STEP * round(side * scale / _SIDE_STEP)) for side in part_hw)
-    return ObjectCrop(part_rows, part_columns, (small_h, small_w))
+    return ObjectCrop(rows, columns, (small_h, small_w))
 
 
-def object_windows(probs: FloatArray, margin: float) -> list[Window] | None:
-    """The part of a crop around each of its objects; all of it for one of which no place is known.
+def _surroundings(mask: BoolArray, margin: float, settings: CropSettings) -> tuple[slice, slice]:
+    """Rows and columns of a frame around what is visible in it; all where that is nothing."""
+    height, width = mask.shape
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    if np.count_nonzero(mask) < _LEAST_PIXELS:
+        return slice(0, height), slice(0, width)
+    box_h = max(margin * (rows[-1] + 1 - rows[0]), settings.least * height)
+    box_w = max(margin * (columns[-1] + 1 - columns[0]), settings.least * width)
+    box_w = max(box_w, _MIN_ASPECT * box_h)
+    box_h = max(box_h, box_w / _MAX_ASPECT)
+    middle = (rows[0] + rows[-1] + 1) / 2, (columns[0] + columns[-1] + 1) / 2
+    return _around(middle[0], box_h, height), _around(middle[1], box_w, width)
+
+
+def object_windows(
+    probs: FloatArray, crop: ObjectCrop, margin: float, settings: CropSettings
+) -> list[Window] | None:
+    """The part of a crop in which each of several objects is looked for: where its own crop would be.
 
     Args:
-        probs: K×h×w soft masks, h and w multiples of 16.
-        margin: sides of a window, as a multiple of those of the object's box.
+        probs: K×H×W soft masks of the frame.
+        crop: around all of them.
+        margin: as that of the crop.
+        settings: likewise.
 
     Returns:
-        One window an object; None for a single object, around which the crop was made.
+        One window an object; None where there is no need for any, as for a single object.
     """
-    if len(probs) == 1:
-        return None
-    return [
-        Window(_window(mask.any(1), margin), _window(mask.any(0), margin))
-        if np.count_nonzero(mask) >= _LEAST_PIXELS
-        else Window(slice(0, mask.shape[0] // STRIDE), slice(0, mask.shape[1] // STRIDE))
-        for mask in probs > 0.5
-    ]
+    whole = Window(slice(0, crop.size_hw[0] // STRIDE), slice(0, crop.size_hw[1] // STRIDE))
+    windows = []
+    for mask in probs > 0.5:
+        rows, columns = _surroundings(mask, margin, settings)
+        windows.append(
+            Window(
+                _within(rows, crop.rows, whole.rows.stop), _within(columns, crop.columns, whole.columns.stop)
+            )
+        )
+    return None if len(windows) == 1 or all(window == whole for window in windows) else windows
 
 
-def _window(seen: npt.NDArray[np.bool_], margin: float) -> slice:
-    places, count = np.flatnonzero(seen), len(seen) // STRIDE
-    middle = (places[0] + places[-1] + 1) / 2 / STRIDE
-    length = max(margin * (places[-1] + 1 - places[0]) / STRIDE, _LEAST_WINDOW)
-    return _around(middle, length, count)
+def _within(part: slice, whole: slice, count: int) -> slice:
+    """A part of `whole`, which is divided into `count` pixels, in whole ones; not less than there must be."""
+    each = (whole.stop - whole.start) / count
+    start, stop = int((part.start - whole.start) / each), math.ceil((part.stop - whole.start) / each)
+    missing = max(0, _LEAST_WINDOW - (min(stop, count) - max(start, 0)))
+    start = max(0, min(start - missing // 2, count - _LEAST_WINDOW))
+    return slice(start, min(count, max(stop, start + _LEAST_WINDOW)))
 
 
 def _around(middle: float, length: float, limit: int) -> slice:
@@ -164,7 +177,7 @@ class CropFeatures:
         region: the part of the frame.
         features: of the encoder.
         guides: 1×K×h×w, see `LiteTracker.decode`.
-        windows: see `object_windows`.
+        windows: see `object_windows`; None for the whole crop.
     """
 
     region: ObjectCrop
@@ -304,19 +317,22 @@ class Tracker:
     @torch.inference_mode()
     def _features(self, probs: FloatArray, image_rgb: ImageRgb, focus: FloatArray) -> FrameFeatures:
         crops: list[CropFeatures] = []
-        for crop in object_crops(focus, self._crops, self._pixels):
+        for margin, crop in zip(
+            self._crops.margins, object_crops(focus, self._crops, self._pixels), strict=True
+        ):
             # crops of a large object, or of a lost one, are the same: the whole frame
             same = next((each for each in crops if each.region == crop), None)
-            crops.append(same or self._crop_features(crop, probs, image_rgb))
+            windows = object_windows(probs, crop, margin, self._crops)
+            crops.append(same or self._crop_features(crop, probs, image_rgb, windows))
         return FrameFeatures(tuple(crops), (image_rgb.shape[0], image_rgb.shape[1]))
 
-    def _crop_features(self, crop: ObjectCrop, probs: FloatArray, image_rgb: ImageRgb) -> CropFeatures:
+    def _crop_features(
+        self, crop: ObjectCrop, probs: FloatArray, image_rgb: ImageRgb, windows: list[Window] | None
+    ) -> CropFeatures:
         frames = lite_input(crop.cut_image(image_rgb)[None]).to(self._device)
         with autocast(self._device, self._bf16):
             features = self._network.encode(frames.contiguous(memory_format=torch.channels_last))
-        guides = crop.cut(probs)
-        windows = object_windows(guides, max(self._crops.margins))
-        return CropFeatures(crop, features, 2 * self._tensor(guides) - 1, windows)
+        return CropFeatures(crop, features, 2 * self._tensor(crop.cut(probs)) - 1, windows)
 
     def _tensor(self, probs: FloatArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(probs))[None].to(self._device)

@@ -338,11 +338,7 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     "import of a clip into masks": (
         with_file("coco.json", b'{"images": [], "annotations": []}', ["import", "coco.json", "tiny"]),
-        r"coco\.json holds masks, not frames; give CLIP before FILE: dextr-vos import tiny coco\.json",
-    ),
-    "import of a clip into packed masks": (
-        with_file("masks.zip", b"PK", ["import", "masks.zip", "tiny"]),
-        r"masks\.zip holds masks, not frames; give CLIP before FILE: dextr-vos import tiny masks\.zip",
+        r"coco\.json holds masks, not frames; give the clip first: dextr-vos import CLIP coco\.json",
     ),
     "no frames in the clicks": (lambda place: clicks(place, {}), r"no frames in bad\.json: expected"),
     "nothing to export": (lambda _: ["export", "tiny", "--masks", "masks"], "nothing to export"),

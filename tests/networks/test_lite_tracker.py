@@ -94,7 +94,7 @@ def test_objects_do_not_see_one_another():
 @narrow
 def test_windows_over_the_whole_frame_change_nothing():
     network = tracker()
-    frames, guides, known, masks = made_up(1, 2)
+    frames, guides, known, masks = made_up(2, 2)
     everywhere = Window(slice(0, SIZE_HW[0] // COARSE), slice(0, SIZE_HW[1] // COARSE))
     with torch.inference_mode():
         features, memory = network.encode(frames), network.encode(known).memorize(masks)
@@ -109,13 +109,13 @@ def test_windows_over_the_whole_frame_change_nothing():
 @narrow
 def test_an_object_is_found_in_its_window_alone():
     network = tracker()
-    frames, guides, known, masks = made_up(1, 2)
+    frames, guides, known, masks = made_up(2, 2)
     windows = [Window(slice(0, 2), slice(1, 3)), Window(slice(2, 3), slice(0, 4))]
     with torch.inference_mode():
         features, memory = network.encode(frames), network.encode(known).memorize(masks)
         logits, quality = network.decode(features, memory, guides, windows)
-    assert quality.shape == (1, 2)
-    for found, window in zip(logits[0], windows, strict=True):
+    assert quality.shape == (2, 2)
+    for found, window in zip([*logits[0], *logits[1]], windows * 2, strict=True):
         rows, columns = (
             slice(part.start * COARSE, part.stop * COARSE) for part in (window.rows, window.columns)
         )

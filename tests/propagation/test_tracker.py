@@ -141,6 +141,29 @@ def test_nothing_is_found_outside_the_crop():
     assert not probs[~inside].any()
 
 
+def test_each_of_several_objects_is_found_around_its_guide_alone(monkeypatch):
+    crops = CropSettings(margins=(1.0,), least=0.05)
+    tracker = Tracker(TINY_LITE.start(1, 0, None).eval(), CPU, False, crops, 480)
+
+    def everywhere(maps, guide, cues, summaries):
+        return torch.full((1, 1, *maps[0].shape[-2:]), 9.0), torch.ones(1)
+
+    monkeypatch.setattr(tracker._network.decoder, "forward", everywhere)
+    image = cv2.resize(tiny_frame(0), (320, 240))
+    probs = np.zeros((3, 240, 320), np.float32)
+    probs[0, 20:60, 20:60] = 1
+    probs[1, 170:220, 250:310] = 1
+    known = MaskedFrame(image, probs)
+    features = tracker.encode_next(known, image, 3)
+    found = tracker.segment(features, [memorize(tracker, known)]).probs > 0.25
+    assert found[0, 20:60, 20:60].all()
+    assert found[1, 170:220, 250:310].all()
+    assert not found[0, :, 200:].any()
+    assert not found[1, :, :100].any()
+    assert found[2].any()  # nothing is known of its place
+    assert found[2, 120, 160]
+
+
 def test_a_narrow_and_a_wide_crop_are_averaged():
     def found(*margins):
         crops = CropSettings(margins=margins, least=0.1)

@@ -140,51 +140,66 @@ def test_pixels_of_the_input_are_those_of_a_wide_frame():
     assert input_pixels(256) == 256 * 144
 
 
-def pixels_of(window):
-    return slice(16 * window.rows.start, 16 * window.rows.stop), slice(
-        16 * window.columns.start, 16 * window.columns.stop
-    )
+def seen_in(window, crop):
+    """The part of the frame that a window of a crop shows, as a mask."""
+    mask = np.zeros(crop.size_hw, np.float32)
+    rows, columns = window.rows, window.columns
+    mask[16 * rows.start : 16 * rows.stop, 16 * columns.start : 16 * columns.stop] = 1
+    return crop.paste(mask[None], SIZE_HW)[0] > 0.5
+
+
+def windows_of(*boxes, **changes):
+    probs = probs_with(*boxes)
+    how = CropSettings(**{"margins": (2.0,), "least": 0.05} | changes)
+    (crop,) = object_crops(probs, how, 200 * 400)
+    return object_windows(probs, crop, how.margins[0], how), crop
 
 
 @settings(deadline=None)
 @given(st.data())
 def test_a_window_holds_its_object_and_lies_in_the_crop(data):
-    size_hw = (112 * data.draw(st.integers(1, 3)), 112 * data.draw(st.integers(1, 4)))
     boxes = []
     for _ in range(data.draw(st.integers(2, 4))):
-        height, width = data.draw(st.integers(5, size_hw[0])), data.draw(st.integers(5, size_hw[1]))
-        top = data.draw(st.integers(0, size_hw[0] - height))
-        left = data.draw(st.integers(0, size_hw[1] - width))
+        height, width = data.draw(st.integers(5, SIZE_HW[0])), data.draw(st.integers(5, SIZE_HW[1]))
+        top = data.draw(st.integers(0, SIZE_HW[0] - height))
+        left = data.draw(st.integers(0, SIZE_HW[1] - width))
         boxes.append((top, left, top + height, left + width))
-    probs = probs_with(*boxes, size_hw=size_hw)
-    for mask, window in zip(probs > 0.5, object_windows(probs, 1.5), strict=True):
-        rows, columns = pixels_of(window)
-        assert 0 <= rows.start < rows.stop <= size_hw[0]
-        assert 0 <= columns.start < columns.stop <= size_hw[1]
-        assert mask[rows, columns].sum() == mask.sum()
+    found, crop = windows_of(*boxes, margins=(data.draw(st.sampled_from([1.0, 2.0])),))
+    for (top, left, bottom, right), window in zip(boxes, found or [], strict=bool(found)):
+        for part, side in zip((window.rows, window.columns), crop.size_hw, strict=True):
+            assert part.start >= 0
+            assert part.stop <= side // 16
+            assert part.stop - part.start >= STEP // 16
+        # the outermost pixels may be cut by less than one of theirs
+        assert seen_in(window, crop)[top + 1 : bottom - 1, left + 1 : right - 1].all()
 
 
-def test_a_window_grows_with_the_object_and_the_margin():
-    size_hw = (448, 448)
-    small, large = (160, 160, 240, 240), (64, 64, 384, 384)
+def test_an_object_is_looked_for_where_its_own_crop_would_be():
+    first, second = (20, 20, 60, 60), (50, 150, 90, 190)
+    found, crop = windows_of(first, second, least=0.25)
+    for box, window in zip((first, second), found, strict=True):
+        (alone,) = object_crops(probs_with(box), CropSettings(margins=(2.0,)), PIXELS)
+        expected, seen = inside(alone), seen_in(window, crop)
+        assert (expected & seen).sum() / (expected | seen).sum() > 0.75
+        assert not (expected & ~seen)[1:-1, 1:-1].any()
 
-    def side(box, margin):
-        rows, _ = pixels_of(object_windows(probs_with(box, small, size_hw=size_hw), margin)[0])
-        return rows.stop - rows.start
 
-    assert side(small, 2.0) == pytest.approx(160, abs=32)
-    assert side(small, 1.0) == pytest.approx(112, abs=32)
-    assert side(large, 1.2) == pytest.approx(384, abs=32)
-    assert side(large, 2.0) == 448
+def test_a_window_at_the_border_is_not_smaller():
+    (corner, _), _ = windows_of((0, 0, 6, 6), (60, 100, 119, 199))
+    assert corner.rows == slice(0, STEP // 16)
+    assert corner.columns == slice(0, STEP // 16)
 
 
 def test_an_object_whose_place_is_unknown_is_looked_for_in_the_whole_crop():
-    probs = probs_with((40, 40, 90, 90), None, size_hw=(224, 336))
+    probs = probs_with((20, 20, 40, 40), None)
     probs[1] = 0.5
-    near, anywhere = object_windows(probs, 2.0)
-    assert pixels_of(anywhere) == (slice(0, 224), slice(0, 336))
-    assert pixels_of(near)[1].stop < 336
+    how = CropSettings(margins=(2.0,), least=0.05)
+    crop = ObjectCrop(slice(0, 120), slice(0, 200), (224, 336))
+    near, anywhere = object_windows(probs, crop, 2.0, how)
+    assert (anywhere.rows, anywhere.columns) == (slice(0, 14), slice(0, 21))
+    assert near.columns.stop < 14
 
 
-def test_a_single_object_needs_no_window():
-    assert object_windows(probs_with((40, 40, 90, 90), size_hw=(224, 336)), 2.0) is None
+def test_no_window_is_needed_for_one_object_or_where_all_fill_the_crop():
+    assert windows_of((40, 40, 90, 90))[0] is None
+    assert windows_of((0, 0, 120, 180), (10, 10, 119, 199))[0] is None

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from web.browser.screen import PATIENCE_S, Screen, open_context
 
-# without a window to draw, the headless shell is twice as fast
+# without windows, the headless shell needs half as much of the processor
 _PROGRAMS = ("/usr/bin/chromium-headless-shell", "/usr/bin/chromium")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(os.path.exists, _PROGRAMS), _PROGRAMS[0])
 _FLAGS = [
