@@ -20,17 +20,16 @@ from torch import Tensor, nn
 
 from dextr_vos.networks.mask_decoder import CUES, MaskDecoder
 from dextr_vos.networks.tiny_vit import EIGHTH_CHANNELS, EMBEDDING, MEAN_RGB, STD_RGB, TinyVit
+from dextr_vos.networks.windows import Window, decode_windows
 
 KEY_WIDTH = 64
 KEY_STRIDE = 8
-STRIDE = 16  # of the embedding
 
 MEMORY_PREFIX = "memory."  # of tensors saved beside a network, see `Memory`
 _PLAIN = 0.02  # pixels with a smaller share of an object, or all but that, are not on its outline
 _LEAST_SEEN = 0.1  # pixels of the embedding; less says nothing of an object
 LOST = 1e-4  # share of the frame; an object smaller than that is lost
 _UNSEEN = -1.0  # the least cosine there is
-_NOWHERE = -20.0  # the logit of an object outside its window
 _ROWS_AT_ONCE = 256  # pixels whose cosines to a large memory stay in the cache
 _COSINES_AT_ONCE = 2**27  # half a gigabyte of them on a GPU
 
@@ -103,20 +102,6 @@ class EncodedFrames:
         return Memory(F.normalize(keys, dim=1), shares, counts, whole.summaries)
 
 
-@dataclass(frozen=True)
-class Window:
-    """A part of a frame, in pixels of the embedding, `STRIDE` of the frame's each."""
-
-    rows: slice
-    columns: slice
-
-    def cut(self, values: Tensor, stride: int) -> Tensor:
-        """A view of the part of a map …×h×w at a stride of the frame."""
-        each = STRIDE // stride
-        rows, columns = (slice(part.start * each, part.stop * each) for part in (self.rows, self.columns))
-        return values[..., rows, columns]
-
-
 class LiteTracker(nn.Module):
     """Frame, guide and memory in, logits out.
 
@@ -166,37 +151,13 @@ class LiteTracker(nn.Module):
         seen = (memory.summaries != 0).any(-1, keepdim=True).sum(2).clamp(min=1)
         summaries = memory.summaries.sum(2) / seen
         if windows is not None:
-            return self._decode_windows(features, cues, summaries, guides, windows)
+            return decode_windows(self.decoder, features.maps, guides, cues, summaries, windows)
         maps = [each.repeat_interleave(objects, 0) if objects > 1 else each for each in features.maps]
         logits, quality = self.decoder(
             maps, guides.flatten(0, 1)[:, None], cues.flatten(0, 1), summaries.flatten(0, 1)
         )
         logits = F.interpolate(logits, size=size_hw, mode="bilinear", align_corners=False)
         return logits.view(count, objects, *size_hw), quality.view(count, objects)
-
-    def _decode_windows(
-        self,
-        features: EncodedFrames,
-        cues: Tensor,
-        summaries: Tensor,
-        guides: Tensor,
-        windows: Sequence[Window],
-    ) -> tuple[Tensor, Tensor]:
-        logits = torch.full_like(guides, _NOWHERE)
-        strides = [2 ** (place + 1) for place in range(len(features.maps))]
-        qualities = []
-        for guide, cue, summary, target, window in zip(
-            *(each.unbind(1) for each in (guides, cues, summaries, logits)), windows, strict=True
-        ):
-            maps = [window.cut(each, stride) for each, stride in zip(features.maps, strides, strict=True)]
-            found, quality = self.decoder(
-                maps, window.cut(guide, 1)[:, None], window.cut(cue, KEY_STRIDE), summary
-            )
-            part = window.cut(target, 1)
-            size_hw = part.shape[-2], part.shape[-1]
-            part.copy_(F.interpolate(found, size=size_hw, mode="bilinear", align_corners=False)[:, 0])
-            qualities.append(quality)
-        return logits, torch.stack(qualities, dim=1)
 
     def decode_pairs(
         self, maps: Sequence[Tensor], guides: Tensor, known: Sequence[Tensor], masks: Tensor

@@ -4,7 +4,6 @@ A frame enters it as crops of the objects and their surroundings, enlarged.
 """
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,147 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dextr_vos.geometry import BoolArray, FloatArray
+from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks.lite_tracker import (
     LOST,
-    STRIDE,
     EncodedFrames,
     LiteTracker,
     Memory,
-    Window,
     join_memories,
     lite_input,
 )
 from dextr_vos.networks.tiny_vit import fold_constants
+from dextr_vos.networks.windows import Window
 from dextr_vos.optical_flow import warp_masks
+from dextr_vos.propagation.crops import ObjectCrop, input_pixels, object_crops, object_windows
 from dextr_vos.propagation.settings import CropSettings
 from dextr_vos.runtime import autocast, cast_weights
-
-_LEAST_PIXELS = 20  # fewer say nothing about where an object is
-_MIN_ASPECT, _MAX_ASPECT = 0.8, 2.0  # least and largest width, as a multiple of the height
-# heights and widths of the network's input are multiples of that, for the sake of the encoder's windows
-_SIDE_STEP = 112
-_LEAST_WINDOW = _SIDE_STEP // STRIDE  # pixels of the embedding; the shortest side of a window
-
-
-@dataclass(frozen=True)
-class ObjectCrop:
-    """A part of a frame, and the size at which the network sees it.
-
-    Attributes:
-        rows: of the frame, in pixels.
-        columns: of the frame, in pixels.
-        size_hw: height and width of the network's input, in pixels.
-    """
-
-    rows: slice
-    columns: slice
-    size_hw: tuple[int, int]
-
-    def cut_image(self, image_rgb: ImageRgb) -> ImageRgb:
-        """H×W×3 uint8 to h×w×3."""
-        return np.asarray(self._resized(image_rgb[self.rows, self.columns]), dtype=np.uint8)
-
-    def cut(self, maps: FloatArray) -> FloatArray:
-        """K×H×W float32 to K×h×w."""
-        return np.stack([self._resized(each[self.rows, self.columns]) for each in maps]).astype(np.float32)
-
-    def paste(self, maps: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
-        """K×h×w float32 to K×H×W, 0 outside the crop."""
-        whole = np.zeros((len(maps), *size_hw), np.float32)
-        height, width = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
-        for target, each in zip(whole, maps, strict=True):
-            target[self.rows, self.columns] = cv2.resize(
-                each, (width, height), interpolation=cv2.INTER_LINEAR
-            )
-        return whole
-
-    def _resized(self, part: np.ndarray) -> np.ndarray:
-        height, width = self.size_hw
-        smaller = height * width < part.shape[0] * part.shape[1]
-        interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        return np.asarray(
-            cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=interpolation)
-        )
-
-
-def object_crops(probs: FloatArray, settings: CropSettings, pixels: int) -> list[ObjectCrop]:
-    """The crops around all objects, one for each margin; the whole frame where no object is visible.
-
-    Args:
-        probs: K×H×W soft masks.
-        settings: how crops are cut out.
-        pixels: approximate number of pixels of the network's input.
-    """
-    return [_crop(probs, margin, settings, pixels) for margin in settings.margins]
-
-
-def _crop(probs: FloatArray, margin: float, settings: CropSettings, pixels: int) -> ObjectCrop:
-    seen: BoolArray = np.any(probs > 0.5, axis=0)
-    rows, columns = _surroundings(seen, margin, settings)
-    part_hw = rows.stop - rows.start, columns.stop - columns.start
-    scale = min((pixels / (part_hw[0] * part_hw[1])) ** 0.5, settings.enlarge)
-    small_h, small_w = (max(_SIDE_STEP, _SIDE_STEP * round(side * scale / _SIDE_STEP)) for side in part_hw)
-    return ObjectCrop(rows, columns, (small_h, small_w))
-
-
-def _surroundings(mask: BoolArray, margin: float, settings: CropSettings) -> tuple[slice, slice]:
-    """Rows and columns of a frame around what is visible in it; all where that is nothing."""
-    height, width = mask.shape
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    if np.count_nonzero(mask) < _LEAST_PIXELS:
-        return slice(0, height), slice(0, width)
-    box_h = max(margin * (rows[-1] + 1 - rows[0]), settings.least * height)
-    box_w = max(margin * (columns[-1] + 1 - columns[0]), settings.least * width)
-    box_w = max(box_w, _MIN_ASPECT * box_h)
-    box_h = max(box_h, box_w / _MAX_ASPECT)
-    middle = (rows[0] + rows[-1] + 1) / 2, (columns[0] + columns[-1] + 1) / 2
-    return _around(middle[0], box_h, height), _around(middle[1], box_w, width)
-
-
-def object_windows(
-    probs: FloatArray, crop: ObjectCrop, margin: float, settings: CropSettings
-) -> list[Window] | None:
-    """The part of a crop in which each of several objects is looked for: where its own crop would be.
-
-    Args:
-        probs: K×H×W soft masks of the frame.
-        crop: around all of them.
-        margin: as that of the crop.
-        settings: likewise.
-
-    Returns:
-        One window an object; None where there is no need for any, as for a single object.
-    """
-    whole = Window(slice(0, crop.size_hw[0] // STRIDE), slice(0, crop.size_hw[1] // STRIDE))
-    windows = []
-    for mask in probs > 0.5:
-        rows, columns = _surroundings(mask, margin, settings)
-        windows.append(
-            Window(
-                _within(rows, crop.rows, whole.rows.stop), _within(columns, crop.columns, whole.columns.stop)
-            )
-        )
-    return None if len(windows) == 1 or all(window == whole for window in windows) else windows
-
-
-def _within(part: slice, whole: slice, count: int) -> slice:
-    """A part of `whole`, which is divided into `count` pixels, in whole ones; not less than there must be."""
-    each = (whole.stop - whole.start) / count
-    start, stop = int((part.start - whole.start) / each), math.ceil((part.stop - whole.start) / each)
-    missing = max(0, _LEAST_WINDOW - (min(stop, count) - max(start, 0)))
-    start = max(0, min(start - missing // 2, count - _LEAST_WINDOW))
-    return slice(start, min(count, max(stop, start + _LEAST_WINDOW)))
-
-
-def _around(middle: float, length: float, limit: int) -> slice:
-    return slice(max(0, int(middle - length / 2)), min(limit, max(1, int(np.ceil(middle + length / 2)))))
-
-
-def input_pixels(longest_side: int) -> int:
-    """Pixels of a wide frame (16:9) whose longer side is that."""
-    return longest_side * longest_side * 9 // 16
 
 
 @dataclass(frozen=True)
@@ -317,12 +191,10 @@ class Tracker:
     @torch.inference_mode()
     def _features(self, probs: FloatArray, image_rgb: ImageRgb, focus: FloatArray) -> FrameFeatures:
         crops: list[CropFeatures] = []
-        for margin, crop in zip(
-            self._crops.margins, object_crops(focus, self._crops, self._pixels), strict=True
-        ):
+        for crop in object_crops(focus, self._crops, self._pixels):
             # crops of a large object, or of a lost one, are the same: the whole frame
             same = next((each for each in crops if each.region == crop), None)
-            windows = object_windows(probs, crop, margin, self._crops)
+            windows = object_windows(probs, crop, self._crops)
             crops.append(same or self._crop_features(crop, probs, image_rgb, windows))
         return FrameFeatures(tuple(crops), (image_rgb.shape[0], image_rgb.shape[1]))
 

@@ -13,7 +13,6 @@ from dextr_vos.networks.lite_tracker import (
     KEY_STRIDE,
     KEY_WIDTH,
     LiteTracker,
-    Window,
     join_memories,
     lite_input,
     normalize_frames,
@@ -21,6 +20,7 @@ from dextr_vos.networks.lite_tracker import (
 )
 from dextr_vos.networks.losses import plain_bce
 from dextr_vos.networks.prompt_decoder import HINTS
+from dextr_vos.networks.windows import Window
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 narrow = pytest.mark.usefixtures("narrow_lite")
@@ -107,10 +107,20 @@ def test_windows_over_the_whole_frame_change_nothing():
 
 
 @narrow
-def test_an_object_is_found_in_its_window_alone():
+def test_a_window_an_object_is_expected():
+    network = tracker()
+    frames, guides, known, masks = made_up(1, 2)
+    features, memory = network.encode(frames), network.encode(known).memorize(masks)
+    with pytest.raises(ValueError, match="a window for each of 2 objects, got 1"):
+        network.decode(features, memory, guides, [Window(slice(0, 2), slice(0, 2))])
+
+
+@narrow
+@pytest.mark.parametrize("second", [Window(slice(2, 3), slice(0, 4)), Window(slice(1, 3), slice(2, 4))])
+def test_an_object_is_found_in_its_window_alone(second):
     network = tracker()
     frames, guides, known, masks = made_up(2, 2)
-    windows = [Window(slice(0, 2), slice(1, 3)), Window(slice(2, 3), slice(0, 4))]
+    windows = [Window(slice(0, 2), slice(1, 3)), second]
     with torch.inference_mode():
         features, memory = network.encode(frames), network.encode(known).memorize(masks)
         logits, quality = network.decode(features, memory, guides, windows)

@@ -146,7 +146,7 @@ def test_each_of_several_objects_is_found_around_its_guide_alone(monkeypatch):
     tracker = Tracker(TINY_LITE.start(1, 0, None).eval(), CPU, False, crops, 480)
 
     def everywhere(maps, guide, cues, summaries):
-        return torch.full((1, 1, *maps[0].shape[-2:]), 9.0), torch.ones(1)
+        return torch.full((len(guide), 1, *maps[0].shape[-2:]), 9.0), torch.ones(len(guide))
 
     monkeypatch.setattr(tracker._network.decoder, "forward", everywhere)
     image = cv2.resize(tiny_frame(0), (320, 240))

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dextr_vos.propagation.crops import ObjectCrop, input_pixels, object_crops, object_windows
 from dextr_vos.propagation.settings import CropSettings
-from dextr_vos.propagation.tracker import ObjectCrop, input_pixels, object_crops, object_windows
 
 SIZE_HW = (120, 200)
 PIXELS = 60 * 100
@@ -152,7 +152,7 @@ def windows_of(*boxes, **changes):
     probs = probs_with(*boxes)
     how = CropSettings(**{"margins": (2.0,), "least": 0.05} | changes)
     (crop,) = object_crops(probs, how, 200 * 400)
-    return object_windows(probs, crop, how.margins[0], how), crop
+    return object_windows(probs, crop, how), crop
 
 
 @settings(deadline=None)
@@ -174,18 +174,29 @@ def test_a_window_holds_its_object_and_lies_in_the_crop(data):
         assert seen_in(window, crop)[top + 1 : bottom - 1, left + 1 : right - 1].all()
 
 
-def test_an_object_is_looked_for_where_its_own_crop_would_be():
-    first, second = (20, 20, 60, 60), (50, 150, 90, 190)
-    found, crop = windows_of(first, second, least=0.25)
-    for box, window in zip((first, second), found, strict=True):
-        (alone,) = object_crops(probs_with(box), CropSettings(margins=(2.0,)), PIXELS)
-        expected, seen = inside(alone), seen_in(window, crop)
-        assert (expected & seen).sum() / (expected | seen).sum() > 0.75
-        assert not (expected & ~seen)[1:-1, 1:-1].any()
+def test_windows_are_around_their_objects_and_equally_large():
+    first, second = (20, 20, 50, 50), (50, 150, 110, 190)
+    found, crop = windows_of(first, second)
+    assert found[0].size_hw == found[1].size_hw
+    for (top, left, bottom, right), window in zip((first, second), found, strict=True):
+        rows, columns = (np.flatnonzero(seen_in(window, crop).any(axis)) for axis in (1, 0))
+        # one and a half times as high as the higher object, and as wide as the wider one, or a little more
+        assert len(rows) == pytest.approx(1.5 * 60, abs=16)
+        assert len(columns) == pytest.approx(1.5 * 40, abs=16)
+        assert (columns[0] + columns[-1]) / 2 == pytest.approx((left + right) / 2, abs=8)
+        assert rows[0] <= top < bottom <= rows[-1] + 1
+
+
+def test_a_window_shows_at_least_the_least_share_of_the_frame():
+    found, crop = windows_of((30, 20, 36, 26), (60, 150, 66, 156), least=0.5)
+    for window in found:
+        rows, columns = (np.flatnonzero(seen_in(window, crop).any(axis)) for axis in (1, 0))
+        assert len(columns) >= 0.5 * SIZE_HW[1] - 8
+        assert len(rows) >= 0.5 * SIZE_HW[0] - 8
 
 
 def test_a_window_at_the_border_is_not_smaller():
-    (corner, _), _ = windows_of((0, 0, 6, 6), (60, 100, 119, 199))
+    (corner, _), _ = windows_of((0, 0, 6, 6), (110, 190, 119, 199))
     assert corner.rows == slice(0, STEP // 16)
     assert corner.columns == slice(0, STEP // 16)
 
@@ -195,7 +206,7 @@ def test_an_object_whose_place_is_unknown_is_looked_for_in_the_whole_crop():
     probs[1] = 0.5
     how = CropSettings(margins=(2.0,), least=0.05)
     crop = ObjectCrop(slice(0, 120), slice(0, 200), (224, 336))
-    near, anywhere = object_windows(probs, crop, 2.0, how)
+    near, anywhere = object_windows(probs, crop, how)
     assert (anywhere.rows, anywhere.columns) == (slice(0, 14), slice(0, 21))
     assert near.columns.stop < 14
 
