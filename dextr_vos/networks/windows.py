@@ -1,13 +1,11 @@
 """Parts of a frame in which the decoder of the lite tracker looks for one of several objects."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from dextr_vos.networks.mask_decoder import MaskDecoder
 
 STRIDE = 16  # of the embedding
 _NOWHERE = -20.0  # the logit of an object outside its window
@@ -33,7 +31,7 @@ class Window:
 
 
 def decode_windows(
-    decoder: MaskDecoder,
+    decoder: Callable[[Sequence[Tensor], Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
     maps: Sequence[Tensor],
     guides: Tensor,
     cues: Tensor,
@@ -43,8 +41,8 @@ def decode_windows(
     """Logits and quality as `LiteTracker.decode` gives them, each object looked for in its window alone.
 
     Args:
-        decoder: of the network.
-        maps: of N frames, see `MaskDecoder`.
+        decoder: a `MaskDecoder`.
+        maps: of N frames, see there.
         guides: N×K×H×W.
         cues: N×K×3×h×w, see `lite_tracker.read_memory`.
         summaries: N×K×2×C.

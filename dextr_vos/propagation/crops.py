@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -9,7 +10,9 @@ import numpy as np
 from dextr_vos.geometry import BoolArray, FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks.windows import STRIDE, Window
-from dextr_vos.propagation.settings import CropSettings
+
+if TYPE_CHECKING:
+    from dextr_vos.propagation.settings import CropSettings
 
 _LEAST_PIXELS = 20  # fewer say nothing about where an object is
 _MIN_ASPECT, _MAX_ASPECT = 0.8, 2.0  # least and largest width, as a multiple of the height
@@ -60,7 +63,7 @@ class ObjectCrop:
         )
 
 
-def object_crops(probs: FloatArray, settings: CropSettings, pixels: int) -> list[ObjectCrop]:
+def object_crops(probs: FloatArray, settings: "CropSettings", pixels: int) -> list[ObjectCrop]:
     """The crops around all objects, one for each margin; the whole frame where no object is visible.
 
     Args:
@@ -71,7 +74,7 @@ def object_crops(probs: FloatArray, settings: CropSettings, pixels: int) -> list
     return [_crop(probs, margin, settings, pixels) for margin in settings.margins]
 
 
-def _crop(probs: FloatArray, margin: float, settings: CropSettings, pixels: int) -> ObjectCrop:
+def _crop(probs: FloatArray, margin: float, settings: "CropSettings", pixels: int) -> ObjectCrop:
     seen: BoolArray = np.any(probs > 0.5, axis=0)
     rows, columns = _surroundings(seen, margin, settings)
     part_hw = rows.stop - rows.start, columns.stop - columns.start
@@ -81,7 +84,7 @@ def _crop(probs: FloatArray, margin: float, settings: CropSettings, pixels: int)
 
 
 def _surroundings(
-    mask: BoolArray, margin: float, settings: CropSettings, shaped: bool = True
+    mask: BoolArray, margin: float, settings: "CropSettings", shaped: bool = True
 ) -> tuple[slice, slice]:
     """Rows and columns of a frame around what is visible in it; all where that is nothing."""
     height, width = mask.shape
@@ -97,7 +100,7 @@ def _surroundings(
     return _around(middle[0], box_h, height), _around(middle[1], box_w, width)
 
 
-def object_windows(probs: FloatArray, crop: ObjectCrop, settings: CropSettings) -> list[Window] | None:
+def object_windows(probs: FloatArray, crop: ObjectCrop, settings: "CropSettings") -> list[Window] | None:
     """The part of a crop in which each of several objects is looked for; all of it once it is lost.
 
     The others are equally large, so that they go through the decoder together.
