@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from dextr_vos.datasets.copy_paste import Draw
+from dextr_vos.datasets.copy_paste import Draw, Layer, blend
 from dextr_vos.datasets.frame_pairs import Chance, SceneRecipe, draw_scene
 from dextr_vos.datasets.instances import Example, ObjectRef, ObjectSet
 from dextr_vos.datasets.mask_corruption import MaskCorruption, corrupt_guide, corrupt_mask
@@ -27,6 +27,7 @@ from dextr_vos.optical_flow import backward_flow
 
 _SHORTEST_TRACK = 8  # frames; of fewer, any one is the next of any other
 _FLOW_STRIDE = 2
+_LEAST_LEFT = 0.5  # share of an object that a twin in front of it leaves to be seen
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class SequenceRecipe:
         warped: chance that the first guide is the warped mask of a frame before, not the frame's own.
         correct: chance that the first guide has no further errors.
         known: chance that the mask of the known frame has errors, those of a mask made by clicks.
+        twin: chance that the object of a clip has a look-alike beside it, itself at another time, and of one
+            more after each.
         photometric: of whole sequences.
         sharpness: of single frames.
     """
@@ -50,6 +53,7 @@ class SequenceRecipe:
     warped: Chance = 0.5
     correct: Chance = 0.25
     known: Chance = 0.25
+    twin: Annotated[float, Field(ge=0, lt=1)] = 0.0
     photometric: PhotometricAugmentation = field(default_factory=PhotometricAugmentation)
     sharpness: PhotometricAugmentation = field(
         default_factory=lambda: PhotometricAugmentation(0.0, 0.0, 0.0, 0.12, 0.05, 0.15)
@@ -115,6 +119,8 @@ def clip_sequence(
     seed, flipped = int(rng.integers(2**31)), bool(rng.random() < 0.5)
     known = objects.read(track[int(rng.integers(len(track)))])
     examples = [objects.read(track[int(place)]) for place in places]
+    while rng.random() < recipe.twin:
+        known, *examples = _with_twin([known, *examples], places, objects, track, rng)
 
     def cut(example: Example, box: tuple[int, int, int, int]) -> Frame:
         frame = _crop(example, box, size_hw, flipped)
@@ -126,6 +132,74 @@ def clip_sequence(
         boxes[1:] = [_crop_box([example.mask for example in examples], margin, size_hw, rng)] * len(examples)
     frames = [cut(example, box) for example, box in zip((known, *examples), boxes, strict=True)]
     return FrameSequence(frames[0], frames[1] if near else None, frames[2:])
+
+
+def _with_twin(
+    examples: Sequence[Example],
+    places: Sequence[int],
+    objects: ObjectSet,
+    track: Sequence[int],
+    rng: np.random.Generator,
+) -> list[Example]:
+    """The known frame and those to track through with a look-alike of the object in each.
+
+    Args:
+        examples: the known frame and the others.
+        places: of the others in the track.
+        objects: frames with masks.
+        track: see `tracks`.
+        rng: the only source of chance.
+    """
+    # it moves as the object does at another time, forward or backward
+    steps = np.asarray(places) - min(places)
+    start = int(rng.integers(len(track)))
+    of_twin = [int(rng.integers(len(track))), *np.clip(start + rng.choice([-1, 1]) * steps, 0, len(track) - 1)]
+    angle, away, nearer = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.2), rng.normal(0, 0.15)
+    scale, mirrored = float(np.exp(rng.normal(0, 0.15))), bool(rng.random() < 0.5)
+    in_front = bool(rng.random() < 0.3)
+    found = []
+    for index, (example, place) in enumerate(zip(examples, of_twin, strict=True)):
+        x, y, width, height = cv2.boundingRect(example.mask.view(np.uint8))
+        if index == 0:
+            turned, distance = angle + rng.choice([0, np.pi]) + rng.normal(0, 0.4), away * rng.uniform(0.9, 1.5)
+        else:
+            turned, distance = angle, away + nearer * index
+        centre_xy = (
+            x + width * (0.5 + distance * np.cos(turned)),
+            y + height * (0.5 + 0.4 * distance * np.sin(turned)),
+        )
+        twin = _moved_to(objects.read(track[int(place)]), centre_xy, scale, mirrored)
+        found.append(_beside(example, twin, in_front, rng))
+    return found
+
+
+def _moved_to(example: Example, centre_xy: tuple[float, float], scale: float, mirrored: bool) -> Layer:
+    """The object of an example with its centre elsewhere in the frame."""
+    x, y, width, height = cv2.boundingRect(example.mask.view(np.uint8))
+    across = -scale if mirrored else scale
+    affine = np.array(
+        [
+            [across, 0, centre_xy[0] - across * (x + width / 2)],
+            [0, scale, centre_xy[1] - scale * (y + height / 2)],
+        ]
+    )
+    size = example.mask.shape[1], example.mask.shape[0]
+    image = cv2.warpAffine(example.image_rgb, affine, size, borderMode=cv2.BORDER_REFLECT_101)
+    mask = cv2.warpAffine(example.mask.view(np.uint8), affine, size).view(np.bool_)
+    return Layer(np.asarray(image, np.uint8), mask, np.zeros_like(mask))
+
+
+def _beside(example: Example, twin: Layer, in_front: bool, rng: np.random.Generator) -> Example:
+    """The example with another object before or behind its own; before it only where enough is still seen."""
+    if not twin.mask.any():
+        return example
+    image = blend(example.image_rgb, twin, rng)
+    left = example.mask & ~twin.mask
+    if in_front and left.sum() >= _LEAST_LEFT * example.mask.sum():
+        return replace(example, image_rgb=image, mask=left, void=example.void & ~twin.mask)
+    if example.mask.any():
+        image = blend(image, Layer(example.image_rgb, example.mask, example.void), rng)
+    return replace(example, image_rgb=image, void=example.void & ~twin.mask)
 
 
 def rendered_sequence(
