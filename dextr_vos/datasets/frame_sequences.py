@@ -119,8 +119,8 @@ def clip_sequence(
     seed, flipped = int(rng.integers(2**31)), bool(rng.random() < 0.5)
     known = objects.read(track[int(rng.integers(len(track)))])
     examples = [objects.read(track[int(place)]) for place in places]
-    while rng.random() < recipe.twin:
-        known, *examples = _with_twin([known, *examples], places, objects, track, rng)
+    while recipe.twin and rng.random() < recipe.twin:
+        known, *examples = _with_twin([known, *examples], places.tolist(), objects, track, rng)
 
     def cut(example: Example, box: tuple[int, int, int, int]) -> Frame:
         frame = _crop(example, box, size_hw, flipped)
@@ -153,7 +153,10 @@ def _with_twin(
     # it moves as the object does at another time, forward or backward
     steps = np.asarray(places) - min(places)
     start = int(rng.integers(len(track)))
-    of_twin = [int(rng.integers(len(track))), *np.clip(start + rng.choice([-1, 1]) * steps, 0, len(track) - 1)]
+    of_twin = [
+        int(rng.integers(len(track))),
+        *np.clip(start + rng.choice([-1, 1]) * steps, 0, len(track) - 1),
+    ]
     angle, away, nearer = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.2), rng.normal(0, 0.15)
     scale, mirrored = float(np.exp(rng.normal(0, 0.15))), bool(rng.random() < 0.5)
     in_front = bool(rng.random() < 0.3)
@@ -161,7 +164,10 @@ def _with_twin(
     for index, (example, place) in enumerate(zip(examples, of_twin, strict=True)):
         x, y, width, height = cv2.boundingRect(example.mask.view(np.uint8))
         if index == 0:
-            turned, distance = angle + rng.choice([0, np.pi]) + rng.normal(0, 0.4), away * rng.uniform(0.9, 1.5)
+            turned, distance = (
+                angle + rng.choice([0, np.pi]) + rng.normal(0, 0.4),
+                away * rng.uniform(0.9, 1.5),
+            )
         else:
             turned, distance = angle, away + nearer * index
         centre_xy = (

@@ -142,6 +142,37 @@ def test_masks_and_void_are_cut_out_with_the_image_and_show_the_object():
     assert flipped == {False, True}
 
 
+def test_look_alikes_stand_beside_the_object_and_do_not_belong_to_it():
+    beside = hidden = 0
+    for sequence in drawn(recipe=replace(PLAIN, twin=0.5), count=60):
+        frames = (sequence.known, sequence.before, *sequence.frames)
+        for frame in frames:
+            green = frame.image_rgb[..., 1] > GREEN / 2
+            assert frame.mask.any()
+            assert not (frame.mask & frame.void).any()
+            # all of the object is seen, in front of the others or between them; its outline is soft
+            assert (frame.mask & ~green).mean() < 0.02
+            square = cv2.boundingRect(frame.mask.view(np.uint8))[2:]
+            hidden += frame.mask.sum() < 0.9 * square[0] * square[1]
+            beside += (green & ~frame.mask).mean() > 0.02
+    assert 0.2 < beside / (60 * len(frames)) < 0.8
+    assert 0 < hidden / (60 * len(frames)) < 0.3
+
+
+def test_look_alikes_move_by_themselves():
+    apart = []
+    for sequence in drawn(recipe=replace(PLAIN, twin=0.5), count=60):
+        centres = []
+        for frame in sequence.frames:
+            green = (frame.image_rgb[..., 1] > GREEN / 2) & ~cv2.dilate(
+                frame.mask.view(np.uint8), np.ones((3, 3), np.uint8)
+            ).view(np.bool_)
+            if green.mean() > 0.02:
+                centres.append(float(np.nonzero(green)[1].mean()) - centre_x(frame))
+        apart += np.abs(np.diff(centres)).tolist()
+    assert np.mean(np.array(apart) > 0.5) > 0.3
+
+
 def test_frames_that_follow_one_another_are_cut_out_at_one_place():
     """So what moves in the crops is what moves in the clip."""
     for sequence in drawn():
