@@ -28,6 +28,7 @@ from dextr_vos.optical_flow import backward_flow
 _SHORTEST_TRACK = 8  # frames; of fewer, any one is the next of any other
 _FLOW_STRIDE = 2
 _LEAST_LEFT = 0.5  # share of an object that a twin in front of it leaves to be seen
+_MOST_TWINS = 3
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class SequenceRecipe:
         correct: chance that the first guide has no further errors.
         known: chance that the mask of the known frame has errors, those of a mask made by clicks.
         twin: chance that the object of a clip has a look-alike beside it, itself at another time, and of one
-            more after each.
+            more after each, up to three.
         photometric: of whole sequences.
         sharpness: of single frames.
     """
@@ -119,7 +120,9 @@ def clip_sequence(
     seed, flipped = int(rng.integers(2**31)), bool(rng.random() < 0.5)
     known = objects.read(track[int(rng.integers(len(track)))])
     examples = [objects.read(track[int(place)]) for place in places]
-    while recipe.twin and rng.random() < recipe.twin:
+    for _ in range(_MOST_TWINS if recipe.twin else 0):
+        if rng.random() >= recipe.twin:
+            break
         known, *examples = _with_twin([known, *examples], places.tolist(), objects, track, rng)
 
     def cut(example: Example, box: tuple[int, int, int, int]) -> Frame:
@@ -150,36 +153,42 @@ def _with_twin(
         track: see `tracks`.
         rng: the only source of chance.
     """
-    # it moves as the object does at another time, forward or backward
+    # it looks and moves as the object does at another time, forward or backward
     steps = np.asarray(places) - min(places)
-    start = int(rng.integers(len(track)))
-    of_twin = [
-        int(rng.integers(len(track))),
-        *np.clip(start + rng.choice([-1, 1]) * steps, 0, len(track) - 1),
-    ]
-    angle, away, nearer = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.2), rng.normal(0, 0.15)
+    if rng.random() < 0.5:
+        steps = steps.max() - steps
+    start = int(rng.integers(len(track) - steps.max()))
+    others = [objects.read(track[int(place)]) for place in (rng.integers(len(track)), *(start + steps))]
     scale, mirrored = float(np.exp(rng.normal(0, 0.15))), bool(rng.random() < 0.5)
-    in_front = bool(rng.random() < 0.3)
-    found = []
-    for index, (example, place) in enumerate(zip(examples, of_twin, strict=True)):
-        x, y, width, height = cv2.boundingRect(example.mask.view(np.uint8))
-        if index == 0:
-            turned, distance = (
-                angle + rng.choice([0, np.pi]) + rng.normal(0, 0.4),
-                away * rng.uniform(0.9, 1.5),
-            )
-        else:
-            turned, distance = angle, away + nearer * index
-        centre_xy = (
-            x + width * (0.5 + distance * np.cos(turned)),
-            y + height * (0.5 + 0.4 * distance * np.sin(turned)),
-        )
-        twin = _moved_to(objects.read(track[int(place)]), centre_xy, scale, mirrored)
-        found.append(_beside(example, twin, in_front, rng))
-    return found
+    beside = _offset(examples[1], rng)
+    own = [_centre(other) for other in others]
+    across = -1 if mirrored else 1
+    places_xy = [_centre(examples[0]) + _offset(examples[0], rng)] + [
+        _centre(examples[1]) + beside + (at - own[1]) * (across, 1) for at in own[1:]
+    ]
+    twins = [
+        _moved_to(other, place_xy, scale, mirrored) for other, place_xy in zip(others, places_xy, strict=True)
+    ]
+    pairs = list(zip(examples, twins, strict=True))
+    in_front = rng.random() < 0.3 and all(
+        (example.mask & ~twin.mask).sum() >= _LEAST_LEFT * example.mask.sum() for example, twin in pairs
+    )
+    return [_beside(example, twin, in_front, rng) for example, twin in pairs]
 
 
-def _moved_to(example: Example, centre_xy: tuple[float, float], scale: float, mirrored: bool) -> Layer:
+def _centre(example: Example) -> FloatArray:
+    x, y, width, height = cv2.boundingRect(example.mask.view(np.uint8))
+    return np.array([x + width / 2, y + height / 2], np.float32)
+
+
+def _offset(example: Example, rng: np.random.Generator) -> FloatArray:
+    """From an object to one beside it."""
+    _, _, width, height = cv2.boundingRect(example.mask.view(np.uint8))
+    angle, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.2)
+    return np.array([width * away * np.cos(angle), 0.4 * height * away * np.sin(angle)], np.float32)
+
+
+def _moved_to(example: Example, centre_xy: FloatArray, scale: float, mirrored: bool) -> Layer:
     """The object of an example with its centre elsewhere in the frame."""
     x, y, width, height = cv2.boundingRect(example.mask.view(np.uint8))
     across = -scale if mirrored else scale
@@ -196,16 +205,15 @@ def _moved_to(example: Example, centre_xy: tuple[float, float], scale: float, mi
 
 
 def _beside(example: Example, twin: Layer, in_front: bool, rng: np.random.Generator) -> Example:
-    """The example with another object before or behind its own; before it only where enough is still seen."""
+    """The example with another object before or behind its own."""
     if not twin.mask.any():
         return example
-    image = blend(example.image_rgb, twin, rng)
-    left = example.mask & ~twin.mask
-    if in_front and left.sum() >= _LEAST_LEFT * example.mask.sum():
-        return replace(example, image_rgb=image, mask=left, void=example.void & ~twin.mask)
+    image, void = blend(example.image_rgb, twin, rng), example.void & ~twin.mask
+    if in_front:
+        return replace(example, image_rgb=image, mask=example.mask & ~twin.mask, void=void)
     if example.mask.any():
         image = blend(image, Layer(example.image_rgb, example.mask, example.void), rng)
-    return replace(example, image_rgb=image, void=example.void & ~twin.mask)
+    return replace(example, image_rgb=image, void=void)
 
 
 def rendered_sequence(

@@ -159,18 +159,48 @@ def test_look_alikes_stand_beside_the_object_and_do_not_belong_to_it():
     assert 0 < hidden / (60 * len(frames)) < 0.3
 
 
-def test_look_alikes_move_by_themselves():
+class Pausing(Clip):
+    """The square moves in every other frame, and is at rest in those between."""
+
+    def read(self, index: int) -> Example:
+        return replace(super().read(index // 2 * 2), ref=self.refs[index])
+
+
+def test_look_alikes_move_as_the_object_does_at_another_time():
     apart = []
-    for sequence in drawn(recipe=replace(PLAIN, twin=0.5), count=60):
+    for sequence in drawn(16, replace(PLAIN, twin=0.5, gap=1), 60, Pausing(16)):
         centres = []
         for frame in sequence.frames:
-            green = (frame.image_rgb[..., 1] > GREEN / 2) & ~cv2.dilate(
-                frame.mask.view(np.uint8), np.ones((3, 3), np.uint8)
-            ).view(np.bool_)
+            around = cv2.dilate(frame.mask.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
+            green = (frame.image_rgb[..., 1] > GREEN / 2) & ~around
             if green.mean() > 0.02:
                 centres.append(float(np.nonzero(green)[1].mean()) - centre_x(frame))
         apart += np.abs(np.diff(centres)).tolist()
-    assert np.mean(np.array(apart) > 0.5) > 0.3
+    still = np.mean(np.array(apart) < 0.25)
+    assert 0.1 < still < 0.9
+
+
+def test_a_look_alike_stays_before_or_behind_the_object():
+    """In front of it, it takes away from the square in all frames that it touches."""
+    for sequence in drawn(recipe=replace(PLAIN, twin=0.3), count=60):
+        frames = (sequence.before, *sequence.frames)
+        cut = [_filled(frame.mask) < 0.97 for frame in frames]
+        whole_beside_green = [
+            _filled(frame.mask) > 0.99
+            and (
+                cv2.dilate(frame.mask.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
+                & ~frame.mask
+                & (frame.image_rgb[..., 1] > GREEN / 2)
+            ).mean()
+            > 0.01
+            for frame in frames
+        ]
+        assert not (any(cut) and any(whole_beside_green))
+
+
+def _filled(mask):
+    _, _, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return mask.sum() / (width * height)
 
 
 def test_frames_that_follow_one_another_are_cut_out_at_one_place():
