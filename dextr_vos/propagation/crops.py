@@ -142,7 +142,7 @@ def object_windows(probs: FloatArray, crop: ObjectCrop, settings: "CropSettings"
 
 
 def _pixels(part: slice, whole: slice, count: int) -> tuple[int, int]:
-    """First and last but one of the `count` pixels of `whole` that a part of it touches."""
+    """Begin and end of those of the `count` pixels of `whole` that a part touches."""
     each = (whole.stop - whole.start) / count
     start, stop = int((part.start - whole.start) / each), math.ceil((part.stop - whole.start) / each)
     return max(0, start), min(count, stop)

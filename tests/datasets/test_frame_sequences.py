@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from moving_square import FRAME_HW, GREEN, NO_LIGHT, PLAIN, SIZE_HW, Clip, centre_x, drawn
 
 from dextr_vos.datasets.copy_paste import CopyPaste
 from dextr_vos.datasets.frame_pairs import SceneRecipe
@@ -16,46 +17,13 @@ from dextr_vos.datasets.frame_sequences import (
     sequence_sample,
     tracks,
 )
-from dextr_vos.datasets.instances import Example, ObjectRef
+from dextr_vos.datasets.instances import ObjectRef
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.motion import Frame, Motion
-from dextr_vos.datasets.photometric import PhotometricAugmentation
 from dextr_vos.networks.lite_tracker import warped_guide
 
-NO_LIGHT = PhotometricAugmentation(light=0.0, tint=0.0, grey=0.0, blur=0.0, noise=0.0, codec=0.0)
-PLAIN = SequenceRecipe(photometric=NO_LIGHT, sharpness=NO_LIGHT)
 NO_CORRUPTION = MaskCorruption(absent=0.0, astray=0.0, shift=0.0, bend=0.0, loss=0.0, gain=0.0, blur=0.0)
 BLIND = replace(NO_CORRUPTION, absent=1.0)
-SIZE_HW = (48, 64)
-FRAME_HW = (60, 100)
-GREEN = 220
-STEP = 4  # pixels a frame
-
-
-class Clip:
-    """A textured green square moves to the right; the blue of a frame says which it is."""
-
-    def __init__(self, frames: int = 12, clip: str = "clip") -> None:
-        self.refs = [ObjectRef(f"{clip}/{index:05d}", 0, "square", 400) for index in range(frames)]
-
-    def read(self, index: int) -> Example:
-        rng = np.random.default_rng(1)
-        image = np.zeros((*FRAME_HW, 3), np.uint8)
-        image[..., 0] = rng.integers(0, 90, FRAME_HW)
-        image[..., 2] = 10 * index
-        mask, void = np.zeros(FRAME_HW, bool), np.zeros(FRAME_HW, bool)
-        left = 8 + STEP * index
-        mask[20:40, left : left + 20] = True
-        void[40:44] = True
-        image[20:40, left : left + 20, 0] = rng.integers(100, 250, (20, 20))
-        image[mask, 1] = GREEN
-        return Example(self.refs[index], image, mask, void)
-
-
-def drawn(frames=12, recipe=PLAIN, count=40, clip=None):
-    clip = clip or Clip(frames)
-    (track,) = tracks(clip)
-    return [clip_sequence(clip, track, SIZE_HW, recipe, np.random.default_rng(seed)) for seed in range(count)]
 
 
 def number(frame):
@@ -66,10 +34,6 @@ def number(frame):
 def numbers(sequence):
     before = [] if sequence.before is None else [sequence.before]
     return [number(frame) for frame in (*before, *sequence.frames)]
-
-
-def centre_x(frame):
-    return float(np.nonzero(frame.mask)[1].mean())
 
 
 def test_a_track_is_one_object_of_one_clip_in_order():
@@ -140,67 +104,6 @@ def test_masks_and_void_are_cut_out_with_the_image_and_show_the_object():
         assert abs(moves) > 1
         flipped.add(bool(moves < 0))
     assert flipped == {False, True}
-
-
-def test_look_alikes_stand_beside_the_object_and_do_not_belong_to_it():
-    beside = hidden = 0
-    for sequence in drawn(recipe=replace(PLAIN, twin=0.5), count=60):
-        frames = (sequence.known, sequence.before, *sequence.frames)
-        for frame in frames:
-            green = frame.image_rgb[..., 1] > GREEN / 2
-            assert frame.mask.any()
-            assert not (frame.mask & frame.void).any()
-            # all of the object is seen, in front of the others or between them; its outline is soft
-            assert (frame.mask & ~green).mean() < 0.02
-            square = cv2.boundingRect(frame.mask.view(np.uint8))[2:]
-            hidden += frame.mask.sum() < 0.9 * square[0] * square[1]
-            beside += (green & ~frame.mask).mean() > 0.02
-    assert 0.2 < beside / (60 * len(frames)) < 0.8
-    assert 0 < hidden / (60 * len(frames)) < 0.3
-
-
-class Pausing(Clip):
-    """The square moves in every other frame, and is at rest in those between."""
-
-    def read(self, index: int) -> Example:
-        return replace(super().read(index // 2 * 2), ref=self.refs[index])
-
-
-def test_look_alikes_move_as_the_object_does_at_another_time():
-    apart = []
-    for sequence in drawn(16, replace(PLAIN, twin=0.5, gap=1), 60, Pausing(16)):
-        centres = []
-        for frame in sequence.frames:
-            around = cv2.dilate(frame.mask.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
-            green = (frame.image_rgb[..., 1] > GREEN / 2) & ~around
-            if green.mean() > 0.02:
-                centres.append(float(np.nonzero(green)[1].mean()) - centre_x(frame))
-        apart += np.abs(np.diff(centres)).tolist()
-    still = np.mean(np.array(apart) < 0.25)
-    assert 0.1 < still < 0.9
-
-
-def test_a_look_alike_stays_before_or_behind_the_object():
-    """In front of it, it takes away from the square in all frames that it touches."""
-    for sequence in drawn(recipe=replace(PLAIN, twin=0.3), count=60):
-        frames = (sequence.before, *sequence.frames)
-        cut = [_filled(frame.mask) < 0.97 for frame in frames]
-        whole_beside_green = [
-            _filled(frame.mask) > 0.99
-            and (
-                cv2.dilate(frame.mask.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
-                & ~frame.mask
-                & (frame.image_rgb[..., 1] > GREEN / 2)
-            ).mean()
-            > 0.01
-            for frame in frames
-        ]
-        assert not (any(cut) and any(whole_beside_green))
-
-
-def _filled(mask):
-    _, _, width, height = cv2.boundingRect(mask.view(np.uint8))
-    return mask.sum() / (width * height)
 
 
 def test_frames_that_follow_one_another_are_cut_out_at_one_place():

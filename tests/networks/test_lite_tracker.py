@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from made_tracker import COARSE, SIZE_HW, made_up, tracker
 from torch import nn
 
 from dextr_vos.networks import tiny_vit
@@ -20,35 +21,9 @@ from dextr_vos.networks.lite_tracker import (
 )
 from dextr_vos.networks.losses import plain_bce
 from dextr_vos.networks.prompt_decoder import HINTS
-from dextr_vos.networks.windows import Window
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 narrow = pytest.mark.usefixtures("narrow_lite")
-
-SIZE_HW = (48, 64)
-COARSE = 16  # stride of the embedding
-
-
-def made_up(count=1, objects=1, size_hw=SIZE_HW):
-    """Frames, guides, known frames and their masks, all in blocks as large as a pixel of the keys."""
-    generator = torch.Generator().manual_seed(5)
-
-    def blocks(channels):
-        coarse = [side // KEY_STRIDE for side in size_hw]
-        values = torch.rand(count, channels, *coarse, generator=generator) * 2 - 1
-        return values.repeat_interleave(KEY_STRIDE, 2).repeat_interleave(KEY_STRIDE, 3)
-
-    return 2 * blocks(3), blocks(objects), 2 * blocks(3), (blocks(objects) > 0).float()
-
-
-def tracker(seed=0):
-    """A network in which nothing is zero any more, as after some training."""
-    torch.manual_seed(seed)
-    network = LiteTracker().eval()
-    for parameter in network.decoder.parameters():
-        if not parameter.any():
-            nn.init.normal_(parameter, std=0.05)
-    return network
 
 
 def decoded(network, frames, guides, known, masks):
@@ -89,50 +64,6 @@ def test_objects_do_not_see_one_another():
             for said, by_itself in zip(together, alone, strict=True):
                 assert torch.allclose(said[:, one], by_itself, atol=1e-4)
     assert not torch.allclose(together[0][:, 0], together[0][:, 1], atol=1e-3)
-
-
-@narrow
-def test_windows_over_the_whole_frame_change_nothing():
-    network = tracker()
-    frames, guides, known, masks = made_up(2, 2)
-    everywhere = Window(slice(0, SIZE_HW[0] // COARSE), slice(0, SIZE_HW[1] // COARSE))
-    with torch.inference_mode():
-        features, memory = network.encode(frames), network.encode(known).memorize(masks)
-        for one, other in zip(
-            network.decode(features, memory, guides),
-            network.decode(features, memory, guides, [everywhere] * 2),
-            strict=True,
-        ):
-            assert torch.allclose(one, other, atol=1e-4)
-
-
-@narrow
-def test_a_window_an_object_is_expected():
-    network = tracker()
-    frames, guides, known, masks = made_up(1, 2)
-    features, memory = network.encode(frames), network.encode(known).memorize(masks)
-    with pytest.raises(ValueError, match="a window for each of 2 objects, got 1"):
-        network.decode(features, memory, guides, [Window(slice(0, 2), slice(0, 2))])
-
-
-@narrow
-@pytest.mark.parametrize("second", [Window(slice(2, 3), slice(0, 4)), Window(slice(1, 3), slice(2, 4))])
-def test_an_object_is_found_in_its_window_alone(second):
-    network = tracker()
-    frames, guides, known, masks = made_up(2, 2)
-    windows = [Window(slice(0, 2), slice(1, 3)), second]
-    with torch.inference_mode():
-        features, memory = network.encode(frames), network.encode(known).memorize(masks)
-        logits, quality = network.decode(features, memory, guides, windows)
-    assert quality.shape == (2, 2)
-    for found, window in zip([*logits[0], *logits[1]], windows * 2, strict=True):
-        rows, columns = (
-            slice(part.start * COARSE, part.stop * COARSE) for part in (window.rows, window.columns)
-        )
-        outside = torch.ones_like(found, dtype=torch.bool)
-        outside[rows, columns] = False
-        assert torch.sigmoid(found[outside]).max() < 1e-6
-        assert torch.sigmoid(found[rows, columns]).min() > 1e-6
 
 
 @narrow
