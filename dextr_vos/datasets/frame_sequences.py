@@ -184,7 +184,7 @@ def _centre(example: Example) -> FloatArray:
 def _offset(example: Example, rng: np.random.Generator) -> FloatArray:
     """From an object to one beside it."""
     _, _, width, height = cv2.boundingRect(example.mask.view(np.uint8))
-    angle, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.2)
+    angle, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 1.6)
     return np.array([width * away * np.cos(angle), 0.4 * height * away * np.sin(angle)], np.float32)
 
 
