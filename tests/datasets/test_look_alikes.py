@@ -1,6 +1,7 @@
 """Look-alikes beside the object of a training sequence."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -40,13 +41,13 @@ def test_look_alikes_move_and_rest_as_the_object_does_at_another_time():
         for frame in sequence.frames:
             around = cv2.dilate(frame.mask.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
             greens.append((frame.image_rgb[..., 1] > GREEN / 2) & ~around)
-        areas = [green.mean() for green in greens]
-        if min(areas) < 0.02 or max(areas) > 1.02 * min(areas):
-            continue  # the object or the border hides a part, and its centre says nothing
-        twins = np.abs(np.diff([np.nonzero(green)[1].mean() for green in greens]))
-        own = np.abs(np.diff([centre_x(frame) for frame in sequence.frames]))
-        assert not ((twins > 0.25) & (twins < 1)).any()
-        seen |= set(zip((own > 1).tolist(), (twins > 1).tolist(), strict=True))
+        centres = [float(np.nonzero(green)[1].mean()) if green.mean() > 0.02 else None for green in greens]
+        for now, then in pairwise(range(len(greens))):
+            areas = greens[now].mean(), greens[then].mean()
+            if min(areas) < 0.02 or max(areas) > 1.02 * min(areas):
+                continue  # a part comes in sight or goes, and the centre says nothing
+            own = centre_x(sequence.frames[then]) - centre_x(sequence.frames[now])
+            seen.add((abs(own) > 1, abs(centres[then] - centres[now]) > 1))
     assert seen == {(False, False), (False, True), (True, False), (True, True)}
 
 
