@@ -23,7 +23,7 @@ from dextr_vos.clip import Clip
 from dextr_vos.errors import InputError, counted, in_frames, on_one_line
 from dextr_vos.export.formats.imported import ImportedFrame, Size
 from dextr_vos.export.imported_objects import object_entries, object_keys
-from dextr_vos.export.painted_frame import PaintedFrame, paint
+from dextr_vos.export.painted_frame import PackedArray, PaintedFrame, paint
 from dextr_vos.mask_file import find_mask_file, plain_name
 from dextr_vos.masks import VOID, Labels, read_labels, write_labels
 from dextr_vos.workspace import Workspace
@@ -66,16 +66,21 @@ class ImportedKeyframe:
     """A keyframe after an import.
 
     Attributes:
-        labels: H×W.
+        packed_labels: see `labels`.
         replaced: ids of objects whose masks the file replaces.
         there: those of them that are in the labels.
         covered: those of them that others of the file cover wholly.
     """
 
-    labels: Labels
+    packed_labels: PackedArray
     replaced: frozenset[int]
     there: frozenset[int]
     covered: frozenset[int]
+
+    @property
+    def labels(self) -> Labels:
+        """H×W uint8, not to be written to."""
+        return self.packed_labels.unpacked()
 
 
 @dataclass(frozen=True)
@@ -305,15 +310,15 @@ def _keyframe(
     if before is not None:
         labels = read_labels(before, clip.size_hw)
         labels[np.isin(labels, list(replaced))] = 0
-    there = set()
+    top, there = painted.packed_top.unpacked(), set()
     for place, object_id in enumerate(ids, start=1):
-        on_top = painted.top == place
+        on_top = top == place
         labels[on_top] = object_id
         if on_top.any():
             there.add(object_id)
-    labels[(painted.top < 0) & (labels == 0)] = VOID
+    labels[(top < 0) & (labels == 0)] = VOID
     covered = frozenset(ids[place - 1] for place in painted.drawn) - there
-    return ImportedKeyframe(labels, replaced, frozenset(there), covered)
+    return ImportedKeyframe(PackedArray.of(labels), replaced, frozenset(there), covered)
 
 
 def _document(

@@ -1,7 +1,9 @@
 """A frame of another program's file with all its masks read and painted over one another."""
 
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,24 @@ _ADVICE = "correct or remove it where it was made, and export again"  # of a mas
 
 
 @dataclass(frozen=True)
+class PackedArray:
+    """An array, deflated: a file may have masks of more frames than fit into memory as they are."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    content: bytes
+
+    @staticmethod
+    def of(array: npt.NDArray[Any]) -> "PackedArray":
+        """Pack an array of any shape."""
+        return PackedArray(array.shape, array.dtype, zlib.compress(array.tobytes(), 1))
+
+    def unpacked(self) -> npt.NDArray[Any]:
+        """The array again, not to be written to."""
+        return np.frombuffer(zlib.decompress(self.content), self.dtype).reshape(self.shape)
+
+
+@dataclass(frozen=True)
 class PaintedFrame:
     """A frame, and which of its masks is where.
 
@@ -19,13 +39,13 @@ class PaintedFrame:
         frame: without the shapes that cover no pixel of the image: they lie outside it, or have no area. One
             that had no others is not annotated.
         empty: the number of these shapes.
-        top: H×W int, the place of the topmost mask in `frame.masks`, from 1; else -1 where void is, or 0.
+        packed_top: H×W int, place of the topmost mask in `frame.masks`, from 1; else -1 for void, or 0.
         drawn: the places of the masks that cover a pixel, also those of which later ones cover all.
     """
 
     frame: ImportedFrame
     empty: int
-    top: npt.NDArray[np.signedinteger]
+    packed_top: PackedArray
     drawn: frozenset[int]
 
 
@@ -58,4 +78,4 @@ def paint(path: Path, frame: ImportedFrame, size_hw: Size) -> PaintedFrame:
     empty = len(frame.masks) - len(masks) + (void is not frame.void)
     annotated = frame.annotated and (bool(masks) or not empty)
     kept = replace(frame, masks=tuple(masks), void=void, annotated=annotated)
-    return PaintedFrame(kept, empty, top, frozenset(drawn))
+    return PaintedFrame(kept, empty, PackedArray.of(top), frozenset(drawn))

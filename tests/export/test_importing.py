@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,13 +11,16 @@ from export.formats.made_masks import KEYFRAMES, NAMES, made_labels, write_works
 from PIL import Image
 
 from dextr_vos.annotation.annotations import (
+    Annotations,
     KeyframeClicks,
     ObjectClicks,
     load_annotations,
     save_annotations,
 )
 from dextr_vos.cli.options import MASK_FORMATS
+from dextr_vos.clip import open_clip
 from dextr_vos.export.formats.registry import FORMATS
+from dextr_vos.export.importing import FrameMatch, read_import
 from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.workspace import Workspace
 
@@ -274,3 +278,25 @@ def test_what_fails_in_a_zip_file_names_it(work, tiny_clip, tmp_path):
     ):
         assert sentence in call("import", tiny_clip, tmp_path / file, "-o", tmp_path / "w", status=2).stderr
         assert not (tmp_path / "w").exists()
+
+
+def test_masks_of_many_frames_are_not_in_memory_at_once(tmp_path):
+    count, size_hw = 40, (300, 400)
+    (tmp_path / "clip").mkdir()
+    for index in range(count):
+        name = f"{index:05d}.png"
+        Image.fromarray(np.zeros((*size_hw, 3), np.uint8)).save(tmp_path / "clip" / name)
+        labels = np.zeros(size_hw, np.uint8)
+        labels[index : index + 100, 50:90] = 1 + index % 3
+        write_labels(tmp_path / "masks" / name, labels)
+    match, workspace = FrameMatch(), Workspace(tmp_path / "w")
+    clip, frames = open_clip(tmp_path / "clip"), FORMATS["masks"].read(tmp_path / "masks")
+    nothing = Annotations(objects=(), keyframes={})
+    tracemalloc.start()
+    try:
+        plan = read_import(tmp_path / "masks", frames, clip, workspace, nothing, match)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.5 * count * size_hw[0] * size_hw[1]
+    assert (plan.keyframes["00007"].labels == read_labels(tmp_path / "masks" / "00007.png")).all()
