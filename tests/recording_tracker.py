@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -9,7 +10,7 @@ from PIL import Image
 from dextr_vos.clip import Clip
 from dextr_vos.propagation.confidence import expected_iou
 from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels
-from dextr_vos.propagation.tracker import SoftMasks
+from dextr_vos.propagation.tracker import MaskedFrame, SoftMasks
 
 SIZE_HW = (16, 24)
 FORWARD, BACKWARD = 204 / 255, 51 / 255
@@ -36,6 +37,12 @@ def annotated_clip(clip: Clip, *keyframes: int) -> AnnotatedClip:
     return AnnotatedClip(clip, keyframes_from_labels(dict.fromkeys(keyframes, labels), clip))
 
 
+class Features(NamedTuple):
+    before: MaskedFrame | None
+    image_rgb: np.ndarray
+    guides: np.ndarray
+
+
 class Recorder:
     """Records what it is asked; its masks depend on the direction and on all frames of the pass before."""
 
@@ -43,21 +50,24 @@ class Recorder:
         self.steps, self.memories, self.memorized, self.forgotten = [], {}, [], 0
 
     def encode_known(self, frame):
-        return (None, frame.image_rgb)
+        return Features(None, frame.image_rgb, frame.probs)
+
+    def guides(self, before, image_rgb, objects):
+        return before.probs
 
     def encode_next(self, before, image_rgb, objects):
-        return (before, image_rgb)
+        return Features(before, image_rgb, self.guides(before, image_rgb, objects))
 
     def memorize(self, features, probs):
-        self.memorized.append(index_of(features[1]))
-        return index_of(features[1])
+        self.memorized.append(index_of(features.image_rgb))
+        return index_of(features.image_rgb)
 
     def forget(self):
         self.forgotten += 1
 
     def segment(self, features, memories):
-        before, image_rgb = features
-        came, here = index_of(before.image_rgb), index_of(image_rgb)
+        before = features.before
+        came, here = index_of(before.image_rgb), index_of(features.image_rgb)
         self.steps.append((came, here))
         self.memories[here] = list(memories)
         probs = self.probs(before, forward=came < here)
@@ -65,7 +75,8 @@ class Recorder:
 
     def probs(self, before, forward):
         # it depends on all frames of the pass: one that began elsewhere would be seen
-        return before.probs * 0.5 + (FORWARD if forward else BACKWARD) * 0.5
+        level = FORWARD if forward else BACKWARD
+        return np.where(before.probs > 0, before.probs * 0.5 + level * 0.5, 0).astype(np.float32)
 
     def iou_estimate(self, probs, forward):
         return expected_iou(probs)

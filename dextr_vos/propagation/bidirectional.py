@@ -5,7 +5,7 @@ and in flashes, nothing is found.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.masks import Labels
 from dextr_vos.networks.lite_tracker import Memory, join_memories
-from dextr_vos.propagation.confidence import soft_iou
+from dextr_vos.propagation.confidence import ExplainedAreas, soft_iou
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span, SpanPart
 from dextr_vos.propagation.settings import TrackingSettings
 from dextr_vos.propagation.tracker import (
@@ -208,7 +208,10 @@ class BidirectionalPropagator:
         else:
             features = self._features(state.frame, image)
             masks = self._tracker.segment(features, [*self._nearest(span), *state.recent])
-            masks = soft_masks.write(index, masks)
+        guides = features.guides if features else self._tracker.guides(state.frame, image, self._count)
+        explained = state.areas.explained(state.frame.probs, guides, masks.probs)
+        if index not in soft_masks:
+            masks = soft_masks.write(index, replace(masks, iou_estimate=masks.iou_estimate * explained))
         if memorized:
             features = features or self._features(state.frame, image)
             state.recent = [*state.recent, self._tracker.memorize(features, masks.probs)][
@@ -257,6 +260,7 @@ class _Pass:
         recent: what is memorized of frames before.
         steps: frames done.
         found: in the last frame, flashes not left out; the keyframe's masks at first.
+        areas: how large the objects can be.
     """
 
     frame: MaskedFrame
@@ -265,6 +269,7 @@ class _Pass:
 
     def __post_init__(self) -> None:
         self.found = SoftMasks(self.frame.probs, np.ones(len(self.frame.probs), np.float32))
+        self.areas = ExplainedAreas(self.frame.probs)
 
 
 def masked_frame(

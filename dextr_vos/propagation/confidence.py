@@ -1,13 +1,19 @@
 """Confidence in a propagated mask: the IoU with the truth that is to be expected of it.
 
-It is the network's own estimate of the IoU, times the agreement of the forward and the backward pass. How
-well it agrees with true IoUs is measured in `benchmark.calibration`.
+It is the network's own estimate of the IoU, times the share of the mask whose size is explained, times the
+agreement of the forward and the backward pass. How well it agrees with true IoUs is measured in
+`benchmark.calibration`.
 """
 
 import numpy as np
 
 from dextr_vos.geometry import FloatArray
 from dextr_vos.propagation.keyframes import FramePrediction
+
+_LEAST_AREA = 20  # pixels; smaller masks say nothing about how an object's size changes
+_LEAST_CHANGE, _MOST_CHANGE = 0.97, 1.15  # of an area from one frame to the next, as far as explained
+_TOLERANCE = 1.25
+_NEAR_BORDER = 0.03  # of the longer side of the frame; what is new there has come in from beyond
 
 
 def confidence(prediction: FramePrediction) -> list[float]:
@@ -29,6 +35,54 @@ def soft_iou(one: FloatArray, other: FloatArray) -> FloatArray:
         other: likewise.
     """
     return _ratio(*(extreme(one, other).sum((1, 2)) for extreme in (np.minimum, np.maximum)))
+
+
+class ExplainedAreas:
+    """How large the objects of a pass can be, by how their masks change from frame to frame.
+
+    Optical flow that carries a mask to the next frame makes it larger where the object comes nearer. A mask
+    that grows faster has most often taken in something beside the object that looks like it, of which the
+    network is as sure as of the object. (It may also have come out from behind something.)
+
+    Args:
+        probs: K×H×W in [0, 1], soft masks of the first frame.
+    """
+
+    def __init__(self, probs: FloatArray) -> None:
+        self._areas = _areas(probs).astype(np.float64)
+
+    def explained(self, before: FloatArray, guides: FloatArray, probs: FloatArray) -> FloatArray:
+        """What share of each mask of the next frame can be the object, K in [0, 1].
+
+        Args:
+            before: K×H×W in [0, 1], the soft masks of the frame before.
+            guides: likewise, carried to the next frame by optical flow.
+            probs: likewise, of the next frame.
+        """
+        was, now = _areas(before), _areas(probs)
+        carried = (guides > 0.5).sum((1, 2)).astype(np.float32)  # 0.5 where an object is lost
+        seen = np.minimum(was, carried) >= _LEAST_AREA
+        change = np.clip(carried / np.maximum(was, 1), _LEAST_CHANGE, _MOST_CHANGE)
+        self._areas *= np.where(seen, change, 1)
+        came_in = self._areas + _new_at_border(guides, probs)
+        # an object of which nothing was known has any size
+        self._areas = np.maximum(self._areas, np.where(seen, np.minimum(now, came_in), now))
+        share: FloatArray = np.minimum(1, _TOLERANCE * self._areas / np.maximum(now, 1)).astype(np.float32)
+        return share
+
+
+def _areas(probs: FloatArray) -> FloatArray:
+    # the same for what `MaskFiles` reads as for what it has written
+    areas: FloatArray = (probs >= 0.5).sum((1, 2)).astype(np.float32)
+    return areas
+
+
+def _new_at_border(guides: FloatArray, probs: FloatArray) -> FloatArray:
+    """The area of each mask that is not in its guide and near the border of the frame, in pixels."""
+    new = (probs >= 0.5) & (guides <= 0.5)
+    near = max(1, round(_NEAR_BORDER * max(probs.shape[1:])))
+    area: FloatArray = new.sum((1, 2)) - new[:, near:-near, near:-near].sum((1, 2)).astype(np.float32)
+    return area
 
 
 def expected_iou(probs: FloatArray) -> FloatArray:

@@ -66,11 +66,11 @@ class FrameFeatures:
 
     Attributes:
         crops: one for each margin, see `CropSettings`.
-        size_hw: height and width of the whole frame.
+        guides: K×H×W float32 in [0, 1], soft masks that are believed; 0.5 where nothing is.
     """
 
     crops: tuple[CropFeatures, ...]
-    size_hw: tuple[int, int]
+    guides: FloatArray
 
 
 @dataclass(frozen=True)
@@ -125,25 +125,29 @@ class Tracker:
         """See the network again, once it has changed."""
         self._folded = None
 
-    def encode_next(self, before: MaskedFrame | None, image_rgb: ImageRgb, objects: int) -> FrameFeatures:
-        """Features of a frame onto which its neighbour's masks are warped by optical flow.
+    def guides(self, before: MaskedFrame | None, image_rgb: ImageRgb, objects: int) -> FloatArray:
+        """The masks of a frame's neighbour, warped to it by optical flow.
 
         Args:
             before: the neighbour; None where none is known.
             image_rgb: H×W×3 uint8.
             objects: K.
+
+        Returns:
+            K×H×W float32 in [0, 1]; 0.5 everywhere for an object that is lost.
         """
-        size_hw = image_rgb.shape[0], image_rgb.shape[1]
         if before is None:
-            warped = np.full((objects, *size_hw), 0.5, np.float32)
-        else:
-            warped = warp_masks(before.probs, before.image_rgb, image_rgb)
-            lost = (warped > 0.5).mean((1, 2)) < LOST
-            warped[lost] = 0.5
-            if lost.any():
-                # it may come back anywhere
-                return self._features(warped, image_rgb, np.zeros_like(warped))
-        return self._features(warped, image_rgb, warped)
+            return np.full((objects, *image_rgb.shape[:2]), 0.5, np.float32)
+        warped = warp_masks(before.probs, before.image_rgb, image_rgb)
+        warped[(warped > 0.5).mean((1, 2)) < LOST] = 0.5
+        return warped
+
+    def encode_next(self, before: MaskedFrame | None, image_rgb: ImageRgb, objects: int) -> FrameFeatures:
+        """Features of a frame that is guided by its neighbour, see `guides`."""
+        guides = self.guides(before, image_rgb, objects)
+        is_any_lost = not (guides > 0.5).any((1, 2)).all()
+        # it may come back anywhere
+        return self._features(guides, image_rgb, np.zeros_like(guides) if is_any_lost else guides)
 
     def encode_known(self, frame: MaskedFrame) -> FrameFeatures:
         """Features of a frame whose masks are known."""
@@ -175,7 +179,7 @@ class Tracker:
         found: dict[int, SoftMasks] = {}
         for crop, of_crop in zip(frame.crops, zip(*memories, strict=True), strict=True):
             if id(crop) not in found:
-                found[id(crop)] = self._decode(crop, join_memories(of_crop), frame.size_hw)
+                found[id(crop)] = self._decode(crop, join_memories(of_crop), frame.guides.shape[1:])
         masks = [found[id(crop)] for crop in frame.crops]
         return SoftMasks(
             np.mean([each.probs for each in masks], axis=0, dtype=np.float32),
@@ -196,7 +200,7 @@ class Tracker:
             same = next((each for each in crops if each.region == crop), None)
             windows = object_windows(probs, crop, self._crops)
             crops.append(same or self._crop_features(crop, probs, image_rgb, windows))
-        return FrameFeatures(tuple(crops), (image_rgb.shape[0], image_rgb.shape[1]))
+        return FrameFeatures(tuple(crops), probs)
 
     def _crop_features(
         self, crop: ObjectCrop, probs: FloatArray, image_rgb: ImageRgb, windows: list[Window] | None

@@ -118,7 +118,8 @@ def blended(make):
 @pytest.mark.parametrize("qualities", [(0.8, 0.4), (0.4, 0.8)])
 def test_the_pass_that_the_network_thinks_better_counts_more(blended, index, share, qualities):
     """However sure its soft masks are."""
-    sure, unsure = np.full(SIZE_HW, 0.9), np.full(SIZE_HW, 0.6)
+    half = np.arange(SIZE_HW[1]) < SIZE_HW[1] // 2  # as large as in the keyframes
+    sure, unsure = (np.broadcast_to(level * half, SIZE_HW) for level in (0.9, 0.6))
     plain = blended(sure, unsure, 0.0, index, "plain", qualities).probs[:, 0, 0]
     weighted = blended(sure, unsure, 4.0, index, "weighted", qualities)
     assert plain == pytest.approx(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dextr_vos.propagation.confidence import confidence, expected_iou, soft_iou
+from dextr_vos.propagation.confidence import ExplainedAreas, confidence, expected_iou, soft_iou
 from dextr_vos.propagation.keyframes import FramePrediction
 
 
@@ -67,3 +67,53 @@ def test_what_the_network_expects_of_its_masks_counts_where_it_says_so():
 
 def test_an_object_that_both_passes_miss_is_surely_absent():
     assert confidence(predicted(flat(0.0))) == [1.0]
+
+
+SQUARE = np.zeros((1, 20, 30), np.float32)
+SQUARE[:, 5:15, 5:15] = 0.9
+TWICE = SQUARE.copy()
+TWICE[:, 5:15, 15:25] = 0.9
+
+
+def test_a_mask_that_grows_at_once_is_not_explained_until_it_shrinks():
+    areas = ExplainedAreas(SQUARE)
+    assert areas.explained(SQUARE, SQUARE, SQUARE).tolist() == [1]
+    assert areas.explained(SQUARE, SQUARE, TWICE).tolist() == pytest.approx([0.625])
+    assert areas.explained(TWICE, TWICE, TWICE).tolist() == pytest.approx([0.625])
+    assert areas.explained(TWICE, TWICE, SQUARE).tolist() == [1]
+
+
+def test_a_mask_may_grow_by_a_quarter_or_as_its_surroundings_do():
+    a_quarter = SQUARE.copy()
+    a_quarter[:, 15:18, 5:13] = 0.9
+    assert ExplainedAreas(SQUARE).explained(SQUARE, SQUARE, a_quarter).tolist() == [1]
+    areas, before = ExplainedAreas(SQUARE), SQUARE
+    for side in range(11, 15):  # nearer and nearer: 100 pixels to 196
+        carried = np.zeros_like(SQUARE)
+        carried[:, 2 : 2 + side, 5 : 5 + side] = 0.9
+        # flow explains at most 15 % a frame, and the rest is within the quarter
+        assert areas.explained(before, carried, carried).tolist() == [1]
+        before = carried
+
+
+def test_an_object_that_comes_in_or_was_not_there_has_any_size():
+    at_border, before, nothing = np.zeros((3, *SQUARE.shape), np.float32)
+    at_border[:, 5:15, :2] = 0.9
+    areas = ExplainedAreas(at_border)
+    for right in range(3, 12):  # a column of pixels comes in with each frame, and flow carries the others
+        before, carried = at_border.copy(), np.roll(at_border, 1, axis=2)
+        at_border[:, 5:15, :right] = 0.9
+        assert areas.explained(before, carried, at_border).tolist() == [1]
+    areas = ExplainedAreas(nothing)
+    assert areas.explained(nothing, nothing, SQUARE).tolist() == [1]
+    assert areas.explained(SQUARE, SQUARE, TWICE).tolist() == pytest.approx([0.625])
+    # what is known of its size outlasts that it is lost, for which the guide is 0.5 everywhere
+    areas = ExplainedAreas(SQUARE)
+    assert areas.explained(SQUARE, np.full_like(SQUARE, 0.5), nothing).tolist() == [1]
+    assert areas.explained(nothing, np.full_like(SQUARE, 0.5), SQUARE).tolist() == [1]
+    assert areas.explained(SQUARE, SQUARE, TWICE).tolist() == pytest.approx([0.625])
+
+
+def test_each_object_has_its_own_size():
+    both, grown = np.concatenate([SQUARE, TWICE]), np.concatenate([TWICE, TWICE])
+    assert ExplainedAreas(both).explained(both, both, grown).tolist() == pytest.approx([0.625, 1])
