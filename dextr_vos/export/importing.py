@@ -66,7 +66,7 @@ class ImportedKeyframe:
     """A keyframe after an import.
 
     Attributes:
-        packed_labels: see `labels`.
+        packed_labels: `labels`, compressed.
         replaced: ids of objects whose masks the file replaces.
         there: those of them that are in the labels.
         covered: those of them that others of the file cover wholly.

@@ -15,7 +15,7 @@ _ADVICE = "correct or remove it where it was made, and export again"  # of a mas
 
 @dataclass(frozen=True)
 class PackedArray:
-    """An array, deflated: a file may have masks of more frames than fit into memory as they are."""
+    """An array, compressed: a file may have masks of more frames than fit into memory as they are."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]

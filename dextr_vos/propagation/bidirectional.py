@@ -5,7 +5,7 @@ and in flashes, nothing is found.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -125,11 +125,13 @@ class BidirectionalPropagator:
         span, begin, end = part.span, part.begin, part.end
         backward, forward = self._soft_masks(span, "backward"), self._soft_masks(span, "forward")
         both_ways = self._goes_backward(span)
+        explained: dict[int, FloatArray] = {}  # of the backward pass
         if span.after is not None and both_ways:
             start = self._pass(span.after)
             for index, image in self._in_reverse(span.last, begin):
                 known = index in backward
                 self._advance(start, span, image, index, backward)
+                explained[index] = start.explained
                 (on_known if known else on_step)()
         here = None if span.before is None else self._pass(span.before)
         if here is not None:
@@ -142,15 +144,14 @@ class BidirectionalPropagator:
             image = self._annotated.read(index)
             if here is None:
                 found = backward.read(index) if both_ways else self._lost()
-                yield FramePrediction(index, image, found.probs, certain, found.iou_estimate)
+                agreement = explained.get(index, certain)
+                yield FramePrediction(index, image, found.probs, agreement, found.iou_estimate)
                 continue  # reported by the backward pass
             self._advance(here, span, self._resized(image), index, forward)
-            found, agreement = here.found, certain
+            found, agreement = here.found, here.explained
             if both_ways:
-                other = backward.read(index)
-                found, agreement = _blended(
-                    found, other, span.share_after(index), self._tracking.confidence_power
-                )
+                passes = (here.found, here.explained), (backward.read(index), explained[index])
+                found, agreement = _blended(*passes, span.share_after(index), self._tracking.confidence_power)
             yield FramePrediction(index, image, found.probs, agreement, found.iou_estimate)
             on_step()
 
@@ -197,23 +198,21 @@ class BidirectionalPropagator:
         """Go on by one frame; one that was found before is not segmented again."""
         tracking = self._tracking
         if not tracking.across_cuts and self._annotated.shots.is_outside_shot(index):
-            state.found = self._lost()
+            state.found, state.explained = self._lost(), np.ones(self._count, np.float32)
             if index not in soft_masks:
                 soft_masks.write(index, state.found)
             return
         memorized = tracking.max_recent > 0 and state.steps % tracking.mem_every == tracking.mem_every - 1
-        features = None
-        if index in soft_masks:
+        known = index in soft_masks
+        features = self._features(state.frame, image) if memorized or not known else None
+        if known or features is None:
             masks = soft_masks.read(index)
         else:
-            features = self._features(state.frame, image)
             masks = self._tracker.segment(features, [*self._nearest(span), *state.recent])
+            masks = soft_masks.write(index, masks)
         guides = features.guides if features else self._tracker.guides(state.frame, image, self._count)
-        explained = state.areas.explained(state.frame.probs, guides, masks.probs)
-        if index not in soft_masks:
-            masks = soft_masks.write(index, replace(masks, iou_estimate=masks.iou_estimate * explained))
-        if memorized:
-            features = features or self._features(state.frame, image)
+        state.explained = state.areas.explained(state.frame.probs, guides, masks.probs)
+        if memorized and features:
             state.recent = [*state.recent, self._tracker.memorize(features, masks.probs)][
                 -tracking.max_recent :
             ]
@@ -261,6 +260,7 @@ class _Pass:
         steps: frames done.
         found: in the last frame, flashes not left out; the keyframe's masks at first.
         areas: how large the objects can be.
+        explained: what share of each mask in `found` that leaves, K in [0, 1].
     """
 
     frame: MaskedFrame
@@ -270,6 +270,7 @@ class _Pass:
     def __post_init__(self) -> None:
         self.found = SoftMasks(self.frame.probs, np.ones(len(self.frame.probs), np.float32))
         self.areas = ExplainedAreas(self.frame.probs)
+        self.explained = np.ones(len(self.frame.probs), np.float32)
 
 
 def masked_frame(
@@ -292,22 +293,27 @@ def masked_frame(
 
 
 def _blended(
-    forward: SoftMasks, backward: SoftMasks, share: float, power: float
+    of_forward: tuple[SoftMasks, FloatArray],
+    of_backward: tuple[SoftMasks, FloatArray],
+    share: float,
+    power: float,
 ) -> tuple[SoftMasks, FloatArray]:
     """The weighted mean of two passes, and how far they agree with it.
 
     Args:
-        forward: masks of one pass.
-        backward: of the other.
+        of_forward: masks of one pass, and what share of each is explained, K in [0, 1].
+        of_backward: of the other.
         share: weight of `backward` where both are as confident.
         power: how strongly the more confident one is preferred, see `TrackingSettings`.
 
     Returns:
-        The masks, and for each of K objects the soft IoU of the passes with them, weighted as the passes are.
+        The masks, and for each of K objects the soft IoU of the passes with them, times the share that is
+        explained, weighted as the passes are.
     """
-    for one, other in ((forward, backward), (backward, forward)):
+    for (one, _), other in ((of_forward, of_backward), (of_backward, of_forward)):
         if not one.is_known:
-            return other, np.ones(len(other.iou_estimate), np.float32)
+            return other
+    forward, backward = of_forward[0], of_backward[0]
     estimates = np.stack([masks.iou_estimate for masks in (forward, backward)])
     # a pass that has lost the object, or all but a remnant of it, cannot say whether it is gone: time decides
     area = np.stack([(masks.probs > 0.5).sum((1, 2)) for masks in (forward, backward)])
@@ -316,10 +322,11 @@ def _blended(
     weights = (estimates / estimates.max(0)) ** power * np.array([[1 - share], [share]])
     weights = (weights / weights.sum(0)).astype(np.float32)
 
-    def mean(of_forward: FloatArray, of_backward: FloatArray) -> FloatArray:
-        each = weights.reshape(2, -1, *[1] * (of_forward.ndim - 1))
-        result: FloatArray = each[0] * of_forward + each[1] * of_backward
+    def mean(one: FloatArray, other: FloatArray) -> FloatArray:
+        each = weights.reshape(2, -1, *[1] * (one.ndim - 1))
+        result: FloatArray = each[0] * one + each[1] * other
         return result
 
     masks = SoftMasks(mean(forward.probs, backward.probs), mean(forward.iou_estimate, backward.iou_estimate))
-    return masks, mean(*(soft_iou(each.probs, masks.probs) for each in (forward, backward)))
+    agreement = [soft_iou(each.probs, masks.probs) * part for each, part in (of_forward, of_backward)]
+    return masks, mean(*agreement)

@@ -20,6 +20,8 @@ from dextr_vos.propagation.keyframes import Span, SpanPart, spans_between
 from dextr_vos.propagation.settings import TrackingSettings
 
 FRAMES = 12
+HALF = np.zeros(SIZE_HW)  # as large as an object in the keyframes
+HALF[:, : SIZE_HW[1] // 2] = 1
 KEYFRAMES_ALONE = TrackingSettings(max_recent=0, confidence_power=0.0)
 
 
@@ -89,7 +91,7 @@ def test_passes_are_blended_by_the_distance_in_time(make):
 
 def test_agreement_is_the_soft_iou_of_both_passes_with_their_mean(make):
     """A pass that counts little, since its keyframe is far away, may be as different as it likes."""
-    propagator, _ = make(2, 6, tracker=TwoWays(np.full(SIZE_HW, 0.9), np.full(SIZE_HW, 0.6)))
+    propagator, _ = make(2, 6, tracker=TwoWays(0.9 * HALF, 0.6 * HALF))
     found = list(propagator.propagate(SpanPart(Span(3, 5, 2, 6), 3, 5), ignore))
     for each, share in zip(found, (0.25, 0.5, 0.75), strict=True):
         for k, (one, other) in enumerate(((0.9, 0.6), (0.6, 0.9))):
@@ -118,8 +120,7 @@ def blended(make):
 @pytest.mark.parametrize("qualities", [(0.8, 0.4), (0.4, 0.8)])
 def test_the_pass_that_the_network_thinks_better_counts_more(blended, index, share, qualities):
     """However sure its soft masks are."""
-    half = np.arange(SIZE_HW[1]) < SIZE_HW[1] // 2  # as large as in the keyframes
-    sure, unsure = (np.broadcast_to(level * half, SIZE_HW) for level in (0.9, 0.6))
+    sure, unsure = 0.9 * HALF, 0.6 * HALF
     plain = blended(sure, unsure, 0.0, index, "plain", qualities).probs[:, 0, 0]
     weighted = blended(sure, unsure, 4.0, index, "weighted", qualities)
     assert plain == pytest.approx(
