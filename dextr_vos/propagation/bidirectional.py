@@ -18,7 +18,7 @@ from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.masks import Labels
 from dextr_vos.networks.lite_tracker import Memory, join_memories
-from dextr_vos.propagation.confidence import ExplainedAreas, soft_iou
+from dextr_vos.propagation.confidence import explained_share, mask_areas, possible_areas, soft_iou
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span, SpanPart
 from dextr_vos.propagation.settings import TrackingSettings
 from dextr_vos.propagation.tracker import (
@@ -35,10 +35,26 @@ _REMNANT = 0.1  # of the area that the other pass finds
 _LEAST_ESTIMATE = 1e-6
 
 
-class MaskFiles:
-    """Soft masks of frames by their index, one grey PNG a frame.
+@dataclass(frozen=True)
+class PassMasks(SoftMasks):
+    """What a pass found in a frame.
 
-    The objects are one below the other, and the estimated IoUs in the last row.
+    Attributes:
+        areas: K float32, in pixels, see `possible_areas`.
+    """
+
+    areas: FloatArray
+
+    @property
+    def explained(self) -> FloatArray:
+        """See `explained_share`."""
+        return explained_share(self.areas, self.probs)
+
+
+class MaskFiles:
+    """What a pass found in frames, by their index, one grey PNG a frame.
+
+    The soft masks are one below the other; below them are the estimated IoUs and the bytes of the areas.
 
     Args:
         folder: made when the first one is written.
@@ -51,30 +67,32 @@ class MaskFiles:
     def __contains__(self, index: int) -> bool:
         return self._path(index).exists()
 
-    def read(self, index: int) -> SoftMasks:
-        """What was written, in 256 levels."""
+    def read(self, index: int) -> PassMasks:
+        """What was written, soft masks and IoUs in 256 levels."""
         levels = cv2.imread(str(self._path(index)), cv2.IMREAD_GRAYSCALE)
         assert levels is not None, f"{self._path(index)} was there a moment ago"
         return self._decoded(levels)
 
-    def write(self, index: int, masks: SoftMasks) -> SoftMasks:
-        """Write soft masks, atomically; gives back what will be read."""
+    def write(self, index: int, masks: PassMasks) -> PassMasks:
+        """Write what was found, atomically; gives back what will be read."""
         width = masks.probs.shape[2]
-        rows = masks.probs.reshape(-1, width)
+        shares = np.concatenate([masks.probs.ravel(), masks.iou_estimate])
+        areas = masks.areas.astype("<f4").view(np.uint8)
+        values = np.concatenate([np.rint(shares * 255).astype(np.uint8), areas])
         # narrow frames of many objects need more than one row
-        estimates = np.zeros((-(-self._count // width), width), np.float32)
-        estimates.flat[: self._count] = masks.iou_estimate
-        levels = np.rint(np.vstack([rows, estimates]) * 255).astype(np.uint8)
+        levels = np.pad(values, (0, -len(values) % width)).reshape(-1, width)
         with atomic_path(self._path(index)) as temporary:
             coded = cv2.imencode(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
             temporary.write_bytes(coded.tobytes())
         return self._decoded(levels)
 
-    def _decoded(self, levels: npt.NDArray[np.uint8]) -> SoftMasks:
-        shares = np.divide(levels, 255, dtype=np.float32)
-        width = shares.shape[1]
-        end = len(shares) - -(-self._count // width)
-        return SoftMasks(shares[:end].reshape(self._count, -1, width), shares[end:].flat[: self._count])
+    def _decoded(self, levels: npt.NDArray[np.uint8]) -> PassMasks:
+        count, (rows, width) = self._count, levels.shape
+        end = (rows - -(-5 * count // width)) * width  # of the masks; a byte an IoU and four an area follow
+        values = levels.ravel()
+        shares = np.divide(values[: end + count], 255, dtype=np.float32)
+        areas = values[end + count : end + 5 * count].view("<f4").astype(np.float32)
+        return PassMasks(shares[:end].reshape(count, -1, width), shares[end:], areas)
 
     def _path(self, index: int) -> Path:
         return self._folder / f"{index:08d}.png"
@@ -125,13 +143,11 @@ class BidirectionalPropagator:
         span, begin, end = part.span, part.begin, part.end
         backward, forward = self._soft_masks(span, "backward"), self._soft_masks(span, "forward")
         both_ways = self._goes_backward(span)
-        explained: dict[int, FloatArray] = {}  # of the backward pass
         if span.after is not None and both_ways:
             start = self._pass(span.after)
             for index, image in self._in_reverse(span.last, begin):
                 known = index in backward
                 self._advance(start, span, image, index, backward)
-                explained[index] = start.explained
                 (on_known if known else on_step)()
         here = None if span.before is None else self._pass(span.before)
         if here is not None:
@@ -139,19 +155,20 @@ class BidirectionalPropagator:
                 known = index in forward
                 self._advance(here, span, self._resized(self._annotated.read(index)), index, forward)
                 (on_known if known else on_step)()
-        certain = np.ones(self._count, np.float32)
         for index in range(begin, end + 1):
             image = self._annotated.read(index)
+            found: SoftMasks
             if here is None:
                 found = backward.read(index) if both_ways else self._lost()
-                agreement = explained.get(index, certain)
-                yield FramePrediction(index, image, found.probs, agreement, found.iou_estimate)
+                yield FramePrediction(index, image, found.probs, found.explained, found.iou_estimate)
                 continue  # reported by the backward pass
             self._advance(here, span, self._resized(image), index, forward)
-            found, agreement = here.found, here.explained
+            found, agreement = here.found, here.found.explained
             if both_ways:
-                passes = (here.found, here.explained), (backward.read(index), explained[index])
-                found, agreement = _blended(*passes, span.share_after(index), self._tracking.confidence_power)
+                other = backward.read(index)
+                found, agreement = _blended(
+                    here.found, other, span.share_after(index), self._tracking.confidence_power
+                )
             yield FramePrediction(index, image, found.probs, agreement, found.iou_estimate)
             on_step()
 
@@ -188,9 +205,9 @@ class BidirectionalPropagator:
     def _pass(self, keyframe: int) -> "_Pass":
         return _Pass(self._keyframe(keyframe))
 
-    def _lost(self) -> SoftMasks:
+    def _lost(self) -> PassMasks:
         nothing = np.zeros((self._count, *self._size_hw), np.float32)
-        return SoftMasks(nothing, np.zeros(self._count, np.float32))
+        return PassMasks(nothing, *np.zeros((2, self._count), np.float32))
 
     def _advance(
         self, state: "_Pass", span: Span, image: ImageRgb, index: int, soft_masks: MaskFiles
@@ -198,7 +215,7 @@ class BidirectionalPropagator:
         """Go on by one frame; one that was found before is not segmented again."""
         tracking = self._tracking
         if not tracking.across_cuts and self._annotated.shots.is_outside_shot(index):
-            state.found, state.explained = self._lost(), np.ones(self._count, np.float32)
+            state.found = self._lost()
             if index not in soft_masks:
                 soft_masks.write(index, state.found)
             return
@@ -208,15 +225,14 @@ class BidirectionalPropagator:
         if known or features is None:
             masks = soft_masks.read(index)
         else:
-            masks = self._tracker.segment(features, [*self._nearest(span), *state.recent])
-            masks = soft_masks.write(index, masks)
-        guides = features.guides if features else self._tracker.guides(state.frame, image, self._count)
-        state.explained = state.areas.explained(state.frame.probs, guides, masks.probs)
+            found = self._tracker.segment(features, [*self._nearest(span), *state.recent])
+            areas = possible_areas(state.areas, state.frame.probs, features.guides, found.probs)
+            masks = soft_masks.write(index, PassMasks(found.probs, found.iou_estimate, areas))
         if memorized and features:
             state.recent = [*state.recent, self._tracker.memorize(features, masks.probs)][
                 -tracking.max_recent :
             ]
-        state.frame, state.found = MaskedFrame(image, masks.probs), masks
+        state.frame, state.found, state.areas = MaskedFrame(image, masks.probs), masks, masks.areas
         state.steps += 1
 
     def _features(self, before: MaskedFrame, image: ImageRgb) -> FrameFeatures:
@@ -259,8 +275,7 @@ class _Pass:
         recent: what is memorized of frames before.
         steps: frames done.
         found: in the last frame, flashes not left out; the keyframe's masks at first.
-        areas: how large the objects can be.
-        explained: what share of each mask in `found` that leaves, K in [0, 1].
+        areas: how large the objects can be, see `possible_areas`.
     """
 
     frame: MaskedFrame
@@ -268,9 +283,8 @@ class _Pass:
     steps: int = 0
 
     def __post_init__(self) -> None:
-        self.found = SoftMasks(self.frame.probs, np.ones(len(self.frame.probs), np.float32))
-        self.areas = ExplainedAreas(self.frame.probs)
-        self.explained = np.ones(len(self.frame.probs), np.float32)
+        self.areas = mask_areas(self.frame.probs)
+        self.found = PassMasks(self.frame.probs, np.ones(len(self.areas), np.float32), self.areas)
 
 
 def masked_frame(
@@ -293,16 +307,13 @@ def masked_frame(
 
 
 def _blended(
-    of_forward: tuple[SoftMasks, FloatArray],
-    of_backward: tuple[SoftMasks, FloatArray],
-    share: float,
-    power: float,
+    forward: PassMasks, backward: PassMasks, share: float, power: float
 ) -> tuple[SoftMasks, FloatArray]:
     """The weighted mean of two passes, and how far they agree with it.
 
     Args:
-        of_forward: masks of one pass, and what share of each is explained, K in [0, 1].
-        of_backward: of the other.
+        forward: masks of one pass.
+        backward: of the other.
         share: weight of `backward` where both are as confident.
         power: how strongly the more confident one is preferred, see `TrackingSettings`.
 
@@ -310,10 +321,9 @@ def _blended(
         The masks, and for each of K objects the soft IoU of the passes with them, times the share that is
         explained, weighted as the passes are.
     """
-    for (one, _), other in ((of_forward, of_backward), (of_backward, of_forward)):
+    for one, other in ((forward, backward), (backward, forward)):
         if not one.is_known:
-            return other
-    forward, backward = of_forward[0], of_backward[0]
+            return other, other.explained
     estimates = np.stack([masks.iou_estimate for masks in (forward, backward)])
     # a pass that has lost the object, or all but a remnant of it, cannot say whether it is gone: time decides
     area = np.stack([(masks.probs > 0.5).sum((1, 2)) for masks in (forward, backward)])
@@ -328,5 +338,4 @@ def _blended(
         return result
 
     masks = SoftMasks(mean(forward.probs, backward.probs), mean(forward.iou_estimate, backward.iou_estimate))
-    agreement = [soft_iou(each.probs, masks.probs) * part for each, part in (of_forward, of_backward)]
-    return masks, mean(*agreement)
+    return masks, mean(*(soft_iou(each.probs, masks.probs) * each.explained for each in (forward, backward)))

@@ -37,43 +37,50 @@ def soft_iou(one: FloatArray, other: FloatArray) -> FloatArray:
     return _ratio(*(extreme(one, other).sum((1, 2)) for extreme in (np.minimum, np.maximum)))
 
 
-class ExplainedAreas:
-    """How large the objects of a pass can be, by how their masks change from frame to frame.
+def possible_areas(
+    areas: FloatArray, before: FloatArray, guides: FloatArray, probs: FloatArray
+) -> FloatArray:
+    """How large the objects of a frame can be, by how their masks change from frame to frame.
 
     Optical flow that carries a mask to the next frame makes it larger where the object comes nearer. A mask
     that grows faster has most often taken in something beside the object that looks like it, of which the
     network is as sure as of the object. It may also have come out from behind something: the two are not
     told apart, and a pass that began with half of an object never learns how large the object is.
+    An object that was not seen just before, such as a lost one, may have any size.
 
     Args:
-        probs: K×H×W in [0, 1], soft masks of the first frame.
+        areas: K float32 in pixels, the same of the frame before; in a keyframe the areas of its masks.
+        before: K×H×W in [0, 1], the soft masks of the frame before.
+        guides: likewise, carried to this frame by optical flow; 0.5 where an object is lost.
+        probs: likewise, of this frame.
+
+    Returns:
+        K float32, in pixels.
     """
-
-    def __init__(self, probs: FloatArray) -> None:
-        self._areas = _areas(probs).astype(np.float64)
-
-    def explained(self, before: FloatArray, guides: FloatArray, probs: FloatArray) -> FloatArray:
-        """What share of each mask of the next frame can be the object, K in [0, 1].
-
-        An object that was not seen just before, such as a lost one, may have any size.
-
-        Args:
-            before: K×H×W in [0, 1], the soft masks of the frame before.
-            guides: likewise, carried to the next frame by optical flow; 0.5 where an object is lost.
-            probs: likewise, of the next frame.
-        """
-        was, carried, now = _areas(before), _areas(guides), _areas(probs)
-        change = np.clip(carried / np.maximum(was, 1), _LEAST_CHANGE, _MOST_CHANGE)
-        # flow is noisy: ups and downs must not add up to more than there is
-        areas = np.minimum(change * self._areas, np.maximum(self._areas, carried))
-        came_in = np.maximum(areas, np.minimum(now, areas + _new_at_border(guides, probs)))
-        seen = np.minimum(was, carried) >= _LEAST_AREA
-        self._areas = np.where(seen, came_in, np.maximum(self._areas, now))
-        share: FloatArray = np.minimum(1, _TOLERANCE * self._areas / np.maximum(now, 1)).astype(np.float32)
-        return share
+    was, carried, now = mask_areas(before), mask_areas(guides), mask_areas(probs)
+    change = np.clip(carried / np.maximum(was, 1), _LEAST_CHANGE, _MOST_CHANGE)
+    # flow is noisy: ups and downs must not add up to more than there is
+    changed = np.minimum(change * areas, np.maximum(areas, carried))
+    came_in = np.maximum(changed, np.minimum(now, changed + _new_at_border(guides, probs)))
+    seen = np.minimum(was, carried) >= _LEAST_AREA
+    possible: FloatArray = np.where(seen, came_in, np.maximum(areas, now)).astype(np.float32)
+    return possible
 
 
-def _areas(probs: FloatArray) -> FloatArray:
+def explained_share(areas: FloatArray, probs: FloatArray) -> FloatArray:
+    """What share of each of K soft masks can be the object, in [0, 1].
+
+    Args:
+        areas: K, see `possible_areas`.
+        probs: K×H×W in [0, 1].
+    """
+    now = mask_areas(probs)
+    share: FloatArray = np.where(now > 0, np.minimum(1, _TOLERANCE * areas / np.maximum(now, 1)), 1)
+    return share.astype(np.float32)
+
+
+def mask_areas(probs: FloatArray) -> FloatArray:
+    """The areas of K soft masks K×H×W in pixels, float32."""
     areas: FloatArray = (probs > 0.5).sum((1, 2)).astype(np.float32)
     return areas
 

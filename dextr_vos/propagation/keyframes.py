@@ -329,7 +329,7 @@ class FramePrediction:
         image_rgb: H×W×3 uint8, at full size.
         probs: K×h×w float32 in [0, 1], at the size at which masks are propagated.
         agreement: K float32 in [0, 1]: soft IoU of the two passes with their mean, 1 where there is only one,
-            times the share of each mask that the object's motion explains, see `ExplainedAreas`.
+            times the share of each mask that the object's motion explains, see `explained_share`.
         iou_estimate: K float32 in [0, 1], the network's estimate of each mask's IoU; None where it has none.
     """
 

@@ -26,9 +26,9 @@ from dextr_vos.networks.lite_tracker import Memory
 from dextr_vos.networks.sam import load_sam2
 from dextr_vos.networks.tiny_vit import MEAN_RGB, STD_RGB
 from dextr_vos.propagation.batch_source import BatchSource
-from dextr_vos.propagation.bidirectional import MaskFiles
+from dextr_vos.propagation.bidirectional import MaskFiles, PassMasks
+from dextr_vos.propagation.confidence import mask_areas
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span, SpanPart
-from dextr_vos.propagation.tracker import SoftMasks
 from dextr_vos.propagation.training_data import ClipBatch
 from dextr_vos.runtime import autocast
 
@@ -133,7 +133,7 @@ class Sam2Propagator:
             return
         made = MaskFiles(self._folder / f"{span.first:08d}-backward", self._count)
         for index, probs in self._pass(span, range(span.last, part.begin - 1, -1), on_step):
-            made.write(index, SoftMasks(probs, self._certain))
+            made.write(index, PassMasks(probs, self._certain, mask_areas(probs)))
         for index in range(part.begin, part.end + 1):
             yield self._prediction(index, made.read(index).probs)
 

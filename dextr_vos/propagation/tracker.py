@@ -125,26 +125,19 @@ class Tracker:
         """See the network again, once it has changed."""
         self._folded = None
 
-    def guides(self, before: MaskedFrame | None, image_rgb: ImageRgb, objects: int) -> FloatArray:
-        """The masks of a frame's neighbour, warped to it by optical flow.
+    def encode_next(self, before: MaskedFrame | None, image_rgb: ImageRgb, objects: int) -> FrameFeatures:
+        """Features of a frame onto which its neighbour's masks are warped by optical flow.
 
         Args:
             before: the neighbour; None where none is known.
             image_rgb: H×W×3 uint8.
             objects: K.
-
-        Returns:
-            K×H×W float32 in [0, 1]; 0.5 everywhere for an object that is lost.
         """
         if before is None:
-            return np.full((objects, *image_rgb.shape[:2]), 0.5, np.float32)
-        warped = warp_masks(before.probs, before.image_rgb, image_rgb)
-        warped[(warped > 0.5).mean((1, 2)) < LOST] = 0.5
-        return warped
-
-    def encode_next(self, before: MaskedFrame | None, image_rgb: ImageRgb, objects: int) -> FrameFeatures:
-        """Features of a frame that is guided by its neighbour, see `guides`."""
-        guides = self.guides(before, image_rgb, objects)
+            guides = np.full((objects, *image_rgb.shape[:2]), 0.5, np.float32)
+        else:
+            guides = warp_masks(before.probs, before.image_rgb, image_rgb)
+            guides[(guides > 0.5).mean((1, 2)) < LOST] = 0.5
         is_any_lost = not (guides > 0.5).any((1, 2)).all()
         # it may come back anywhere
         return self._features(guides, image_rgb, np.zeros_like(guides) if is_any_lost else guides)

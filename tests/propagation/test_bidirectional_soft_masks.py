@@ -1,17 +1,18 @@
 import numpy as np
 import pytest
 
-from dextr_vos.propagation.bidirectional import MaskFiles
-from dextr_vos.propagation.tracker import SoftMasks
+from dextr_vos.propagation.bidirectional import MaskFiles, PassMasks
 
 
 def some_masks(count, size_hw=(7, 11), seed=0):
     rng = np.random.default_rng(seed)
-    return SoftMasks(rng.random((count, *size_hw), dtype=np.float32), rng.random(count, dtype=np.float32))
+    shares = rng.random((count, *size_hw), dtype=np.float32), rng.random(count, dtype=np.float32)
+    return PassMasks(*shares, 1e6 * rng.random(count, dtype=np.float32))
 
 
 def equal(one, other):
-    return np.array_equal(one.probs, other.probs) and np.array_equal(one.iou_estimate, other.iou_estimate)
+    names = ("probs", "iou_estimate", "areas")
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -24,6 +25,7 @@ def test_soft_masks_come_back_within_a_level(tmp_path, count, size_hw):
         assert (ours.shape, ours.dtype) == (given.shape, np.float32)
         assert np.abs(ours - given).max() <= 0.51 / 255
         assert np.abs(ours - given).max() > 0
+    assert np.array_equal(read.areas, masks.areas)
 
 
 def test_write_returns_what_is_read(tmp_path):
@@ -37,7 +39,7 @@ def test_write_returns_what_is_read(tmp_path):
 def test_certainty_stays_certain(tmp_path):
     sure = np.zeros((2, 4, 6), np.float32)
     sure[0, :2], sure[1, 2:] = 1, 1
-    masks = SoftMasks(sure, np.array([1, 0], np.float32))
+    masks = PassMasks(sure, np.array([1, 0], np.float32), np.array([12, 12.5], np.float32))
     assert equal(MaskFiles(tmp_path, 2).write(0, masks), masks)
 
 
@@ -49,6 +51,7 @@ def test_objects_and_frames_keep_apart(tmp_path):
         read, given = files.read(index), some_masks(2, seed=index)
         assert np.abs(read.probs - given.probs).max() <= 0.51 / 255
         assert np.abs(read.iou_estimate - given.iou_estimate).max() <= 0.51 / 255
+        assert np.array_equal(read.areas, given.areas)
 
 
 def test_the_folder_is_made_with_the_first_mask(tmp_path):

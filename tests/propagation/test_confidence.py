@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from dextr_vos.propagation.confidence import ExplainedAreas, confidence, expected_iou, soft_iou
+from dextr_vos.propagation.confidence import (
+    confidence,
+    expected_iou,
+    explained_share,
+    mask_areas,
+    possible_areas,
+    soft_iou,
+)
 from dextr_vos.propagation.keyframes import FramePrediction
 
 
@@ -75,8 +82,19 @@ TWICE = SQUARE.copy()
 TWICE[:, 5:15, 15:25] = 0.9
 
 
+class Areas:
+    """What a pass knows of the areas, step by step."""
+
+    def __init__(self, probs):
+        self.areas = mask_areas(probs)
+
+    def explained(self, before, guides, probs):
+        self.areas = possible_areas(self.areas, before, guides, probs)
+        return explained_share(self.areas, probs)
+
+
 def test_a_mask_that_grows_at_once_is_not_explained_until_it_shrinks():
-    areas = ExplainedAreas(SQUARE)
+    areas = Areas(SQUARE)
     assert areas.explained(SQUARE, SQUARE, SQUARE).tolist() == [1]
     assert areas.explained(SQUARE, SQUARE, TWICE).tolist() == pytest.approx([0.625])
     assert areas.explained(TWICE, TWICE, TWICE).tolist() == pytest.approx([0.625])
@@ -86,8 +104,8 @@ def test_a_mask_that_grows_at_once_is_not_explained_until_it_shrinks():
 def test_a_mask_may_grow_by_a_quarter_or_as_its_surroundings_do():
     a_quarter = SQUARE.copy()
     a_quarter[:, 15:18, 5:13] = 0.9
-    assert ExplainedAreas(SQUARE).explained(SQUARE, SQUARE, a_quarter).tolist() == [1]
-    areas, before = ExplainedAreas(SQUARE), SQUARE
+    assert Areas(SQUARE).explained(SQUARE, SQUARE, a_quarter).tolist() == [1]
+    areas, before = Areas(SQUARE), SQUARE
     for side in range(11, 15):  # nearer and nearer: 100 pixels to 196
         carried = np.zeros_like(SQUARE)
         carried[:, 2 : 2 + side, 5 : 5 + side] = 0.9
@@ -99,23 +117,23 @@ def test_a_mask_may_grow_by_a_quarter_or_as_its_surroundings_do():
 def test_an_object_that_comes_in_or_was_not_there_has_any_size():
     at_border, before, nothing = np.zeros((3, *SQUARE.shape), np.float32)
     at_border[:, 5:15, :2] = 0.9
-    areas = ExplainedAreas(at_border)
+    areas = Areas(at_border)
     for right in range(3, 12):  # a column of pixels comes in with each frame, and flow carries the others
         before, carried = at_border.copy(), np.roll(at_border, 1, axis=2)
         at_border[:, 5:15, :right] = 0.9
         assert areas.explained(before, carried, at_border).tolist() == [1]
-    areas = ExplainedAreas(nothing)
+    areas = Areas(nothing)
     assert areas.explained(nothing, nothing, SQUARE).tolist() == [1]
     assert areas.explained(SQUARE, SQUARE, TWICE).tolist() == pytest.approx([0.625])
     # once lost, for which the guide is 0.5 everywhere, it may come back at any size
-    lost, areas = np.full_like(SQUARE, 0.5), ExplainedAreas(SQUARE)
+    lost, areas = np.full_like(SQUARE, 0.5), Areas(SQUARE)
     assert areas.explained(SQUARE, lost, nothing).tolist() == [1]
     assert areas.explained(nothing, lost, TWICE).tolist() == [1]
     assert areas.explained(TWICE, TWICE, TWICE).tolist() == [1]
 
 
 def test_noise_of_the_flow_does_not_add_up():
-    rng, areas, before = np.random.default_rng(0), ExplainedAreas(SQUARE), SQUARE
+    rng, areas, before = np.random.default_rng(0), Areas(SQUARE), SQUARE
     for _ in range(200):
         now = np.zeros_like(SQUARE)
         now[:, 5:15, 5 : 15 + int(rng.integers(-1, 2))] = 0.9
@@ -126,4 +144,4 @@ def test_noise_of_the_flow_does_not_add_up():
 
 def test_each_object_has_its_own_size():
     both, grown = np.concatenate([SQUARE, TWICE]), np.concatenate([TWICE, TWICE])
-    assert ExplainedAreas(both).explained(both, both, grown).tolist() == pytest.approx([0.625, 1])
+    assert Areas(both).explained(both, both, grown).tolist() == pytest.approx([0.625, 1])
