@@ -68,15 +68,18 @@ def possible_areas(
 
 
 def explained_share(areas: FloatArray, probs: FloatArray) -> FloatArray:
-    """What share of each of K soft masks can be the object, in [0, 1].
+    """The share of each of K soft masks that is to be expected of the object, in [0.5, 1].
+
+    What a mask has grown too much is taken to be something else as likely as more of the object.
 
     Args:
         areas: K, see `possible_areas`.
         probs: K×H×W in [0, 1].
     """
     now = mask_areas(probs)
-    share: FloatArray = np.where(now > 0, np.minimum(1, _TOLERANCE * areas / np.maximum(now, 1)), 1)
-    return share.astype(np.float32)
+    possible = np.where(now > 0, np.minimum(1, _TOLERANCE * areas / np.maximum(now, 1)), 1)
+    share: FloatArray = ((1 + possible) / 2).astype(np.float32)
+    return share
 
 
 def mask_areas(probs: FloatArray) -> FloatArray:

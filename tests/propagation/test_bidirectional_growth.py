@@ -66,7 +66,7 @@ def test_a_mask_agrees_with_the_share_of_it_that_can_be_the_object(make):
     found, _ = make()
     agreement = [float(each.agreement[0]) for each in found]
     assert agreement[: FIRST_GROWN - 1] == [1, 1]
-    assert agreement[FIRST_GROWN - 1 :] == pytest.approx([1.25 * 7 / 14] * 5)
+    assert agreement[FIRST_GROWN - 1 :] == pytest.approx([(1 + 1.25 * 7 / 14) / 2] * 5)
     # neither the masks nor the network's estimate change
     assert [float(each.iou_estimate[0]) for each in found] == pytest.approx([0.8] * 7, abs=0.01)
     assert np.array_equal(found[-1].probs > 0.5, TWICE > 0.5)
@@ -78,7 +78,7 @@ def test_each_pass_counts_as_much_as_its_masks(make):
     # the mean of both masks has the object alone or, near the keyframe where it grows from, twice of it
     for share, agreement in zip([3 / 7, 4 / 7, 5 / 7, 6 / 7], grown, strict=True):
         mean = np.where(NEARER > 0.5, 0.9, np.where(TWICE > 0.5, (1 - share) * 0.9, 0))
-        growing = np.minimum(TWICE, mean).sum() / np.maximum(TWICE, mean).sum() * 0.625
+        growing = np.minimum(TWICE, mean).sum() / np.maximum(TWICE, mean).sum() * (1 + 0.625) / 2
         other = np.minimum(NEARER, mean).sum() / np.maximum(NEARER, mean).sum()
         assert agreement == pytest.approx((1 - share) * growing + share * other, abs=0.01)
 

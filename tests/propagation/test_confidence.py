@@ -96,8 +96,8 @@ class Areas:
 def test_a_mask_that_grows_at_once_is_not_explained_until_it_shrinks():
     areas = Areas(SQUARE)
     assert areas.explained(SQUARE, SQUARE, SQUARE).tolist() == [1]
-    assert areas.explained(SQUARE, SQUARE, TWICE).tolist() == pytest.approx([0.625])
-    assert areas.explained(TWICE, TWICE, TWICE).tolist() == pytest.approx([0.625])
+    assert areas.explained(SQUARE, SQUARE, TWICE).tolist() == pytest.approx([(1 + 0.625) / 2])
+    assert areas.explained(TWICE, TWICE, TWICE).tolist() == pytest.approx([(1 + 0.625) / 2])
     assert areas.explained(TWICE, TWICE, SQUARE).tolist() == [1]
 
 
@@ -124,7 +124,7 @@ def test_an_object_that_comes_in_or_was_not_there_has_any_size():
         assert areas.explained(before, carried, at_border).tolist() == [1]
     areas = Areas(nothing)
     assert areas.explained(nothing, nothing, SQUARE).tolist() == [1]
-    assert areas.explained(SQUARE, SQUARE, TWICE).tolist() == pytest.approx([0.625])
+    assert areas.explained(SQUARE, SQUARE, TWICE).tolist() == pytest.approx([(1 + 0.625) / 2])
     # once lost, for which the guide is 0.5 everywhere, it may come back at any size
     lost, areas = np.full_like(SQUARE, 0.5), Areas(SQUARE)
     assert areas.explained(SQUARE, lost, nothing).tolist() == [1]
@@ -139,9 +139,9 @@ def test_noise_of_the_flow_does_not_add_up():
         now[:, 5:15, 5 : 15 + int(rng.integers(-1, 2))] = 0.9
         assert areas.explained(before, now, now).tolist() == [1]
         before = now
-    assert areas.explained(before, before, TWICE)[0] < 0.72
+    assert areas.explained(before, before, TWICE)[0] < 0.86
 
 
 def test_each_object_has_its_own_size():
     both, grown = np.concatenate([SQUARE, TWICE]), np.concatenate([TWICE, TWICE])
-    assert Areas(both).explained(both, both, grown).tolist() == pytest.approx([0.625, 1])
+    assert Areas(both).explained(both, both, grown).tolist() == pytest.approx([(1 + 0.625) / 2, 1])
