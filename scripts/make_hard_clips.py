@@ -18,8 +18,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dextr_vos.datasets.copy_paste import Layer, blend
+from dextr_vos.datasets.copy_paste import Layer, blend, centred
 from dextr_vos.datasets.davis import Davis
+from dextr_vos.errors import InputError
 from dextr_vos.geometry import BoolArray
 from dextr_vos.images import ImageRgb, read_image
 from dextr_vos.masks import write_labels
@@ -80,23 +81,14 @@ def look_alike(frames: Frames) -> Frames:
             made.append((image, mask))
             continue
         left, top, width, height = box(mask)
-        other_left, other_top, other_width, other_height = box(other_mask)
-        scale = min(1.0, (width * height / (other_width * other_height)) ** 0.5) * 0.95
-        scale = float(np.clip(scale, 0.4, 1.0))
+        _, _, other_width, other_height = box(other_mask)
+        scale = 0.95 * min(1.0, (width * height / (other_width * other_height)) ** 0.5)
         away = (1 - 2 * index / (count - 1)) * 1.5 * width
-        centre_x, centre_y = left + width / 2 + away, top + height / 2 - 0.05 * height
-        affine = np.array(
-            [
-                [-scale, 0, centre_x + scale * (other_left + other_width / 2)],
-                [0, scale, centre_y - scale * (other_top + other_height / 2)],
-            ]
-        )
-        size, nothing = (image.shape[1], image.shape[0]), np.zeros_like(mask)
-        moved = cv2.warpAffine(other_image, affine, size, borderMode=cv2.BORDER_REFLECT_101)
-        seen = cv2.warpAffine(other_mask.astype(np.uint8), affine, size) > 0
-        if seen.any():
-            behind = blend(image, Layer(np.asarray(moved, np.uint8), seen, nothing), rng)
-            image = blend(behind, Layer(image, mask, nothing), rng)
+        centre_xy = left + width / 2 + away, top + height / 2 - 0.05 * height
+        twin = centred(other_image, other_mask, centre_xy, max(scale, 0.4), mirrored=True)
+        if twin.mask.any():
+            behind = blend(image, twin, rng)
+            image = blend(behind, Layer(image, mask, np.zeros_like(mask)), rng)
         made.append((image, mask))
     return made
 
@@ -136,4 +128,7 @@ def hidden(frames: Frames) -> Frames:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(str(error)) from None

@@ -114,6 +114,27 @@ def moved(example: Example, how: CopyPaste, longest: float, rng: np.random.Gener
     return Layer(image, mask, void & ~mask)
 
 
+def centred(
+    image_rgb: ImageRgb, mask: BoolArray, centre_xy: npt.ArrayLike, scale: float, mirrored: bool
+) -> Layer:
+    """An object elsewhere in an image of the same size; what is beyond the border is cut off.
+
+    Args:
+        image_rgb: H×W×3 uint8.
+        mask: H×W bool, of the object.
+        centre_xy: of the object's box, where it is to be, in pixels.
+        scale: of the object.
+        mirrored: left to right.
+    """
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    linear = np.diag([-scale if mirrored else scale, scale])
+    shift = np.asarray(centre_xy) - linear @ (x + width / 2, y + height / 2)
+    affine, size = np.column_stack([linear, shift]), (mask.shape[1], mask.shape[0])
+    image = cv2.warpAffine(image_rgb, affine, size, borderMode=cv2.BORDER_REFLECT_101)
+    there = cv2.warpAffine(mask.view(np.uint8), affine, size).view(np.bool_)
+    return Layer(np.asarray(image, np.uint8), there, np.zeros_like(there))
+
+
 def _random_linear(how: CopyPaste, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     angle = np.deg2rad(rng.normal(0, how.rotation_deg))
     stretch = np.exp(rng.normal(0, how.aspect) / 2)

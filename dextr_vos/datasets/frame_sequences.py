@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from dextr_vos.datasets.copy_paste import Draw, Layer, blend
+from dextr_vos.datasets.copy_paste import Draw, Layer, blend, centred
 from dextr_vos.datasets.frame_pairs import Chance, SceneRecipe, draw_scene
 from dextr_vos.datasets.instances import Example, ObjectRef, ObjectSet
 from dextr_vos.datasets.mask_corruption import MaskCorruption, corrupt_guide, corrupt_mask
@@ -167,7 +167,8 @@ def _with_twin(
         _centre(examples[1]) + beside + (at - own[1]) * (across, 1) for at in own[1:]
     ]
     twins = [
-        _moved_to(other, place_xy, scale, mirrored) for other, place_xy in zip(others, places_xy, strict=True)
+        centred(other.image_rgb, other.mask, place_xy, scale, mirrored)
+        for other, place_xy in zip(others, places_xy, strict=True)
     ]
     pairs = list(zip(examples, twins, strict=True))
     in_front = rng.random() < 0.3 and all(
@@ -186,22 +187,6 @@ def _offset(example: Example, rng: np.random.Generator) -> FloatArray:
     _, _, width, height = cv2.boundingRect(example.mask.view(np.uint8))
     angle, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 1.6)
     return np.array([width * away * np.cos(angle), 0.4 * height * away * np.sin(angle)], np.float32)
-
-
-def _moved_to(example: Example, centre_xy: FloatArray, scale: float, mirrored: bool) -> Layer:
-    """The object of an example with its centre elsewhere in the frame."""
-    x, y, width, height = cv2.boundingRect(example.mask.view(np.uint8))
-    across = -scale if mirrored else scale
-    affine = np.array(
-        [
-            [across, 0, centre_xy[0] - across * (x + width / 2)],
-            [0, scale, centre_xy[1] - scale * (y + height / 2)],
-        ]
-    )
-    size = example.mask.shape[1], example.mask.shape[0]
-    image = cv2.warpAffine(example.image_rgb, affine, size, borderMode=cv2.BORDER_REFLECT_101)
-    mask = cv2.warpAffine(example.mask.view(np.uint8), affine, size).view(np.bool_)
-    return Layer(np.asarray(image, np.uint8), mask, np.zeros_like(mask))
 
 
 def _beside(example: Example, twin: Layer, in_front: bool, rng: np.random.Generator) -> Example:

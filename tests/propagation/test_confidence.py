@@ -109,9 +109,17 @@ def test_a_mask_may_grow_by_a_quarter_or_as_its_surroundings_do():
     for side in range(11, 15):  # nearer and nearer: 100 pixels to 196
         carried = np.zeros_like(SQUARE)
         carried[:, 2 : 2 + side, 5 : 5 + side] = 0.9
-        # flow explains at most 15 % a frame, and the rest is within the quarter
         assert areas.explained(before, carried, carried).tolist() == [1]
         before = carried
+
+
+def test_flow_is_not_believed_beyond_its_bounds():
+    assert Areas(SQUARE).explained(SQUARE, TWICE, TWICE).tolist() == pytest.approx([(1 + 1.25 * 1.3 / 2) / 2])
+    # an object that flow sees shrink, as where something passes before it, is soon as large as it was
+    half, areas = SQUARE.copy(), Areas(SQUARE)
+    half[:, :10] = 0
+    assert areas.explained(SQUARE, half, half).tolist() == [1]
+    assert areas.explained(half, half, SQUARE).tolist() == [1]
 
 
 def test_an_object_that_comes_in_or_was_not_there_has_any_size():
