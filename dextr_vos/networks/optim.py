@@ -3,8 +3,9 @@
 The optimizers of the papers are beside their networks, in `osvos` and `dextr`.
 """
 
+import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, Protocol
 
 import torch
@@ -86,61 +87,69 @@ class Optimizer(Protocol):
 class QuickAdamW:
     """AdamW (Loshchilov and Hutter, ICLR 2019) for trainings of seconds.
 
-    It computes and is saved as `torch.optim.AdamW(…, fused=True)` with one group. Making one of those imports
-    PyTorch's compiler, which takes two to three seconds: half as long as fine-tuning on a keyframe.
+    It computes and is saved as `torch.optim.AdamW(…, fused=True)`. Making one of those imports PyTorch's
+    compiler, which takes two to three seconds: half as long as fine-tuning on a keyframe.
 
     Args:
-        parameters: which learn.
-        lr: learning rate.
+        groups: parameters with the same learning rate, and that rate.
         weight_decay: of all of them.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
+    def __init__(self, groups: Iterable[tuple[Iterable[nn.Parameter], float]], weight_decay: float) -> None:
         self.param_groups: list[dict[str, Any]] = [
             {
                 "params": list(parameters),
-                "lr": lr,
+                "lr": rate,
                 "weight_decay": weight_decay,
                 "betas": (0.9, 0.999),
                 "eps": 1e-8,
             }
+            for parameters, rate in groups
         ]
         self._state: dict[int, dict[str, Tensor]] = {}
 
     def zero_grad(self) -> None:
         """Drop the gradients."""
-        for parameter in self._parameters:
+        for _, parameter in self._numbered():
             parameter.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
         """Change the parameters that have a gradient."""
-        (group,) = self.param_groups
-        learning = [(index, each) for index, each in enumerate(self._parameters) if each.grad is not None]
-        states = [self._state.setdefault(index, _moments(each)) for index, each in learning]
-        adamw(
-            [each for _, each in learning],
-            [each.grad for _, each in learning if each.grad is not None],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            [],
-            [state["step"] for state in states],
-            fused=True,
-            amsgrad=False,
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
-            lr=group["lr"],
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            maximize=False,
-        )
+        numbered = self._numbered()
+        for group in self.param_groups:
+            learning = [
+                (index, each)
+                for index, each in itertools.islice(numbered, len(group["params"]))
+                if each.grad is not None
+            ]
+            states = [self._state.setdefault(index, _moments(each)) for index, each in learning]
+            adamw(
+                [each for _, each in learning],
+                [each.grad for _, each in learning if each.grad is not None],
+                [state["exp_avg"] for state in states],
+                [state["exp_avg_sq"] for state in states],
+                [],
+                [state["step"] for state in states],
+                fused=True,
+                amsgrad=False,
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                lr=group["lr"],
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                maximize=False,
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """As that of `torch.optim.AdamW`."""
-        (group,) = self.param_groups
+        numbers = iter(index for index, _ in self._numbered())
         return {
             "state": self._state,
-            "param_groups": [{**group, "params": list(range(len(group["params"])))}],
+            "param_groups": [
+                {**group, "params": list(itertools.islice(numbers, len(group["params"])))}
+                for group in self.param_groups
+            ],
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -152,9 +161,10 @@ class QuickAdamW:
         Raises:
             ValueError: it is of other parameters.
         """
-        (group,), states = state_dict["param_groups"], state_dict["state"]
-        parameters = self._parameters
-        if len(group["params"]) != len(parameters) or any(
+        groups, states = state_dict["param_groups"], state_dict["state"]
+        parameters = dict(self._numbered())
+        sizes, own_sizes = ([len(group["params"]) for group in some] for some in (groups, self.param_groups))
+        if sizes != own_sizes or any(
             each["exp_avg"].shape != parameters[index].shape for index, each in states.items()
         ):
             raise ValueError("the state is of other parameters")
@@ -162,12 +172,12 @@ class QuickAdamW:
             index: {name: tensor.to(parameters[index].device, copy=True) for name, tensor in each.items()}
             for index, each in states.items()
         }
-        self.param_groups[0].update({**group, "params": parameters})
+        for own, group in zip(self.param_groups, groups, strict=True):
+            own.update({**group, "params": own["params"]})
 
-    @property
-    def _parameters(self) -> list[nn.Parameter]:
-        parameters: list[nn.Parameter] = self.param_groups[0]["params"]
-        return parameters
+    def _numbered(self) -> Iterator[tuple[int, nn.Parameter]]:
+        """Every parameter with its number, over all groups."""
+        return enumerate(itertools.chain.from_iterable(group["params"] for group in self.param_groups))
 
 
 def _moments(parameter: nn.Parameter) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from dextr_vos.errors import WeightsError
 # SHA-256 of the files in dextr_vos/weights
 CHECKSUMS = {
     "lite-clicks": "71d1eb4faddbd71ce6776785194484cace9e9cf99afa640389b496a087ad6683",
-    "lite-parent": "b609bf8da4a753ea6740fe55f79217f524fc9c25858b1f3c7692bda6058e4b1f",
+    "lite-parent": "8dbebf32ed9ad4f37b3924b386a63821b5fb02672c7235ddf8d3ce9a383a1970",
 }
 
 

@@ -32,8 +32,11 @@ from dextr_vos.propagation.training_data import Sample, network_size
 from dextr_vos.runtime import autocast, bf16_is_faster
 
 Preprocess = Callable[[npt.NDArray[np.uint8]], Tensor]
-# learning rates of the lite model, for a trained tracker and for one that is not
-_LEARNING_RATE, _LEARNING_RATE_UNTRAINED = 3e-4, 2e-3
+# learning rates of the lite model, for a trained tracker and for one that is not; how a tracker tells an
+# object from others like it is in its attention, and learning a keyframe by heart would undo that
+_RATE, _RATE_OF_ATTENTION, _RATE_UNTRAINED = 3e-4, 1.5e-4, 2e-3
+# the parts that draw outlines: convolutions from stride 8 on, and the weights of their last sum
+_PIXELS = tuple(f"decoder.{part}" for part in ("refine_", "to_", "add_", "detail", "weights"))
 
 
 class FrameSegmenter:
@@ -142,10 +145,13 @@ class LiteModel(Model):
         cast(LiteTracker, network).pretrained = True
 
     def optimizer(self, network: nn.Module) -> Optimizer:
-        """AdamW; with small steps where a parent would be forgotten."""
-        rate = _LEARNING_RATE if cast(LiteTracker, network).pretrained else _LEARNING_RATE_UNTRAINED
-        learning = [each for each in network.parameters() if each.requires_grad]
-        return QuickAdamW(learning, rate, weight_decay=1e-4)
+        """AdamW; with small steps where a parent would be forgotten, and smaller ones for its attention."""
+        learning = {name: each for name, each in network.named_parameters() if each.requires_grad}
+        if not cast(LiteTracker, network).pretrained:
+            return QuickAdamW([(learning.values(), _RATE_UNTRAINED)], weight_decay=1e-4)
+        pixels = [each for name, each in learning.items() if name.startswith(_PIXELS)]
+        rest = [each for name, each in learning.items() if not name.startswith(_PIXELS)]
+        return QuickAdamW([(pixels, _RATE), (rest, _RATE_OF_ATTENTION)], weight_decay=1e-4)
 
     def batch_source(
         self, recipe: Recipe, samples: Sequence[Sample], object_ids: Sequence[int], seed: int

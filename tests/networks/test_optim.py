@@ -88,22 +88,35 @@ def trained_by(make, steps, state=None, save_after=None):
 
 
 def quick(parameters):
-    return QuickAdamW(parameters, lr=0.01, weight_decay=0.1)
+    return QuickAdamW([(parameters, 0.01)], weight_decay=0.1)
 
 
 def usual(parameters):
     return torch.optim.AdamW(parameters, lr=0.01, weight_decay=0.1, fused=True)
 
 
-def test_quick_adamw_is_that_of_pytorch():
-    one, other = trained_by(quick, 5)[0], trained_by(usual, 5)[0]
+def quick_at_two_rates(parameters):
+    return QuickAdamW([(parameters[1:], 0.01), (parameters[:1], 0.002)], weight_decay=0.1)
+
+
+def usual_at_two_rates(parameters):
+    groups = [{"params": parameters[1:]}, {"params": parameters[:1], "lr": 0.002}]
+    return torch.optim.AdamW(groups, lr=0.01, weight_decay=0.1, fused=True)
+
+
+BOTH = [(quick, usual), (quick_at_two_rates, usual_at_two_rates)]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), BOTH)
+def test_quick_adamw_is_that_of_pytorch(ours, theirs):
+    one, other = trained_by(ours, 5)[0], trained_by(theirs, 5)[0]
     assert all(torch.equal(one[key], other[key]) for key in other)
 
 
-@pytest.mark.parametrize("first", [quick, usual])
-def test_quick_adamw_goes_on_from_its_state_and_from_that_of_pytorch(first):
+@pytest.mark.parametrize(("ours", "first"), [(pair[0], first) for pair in BOTH for first in pair])
+def test_quick_adamw_goes_on_from_its_state_and_from_that_of_pytorch(ours, first):
     whole, saved = trained_by(first, 5, save_after=2)
-    resumed, _ = trained_by(quick, 3, state=saved)
+    resumed, _ = trained_by(ours, 3, state=saved)
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
@@ -115,6 +128,10 @@ def test_quick_adamw_refuses_the_state_of_other_parameters():
         quick([nn.Parameter(torch.ones(size)) for size in (7, 3, 2)]).load_state_dict(saved[1])
     with pytest.raises(ValueError, match="other parameters"):
         quick([nn.Parameter(torch.ones(3, 5))]).load_state_dict(saved[1])  # one of its three
+    with pytest.raises(ValueError, match="other parameters"):
+        quick_at_two_rates([nn.Parameter(torch.ones(size)) for size in ((3, 5), 3, 2)]).load_state_dict(
+            saved[1]
+        )
 
 
 def test_quick_adamw_does_not_import_the_compiler():
@@ -122,7 +139,7 @@ def test_quick_adamw_does_not_import_the_compiler():
 import sys, torch
 from dextr_vos.networks.optim import QuickAdamW
 layer = torch.nn.Linear(2, 2)
-optimizer = QuickAdamW(layer.parameters(), 0.1, 0.0)
+optimizer = QuickAdamW([(layer.parameters(), 0.1)], 0.0)
 layer(torch.ones(1, 2)).sum().backward()
 optimizer.step()
 sys.exit("torch._dynamo" in sys.modules)

@@ -156,6 +156,25 @@ def test_a_trained_start_learns_with_smaller_steps(tmp_path):
 
 
 @pytest.mark.usefixtures("narrow")
+def test_what_draws_outlines_learns_faster_than_what_tells_objects_apart(tmp_path):
+    saved(LITE, tmp_path / "parent.pth")
+    network = LITE.start(1, 0, tmp_path / "parent.pth")
+    network.encoder.requires_grad_(False)
+    groups = LITE.optimizer(network).param_groups
+    rate = {id(each): group["lr"] for group in groups for each in group["params"]}
+    outlines = {
+        each
+        for name in ("refine_quarter", "to_eighth", "detail", "weights")
+        for each in getattr(network.decoder, name).parameters()
+    }
+    apart = {*network.decoder.blocks.parameters(), *network.key.parameters()}
+    assert {rate[id(each)] for each in outlines} == {max(rate.values())}
+    assert {rate[id(each)] for each in apart} == {min(rate.values())}
+    assert len(set(rate.values())) == 2
+    assert rate.keys() == {id(each) for each in network.parameters() if each.requires_grad}
+
+
+@pytest.mark.usefixtures("narrow")
 def test_the_memory_of_a_network_is_no_part_of_a_parent(tmp_path):
     state = saved(LITE, tmp_path / "parent.safetensors")
     checkpoints.save(tmp_path / "run.safetensors", state | {"memory.keys": torch.zeros(1, 64, 5)})
