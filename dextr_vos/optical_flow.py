@@ -3,6 +3,9 @@
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from dextr_vos.geometry import FloatArray, fit_longest_side
 from dextr_vos.images import ImageRgb
@@ -24,28 +27,38 @@ def backward_flow(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8]) -> 
     return np.asarray(search.calc(now, before, None), np.float32)
 
 
-def warp_masks(probs: FloatArray, before_rgb: ImageRgb, now_rgb: ImageRgb) -> FloatArray:
-    """Soft masks of one frame, warped by the optical flow to its neighbour.
+def frame_flow(before_rgb: ImageRgb, now_rgb: ImageRgb) -> Tensor:
+    """The flow from a frame back to its neighbour, for `warp_masks`.
 
     Args:
-        probs: K×H×W float32, of the frame before.
         before_rgb: H×W×3 uint8.
         now_rgb: H×W×3 uint8, the neighbour, later or earlier.
 
     Returns:
-        K×H×W float32; 0 for what comes in from beyond the border.
+        1×2×h×w float32 on the CPU, as shares of width and height.
     """
-    height, width = now_rgb.shape[:2]
-    small_h, small_w = fit_longest_side((height, width), _FLOW_SIDE)
+    height, width = fit_longest_side((now_rgb.shape[0], now_rgb.shape[1]), _FLOW_SIDE)
     before, now = (
-        cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (small_w, small_h), interpolation=cv2.INTER_AREA)
+        cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (width, height), interpolation=cv2.INTER_AREA)
         for image in (before_rgb, now_rgb)
     )
-    flow = cv2.resize(backward_flow(before, now), (width, height))
-    map_x = flow[..., 0] * (width / small_w) + np.arange(width, dtype=np.float32)
-    map_y = flow[..., 1] * (height / small_h) + np.arange(height, dtype=np.float32)[:, None]
-    moved = [
-        cv2.remap(each, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_LINEAR)
-        for each in probs
-    ]
-    return np.stack(moved).astype(np.float32)
+    shares = backward_flow(before, now) / np.array([width, height], np.float32)
+    return torch.from_numpy(np.ascontiguousarray(shares.transpose(2, 0, 1)))[None]
+
+
+def warp_masks(masks: Tensor, flow: Tensor) -> Tensor:
+    """Soft masks of frames, moved to their neighbours.
+
+    Args:
+        masks: N×K×H×W float32, of the frames before.
+        flow: N×2×h×w on the same device, from each neighbour back to the frame before it, as shares of width
+            and height.
+
+    Returns:
+        N×K×H×W; 0 for what comes in from beyond the border.
+    """
+    height, width = masks.shape[-2:]
+    flow = F.interpolate(flow.float(), size=(height, width), mode="bilinear", align_corners=False)
+    y, x = ((2 * torch.arange(side, device=masks.device) + 1) / side - 1 for side in (height, width))
+    places = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)
+    return F.grid_sample(masks, places + 2 * flow.permute(0, 2, 3, 1), align_corners=False)

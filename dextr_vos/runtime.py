@@ -1,12 +1,12 @@
 """Where and how to compute: device, precision and seeds."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import cv2
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dextr_vos.errors import InputError
 
@@ -109,3 +109,24 @@ def one_job(threads: int) -> Iterator[None]:
         finally:
             torch.set_num_threads(before[0])
             cv2.setNumThreads(before[1])
+
+
+class HostCopy:
+    """Tensors on their way to the CPU; on CUDA nothing waits for them until they are read.
+
+    Args:
+        tensors: all on one device.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        device = tensors[0].device
+        # other devices hand out memory that is not filled yet
+        is_cuda = device.type == "cuda"
+        self._tensors = [each.to("cpu", non_blocking=is_cuda) for each in tensors]
+        self._copied = torch.cuda.current_stream(device).record_event() if is_cuda else None
+
+    def read(self) -> list[Tensor]:
+        """The tensors on the CPU."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self._tensors

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 
 from dextr_vos.clip import Clip
@@ -46,7 +47,10 @@ class Features(NamedTuple):
 class Recorder:
     """Records what it is asked; its masks depend on the direction and on all frames of the pass before."""
 
-    def __init__(self):
+    device = torch.device("cpu")
+
+    def __init__(self, frames_ahead=0):
+        self.frames_ahead = frames_ahead
         self.steps, self.memories, self.memorized, self.forgotten = [], {}, [], 0
 
     def encode_known(self, frame):
@@ -71,12 +75,14 @@ class Recorder:
         self.steps.append((came, here))
         self.memories[here] = list(memories)
         probs = self.probs(before, forward=came < here)
-        return SoftMasks(probs, self.iou_estimate(probs, forward=came < here))
+        estimate = self.iou_estimate(probs, forward=came < here)
+        return SoftMasks(torch.from_numpy(probs.copy()), torch.from_numpy(estimate.copy()))
 
     def probs(self, before, forward):
         # it depends on all frames of the pass: one that began elsewhere would be seen
         level = FORWARD if forward else BACKWARD
-        return np.where(before.probs > 0, before.probs * 0.5 + level * 0.5, 0).astype(np.float32)
+        was = before.probs.numpy()
+        return np.where(was > 0, was * 0.5 + level * 0.5, 0).astype(np.float32)
 
     def iou_estimate(self, probs, forward):
         return expected_iou(probs)

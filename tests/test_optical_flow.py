@@ -1,8 +1,9 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from dextr_vos.optical_flow import warp_masks
+from dextr_vos.optical_flow import frame_flow, warp_masks
 
 FLOW_HW = (80, 112)
 
@@ -23,26 +24,31 @@ def square(dx: int = 0, dy: int = 0) -> np.ndarray:
     return mask
 
 
+def warped_masks(probs: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    warped = warp_masks(torch.from_numpy(probs)[None], frame_flow(before, now))[0].numpy()
+    return np.asarray(warped)
+
+
 def iou(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.minimum(one, other).sum() / np.maximum(one, other).sum())
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(4, 0), (-5, 0), (0, 4), (3, -3)])
 def test_flow_moves_a_mask_with_its_object(dx, dy):
-    (warped,) = warp_masks(square()[None], textured(), textured(dx, dy))
+    (warped,) = warped_masks(square()[None], textured(), textured(dx, dy))
     assert warped.dtype == np.float32
     assert iou(warped, square(dx, dy)) > 0.93
     assert iou(square(), square(dx, dy)) < 0.85  # without flow
 
 
 def test_a_mask_of_a_still_object_stays():
-    (warped,) = warp_masks(square()[None], textured(), textured())
+    (warped,) = warped_masks(square()[None], textured(), textured())
     assert np.abs(warped - square()).max() < 0.02
 
 
 def test_each_soft_mask_is_warped_by_itself():
     soft = np.stack([0.4 * square(), np.zeros(FLOW_HW, np.float32), square()])
-    warped = warp_masks(soft, textured(), textured(4, 2))
+    warped = warped_masks(soft, textured(), textured(4, 2))
     assert warped.shape == (3, *FLOW_HW)
     assert np.allclose(warped[0], 0.4 * warped[2], atol=1e-5)
     assert not warped[1].any()
@@ -53,7 +59,7 @@ def test_nothing_comes_in_from_beyond_the_border():
     """The camera moves to the left: what appears there belongs to no object, though the border did."""
     rng = np.random.default_rng(2)
     wide = cv2.resize(rng.integers(0, 255, (20, 32, 3), dtype=np.uint8), (128, 80))
-    (warped,) = warp_masks(np.ones((1, 80, 112), np.float32), wide[:, 16:], wide[:, 8:120])
+    (warped,) = warped_masks(np.ones((1, 80, 112), np.float32), wide[:, 16:], wide[:, 8:120])
     assert warped[10:-10, :5].mean() < 0.2
     assert warped[10:-10, 12:].mean() > 0.9
 
@@ -62,4 +68,4 @@ def test_nothing_comes_in_from_beyond_the_border():
 def test_flow_of_small_frames(size_hw):
     image = np.random.default_rng(0).integers(0, 255, (*size_hw, 3), dtype=np.uint8)
     probs = np.random.default_rng(1).random((2, *size_hw), dtype=np.float32)
-    assert warp_masks(probs, image, image).shape == probs.shape
+    assert warped_masks(probs, image, image).shape == probs.shape

@@ -26,9 +26,9 @@ NAMES = [f"{index:05d}.png" for index in range(6)]
 def test_small_components_that_no_keyframe_shows_are_removed(
     tiny_clip, keyframes, out, monkeypatch, share, kept
 ):
-    found = np.zeros((1, 48, 64), np.float32)
+    found = torch.zeros((1, 48, 64))
     found[0, 10:30, 10:30], found[0, 40:43, 50:53] = 0.9, 0.55
-    monkeypatch.setattr(Tracker, "segment", lambda *_: SoftMasks(found, np.ones(1, np.float32)))
+    monkeypatch.setattr(Tracker, "segment", lambda *_: SoftMasks(found, torch.ones(1)))
     model = replace(TINY_LITE, recipe=replace(TINY_LITE.recipe, small_components=share))
     record = train(tiny_clip, keyframes, out, model)
     assert record.min_component_share == {1: share}

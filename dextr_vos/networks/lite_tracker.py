@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from dextr_vos.networks.mask_decoder import CUES, MaskDecoder
 from dextr_vos.networks.tiny_vit import EIGHTH_CHANNELS, EMBEDDING, MEAN_RGB, STD_RGB, TinyVit
 from dextr_vos.networks.windows import Window, decode_windows
+from dextr_vos.optical_flow import warp_masks
 
 KEY_WIDTH = 64
 KEY_STRIDE = 8
@@ -218,11 +219,7 @@ class LiteTracker(nn.Module):
 
 def warped_guide(probs: Tensor, flow: Tensor) -> Tensor:
     """A guide for the next frame: the masks N×1×H×W moved by the optical flow N×2×h×w, see `LiteTracker`."""
-    height, width = probs.shape[-2:]
-    flow = F.interpolate(flow.float(), size=(height, width), mode="bilinear", align_corners=False)
-    y, x = ((2 * torch.arange(side, device=probs.device) + 1) / side - 1 for side in (height, width))
-    places = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)
-    moved = F.grid_sample(probs, places + 2 * flow.permute(0, 2, 3, 1), align_corners=False)
+    moved = warp_masks(probs, flow)
     lost = (moved > 0.5).float().mean((1, 2, 3), keepdim=True) < LOST
     return torch.where(lost, torch.zeros_like(moved), 2 * moved - 1)
 

@@ -4,17 +4,19 @@ What happens between two keyframes does not depend on the frames beyond them. In
 and in flashes, nothing is found.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from dextr_vos.files import atomic_path
-from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.masks import Labels
 from dextr_vos.networks.lite_tracker import Memory, join_memories
@@ -22,13 +24,13 @@ from dextr_vos.propagation.confidence import explained_share, mask_areas, possib
 from dextr_vos.propagation.keyframes import AnnotatedClip, FramePrediction, OnFrameDone, Span, SpanPart
 from dextr_vos.propagation.settings import TrackingSettings
 from dextr_vos.propagation.tracker import (
-    FrameFeatures,
     MaskedFrame,
     Memories,
     SoftMasks,
     Tracker,
     resized_frame,
 )
+from dextr_vos.runtime import HostCopy
 
 _FRAMES_AT_ONCE = 32
 _REMNANT = 0.1  # of the area that the other pass finds
@@ -43,12 +45,30 @@ class PassMasks(SoftMasks):
         areas: K float32, in pixels, see `possible_areas`.
     """
 
-    areas: FloatArray
+    areas: Tensor
 
     @property
-    def explained(self) -> FloatArray:
+    def explained(self) -> Tensor:
         """See `explained_share`."""
         return explained_share(self.areas, self.probs)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the objects were found or looked for; not so beyond a cut."""
+        return bool(self.iou_estimate.any() or self.probs.any())
+
+    def quantized(self) -> "PassMasks":
+        """The same in 256 levels, as `MaskFiles` reads it back."""
+        probs, estimate = (torch.round(255 * each) / 255 for each in (self.probs, self.iou_estimate))
+        return PassMasks(probs, estimate, self.areas)
+
+    def copied(self) -> HostCopy:
+        """All of it on its way to the CPU."""
+        return HostCopy([self.probs, self.iou_estimate, self.areas])
+
+    def to(self, device: torch.device) -> "PassMasks":
+        """The same on another device."""
+        return PassMasks(self.probs.to(device), self.iou_estimate.to(device), self.areas.to(device))
 
 
 class MaskFiles:
@@ -68,31 +88,27 @@ class MaskFiles:
         return self._path(index).exists()
 
     def read(self, index: int) -> PassMasks:
-        """What was written, soft masks and IoUs in 256 levels."""
+        """What was written, soft masks and IoUs in 256 levels, on the CPU."""
         levels = cv2.imread(str(self._path(index)), cv2.IMREAD_GRAYSCALE)
         assert levels is not None, f"{self._path(index)} was there a moment ago"
-        return self._decoded(levels)
+        count, (rows, width) = self._count, levels.shape
+        end = (rows - -(-5 * count // width)) * width  # of the masks; a byte an IoU and four an area follow
+        values = levels.ravel()
+        shares = torch.from_numpy(values[: end + count].astype(np.float32)) / 255
+        areas = values[end + count : end + 5 * count].view("<f4").astype(np.float32)
+        return PassMasks(shares[:end].view(count, -1, width), shares[end:], torch.from_numpy(areas))
 
-    def write(self, index: int, masks: PassMasks) -> PassMasks:
-        """Write what was found, atomically; gives back what will be read."""
+    def write(self, index: int, masks: PassMasks) -> None:
+        """Write what was found, which is on the CPU, atomically."""
         width = masks.probs.shape[2]
-        shares = np.concatenate([masks.probs.ravel(), masks.iou_estimate])
-        areas = masks.areas.astype("<f4").view(np.uint8)
-        values = np.concatenate([np.rint(shares * 255).astype(np.uint8), areas])
+        shares = torch.cat([masks.probs.flatten(), masks.iou_estimate])
+        areas = masks.areas.numpy().astype("<f4").view(np.uint8)
+        values = np.concatenate([torch.round(255 * shares).byte().numpy(), areas])
         # narrow frames of many objects need more than one row
         levels = np.pad(values, (0, -len(values) % width)).reshape(-1, width)
         with atomic_path(self._path(index)) as temporary:
             coded = cv2.imencode(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
             temporary.write_bytes(coded.tobytes())
-        return self._decoded(levels)
-
-    def _decoded(self, levels: npt.NDArray[np.uint8]) -> PassMasks:
-        count, (rows, width) = self._count, levels.shape
-        end = (rows - -(-5 * count // width)) * width  # of the masks; a byte an IoU and four an area follow
-        values = levels.ravel()
-        shares = np.divide(values[: end + count], 255, dtype=np.float32)
-        areas = values[end + count : end + 5 * count].view("<f4").astype(np.float32)
-        return PassMasks(shares[:end].reshape(count, -1, width), shares[end:], areas)
 
     def _path(self, index: int) -> Path:
         return self._folder / f"{index:08d}.png"
@@ -144,33 +160,32 @@ class BidirectionalPropagator:
         backward, forward = self._soft_masks(span, "backward"), self._soft_masks(span, "forward")
         both_ways = self._goes_backward(span)
         if span.after is not None and both_ways:
-            start = self._pass(span.after)
-            for index, image in self._in_reverse(span.last, begin):
-                known = index in backward
-                self._advance(start, span, image, index, backward)
-                (on_known if known else on_step)()
-        here = None if span.before is None else self._pass(span.before)
-        if here is not None:
-            for index in range(span.first, begin):
-                known = index in forward
-                self._advance(here, span, self._resized(self._annotated.read(index)), index, forward)
-                (on_known if known else on_step)()
-        for index in range(begin, end + 1):
-            image = self._annotated.read(index)
-            found: SoftMasks
-            if here is None:
-                found = backward.read(index) if both_ways else self._lost()
-                yield FramePrediction(index, image, found.probs, found.explained, found.iou_estimate)
-                continue  # reported by the backward pass
-            self._advance(here, span, self._resized(image), index, forward)
-            found, agreement = here.found, here.found.explained
-            if both_ways:
-                other = backward.read(index)
-                found, agreement = _blended(
-                    here.found, other, span.share_after(index), self._tracking.confidence_power
-                )
-            yield FramePrediction(index, image, found.probs, agreement, found.iou_estimate)
-            on_step()
+            frames = self._in_reverse(span.last, begin)
+            with closing(self._pass(span.after, span, frames, backward)) as found:
+                for each in found:
+                    (on_known if each.was_there else on_step)()
+        if span.before is None:  # what there is was reported by the backward pass
+            for index in range(begin, end + 1):
+                masks = backward.read(index) if both_ways else self._lost()
+                yield _prediction(index, self._annotated.read(index), masks, masks.explained)
+            return
+        frames = ((index, self._annotated.read(index)) for index in range(span.first, end + 1))
+        with closing(self._pass(span.before, span, frames, forward)) as found:
+            for each in found:
+                if each.index < begin:
+                    (on_known if each.was_there else on_step)()
+                    continue
+                yield self._blend(each, span, backward if both_ways else None)
+                on_step()
+
+    def _blend(self, found: "_Found", span: Span, backward: MaskFiles | None) -> FramePrediction:
+        """A prediction of the forward pass, and of the backward one where there is such."""
+        index, masks = found.index, found.masks
+        if backward is None:
+            return _prediction(index, found.image_rgb, masks, masks.explained)
+        power, share = self._tracking.confidence_power, span.share_after(index)
+        blended, agreement = _blended(masks, backward.read(index), share, power)
+        return _prediction(index, found.image_rgb, blended, agreement)
 
     def repeat(self, index: int) -> FramePrediction:
         """A keyframe segmented from its memory alone, as the network would find it in another frame nearby.
@@ -179,8 +194,8 @@ class BidirectionalPropagator:
         """
         memory, frame = self._memory(index), self._keyframe(index)
         found = self._tracker.segment(self._tracker.encode_unguided(frame), [memory])
-        certain = np.ones(self._count, np.float32)
-        return FramePrediction(index, self._annotated.read(index), found.probs, certain, found.iou_estimate)
+        masks = SoftMasks(found.probs.cpu(), found.iou_estimate.cpu())
+        return _prediction(index, self._annotated.read(index), masks, torch.ones(self._count))
 
     def memory(self) -> Memory:
         """What the network knows of some keyframes, on the CPU, so that it can be applied to other clips."""
@@ -202,45 +217,60 @@ class BidirectionalPropagator:
     def _goes_backward(self, span: Span) -> bool:
         return span.after is not None and (self._tracking.bidirectional or span.before is None)
 
-    def _pass(self, keyframe: int) -> "_Pass":
-        return _Pass(self._keyframe(keyframe))
-
     def _lost(self) -> PassMasks:
-        nothing = np.zeros((self._count, *self._size_hw), np.float32)
-        return PassMasks(nothing, *np.zeros((2, self._count), np.float32))
+        nothing = torch.zeros((self._count, *self._size_hw))
+        return PassMasks(nothing, *torch.zeros((2, self._count)))
+
+    def _pass(
+        self, keyframe: int, span: Span, frames: Iterable[tuple[int, ImageRgb]], files: MaskFiles
+    ) -> Generator["_Found"]:
+        """What is found from a keyframe on, written to files; on a GPU the next frame is computed by then."""
+        state, waiting = _Pass(self._keyframe(keyframe)), deque[_Found]()
+        try:
+            for index, image in frames:
+                waiting.append(self._advance(state, span, image, index, files))
+                if len(waiting) > self._tracker.frames_ahead:
+                    yield self._written(waiting.popleft(), files)
+            while waiting:
+                yield self._written(waiting.popleft(), files)
+        finally:
+            for each in waiting:
+                self._written(each, files)
 
     def _advance(
-        self, state: "_Pass", span: Span, image: ImageRgb, index: int, soft_masks: MaskFiles
-    ) -> None:
+        self, state: "_Pass", span: Span, image_rgb: ImageRgb, index: int, files: MaskFiles
+    ) -> "_Found":
         """Go on by one frame; one that was found before is not segmented again."""
-        tracking = self._tracking
+        tracking, device = self._tracking, self._tracker.device
+        was_there = index in files
         if not tracking.across_cuts and self._annotated.shots.is_outside_shot(index):
-            state.found = self._lost()
-            if index not in soft_masks:
-                soft_masks.write(index, state.found)
-            return
+            return _Found(index, image_rgb, self._lost().copied(), was_there)
+        small = self._resized(image_rgb)
         memorized = tracking.max_recent > 0 and state.steps % tracking.mem_every == tracking.mem_every - 1
-        known = index in soft_masks
-        features = self._features(state.frame, image) if memorized or not known else None
-        if known or features is None:
-            masks = soft_masks.read(index)
+        if memorized or not was_there:
+            features = self._tracker.encode_next(state.frame, small, self._count)
+        if was_there:
+            masks = files.read(index).to(device)
         else:
             found = self._tracker.segment(features, [*self._nearest(span), *state.recent])
             areas = possible_areas(state.areas, state.frame.probs, features.guides, found.probs)
-            masks = soft_masks.write(index, PassMasks(found.probs, found.iou_estimate, areas))
-        if memorized and features:
-            state.recent = [*state.recent, self._tracker.memorize(features, masks.probs)][
-                -tracking.max_recent :
-            ]
-        state.frame, state.found, state.areas = MaskedFrame(image, masks.probs), masks, masks.areas
+            masks = PassMasks(found.probs, found.iou_estimate, areas).quantized()
+        if memorized:
+            remembered = self._tracker.memorize(features, masks.probs)
+            state.recent = [*state.recent, remembered][-tracking.max_recent :]
+        state.frame, state.areas = MaskedFrame(small, masks.probs), masks.areas
         state.steps += 1
+        return _Found(index, image_rgb, masks.copied(), was_there)
 
-    def _features(self, before: MaskedFrame, image: ImageRgb) -> FrameFeatures:
-        return self._tracker.encode_next(before, image, self._count)
+    def _written(self, found: "_Found", files: MaskFiles) -> "_Found":
+        if not found.was_there:
+            files.write(found.index, found.masks)
+        return found
 
     def _read_keyframe(self, index: int) -> MaskedFrame:
-        labels = self._annotated.keyframes[index].labels
-        return masked_frame(self._annotated.read(index), labels, self._annotated.object_ids, self._size_hw)
+        labels, ids = self._annotated.keyframes[index].labels, self._annotated.object_ids
+        frame = masked_frame(self._annotated.read(index), labels, ids, self._size_hw)
+        return MaskedFrame(frame.image_rgb, frame.probs.to(self._tracker.device))
 
     def _memorize_keyframe(self, index: int) -> Memories:
         frame = self._keyframe(index)
@@ -274,7 +304,6 @@ class _Pass:
         frame: the last one, flashes left out, from which the next is tracked.
         recent: what is memorized of frames before.
         steps: frames done.
-        found: in the last frame, flashes not left out; the keyframe's masks at first.
         areas: how large the objects can be, see `possible_areas`.
     """
 
@@ -284,7 +313,21 @@ class _Pass:
 
     def __post_init__(self) -> None:
         self.areas = mask_areas(self.frame.probs)
-        self.found = PassMasks(self.frame.probs, np.ones(len(self.areas), np.float32), self.areas)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a pass found in a frame, on its way to the CPU; `was_there` if an earlier call did."""
+
+    index: int
+    image_rgb: ImageRgb
+    copy: HostCopy
+    was_there: bool
+
+    @property
+    def masks(self) -> PassMasks:
+        """What arrived."""
+        return PassMasks(*self.copy.read())
 
 
 def masked_frame(
@@ -303,12 +346,16 @@ def masked_frame(
         cv2.resize((labels == object_id).astype(np.float32), size, interpolation=cv2.INTER_AREA)
         for object_id in object_ids
     ]
-    return MaskedFrame(resized_frame(image_rgb, size_hw), np.stack(shares))
+    return MaskedFrame(resized_frame(image_rgb, size_hw), torch.from_numpy(np.stack(shares)))
 
 
-def _blended(
-    forward: PassMasks, backward: PassMasks, share: float, power: float
-) -> tuple[SoftMasks, FloatArray]:
+def _prediction(index: int, image_rgb: ImageRgb, masks: SoftMasks, agreement: Tensor) -> FramePrediction:
+    """The prediction for a frame, of what is on the CPU."""
+    arrays = (each.numpy() for each in (masks.probs, agreement, masks.iou_estimate))
+    return FramePrediction(index, image_rgb, *arrays)
+
+
+def _blended(forward: PassMasks, backward: PassMasks, share: float, power: float) -> tuple[SoftMasks, Tensor]:
     """The weighted mean of two passes, and how far they agree with it.
 
     Args:
@@ -324,18 +371,17 @@ def _blended(
     for one, other in ((forward, backward), (backward, forward)):
         if not one.is_known:
             return other, other.explained
-    estimates = np.stack([masks.iou_estimate for masks in (forward, backward)])
+    estimates = torch.stack([forward.iou_estimate, backward.iou_estimate])
     # a pass that has lost the object, or all but a remnant of it, cannot say whether it is gone: time decides
-    area = np.stack([(masks.probs > 0.5).sum((1, 2)) for masks in (forward, backward)])
-    present = np.minimum(1, area / np.maximum(_REMNANT * area.max(0), 1))
-    estimates = np.maximum(present * estimates + (1 - present) * estimates[::-1], _LEAST_ESTIMATE)
-    weights = (estimates / estimates.max(0)) ** power * np.array([[1 - share], [share]])
-    weights = (weights / weights.sum(0)).astype(np.float32)
+    area = torch.stack([mask_areas(forward.probs), mask_areas(backward.probs)])
+    present = (area / (_REMNANT * area.amax(0)).clamp(min=1)).clamp(max=1)
+    estimates = (present * estimates + (1 - present) * estimates.flip(0)).clamp(min=_LEAST_ESTIMATE).double()
+    weights = (estimates / estimates.amax(0)) ** power * torch.tensor([[1 - share], [share]]).double()
+    weights = (weights / weights.sum(0)).float()
 
-    def mean(one: FloatArray, other: FloatArray) -> FloatArray:
-        each = weights.reshape(2, -1, *[1] * (one.ndim - 1))
-        result: FloatArray = each[0] * one + each[1] * other
-        return result
+    def mean(one: Tensor, other: Tensor) -> Tensor:
+        each = weights.view(2, -1, *[1] * (one.ndim - 1))
+        return each[0] * one + each[1] * other
 
     masks = SoftMasks(mean(forward.probs, backward.probs), mean(forward.iou_estimate, backward.iou_estimate))
     return masks, mean(*(soft_iou(each.probs, masks.probs) * each.explained for each in (forward, backward)))

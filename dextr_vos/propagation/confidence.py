@@ -6,6 +6,8 @@ the share of the mask that the object's motion explains. How well it agrees with
 """
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from dextr_vos.geometry import FloatArray
 from dextr_vos.propagation.keyframes import FramePrediction
@@ -27,19 +29,18 @@ def confidence(prediction: FramePrediction) -> list[float]:
     return [round(float(value), 4) for value in values]
 
 
-def soft_iou(one: FloatArray, other: FloatArray) -> FloatArray:
+def soft_iou(one: Tensor, other: Tensor) -> Tensor:
     """Soft intersection over union of each of K soft masks; 1 where both are empty.
 
     Args:
         one: K×H×W in [0, 1].
         other: likewise.
     """
-    return _ratio(*(extreme(one, other).sum((1, 2)) for extreme in (np.minimum, np.maximum)))
+    both, either = torch.minimum(one, other).sum((1, 2)), torch.maximum(one, other).sum((1, 2))
+    return torch.where(either < 1, 1.0, both / either.clamp(min=1))
 
 
-def possible_areas(
-    areas: FloatArray, before: FloatArray, guides: FloatArray, probs: FloatArray
-) -> FloatArray:
+def possible_areas(areas: Tensor, before: Tensor, guides: Tensor, probs: Tensor) -> Tensor:
     """How large the objects of a frame can be, by how their masks change from frame to frame.
 
     Optical flow that carries a mask to the next frame makes it larger where the object comes nearer. A mask
@@ -58,16 +59,15 @@ def possible_areas(
         K float32, in pixels.
     """
     was, carried, now = mask_areas(before), mask_areas(guides), mask_areas(probs)
-    change = np.clip(carried / np.maximum(was, 1), _LEAST_CHANGE, _MOST_CHANGE)
+    change = (carried / was.clamp(min=1)).clamp(_LEAST_CHANGE, _MOST_CHANGE)
     # flow is noisy: ups and downs must not add up to more than there is
-    changed = np.minimum(change * areas, np.maximum(areas, carried))
-    came_in = np.maximum(changed, np.minimum(now, changed + _new_at_border(guides, probs)))
-    seen = np.minimum(was, carried) >= _LEAST_AREA
-    possible: FloatArray = np.where(seen, came_in, np.maximum(areas, now)).astype(np.float32)
-    return possible
+    changed = torch.minimum(change * areas, torch.maximum(areas, carried))
+    came_in = torch.maximum(changed, torch.minimum(now, changed + _new_at_border(guides, probs)))
+    seen = torch.minimum(was, carried) >= _LEAST_AREA
+    return torch.where(seen, came_in, torch.maximum(areas, now))
 
 
-def explained_share(areas: FloatArray, probs: FloatArray) -> FloatArray:
+def explained_share(areas: Tensor, probs: Tensor) -> Tensor:
     """The share of each of K soft masks that is to be expected of the object, in [0.5, 1].
 
     What a mask has grown too much is taken to be something else as likely as more of the object.
@@ -77,24 +77,21 @@ def explained_share(areas: FloatArray, probs: FloatArray) -> FloatArray:
         probs: K×H×W in [0, 1].
     """
     now = mask_areas(probs)
-    possible = np.where(now > 0, np.minimum(1, _TOLERANCE * areas / np.maximum(now, 1)), 1)
-    share: FloatArray = ((1 + possible) / 2).astype(np.float32)
-    return share
+    possible = torch.where(now > 0, (_TOLERANCE * areas / now.clamp(min=1)).clamp(max=1), 1.0)
+    return (1 + possible) / 2
 
 
-def mask_areas(probs: FloatArray) -> FloatArray:
+def mask_areas(probs: Tensor) -> Tensor:
     """The areas of K soft masks K×H×W in pixels, float32."""
-    areas: FloatArray = (probs > 0.5).sum((1, 2)).astype(np.float32)
-    return areas
+    return (probs > 0.5).sum((1, 2)).float()
 
 
-def _new_at_border(guides: FloatArray, probs: FloatArray) -> FloatArray:
+def _new_at_border(guides: Tensor, probs: Tensor) -> Tensor:
     """The area of each mask that is not in its guide and near the border of the frame, in pixels."""
     new = (probs > 0.5) & (guides <= 0.5)
     near = max(1, round(_NEAR_BORDER * min(probs.shape[1:])))
     new[:, near:-near, near:-near] = False
-    area: FloatArray = new.sum((1, 2)).astype(np.float32)
-    return area
+    return new.sum((1, 2)).float()
 
 
 def expected_iou(probs: FloatArray) -> FloatArray:
@@ -105,9 +102,5 @@ def expected_iou(probs: FloatArray) -> FloatArray:
     """
     hard = probs > 0.5
     both, either = np.where(hard, probs, 0).sum((1, 2)), np.maximum(probs, hard).sum((1, 2))
-    return _ratio(both, either)
-
-
-def _ratio(both: FloatArray, either: FloatArray) -> FloatArray:
     ratio: FloatArray = np.where(either < 1, 1, both / np.maximum(either, 1)).astype(np.float32)
     return ratio

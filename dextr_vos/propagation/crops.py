@@ -1,13 +1,16 @@
 """The parts of a frame that the lite network sees: a crop of all objects, and a window of it for each."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from dextr_vos.geometry import BoolArray, FloatArray
 from dextr_vos.images import ImageRgb
 from dextr_vos.networks.windows import STRIDE, Window
 
@@ -20,6 +23,37 @@ _MIN_ASPECT, _MAX_ASPECT = 0.8, 2.0  # least and largest width, as a multiple of
 _SIDE_STEP = 112
 _WINDOW_MARGIN = 1.5  # sides of the part in which an object is looked for, as a multiple of those of its box
 _LEAST_WINDOW = _SIDE_STEP // STRIDE  # pixels of the embedding; the shortest side of a window
+
+
+@dataclass(frozen=True)
+class VisiblePart:
+    """Where an object is in a frame.
+
+    Attributes:
+        pixels: how many it has.
+        rows: of its box.
+        columns: of its box.
+    """
+
+    pixels: int
+    rows: slice
+    columns: slice
+
+
+NOWHERE = VisiblePart(0, slice(0, 0), slice(0, 0))
+
+
+def visible_parts(probs: Tensor) -> list[VisiblePart]:
+    """Where each object is, by its soft mask K×H×W; the one thing of a frame for which the CPU waits."""
+    seen = probs > 0.5
+    numbers = [seen.sum((1, 2))]
+    for along in (seen.any(2), seen.any(1)):
+        # the first of equal values is found
+        numbers += [along.byte().argmax(1), along.shape[1] - along.flip(1).byte().argmax(1)]
+    return [
+        VisiblePart(pixels, slice(top, bottom), slice(left, right)) if pixels else NOWHERE
+        for pixels, top, bottom, left, right in torch.stack(numbers, dim=1).tolist()
+    ]
 
 
 @dataclass(frozen=True)
@@ -38,45 +72,52 @@ class ObjectCrop:
 
     def cut_image(self, image_rgb: ImageRgb) -> ImageRgb:
         """H×W×3 uint8 to h×w×3."""
-        return np.asarray(self._resized(image_rgb[self.rows, self.columns]), dtype=np.uint8)
-
-    def cut(self, maps: FloatArray) -> FloatArray:
-        """K×H×W float32 to K×h×w."""
-        return np.stack([self._resized(each[self.rows, self.columns]) for each in maps]).astype(np.float32)
-
-    def paste(self, maps: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
-        """K×h×w float32 to K×H×W, 0 outside the crop."""
-        whole = np.zeros((len(maps), *size_hw), np.float32)
-        height, width = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
-        for target, each in zip(whole, maps, strict=True):
-            target[self.rows, self.columns] = cv2.resize(
-                each, (width, height), interpolation=cv2.INTER_LINEAR
-            )
-        return whole
-
-    def _resized(self, part: np.ndarray) -> np.ndarray:
+        part = np.ascontiguousarray(image_rgb[self.rows, self.columns])
         height, width = self.size_hw
         smaller = height * width < part.shape[0] * part.shape[1]
         interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        return np.asarray(
-            cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=interpolation)
-        )
+        return np.asarray(cv2.resize(part, (width, height), interpolation=interpolation), dtype=np.uint8)
+
+    def cut(self, maps: Tensor) -> Tensor:
+        """K×H×W float32 to K×h×w."""
+        part = maps[None, :, self.rows, self.columns]
+        return F.interpolate(part, self.size_hw, mode="bilinear", align_corners=False, antialias=True)[0]
+
+    def paste(self, maps: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """K×h×w float32 to K×H×W, 0 outside the crop."""
+        whole = maps.new_zeros((len(maps), *size_hw))
+        part_hw = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+        part = F.interpolate(maps[None], part_hw, mode="bilinear", align_corners=False)
+        whole[:, self.rows, self.columns] = part[0]
+        return whole
 
 
-def object_crops(probs: FloatArray, settings: "CropSettings", pixels: int) -> list[ObjectCrop]:
+def object_crops(
+    parts: Sequence[VisiblePart], size_hw: tuple[int, int], settings: "CropSettings", pixels: int
+) -> list[ObjectCrop]:
     """The crops around all objects, one for each margin; the whole frame where no object is visible.
 
     Args:
-        probs: K×H×W soft masks.
+        parts: where the objects are.
+        size_hw: height and width of the frame.
         settings: how crops are cut out.
         pixels: approximate number of pixels of the network's input.
     """
-    return [_crop(probs, margin, settings, pixels) for margin in settings.margins]
+    seen = [part for part in parts if part.pixels]
+    together = NOWHERE
+    if seen:
+        rows, columns = (
+            slice(min(side.start for side in sides), max(side.stop for side in sides))
+            for sides in ([part.rows for part in seen], [part.columns for part in seen])
+        )
+        together = VisiblePart(sum(part.pixels for part in seen), rows, columns)
+    return [_crop(together, size_hw, margin, settings, pixels) for margin in settings.margins]
 
 
-def _crop(probs: FloatArray, margin: float, settings: "CropSettings", pixels: int) -> ObjectCrop:
-    seen: BoolArray = np.any(probs > 0.5, axis=0)
-    rows, columns = _surroundings(seen, margin, settings)
+def _crop(
+    part: VisiblePart, size_hw: tuple[int, int], margin: float, settings: "CropSettings", pixels: int
+) -> ObjectCrop:
+    rows, columns = _surroundings(part, size_hw, margin, settings)
     part_hw = rows.stop - rows.start, columns.stop - columns.start
     scale = min((pixels / (part_hw[0] * part_hw[1])) ** 0.5, settings.enlarge)
     small_h, small_w = (max(_SIDE_STEP, _SIDE_STEP * round(side * scale / _SIDE_STEP)) for side in part_hw)
@@ -84,51 +125,58 @@ def _crop(probs: FloatArray, margin: float, settings: "CropSettings", pixels: in
 
 
 def _surroundings(
-    mask: BoolArray, margin: float, settings: "CropSettings", shaped: bool = True
+    part: VisiblePart,
+    size_hw: tuple[int, int],
+    margin: float,
+    settings: "CropSettings",
+    shaped: bool = True,
 ) -> tuple[slice, slice]:
     """Rows and columns of a frame around what is visible in it; all where that is nothing."""
-    height, width = mask.shape
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    if np.count_nonzero(mask) < _LEAST_PIXELS:
+    height, width = size_hw
+    if part.pixels < _LEAST_PIXELS:
         return slice(0, height), slice(0, width)
-    box_h = max(margin * (rows[-1] + 1 - rows[0]), settings.least * height)
-    box_w = max(margin * (columns[-1] + 1 - columns[0]), settings.least * width)
+    rows, columns = part.rows, part.columns
+    box_h = max(margin * (rows.stop - rows.start), settings.least * height)
+    box_w = max(margin * (columns.stop - columns.start), settings.least * width)
     if shaped:
         box_w = max(box_w, _MIN_ASPECT * box_h)
         box_h = max(box_h, box_w / _MAX_ASPECT)
-    middle = (rows[0] + rows[-1] + 1) / 2, (columns[0] + columns[-1] + 1) / 2
+    middle = (rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2
     return _around(middle[0], box_h, height), _around(middle[1], box_w, width)
 
 
-def object_windows(probs: FloatArray, crop: ObjectCrop, settings: "CropSettings") -> list[Window] | None:
+def object_windows(
+    parts: Sequence[VisiblePart], size_hw: tuple[int, int], crop: ObjectCrop, settings: "CropSettings"
+) -> list[Window] | None:
     """The part of a crop in which each of several objects is looked for; all of it once it is lost.
 
     The others are equally large, so that they go through the decoder together.
 
     Args:
-        probs: K×H×W soft masks of the frame.
+        parts: where the objects are in the frame.
+        size_hw: height and width of the frame.
         crop: around all of them.
         settings: how crops are cut out.
 
     Returns:
         One window an object; None where there is no need for any, as for a single object.
     """
-    if len(probs) == 1:
+    if len(parts) == 1:
         return None
     count_hw = crop.size_hw[0] // STRIDE, crop.size_hw[1] // STRIDE
     whole = Window(slice(0, count_hw[0]), slice(0, count_hw[1]))
-    seen = {index: mask for index, mask in enumerate(probs > 0.5) if np.count_nonzero(mask) >= _LEAST_PIXELS}
     near = {
         index: [
-            _pixels(part, of_crop, count)
-            for part, of_crop, count in zip(
-                _surroundings(mask, _WINDOW_MARGIN, settings, shaped=False),
+            _pixels(near_by, of_crop, count)
+            for near_by, of_crop, count in zip(
+                _surroundings(part, size_hw, _WINDOW_MARGIN, settings, shaped=False),
                 (crop.rows, crop.columns),
                 count_hw,
                 strict=True,
             )
         ]
-        for index, mask in seen.items()
+        for index, part in enumerate(parts)
+        if part.pixels >= _LEAST_PIXELS
     }
     lengths = [
         max([_LEAST_WINDOW, *(stop - start for start, stop in ends)])
@@ -136,7 +184,7 @@ def object_windows(probs: FloatArray, crop: ObjectCrop, settings: "CropSettings"
     ]
     windows = [
         Window(*map(_of_length, near[index], lengths, count_hw)) if index in near else whole
-        for index in range(len(probs))
+        for index in range(len(parts))
     ]
     return None if all(window == whole for window in windows) else windows
 

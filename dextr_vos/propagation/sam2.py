@@ -133,9 +133,10 @@ class Sam2Propagator:
             return
         made = MaskFiles(self._folder / f"{span.first:08d}-backward", self._count)
         for index, probs in self._pass(span, range(span.last, part.begin - 1, -1), on_step):
-            made.write(index, PassMasks(probs, self._certain, mask_areas(probs)))
+            masks = torch.from_numpy(probs)
+            made.write(index, PassMasks(masks, torch.from_numpy(self._certain), mask_areas(masks)))
         for index in range(part.begin, part.end + 1):
-            yield self._prediction(index, made.read(index).probs)
+            yield self._prediction(index, made.read(index).probs.numpy())
 
     def repeat(self, index: int) -> FramePrediction:
         """A keyframe segmented from its memory alone, as if it came right after itself."""

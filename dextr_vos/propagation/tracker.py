@@ -20,12 +20,20 @@ from dextr_vos.networks.lite_tracker import (
     LiteTracker,
     Memory,
     join_memories,
-    lite_input,
+    normalize_frames,
 )
 from dextr_vos.networks.tiny_vit import fold_constants
 from dextr_vos.networks.windows import Window
-from dextr_vos.optical_flow import warp_masks
-from dextr_vos.propagation.crops import ObjectCrop, input_pixels, object_crops, object_windows
+from dextr_vos.optical_flow import frame_flow, warp_masks
+from dextr_vos.propagation.crops import (
+    NOWHERE,
+    ObjectCrop,
+    VisiblePart,
+    input_pixels,
+    object_crops,
+    object_windows,
+    visible_parts,
+)
 from dextr_vos.propagation.settings import CropSettings
 from dextr_vos.runtime import autocast, cast_weights
 
@@ -36,11 +44,11 @@ class MaskedFrame:
 
     Attributes:
         image_rgb: H×W×3 uint8.
-        probs: K×H×W float32 in [0, 1].
+        probs: K×H×W float32 in [0, 1], on the tracker's device or the CPU.
     """
 
     image_rgb: ImageRgb
-    probs: FloatArray
+    probs: Tensor
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ class FrameFeatures:
     """
 
     crops: tuple[CropFeatures, ...]
-    guides: FloatArray
+    guides: Tensor
 
 
 @dataclass(frozen=True)
@@ -82,13 +90,8 @@ class SoftMasks:
         iou_estimate: K float32 in [0, 1], its estimate of the IoU of each mask with the truth.
     """
 
-    probs: FloatArray
-    iou_estimate: FloatArray
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the objects were found or looked for; not so beyond a cut."""
-        return bool(self.iou_estimate.any() or self.probs.any())
+    probs: Tensor
+    iou_estimate: Tensor
 
 
 Memories = tuple[Memory, ...]  # of one frame, for each of its crops
@@ -97,20 +100,28 @@ Memories = tuple[Memory, ...]  # of one frame, for each of its crops
 class Tracker:
     """Soft masks of one frame after the other.
 
+    Images come from the CPU, and optical flow is computed there; everything else stays on the device, but for
+    the boxes of the objects, by which the next frame is cut out.
+
     Args:
         network: in evaluation mode, on `device`.
         device: where to compute.
         bf16: compute in bf16 where that is faster.
         crops: how the network's crops are cut out.
         longest_side: of a 16:9 frame with as many pixels as the network's input has.
+
+    Attributes:
+        device: where soft masks are.
+        frames_ahead: how many frames are computed before one is waited for; on a CPU nothing is gained so.
     """
 
     def __init__(
         self, network: LiteTracker, device: torch.device, bf16: bool, crops: CropSettings, longest_side: int
     ) -> None:
-        self._trained, self._device, self._bf16 = network, device, bf16
+        self._trained, self.device, self._bf16 = network, device, bf16
         self._crops, self._pixels = crops, input_pixels(longest_side)
         self._folded: LiteTracker | None = None
+        self.frames_ahead = 0 if device.type == "cpu" else 1
 
     @property
     def _network(self) -> LiteTracker:
@@ -118,13 +129,14 @@ class Tracker:
         if self._folded is None:
             self._folded = copy.deepcopy(self._trained)
             fold_constants(self._folded.encoder)
-            cast_weights(self._folded, self._device, self._bf16)
+            cast_weights(self._folded, self.device, self._bf16)
         return self._folded
 
     def forget(self) -> None:
         """See the network again, once it has changed."""
         self._folded = None
 
+    @torch.inference_mode()
     def encode_next(self, before: MaskedFrame | None, image_rgb: ImageRgb, objects: int) -> FrameFeatures:
         """Features of a frame onto which its neighbour's masks are warped by optical flow.
 
@@ -134,29 +146,42 @@ class Tracker:
             objects: K.
         """
         if before is None:
-            guides = np.full((objects, *image_rgb.shape[:2]), 0.5, np.float32)
+            guides = self._no_guides(objects, image_rgb)
         else:
-            guides = warp_masks(before.probs, before.image_rgb, image_rgb)
-            guides[(guides > 0.5).mean((1, 2)) < LOST] = 0.5
-        is_any_lost = not (guides > 0.5).any((1, 2)).all()
+            flow = frame_flow(before.image_rgb, image_rgb).to(self.device)
+            guides = warp_masks(before.probs.to(self.device)[None], flow)[0]
+            lost = (guides > 0.5).float().mean((1, 2), keepdim=True) < LOST
+            guides = torch.where(lost, 0.5, guides)
+        parts = visible_parts(guides)
         # it may come back anywhere
-        return self._features(guides, image_rgb, np.zeros_like(guides) if is_any_lost else guides)
-
-    def encode_known(self, frame: MaskedFrame) -> FrameFeatures:
-        """Features of a frame whose masks are known."""
-        return self._features(frame.probs, frame.image_rgb, frame.probs)
-
-    def encode_unguided(self, frame: MaskedFrame) -> FrameFeatures:
-        """As `encode_known`, the same crops, but nothing tells the network what is object in them."""
-        return self._features(np.full_like(frame.probs, 0.5), frame.image_rgb, frame.probs)
+        focus = parts if all(part.pixels for part in parts) else [NOWHERE]
+        return self._features(guides, parts, focus, image_rgb)
 
     @torch.inference_mode()
-    def memorize(self, frame: FrameFeatures, probs: FloatArray) -> Memories:
+    def encode_known(self, frame: MaskedFrame) -> FrameFeatures:
+        """Features of a frame whose masks are known."""
+        probs = frame.probs.to(self.device)
+        parts = visible_parts(probs)
+        return self._features(probs, parts, parts, frame.image_rgb)
+
+    @torch.inference_mode()
+    def encode_unguided(self, frame: MaskedFrame) -> FrameFeatures:
+        """As `encode_known`, the same crops, but nothing tells the network what is object in them."""
+        count = len(frame.probs)
+        guides = self._no_guides(count, frame.image_rgb)
+        return self._features(guides, [NOWHERE] * count, visible_parts(frame.probs), frame.image_rgb)
+
+    @torch.inference_mode()
+    def memorize(self, frame: FrameFeatures, probs: Tensor) -> Memories:
         """The memory of a frame, given its masks K×H×W."""
         made: dict[int, Memory] = {}
         for crop in frame.crops:
             if id(crop) not in made:
-                made[id(crop)] = crop.features.memorize_thinned(self._tensor(crop.region.cut(probs)))
+                masks = crop.region.cut(probs.to(self.device))[None]
+                # how many entries fewer are is known only after a wait, too long for a GPU
+                thin = self.device.type == "cpu"
+                features = crop.features
+                made[id(crop)] = features.memorize_thinned(masks) if thin else features.memorize(masks)
         return tuple(made[id(crop)] for crop in frame.crops)
 
     @torch.inference_mode()
@@ -175,36 +200,42 @@ class Tracker:
                 found[id(crop)] = self._decode(crop, join_memories(of_crop), frame.guides.shape[1:])
         masks = [found[id(crop)] for crop in frame.crops]
         return SoftMasks(
-            np.mean([each.probs for each in masks], axis=0, dtype=np.float32),
-            np.mean([each.iou_estimate for each in masks], axis=0, dtype=np.float32),
+            torch.stack([each.probs for each in masks]).mean(0),
+            torch.stack([each.iou_estimate for each in masks]).mean(0),
         )
 
-    def _decode(self, crop: CropFeatures, memory: Memory, size_hw: tuple[int, int]) -> SoftMasks:
-        with autocast(self._device, self._bf16):
+    def _decode(self, crop: CropFeatures, memory: Memory, size_hw: Sequence[int]) -> SoftMasks:
+        with autocast(self.device, self._bf16):
             logits, quality = self._network.decode(crop.features, memory, crop.guides, crop.windows)
-        probs = crop.region.paste(_aggregate(logits[0].float()).cpu().numpy(), size_hw)
-        return SoftMasks(probs, quality[0].float().clamp(0, 1).cpu().numpy())
+        probs = crop.region.paste(_aggregate(logits[0].float()), (size_hw[0], size_hw[1]))
+        return SoftMasks(probs, quality[0].float().clamp(0, 1))
 
-    @torch.inference_mode()
-    def _features(self, probs: FloatArray, image_rgb: ImageRgb, focus: FloatArray) -> FrameFeatures:
+    def _no_guides(self, objects: int, image_rgb: ImageRgb) -> Tensor:
+        return torch.full((objects, *image_rgb.shape[:2]), 0.5, device=self.device)
+
+    def _features(
+        self,
+        guides: Tensor,
+        parts: Sequence[VisiblePart],
+        focus: Sequence[VisiblePart],
+        image_rgb: ImageRgb,
+    ) -> FrameFeatures:
+        size_hw = image_rgb.shape[0], image_rgb.shape[1]
         crops: list[CropFeatures] = []
-        for crop in object_crops(focus, self._crops, self._pixels):
+        for crop in object_crops(focus, size_hw, self._crops, self._pixels):
             # crops of a large object, or of a lost one, are the same: the whole frame
             same = next((each for each in crops if each.region == crop), None)
-            windows = object_windows(probs, crop, self._crops)
-            crops.append(same or self._crop_features(crop, probs, image_rgb, windows))
-        return FrameFeatures(tuple(crops), probs)
+            windows = object_windows(parts, size_hw, crop, self._crops)
+            crops.append(same or self._crop_features(crop, guides, image_rgb, windows))
+        return FrameFeatures(tuple(crops), guides)
 
     def _crop_features(
-        self, crop: ObjectCrop, probs: FloatArray, image_rgb: ImageRgb, windows: list[Window] | None
+        self, crop: ObjectCrop, guides: Tensor, image_rgb: ImageRgb, windows: list[Window] | None
     ) -> CropFeatures:
-        frames = lite_input(crop.cut_image(image_rgb)[None]).to(self._device)
-        with autocast(self._device, self._bf16):
+        frames = normalize_frames(torch.from_numpy(crop.cut_image(image_rgb))[None].to(self.device))
+        with autocast(self.device, self._bf16):
             features = self._network.encode(frames.contiguous(memory_format=torch.channels_last))
-        return CropFeatures(crop, features, 2 * self._tensor(crop.cut(probs)) - 1, windows)
-
-    def _tensor(self, probs: FloatArray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(probs))[None].to(self._device)
+        return CropFeatures(crop, features, 2 * crop.cut(guides)[None] - 1, windows)
 
 
 class SequenceSegmenter:
@@ -229,7 +260,8 @@ class SequenceSegmenter:
         features = self._tracker.encode_next(self._before, small, self._count)
         probs = self._tracker.segment(features, [self._memories]).probs
         self._before = MaskedFrame(small, probs)
-        return probs
+        found: FloatArray = probs.cpu().numpy()
+        return found
 
 
 def resized_frame(image_rgb: ImageRgb, size_hw: tuple[int, int]) -> ImageRgb:

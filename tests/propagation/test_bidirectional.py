@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from recording_tracker import (
     BACKWARD,
     FORWARD,
@@ -36,10 +37,12 @@ def test_a_keyframe_is_resized_and_no_share_of_an_object_is_lost(size_hw):
     labels[3:9, 4:12], labels[11:14, 3:20] = 1, 2
     frame = masked_frame(image, labels, (1, 2, 9), size_hw)
     assert frame.image_rgb.shape == (*size_hw, 3)
-    assert (frame.probs.shape, frame.probs.dtype) == ((3, *size_hw), np.float32)
+    assert (frame.probs.shape, frame.probs.dtype) == ((3, *size_hw), torch.float32)
     scale = size_hw[0] * size_hw[1] / (SIZE_HW[0] * SIZE_HW[1])
     for channel, object_id in enumerate((1, 2, 9)):
-        assert frame.probs[channel].sum() == pytest.approx(scale * (labels == object_id).sum(), rel=1e-3)
+        assert frame.probs[channel].sum().item() == pytest.approx(
+            scale * (labels == object_id).sum(), rel=1e-3
+        )
     assert frame.probs.sum(0).max() <= 1 + 1e-6
 
 
@@ -281,6 +284,36 @@ def test_a_stopped_pass_resumes(make, span):
             assert np.array_equal(one.iou_estimate, other.iou_estimate)
         # nothing is segmented twice but, at most, the frame at which it was stopped
         assert len(done.steps) + len(rest.steps) <= len(recorder.steps) + 1
+
+
+@pytest.mark.parametrize("span", [Span(3, 6, 2, 7), Span(0, 4, None, 5), Span(8, 11, 7, None)])
+def test_frames_computed_ahead_are_the_same_and_kept_at_a_stop(make, span):
+    """As on a GPU, which computes the next frame while masks are on their way."""
+    keyframes = [each for each in (span.before, span.after) if each is not None]
+    part = SpanPart(span, span.first, span.last)
+    plain, recorder = make(*keyframes, folder="plain")
+    expected = list(plain.propagate(part, ignore))
+    ahead, _ = make(*keyframes, folder="ahead", tracker=Recorder(frames_ahead=1))
+    assert same_predictions(ahead.propagate(part, ignore), expected)
+    for calls in range(len(recorder.steps)):
+        folder = f"stopped-{calls}"
+        stopped, done = make(*keyframes, folder=folder, tracker=Recorder(frames_ahead=1))
+        with pytest.raises(Interrupted):
+            list(stopped.propagate(part, stop_at(calls)))
+        resumed, rest = make(*keyframes, folder=folder, tracker=Recorder(frames_ahead=1))
+        assert same_predictions(resumed.propagate(part, ignore), expected)
+        assert len(done.steps) + len(rest.steps) == len(recorder.steps)  # none twice
+
+
+def same_predictions(found, expected):
+    return all(
+        one.index == other.index
+        and np.array_equal(one.image_rgb, other.image_rgb)
+        and np.array_equal(one.probs, other.probs)
+        and np.array_equal(one.agreement, other.agreement)
+        and np.array_equal(one.iou_estimate, other.iou_estimate)
+        for one, other in zip(found, expected, strict=True)
+    )
 
 
 def test_frames_found_before_a_stop_are_reported_as_known(make):

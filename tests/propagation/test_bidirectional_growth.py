@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from recording_tracker import SIZE_HW, Recorder, index_of, write_clip
 
 from dextr_vos.clip import open_clip
@@ -28,7 +29,7 @@ class Growing(Recorder):
         self.grows_forward = grows_forward
 
     def guides(self, before, image_rgb, objects):
-        return np.maximum(before.probs, NEARER)
+        return torch.maximum(before.probs, torch.from_numpy(NEARER))
 
     def segment(self, features, memories):
         here = index_of(features.image_rgb)

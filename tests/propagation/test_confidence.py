@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from dextr_vos.propagation.confidence import (
     confidence,
@@ -23,9 +24,9 @@ def flat(*levels):
 
 
 def test_soft_iou_of_masks():
-    left, right, none = np.zeros((3, 8, 10), np.float32)
+    left, right, none = torch.zeros((3, 8, 10))
     left[:, :6], right[:, 4:] = 1, 1
-    one, other = np.stack([left, left, none, left]), np.stack([left, right, none, none])
+    one, other = torch.stack([left, left, none, left]), torch.stack([left, right, none, none])
     assert soft_iou(one, other).tolist() == pytest.approx([1.0, 0.2, 1.0, 0.0])
     assert soft_iou(other, one).tolist() == pytest.approx([1.0, 0.2, 1.0, 0.0])
 
@@ -76,9 +77,9 @@ def test_an_object_that_both_passes_miss_is_surely_absent():
     assert confidence(predicted(flat(0.0))) == [1.0]
 
 
-SQUARE = np.zeros((1, 20, 30), np.float32)
+SQUARE = torch.zeros((1, 20, 30))
 SQUARE[:, 5:15, 5:15] = 0.9
-TWICE = SQUARE.copy()
+TWICE = SQUARE.clone()
 TWICE[:, 5:15, 15:25] = 0.9
 
 
@@ -102,12 +103,12 @@ def test_a_mask_that_grows_at_once_is_not_explained_until_it_shrinks():
 
 
 def test_a_mask_may_grow_by_a_quarter_or_as_its_surroundings_do():
-    a_quarter = SQUARE.copy()
+    a_quarter = SQUARE.clone()
     a_quarter[:, 15:18, 5:13] = 0.9
     assert Areas(SQUARE).explained(SQUARE, SQUARE, a_quarter).tolist() == [1]
     areas, before = Areas(SQUARE), SQUARE
     for side in range(11, 15):  # nearer and nearer: 100 pixels to 196
-        carried = np.zeros_like(SQUARE)
+        carried = torch.zeros_like(SQUARE)
         carried[:, 2 : 2 + side, 5 : 5 + side] = 0.9
         assert areas.explained(before, carried, carried).tolist() == [1]
         before = carried
@@ -116,25 +117,25 @@ def test_a_mask_may_grow_by_a_quarter_or_as_its_surroundings_do():
 def test_flow_is_not_believed_beyond_its_bounds():
     assert Areas(SQUARE).explained(SQUARE, TWICE, TWICE).tolist() == pytest.approx([(1 + 1.25 * 1.3 / 2) / 2])
     # an object that flow sees shrink, as where something passes before it, is soon as large as it was
-    half, areas = SQUARE.copy(), Areas(SQUARE)
+    half, areas = SQUARE.clone(), Areas(SQUARE)
     half[:, :10] = 0
     assert areas.explained(SQUARE, half, half).tolist() == [1]
     assert areas.explained(half, half, SQUARE).tolist() == [1]
 
 
 def test_an_object_that_comes_in_or_was_not_there_has_any_size():
-    at_border, before, nothing = np.zeros((3, *SQUARE.shape), np.float32)
+    at_border, before, nothing = torch.zeros((3, *SQUARE.shape))
     at_border[:, 5:15, :2] = 0.9
     areas = Areas(at_border)
     for right in range(3, 12):  # a column of pixels comes in with each frame, and flow carries the others
-        before, carried = at_border.copy(), np.roll(at_border, 1, axis=2)
+        before, carried = at_border.clone(), at_border.roll(1, dims=2)
         at_border[:, 5:15, :right] = 0.9
         assert areas.explained(before, carried, at_border).tolist() == [1]
     areas = Areas(nothing)
     assert areas.explained(nothing, nothing, SQUARE).tolist() == [1]
     assert areas.explained(SQUARE, SQUARE, TWICE).tolist() == pytest.approx([(1 + 0.625) / 2])
     # once lost, for which the guide is 0.5 everywhere, it may come back at any size
-    lost, areas = np.full_like(SQUARE, 0.5), Areas(SQUARE)
+    lost, areas = torch.full_like(SQUARE, 0.5), Areas(SQUARE)
     assert areas.explained(SQUARE, lost, nothing).tolist() == [1]
     assert areas.explained(nothing, lost, TWICE).tolist() == [1]
     assert areas.explained(TWICE, TWICE, TWICE).tolist() == [1]
@@ -143,7 +144,7 @@ def test_an_object_that_comes_in_or_was_not_there_has_any_size():
 def test_noise_of_the_flow_does_not_add_up():
     rng, areas, before = np.random.default_rng(0), Areas(SQUARE), SQUARE
     for _ in range(200):
-        now = np.zeros_like(SQUARE)
+        now = torch.zeros_like(SQUARE)
         now[:, 5:15, 5 : 15 + int(rng.integers(-1, 2))] = 0.9
         assert areas.explained(before, now, now).tolist() == [1]
         before = now
@@ -151,5 +152,5 @@ def test_noise_of_the_flow_does_not_add_up():
 
 
 def test_each_object_has_its_own_size():
-    both, grown = np.concatenate([SQUARE, TWICE]), np.concatenate([TWICE, TWICE])
+    both, grown = torch.cat([SQUARE, TWICE]), torch.cat([TWICE, TWICE])
     assert Areas(both).explained(both, both, grown).tolist() == pytest.approx([(1 + 0.625) / 2, 1])

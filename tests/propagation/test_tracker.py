@@ -56,9 +56,9 @@ def test_soft_masks_are_shares_of_each_pixel(tracker, object_ids):
     for before in (known, None):
         found = track(tracker, before, tiny_frame(1), [memorize(tracker, known)])
         probs, quality = found.probs, found.iou_estimate
-        assert (quality.shape, quality.dtype) == ((len(object_ids),), np.float32)
+        assert (quality.shape, quality.dtype) == ((len(object_ids),), torch.float32)
         assert 0 <= quality.min() <= quality.max() <= 1
-        assert (probs.shape, probs.dtype) == ((len(object_ids), 48, 64), np.float32)
+        assert (probs.shape, probs.dtype) == ((len(object_ids), 48, 64), torch.float32)
         assert 0 <= probs.min() <= probs.max() <= 1
         if len(object_ids) > 1:  # a pixel is of one object at most
             assert probs.sum(0).max() <= 1 + 1e-5
@@ -68,19 +68,19 @@ def test_objects_differ_by_their_channel_alone(tracker):
     one, other = keyframe(0, (1, 2)), keyframe(0, (2, 1))
     first = track(tracker, one, tiny_frame(1), [memorize(tracker, one)])
     swapped = track(tracker, other, tiny_frame(1), [memorize(tracker, other)])
-    assert np.allclose(first.probs, swapped.probs[::-1], atol=1e-5)
-    assert np.allclose(first.iou_estimate, swapped.iou_estimate[::-1], atol=1e-5)
-    assert not np.allclose(first.probs, swapped.probs, atol=1e-3)
+    assert torch.allclose(first.probs, swapped.probs.flip(0), atol=1e-5)
+    assert torch.allclose(first.iou_estimate, swapped.iou_estimate.flip(0), atol=1e-5)
+    assert not torch.allclose(first.probs, swapped.probs, atol=1e-3)
 
 
 def test_guide_and_memory_both_matter(tracker):
     here, there = keyframe(0), keyframe(3)
-    nothing = MaskedFrame(here.image_rgb, np.zeros_like(here.probs))
+    nothing = MaskedFrame(here.image_rgb, torch.zeros_like(here.probs))
     usual = track(tracker, here, tiny_frame(1), [memorize(tracker, here)]).probs
     for before, memory in ((None, here), (nothing, here), (here, nothing), (here, there)):
         # little in an untrained network, but not nothing
         other = track(tracker, before, tiny_frame(1), [memorize(tracker, memory)]).probs
-        assert not np.array_equal(usual, other)
+        assert not torch.equal(usual, other)
 
 
 def test_the_guide_follows_the_flow(tracker):
@@ -120,9 +120,9 @@ def test_extreme_logits_give_finite_probabilities(tracker, level, objects):
     found = track(tracker, known, tiny_frame(1), [memorize(tracker, known)])
     assert found.iou_estimate.tolist() == [float(level > 0)] * objects
     probs = found.probs
-    assert np.isfinite(probs).all()
+    assert probs.isfinite().all()
     if level > 0:
-        assert probs.sum(0) == pytest.approx(1, abs=1e-3)
+        assert probs.sum(0).numpy() == pytest.approx(1, abs=1e-3)
     if level < 0:
         assert probs.max() < 1e-3
 
@@ -150,7 +150,7 @@ def test_each_of_several_objects_is_found_around_its_guide_alone(monkeypatch):
 
     monkeypatch.setattr(tracker._network.decoder, "forward", everywhere)
     image = cv2.resize(tiny_frame(0), (320, 240))
-    probs = np.zeros((3, 240, 320), np.float32)
+    probs = torch.zeros((3, 240, 320))
     probs[0, 20:60, 20:60] = 1
     probs[1, 170:220, 250:310] = 1
     known = MaskedFrame(image, probs)
@@ -171,16 +171,16 @@ def test_a_narrow_and_a_wide_crop_are_averaged():
         return track(tracker, keyframe(0), tiny_frame(1), [memorize(tracker, keyframe(0))])
 
     both, narrow, wide = found(1.2, 3.0), found(1.2), found(3.0)
-    assert np.allclose(both.probs, (narrow.probs + wide.probs) / 2, atol=1e-6)
-    assert np.allclose(both.iou_estimate, (narrow.iou_estimate + wide.iou_estimate) / 2, atol=1e-6)
-    assert not np.allclose(both.probs, wide.probs, atol=1e-3)
+    assert torch.allclose(both.probs, (narrow.probs + wide.probs) / 2, atol=1e-6)
+    assert torch.allclose(both.iou_estimate, (narrow.iou_estimate + wide.iou_estimate) / 2, atol=1e-6)
+    assert not torch.allclose(both.probs, wide.probs, atol=1e-3)
 
 
 def test_equal_crops_are_encoded_once(tracker):
     several = Tracker(tracker._network, CPU, False, CropSettings(margins=(8, 9), enlarge=1.0), 480)
     narrow, wide = several.encode_next(keyframe(0), tiny_frame(1), 1).crops
     assert narrow is wide
-    assert np.allclose(
+    assert torch.allclose(
         track(several, keyframe(0), tiny_frame(1), [memorize(several, keyframe(0))]).probs,
         track(tracker, keyframe(0), tiny_frame(1), [memorize(tracker, keyframe(0))]).probs,
     )
@@ -188,7 +188,7 @@ def test_equal_crops_are_encoded_once(tracker):
 
 def test_nothing_is_known_of_an_object_that_was_absent(tracker):
     """A guide of minus one would say that it is surely absent, and it could hardly come back."""
-    absent = MaskedFrame(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
+    absent = MaskedFrame(tiny_frame(0), torch.stack([keyframe(0).probs[0], torch.zeros((48, 64))]))
     guides = tracker.encode_next(absent, tiny_frame(1), 2).crops[0].guides[0]
     assert (guides[1] == 0).all()
     assert guides[0].min() < -0.9
@@ -199,7 +199,7 @@ def test_an_absent_object_may_come_back_far_from_the_others():
     tracker = Tracker(
         TINY_LITE.start(1, 0, None).eval(), CPU, False, CropSettings(margins=(1.5,), least=0.1), 480
     )
-    absent = MaskedFrame(tiny_frame(0), np.stack([keyframe(0).probs[0], np.zeros((48, 64), np.float32)]))
+    absent = MaskedFrame(tiny_frame(0), torch.stack([keyframe(0).probs[0], torch.zeros((48, 64))]))
     crop = tracker.encode_next(absent, tiny_frame(1), 2).crops[0].region
     assert (crop.rows, crop.columns) == (slice(0, 48), slice(0, 64))
 
@@ -249,7 +249,7 @@ def test_a_sequence_begins_with_memory_alone_and_then_tracks(tracker):
     for index in range(3):
         small = resized_frame(tiny_frame(index), (24, 32))
         expected = track(tracker, before, small, [memories]).probs
-        assert np.array_equal(segmenter.segment(tiny_frame(index)), expected)
+        assert np.array_equal(segmenter.segment(tiny_frame(index)), expected.numpy())
         before = MaskedFrame(small, expected)
 
 

@@ -1,9 +1,18 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dextr_vos.propagation.crops import ObjectCrop, input_pixels, object_crops, object_windows
+from dextr_vos.propagation.crops import (
+    NOWHERE,
+    ObjectCrop,
+    VisiblePart,
+    input_pixels,
+    object_crops,
+    object_windows,
+    visible_parts,
+)
 from dextr_vos.propagation.settings import CropSettings
 
 SIZE_HW = (120, 200)
@@ -30,6 +39,26 @@ def inside(crop):
     return mask
 
 
+def crops_of(probs, how, pixels):
+    return object_crops(visible_parts(torch.from_numpy(probs)), probs.shape[1:], how, pixels)
+
+
+def windows_in(crop, probs, how):
+    return object_windows(visible_parts(torch.from_numpy(probs)), probs.shape[1:], crop, how)
+
+
+def test_visible_parts_are_the_boxes_of_what_is_more_likely_than_not():
+    probs = probs_with((50, 90, 70, 110), None, (0, 0, 120, 200), (119, 199, 120, 200))
+    probs[0, 5, 5] = 0.5
+    probs[0, 60:64, 95:99] = 0.2
+    assert visible_parts(torch.from_numpy(probs)) == [
+        VisiblePart(20 * 20 - 16, slice(50, 70), slice(90, 110)),
+        NOWHERE,
+        VisiblePart(120 * 200, slice(0, 120), slice(0, 200)),
+        VisiblePart(1, slice(119, 120), slice(199, 200)),
+    ]
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_a_crop_holds_all_objects_and_lies_in_the_frame(data):
@@ -40,7 +69,7 @@ def test_a_crop_holds_all_objects_and_lies_in_the_frame(data):
         boxes.append((top, left, top + height, left + width))
     probs = probs_with(*boxes)
     crop_settings = CropSettings(margins=(data.draw(st.sampled_from([1.0, 1.8, 4.0])),))
-    (crop,) = object_crops(probs, crop_settings, PIXELS)
+    (crop,) = crops_of(probs, crop_settings, PIXELS)
     assert 0 <= crop.rows.start < crop.rows.stop <= SIZE_HW[0]
     assert 0 <= crop.columns.start < crop.columns.stop <= SIZE_HW[1]
     assert not ((probs > 0.5).any(0) & ~inside(crop)).any()
@@ -50,7 +79,7 @@ def test_a_crop_holds_all_objects_and_lies_in_the_frame(data):
 
 def test_a_larger_margin_shows_more_around_the_object():
     probs = probs_with((50, 90, 70, 110))
-    crops = object_crops(probs, CropSettings(margins=(1.2, 2.0, 3.0), least=0.05), PIXELS)
+    crops = crops_of(probs, CropSettings(margins=(1.2, 2.0, 3.0), least=0.05), PIXELS)
     heights = [sides(crop)[0] for crop in crops]
     assert heights == sorted(heights)
     assert heights[0] == pytest.approx(24, abs=2)
@@ -58,7 +87,7 @@ def test_a_larger_margin_shows_more_around_the_object():
 
 
 def test_a_small_object_still_has_surroundings():
-    (crop,) = object_crops(probs_with((58, 98, 63, 103)), CropSettings(margins=(1.5,), least=0.5), PIXELS)
+    (crop,) = crops_of(probs_with((58, 98, 63, 103)), CropSettings(margins=(1.5,), least=0.5), PIXELS)
     height, width = sides(crop)
     assert height >= 59
     assert width >= 99
@@ -74,12 +103,12 @@ def test_a_small_object_still_has_surroundings():
     ],
 )
 def test_without_a_visible_object_the_crop_is_the_whole_frame(probs):
-    assert all(inside(crop).all() for crop in object_crops(probs, CropSettings(), PIXELS))
+    assert all(inside(crop).all() for crop in crops_of(probs, CropSettings(), PIXELS))
 
 
 def test_crops_are_never_very_steep_or_very_flat():
     for box in ((10, 100, 110, 104), (60, 5, 64, 195)):
-        (crop,) = object_crops(probs_with(box), CropSettings(margins=(1.0,), least=0.01), PIXELS)
+        (crop,) = crops_of(probs_with(box), CropSettings(margins=(1.0,), least=0.01), PIXELS)
         height, width = sides(crop)
         assert 0.75 < width / height < 2.1
 
@@ -87,7 +116,7 @@ def test_crops_are_never_very_steep_or_very_flat():
 @pytest.mark.parametrize("box", [(50, 90, 70, 110), (5, 5, 115, 195), (40, 60, 80, 140)])
 def test_every_crop_enters_the_network_with_about_as_many_pixels(box):
     pixels = 1200 * 2000  # so many that steps matter little
-    (crop,) = object_crops(probs_with(box), CropSettings(margins=(1.8,), enlarge=100.0, least=0.01), pixels)
+    (crop,) = crops_of(probs_with(box), CropSettings(margins=(1.8,), enlarge=100.0, least=0.01), pixels)
     assert crop.size_hw[0] * crop.size_hw[1] == pytest.approx(pixels, rel=0.1)
     assert crop.size_hw[0] / crop.size_hw[1] == pytest.approx(sides(crop)[0] / sides(crop)[1], rel=0.1)
 
@@ -95,7 +124,7 @@ def test_every_crop_enters_the_network_with_about_as_many_pixels(box):
 @pytest.mark.parametrize("pixels", [PIXELS, 480 * 270, 854 * 480])
 def test_sides_are_rounded_to_the_nearest_step(pixels):
     probs = probs_with((40, 60, 80, 140))
-    (crop,) = object_crops(probs, CropSettings(margins=(1.8,), enlarge=100.0, least=0.01), pixels)
+    (crop,) = crops_of(probs, CropSettings(margins=(1.8,), enlarge=100.0, least=0.01), pixels)
     scale = (pixels / (sides(crop)[0] * sides(crop)[1])) ** 0.5
     for side, exact in zip(crop.size_hw, (scale * side for side in sides(crop)), strict=True):
         assert abs(side - max(STEP, exact)) <= STEP / 2
@@ -103,7 +132,7 @@ def test_sides_are_rounded_to_the_nearest_step(pixels):
 
 def test_pixels_are_enlarged_no_more_than_allowed():
     """But for the rounding."""
-    (crop,) = object_crops(
+    (crop,) = crops_of(
         probs_with((50, 80, 80, 120)), CropSettings(margins=(1.8,), enlarge=12.0, least=0.01), 10**8
     )
     assert crop.size_hw[0] == pytest.approx(12 * sides(crop)[0], abs=STEP / 2)
@@ -118,9 +147,9 @@ def smooth(count, size_hw=SIZE_HW):
 def test_cut_and_paste_restore(size_hw):
     crop = ObjectCrop(slice(20, 80), slice(100, 180), size_hw)
     maps = smooth(2)
-    cut = crop.cut(maps)
-    assert (cut.shape, cut.dtype) == ((2, *size_hw), np.float32)
-    back = crop.paste(cut, SIZE_HW)
+    cut = crop.cut(torch.from_numpy(maps))
+    assert (cut.shape, cut.dtype) == ((2, *size_hw), torch.float32)
+    back = crop.paste(cut, SIZE_HW).numpy()
     assert (back.shape, back.dtype) == ((2, *SIZE_HW), np.float32)
     assert np.abs(back - maps)[:, inside(crop)].max() < 0.02
     assert not back[:, ~inside(crop)].any()
@@ -132,7 +161,15 @@ def test_images_and_maps_are_cut_alike():
     image = np.repeat((maps[0] * 255).astype(np.uint8)[..., None], 3, axis=2)
     cut = crop.cut_image(image)
     assert (cut.shape, cut.dtype) == ((45, 60, 3), np.uint8)
-    assert np.abs(cut[..., 1] / 255 - crop.cut(maps)[0]).max() < 0.01
+    assert np.abs(cut[..., 1] / 255 - crop.cut(torch.from_numpy(maps))[0].numpy()).max() < 0.01
+
+
+def test_every_pixel_counts_where_maps_become_smaller():
+    crop = ObjectCrop(slice(0, 120), slice(0, 200), (24, 40))
+    for row, column in ((60, 100), (61, 103), (37, 59)):
+        maps = torch.zeros((1, *SIZE_HW))
+        maps[0, row, column] = 1
+        assert crop.cut(maps).sum().item() == pytest.approx(1 / 25, rel=0.05)
 
 
 def test_pixels_of_the_input_are_those_of_a_wide_frame():
@@ -145,14 +182,14 @@ def seen_in(window, crop):
     mask = np.zeros(crop.size_hw, np.float32)
     rows, columns = window.rows, window.columns
     mask[16 * rows.start : 16 * rows.stop, 16 * columns.start : 16 * columns.stop] = 1
-    return crop.paste(mask[None], SIZE_HW)[0] > 0.5
+    return crop.paste(torch.from_numpy(mask)[None], SIZE_HW)[0].numpy() > 0.5
 
 
 def windows_of(*boxes, **changes):
     probs = probs_with(*boxes)
     how = CropSettings(**{"margins": (2.0,), "least": 0.05} | changes)
-    (crop,) = object_crops(probs, how, 200 * 400)
-    return object_windows(probs, crop, how), crop
+    (crop,) = crops_of(probs, how, 200 * 400)
+    return windows_in(crop, probs, how), crop
 
 
 @settings(deadline=None)
@@ -206,7 +243,7 @@ def test_an_object_whose_place_is_unknown_is_looked_for_in_the_whole_crop():
     probs[1] = 0.5
     how = CropSettings(margins=(2.0,), least=0.05)
     crop = ObjectCrop(slice(0, 120), slice(0, 200), (224, 336))
-    near, anywhere = object_windows(probs, crop, how)
+    near, anywhere = windows_in(crop, probs, how)
     assert (anywhere.rows, anywhere.columns) == (slice(0, 14), slice(0, 21))
     assert near.columns.stop < 14
 

@@ -106,7 +106,7 @@ def _lite_workloads(frames: SpeedInput, device: torch.device) -> list[Workload]:
     )
     tracker = LITE.tracker(network, tracking, recipe.longest_side, device)
     memory = [tracker.memorize(tracker.encode_known(before), before.probs)] * (1 + tracking.max_recent)
-    sample = Sample(before.image_rgb, (before.probs[0] > 0.5).astype("uint8"))
+    sample = Sample(before.image_rgb, (before.probs[0] > 0.5).byte().numpy())
     points, image, bf16 = frames.points_xy, frames.image_rgb, precision_of(device)
     corrector = load_segmenter(device=str(device))
     return [
@@ -116,7 +116,7 @@ def _lite_workloads(frames: SpeedInput, device: torch.device) -> list[Workload]:
             "segmenting a frame",
             "lite",
             bf16,
-            lambda: tracker.segment(tracker.encode_next(before, after.image_rgb, 1), memory).probs,
+            lambda: tracker.segment(tracker.encode_next(before, after.image_rgb, 1), memory).probs.cpu(),
         ),
         Workload("fine-tuning step", "lite", bf16, _step(network, LITE, recipe, sample, device)),
         Workload(

@@ -81,7 +81,7 @@ class TrackingFunction:
             state.recent = memories[-self._tracking.max_recent :]
         state.steps += 1
         size = pp_image.shape[1], pp_image.shape[0]
-        mask = cv2.resize(probs[0], size, interpolation=cv2.INTER_LINEAR) > _THRESHOLD
+        mask = cv2.resize(probs[0].cpu().numpy(), size, interpolation=cv2.INTER_LINEAR) > _THRESHOLD
         kind = context.original_shape_type
         points = shape_points(kind, mask) if mask.any() else []
         return self._sdk.TrackableShape(type=kind, points=points) if points else None
