@@ -45,12 +45,14 @@ def command(config: Path, out: Path | None, device: str, settings: tuple[str, ..
     print_result(loaded.out, result)
 
 
-def print_result(out: Path, result: "TrainingResult") -> None:
+def print_result(out: Path, result: "TrainingResult", start: Path | None = None, alpha: float = 1.0) -> None:
     """Print how a training ended, and write its weights in fp16; in the main process alone.
 
     Args:
         out: folder of the training.
         result: what the training returned.
+        start: see `write_fp16`.
+        alpha: likewise.
     """
     from dextr_vos.networks.shipped import write_fp16
     from dextr_vos.training.processes import is_main_process
@@ -67,7 +69,7 @@ def print_result(out: Path, result: "TrainingResult") -> None:
     weights = [path for name in ("best", "last") if (path := out / f"{name}.safetensors").exists()]
     click.echo(f"weights in {' and '.join(map(str, weights))}")
     small = out / "last-fp16.safetensors"
-    checksum = write_fp16(out / "last.safetensors", small)
+    checksum = write_fp16(out / "last.safetensors", small, start, alpha)
     click.echo(f"last in fp16: {small}, SHA-256 {checksum}")
 
 

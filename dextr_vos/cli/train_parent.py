@@ -35,4 +35,4 @@ def command(config: Path, out: Path | None, device: str, settings: tuple[str, ..
     chosen = None if device == "auto" else pick_device(device)
     with interruptible() as stop_asked, progress_bars() as bar:
         result = train_parent(loaded, config.parent, chosen, bar("training"), stop_asked)
-    print_result(loaded.out, result)
+    print_result(loaded.out, result, loaded.start, loaded.alpha)

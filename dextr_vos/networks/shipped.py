@@ -35,12 +35,15 @@ def shipped_weights(name: str) -> Path:
     return path
 
 
-def write_fp16(source: Path, target: Path) -> str:
+def write_fp16(source: Path, target: Path, start: Path | None = None, alpha: float = 1.0) -> str:
     """Write weights in fp16, as they are shipped.
 
     Args:
         source: safetensors file of a training.
         target: file to write.
+        start: checkpoint that the training began with, of the same network.
+        alpha: 1 for the weights as trained, less for those on the line from `start` to them (Wortsman et al.,
+            "Robust fine-tuning of zero-shot models", CVPR 2022).
 
     Returns:
         The SHA-256 of the file.
@@ -52,5 +55,9 @@ def write_fp16(source: Path, target: Path) -> str:
     from dextr_vos.networks.checkpoints import read_state_dict, save
 
     metadata, state = read_metadata(source), read_state_dict(source)
+    if start is not None and alpha < 1:
+        for key, before in read_state_dict(start).items():
+            if before.is_floating_point():
+                state[key] = before.float().lerp(state[key].float(), alpha)
     save(target, {key: t.half() if t.is_floating_point() else t for key, t in state.items()}, metadata)
     return hashlib.sha256(target.read_bytes()).hexdigest()

@@ -18,6 +18,7 @@ from dextr_vos.datasets.frame_sequences import SequenceRecipe
 from dextr_vos.datasets.instances import ObjectSet
 from dextr_vos.datasets.mask_corruption import MaskCorruption
 from dextr_vos.datasets.registry import DataSettings, holdout_part, open_objects
+from dextr_vos.errors import InputError
 from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.imagenet import IMAGENET, imagenet_state, load_torchvision_vgg
 from dextr_vos.networks.lite_tracker import LiteTracker
@@ -42,6 +43,7 @@ _ONLY_FOR = {
         "sequence",
         "scene",
         "mask_corruption",
+        "alpha",
     ),
     "paper": ("side_weight", "augmentation"),
 }
@@ -78,6 +80,8 @@ class ParentSettings(Settings):
             by `sequence.known`.
         augmentation: random changes of whole images; for the paper model.
         loop: how long and how fast.
+        alpha: of the weights that are written in fp16, to be shipped: 1 for those after the training, less
+            for those on the line from `start`, a parent, to them; for lite.
         seed: of everything random.
     """
 
@@ -102,6 +106,7 @@ class ParentSettings(Settings):
     mask_corruption: MaskCorruption | None = None
     augmentation: Augmentation | None = None
     loop: LoopSettings
+    alpha: float = Field(default=1.0, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -164,6 +169,8 @@ def _tracker_task(
 ) -> TrackerTask:
     network = LITE.start(1, settings.seed, settings.start)
     assert isinstance(network, LiteTracker)
+    if settings.alpha < 1 and not network.pretrained:
+        raise InputError("expected start to be a trained parent where alpha is below 1")
     step_samples = settings.loop.batch * settings.loop.accumulate_grad
 
     def samples(

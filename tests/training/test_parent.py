@@ -131,6 +131,16 @@ def test_a_parent_of_another_network_is_refused(tmp_path: Path) -> None:
         parent._task(settings_for(root, tmp_path / "out", start=str(tmp_path / "other.safetensors")), Path())
 
 
+@pytest.mark.parametrize("start", [None, "clicks"])
+def test_only_a_trained_parent_is_interpolated_with(tmp_path: Path, start: str | None) -> None:
+    if start is not None:
+        start = str(tmp_path / "clicks.safetensors")
+        save(Path(start), LiteClicks().state_dict())
+    settings = settings_for(make_voc(tmp_path / "voc"), tmp_path / "out", start=start, alpha=0.5)
+    with pytest.raises(InputError, match="expected start to be a trained parent"):
+        train_parent(settings, device=CPU)
+
+
 def test_a_lite_parent_starts_from_a_network_for_clicks(tmp_path: Path) -> None:
     clicks = LiteClicks().state_dict()
     save(tmp_path / "clicks.safetensors", clicks)
