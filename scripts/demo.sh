@@ -67,5 +67,5 @@ Done. Open these:
   $out/$name/page.html      everything on one page
   $out/$name/overlay.mp4    the masks over the clip
   $out/$name/sheet.jpg      sixteen frames at a glance
-The masks are in $work/propagation/masks.
+The masks are in $work/propagation/masks. To use dextr-vos in this shell: source .venv/bin/activate
 END

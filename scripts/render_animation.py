@@ -63,7 +63,7 @@ def main(frames: str, clicks: str, masks: str, target: str) -> None:
     images += [captioned(image, "Propagated to every frame") for image in tinted]
     durations += [FRAME_MS] * (len(tinted) - 1) + [LAST_MS]
     images[0].save(
-        target, save_all=True, append_images=images[1:], duration=durations, loop=0, quality=80, method=6
+        target, save_all=True, append_images=images[1:], duration=durations, loop=0, quality=90, method=6
     )
 
 
