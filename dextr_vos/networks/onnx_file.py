@@ -130,7 +130,7 @@ def clicks_parts(network: LiteClicks, size_hw: tuple[int, int]) -> list[OnnxPart
     height, width = _checked(size_hw)
     fold_constants(network.eval().encoder)
     image = 255 * _random(1, 3, height, width)
-    with torch.inference_mode():
+    with torch.no_grad():  # the exporter fails at first on tensors of inference mode, and begins again
         maps = dict(zip(_MAPS, network.encode(image), strict=True))
     prompts = {
         "points_xy": _random(1, 7, 2),
@@ -158,7 +158,7 @@ def tracker_parts(network: LiteTracker, size_hw: tuple[int, int]) -> list[OnnxPa
     height, width = _checked(size_hw)
     fold_constants(network.eval().encoder)
     frame, mask = 2 * _random(1, 3, height, width) - 1, _random(1, 1, height, width)
-    with torch.inference_mode():
+    with torch.no_grad():  # see `clicks_parts`
         encoded = network.encode(frame)
         memory = encoded.memorize(mask)
     maps = dict(zip(_MAPS, encoded.maps, strict=True)) | {"keys": encoded.keys}
