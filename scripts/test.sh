@@ -21,7 +21,6 @@ if [ "${1:-}" = --oldest ]; then
     exit
 fi
 
-source scripts/setup_env.sh dev
 has_chromium() {
     local program
     for program in ${CHROMIUM:-/usr/bin/chromium-headless-shell /usr/bin/chromium}; do
@@ -29,13 +28,20 @@ has_chromium() {
     done
     return 1
 }
-if ! has_chromium && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
-    echo "installing Chromium for the tests in a browser …"
+install_chromium() {
     # the headless shell starts faster; not every release has it as a package of its own
     get() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1"; }
     { apt-get update -qq && { get chromium-headless-shell 2> /dev/null || get chromium; }; } > /dev/null ||
         echo "Chromium could not be installed; tests in a browser are skipped" >&2
+}
+chromium_pid=
+if ! has_chromium && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+    echo "installing Chromium for the tests in a browser …"
+    install_chromium & # beside pip
+    chromium_pid=$!
 fi
+source scripts/setup_env.sh dev
+[ -z "$chromium_pid" ] || wait "$chromium_pid"
 
 ruff check .
 ruff format --check .
@@ -47,8 +53,10 @@ mypy_pid=$!
 status=0
 # one thread each: workers that share the cores would only wait for one another. A file's tests stay together, in their
 # order, so that every machine runs the same and each server of a file starts once. Many failures have one cause (a full
-# disk, a missing library) and each may take its whole time limit: the first thirty tell it.
-OMP_NUM_THREADS=1 python -m pytest -m "not gpu" -n 2 --dist loadfile --maxfail 30 "$@" || status=$?
+# disk, a missing library) and each may take its whole time limit: the first thirty tell it. Files come in the order of
+# tests/conftest.py, long ones first: pytest-xdist would begin with those of many tests and end with the longest.
+OMP_NUM_THREADS=1 python -m pytest -m "not gpu" -n 2 --dist loadfile --no-loadscope-reorder --maxfail 30 "$@" ||
+    status=$?
 wait "$mypy_pid" || status=$?
 cat "$types"
 [ "$status" = 0 ] || exit "$status"

@@ -21,8 +21,30 @@ REAL_CLIPS = (
 )
 
 
-# files that take a minute or longer, or whose folder does
-LONG = ("test_campaign.py", "test_torchrun.py", "test_workers.py", "cli/test_propagate.py", "web/browser")
+# files that need the processor for a quarter of a minute or longer, or whose folder does
+LONG = (
+    "annotation/test_dextr.py",
+    "benchmark/test_workers.py",
+    "cli/test_export_onnx.py",
+    "cli/test_propagate.py",
+    "cli/test_propagate_project.py",
+    "networks/test_onnx_file.py",
+    "networks/test_osvos.py",
+    "propagation/test_finetune.py",
+    "propagation/test_propagate.py",
+    "test_correction.py",
+    "test_correction_stops.py",
+    "test_pipeline.py",
+    "test_pipeline_parts.py",
+    "test_precision.py",
+    "torture/test_campaign.py",
+    "torture/test_loaders.py",
+    "training/test_torchrun.py",
+    "video/test_video_kinds.py",
+    "web/browser",
+    "web/test_export_options.py",
+    "web/test_serve.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
