@@ -40,6 +40,7 @@ if ! has_chromium && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
     install_chromium & # beside pip
     chromium_pid=$!
 fi
+unset PYTHONDONTWRITEBYTECODE # set in some containers: each of hundreds of processes would compile the package again
 source scripts/setup_env.sh dev
 [ -z "$chromium_pid" ] || wait "$chromium_pid"
 
