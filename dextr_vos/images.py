@@ -301,9 +301,7 @@ def image_errors(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # of many kinds on damaged files
-        raise InputError(
-            f"cannot read the image {path}: {_reason(error)}; replace or remove the file"
-        ) from None
+        raise InputError(f"cannot read the image {path}: {_reason(error)}; replace the file") from None
 
 
 def within_limit(source: Path | BinaryIO, name: str, formats: tuple[str, ...] = _FORMATS) -> Image.Image:

@@ -143,6 +143,17 @@ class RunClip(BaseModel):
             path=str(clip.path.resolve()), frames=len(clip), size_hw=clip.size_hw, identity=clip.identity
         )
 
+    def change_to(self, clip: Clip) -> str:
+        """What has changed since at the place of this clip, in a few words; "" where `clip` is elsewhere."""
+        now = RunClip.of(clip)
+        if self.path != now.path:
+            return ""
+        if self.frames != now.frames:
+            return f"{counted(self.frames, 'frame')} then, {now.frames} now"
+        if self.size_hw != now.size_hw:
+            return "{1}×{0} pixels then, {3}×{2} now".format(*self.size_hw, *now.size_hw)
+        return "other names, or another first frame"
+
     def __str__(self) -> str:
         return f"{self.path} ({counted(self.frames, 'frame')} of {self.size_hw[1]}×{self.size_hw[0]})"
 

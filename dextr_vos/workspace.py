@@ -25,11 +25,11 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 
 from dextr_vos.clip import Clip, open_clip
-from dextr_vos.errors import ConfigError, InputError, counted
+from dextr_vos.errors import ConfigError, InputError
 from dextr_vos.files import natural_key, read_text, refuse_links, sweep_temporaries, write_text
 from dextr_vos.mask_file import find_mask_file, mask_files, plain_name
 from dextr_vos.masks import VOID, Labels, looks_like_mask, read_labels, write_labels
-from dextr_vos.run_files import RunPaths, describe_without_run, keyframe_names, read_record
+from dextr_vos.run_files import RunClip, RunPaths, describe_without_run, keyframe_names, read_record
 from dextr_vos.yaml_text import parse_yaml
 
 
@@ -221,23 +221,25 @@ class Workspace:
                     f"frames; give another, such as work/{self.path.resolve().name}"
                 )
             return
-        settings = self._read_settings()
-        if settings.identity != clip.identity:
+        made_for = self._read_settings().made_for
+        if made_for.identity == clip.identity:
+            return
+        if change := made_for.change_to(clip):
+            clicks = f" and take the clicks over with --clicks {self.annotations}"
+            clicks = clicks if self.annotations.exists() else ""
             raise InputError(
-                f"the workspace {self.path} belongs to {settings.clip} "
-                f"({counted(settings.frames, 'frame')} of {settings.size_hw[1]}×{settings.size_hw[0]}), "
-                f"not to {clip.path} ({counted(len(clip), 'frame')} of "
-                f"{clip.size_hw[1]}×{clip.size_hw[0]}); give another workspace"
+                f"the frames of {clip.path} have changed since the workspace {self.path} was made "
+                f"({change}); restore them, or begin a new workspace{clicks}"
             )
+        here = RunClip.of(clip).model_copy(update={"path": str(clip.path)})
+        raise InputError(
+            f"the workspace {self.path} belongs to {made_for}, not to {here}; give another workspace"
+        )
 
     def write_settings(self, clip: Clip) -> None:
         """Write `workspace.yaml` atomically."""
-        settings = WorkspaceSettings(
-            clip=str(clip.path.resolve()),
-            frames=len(clip),
-            size_hw=clip.size_hw,
-            identity=clip.identity,
-        )
+        here = RunClip.of(clip)
+        settings = WorkspaceSettings(clip=here.path, **here.model_dump(exclude={"path"}))
         text = io.StringIO()
         YAML().dump(settings.model_dump(mode="json"), text)
         write_text(self.settings, text.getvalue(), durable=True)
@@ -269,6 +271,11 @@ class WorkspaceSettings(BaseModel):
     frames: int
     size_hw: tuple[int, int]
     identity: str
+
+    @property
+    def made_for(self) -> RunClip:
+        """The clip."""
+        return RunClip(path=self.clip, frames=self.frames, size_hw=self.size_hw, identity=self.identity)
 
 
 def find_run(path: Path) -> RunPaths:

@@ -47,8 +47,28 @@ def test_another_clip_is_refused(workspace: Workspace, tiny_clip: Path, tmp_path
     with pytest.raises(InputError, match=r"belongs to .*tiny \(6 frames of 64×48\), not to .*other"):
         workspace.check_clip(clip)
     Workspace(tmp_path / "new").check_clip(clip)
-    (tiny_clip / "00005.png").unlink()
-    with pytest.raises(InputError, match=r"not to .*tiny \(5 frames"):
+
+
+def test_frames_that_have_changed_since_are_not_called_another_clip(
+    workspace: Workspace, tiny_clip: Path
+) -> None:
+    (tiny_clip / "00005.png").rename(tiny_clip.parent / "removed.png")
+    since = (
+        r"frames of .*tiny have changed since the workspace .*work was made \(6 frames then, 5 now\); restore"
+    )
+    with pytest.raises(InputError, match=f"{since} them, or begin a new workspace$"):
+        workspace.open_clip()
+    workspace.annotations.write_text("{}")
+    with pytest.raises(InputError, match=r"take the clicks over with --clicks .*work/annotations\.json$"):
+        workspace.open_clip()
+    (tiny_clip / "00000.png").rename(tiny_clip / "0.png")
+    (tiny_clip.parent / "removed.png").rename(tiny_clip / "00005.png")
+    with pytest.raises(InputError, match=r"\(other names, or another first frame\)"):
+        workspace.open_clip()
+    for file in tiny_clip.iterdir():
+        with Image.open(file) as picture:
+            picture.resize((60, 40)).save(file)
+    with pytest.raises(InputError, match=r"\(64×48 pixels then, 60×40 now\)"):
         workspace.open_clip()
 
 

@@ -288,7 +288,7 @@ def test_a_workspace_of_another_clip_is_refused_and_the_others_open(folder, proj
     (folder / "dog 9" / "00005.png").unlink()
     write_tiny_clip(folder / "cat")
     again = Project(clips_in(folder, tmp_path / "work"), tmp_path / "work", ClipOpener(squares(), TINY))
-    with pytest.raises(InputError, match="belongs to"):
+    with pytest.raises(InputError, match="have changed since"):
         again.service("dog 9")
     assert again.service("cat").session.readonly is None
     again.close()
