@@ -7,6 +7,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
+from dextr_vos.propagation.out_folder import check_run_folder
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.run import RunFolder
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks
@@ -85,5 +86,6 @@ def is_propagated(plan: Plan, out: Path) -> bool:
 
 
 def _check(plan: Plan, run: RunFolder) -> None:
-    run.check(plan.annotated.clip, next(iter(plan.annotated.keyframes.values())).path)
+    keyframe = next(iter(plan.annotated.keyframes.values()))
+    check_run_folder(run.paths, plan.annotated.clip, keyframe.path)
     plan.check_size()

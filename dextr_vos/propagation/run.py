@@ -26,7 +26,6 @@ from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.shots import Shots
 from dextr_vos.run_files import (
     Confidence,
-    RunClip,
     RunPaths,
     RunRecord,
     read_confidence,
@@ -142,36 +141,6 @@ class RunFolder:
             with tempfile.TemporaryFile(dir=self.paths.path):
                 pass
             yield
-
-    def check(self, clip: Clip, keyframe: Path | None) -> None:
-        """Refuse a folder in which something would be lost.
-
-        Raises:
-            InputError: it holds a run on another clip, masks of other origin, or the keyframes themselves, or
-                is the folder of the clip.
-        """
-        folder = None if keyframe is None else keyframe.parent.resolve()
-        if folder is not None and self.paths.masks.resolve() in (folder, *folder.parents):
-            raise InputError(
-                f"the keyframes {folder} are in {self.paths.masks}, which this run would replace; "
-                "copy them to another folder"
-            )
-        if self.paths.record.exists():
-            made_on, here = read_record(self.paths.record).clip, RunClip.of(clip)
-            if made_on.identity != here.identity:
-                raise InputError(
-                    f"{self.paths.path} holds a run on {made_on}, not on {here}; give another --out folder"
-                )
-        elif self.paths.path.resolve() == clip.path.resolve():
-            raise InputError(
-                f"the run {self.paths.path} is the clip's own folder, which would mix masks with its frames; "
-                f"give another, such as work/{self.paths.path.resolve().name}/propagation"
-            )
-        elif self.paths.masks.exists() and not self.paths.network.exists():
-            raise InputError(
-                f"{self.paths.masks} is there, and dextr-vos propagate did not make it but would replace it; "
-                "give another --out folder"
-            )
 
     def finished(self) -> RunRecord | None:
         """The record of the run that is here; None where there is none, or its network is incomplete."""

@@ -19,6 +19,7 @@ from dextr_vos.networks.lite_tracker import MEMORY_PREFIX, Memory
 from dextr_vos.propagation.keyframes import FramePrediction
 from dextr_vos.propagation.model import Model
 from dextr_vos.propagation.models import model_named
+from dextr_vos.propagation.out_folder import refuse_folder_of_clips, refuse_workspace
 from dextr_vos.propagation.postprocess import labels_of
 from dextr_vos.propagation.run import network_record
 from dextr_vos.propagation.settings import NO_CALLBACKS, Callbacks, Recipe
@@ -129,7 +130,8 @@ def segment_clip(
         callbacks: notified of frames done and in all, and asked between frames whether to stop.
 
     Raises:
-        InputError: `out` holds the frames themselves or masks of another origin, or a frame cannot be read.
+        InputError: `out` holds the frames themselves, clips or masks of another origin, or is a workspace, or
+            a frame cannot be read.
         Interrupted: a stop was asked for; the masks made so far stay.
     """
     _check_segment_folder(out, clip)
@@ -161,6 +163,9 @@ def _check_segment_folder(out: Path, clip: Clip) -> None:
         raise InputError(
             f"--out {out} is the folder of the frames, which masks would overwrite; give another"
         )
+    refuse_workspace(out, clip, "folder for the masks")
+    if not (out / _MARK).exists():
+        refuse_folder_of_clips(out, clip, "folder for the masks")
     folder = out.resolve()
     run, workspace = RunPaths(folder.parent), Workspace(folder.parent)
     if (folder == run.masks and run.record.exists()) or (

@@ -11,6 +11,7 @@ from dextr_vos.masks import read_labels, write_labels
 from dextr_vos.propagation.keyframes import AnnotatedClip, read_keyframes
 from dextr_vos.propagation.models import LITE
 from dextr_vos.propagation.origins import run_spans
+from dextr_vos.propagation.out_folder import check_run_folder
 from dextr_vos.propagation.plan import Plan
 from dextr_vos.propagation.run import RunFolder, UnfinishedMasks, lock_frames
 from dextr_vos.propagation.trained_network import TrainedNetwork, load_network, save_network
@@ -195,15 +196,15 @@ def test_a_folder_is_kept_to_one_process(tmp_path):
 
 def test_a_folder_in_which_something_would_be_lost_is_refused(run, clip, tmp_path):
     with pytest.raises(InputError, match=r"holds a run on /clips/böar \(6 frames of 64×48\), not on"):
-        run.check(clip, None)
+        check_run_folder(run.paths, clip, None)
     write_record(run.paths.record, RECORD.model_copy(update={"clip": RunClip.of(clip)}))
-    run.check(clip, None)
+    check_run_folder(run.paths, clip, None)
     with pytest.raises(InputError, match="which this run would replace; copy them to another folder"):
-        run.check(clip, run.paths.mask("00000"))
+        check_run_folder(run.paths, clip, run.paths.mask("00000"))
     masks = write_keyframes(tmp_path / "other" / "masks", 0)
     with pytest.raises(InputError, match="did not make it but would replace it; give another --out"):
-        RunFolder(masks.parent).check(clip, None)
-    RunFolder(tmp_path / "new").check(clip, None)
+        check_run_folder(RunPaths(masks.parent), clip, None)
+    check_run_folder(RunPaths(tmp_path / "new"), clip, None)
 
 
 @pytest.fixture

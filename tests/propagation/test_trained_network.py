@@ -22,6 +22,7 @@ from dextr_vos.propagation.settings import Callbacks
 from dextr_vos.propagation.tracker import SequenceSegmenter
 from dextr_vos.propagation.trained_network import TrainedNetwork, load_network, save_network, segment_clip
 from dextr_vos.run_files import RunClip, RunObject, RunPaths, RunRecord, RunTraining
+from dextr_vos.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite", "narrow_osvos")
 
@@ -239,6 +240,21 @@ def test_masks_of_a_run_or_a_workspace_are_refused(make, clip, tmp_path, folder,
     with pytest.raises(InputError, match="which would be lost"):
         segment_clip(clip, make(), tmp_path / "work" / folder, CPU)
     assert bytes_of(tmp_path / "work" / folder) == before
+
+
+def test_a_workspace_and_the_folder_of_the_clips_are_refused(make, clip, tmp_path):
+    workspace = Workspace(tmp_path / "work")
+    workspace.write_settings(clip)
+    before = bytes_of(workspace.path)
+    with pytest.raises(
+        InputError, match=r"work is a workspace; give a folder for the masks, such as results/"
+    ):
+        segment_clip(clip, make(), workspace.path, CPU)
+    assert bytes_of(workspace.path) == before
+    files = sorted(clip.path.parent.iterdir())
+    with pytest.raises(InputError, match=r"is the folder that the clip .* is in; give a folder for"):
+        segment_clip(clip, make(), clip.path.parent, CPU)
+    assert sorted(clip.path.parent.iterdir()) == files
 
 
 def test_own_masks_are_replaced_and_no_others(make, clip, tmp_path):
