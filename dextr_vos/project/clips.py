@@ -6,7 +6,8 @@ from pathlib import Path
 from dextr_vos.clip import is_clip_folder
 from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key
-from dextr_vos.images import image_files
+from dextr_vos.images import image_files, warn_once
+from dextr_vos.masks import looks_like_mask
 from dextr_vos.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ VIDEOS = frozenset(f".{suffix}" for suffix in _SUFFIXES.split(" "))
 def clips_in(folder: Path, out: Path) -> dict[str, Path]:
     """The clips of a folder by name, in natural order: folders of images, and video files.
 
+    Workspaces are none, whatever images lie in them, and neither are folders of masks.
     A folder that holds images itself is a clip and no project, unless there are as many videos beside
     them; it has none. A clip for which there is a workspace is called like it, whatever has been put
     beside it since. Otherwise a video that is called like another clip keeps its suffix in its name.
@@ -33,7 +35,8 @@ def clips_in(folder: Path, out: Path) -> dict[str, Path]:
     videos = [entry for entry in entries if entry.suffix.lower() in VIDEOS and entry.is_file()]
     if is_clip_folder(folder) and (not videos or len(image_files(folder)) > len(videos)):
         return {}
-    found = [entry for entry in entries if entry.is_dir() and _is_clip(entry)] + videos
+    folders = [entry for entry in entries if entry.is_dir() and not _is_workspace(entry) and _is_clip(entry)]
+    found = [*_without_masks(folder, folders), *videos]
     names = _workspaces_of(found, out)
     new = [entry for entry in found if entry not in names]
     stems = [_stem(entry).casefold() for entry in found]
@@ -116,6 +119,23 @@ def _is_clip(folder: Path) -> bool:
         return is_clip_folder(folder)
     except OSError as error:
         log.warning("%s is left out: %s", folder, error.strerror or error)
+        return False
+
+
+def _without_masks(project: Path, folders: list[Path]) -> list[Path]:
+    """Folders of images without those of masks, which cannot be opened as clips."""
+    masks = [folder for folder in folders if _holds_masks(folder)]
+    if masks:
+        some = ", ".join(folder.name for folder in masks[:5]) + (" …" if len(masks) > 5 else "")
+        warn_once(f"left out of {project}: {some} ({len(masks)} in all); folders of masks are no clips")
+    return [folder for folder in folders if folder not in masks]
+
+
+def _holds_masks(folder: Path) -> bool:
+    """See `FolderClip`."""
+    try:
+        return looks_like_mask(image_files(folder)[0])
+    except InputError:  # an animation alone, or one that only opening reports
         return False
 
 
