@@ -18,6 +18,8 @@ from dextr_vos.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from dextr_vos.annotation.annotations import Annotations
     from dextr_vos.clip import Clip
     from dextr_vos.web.image_folder.service import FolderService
@@ -277,14 +279,15 @@ def _serve_clip(clip: "Clip", workspace: "Workspace", options: _Options) -> None
     from dextr_vos.web.service import ClipService
 
     propagation, loader = _propagation(options), _segmenter_loader(options)
-    lock = FolderLock(workspace.path)
-    readonly = None if lock.try_acquire() else f"{lock.message}; here it can only be viewed"
-    try:
-        service = ClipService(clip, workspace, loader, propagation, readonly)
-        service.session.access.lock = lock if readonly is None else None
-        _serve(ServiceSite(service), options, readonly)
-    finally:
-        lock.release()
+    with _listening(options) as listening:
+        lock = FolderLock(workspace.path)
+        readonly = None if lock.try_acquire() else f"{lock.message}; here it can only be viewed"
+        try:
+            service = ClipService(clip, workspace, loader, propagation, readonly)
+            service.session.access.lock = lock if readonly is None else None
+            _serve(ServiceSite(service), options, readonly, listening)
+        finally:
+            lock.release()
 
 
 def _serve_project(clips: dict[str, Path], options: _Options) -> None:
@@ -302,7 +305,8 @@ def _serve_project(clips: dict[str, Path], options: _Options) -> None:
     out = _out_of_project(options.clip, options.out)
     propagation = _propagation(options)
     project = Project(clips, out, ClipOpener(_segmenter_loader(options), propagation))
-    _serve(ProjectSite(project), options, None)
+    with _listening(options) as listening:
+        _serve(ProjectSite(project), options, None, listening)
 
 
 def _serve_folder(options: _Options, config: Path) -> None:
@@ -314,19 +318,34 @@ def _serve_folder(options: _Options, config: Path) -> None:
 
     loader = _segmenter_loader(options)
     settings = read_folder_settings(config)
-    lock = FolderLock(settings.required.destination / WORK)
-    readonly = None if lock.try_acquire() else f"{lock.message}; here it can only be viewed"
-    try:
-        service = FolderService(settings, loader, readonly)
-        service.session.access.lock = lock if readonly is None else None
-        if readonly is None and settings.admin.reset_progress:
-            _reset(service, settings.required.source)
-        _serve(ServiceSite(service), options, readonly)
-    finally:
-        lock.release()
+    with _listening(options) as listening:
+        lock = FolderLock(settings.required.destination / WORK)
+        readonly = None if lock.try_acquire() else f"{lock.message}; here it can only be viewed"
+        try:
+            service = FolderService(settings, loader, readonly)
+            service.session.access.lock = lock if readonly is None else None
+            if readonly is None and settings.admin.reset_progress:
+                _reset(service, settings.required.source)
+            _serve(ServiceSite(service), options, readonly, listening)
+        finally:
+            lock.release()
 
 
-def _serve(site: "Site", options: _Options, readonly: str | None) -> None:
+def _token() -> str | None:
+    return os.environ.get("DEXTR_VOS_TOKEN")  # not an option: everybody can read a command line
+
+
+def _listening(options: _Options) -> "socket":
+    """The port of the page, and a check of its token, before a workspace is made."""
+    from dextr_vos.web.auth import check_token
+    from dextr_vos.web.serve import listen
+
+    if (token := _token()) is not None:
+        check_token(token)
+    return listen(options.host, options.port)
+
+
+def _serve(site: "Site", options: _Options, readonly: str | None, listening: "socket") -> None:
     from dextr_vos.web.serve import serve
 
     if readonly is not None:
@@ -334,10 +353,10 @@ def _serve(site: "Site", options: _Options, readonly: str | None) -> None:
     serve(
         site,
         host=options.host,
-        port=options.port,
         open_browser=not options.no_open,
         on_address=lambda address: _show_address(address, options.host),
-        token=os.environ.get("DEXTR_VOS_TOKEN"),  # not an option: everybody can read a command line
+        token=_token(),
+        listening=listening,
     )
 
 

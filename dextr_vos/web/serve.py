@@ -88,6 +88,7 @@ def serve(
     open_browser: bool = True,
     on_address: Callable[[str], None],
     token: str | None = None,
+    listening: socket.socket | None = None,
 ) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
@@ -98,6 +99,8 @@ def serve(
         open_browser: open the page in a browser.
         on_address: called with the address of the page once it can be opened.
         token: gives access; None makes a new one.
+        listening: what `listen` gave for the host, by who must not write anything where the port is taken;
+            it is closed. None listens on `host` and `port`.
 
     Raises:
         InputError: the port is taken, this machine does not have the address, or the token is too weak.
@@ -105,7 +108,7 @@ def serve(
     if token is None:
         token = secrets.token_urlsafe(24)
     check_token(token)
-    listening = listen(host, port)
+    listening = listen(host, port) if listening is None else listening
     address = f"http://{_shown_host(host)}:{listening.getsockname()[1]}/?token={token}"
     private = tempfile.TemporaryDirectory(prefix="dextr-vos-", ignore_cleanup_errors=True)
 
