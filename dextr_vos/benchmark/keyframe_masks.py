@@ -115,6 +115,8 @@ class KeyframeMaker:
                 self._clip, truths, indices, self._clicks.jitter_px, self._cell.seed
             )
             check_annotations(annotations, self._clip, truths)
+        for name in names:  # a run that was killed before it wrote the document may have left some
+            self._workspace.keyframe(name).unlink(missing_ok=True)
         annotate(self._clip, annotations, self._segmenter(), self._workspace)
 
     def _segmenter(self) -> Segmenter:

@@ -217,7 +217,7 @@ def _make_masks(clip: "Clip", workspace: "Workspace", options: _Options) -> None
     made = sum(len(keyframe.objects) for keyframe in annotations.keyframes.values())
     click.echo(
         f"masks made by {segmenter.name}: {made}; "
-        f"keyframes now: {len(document.keyframes)}, in {workspace.keyframes}"
+        f"keyframes now: {len(workspace.keyframe_files())}, in {workspace.keyframes}"
     )
     click.echo(f"preview: {workspace.preview(next(iter(annotations.keyframes)))}")
 

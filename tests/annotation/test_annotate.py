@@ -3,7 +3,8 @@ import logging
 import numpy as np
 import pytest
 from conftest import tiny_mask
-from tiny_run import Squares, other_clip, train
+from PIL import Image
+from tiny_run import Squares, bytes_of, other_clip, train
 
 from dextr_vos.annotation.annotate import annotate
 from dextr_vos.annotation.annotations import (
@@ -95,3 +96,44 @@ def test_clicks_on_a_corrected_frame_keep_the_correction(tiny_clip, tmp_path, ca
     assert (labels[40:, :20] == 2).all()
     assert ((labels == 1) == tiny_mask(0)).all()
     assert "keyframes with their corrections now: 00003" in caplog.text
+
+
+@pytest.mark.parametrize("clicks", [{1: CORNERS}, {}], ids=["clicked", "emptied"])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_masks_that_were_not_made_from_clicks_are_not_replaced(tiny_clip, tmp_path, clicks, suffix):
+    clip, workspace = open_clip(tiny_clip), Workspace(tmp_path / "work")
+    workspace.keyframes.mkdir(parents=True)
+    for name in ("00000", "00003"):
+        Image.fromarray(tiny_mask(4)).save(workspace.keyframes / f"{name}.{suffix}")
+    before = bytes_of(workspace.keyframes)
+    given = annotations_from({"00000": clicks, "00003": clicks, "00004": {1: CORNERS}}, "file")
+    with pytest.raises(InputError, match=r"clicks alone, in 2 frames: 00000, 00003; move these masks out of"):
+        annotate(clip, given, Squares(), workspace)
+    assert bytes_of(workspace.keyframes) == before
+    assert not workspace.exists
+    annotate(clip, annotations_from({"00000": {2: CORNERS}}, "file"), Squares(), workspace)
+    labels = read_labels(workspace.keyframe("00000"))
+    assert set(np.unique(labels)) == {0, 1, 2}, "an object beside the others is added"
+
+
+def test_what_was_painted_over_clicks_is_not_replaced(tiny_clip, tmp_path):
+    clip, workspace = open_clip(tiny_clip), Workspace(tmp_path / "work")
+    given = annotations_from({"00000": {1: CORNERS}}, "file")
+    document = annotate(clip, given, Squares(), workspace)
+    clicked = document.keyframes["00000"].objects[1].model_copy(update={"painted": True})
+    painted = {"00000": KeyframeClicks(objects={1: clicked})}
+    save_annotations(workspace.annotations, document.model_copy(update={"keyframes": painted}))
+    annotate(clip, given, Squares(), workspace)  # nothing is replaced by the same
+    save_annotations(workspace.annotations, document.model_copy(update={"keyframes": painted}))
+    write_labels(workspace.keyframe("00000"), tiny_mask(1))
+    with pytest.raises(InputError, match="not made from clicks alone, in 1 frame: 00000;"):
+        annotate(clip, given, Squares(), workspace)
+    assert np.array_equal(read_labels(workspace.keyframe("00000")), tiny_mask(1))
+
+
+def test_masks_that_a_killed_call_left_are_made_again(tiny_clip, tmp_path):
+    clip, workspace = open_clip(tiny_clip), Workspace(tmp_path / "work")
+    given = annotations_from({"00000": {1: CORNERS}}, "file")
+    annotate(clip, given, Squares(), workspace)
+    workspace.annotations.unlink()  # which is written last
+    assert list(annotate(clip, given, Squares(), workspace).keyframes) == ["00000"]

@@ -147,3 +147,15 @@ def test_a_refused_annotation_leaves_no_new_workspace(tiny_clip, tmp_path):
     arguments = ["annotate", tiny_clip, "--out", tmp_path / "w", "--clicks", tmp_path / "c.json"]
     assert CliRunner().invoke(main, [*map(str, arguments), "--model", "grabcut"]).exit_code == 2
     assert not (tmp_path / "w").exists()
+
+
+def test_masks_that_somebody_put_among_the_keyframes_are_counted_and_kept(tiny_clip, tmp_path):
+    (tmp_path / "c.json").write_text(json.dumps({"00000": [POINTS]}))
+    (tmp_path / "d.json").write_text(json.dumps({"00003": [POINTS]}))
+    arguments = ["annotate", tiny_clip, "--out", tmp_path / "w", "--model", "grabcut", "--clicks"]
+    write_labels(tmp_path / "w" / "keyframes" / "00003.png", tiny_mask(3))
+    assert "masks made by grabcut: 1; keyframes now: 2, in " in run(*arguments, tmp_path / "c.json")
+    refused = CliRunner().invoke(main, [str(each) for each in (*arguments, tmp_path / "d.json")])
+    assert refused.exit_code == 2
+    assert "in 1 frame: 00003; move these masks out of" in refused.stderr
+    assert (read_labels(tmp_path / "w" / "keyframes" / "00003.png") == tiny_mask(3)).all()
