@@ -198,7 +198,7 @@ def _path_of_masks(clip: "Clip", workspace: "Workspace | None", options: _Option
 def _find_masks(path: Path, clip: "Clip", options: _Options) -> "ResultMasks":
     """The masks of the objects and frames that are asked for; all of the frames must have one."""
     from dextr_vos.cli.options import comma_list
-    from dextr_vos.cli.workspaces import run_folder
+    from dextr_vos.cli.workspaces import refuse_masks_of_another_clip, run_folder
     from dextr_vos.errors import InputError
     from dextr_vos.export.formats.labelled import labelled_clip, objects_called
     from dextr_vos.workspace import ResultMasks, Workspace
@@ -206,6 +206,7 @@ def _find_masks(path: Path, clip: "Clip", options: _Options) -> "ResultMasks":
     if Workspace(path).exists and not options.keyframes_only:
         run_folder(path)  # of a workspace, a run must be there
     masks = ResultMasks.find(path)
+    refuse_masks_of_another_clip(path, clip, options.clips[0] if options.masks is not None else path)
     if options.keyframes_only and not masks.keyframes:
         raise InputError(f"{path} has no annotated frames; leave out --keyframes-only")
     frames = _frames(clip, masks, options)

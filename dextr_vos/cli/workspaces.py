@@ -1,5 +1,6 @@
 """Where a command takes a workspace in place of what the workspace knows: its clip, keyframes and run."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import rich_click as click
 
 if TYPE_CHECKING:
     from dextr_vos.clip import Clip
+    from dextr_vos.run_files import RunClip
     from dextr_vos.workspace import Workspace
 
 
@@ -112,6 +114,45 @@ def propagation_paths(
             raise InputError(f"give --out RUN, since {keyframes} is no workspace that could hold the run")
         out = Workspace(keyframes).run.path
     return keyframes, out
+
+
+def refuse_masks_of_another_clip(masks: Path, clip: "Clip", given: Path) -> None:
+    """Refuse the masks of a run or a workspace that was made of another clip, or of other frames of it.
+
+    Args:
+        masks: the run or workspace; a folder of masks knows nothing of its clip, and passes.
+        clip: whose masks are wanted.
+        given: what the command line calls it.
+
+    Raises:
+        InputError: they are of another clip.
+    """
+    from dextr_vos.errors import InputError
+
+    made_of = next((each for each in _recorded_clips(masks) if each.identity != clip.identity), None)
+    if made_of is None:
+        return
+    if change := made_of.change_to(clip):
+        raise InputError(
+            f"the frames of {given} have changed since the masks of {masks} were made ({change}); "
+            "restore them, or make a new run of this clip"
+        )
+    raise InputError(f"{masks} holds masks of {made_of.path}, not of {given}; give the run of this clip")
+
+
+def _recorded_clips(path: Path) -> "list[RunClip]":
+    """Of which clips a workspace, and a run, say that they are; a record that is damaged says nothing."""
+    from dextr_vos.errors import InputError
+    from dextr_vos.run_files import RunPaths, read_record
+    from dextr_vos.workspace import Workspace
+
+    workspace = Workspace(path)
+    settings = workspace.read_settings_or_none()
+    record = (workspace.run if workspace.exists else RunPaths(path)).record
+    recorded = [] if settings is None else [settings.made_for]
+    with suppress(InputError, OSError):
+        recorded.append(read_record(record).clip)
+    return recorded
 
 
 def show_drafts(path: Path) -> None:

@@ -12,6 +12,7 @@ from conftest import tiny_mask
 from tiny_run import write_keyframes
 
 from dextr_vos.cli.main import main
+from dextr_vos.clip import open_clip
 from dextr_vos.export.formats.run_lengths import coco_mask
 
 
@@ -53,7 +54,7 @@ def test_names_come_from_the_run(tiny_clip, tmp_path):
     masks = write_keyframes(tmp_path / "masks", *range(6))
     record = {
         "model": "lite",
-        "clip": {"path": "x", "frames": 6, "size_hw": [48, 64], "identity": "0"},
+        "clip": {"path": "x", "frames": 6, "size_hw": [48, 64], "identity": open_clip(tiny_clip).identity},
         "objects": [{"id": 1, "name": "the square"}, {"id": 2, "name": "never seen"}],
         "keyframes": ["00000"],
         "longest_side": None,
