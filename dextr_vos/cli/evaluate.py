@@ -124,6 +124,8 @@ def _evaluate(options: _Options) -> None:
 
     if options.plot is not None and options.plot.suffix.lower() != ".svg":
         raise InputError(f"expected --plot FILE.svg, got {options.plot}; charts are drawn as SVG")
+    if options.plot is not None and options.plot.is_dir():
+        raise InputError(f"{options.plot} is a folder; give a FILE.svg")
     if options.official:
         if options.frames:
             raise InputError("--official scores whole clips; leave out --frames")

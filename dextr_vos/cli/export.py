@@ -171,6 +171,7 @@ def _check(options: _Options) -> None:
 
 def _check_targets(options: _Options) -> None:
     from dextr_vos.errors import InputError
+    from dextr_vos.export.page import check_page_suffix
 
     if not options.targets:
         raise InputError(
@@ -179,6 +180,8 @@ def _check_targets(options: _Options) -> None:
         )
     if options.scores is not None and options.page is None:
         raise InputError("--scores is shown on the page only; give --page FILE.html, too")
+    if options.page is not None:
+        check_page_suffix(options.page)
 
 
 def _path_of_masks(clip: "Clip", workspace: "Workspace | None", options: _Options) -> Path:
@@ -291,9 +294,11 @@ def _as_folder(out: Path, otherwise: str = "") -> Path:
         otherwise: what else would do, for the message.
     """
     from dextr_vos.errors import InputError
+    from dextr_vos.export.formats.registry import refuse_file_name
 
     if out.is_file():
         raise InputError(f"--out {out} is a file; give a folder{otherwise}")
+    refuse_file_name(out, otherwise)
     return out
 
 

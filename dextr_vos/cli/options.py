@@ -154,7 +154,16 @@ def with_out(settings: Sequence[str], out: Path | None) -> list[str]:
 
 def json_option(help_text: str = "Also write the figures to this JSON file.") -> Callable[[F], F]:
     """`--json`: the figures as a file."""
-    return click.option("--json", "json_path", type=PATH, metavar="FILE", help=help_text)
+    return click.option("--json", "json_path", type=PATH, metavar="FILE", callback=_no_folder, help=help_text)
+
+
+def _no_folder(_: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a folder, before figures are computed that could not be written."""
+    from dextr_vos.errors import InputError
+
+    if path is not None and path.is_dir():
+        raise InputError(f"{path} is a folder; give a FILE.json")
+    return path
 
 
 def click_times_option() -> Callable[[F], F]:

@@ -71,6 +71,16 @@ def read_scores(path: Path) -> Scores:
     return scores
 
 
+def check_page_suffix(path: Path) -> None:
+    """Refuse a page under the suffix of something else.
+
+    Raises:
+        InputError: it is not called `.html`.
+    """
+    if path.suffix.lower() != ".html":
+        raise InputError(f"the page {path} must end in .html")
+
+
 def write_page(
     path: Path, clip: Clip, masks: ResultMasks, video: Path, sheet: Path, scores: Scores | None
 ) -> None:
@@ -83,7 +93,11 @@ def write_page(
         video: overlay video, MP4.
         sheet: contact sheet, JPEG.
         scores: see `read_scores`; None leaves them out.
+
+    Raises:
+        InputError: another suffix.
     """
+    check_page_suffix(path)
     write_text(
         path,
         _PAGE.substitute(

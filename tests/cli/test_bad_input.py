@@ -113,7 +113,7 @@ CASES: dict[str, tuple[Case, str]] = {
     "text as video": (with_file("v.mp4", b"text", annotate("v.mp4")), r"cannot read the video v\.mp4"),
     "broken picture": (
         with_file("tiny/00009.png", b"x", annotate("tiny")),
-        r"cannot read the image tiny/00009\.png",
+        r"cannot read the image tiny/00009\.png.*; replace the file$",
     ),
     "cut-off picture": (cut_picture, r"cannot read the image tiny/00003\.png"),
     "mixed sizes": (other_size, r"tiny/00004\.png is 60×48 pixels, the other frames .* are 64×48"),
@@ -146,6 +146,30 @@ CASES: dict[str, tuple[Case, str]] = {
     "COCO under another suffix": (
         lambda _: ["export", "tiny", "--masks", "masks", "--coco", "masks.txt"],
         r"the COCO file masks\.txt must end in \.json",
+    ),
+    "page under another suffix": (
+        lambda _: ["export", "tiny", "--masks", "masks", "--page", "page", "--sheet", "s.jpg"],
+        r"the page page must end in \.html",
+    ),
+    "export into a folder called like a file": (
+        lambda _: ["export", "tiny", "--masks", "masks", "-o", "exp.zip"],
+        r"exp\.zip is called like a file \(application/zip\), expected a folder",
+    ),
+    "format into a new folder called like a file": (
+        lambda _: ["export", "tiny", "--masks", "masks", "--format", "coco", "-o", "masks.xml"],
+        r"masks\.xml is called like a file .*, expected a folder; give .*, or a file that ends in \.json",
+    ),
+    "figures into a folder": (
+        lambda _: evaluate("--json", "masks"),
+        r"masks is a folder; give a FILE\.json",
+    ),
+    "chart into a folder": (
+        with_file("c.svg/x", b"", evaluate("--plot", "c.svg")),
+        r"c\.svg is a folder; give a FILE\.svg",
+    ),
+    "run in the folder of the clips": (
+        lambda _: ["propagate", "tiny", "--keyframes", "results/tiny", "-o", "."],
+        r"\. is the folder that the clip tiny is in; give a run folder, such as results/tiny",
     ),
     "clicks into the clip's folder": (
         lambda _: ["annotate", "tiny", "--clicks", "clicks.json", "--model", "grabcut", "-o", "tiny"],

@@ -103,6 +103,23 @@ def write_format(
         chosen.write(folder, data, options, report)
 
 
+def refuse_file_name(path: Path, otherwise: str = "") -> None:
+    """Refuse a new folder that would be called like a file; one that is there may be called as it likes.
+
+    Args:
+        path: of the folder.
+        otherwise: what else would do, for the message.
+
+    Raises:
+        InputError: it is called like a file.
+    """
+    kind = next(filter(None, guess_type(path.name)), None)
+    if kind is not None and not path.exists():
+        raise InputError(
+            f"{path} is called like a file ({kind}), expected a folder; give it another name{otherwise}"
+        )
+
+
 @contextmanager
 def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """A folder that takes the place of `path` once the block succeeds; else `path` stays as it is.
@@ -114,8 +131,7 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     Raises:
         InputError: `path` holds something and is not to be replaced, or is a file or called like one.
     """
-    if not path.exists() and (kind := guess_type(path.name)[0]):
-        raise InputError(f"{path} is called like a file ({kind}), expected a folder; give it another name")
+    refuse_file_name(path)
     sweep_scratch(path.parent)  # one that was killed when all was in place, or put an earlier export aside
     if path.is_file():
         raise InputError(f"{path} is a file, expected a folder; give an empty one or a new one")
