@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dextr_vos.clip import Clip, open_clip, parse_frames
+from dextr_vos.clip import Clip, open_clip
 from dextr_vos.errors import InputError
 from dextr_vos.files import natural_key
 
@@ -173,47 +173,6 @@ class TestFilesLeftOut:
         (tmp_path / "1.nef").write_bytes(b"raw")
         with pytest.raises(InputError, match=r"images of kinds that are not read, like 1\.nef"):
             open_clip(tmp_path)
-
-
-class TestParseFrames:
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [
-            ("0,3,5", [0, 3, 5]),
-            ("first, last", [0, 5]),
-            ("middle", [3]),
-            ("-1", [5]),
-            ("00004,1,1", [1, 4]),
-            ("1-3", [1, 2, 3]),
-            ("00003 - last, 0", [0, 3, 4, 5]),
-            ("-3--2", [3, 4]),
-            ("2-2", [2]),
-        ],
-    )
-    def test_good(self, tiny_clip: Path, text: str, expected: list[int]) -> None:
-        clip = open_clip(tiny_clip)
-        assert parse_frames(text, clip.names, clip.path) == expected
-
-    @pytest.mark.parametrize("text", ["6", "", "1,,2", "x", "1.5", "-7", "1-6", "1-", "-", "1-2-3"])
-    def test_bad(self, tiny_clip: Path, text: str) -> None:
-        clip = open_clip(tiny_clip)
-        with pytest.raises(InputError, match=r"is no frame of .*tiny"):
-            parse_frames(text, clip.names, clip.path)
-
-    @pytest.mark.parametrize(
-        ("text", "turned"), [("3-1", "1-3"), ("0,last-middle", "middle-last"), ("-1 - -3", "-3--1")]
-    )
-    def test_a_range_that_ends_before_it_begins_is_turned_round(
-        self, tiny_clip: Path, text: str, turned: str
-    ) -> None:
-        clip = open_clip(tiny_clip)
-        with pytest.raises(InputError, match=f"the range .* ends before it begins; write {turned}$"):
-            parse_frames(text, clip.names, clip.path)
-
-    def test_names_with_hyphens(self) -> None:
-        names = ["shot-1", "shot-2", "shot-3"]
-        assert parse_frames("shot-2", names, Path("clip")) == [1]
-        assert parse_frames("shot-1-shot-2", names, Path("clip")) == [0, 1]
 
 
 FRAMES = np.arange(6 * 4 * 5 * 3, dtype=np.uint8).reshape(6, 4, 5, 3)

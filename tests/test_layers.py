@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mask_file", "optical_flow", "workers", "download"),
     ("mask_values",),
     ("masks",),
-    ("clip",),
+    ("clip", "frame_lists"),
     ("video", "image_stack"),
     ("run_files",),
     ("workspace",),

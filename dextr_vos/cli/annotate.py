@@ -226,8 +226,8 @@ def _clicks(clip: "Clip", workspace: "Workspace", options: _Options) -> "Annotat
     """The clicks of a file, or simulated ones."""
     from dextr_vos.annotation.clicks import check_annotations, read_clicks
     from dextr_vos.annotation.simulate import simulate_clicks
-    from dextr_vos.clip import parse_frames
     from dextr_vos.errors import InputError
+    from dextr_vos.frame_lists import parse_frames
 
     if options.clicks is not None:
         return read_clicks(options.clicks, clip)

@@ -222,8 +222,8 @@ def _find_masks(path: Path, clip: "Clip", options: _Options) -> "ResultMasks":
 
 def _frames(clip: "Clip", masks: "ResultMasks", options: _Options) -> list[int]:
     """Indices of the frames that are asked for."""
-    from dextr_vos.clip import parse_frames
     from dextr_vos.errors import InputError
+    from dextr_vos.frame_lists import parse_frames
 
     frames = list(range(len(clip)))
     if options.frames is not None:

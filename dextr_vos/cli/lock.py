@@ -27,8 +27,8 @@ def command(run: Path, frames: str, keyframes: Path | None) -> None:
     delete its mask among the keyframes.
     """
     from dextr_vos.cli.workspaces import keyframes_of_run, run_folder
-    from dextr_vos.clip import parse_frames
     from dextr_vos.folder_lock import FolderLock
+    from dextr_vos.frame_lists import parse_frames
     from dextr_vos.propagation.run import lock_frames
     from dextr_vos.run_files import RunPaths, read_confidence
     from dextr_vos.workspace import Workspace

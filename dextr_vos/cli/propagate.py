@@ -1,5 +1,6 @@
 """`dextr-vos propagate`: masks of keyframes to a network and the masks of every frame."""
 
+import logging
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from dextr_vos.propagation.finetune import Estimate
     from dextr_vos.propagation.keyframes import Direction
     from dextr_vos.run_files import RunPaths, RunRecord, RunTraining
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -185,8 +188,8 @@ def _chosen(options: _Options, frames: "Sequence[int] | None" = None) -> "Propag
 def _propagate(options: _Options) -> None:
     from dextr_vos.cli.progress import progress_bars
     from dextr_vos.cli.workspaces import clip_and_workspace, propagation_paths, show_drafts
-    from dextr_vos.clip import parse_frames
     from dextr_vos.errors import InputError
+    from dextr_vos.frame_lists import parse_frames
     from dextr_vos.interrupt import interruptible
     from dextr_vos.pipeline import train_propagation
     from dextr_vos.project.clips import is_project
@@ -209,7 +212,7 @@ def _propagate(options: _Options) -> None:
         callbacks = Callbacks(
             None if chosen.model == "lite" and options.budget is None else _show_estimate,
             bar("fine-tuning"),
-            bar("segmenting"),
+            bar("segmenting, steps"),
             stop_asked,
             _phase_bars(bar, stop_asked),
         )
@@ -302,7 +305,8 @@ def _show_training(training: "RunTraining", just_done: bool) -> None:
     }
     how = f"{counted(training.steps, 'step')} ({training.seconds:.0f} s){reasons[training.stop]}"
     if training.steps:
-        click.echo(f"{'' if just_done else 'already '}fine-tuned in {how}; loss {training.loss:.3f}")
+        click.echo(f"{'' if just_done else 'already '}fine-tuned in {how}")
+        log.debug("the loss of fine-tuning was %.3f at its end", training.loss)
     else:
         click.echo("not fine-tuned" + (", the time was up" if training.stop == "time limit" else ""))
     iou = training.keyframe_iou

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dextr_vos.clip import parse_frames
 from dextr_vos.datasets.davis import Davis
 from dextr_vos.errors import InputError, counted
 from dextr_vos.evaluation.metrics import Statistics, Values, average
@@ -27,6 +26,7 @@ from dextr_vos.evaluation.scores import (
 )
 from dextr_vos.evaluation.temporal_stability import ShapeContexts, shape_contexts, temporal_instability
 from dextr_vos.files import natural_key
+from dextr_vos.frame_lists import index_text, parse_frames
 from dextr_vos.mask_file import plain_name
 from dextr_vos.masks import VOID, Labels, object_ids, read_labels
 from dextr_vos.workspace import ResultMasks, Workspace
@@ -241,7 +241,7 @@ def _plan(
         raise InputError(
             f"clip {clip}, frame {missing[0]}: there is no result {masks.mask_path(missing[0])} "
             f"({len(missing)} of {len(found)} frames of the clip are missing); make the missing masks, or "
-            "score the frames that are there (--frames)"
+            f"score the frames that are there ({_frames_with(masks, davis.frame_names(clip))})"
         )
     names = davis.frame_names(clip)
     marks: Sequence[str | int] | None = keyframes
@@ -249,6 +249,16 @@ def _plan(
         marks = [*sorted(masks.keyframes, key=natural_key)]
     known = None if marks is None else tuple(_frame_name(mark, names, clip) for mark in marks)
     return _Plan(clip, tuple(truths), tuple(indices), tuple(pairs), known)
+
+
+def _frames_with(masks: ResultMasks, names: Sequence[str]) -> str:
+    """How the frames that have masks are scored: the option, with their range where they are one."""
+    there = [index for index, name in enumerate(names) if masks.find_mask(name) is not None]
+    if len(there) < 2 or there[-1] - there[0] >= len(there):
+        return "--frames"
+    first, last = there[0], there[-1]
+    option = f"--frames {index_text(first, names)}-{index_text(last, names)}"
+    return f"there are masks of {names[first]} to {names[last]}: {option}"
 
 
 def _scored_frames(davis: Davis, clip: str, truths: Sequence[Path], frames: str | None) -> list[int]:

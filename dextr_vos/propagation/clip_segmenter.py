@@ -53,7 +53,8 @@ class ClipSegmenter:
         propagator: of the network, which is in evaluation mode.
         min_component_share: see `RunRecord`.
         spans: see `spans_between`; None for all of the clip.
-        callbacks: notified of frames done and in all, and asked between frames whether to stop.
+        callbacks: notified of steps done and in all, and asked between steps whether to stop; a frame between
+            two keyframes takes two.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class ClipSegmenter:
         self._count()
         if self._callbacks.stop_asked():
             raise Interrupted(
-                f"stopped after {self._done} of {self._total} frames, everything is kept; "
+                f"stopped after {self._done} of {self._total} steps, everything is kept; "
                 "the same command continues from there"
             )
 

@@ -16,7 +16,7 @@ from dextr_vos.errors import InputError
 from dextr_vos.files import file_digest, files_state
 from dextr_vos.geometry import FloatArray
 from dextr_vos.images import ImageRgb
-from dextr_vos.mask_file import mask_files
+from dextr_vos.mask_file import MASK_SUFFIXES, mask_files
 from dextr_vos.masks import VOID, Labels, check_labels, object_ids, read_labels
 from dextr_vos.workspace import Workspace
 
@@ -178,6 +178,8 @@ def read_keyframes(source: Path, clip: Clip) -> list[Keyframe]:
             object in any.
     """
     folder = keyframe_folder(source)
+    if source.is_file() and source.suffix.lower() in MASK_SUFFIXES:
+        raise InputError(f"the keyframe mask {source} is a file; give its folder {source.parent}")
     if not folder.is_dir():
         raise InputError(
             f"there are no keyframes {source}; expected a workspace (made by "

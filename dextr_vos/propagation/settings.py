@@ -167,7 +167,7 @@ class Callbacks:
     Attributes:
         on_estimate: called before the training with an `Estimate` of the time; None saves measuring it.
         on_step: called after each step with steps done, steps expected and the loss.
-        on_frame: called with frames done and frames in all; a frame segmented by two passes counts twice.
+        on_frame: called with steps done and in all: a frame between two keyframes takes two, others one.
         stop_asked: asked between steps and between frames.
         on_phase: called with what is being done ("loading", "reading", "encoding", "measuring", "training",
             "checking" or "segmenting"), units done and in all, 0 where they are not counted; only when

@@ -263,6 +263,26 @@ def test_a_missing_result_is_named_before_anything_is_scored(davis, results):
 
 
 @pytest.mark.parametrize(
+    ("gone", "advice"),
+    [
+        ((3, 4), "(there are masks of 00001 to 00002: --frames 1-2)"),
+        ((1,), "(there are masks of 00002 to 00004: --frames 2-4)"),
+        ((2,), "score the frames that are there (--frames)"),
+        ((1, 2, 3), "score the frames that are there (--frames)"),
+    ],
+)
+def test_the_range_of_frames_that_have_masks_is_told(davis, results, gone, advice):
+    for index in gone:
+        (results / "walk" / f"{FRAMES[index]}.png").unlink()
+    with pytest.raises(InputError, match="make the missing masks") as error:
+        evaluate_davis(davis, results, ["walk"], ScoringRules(frames="0-5"))
+    assert str(error.value).endswith(advice)
+    if "to" in advice:
+        part = advice.split()[-1].rstrip(")")
+        assert evaluate_davis(davis, results, ["walk"], ScoringRules(frames=part)).objects
+
+
+@pytest.mark.parametrize(
     ("write", "words"),
     [
         (lambda path: write_labels(path, square(0)[:-1]), "is 40×31 pixels, expected 40×32"),

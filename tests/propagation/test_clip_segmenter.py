@@ -117,7 +117,7 @@ def test_a_stop_is_an_interruption_that_counts_what_is_done(annotate):
     callbacks = Callbacks(stop_asked=stop_after(2))
     frames = ClipSegmenter(annotate(1, 4), Truth(), {}, callbacks).frames()
     found = []
-    with pytest.raises(Interrupted, match="after 4 of 8 frames, everything is kept; the same command"):
+    with pytest.raises(Interrupted, match="after 4 of 8 steps, everything is kept; the same command"):
         found.extend(frames)
     assert [frame.index for frame in found] == [0, 1, 2]
     assert next(frames, None) is None

@@ -114,9 +114,9 @@ def test_missing_folders_and_broken_masks_are_described(clip, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"holds no mask PNGs.*00000.png"):
         read_keyframes(tmp_path / "empty", clip)
-    with pytest.raises(InputError, match="there are no keyframes"):
-        read_keyframes(clip.files[0], clip)
     folder = write_keyframes(tmp_path / "masks", 0)
+    with pytest.raises(InputError, match=rf"masks/00000\.png is a file; give its folder {folder}$"):
+        read_keyframes(folder / "00000.png", clip)
     (folder / "00001.png").write_bytes((folder / "00000.png").read_bytes()[:60])
     with pytest.raises(InputError, match=r"cannot read the mask .*00001.png"):
         read_keyframes(folder, clip)
