@@ -12,7 +12,7 @@ from typing import Self, overload
 import numpy as np
 import numpy.typing as npt
 
-from dextr_vos.errors import InputError
+from dextr_vos.errors import InputError, counted
 from dextr_vos.files import check_unicode
 from dextr_vos.images import (
     ANIMATION_SUFFIXES,
@@ -27,6 +27,7 @@ from dextr_vos.images import (
 )
 from dextr_vos.mask_file import plain_name
 from dextr_vos.masks import looks_like_mask
+from dextr_vos.not_a_clip import nothing_there, one_image
 from dextr_vos.pixel_levels import range_in_use
 
 DEFAULT_FPS = 24.0  # of a clip without a frame rate of its own; DAVIS was filmed at 24
@@ -53,6 +54,10 @@ class Clip(ABC):
     size_hw: tuple[int, int]
     fps: float
     files: Sequence[Path] = ()
+
+    def __repr__(self) -> str:
+        frames, kind = counted(len(self), "frame"), type(self).__name__.lstrip("_")
+        return f"<{kind} {self.path}: {frames} of {self.size_hw[1]}×{self.size_hw[0]} pixels>"
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -283,7 +288,7 @@ def open_clip(source: ClipSource) -> Clip:
     path = Path(source)
     check_unicode(path)
     if not path.exists():
-        raise InputError(f"there is no clip {path}; expected a folder of images or a video file")
+        raise InputError(nothing_there(path))
     path = _only_animation(path) or path
     files = image_files(path) if path.is_dir() else [path]
     if len(files) == 1 and files[0].suffix.lower() in SUFFIXES and len(read_header(files[0]).pages) > 1:
@@ -291,7 +296,7 @@ def open_clip(source: ClipSource) -> Clip:
     if path.is_dir():
         return FolderClip(path)
     if path.suffix.lower() in SUFFIXES:
-        raise InputError(f"{path} is a single image; a clip is a folder of images or a video file")
+        raise InputError(one_image(path))
     from dextr_vos.video.video_clip import VideoClip
 
     return VideoClip(path)

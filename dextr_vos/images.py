@@ -222,7 +222,7 @@ def image_files(folder: Path) -> list[Path]:
         elif folders:
             some = f"{', '.join(folders[:5])}{' …' if len(folders) > 5 else ''}"
             which = f"folders {some}; give one of them" if len(folders) > 1 else f"folder {some}; give that"
-            raise InputError(f"{folder} holds no images but the {which}")
+            raise InputError(f"{folder} holds no images, only the {which}")
         raise InputError(
             f"no images in the folder {folder}: found {found}, expected JPEG, PNG, WebP or TIFF files; "
             "give the folder that holds the frames themselves"

@@ -134,7 +134,7 @@ def test_objects_keep_their_ids(tiny_clip):
         ({0: tiny_mask(0)[:-1]}, "with the frame's shape"),
         ({0: tiny_mask(0)[..., None]}, r"of shape \(48, 64, 1\)"),
         ({0: tiny_mask(0) * 0}, "empty"),
-        ({5: tiny_mask(0), -1: tiny_mask(0)}, "one mask a frame"),
+        ({5: tiny_mask(0), -1: tiny_mask(0)}, "one mask per frame"),
     ],
 )
 def test_bad_keyframes_are_one_sentence(tiny_clip, keyframes, message):

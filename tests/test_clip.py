@@ -53,10 +53,10 @@ class TestFolderClip:
             open_clip(empty)
         (empty / "a").mkdir()
         (empty / "note.txt").touch()
-        with pytest.raises(InputError, match=r"empty holds no images but the folder a; give that$"):
+        with pytest.raises(InputError, match=r"empty holds no images, only the folder a; give that$"):
             open_clip(empty)
         (empty / "b").mkdir()
-        with pytest.raises(InputError, match=r"holds no images but the folders a, b; give one of them$"):
+        with pytest.raises(InputError, match=r"holds no images, only the folders a, b; give one of them$"):
             open_clip(empty)
         single = save(tmp_path / "x.png", Image.fromarray(COLOURS))
         with pytest.raises(InputError, match="is a single image"):
@@ -196,6 +196,17 @@ class TestSequence:
         assert np.array_equal(next(reversed(six_frames)), FRAMES[-1])
         assert (six_frames.names[0], six_frames.names[-1]) == ("00000", "00005")
         assert six_frames.size_hw == (4, 5)
+
+    def test_a_clip_shows_where_it_is_and_how_large(self, tiny_clip: Path, tmp_path: Path) -> None:
+        first, *others = map(Image.fromarray, FRAMES)
+        first.save(tmp_path / "a.tif", save_all=True, append_images=others)
+        first.save(tmp_path / "a.png", save_all=True, append_images=others, duration=40)
+        assert repr(open_clip(tiny_clip)) == f"<FolderClip {tiny_clip}: 6 frames of 64×48 pixels>"
+        assert repr(open_clip(tiny_clip)[2:3]) == f"<PartOfClip {tiny_clip}: 1 frame of 64×48 pixels>"
+        assert repr(open_clip(FRAMES)) == "<ArrayClip <frames in memory>: 6 frames of 5×4 pixels>"
+        for name, kind in (("a.tif", "StackClip"), ("a.png", "VideoClip")):
+            with open_clip(tmp_path / name) as clip:
+                assert repr(clip) == f"<{kind} {tmp_path / name}: 6 frames of 5×4 pixels>"
 
     def test_frames_in_memory_cannot_be_changed_through_the_clip(self) -> None:
         mine = FRAMES.copy()

@@ -13,7 +13,7 @@ PACKAGE = Path(dextr_vos.__file__).parent
 # bottom up; a room may import any room on an earlier line
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "orientation"),
-    ("files", "interrupt", "matlab", "pixel_levels", "yaml_text"),
+    ("files", "interrupt", "matlab", "not_a_clip", "pixel_levels", "yaml_text"),
     ("config", "folder_lock", "geometry", "images", "runtime"),
     ("mask_file", "optical_flow", "workers", "download"),
     ("mask_values",),

@@ -73,16 +73,23 @@ def _parse_short_form(content: Any, clip: Clip, path: Path) -> dict[str, dict[in
     for name, objects in content.items():
         frame = _frame_of(name, clip, path)
         if not isinstance(objects, list) or len(objects) > MAX_OBJECTS:
-            raise InputError(
-                f"{path}, frame '{name}': expected a list with one list of points an object "
-                f"(at most {MAX_OBJECTS})"
-            )
+            raise InputError(f"{path}, frame '{name}': {_expected_list(objects)}")
         clicks[frame] = {
             object_id: _parse_object(content, clip.size_hw, f"{path}, frame '{name}', object {object_id}")
             for object_id, content in enumerate(objects, start=1)
             if content is not None
         }
     return clicks
+
+
+def _expected_list(objects: Any) -> str:
+    """What a frame should have in place of what it has."""
+    if isinstance(objects, list):
+        return f"{len(objects)} objects, expected at most {MAX_OBJECTS}"
+    advice = ""
+    if isinstance(objects, dict) and (kind := next((each for each in _KINDS if each in objects), "")):
+        advice = f'; put it into brackets: [{{"{kind}": …}}]'
+    return f"expected a list with one list of points per object{advice}"
 
 
 def _parse_object(content: Any, size_hw: tuple[int, int], where: str) -> Prompt:
@@ -120,7 +127,7 @@ def _parse_points(points: Any, size_hw: tuple[int, int], where: str) -> IntArray
         if _is_number(point):
             raise InputError(
                 f"{where}: expected a list of points [[x, y], …], got the number {point}; "
-                "is a pair of brackets missing? A frame has one list of points an object"
+                "is a pair of brackets missing? A frame has one list of points per object"
             )
         if not (isinstance(point, list) and len(point) == 2 and all(_is_number(value) for value in point)):
             raise InputError(f"{where}, point {number}: expected [x, y] in pixels, got {point!r:.40}")

@@ -39,7 +39,7 @@ class AnnotationTime(BaseModel):
         return annotated * (self.draw_s if supervision == "gt" else self.click_s)
 
     def __str__(self) -> str:
-        clicked = f"{self.click_s:.3g} s an object and frame clicked"
+        clicked = f"{self.click_s:.3g} s per object and frame clicked"
         if self.measured:
             clicked += f" (mean of {self.measured} measured, median {self.median_s:.3g} s)"
         return f"{clicked}, {self.draw_s:.3g} s drawn"

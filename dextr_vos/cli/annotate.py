@@ -10,6 +10,7 @@ import rich_click as click
 from dextr_vos.cli.options import (
     PATH,
     PROPAGATION_MODELS,
+    ClipCommand,
     click_model_options,
     device_option,
     given_options,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _OF_SIMULATE = ("frames", "jitter", "seed")
 _OF_PROPAGATION = ("max_steps", "propagation_model", "parent")
+_OF_FILE = ("clicks", "simulate")
 _OF_PAGE = ("host", "port", "no_open", *_OF_PROPAGATION)
 
 
@@ -56,7 +58,9 @@ class _Options:
     device: str
 
 
-@click.command(short_help="Turn clicks on keyframes into masks, in the browser or from a file.")
+@click.command(
+    cls=ClipCommand, short_help="Turn clicks on keyframes into masks, in the browser or from a file."
+)
 @click.argument("clip", required=False, type=PATH)
 @out_option(
     "Workspace to create or continue; by default work/NAME, after the name of CLIP.",
@@ -127,12 +131,15 @@ def command(**given: Any) -> None:
     The workspace holds annotations.json (every click) and keyframes/<frame>.png (indexed masks). Frames
     that are annotated there already and not clicked now stay as they are.
     """
+    from dextr_vos.cli.workspaces import refuse_run
+
     options = _Options(**given)
     _check(options)
     if options.config is not None:
         _serve_folder(options, options.config)
         return
     assert options.clip is not None
+    refuse_run(options.clip)
     clips = _clips_of_project(options.clip, _out_of_project(options.clip, options.out))
     if clips:
         _serve_project(clips, options)
@@ -157,17 +164,20 @@ def _check(options: _Options) -> None:
             raise ConfigError(f"--{name} goes with --simulate MASKS; leave it out")
     for name in _OF_PAGE:
         if name in given and by_file:
-            flag = name.replace("_", "-")
             raise ConfigError(
-                f"--{flag} is for the page, which --clicks and --simulate do not open; leave it out"
+                f"{_flag(name)} is for the page, which --clicks and --simulate do not open; leave it out"
             )
-    if options.config is not None and (given & {"clip", "out", *_OF_PROPAGATION} or by_file):
-        raise ConfigError(
-            f"{options.config} names the images and the folder of the masks; leave out CLIP, --out, "
-            "--max-steps, --propagation-model, --parent, --clicks and --simulate"
-        )
+    beside = [_flag(name) for name in ("clip", "out", *_OF_PROPAGATION, *_OF_FILE) if name in given]
+    if options.config is not None and beside:
+        some = " and ".join(filter(None, [", ".join(beside[:-1]), beside[-1]]))
+        raise ConfigError(f"{options.config} names the images and the folder of the masks; leave out {some}")
     if options.config is None and options.clip is None:
         raise InputError("give a CLIP or a workspace, or --config anno_cfg.yml for separate images")
+
+
+def _flag(name: str) -> str:
+    """How a parameter is called on the command line."""
+    return "CLIP" if name == "clip" else f"--{name.replace('_', '-')}"
 
 
 def _out_of_project(path: Path, out: Path | None) -> Path:
@@ -292,15 +302,17 @@ def _serve_clip(clip: "Clip", workspace: "Workspace", options: _Options) -> None
 
 def _serve_project(clips: dict[str, Path], options: _Options) -> None:
     """The list of a project's clips, from which each opens."""
-    from dextr_vos.errors import ConfigError
+    from dextr_vos.errors import ConfigError, counted
     from dextr_vos.web.project import ClipOpener, Project
     from dextr_vos.web.project_app import ProjectSite
 
     assert options.clip is not None
     if options.clicks is not None or options.simulate is not None:
+        flag, some = "--clicks" if options.clicks is not None else "--simulate", list(clips.values())[:3]
         raise ConfigError(
-            f"{options.clip} holds {len(clips)} clips; --clicks and --simulate take one of them: "
-            f"{', '.join(map(str, list(clips.values())[:3]))}{' …' if len(clips) > 3 else ''}"
+            f"{options.clip} holds {counted(len(clips), 'clip')}; with {flag} give "
+            f"{'that' if len(clips) == 1 else 'one of them'}: "
+            f"{', '.join(map(str, some))}{' …' if len(clips) > 3 else ''}"
         )
     out = _out_of_project(options.clip, options.out)
     propagation = _propagation(options)
@@ -377,11 +389,11 @@ def _show_address(address: str, host: str) -> None:
     from dextr_vos.web.serve import is_loopback
 
     if is_loopback(host):
-        who = "The page is at this address, which opens it for you only."
+        who = "Open this address (it contains a password for this session)."
     else:
         who = (
             "The page is open to everybody who learns this address; what is sent is not encrypted, "
             "so use it in a network that you trust."
         )
-    click.echo(f"{who} Ctrl-C ends it; nothing is lost.")
+    click.echo(f"{who} Ctrl-C ends the page; nothing is lost.")
     click.echo(address)

@@ -73,7 +73,7 @@ class _Options:
     type=click.Choice(ALL_FORMATS, case_sensitive=False),
     help="Write masks in this format of another program, or film; see docs/exports.md.",
 )
-@click.option("--labels", type=PATH, metavar="FILE", help="With --format: categories, one a line.")
+@click.option("--labels", type=PATH, metavar="FILE", help="With --format: categories, one per line.")
 @click.option(
     "--shapes",
     type=click.Choice(SHAPES),

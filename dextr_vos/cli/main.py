@@ -100,6 +100,11 @@ class CommandsByFile(click.RichGroup):
         with _one_line_and_status():
             try:
                 return super().invoke(ctx)
+            except click.UsageError as error:
+                command = self.get_command(ctx, str(ctx.invoked_subcommand))
+                if error.ctx is None and command is not None:  # click does not say where a value is missing
+                    error.ctx = click.Context(command, parent=ctx, info_name=command.name)
+                raise
             except MissingCheckpointError as error:
                 flag = f"--{error.parameter}"
                 command = self.get_command(ctx, str(ctx.invoked_subcommand))

@@ -48,6 +48,26 @@ SHAPES = ("mask", "polygon")
 FRAME_MATCHES = ("name", "number")
 
 
+class ClipCommand(click.RichCommand):
+    """A command on CLIP, which says what to give to who lets the shell list the files of a folder."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Command.parse_args`."""
+        given = [*args]  # click takes them out
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError:
+            clip = ctx.params.get("clip")
+            if not isinstance(clip, Path):
+                raise
+            from dextr_vos.images import SUFFIXES
+
+            images = [each for each in map(Path, given) if each.suffix.lower() in SUFFIXES]
+            if clip not in images or [each.parent for each in images].count(clip.parent) < 2:
+                raise
+            raise click.UsageError(f"give the folder {clip.parent}, not its files", ctx) from None
+
+
 def out_option(help_text: str, metavar: str = "DIR", required: bool = True) -> Callable[[F], F]:
     """`-o/--out`: the folder to fill."""
     return click.option("-o", "--out", type=PATH, metavar=metavar, required=required, help=help_text)

@@ -187,7 +187,7 @@ def _chosen(options: _Options, frames: "Sequence[int] | None" = None) -> "Propag
 
 def _propagate(options: _Options) -> None:
     from dextr_vos.cli.progress import progress_bars
-    from dextr_vos.cli.workspaces import clip_and_workspace, propagation_paths, show_drafts
+    from dextr_vos.cli.workspaces import clip_and_workspace, propagation_paths, refuse_run, show_drafts
     from dextr_vos.errors import InputError
     from dextr_vos.frame_lists import parse_frames
     from dextr_vos.interrupt import interruptible
@@ -197,6 +197,7 @@ def _propagate(options: _Options) -> None:
     from dextr_vos.run_files import RunPaths
 
     assert options.clip is not None
+    refuse_run(options.clip)  # it would look like a project whose one clip is the folder of its masks
     try:
         clip, workspace = clip_and_workspace(options.clip)
     except InputError as error:

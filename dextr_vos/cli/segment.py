@@ -4,10 +4,10 @@ from pathlib import Path
 
 import rich_click as click
 
-from dextr_vos.cli.options import PATH, device_option, out_option
+from dextr_vos.cli.options import PATH, ClipCommand, device_option, out_option
 
 
-@click.command(short_help="Apply a fine-tuned network to a clip.")
+@click.command(cls=ClipCommand, short_help="Apply a fine-tuned network to a clip.")
 @click.argument("clip", type=PATH)
 @click.option(
     "--run", required=True, type=PATH, metavar="RUN", help="The --out folder of propagate, or a workspace."

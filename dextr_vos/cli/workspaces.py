@@ -21,8 +21,25 @@ def clip_and_workspace(path: Path) -> tuple["Clip", "Workspace | None"]:
     from dextr_vos.clip import open_clip
     from dextr_vos.workspace import Workspace
 
+    refuse_run(path)
     workspace = Workspace(path)
     return (workspace.open_clip(), workspace) if workspace.exists else (open_clip(path), None)
+
+
+def refuse_run(path: Path) -> None:
+    """Refuse a run in the place of a clip.
+
+    Raises:
+        InputError: it is one.
+    """
+    from dextr_vos.errors import InputError
+    from dextr_vos.run_files import RunPaths
+    from dextr_vos.workspace import Workspace
+
+    if not RunPaths(path).record.is_file() or Workspace(path).exists:
+        return
+    which = f" {path.parent}" if Workspace(path.parent).exists else ""
+    raise InputError(f"{path} is a run; give the clip or its workspace{which}")
 
 
 def default_workspace(clip: Path) -> "Workspace":

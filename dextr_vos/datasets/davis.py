@@ -75,12 +75,12 @@ class Davis:
                     + " or ".join(str(self.root / part) for part in parts)
                 )
             raise InputError(
-                f"expected one folder of masks a clip in {self.annotations}, which is not there; "
+                f"expected one folder of masks per clip in {self.annotations}, which is not there; "
                 f"give the folder that holds Annotations/{self.resolution}, or Annotations as in YouTube-VOS"
             )
         clips = sorted((path.name for path in self.annotations.iterdir() if _is_clip(path)), key=natural_key)
         if not clips:
-            raise InputError(f"expected one folder of masks a clip in {self.annotations}, found none")
+            raise InputError(f"expected one folder of masks per clip in {self.annotations}, found none")
         return clips
 
     def clips(self, split: str = "val", year: int | None = None) -> list[str]:
@@ -107,7 +107,7 @@ class Davis:
         path = lists[split]
         clips = _read_split(path)
         if not clips:
-            raise InputError(f"expected a clip a line in the split list {path}, found none")
+            raise InputError(f"expected one clip per line in the split list {path}, found none")
         on_disk = {plain_name(clip): clip for clip in available}
         clips = [on_disk.get(plain_name(clip), clip) for clip in clips]
         missing = [clip for clip in clips if clip not in available]

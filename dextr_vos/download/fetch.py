@@ -62,6 +62,9 @@ def fetch(file: PublishedFile, out: Path, options: FetchOptions) -> tuple[Path, 
         InputError: it cannot be had, or is not what was published; nothing takes its place.
         Interrupted: a stop was asked for; the same call resumes.
     """
+    for folder in (out, *out.parents):
+        if folder.is_file():
+            raise InputError(f"{folder} is a file; expected a folder")
     final = out / file.becomes
     if final.exists():
         return final, True

@@ -157,7 +157,7 @@ def keyframes_from_labels(labels: Mapping[int, npt.ArrayLike], clip: Clip) -> li
         raise InputError("expected at least one keyframe as {frame index: H×W labels}, got none")
     keyframes = [_checked(index, values, clip) for index, values in labels.items()]
     if len({keyframe.index for keyframe in keyframes}) < len(keyframes):
-        raise InputError(f"expected one mask a frame, got two of one: indices {sorted(labels)}")
+        raise InputError(f"expected one mask per frame, got two of one: indices {sorted(labels)}")
     if not any(object_ids(keyframe.labels) for keyframe in keyframes):
         raise InputError(_without_objects(keyframes))
     return sorted(keyframes, key=lambda keyframe: keyframe.index)

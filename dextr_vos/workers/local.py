@@ -177,8 +177,8 @@ def _check_count(count: int | None, most: int, device: str) -> None:
     """Refuse more workers than there are GPUs: each job takes one."""
     if count is not None and count > most:
         raise InputError(
-            f"{count} workers were asked for, and the device {device} runs {most}, one a GPU; ask for fewer, "
-            "or do not say how many"
+            f"{count} workers were asked for, and the device {device} runs {most}, one per GPU; ask for "
+            "fewer, or do not say how many"
         )
 
 

@@ -57,6 +57,11 @@ class TestShortForm:
         with pytest.raises(InputError, match="outside the 64×48 image"):
             read_clicks(write(tmp_path, {"00000": [[*points, [66.5, 20]]]}), open_clip(tiny_clip))
 
+    def test_two_opposite_corners_make_a_box_in_any_order(self, tiny_clip: Path, tmp_path: Path) -> None:
+        for corners in ([4, 5, 20, 30], [20, 30, 4, 5], [20, 5, 4, 30]):
+            read = read_clicks(write(tmp_path, {"00000": [{"box": corners}]}), open_clip(tiny_clip))
+            assert read.keyframes["00000"].objects[1].prompt().box_xyxy == (4, 5, 20, 30)
+
     def test_names_of_another_unicode_form_are_those_of_the_clip(
         self, tiny_clip: Path, tmp_path: Path
     ) -> None:
@@ -84,7 +89,13 @@ class TestShortForm:
             ({"0": [POINTS]}, r"has no frame '0'; did you mean '00000'\?"),
             ({"00000.png": [POINTS]}, r"has no frame '00000\.png'; did you mean '00000'\?"),
             ({"00000": POINTS}, r"got the number 8; is a pair of brackets missing\?"),
-            ({"00000": POINTS[0][0]}, r"frame '00000': expected a list with one list of points an object"),
+            ({"00000": POINTS[0][0]}, r"frame '00000': expected a list with one list of points per object$"),
+            (
+                {"00000": {"extreme": POINTS}},
+                r'list of points per object; put it into brackets: \[\{"extreme": …\}\]$',
+            ),
+            ({"00000": {"points": POINTS}}, r"expected a list with one list of points per object$"),
+            ({"00000": [None] * 255}, r"frame '00000': 255 objects, expected at most 254"),
             ({"00000": [5]}, r"frame '00000', object 1: expected a list of points .*, got 5"),
             ({"00000": [POINTS, [[1, 2, 3]]]}, r"object 2, point 1: expected \[x, y\] .*got \[1, 2, 3\]"),
             ({"00000": [[["a", 2]]]}, r"object 1, point 1: expected \[x, y\]"),
@@ -96,6 +107,10 @@ class TestShortForm:
             ({"00000": [{"points": POINTS}]}, r"expected the keys .*, got 'points'"),
             ({"00000": [{"box": [1, 2, 3]}]}, r"expected the box as \[x0, y0, x1, y1\]"),
             ({"00000": [{"box": [1, 2, 3, 99]}]}, r"corners of the box, point 2: \(3, 99\) is outside"),
+            (
+                {"00000": [{"box": [-5, 2, 9, 9]}]},
+                r"corners of the box, point 1: \(-5, 2\) is outside the 64×48",
+            ),
             ({"00000": [{"box": [1, 2, 2, 9]}]}, r"span a box of 2×8 px, .* draw it around the object"),
             ({"00000": [{"negative": [[1, 2]]}]}, r"a box, or at least one positive click on the object"),
             ({"00000": [{"positive": [[1]]}]}, r"object 1, positive, point 1: expected \[x, y\]"),

@@ -61,10 +61,12 @@ def with_file(name: str, content: bytes, arguments: list[str]) -> Case:
     return case
 
 
-def with_mask(name: str, mask: np.ndarray, arguments: list[str]) -> Case:
+def with_mask(name: str, mask: np.ndarray, arguments: list[str], beside: str = "") -> Case:
     def case(place: Path) -> list[str]:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(mask).save(place / name)
+        if beside:
+            (place / beside).write_text("{}")
         return arguments
 
     return case
@@ -97,6 +99,18 @@ def other_clips_workspace(place: Path) -> list[str]:
     return annotate("tiny")
 
 
+def run_of_workspace(place: Path) -> list[str]:
+    other_clips_workspace(place)
+    with_file("out/propagation/run.json", b"{}", [])(place)
+    return ["annotate", "out/propagation", "--clicks", "clicks.json"]
+
+
+def two_clips(place: Path) -> list[str]:
+    for name in "ab":
+        with_file(f"clips/{name}/0.png", b"", [])(place)
+    return annotate("clips", "--simulate", "masks")
+
+
 def code_in_weights(place: Path) -> list[str]:
     torch.save({"weights": Path("code")}, place / "w.pth")
     return annotate("tiny", "--clicks", "clicks.json", "--weights", "w.pth")
@@ -106,8 +120,63 @@ BLANK = np.zeros((48, 64), dtype=np.uint8)
 GREY = np.tile(np.arange(64, dtype=np.uint8) * 4, (48, 1))
 
 CASES: dict[str, tuple[Case, str]] = {
-    "no clip": (lambda _: annotate("nowhere"), "there is no clip nowhere"),
-    "one picture as clip": (lambda _: annotate("tiny/00000.png"), r"is a single image"),
+    "no clip": (lambda _: annotate("nowhere"), "there is no clip nowhere; .* or a video file$"),
+    "mistyped clip": (
+        lambda _: annotate("tinny"),
+        r"no clip tinny; expected a folder of images or a video file; did you mean tiny\?",
+    ),
+    "mistyped folder of the clip": (
+        with_file("frames/dog/0.png", b"", ["propagate", "frame/dog", "--keyframes", "masks"]),
+        r"no clip frame/dog; .*; did you mean frames/dog\?",
+    ),
+    "mistyped video": (
+        with_file("films/holiday.mp4", b"", annotate("films/hollyday")),
+        r"no clip films/hollyday; .*; did you mean films/holiday\.mp4\?",
+    ),
+    "address as clip": (
+        lambda _: annotate("https://example.com/a.mp4"),
+        r"cannot open https://example\.com/a\.mp4: addresses are not read; download the video first$",
+    ),
+    "address to propagate": (
+        lambda _: ["propagate", "https://example.com/a.mp4", "--keyframes", "masks"],
+        r"cannot open https://example\.com/a\.mp4: addresses are not read; download the video first$",
+    ),
+    "one picture as clip": (
+        lambda _: annotate("tiny/00000.png"),
+        "00000.png is a single image; .*; give the folder tiny$",
+    ),
+    "pictures as clip": (
+        lambda _: annotate("tiny/00000.png", "tiny/00001.png", "tiny/00002.png"),
+        "give the folder tiny, not its files; see .*annotate --help$",
+    ),
+    "pictures to propagate": (
+        lambda _: ["propagate", "tiny/00000.png", "tiny/00001.png", "--keyframes", "masks"],
+        "00000.png is a single image; .*; give the folder tiny$",
+    ),
+    "pictures to segment": (
+        lambda _: ["segment", "tiny/00000.png", "tiny/00001.png", "--run", "masks", "--out", "out"],
+        "give the folder tiny, not its files; see .*segment --help$",
+    ),
+    "run as clip": (
+        with_file("work/dog/propagation/run.json", b"{}", annotate("work/dog/propagation")),
+        "work/dog/propagation is a run; give the clip or its workspace$",
+    ),
+    "run of a workspace as clip": (
+        run_of_workspace,
+        "out/propagation is a run; give the clip or its workspace out$",
+    ),
+    "run to propagate": (
+        with_mask("r/masks/0.png", BLANK, ["propagate", "r"], beside="r/run.json"),
+        "r is a run; give the clip or its workspace$",
+    ),
+    "clicks on a folder of one clip": (
+        with_file("clips/a/0.png", b"", annotate("clips")),
+        "clips holds 1 clip; with --clicks give that: clips/a$",
+    ),
+    "masks for a folder of clips": (
+        two_clips,
+        "clips holds 2 clips; with --simulate give one of them: clips/a, clips/b$",
+    ),
     "empty folder": (with_file("e/.keep", b"", annotate("e")), "no images in the folder e: found nothing"),
     "folder of texts": (with_file("e/a.txt", b"x", annotate("e")), "found 1 file of other kinds"),
     "text as video": (with_file("v.mp4", b"text", annotate("v.mp4")), r"cannot read the video v\.mp4"),
@@ -133,7 +202,19 @@ CASES: dict[str, tuple[Case, str]] = {
     "neither clip nor settings": (lambda _: ["annotate"], "give a CLIP or a workspace, or --config"),
     "clip beside settings": (
         lambda _: annotate("tiny", "--config", "anno_cfg.yml"),
-        r"leave out CLIP, --out",
+        "names the images and the folder of the masks; leave out CLIP and --out$",
+    ),
+    "clip alone beside settings": (
+        lambda _: ["annotate", "tiny", "--config", "anno_cfg.yml"],
+        "leave out CLIP$",
+    ),
+    "clicks beside settings": (
+        lambda _: ["annotate", "--config", "c.yml", "--clicks", "c.json"],
+        "leave out --clicks$",
+    ),
+    "three options beside settings": (
+        lambda _: ["annotate", "x", "--config", "c.yml", "--parent", "p", "--max-steps", "2"],
+        "leave out CLIP, --max-steps and --parent$",
     ),
     "page on a clip that is not there": (
         lambda _: ["annotate", "nowhere", "--out", "out", "--no-open"],
@@ -307,6 +388,26 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     "anti-aliased mask": (with_mask("masks/00001.png", GREY, train("masks")), "looks anti-aliased"),
     "only empty masks": (with_mask("k/00001.png", BLANK, train("k")), "every mask of k is empty"),
+    "mask as keyframes": (
+        lambda _: train("masks/00000.png"),
+        r"the keyframe mask masks/00000\.png is a file; give its folder masks$",
+    ),
+    "range beyond the clip": (
+        lambda _: train("masks", "--frames", "0-20"),
+        r"'0-20' goes beyond the last frame of tiny, 5; did you mean 0-5\?$",
+    ),
+    "object without a list": (
+        lambda place: clicks(place, {"00000": {"extreme": POINTS}}),
+        r'one list of points per object; put it into brackets: \[\{"extreme": …\}\]$',
+    ),
+    "download into a file": (
+        lambda _: ["download", "grabcut", "--out", "clicks.json"],
+        r"clicks\.json is a file; expected a folder$",
+    ),
+    "download below a file": (
+        lambda _: ["download", "grabcut", "--out", "clicks.json/data"],
+        r"clicks\.json is a file; expected a folder$",
+    ),
     "no parent": (lambda _: train("masks", "--parent", "none.pth"), r"none\.pth"),
     "broken parent": (
         with_file("p.safetensors", b"\x00" * 50, train("masks", "--parent", "p.safetensors")),
@@ -319,15 +420,15 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     "folder of folders": (
         lambda _: annotate("davis"),
-        "davis holds no images but the folder Annotations; give that",
+        "davis holds no images, only the folder Annotations; give that",
     ),
     "folder of clips": (
         with_file("clips/a/0.png", b"", ["propagate", "clips", "--keyframes", "masks"]),
-        "clips holds no images but the folder a; give that, or --project clips",
+        "clips holds no images, only the folder a; give that, or --project clips",
     ),
     "clips beside a text": (
         with_file("davis/note.txt", b"", annotate("davis")),
-        "davis holds no images but the folder Annotations; give that",
+        "davis holds no images, only the folder Annotations; give that",
     ),
     "export into a file": (
         lambda _: ["export", "tiny", "--masks", "masks", "-o", "clicks.json"],
@@ -350,7 +451,7 @@ CASES: dict[str, tuple[Case, str]] = {
             *("export", "tiny", "--masks", "masks", "--format", "coco"),
             *("--labels", "clicks.json", "-o", "c.json"),
         ],
-        r"the label set clicks\.json is a JSON file; expected a text file with a label a line",
+        r"the label set clicks\.json is a JSON file; expected a text file with one label per line",
     ),
     "import of nothing": (
         lambda _: ["import", "tiny", "none"],

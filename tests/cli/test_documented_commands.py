@@ -52,6 +52,16 @@ def test_commands_and_options_exist(path: Path) -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_benchmark_is_written_with_what_it_needs(path: Path) -> None:
+    wrong = [
+        options
+        for name, options in documented(path)
+        if name == "benchmark" and "--click-times" in options and "--config" not in options
+    ]
+    assert not wrong
+
+
 def test_the_commands_of_the_readme_are_found() -> None:
     names = {name for name, _ in documented(ROOT / "README.md")}
     assert {"annotate", "propagate", "evaluate", "export"} <= names

@@ -108,6 +108,8 @@ def test_train_propagation_is_the_full_twin_of_propagate() -> None:
             "invalid value for '--year': '1' is not one of 'auto', '2016', '2017';",
         ),
         (["suggest", "run", "--count", "0"], "invalid value for '--count': 0 is not in the range x>=1;"),
+        (["annotate", "dog", "--out"], "option '--out' requires an argument; see dextr-vos annotate --help"),
+        (["annotate", "dog", "-o"], "option '-o' requires an argument; see dextr-vos annotate --help"),
         (["suggest", "run", "extra"], "got unexpected extra argument (extra); see dextr-vos suggest --help"),
     ],
 )

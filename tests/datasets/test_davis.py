@@ -75,7 +75,7 @@ def test_other_years_list_is_better_than_none(davis):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "expected a clip a line.*val.txt"),
+        ("", "expected one clip per line.*val.txt"),
         ("dog\ncamel\n../dog/..\n", "names 2 clips not in .*camel.*bear, cows, dog"),
         ("\xff", "val.txt"),
     ],

@@ -188,7 +188,7 @@ def test_masks_in_memory_are_those_of_files(clip, tmp_path):
         ({0: tiny_mask(0)[1:]}, r"the frame's shape \(48, 64\), got \(47, 64\)"),
         ({0: tiny_mask(0)[None]}, r"of shape \(1, 48, 64\)"),
         ({0: 0 * tiny_mask(0), 1: 255 * tiny_mask(1)}, "no object but 255, which is void"),
-        ({5: tiny_mask(5), -1: tiny_mask(5)}, r"one mask a frame, got two of one: indices \[-1, 5\]"),
+        ({5: tiny_mask(5), -1: tiny_mask(5)}, r"one mask per frame, got two of one: indices \[-1, 5\]"),
     ],
 )
 def test_masks_in_memory_that_do_not_fit_are_refused(clip, labels, message):

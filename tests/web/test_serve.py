@@ -210,7 +210,13 @@ def test_who_listens_to_everybody_is_told_what_that_means(tiny_clip, tmp_path):
         text = "".join(server.printed)
     assert "open to everybody who learns this address; what is sent is not encrypted" in text
     assert "127.0.0.1" not in text
-    assert "for you only" not in text
+    assert "password" not in text
+
+
+def test_who_opens_the_address_is_told_that_it_holds_a_password(tiny_clip, tmp_path):
+    with serving(tiny_clip, tmp_path / "w") as server:
+        text = "".join(server.printed)
+    assert "Open this address (it contains a password for this session). Ctrl-C ends the page" in text
 
 
 def test_ports(tiny_clip, tmp_path):

@@ -220,14 +220,16 @@ def read_label_set(path: Path) -> list[str]:
     try:
         text = read_text(path)
     except FileNotFoundError:
-        raise InputError(f"there is no label set {path}; expected a text file with a label a line") from None
+        raise InputError(
+            f"there is no label set {path}; expected a text file with one label per line"
+        ) from None
     if text.lstrip().startswith(("{", "[")):
-        raise InputError(f"the label set {path} is a JSON file; expected a text file with a label a line")
+        raise InputError(f"the label set {path} is a JSON file; expected a text file with one label per line")
     labels = [line.strip() for line in text.splitlines() if line.strip()]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if not labels or twice is not None:
         found = f"'{twice}' twice" if twice is not None else "none"
-        raise InputError(f"the label set {path} holds {found}; expected different labels, one a line")
+        raise InputError(f"the label set {path} holds {found}; expected different labels, one per line")
     return labels
 
 

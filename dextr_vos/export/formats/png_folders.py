@@ -111,7 +111,7 @@ def read_object_masks(folder: Path) -> list[ImportedFrame]:
         InputError: there are none.
     """
     frames: dict[tuple[str | None, str], list[ImportedMask]] = {}
-    for file in masks_in(folder, "one PNG an object"):
+    for file in masks_in(folder, "one PNG per object"):
         if file.parent == folder:
             raise InputError(
                 f"{file} lies beside the folders of objects; expected {folder}/OBJECT/{file.name}, "

@@ -54,7 +54,7 @@ class MaskFormat:
 
 FORMATS: dict[str, MaskFormat] = {
     "masks": MaskFormat("indexed PNGs", "", write_masks, read_masks),
-    "objects": MaskFormat("one PNG an object", "", write_object_masks, read_object_masks),
+    "objects": MaskFormat("one PNG per object", "", write_object_masks, read_object_masks),
     "coco": MaskFormat("COCO", ".json", write_coco, read_coco, has_shapes=True),
     "yolo": MaskFormat("YOLO segmentation", "", write_yolo, read_yolo),
     "davis": MaskFormat("DAVIS", "", write_davis, read_davis),
