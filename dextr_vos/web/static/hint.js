@@ -4,7 +4,7 @@ import { shownKey } from "./shortcuts.js";
 import { chosen, clicking, extremesOf, keyframeAt, pointsOf, refusal } from "./state.js";
 
 const SIDES = ["left", "top", "right", "bottom"];
-const NAMES = { left: "leftmost", top: "topmost", right: "rightmost", bottom: "lowest" };
+const NAMES = { left: "leftmost", top: "topmost", right: "rightmost", bottom: "bottommost" };
 
 export function createHint(store, view, cache) {
   const glyph = el("hint-glyph");
@@ -22,7 +22,7 @@ export function createHint(store, view, cache) {
       const more = document.createElement("span");
       more.className = "soft";
       more.textContent = rest;
-      text.replaceChildren(strong, ...(rest ? [more] : []));
+      text.replaceChildren(strong, ...(rest ? [" ", more] : []));
     }
     drawGlyph(values);
   }
@@ -56,7 +56,7 @@ export function createHint(store, view, cache) {
     const points = extremesOf(pointsOf(values));
     if (points.length > 0 && points.length < 4) return [`Click the ${NAMES[freeSides(points)[0]]} point`, `${4 - points.length} more, in any order`];
     if (!masked(values) && tool === "box") return [`Drag a box around ${name}, or click its middle`, `${shownKey("click")} goes back to the four extreme points, which are more precise`];
-    if (!masked(values)) return [`Click the leftmost point of ${name}`, `then the top, right and bottom, in any order${server.corrects ? ". Or Shift-drag a box around it." : ""}`];
+    if (!masked(values)) return [`Click the leftmost, topmost, rightmost and bottommost point of ${name}`, `in any order${server.corrects ? "; or Shift-drag a box around it" : ""}`];
     if (!server.corrects) return ["Wrong somewhere?", `Drag a point, click on the true outline, or repair with the brush (${shownKey("brush")})`];
     if (tool === "negative") return [`Click on what does not belong to ${name}`, `Backspace takes the last click back, ${shownKey("click")} goes back to adding`];
     const how = `click on what is missing, right-click (or Alt click) on what does not belong, or use the brush (${shownKey("brush")})`;

@@ -35,7 +35,7 @@ import { createProjectNav } from "./project-nav.js";
 import { setFixed } from "./shortcuts.js";
 import { createSplit } from "./split.js";
 import { createStage } from "./stage.js";
-import { createStore, indexOf, labelOf, numbered } from "./state.js";
+import { createStore, indexOf, labelOf, numbered, outOf } from "./state.js";
 import { createTheme } from "./theme.js";
 import { createTips } from "./tips.js";
 import { createToolbar } from "./toolbar.js";
@@ -132,10 +132,9 @@ function drawCounter() {
   const { server, frame } = store.get();
   if (!server) return;
   if (!server.frames) return;
-  const last = labelOf(server, server.frames - 1);
   if (!typing) number.value = labelOf(server, frame);
-  number.style.width = `${last.length + 2.2}ch`;
-  setText(el("frame-of"), `of ${last}`);
+  number.style.width = `${labelOf(server, server.frames - 1).length + 2.2}ch`;
+  setText(el("frame-of"), outOf(server, frame));
   setText(el("frame-name"), numbered(server) ? "" : server.names[frame] ?? "");
 }
 store.on(["server", "frame"], drawCounter);

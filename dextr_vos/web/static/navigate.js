@@ -2,7 +2,7 @@
 import { announce } from "./announce.js";
 import { frameState, inWords } from "./confidence.js";
 import { clamp } from "./dom.js";
-import { confidenceAt, correctionsOf, keyframeAt, keyframesOf, labelOf, leastCertain } from "./state.js";
+import { confidenceAt, correctionsOf, keyframeAt, keyframesOf, labelOf, leastCertain, outOf } from "./state.js";
 
 export function createNavigation(store, cache, activity) {
   let direction = 1;
@@ -29,7 +29,7 @@ export function createNavigation(store, cache, activity) {
       : server.flashes?.includes(index) ? ", flash"
       : confidence !== null && confidence !== undefined ? `, ${inWords(confidence, leastCertain(server, index))}` : "";
     const shot = server.cuts?.includes(index) ? ", the first of a new shot" : "";
-    return `Frame ${labelOf(server, index)} of ${labelOf(server, server.frames - 1)}${what}${shot}`;
+    return `Frame ${labelOf(server, index)} ${outOf(server, index)}${what}${shot}`;
   }
 
   /** What is likely to be looked at next, nearest first; the frame itself comes before all. */

@@ -4,4 +4,4 @@ export const PHASES = {
   measuring: "Measuring the speed", training: "Training", checking: "Checking the keyframes", segmenting: "Segmenting", stopping: "Stopping",
 };
 
-export const UNITS = { reading: "frame", training: "step", checking: "keyframe", segmenting: "frame" };
+export const UNITS = { reading: "frame", training: "step", checking: "keyframe", segmenting: "step" };

@@ -188,6 +188,9 @@ export function numbered({ mode, names }) {
 /** @returns {string} what a frame is called in the counter, on the film strip and when it is announced */
 export const labelOf = (server, index) => (numbered(server) ? server.names[index] : String(index + 1));
 
+/** @returns {string} which one of all frames it is, to be said after what it is called */
+export const outOf = (server, index) => (numbered(server) ? `(${index + 1} of ${server.frames})` : `of ${server.frames}`);
+
 /** @returns {number} index of the frame that somebody means by what they typed, or the nearest one; NaN: none */
 export function indexOf(server, label) {
   const wanted = Number.parseInt(label, 10);

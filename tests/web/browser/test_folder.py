@@ -31,6 +31,10 @@ def test_a_folder_of_images_is_annotated(folder, open_screen):
     try:
         with open_screen(server.address) as screen:
             assert screen.shown()["size"] == [214, 120]
+            screen.page.set_viewport_size({"width": 1280, "height": 720})
+            screen.says("hint", "rightmost and bottommost point of the object in any order; or Shift-drag")
+            whole = "({ scrollHeight, clientHeight }) => scrollHeight <= clientHeight"
+            assert screen.test_id("hint").evaluate(whole), "it is not cut off"
             screen.click(*ENDS)
             screen.press("n")
             screen.click((10, 60), (40, 60), (25, 40), (25, 90))

@@ -44,9 +44,10 @@ def test_a_frame_has_one_number(annotating, open_screen):
         assert "Frame 00000" in screen.page.locator("#frame-title").inner_text()
         screen.press("ArrowRight")
         announced = "document.querySelector('[data-test=live]').textContent"
-        screen.until(f"() => {announced}.startsWith('Frame 00001 of 00011')")
+        screen.until(f"() => {announced}.startsWith('Frame 00001 (2 of 12)')")
         screen.drawn()
         assert screen.page.locator(".cell[data-current] .label").inner_text() == "00001"
+        assert screen.page.locator("#frame-of").inner_text() == "(2 of 12)"
 
 
 def test_a_number_that_is_being_typed_stays_whatever_changes_meanwhile(annotating, open_screen):
