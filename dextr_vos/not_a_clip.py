@@ -14,8 +14,10 @@ def nothing_there(path: Path) -> str:
     """What to say of the path of a clip where nothing is."""
     address = _ADDRESS.match(str(path))
     if address is not None:
-        shown = f"{address[1]}://{str(path)[address.end() :]}"
-        return f"cannot open {shown}: addresses are not read; download the video first"
+        rest = str(path)[address.end() :]
+        if address[1].lower() == "file":
+            return f"cannot open file:///{rest}: addresses are not read; give the path /{rest}"
+        return f"cannot open {address[1]}://{rest}: addresses are not read; download the video first"
     near = None
     with suppress(OSError):  # a folder that cannot be listed
         near = _nearest(path)

@@ -129,7 +129,7 @@ class _Options:
     type=click.IntRange(4),
     default=20,
     show_default=True,
-    help="With --extra-clicks: most clicks on an object.",
+    help="With --extra-clicks: maximum number of clicks per object.",
 )
 @click.option(
     "--human",

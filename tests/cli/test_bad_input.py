@@ -141,6 +141,10 @@ CASES: dict[str, tuple[Case, str]] = {
         lambda _: ["propagate", "https://example.com/a.mp4", "--keyframes", "masks"],
         r"cannot open https://example\.com/a\.mp4: addresses are not read; download the video first$",
     ),
+    "address of a file": (
+        lambda _: annotate("file:///films/a.mp4"),
+        r"cannot open file:///films/a\.mp4: addresses are not read; give the path /films/a\.mp4$",
+    ),
     "one picture as clip": (
         lambda _: annotate("tiny/00000.png"),
         "00000.png is a single image; .*; give the folder tiny$",
