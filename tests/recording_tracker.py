@@ -63,6 +63,8 @@ class Recorder:
         return Features(before, image_rgb, self.guides(before, image_rgb, objects))
 
     def memorize(self, features, probs):
+        levels = 255 * probs
+        assert torch.allclose(levels, levels.round(), atol=1e-3)  # as a resumed pass reads them
         self.memorized.append(index_of(features.image_rgb))
         return index_of(features.image_rgb)
 

@@ -64,6 +64,15 @@ def test_nothing_comes_in_from_beyond_the_border():
     assert warped[10:-10, 12:].mean() > 0.9
 
 
+def test_flow_at_a_smaller_size_is_that_of_the_pixels_below():
+    """Stretched from the middle, by a flow that grows with the distance from it."""
+    x = (torch.arange(28) + 0.5) / 28 - 0.5
+    flow = torch.stack([-0.2 * x.expand(20, 28), torch.zeros(20, 28)])[None]
+    ramp = ((torch.arange(112) + 0.5) / 112 - 0.5).expand(1, 1, 80, 112)
+    warped = warp_masks(ramp.contiguous(), flow)
+    assert torch.allclose(warped[..., 2:-2], 0.8 * ramp[..., 2:-2], atol=1e-4)
+
+
 @pytest.mark.parametrize("size_hw", [(16, 16), (16, 60), (33, 47)])
 def test_flow_of_small_frames(size_hw):
     image = np.random.default_rng(0).integers(0, 255, (*size_hw, 3), dtype=np.uint8)

@@ -70,7 +70,8 @@ def print_result(out: Path, result: "TrainingResult", start: Path | None = None,
     click.echo(f"weights in {' and '.join(map(str, weights))}")
     small = out / "last-fp16.safetensors"
     checksum = write_fp16(out / "last.safetensors", small, start, alpha)
-    click.echo(f"last in fp16: {small}, SHA-256 {checksum}")
+    what = "last" if alpha == 1 else f"{alpha:g} of the way from {start} to last,"
+    click.echo(f"{what} in fp16: {small}, SHA-256 {checksum}")
 
 
 def _pace(path: Path) -> tuple[float, float] | None:

@@ -43,21 +43,23 @@ def write_fp16(source: Path, target: Path, start: Path | None = None, alpha: flo
         target: file to write.
         start: checkpoint that the training began with, of the same network.
         alpha: 1 for the weights as trained, less for those on the line from `start` to them (Wortsman et al.,
-            "Robust fine-tuning of zero-shot models", CVPR 2022).
+            "Robust fine-tuning of zero-shot models", CVPR 2022); the file's metadata tell it.
 
     Returns:
         The SHA-256 of the file.
 
     Raises:
-        WeightsError: the source is missing, broken, or not safetensors.
+        WeightsError: the source is missing, broken, or not safetensors, or the start is missing or broken.
     """
     from dextr_vos.networks.checkpoint_file import read_metadata
     from dextr_vos.networks.checkpoints import read_state_dict, save
 
     metadata, state = read_metadata(source), read_state_dict(source)
     if start is not None and alpha < 1:
-        for key, before in read_state_dict(start).items():
-            if before.is_floating_point():
-                state[key] = before.float().lerp(state[key].float(), alpha)
+        before = read_state_dict(start)  # the memory of a fine-tuned network is left out
+        for key, tensor in state.items():
+            if tensor.is_floating_point():
+                state[key] = before[key].float().lerp(tensor.float(), alpha)
+        metadata = {**metadata, "alpha": str(alpha)}
     save(target, {key: t.half() if t.is_floating_point() else t for key, t in state.items()}, metadata)
     return hashlib.sha256(target.read_bytes()).hexdigest()

@@ -52,14 +52,11 @@ class PassMasks(SoftMasks):
         """See `explained_share`."""
         return explained_share(self.areas, self.probs)
 
-    @property
-    def is_known(self) -> bool:
-        """Whether the objects were found or looked for; not so beyond a cut."""
-        return bool(self.iou_estimate.any() or self.probs.any())
-
     def quantized(self) -> "PassMasks":
         """The same in 256 levels, as `MaskFiles` reads it back."""
-        probs, estimate = (torch.round(255 * each) / 255 for each in (self.probs, self.iou_estimate))
+        levels = [torch.round(255 * each).nan_to_num() for each in (self.probs, self.iou_estimate)]
+        # for a plain number, CUDA multiplies by 1 / 255, which is rounded otherwise than a division
+        probs, estimate = (each / each.new_full((), 255.0) for each in levels)
         return PassMasks(probs, estimate, self.areas)
 
     def copied(self) -> HostCopy:
@@ -224,18 +221,24 @@ class BidirectionalPropagator:
     def _pass(
         self, keyframe: int, span: Span, frames: Iterable[tuple[int, ImageRgb]], files: MaskFiles
     ) -> Generator["_Found"]:
-        """What is found from a keyframe on, written to files; on a GPU the next frame is computed by then."""
+        """What is found from a keyframe on, written to files; on CUDA the next frame is begun by then."""
         state, waiting = _Pass(self._keyframe(keyframe)), deque[_Found]()
+        failed: Exception | None = None
         try:
-            for index, image in frames:
-                waiting.append(self._advance(state, span, image, index, files))
-                if len(waiting) > self._tracker.frames_ahead:
-                    yield self._written(waiting.popleft(), files)
+            try:
+                for index, image in frames:
+                    waiting.append(self._advance(state, span, image, index, files))
+                    if len(waiting) > self._tracker.frames_ahead:
+                        yield self._write(waiting.popleft(), files)
+            except Exception as error:  # what was found before comes first
+                failed = error
             while waiting:
-                yield self._written(waiting.popleft(), files)
-        finally:
+                yield self._write(waiting.popleft(), files)
+        finally:  # also where nobody asks for more
             for each in waiting:
-                self._written(each, files)
+                self._write(each, files)
+        if failed is not None:
+            raise failed
 
     def _advance(
         self, state: "_Pass", span: Span, image_rgb: ImageRgb, index: int, files: MaskFiles
@@ -250,19 +253,21 @@ class BidirectionalPropagator:
         if memorized or not was_there:
             features = self._tracker.encode_next(state.frame, small, self._count)
         if was_there:
-            masks = files.read(index).to(device)
+            masks = files.read(index)
+            copy, masks = masks.copied(), masks.to(device)
         else:
             found = self._tracker.segment(features, [*self._nearest(span), *state.recent])
             areas = possible_areas(state.areas, state.frame.probs, features.guides, found.probs)
             masks = PassMasks(found.probs, found.iou_estimate, areas).quantized()
+            copy = masks.copied()
         if memorized:
             remembered = self._tracker.memorize(features, masks.probs)
             state.recent = [*state.recent, remembered][-tracking.max_recent :]
         state.frame, state.areas = MaskedFrame(small, masks.probs), masks.areas
         state.steps += 1
-        return _Found(index, image_rgb, masks.copied(), was_there)
+        return _Found(index, image_rgb, copy, was_there)
 
-    def _written(self, found: "_Found", files: MaskFiles) -> "_Found":
+    def _write(self, found: "_Found", files: MaskFiles) -> "_Found":
         if not found.was_there:
             files.write(found.index, found.masks)
         return found
@@ -369,14 +374,15 @@ def _blended(forward: PassMasks, backward: PassMasks, share: float, power: float
         explained, weighted as the passes are.
     """
     for one, other in ((forward, backward), (backward, forward)):
-        if not one.is_known:
+        if not (one.iou_estimate.any() or one.probs.any()):  # nothing was looked for: it is beyond a cut
             return other, other.explained
-    estimates = torch.stack([forward.iou_estimate, backward.iou_estimate])
+    estimates = torch.stack([forward.iou_estimate, backward.iou_estimate]).double()
     # a pass that has lost the object, or all but a remnant of it, cannot say whether it is gone: time decides
-    area = torch.stack([mask_areas(forward.probs), mask_areas(backward.probs)])
+    area = torch.stack([mask_areas(forward.probs), mask_areas(backward.probs)]).double()
     present = (area / (_REMNANT * area.amax(0)).clamp(min=1)).clamp(max=1)
-    estimates = (present * estimates + (1 - present) * estimates.flip(0)).clamp(min=_LEAST_ESTIMATE).double()
-    weights = (estimates / estimates.amax(0)) ** power * torch.tensor([[1 - share], [share]]).double()
+    estimates = (present * estimates + (1 - present) * estimates.flip(0)).clamp(min=_LEAST_ESTIMATE)
+    by_time = torch.tensor([[1 - share], [share]], dtype=torch.float64)
+    weights = (estimates / estimates.amax(0)) ** power * by_time
     weights = (weights / weights.sum(0)).float()
 
     def mean(one: Tensor, other: Tensor) -> Tensor:

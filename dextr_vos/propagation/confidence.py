@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dextr_vos.geometry import FloatArray
+from dextr_vos.propagation.crops import pixel_counts
 from dextr_vos.propagation.keyframes import FramePrediction
 
 _LEAST_AREA = 20  # pixels; smaller masks say nothing about how an object's size changes
@@ -83,7 +84,7 @@ def explained_share(areas: Tensor, probs: Tensor) -> Tensor:
 
 def mask_areas(probs: Tensor) -> Tensor:
     """The areas of K soft masks K×H×W in pixels, float32."""
-    return (probs > 0.5).sum((1, 2)).float()
+    return pixel_counts(probs > 0.5).float()
 
 
 def _new_at_border(guides: Tensor, probs: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ def _new_at_border(guides: Tensor, probs: Tensor) -> Tensor:
     new = (probs > 0.5) & (guides <= 0.5)
     near = max(1, round(_NEAR_BORDER * min(probs.shape[1:])))
     new[:, near:-near, near:-near] = False
-    return new.sum((1, 2)).float()
+    return pixel_counts(new).float()
 
 
 def expected_iou(probs: FloatArray) -> FloatArray:

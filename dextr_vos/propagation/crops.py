@@ -43,10 +43,15 @@ class VisiblePart:
 NOWHERE = VisiblePart(0, slice(0, 0), slice(0, 0))
 
 
+def pixel_counts(masks: Tensor) -> Tensor:
+    """The pixels of each of K masks K×H×W bool, int32."""
+    return masks.sum(2, dtype=torch.int32).sum(1, dtype=torch.int32)  # a copy of 64 bits takes longer
+
+
 def visible_parts(probs: Tensor) -> list[VisiblePart]:
-    """Where each object is, by its soft mask K×H×W; the one thing of a frame for which the CPU waits."""
+    """Where each object is, by its soft mask K×H×W; the one thing of a frame that comes back to the CPU."""
     seen = probs > 0.5
-    numbers = [seen.sum((1, 2))]
+    numbers = [pixel_counts(seen)]
     for along in (seen.any(2), seen.any(1)):
         # the first of equal values is found
         numbers += [along.byte().argmax(1), along.shape[1] - along.flip(1).byte().argmax(1)]
@@ -81,7 +86,10 @@ class ObjectCrop:
     def cut(self, maps: Tensor) -> Tensor:
         """K×H×W float32 to K×h×w."""
         part = maps[None, :, self.rows, self.columns]
-        return F.interpolate(part, self.size_hw, mode="bilinear", align_corners=False, antialias=True)[0]
+        if part.device.type == "mps":  # PyTorch 2.6 cannot do it there
+            part = part.cpu()
+        small = F.interpolate(part, self.size_hw, mode="bilinear", align_corners=False, antialias=True)
+        return small[0].to(maps.device)
 
     def paste(self, maps: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """K×h×w float32 to K×H×W, 0 outside the crop."""

@@ -70,7 +70,7 @@ class CropFeatures:
 
 @dataclass(frozen=True)
 class FrameFeatures:
-    """Features of a frame: the objects and their surroundings, in a narrow and a wide crop.
+    """Features of a frame: the objects and their surroundings.
 
     Attributes:
         crops: one for each margin, see `CropSettings`.
@@ -100,8 +100,8 @@ Memories = tuple[Memory, ...]  # of one frame, for each of its crops
 class Tracker:
     """Soft masks of one frame after the other.
 
-    Images come from the CPU, and optical flow is computed there; everything else stays on the device, but for
-    the boxes of the objects, by which the next frame is cut out.
+    Images and their optical flow come from the CPU. Of what is computed with them, the boxes of the objects
+    alone go back there, as the next frame is cut out by them.
 
     Args:
         network: in evaluation mode, on `device`.
@@ -112,7 +112,7 @@ class Tracker:
 
     Attributes:
         device: where soft masks are.
-        frames_ahead: how many frames are computed before one is waited for; on a CPU nothing is gained so.
+        frames_ahead: how many frames are begun before one is waited for: on CUDA one, elsewhere none.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Tracker:
         self._trained, self.device, self._bf16 = network, device, bf16
         self._crops, self._pixels = crops, input_pixels(longest_side)
         self._folded: LiteTracker | None = None
-        self.frames_ahead = 0 if device.type == "cpu" else 1
+        self.frames_ahead = 1 if device.type == "cuda" else 0
 
     @property
     def _network(self) -> LiteTracker:
@@ -178,7 +178,7 @@ class Tracker:
         for crop in frame.crops:
             if id(crop) not in made:
                 masks = crop.region.cut(probs.to(self.device))[None]
-                # how many entries fewer are is known only after a wait, too long for a GPU
+                # how many entries are left is known on the device alone: a GPU would be waited for
                 thin = self.device.type == "cpu"
                 features = crop.features
                 made[id(crop)] = features.memorize_thinned(masks) if thin else features.memorize(masks)

@@ -119,6 +119,8 @@ class ParentSettings(Settings):
         if self.model == "lite":
             if not self.data and not self.clips:
                 raise ValueError("expected data, clips or both, got neither")
+            if self.alpha < 1 and self.start is None:
+                raise ValueError("expected start, a trained parent, where alpha is below 1")
             if any(side % 16 or side < 16 for size_hw in self.sizes_hw for side in size_hw):
                 raise ValueError("expected sizes_hw to be multiples of 16, from 16 up")
             return self

@@ -29,7 +29,8 @@ def test_the_weights_to_ship_may_lie_between_the_start_and_the_end(tmp_path: Pat
     with pytest.raises(SystemExit) as stop:
         main(["train-parent", "--device", "cpu", *map(str, given)])
     assert stop.value.code == 0
-    assert f"last in fp16: {out / 'last-fp16.safetensors'}" in capsys.readouterr().out
+    small = out / "last-fp16.safetensors"
+    assert f"0.25 of the way from {start} to last, in fp16: {small}" in capsys.readouterr().out
     before, after, shipped = map(
         read_state_dict, (start, out / "last.safetensors", out / "last-fp16.safetensors")
     )

@@ -13,7 +13,7 @@ from recording_tracker import (
 )
 
 from dextr_vos.clip import open_clip
-from dextr_vos.errors import Interrupted
+from dextr_vos.errors import InputError, Interrupted
 from dextr_vos.propagation import bidirectional
 from dextr_vos.propagation.bidirectional import BidirectionalPropagator, masked_frame
 from dextr_vos.propagation.confidence import expected_iou
@@ -303,6 +303,59 @@ def test_frames_computed_ahead_are_the_same_and_kept_at_a_stop(make, span):
         resumed, rest = make(*keyframes, folder=folder, tracker=Recorder(frames_ahead=1))
         assert same_predictions(resumed.propagate(part, ignore), expected)
         assert len(done.steps) + len(rest.steps) == len(recorder.steps)  # none twice
+
+
+@pytest.mark.parametrize(("frames_ahead", "segmented"), [(0, [1, 2, 3]), (1, [2, 3, 3])])
+def test_a_frame_is_delivered_while_the_next_is_computed_where_that_helps(make, frames_ahead, segmented):
+    propagator, recorder = make(2, tracker=Recorder(frames_ahead))
+    found = propagator.propagate(SpanPart(Span(3, 5, 2, None), 3, 5), ignore)
+    assert [(len(recorder.steps), each.index) for each in found] == list(
+        zip(segmented, (3, 4, 5), strict=True)
+    )
+
+
+@pytest.mark.parametrize("frames_ahead", [0, 1])
+def test_frames_before_an_error_are_delivered(make, frames_ahead):
+    class Failing(Recorder):
+        def encode_next(self, before, image_rgb, objects):
+            if index_of(image_rgb) == 6:
+                raise InputError("it is broken")
+            return super().encode_next(before, image_rgb, objects)
+
+    propagator, _ = make(2, tracker=Failing(frames_ahead))
+    found = propagator.propagate(SpanPart(Span(3, 8, 2, None), 3, 8), ignore)
+    assert [next(found).index for _ in range(3)] == [3, 4, 5]
+    with pytest.raises(InputError, match="it is broken"):
+        next(found)
+
+
+def test_at_a_stop_all_is_written_at_once(make, tmp_path):
+    """Not only when the error is forgotten."""
+    propagator, recorder = make(2, tracker=Recorder(frames_ahead=1))
+    with pytest.raises(Interrupted) as stop:
+        list(propagator.propagate(SpanPart(Span(3, 8, 2, None), 3, 8), stop_at(1)))
+    written = len(list((tmp_path / "soft").rglob("*.png")))
+    assert stop.value is not None
+    assert written == len(recorder.steps) == 3
+
+
+def test_what_is_there_is_not_written_again(make, tmp_path):
+    part = SpanPart(Span(3, 6, 2, 7), 3, 6)
+    first, _ = make(2, 7)
+    list(first.propagate(part, ignore))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "soft").rglob("*.png")}
+    second, recorder = make(2, 7)
+    list(second.propagate(part, ignore))
+    assert not recorder.steps
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "soft").rglob("*.png")} == before
+
+
+def test_predictions_have_the_image_at_its_full_size(clip, tmp_path):
+    propagator = BidirectionalPropagator(
+        annotated_clip(clip, 2, 6), (8, 12), Recorder(), KEYFRAMES_ALONE, tmp_path / "small"
+    )
+    for each in propagator.propagate(SpanPart(Span(3, 5, 2, 6), 3, 5), ignore):
+        assert (each.image_rgb.shape, each.probs.shape) == ((*SIZE_HW, 3), (2, 8, 12))
 
 
 def same_predictions(found, expected):

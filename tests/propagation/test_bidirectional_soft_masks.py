@@ -39,6 +39,28 @@ def test_quantized_masks_are_read_as_they_were_written(tmp_path):
         assert equal(files.read(index), masks.quantized())
 
 
+def test_every_level_is_read_as_it_was():
+    levels = torch.arange(256) / 255
+    masks = PassMasks(levels.view(1, 16, 16), levels[3:4], torch.ones(1))
+    assert equal(masks.quantized(), masks)
+
+
+@pytest.mark.gpu
+def test_every_level_is_the_same_on_a_gpu(tmp_path):
+    levels = torch.arange(256) / 255
+    masks = PassMasks(levels.view(1, 16, 16), levels[3:4], torch.ones(1))
+    found = masks.to(torch.device("cuda")).quantized()
+    assert equal(PassMasks(*found.copied().read()), masks)
+
+
+def test_what_is_no_number_becomes_nothing(tmp_path):
+    files = MaskFiles(tmp_path, 1)
+    masks = PassMasks(torch.full((1, 2, 3), torch.nan), torch.tensor([torch.nan]), torch.ones(1)).quantized()
+    files.write(0, masks)
+    assert not masks.probs.any()
+    assert equal(files.read(0), masks)
+
+
 def test_certainty_stays_certain(tmp_path):
     sure = torch.zeros((2, 4, 6))
     sure[0, :2], sure[1, 2:] = 1, 1

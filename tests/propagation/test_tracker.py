@@ -204,6 +204,25 @@ def test_an_absent_object_may_come_back_far_from_the_others():
     assert (crop.rows, crop.columns) == (slice(0, 48), slice(0, 64))
 
 
+def test_several_objects_are_looked_for_everywhere_where_nothing_guides():
+    tracker = Tracker(TINY_LITE.start(1, 0, None).eval(), CPU, False, CropSettings(least=0.1), 480)
+    frame = MaskedFrame(cv2.resize(tiny_frame(0), (320, 240)), torch.zeros((2, 240, 320)))
+    frame.probs[0, 20:60, 20:60], frame.probs[1, 170:220, 250:310] = 1, 1
+    (guided,), (unguided,) = tracker.encode_known(frame).crops, tracker.encode_unguided(frame).crops
+    assert guided.region == unguided.region
+    assert guided.windows is not None
+    assert unguided.windows is None
+    assert not unguided.guides.any()
+
+
+def test_memory_is_thinner_away_from_outlines_on_a_cpu(tracker):
+    frame = keyframe(0)
+    features = tracker.encode_known(frame)
+    (memory,) = tracker.memorize(features, frame.probs)
+    height, width = features.crops[0].features.keys.shape[-2:]
+    assert memory.counts.shape[1] < memory.counts.sum() == height * width
+
+
 def test_no_gradients_are_kept(tracker):
     (memory,) = memorize(tracker, keyframe(0))
     track(tracker, keyframe(0), tiny_frame(1), [(memory,)])

@@ -164,6 +164,13 @@ def test_images_and_maps_are_cut_alike():
     assert np.abs(cut[..., 1] / 255 - crop.cut(torch.from_numpy(maps))[0].numpy()).max() < 0.01
 
 
+def test_a_pasted_ramp_is_exact_up_to_the_border_of_the_crop():
+    crop = ObjectCrop(slice(20, 80), slice(100, 180), (120, 160))
+    ramp = (torch.arange(160) + 0.5) / 2  # in pixels of the frame, from the left of the crop
+    part = crop.paste(ramp.expand(1, 120, 160), SIZE_HW)[0, 20:80, 100:180]
+    assert torch.allclose(part, (torch.arange(80) + 0.5).expand(60, 80), atol=1e-4)
+
+
 def test_every_pixel_counts_where_maps_become_smaller():
     crop = ObjectCrop(slice(0, 120), slice(0, 200), (24, 40))
     for row, column in ((60, 100), (61, 103), (37, 59)):

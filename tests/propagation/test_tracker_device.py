@@ -6,55 +6,60 @@ import numpy as np
 import pytest
 import torch
 
+from dextr_vos.clip import open_clip
+from dextr_vos.propagation import bidirectional
 from dextr_vos.propagation import tracker as tracker_module
-from dextr_vos.propagation.bidirectional import PassMasks, masked_frame
-from dextr_vos.propagation.confidence import mask_areas, possible_areas
 from dextr_vos.propagation.crops import VisiblePart
+from dextr_vos.propagation.keyframes import AnnotatedClip, Span, keyframes_from_labels
 from dextr_vos.propagation.models import LITE
-from dextr_vos.propagation.tracker import MaskedFrame
+from dextr_vos.propagation.settings import CropSettings
+from dextr_vos.propagation.tracker import Tracker
 from dextr_vos.runtime import HostCopy
 
 META, SIZE_HW = torch.device("meta"), (120, 200)
 
 
 @pytest.fixture
-def waits(monkeypatch):
-    """How many objects the CPU asked for the boxes of, frame by frame."""
-    asked = []
+def asked(monkeypatch):
+    """How many objects' boxes the CPU asked for, frame by frame, and what was sent on its way there."""
+    boxes, copies = [], []
 
     def parts(probs):
-        asked.append(len(probs))
+        boxes.append(len(probs))
         return [VisiblePart(600, slice(20, 50), slice(40 * k, 20 + 40 * k)) for k in range(len(probs))]
 
     monkeypatch.setattr(tracker_module, "visible_parts", parts)
+    monkeypatch.setattr(bidirectional, "HostCopy", copies.append)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it knows no "meta"
-    return asked
+    return boxes, copies
 
 
 @pytest.mark.parametrize("objects", [1, 3])
-def test_frame_after_frame_nothing_but_boxes_comes_back(waits, objects):
-    tracking = LITE.recipe.tracking
+def test_frame_after_frame_nothing_but_boxes_comes_back(asked, tmp_path, objects):
+    boxes, copies = asked
+    images = np.random.default_rng(0).integers(0, 255, (5, *SIZE_HW, 3), dtype=np.uint8)
+    clip, labels = open_clip(images), np.zeros(SIZE_HW, np.uint8)
+    for k in range(objects):
+        labels[20:50, 40 * k : 20 + 40 * k] = k + 1
+    annotated = AnnotatedClip(clip, keyframes_from_labels({0: labels}, clip))
     network = LITE.start(1, 0, None).eval().to(META)
-    tracker = LITE.tracker(network, tracking, LITE.recipe.longest_side, META)
-    assert tracker.frames_ahead == 1
-    image = np.random.default_rng(0).integers(0, 255, (*SIZE_HW, 3), dtype=np.uint8)
-    labels = np.zeros(SIZE_HW, np.uint8)
-    keyframe = masked_frame(image, labels, range(1, objects + 1), SIZE_HW)
-    frame = MaskedFrame(image, keyframe.probs.to(META))
-    memories = [tracker.memorize(tracker.encode_known(frame), frame.probs)]
-    areas = mask_areas(frame.probs)
-    for _ in range(3):
-        features = tracker.encode_next(frame, image, objects)
-        found = tracker.segment(features, memories)
-        areas = possible_areas(areas, frame.probs, features.guides, found.probs)
-        masks = PassMasks(found.probs, found.iou_estimate, areas).quantized()
-        memories.append(tracker.memorize(features, masks.probs))
-        frame = MaskedFrame(image, masks.probs)
-        assert (masks.probs.device, masks.probs.shape) == (META, (objects, *SIZE_HW))
-        assert (masks.iou_estimate.device, masks.areas.shape) == (META, (objects,))
-    assert waits == [objects] * 4  # once a frame
-    with pytest.raises(NotImplementedError, match="no data"):
-        masks.copied()
+    propagator = LITE.propagator(network, LITE.recipe, annotated, META, tmp_path)
+    state, span = bidirectional._Pass(propagator._keyframe(0)), Span(1, 4, 0, None)
+    files = propagator._soft_masks(span, "forward")
+    for index in range(1, 5):
+        propagator._advance(state, span, clip[index], index, files)
+    assert len(state.recent) > 0
+    assert boxes == [objects] * 5  # once a frame, the keyframe among them
+    for copied in copies:
+        assert [each.device for each in copied] == [META] * 3
+        assert [each.shape for each in copied] == [(objects, *SIZE_HW), (objects,), (objects,)]
+    assert len(copies) == 4
+
+
+@pytest.mark.parametrize(("device", "frames"), [("cpu", 0), ("mps", 0), ("cuda", 1), ("cuda:1", 1)])
+def test_frames_are_begun_ahead_where_copies_do_not_wait(device, frames):
+    tracker = Tracker(LITE.start(1, 0, None), torch.device(device), False, CropSettings(), 480)
+    assert tracker.frames_ahead == frames
 
 
 def test_a_copy_on_the_cpu_is_what_was_given():
@@ -64,11 +69,12 @@ def test_a_copy_on_the_cpu_is_what_was_given():
 
 
 @pytest.mark.gpu
-def test_a_copy_arrives_as_it_was_when_asked_for():
-    values = torch.arange(1000.0, device="cuda")
+def test_a_copy_waits_for_what_it_copies():
+    torch.cuda._sleep(10**8)
+    values = torch.arange(2.0**24, device="cuda") + 1
     copy = HostCopy([values, 2 * values])
     values.zero_()
     one, other = copy.read()
     assert one.device.type == other.device.type == "cpu"
-    assert torch.equal(one, torch.arange(1000.0))
-    assert torch.equal(other, 2 * torch.arange(1000.0))
+    assert torch.equal(one, torch.arange(2.0**24) + 1)
+    assert torch.equal(other, 2 * (torch.arange(2.0**24) + 1))

@@ -131,12 +131,12 @@ def test_a_parent_of_another_network_is_refused(tmp_path: Path) -> None:
         parent._task(settings_for(root, tmp_path / "out", start=str(tmp_path / "other.safetensors")), Path())
 
 
-@pytest.mark.parametrize("start", [None, "clicks"])
-def test_only_a_trained_parent_is_interpolated_with(tmp_path: Path, start: str | None) -> None:
-    if start is not None:
-        start = str(tmp_path / "clicks.safetensors")
-        save(Path(start), LiteClicks().state_dict())
-    settings = settings_for(make_voc(tmp_path / "voc"), tmp_path / "out", start=start, alpha=0.5)
+def test_only_a_trained_parent_is_interpolated_with(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected start, a trained parent, where alpha is below 1"):
+        settings_for(tmp_path, tmp_path / "out", alpha=0.5)
+    start = tmp_path / "clicks.safetensors"
+    save(start, LiteClicks().state_dict())
+    settings = settings_for(make_voc(tmp_path / "voc"), tmp_path / "out", start=str(start), alpha=0.5)
     with pytest.raises(InputError, match="expected start to be a trained parent"):
         train_parent(settings, device=CPU)
 
