@@ -120,15 +120,18 @@ def server(clip: str, out: Path) -> Iterator[tuple[str, int]]:
         process.wait()
 
 
+def chromium() -> str | None:
+    """The program of the browser."""
+    return os.environ.get("CHROMIUM") or which("chromium") or which("chromium-headless-shell")
+
+
 @contextmanager
 def opened(playwright: Any, address: str) -> Iterator[Any]:
     """The page in a browser that has never seen it."""
     with tempfile.TemporaryDirectory() as profile:
         browser = playwright.chromium.launch_persistent_context(
             profile,
-            executable_path=os.environ.get("CHROMIUM")
-            or which("chromium")
-            or which("chromium-headless-shell"),
+            executable_path=chromium(),
             args=FLAGS,
             viewport={"width": 1280, "height": 800},
         )
