@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 from export.formats.made_masks import made_labels, write_workspace
-from forked import job
 from tiny_page import open_page
 from web.test_imports import send
 from web.test_jobs import wait_for
@@ -19,7 +18,6 @@ from web.test_jobs import wait_for
 from dextr_vos.cli import export as export_command
 from dextr_vos.cli import import_masks as import_command
 from dextr_vos.export.formats.registry import FORMATS
-from dextr_vos.web import jobs
 from dextr_vos.web.exports import export_formats
 from dextr_vos.web.schemas import Export, Import
 
@@ -39,9 +37,7 @@ OPTIONS = {
 
 
 @pytest.fixture
-def page(tiny_clip, tmp_path, monkeypatch):
-    """A page whose exports need not import anything; test_jobs.py has the command that they are otherwise."""
-    monkeypatch.setattr(jobs, "_start_worker", job)
+def page(tiny_clip, tmp_path):
     page = open_page(tiny_clip, write_workspace(tiny_clip, tmp_path / "w").path, objects=3)
     yield page
     page.service.close()

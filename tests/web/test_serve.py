@@ -15,7 +15,6 @@ from pathlib import Path
 import httpx
 import pytest
 from click.testing import CliRunner
-from forked import Forked
 from tiny_page import OTHER, POINTS
 
 from dextr_vos.annotation.annotations import load_annotations
@@ -26,28 +25,21 @@ from dextr_vos.web.serve import is_loopback, listen
 pytestmark = pytest.mark.slow
 
 
-def call(command):
-    main(command, prog_name="dextr-vos")
-
-
-def as_users_start_it(_, command):
-    """In place of `Forked`."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "dextr_vos", *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        start_new_session=True,  # a group of its own, as a terminal makes it
-    )
-
-
 class Server:
     """A server in a process of its own, and a client with its token."""
 
-    def __init__(self, clip, work, *options, started=Forked):
-        command = ["annotate", str(clip), "--out", str(work), "--no-open", "--model", "grabcut", *options]
-        self.process = started(call, command)
+    def __init__(self, clip, work, *options):
+        self.process = subprocess.Popen(
+            [
+                sys.executable, "-m", "dextr_vos", "annotate", str(clip), "--out", str(work),
+                "--no-open", "--model", "grabcut", *options,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,  # a group of its own, as a terminal makes it
+        )  # fmt: skip
         self.printed = lines = []
         for line in self.process.stdout:
             lines.append(line)
@@ -71,14 +63,13 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(600)
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
+        self.process.stdout.close()
+        self.process.stderr.close()
 
 
 @contextmanager
-def serving(clip, work, *options, **more):
-    server = Server(clip, work, *options, **more)
+def serving(clip, work, *options):
+    server = Server(clip, work, *options)
     try:
         yield server
     finally:
@@ -105,7 +96,7 @@ def test_killed_and_opened_again_everything_is_there(tiny_clip, tmp_path):
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_when_it_is_asked_to_even_with_pages_open(tiny_clip, tmp_path, kind):
-    with serving(tiny_clip, tmp_path / "w", started=as_users_start_it) as server:
+    with serving(tiny_clip, tmp_path / "w") as server:
         with server.client.stream("GET", "/api/events") as stream:
             lines = stream.iter_lines()
             assert next(lines) == "event: state"

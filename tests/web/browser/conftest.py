@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +16,8 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from forked import Forked
 from PIL import Image
 from web.browser.screen import PATIENCE_S, Screen, open_context
-from web.browser.short_runs import make_runs_short
-
-from dextr_vos.cli.main import main
 
 # without windows, the headless shell needs half as much of the processor
 _PROGRAMS = ("/usr/bin/chromium-headless-shell", "/usr/bin/chromium")
@@ -80,29 +77,27 @@ def _kill_browsers() -> None:
                 process.kill()
 
 
-def _run(command: list[str], small: bool) -> None:
-    os.environ |= {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    if small:
-        make_runs_short()
-    main(command, prog_name="dextr-vos")
-
-
 class Server:
-    """`dextr-vos annotate` in a process of its own; test_serve.py starts it as users do."""
+    """`dextr-vos annotate` in a process of its own."""
 
     def __init__(self, *arguments: str | Path, out: Path | None = None) -> None:
         if out is not None:
             arguments = (*arguments, "--out", out)
         self.out = out
         small = "--max-steps" in arguments
-        command = ["annotate", "--no-open", *map(str, arguments)]
+        program = [str(Path(__file__).with_name("short_runs.py"))] if small else ["-m", "dextr_vos"]
+        command = [sys.executable, *program, "annotate", "--no-open", *map(str, arguments)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
         self.lines: list[str] = []
-        self.process = Forked(_run, command, small)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.address = self._wait_for_address()
 
     def _read(self) -> None:
+        assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line)
 
@@ -136,7 +131,8 @@ class Server:
             self.process.wait()
         self._reader.join(PATIENCE_S)  # until its children, which write to the same stream, have ended, too
         assert not self._reader.is_alive(), "what the server started goes on"
-        self.process.close()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 @pytest.fixture(scope="session")

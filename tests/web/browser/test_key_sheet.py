@@ -8,7 +8,7 @@ from web.browser.conftest import Server
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("keys")
-    server = Server(write_tiny_clip(folder / "tiny"), "--model", "grabcut", out=folder / "work")
+    server = Server(write_tiny_clip(folder / "tiny"), out=folder / "work")
     yield server
     server.stop()
 

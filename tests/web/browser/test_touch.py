@@ -13,7 +13,7 @@ TARGETS = """() => [...document.querySelectorAll("button, input, a, [role=slider
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("touch")
-    server = Server(write_tiny_clip(folder / "tiny"), "--model", "grabcut", out=folder / "work")
+    server = Server(write_tiny_clip(folder / "tiny"), out=folder / "work")
     yield server
     server.stop()
 
