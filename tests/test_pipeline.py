@@ -124,7 +124,7 @@ def test_an_interrupted_run_ends_with_the_same_masks(tiny_clip, keyframes, tmp_p
 
 def test_masks_made_before_a_stop_are_not_made_again(tiny_clip, keyframes, out, monkeypatch):
     # 0 and 3 are keyframes; 1 and 2 take a pass from each, 4 and 5 one alone: 8 in all
-    with pytest.raises(Interrupted, match="after 4 of 8 frames"):
+    with pytest.raises(Interrupted, match="after 4 of 8 steps"):
         train(tiny_clip, keyframes, out, stop_asked=stop_after(8 + 2))
     made = []
     original = stage.Tracker.segment
