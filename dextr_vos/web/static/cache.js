@@ -49,7 +49,7 @@ class Shelf {
   }
 }
 
-/** @param {() => void} arrived called when something has arrived */
+/** @param {() => void} arrived called when something has arrived, and when what is shown may have to be fetched again */
 export function createCache(arrived) {
   const frames = new Shelf(FRAME_PIXELS);
   const masks = new Shelf(MASK_PIXELS);
@@ -128,6 +128,7 @@ export function createCache(arrived) {
       turns.set(index, (turns.get(index) ?? 0) + 1);
       coming.delete(`m${index}`);
       stale.add(index);
+      queueMicrotask(arrived);
     },
 
     /** All masks may have changed, except that of the frame `but`. */
@@ -135,6 +136,7 @@ export function createCache(arrived) {
       turn += 1;
       for (const index of masks.items.keys()) if (index !== but) stale.add(index);
       for (const key of [...coming.keys()]) if (key[0] === "m") coming.delete(key);
+      queueMicrotask(arrived); // the state may be known already, so that nothing else asks for them
     },
   };
   return cache;

@@ -96,3 +96,29 @@ def test_what_an_import_leaves_out_is_said_until_it_is_closed(annotated, open_sc
         screen.test_id("toast-close").press("Enter")
         warning.wait_for(state="detached")
         screen.until("() => document.activeElement.id === 'hud'")
+
+
+def test_masks_are_fetched_again_after_an_import_whose_state_came_before_its_answer(
+    annotated, open_screen, tmp_path
+):
+    content = {
+        "images": [{"id": 1, "file_name": "00001.png", "width": 64, "height": 48}],
+        "annotations": [{"image_id": 1, "category_id": 1, "segmentation": [[10, 10, 20, 10, 20, 20]]}],
+        "categories": [{"id": 1, "name": "bird"}],
+    }
+    (tmp_path / "birds.json").write_text(json.dumps(content))
+    held = []
+    with open_screen(annotated.address) as screen:
+        before = screen.shown()["version"]
+        screen.route("**/api/import", lambda route: held.append((route, route.fetch())))
+        screen.press("Shift+X")
+        screen.test_id("import-format").select_option("coco")
+        screen.test_id("import-file").set_input_files(tmp_path / "birds.json")
+        screen.test_id("import-start").click()
+        screen.wait_for(lambda: held)
+        screen.until(f"() => dextrVos.shown().version > {before}")  # by the event
+        screen.settle()
+        ((route, answer),) = held
+        route.fulfill(response=answer)
+        screen.test_id("import-file").wait_for(state="hidden")
+        screen.settle()
