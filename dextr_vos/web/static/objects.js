@@ -192,7 +192,9 @@ export function createObjects(store, edits, labels) {
     el("object-add").toggleAttribute("disabled", Boolean(server.readonly));
   }
 
-  store.on(["object"], () => rowOf(store.get().object)?.scrollIntoView({ block: "nearest" }));
+  const showChosen = () => rowOf(store.get().object)?.scrollIntoView({ block: "nearest" });
+  store.on(["object"], showChosen);
+  new ResizeObserver(showChosen).observe(list); // what is below it may need more room
   el("object-add").addEventListener("click", add);
   store.on(["server", "object", "frame", "drafts", "keys"], draw);
   return {

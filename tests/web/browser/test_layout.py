@@ -127,6 +127,19 @@ def test_lists_scroll_to_the_object_that_is_added_or_selected(server, open_scree
             screen.press("n")
 
 
+def test_the_selected_object_stays_in_sight_where_the_list_becomes_shorter(server, open_screen):
+    with open_screen(server.address) as screen:
+        screen.settle()
+        while len(screen.state()["objects"]) < 13:
+            screen.press("n")
+        screen.page.get_by_test_id(f"object-{screen.state()['objects'][-1]['id']}").locator(".choose").click()
+        screen.wait_for(lambda: screen.page.evaluate(IN_SIGHT, OBJECT))
+        screen.page.set_viewport_size({"width": 1280, "height": 560})
+        screen.wait_for(lambda: screen.page.evaluate(IN_SIGHT, OBJECT))
+        screen.drawn()
+        assert screen.page.evaluate(IN_SIGHT, OBJECT)
+
+
 def test_a_long_name_is_shortened_and_its_tooltip_has_it_whole(server, open_screen):
     name = "the second person from the left, with an umbrella and a dog"
     with open_screen(server.address) as screen:
