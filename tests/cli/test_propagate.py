@@ -341,7 +341,10 @@ def test_segmenting_that_is_stopped_and_then_killed_keeps_the_masks_made_so_far(
     assert invoke(*command).exit_code == 0
     assert "the network is trained already" in caplog.messages
     assert sorted(bytes_of(out / "masks")) == [f"{index:05d}.png" for index in range(MANY)]
-    assert {name: (out / "masks" / name).stat().st_mtime_ns for name in second} == second
+    # the last one may have been killed before it was recorded, and is then made again
+    recorded = sorted(second, key=second.get)[:-1]
+    assert len(recorded) >= len(first) > 0
+    assert all((out / "masks" / name).stat().st_mtime_ns == second[name] for name in recorded)
 
 
 def made_so_far(out):
