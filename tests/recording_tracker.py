@@ -9,12 +9,16 @@ import torch
 from PIL import Image
 
 from dextr_vos.clip import Clip
+from dextr_vos.errors import Interrupted
 from dextr_vos.propagation.confidence import expected_iou
 from dextr_vos.propagation.keyframes import AnnotatedClip, keyframes_from_labels
+from dextr_vos.propagation.settings import TrackingSettings
 from dextr_vos.propagation.tracker import MaskedFrame, SoftMasks
 
 SIZE_HW = (16, 24)
 FORWARD, BACKWARD = 204 / 255, 51 / 255
+FRAMES = 12
+KEYFRAMES_ALONE = TrackingSettings(max_recent=0, confidence_power=0.0)
 
 
 def write_clip(folder: Path, shots: Sequence[int]) -> Path:
@@ -104,3 +108,17 @@ class TwoWays(Recorder):
         if self.estimates is None:
             return expected_iou(probs)
         return np.array(self.estimates if forward else self.estimates[::-1], np.float32)
+
+
+def ignore():
+    pass
+
+
+def stop_at(calls):
+    left = iter(range(calls))
+
+    def step():
+        if next(left, None) is None:
+            raise Interrupted("enough")
+
+    return step

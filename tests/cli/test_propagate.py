@@ -341,8 +341,7 @@ def test_segmenting_that_is_stopped_and_then_killed_keeps_the_masks_made_so_far(
     assert invoke(*command).exit_code == 0
     assert "the network is trained already" in caplog.messages
     assert sorted(bytes_of(out / "masks")) == [f"{index:05d}.png" for index in range(MANY)]
-    # the last one may have been killed before it was recorded, and is then made again
-    recorded = sorted(second, key=second.get)[:-1]
+    recorded = sorted(second, key=second.get)[:-1]  # the last one perhaps not yet, and is then made again
     assert len(recorded) >= len(first) > 0
     assert all((out / "masks" / name).stat().st_mtime_ns == second[name] for name in recorded)
 

@@ -46,7 +46,7 @@ def test_every_level_is_read_as_it_was():
 
 
 @pytest.mark.gpu
-def test_every_level_is_the_same_on_a_gpu(tmp_path):
+def test_every_level_is_the_same_on_a_gpu():
     levels = torch.arange(256) / 255
     masks = PassMasks(levels.view(1, 16, 16), levels[3:4], torch.ones(1))
     found = masks.to(torch.device("cuda")).quantized()
