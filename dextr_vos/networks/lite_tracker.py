@@ -300,8 +300,10 @@ def _read_memory_of_frame(
     """
     # entries that are on the same objects are sorted together, so that each such group is a slice; masking
     # the others would cost a copy of all cosines
-    is_on, group = torch.unique(masks.T >= 0.5, dim=0, return_inverse=True)
-    order, sizes = torch.argsort(group, stable=True), torch.bincount(group, minlength=len(is_on)).tolist()
+    group = _groups(masks >= 0.5)
+    order, sizes = torch.argsort(group, stable=True), torch.bincount(group).tolist()
+    first = order[[end - size for end, size in zip(np.cumsum(sizes), sizes, strict=True)]]
+    is_on = masks[:, first].T >= 0.5
     memory_keys, counts = memory_keys[:, order], counts[order].to(rows.dtype)
     values = torch.cat([masks[:, order].to(rows.dtype) * counts, counts[None]]).T
     cues = []
@@ -323,6 +325,14 @@ def _read_memory_of_frame(
         ]
         cues.append(torch.stack(found))
     return torch.cat(cues, dim=2)
+
+
+def _groups(is_on: Tensor) -> Tensor:
+    """The same number from 0 on for each of M entries that are on the same of K objects, given K×M."""
+    group = torch.zeros_like(is_on[0], dtype=torch.int64)
+    for of_object in is_on:  # `torch.unique` of columns compares them one by one
+        group = torch.unique(2 * group + of_object, return_inverse=True)[1]
+    return group
 
 
 def _read_memory_batched(

@@ -4,10 +4,14 @@ The strides and the neck are those of MobileSAM (Zhang et al., "Faster Segment A
 `networks.lite_clicks.mobile_sam_state` reads.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from dextr_vos.networks.fused import biased_attention, conv_gelu
 
 MEAN_RGB = (123.675, 116.28, 103.53)
 STD_RGB = (58.395, 57.12, 57.375)
@@ -31,7 +35,7 @@ class TinyVit(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(ConvNorm(3, HALF_CHANNELS, 3, 2), nn.GELU())
+        self.stem = nn.Sequential(ConvNorm(3, HALF_CHANNELS, 3, 2))
         self.patches = ConvNorm(HALF_CHANNELS, QUARTER_CHANNELS, 3, 2)
         self.stages = nn.ModuleList()
         self.merges = nn.ModuleList()
@@ -63,7 +67,7 @@ class TinyVit(nn.Module):
         Returns:
             Maps at strides 2, 4, 8 and 16 with 32, 64, 128 and 256 channels.
         """
-        half = self.stem(image)
+        half = cast(ConvNorm, self.stem[0]).gelu(image)
         quarter = self.stages[0](self.patches(half))
         eighth = self.stages[1](self.merges[0](quarter))
         x = self.stages[2](self.merges[1](eighth))
@@ -96,6 +100,13 @@ class ConvNorm(nn.Sequential):
         convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
         super().__init__(convolution, nn.BatchNorm2d(outputs))
 
+    def gelu(self, x: Tensor) -> Tensor:
+        """GELU of the output."""
+        convolution, norm = self
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.Identity):
+            return conv_gelu(convolution, x)
+        return F.gelu(self(x))
+
     def fold(self) -> None:
         """See `fold_constants`."""
         convolution, norm = self
@@ -127,7 +138,7 @@ class _InvertedBottleneck(nn.Module):
         self.project = ConvNorm(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = F.gelu(self.depthwise(F.gelu(self.expand(x))))
+        hidden = self.depthwise.gelu(self.expand.gelu(x))
         return F.gelu(self.project(hidden) + x)
 
 
@@ -139,7 +150,7 @@ class _PatchMerging(nn.Module):
         self.project = ConvNorm(outputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        merged: Tensor = self.project(F.gelu(self.depthwise(F.gelu(self.expand(x)))))
+        merged: Tensor = self.project(self.depthwise.gelu(self.expand.gelu(x)))
         return merged
 
 
@@ -205,6 +216,6 @@ class _WindowAttention(nn.Module):
         query, key, value = heads.chunk(3, dim=-1)
         biases = self.biases[:, self.index] if self._looked_up is None else self._looked_up
         bias = biases.to(query.dtype)[None]
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        attended = biased_attention(query, key, value, bias)
         joined: Tensor = self.project(attended.transpose(1, 2).reshape(count, length, channels))
         return joined

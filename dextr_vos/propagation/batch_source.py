@@ -1,5 +1,6 @@
 """Batches for fine-tuning on one clip, and their loss: augmented keyframes, or pairs made of them."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, cast
@@ -17,9 +18,10 @@ from dextr_vos.interrupt import StopAsked, never
 from dextr_vos.networks.lite_tracker import LiteTracker, lite_input
 from dextr_vos.networks.losses import class_balanced_bce, plain_bce, soft_iou_loss
 from dextr_vos.networks.osvos import osvos_input
+from dextr_vos.networks.tiny_vit import fold_constants
 from dextr_vos.propagation.settings import Recipe
 from dextr_vos.propagation.training_data import ClipBatch, LucidPairs, Sample, augmented_batch, stack
-from dextr_vos.runtime import autocast
+from dextr_vos.runtime import autocast, cast_weights
 
 _PAIRS_BETWEEN_STOPS = 8  # about a second on a slow machine
 _COARSEST_STRIDE = 16  # of the encoder's maps
@@ -192,7 +194,9 @@ class PoolBatches(PairBatches):
         on_pair: OnPair = lambda done, total: None,
     ) -> None:
         """Render and encode the pool; what was encoded before is not encoded again."""
-        encoder = cast(LiteTracker, network).encoder
+        encoder = copy.deepcopy(cast(LiteTracker, network).encoder)
+        fold_constants(encoder)
+        cast_weights(encoder, device, self._bf16)
         for place in range(len(self._maps), self._count):
             if place % _PAIRS_BETWEEN_STOPS == _PAIRS_BETWEEN_STOPS - 1 and stop_asked():
                 raise Interrupted("stopped before the first step; the same command starts again")

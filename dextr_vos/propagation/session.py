@@ -84,14 +84,18 @@ def complete_run(
         log.info("the network is trained already")
         trained = load_network(run.paths.network if done else pending.paths.network)
         trained.network.to(device).to(memory_format=torch.channels_last)
+        propagator = model_of(plan.model).propagator(
+            trained.network, trained.recipe, plan.annotated, device, pending.passes(plan.annotated)
+        )
     else:
         pending.clear()  # masks of another network
         if earlier is not None:
             log.info("continuing with the network of the last run")
             network = load_network(run.paths.network).network
-        trained = _train(plan, run, pending, earlier, network or start_network(plan), kept, device, callbacks)
+        network = network or start_network(plan)
+        trained, propagator = _train(plan, run, pending, earlier, network, kept, device, callbacks)
     try:
-        _write_masks(plan, pending, kept, trained, device, callbacks)
+        _write_masks(plan, pending, kept, trained, propagator, callbacks)
     except Interrupted as stopped:
         count = _put_in_place(plan, run, pending, trained.record) if keep_stopped else 0
         if not count:
@@ -335,7 +339,7 @@ def _train(
     kept: Collection[int],
     device: torch.device,
     callbacks: Callbacks,
-) -> TrainedNetwork:
+) -> tuple[TrainedNetwork, Propagator]:
     """Fine-tune a network, that of the earlier run where there is one, and save it."""
     recipe = _first_recipe(plan) if earlier is None else plan.recipe.for_correction()
     continued_from = None if earlier is None else earlier.fingerprint
@@ -345,7 +349,7 @@ def _train(
     trained = session.trained(session.train(checkpoint, callbacks), continued_from, callbacks)
     save_network(pending.paths.network, trained)
     run.paths.checkpoint.unlink(missing_ok=True)
-    return trained
+    return trained, session.propagator
 
 
 def _write_masks(
@@ -353,7 +357,7 @@ def _write_masks(
     pending: PendingRun,
     kept: Mapping[int, MadeMask],
     trained: TrainedNetwork,
-    device: torch.device,
+    propagator: Propagator,
     callbacks: Callbacks,
 ) -> None:
     """Make every mask that is not there: kept from the run before, copied from a keyframe, or segmented."""
@@ -367,10 +371,6 @@ def _write_masks(
             masks.remove(name)
     wanted = [index for index, origin in plan.origins.items() if not masks.has(names[index], origin)]
     wanted += [index for index in annotated.keyframes if names[index] not in masks]
-    model = model_of(plan.model)
-    propagator = model.propagator(
-        trained.network, trained.recipe, annotated, device, pending.passes(annotated)
-    )
     shares = trained.record.min_component_share
     for frame in ClipSegmenter(annotated, propagator, shares, callbacks, plan.spans).frames(wanted):
         name, source = names[frame.index], None
