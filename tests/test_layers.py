@@ -14,7 +14,7 @@ PACKAGE = Path(dextr_vos.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "orientation"),
     ("files", "interrupt", "matlab", "not_a_clip", "pixel_levels", "yaml_text"),
-    ("config", "folder_lock", "geometry", "images", "runtime"),
+    ("config", "cpu_layers", "folder_lock", "geometry", "images", "runtime"),
     ("mask_file", "optical_flow", "workers", "download"),
     ("mask_values",),
     ("masks",),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from dextr_vos.errors import InputError
 from dextr_vos.files import file_digest
-from dextr_vos.masks import default_name
+from dextr_vos.masks import default_name, object_ids
 from dextr_vos.propagation.keyframes import SHORTEST_SIDE, AnnotatedClip, Direction, Span, spans_between
 from dextr_vos.propagation.origins import MaskOrigin, made_from_key, origins_in
 from dextr_vos.propagation.postprocess import supported_share
@@ -54,12 +54,21 @@ class Plan:
         """How the network is fine-tuned."""
         return self.model.recipe
 
+    @cached_property
+    def first_recipe(self) -> Recipe:
+        """How it is fine-tuned where no earlier training is continued."""
+        masks = [keyframe.labels for keyframe in self.annotated.keyframes.values()]
+        recipe = self.recipe.for_keyframes(sum(bool(object_ids(mask)) for mask in masks))
+        # an encoder with random weights must learn, too
+        return replace(recipe, pool=0) if self.parent is None else recipe
+
     @property
     def alpha(self) -> float:
         """The weight interpolation of this run, see `Recipe.alpha`."""
         if not self.model.knows_objects(self.parent):
             return 1.0
-        return self.recipe.alpha_clicked if self.clicked else self.recipe.alpha
+        recipe = self.first_recipe
+        return recipe.alpha_clicked if self.clicked else recipe.alpha
 
     @property
     def names(self) -> tuple[str, ...]:

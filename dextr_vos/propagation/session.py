@@ -224,7 +224,7 @@ def _propagated_frames(
     annotated, shares = plan.annotated, plan.min_component_share
     annotated.shots = StreamedShots(annotated.read, len(annotated), max(annotated.keyframes))
     with tempfile.TemporaryDirectory(prefix="dextr-vos-") as folder:
-        session = FineTuning(plan, network, _first_recipe(plan), device, Path(folder), plan.origins)
+        session = FineTuning(plan, network, plan.first_recipe, device, Path(folder), plan.origins)
         session.train(None, callbacks)
         segmenter = ClipSegmenter(annotated, session.propagator, shares, callbacks, plan.spans)
         keyframes = {index for index in annotated.keyframes if plan.frames is None or index in plan.frames}
@@ -341,7 +341,7 @@ def _train(
     callbacks: Callbacks,
 ) -> tuple[TrainedNetwork, Propagator]:
     """Fine-tune a network, that of the earlier run where there is one, and save it."""
-    recipe = _first_recipe(plan) if earlier is None else plan.recipe.for_correction()
+    recipe = plan.first_recipe if earlier is None else plan.recipe.for_correction()
     continued_from = None if earlier is None else earlier.fingerprint
     to_segment = plan.origins.keys() - kept
     session = FineTuning(plan, network, recipe, device, pending.passes(plan.annotated), to_segment)
@@ -380,12 +380,6 @@ def _write_masks(
             masks.write(name, frame.labels, frame.confidence, plan.origins.get(frame.index))
         else:
             masks.copy(name, source, frame.confidence)
-
-
-def _first_recipe(plan: Plan) -> Recipe:
-    """The recipe of a training that does not continue an earlier one."""
-    # an encoder with random weights must learn, too
-    return replace(plan.recipe, pool=0) if plan.parent is None else plan.recipe
 
 
 def _can_continue(plan: Plan, earlier: RunRecord) -> bool:

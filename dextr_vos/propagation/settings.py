@@ -65,6 +65,9 @@ class TrackingSettings:
     crops: CropSettings = field(default_factory=CropSettings)
 
 
+_KEYFRAMES_THAT_COUNT = 4
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a network is fine-tuned on one clip.
@@ -75,10 +78,11 @@ class Recipe:
         batch: samples per forward pass; a network that tracks takes no more than the keyframes have masks.
         accumulate_grad: forward passes whose gradients are averaged into one step.
         max_steps: largest number of steps.
+        steps_a_keyframe: the same for each keyframe that shows an object; None for no such limit.
         correction_steps: largest number of steps when training continues after a correction.
         alpha: weight interpolation between the starting weights (0) and the fine-tuned ones (1), which keeps
             the network from learning single frames by heart (Wortsman et al., "Robust Fine-Tuning of
-            Zero-Shot Models", CVPR 2022). Without a parent it is 1.
+            Zero-Shot Models", CVPR 2022), with one keyframe; see `for_keyframes`. Without a parent it is 1.
         alpha_clicked: the same, where every keyframe's mask comes from clicks alone.
         small_components: connected components of a mask smaller than this share of the object's largest one
             are removed where they are doubtful: their mean probability is below 0.6, or they are farther
@@ -107,6 +111,7 @@ class Recipe:
     tolerance: float
     cooldown: NotNegative
     average: Average
+    steps_a_keyframe: AtLeastOne | None = None
     alpha: Share = 1.0
     alpha_clicked: Share = 1.0
     small_components: Share = 0.2
@@ -118,10 +123,23 @@ class Recipe:
     correction_pool: NotNegative = 0
 
     def limited_to(self, max_steps: int) -> "Recipe":
-        """The recipe with another step limit; a cool-down longer than half of it is shortened."""
+        """The recipe with this step limit alone; a cool-down longer than half of it is shortened."""
+        limited = replace(self, max_steps=max_steps, steps_a_keyframe=None)
         if max_steps == self.max_steps:
-            return self
-        return replace(self, max_steps=max_steps, cooldown=min(self.cooldown, max_steps // 2))
+            return limited
+        return replace(limited, cooldown=min(self.cooldown, max_steps // 2))
+
+    def for_keyframes(self, count: int) -> "Recipe":
+        """The recipe for a number of keyframes that show an object.
+
+        The more there are, the longer it learns, and the more of that is kept: with n of them, of which no
+        more than four count, 1 - (1 - alpha) / n.
+        """
+        n = max(1, min(count, _KEYFRAMES_THAT_COUNT))
+        alpha, clicked = (1 - (1 - each) / n if each else 0.0 for each in (self.alpha, self.alpha_clicked))
+        steps = self.max_steps if self.steps_a_keyframe is None else n * self.steps_a_keyframe
+        limited = self.limited_to(min(steps, self.max_steps))
+        return replace(limited, alpha=alpha, alpha_clicked=clicked)
 
     def for_correction(self) -> "Recipe":
         """The recipe with which training continues after a correction."""
@@ -141,6 +159,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "batch": "samples per forward pass",
         "accumulate_grad": "forward passes per step",
         "max_steps": "largest number of steps",
+        "steps_a_keyframe": "the same for each keyframe",
         "correction_steps": "largest number of steps after a correction",
         "alpha": "0 keeps the starting weights, 1 the fine-tuned ones",
         "alpha_clicked": "the same where all keyframe masks come from clicks",

@@ -85,12 +85,18 @@ def test_keyframes_change_the_fingerprint_but_not_its_base(make, tiny_clip, mask
 
 def test_clicked_keyframes_are_another_network_only_with_another_interpolation(make):
     drawn, clicked = make(parent=PARENT), make(parent=PARENT, clicked=True)
-    recipe = TINY_LITE.recipe
+    recipe = TINY_LITE.recipe.for_keyframes(2)
     assert (drawn.alpha, clicked.alpha) == (recipe.alpha, recipe.alpha_clicked)
     assert drawn.fingerprint != clicked.fingerprint
     assert drawn.base_fingerprint == clicked.base_fingerprint
     assert make().alpha == make(clicked=True).alpha == 1.0  # random weights are not kept
     assert digests(make()) == digests(make(clicked=True))
+
+
+def test_keyframes_without_an_object_do_not_lengthen_the_training(make, masks):
+    assert make(parent=PARENT).first_recipe == TINY_LITE.recipe.for_keyframes(2)
+    write_labels(masks / "00003.png", 0 * tiny_mask(0))
+    assert make(parent=PARENT).first_recipe == TINY_LITE.recipe.for_keyframes(1)
 
 
 def test_a_missing_parent_is_described(make, tmp_path):

@@ -18,6 +18,7 @@ VALUES = {
     "batch": ("3", 3, "0", "a number of at least 1, got 0"),
     "accumulate_grad": ("2", 2, "0", "a number of at least 1, got 0"),
     "max_steps": ("7", 7, "many", "a whole number, got 'many'"),
+    "steps_a_keyframe": ("20", 20, "0", "a number of at least 1, got 0"),
     "correction_steps": ("0", 0, "-1", "a number of at least 0, got -1"),
     "alpha": ("0.25", 0.25, "1.5", "a number of at most 1, got 1.5"),
     "alpha_clicked": ("1", 1.0, "-0.5", "a number of at least 0, got -0.5"),
@@ -117,6 +118,20 @@ def test_a_step_limit_leaves_room_for_the_training_before_the_cool_down():
     assert [(each.max_steps, each.cooldown) for each in limited] == [
         *((100, 30), (50, 25), (11, 5), (1, 0), (0, 0))
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "steps", "alpha"), [(0, 40, 0.7), (1, 40, 0.7), (2, 80, 0.85), (3, 120, 0.9), (9, 160, 0.925)]
+)
+def test_with_more_keyframes_it_learns_longer_and_keeps_more_of_it(count, steps, alpha):
+    recipe = LITE.recipe.for_keyframes(count)
+    assert (recipe.max_steps, recipe.cooldown) == (steps, LITE.recipe.cooldown)
+    assert (recipe.alpha, recipe.alpha_clicked) == (pytest.approx(alpha), pytest.approx(alpha))
+    # a limit that was given is not changed, and neither are alphas of 0 and 1
+    assert LITE.recipe.limited_to(50).for_keyframes(count).max_steps == 50
+    kept = replace(LITE.recipe, alpha=0.0, alpha_clicked=1.0).for_keyframes(count)
+    assert (kept.alpha, kept.alpha_clicked) == (0.0, 1.0)
+    assert PAPER.recipe.for_keyframes(count) == PAPER.recipe
 
 
 def test_a_correction_takes_fewer_steps_and_never_more_than_were_allowed():

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from dextr_vos.networks.fused import _HAS_FUSED_GELU, biased_attention, conv_gelu
+from dextr_vos.cpu_layers import _HAS_FUSED_GELU, biased_attention, conv_gelu
 from dextr_vos.runtime import bf16_is_faster
 
 CPU = torch.device("cpu")
