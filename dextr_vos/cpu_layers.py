@@ -26,15 +26,16 @@ def conv_gelu(convolution: nn.Conv2d, x: Tensor) -> Tensor:
     """GELU of a convolution, in one pass where that is possible, as PyTorch's own compiler does it.
 
     Args:
-        convolution: with numbers for its padding, its weights in the precision to compute in.
+        convolution: with numbers for its padding.
         x: N×C×H×W.
 
     Returns:
-        N×C×H×W, in the precision of the weights.
+        N×C×H×W, in the precision of the weights, or in that of autocast where it casts them.
     """
     weight, bias = convolution.weight, convolution.bias
     autocast_changes_it = weight.dtype is torch.float32 and torch.is_autocast_enabled("cpu")
-    if autocast_changes_it or not (_HAS_FUSED_GELU and _only_predicts(x)):
+    plain = weight.dtype in (torch.float32, torch.bfloat16) and convolution.padding_mode == "zeros"
+    if autocast_changes_it or not (plain and _HAS_FUSED_GELU and _only_predicts(x)):
         return F.gelu(convolution(x))
     shape = convolution.padding, convolution.stride, convolution.dilation, convolution.groups
     fused: Tensor = torch.ops.mkldnn._convolution_pointwise(

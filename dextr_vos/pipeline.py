@@ -143,7 +143,10 @@ class PropagationOptions:
                 f"the setting '{useless[0]}' does nothing with the model {model.name}; expected one of "
                 + ", ".join(sorted(model.keys))
             )
-        return replace(model, recipe=recipe if self.max_steps is None else recipe.limited_to(self.max_steps))
+        if self.max_steps is not None:
+            a_keyframe = recipe.steps_a_keyframe if "steps_a_keyframe" in given else None
+            recipe = replace(recipe.limited_to(self.max_steps), steps_a_keyframe=a_keyframe)
+        return replace(model, recipe=recipe)
 
 
 class PropagateOptions(TypedDict, total=False):

@@ -57,12 +57,21 @@ def test_weights_that_autocast_would_cast_are_cast(x):
         assert conv_gelu(nn.Conv2d(8, 16, 3), x).dtype is torch.bfloat16
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("length", [1, 49])
-def test_attention_is_that_of_pytorch(length):
+def test_attention_is_that_of_pytorch(length, dtype):
     torch.manual_seed(0)
-    query, key, value = torch.randn(3, 6, 4, length, 32)
-    bias = torch.randn(1, 4, length, length)
+    given = [*torch.randn(3, 6, 4, length, 32), torch.randn(1, 4, length, length)]
+    query, key, value, bias = (each.to(dtype) for each in given)
     expected = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+    close = {"rtol": 1e-4, "atol": 1e-5} if dtype is torch.float32 else {"rtol": 0.05, "atol": 0.03}
     with torch.inference_mode():
-        torch.testing.assert_close(biased_attention(query, key, value, bias), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(biased_attention(query, key, value, bias), expected, **close)
     torch.testing.assert_close(biased_attention(query, key, value, bias), expected)
+
+
+@pytest.mark.parametrize("change", [{"padding_mode": "reflect"}, {"dtype": torch.float64}])
+def test_other_convolutions_stay_what_they_are(x, change):
+    convolution, x = nn.Conv2d(8, 16, 3, padding=1, **change), x.to(change.get("dtype", x.dtype))
+    with torch.inference_mode():
+        torch.testing.assert_close(conv_gelu(convolution, x), F.gelu(convolution(x)))

@@ -16,6 +16,7 @@ from dextr_vos.networks.checkpoints import read_state_dict, save
 from dextr_vos.propagation import session
 from dextr_vos.propagation.tracker import SoftMasks, Tracker
 from dextr_vos.propagation.trained_network import load_network
+from dextr_vos.run_files import RunPaths, read_record
 from dextr_vos.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_lite")
@@ -63,7 +64,7 @@ def annotated(clip, path, drawn=None):
     return workspace
 
 
-@pytest.mark.parametrize(("drawn", "share"), [(None, 0.25), (3, 0.5)])
+@pytest.mark.parametrize(("drawn", "share"), [(None, 0.25), (3, 0.75)])
 def test_weights_are_interpolated_with_the_parents(tiny_clip, out, tmp_path, drawn, share):
     """With another alpha where all masks come from clicks."""
     parent, clip = tmp_path / "parent.safetensors", open_clip(tiny_clip)
@@ -128,5 +129,6 @@ def test_a_correction_is_interpolated_with_the_run_before(tiny_clip, keyframes, 
     write_keyframes(keyframes, 5)
     assert train(tiny_clip, keyframes, out, parent=parent).continued_from is not None
     ((before, share),) = given
-    assert share == TINY_LITE.recipe.alpha
+    assert share == TINY_LITE.recipe.for_keyframes(3).alpha
+    assert read_record(RunPaths(out).record).settings["alpha"] == share
     assert all(torch.equal(tensor, before[key]) for key, tensor in first.items())

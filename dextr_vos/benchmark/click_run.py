@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 VERSION = 3
 
 # raised with every change of the code that changes masks from clicks, or their scores
-_ALGORITHM = 3
+_ALGORITHM = 4
 _POLL_S = 1.0
 _RESULTS = TypeAdapter(list[ObjectResult])
 

@@ -301,9 +301,9 @@ def _read_memory_of_frame(
     # entries that are on the same objects are sorted together, so that each such group is a slice; masking
     # the others would cost a copy of all cosines
     group = _groups(masks >= 0.5)
-    order, sizes = torch.argsort(group, stable=True), torch.bincount(group).tolist()
-    first = order[[end - size for end, size in zip(np.cumsum(sizes), sizes, strict=True)]]
-    is_on = masks[:, first].T >= 0.5
+    order, counted = torch.argsort(group, stable=True), torch.bincount(group)
+    is_on = masks[:, order[counted.cumsum(0) - counted]].T >= 0.5  # of the first entry of each group
+    sizes = counted.tolist()
     memory_keys, counts = memory_keys[:, order], counts[order].to(rows.dtype)
     values = torch.cat([masks[:, order].to(rows.dtype) * counts, counts[None]]).T
     cues = []
@@ -328,7 +328,7 @@ def _read_memory_of_frame(
 
 
 def _groups(is_on: Tensor) -> Tensor:
-    """The same number from 0 on for each of M entries that are on the same of K objects, given K×M."""
+    """The number, from 0 on, of the group of each of M entries: those on the same objects; given K×M."""
     group = torch.zeros_like(is_on[0], dtype=torch.int64)
     for of_object in is_on:  # `torch.unique` of columns compares them one by one
         group = torch.unique(2 * group + of_object, return_inverse=True)[1]

@@ -35,7 +35,7 @@ class TinyVit(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(ConvNorm(3, HALF_CHANNELS, 3, 2))
+        self.stem = nn.Sequential(ConvNorm(3, HALF_CHANNELS, 3, 2))  # weights are called as in a sequence
         self.patches = ConvNorm(HALF_CHANNELS, QUARTER_CHANNELS, 3, 2)
         self.stages = nn.ModuleList()
         self.merges = nn.ModuleList()

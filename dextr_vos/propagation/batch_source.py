@@ -194,6 +194,8 @@ class PoolBatches(PairBatches):
         on_pair: OnPair = lambda done, total: None,
     ) -> None:
         """Render and encode the pool; what was encoded before is not encoded again."""
+        if len(self._maps) == self._count:
+            return
         encoder = copy.deepcopy(cast(LiteTracker, network).encoder)
         fold_constants(encoder)
         cast_weights(encoder, device, self._bf16)

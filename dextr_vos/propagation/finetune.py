@@ -343,10 +343,13 @@ def within_budget(
             pixels: sides of crops come in steps, and some work has the size of the frame. A side that takes
             no less time than a larger one is passed over.
     """
+    # of the steps that several keyframes allow, many are often not taken
+    few = min(estimate.steps, recipe.steps_a_keyframe or estimate.steps)
+    least_s = min(few * estimate.step_s, _LEAST_TRAINING * budget_s)
     for side in _SMALLER_SIDES:
         if recipe.longest_side is None or side >= recipe.longest_side:
             continue
-        if estimate.segmenting_s + min(estimate.training_s, _LEAST_TRAINING * budget_s) <= budget_s:
+        if estimate.segmenting_s + least_s <= budget_s:
             break
         frame_s = frame_s_at(side)
         if frame_s < estimate.frame_s:

@@ -63,6 +63,13 @@ class Plan:
         return replace(recipe, pool=0) if self.parent is None else recipe
 
     @property
+    def correction_recipe(self) -> Recipe:
+        """How training continues after a correction."""
+        first = self.first_recipe
+        recipe = self.recipe.for_correction()
+        return replace(recipe, alpha=first.alpha, alpha_clicked=first.alpha_clicked)
+
+    @property
     def alpha(self) -> float:
         """The weight interpolation of this run, see `Recipe.alpha`."""
         if not self.model.knows_objects(self.parent):

@@ -341,7 +341,7 @@ def _train(
     callbacks: Callbacks,
 ) -> tuple[TrainedNetwork, Propagator]:
     """Fine-tune a network, that of the earlier run where there is one, and save it."""
-    recipe = plan.first_recipe if earlier is None else plan.recipe.for_correction()
+    recipe = plan.first_recipe if earlier is None else plan.correction_recipe
     continued_from = None if earlier is None else earlier.fingerprint
     to_segment = plan.origins.keys() - kept
     session = FineTuning(plan, network, recipe, device, pending.passes(plan.annotated), to_segment)

@@ -78,7 +78,7 @@ class Recipe:
         batch: samples per forward pass; a network that tracks takes no more than the keyframes have masks.
         accumulate_grad: forward passes whose gradients are averaged into one step.
         max_steps: largest number of steps.
-        steps_a_keyframe: the same for each keyframe that shows an object; None for no such limit.
+        steps_a_keyframe: largest number of steps per keyframe that shows an object; None for no such limit.
         correction_steps: largest number of steps when training continues after a correction.
         alpha: weight interpolation between the starting weights (0) and the fine-tuned ones (1), which keeps
             the network from learning single frames by heart (Wortsman et al., "Robust Fine-Tuning of
@@ -123,11 +123,10 @@ class Recipe:
     correction_pool: NotNegative = 0
 
     def limited_to(self, max_steps: int) -> "Recipe":
-        """The recipe with this step limit alone; a cool-down longer than half of it is shortened."""
-        limited = replace(self, max_steps=max_steps, steps_a_keyframe=None)
+        """The recipe with another step limit; a cool-down longer than half of it is shortened."""
         if max_steps == self.max_steps:
-            return limited
-        return replace(limited, cooldown=min(self.cooldown, max_steps // 2))
+            return self
+        return replace(self, max_steps=max_steps, cooldown=min(self.cooldown, max_steps // 2))
 
     def for_keyframes(self, count: int) -> "Recipe":
         """The recipe for a number of keyframes that show an object.
@@ -136,7 +135,8 @@ class Recipe:
         more than four count, 1 - (1 - alpha) / n.
         """
         n = max(1, min(count, _KEYFRAMES_THAT_COUNT))
-        alpha, clicked = (1 - (1 - each) / n if each else 0.0 for each in (self.alpha, self.alpha_clicked))
+        alphas = self.alpha, self.alpha_clicked
+        alpha, clicked = (each + (1 - each) * (1 - 1 / n) if each else 0.0 for each in alphas)
         steps = self.max_steps if self.steps_a_keyframe is None else n * self.steps_a_keyframe
         limited = self.limited_to(min(steps, self.max_steps))
         return replace(limited, alpha=alpha, alpha_clicked=clicked)
@@ -159,7 +159,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "batch": "samples per forward pass",
         "accumulate_grad": "forward passes per step",
         "max_steps": "largest number of steps",
-        "steps_a_keyframe": "the same for each keyframe",
+        "steps_a_keyframe": "largest number of steps per keyframe that shows an object",
         "correction_steps": "largest number of steps after a correction",
         "alpha": "0 keeps the starting weights, 1 the fine-tuned ones",
         "alpha_clicked": "the same where all keyframe masks come from clicks",
@@ -231,7 +231,11 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     base = {"recipe": recipe.as_dict()}
     given = [f"recipe.{setting}" for setting in settings]
     try:
-        return load_settings(_Changed, None, given, base).recipe
+        recipe = load_settings(_Changed, None, given, base).recipe
     except ConfigError as error:
         # nobody typed the name of the group
         raise ConfigError(str(error).replace("recipe.", "")) from None
+    keys = {setting.partition("=")[0] for setting in settings}
+    if "max_steps" in keys and "steps_a_keyframe" not in keys:
+        return replace(recipe, steps_a_keyframe=None)
+    return recipe

@@ -67,6 +67,13 @@ def test_a_short_training_leaves_more_to_segmenting():
     assert within_budget(RECIPE, ESTIMATE, 15.0, frame_s_at)[0].longest_side == 384
 
 
+def test_steps_beyond_those_of_one_keyframe_make_no_room_for_themselves():
+    few = replace(RECIPE, steps_a_keyframe=4)
+    assert within_budget(few, ESTIMATE, 14.0, frame_s_at)[0].longest_side == 480
+    _, estimate, training_s = within_budget(few, ESTIMATE, 15.1, frame_s_at)
+    assert (estimate.steps, training_s) == (8, pytest.approx(4.1))  # as many as still fit
+
+
 def test_a_side_that_takes_no_less_time_is_passed_over():
     asked = []
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dextr_vos.errors import ConfigError
+from dextr_vos.pipeline import PropagationOptions
 from dextr_vos.propagation.models import LITE, MODELS_BY_NAME, PAPER
 from dextr_vos.propagation.settings import KEYS, changed
 
@@ -56,6 +57,9 @@ def test_every_key_takes_a_good_value_and_changes_nothing_else(model, key):
         restored = replace(recipe, tracking=replace(recipe.tracking, **{field: value_of(model.recipe, key)}))
     else:
         restored = replace(recipe, **{field: value_of(model.recipe, key)})
+    if key == "max_steps":  # as many as that, whatever the keyframes
+        assert recipe.steps_a_keyframe is None
+        restored = replace(restored, steps_a_keyframe=model.recipe.steps_a_keyframe)
     assert restored == model.recipe
 
 
@@ -97,8 +101,8 @@ def test_a_setting_without_a_value_is_refused(settings, sentence):
 def test_all_errors_are_reported_at_once_and_the_last_value_counts():
     with pytest.raises(ConfigError, match=r"batch=0: .*max_steps=-1: "):
         changed(LITE.recipe, ["batch=0", "max_steps=-1"])
-    assert changed(LITE.recipe, ["batch=3", "max_steps=5", "batch=4"]) == replace(
-        LITE.recipe, batch=4, max_steps=5
+    assert changed(LITE.recipe, ["batch=3", "correction_steps=5", "batch=4"]) == replace(
+        LITE.recipe, batch=4, correction_steps=5
     )
 
 
@@ -109,7 +113,7 @@ def test_only_a_model_that_may_keep_the_frames_size_takes_null():
 @BOTH
 def test_without_settings_the_recipe_stays(model):
     assert changed(model.recipe, []) == model.recipe
-    assert changed(model.recipe, [f"max_steps={model.recipe.max_steps}"]) == model.recipe
+    assert changed(model.recipe, [f"alpha={model.recipe.alpha}"]) == model.recipe
 
 
 def test_a_step_limit_leaves_room_for_the_training_before_the_cool_down():
@@ -128,10 +132,18 @@ def test_with_more_keyframes_it_learns_longer_and_keeps_more_of_it(count, steps,
     assert (recipe.max_steps, recipe.cooldown) == (steps, LITE.recipe.cooldown)
     assert (recipe.alpha, recipe.alpha_clicked) == (pytest.approx(alpha), pytest.approx(alpha))
     # a limit that was given is not changed, and neither are alphas of 0 and 1
-    assert LITE.recipe.limited_to(50).for_keyframes(count).max_steps == 50
+    assert changed(LITE.recipe, ["max_steps=50"]).for_keyframes(count).max_steps == 50
+    both = changed(LITE.recipe, ["steps_a_keyframe=10", "max_steps=25"]).for_keyframes(count)
+    assert both.max_steps == min(25, steps // 4)
     kept = replace(LITE.recipe, alpha=0.0, alpha_clicked=1.0).for_keyframes(count)
     assert (kept.alpha, kept.alpha_clicked) == (0.0, 1.0)
     assert PAPER.recipe.for_keyframes(count) == PAPER.recipe
+
+
+def test_a_step_limit_that_was_given_holds_for_any_number_of_keyframes():
+    for given, steps in (((), 200), (("steps_a_keyframe=30",), 30)):
+        recipe = PropagationOptions(max_steps=200, settings=given).chosen_model().recipe
+        assert recipe.for_keyframes(1).max_steps == steps
 
 
 def test_a_correction_takes_fewer_steps_and_never_more_than_were_allowed():
