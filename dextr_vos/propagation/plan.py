@@ -58,16 +58,16 @@ class Plan:
     def first_recipe(self) -> Recipe:
         """How it is fine-tuned where no earlier training is continued."""
         masks = [keyframe.labels for keyframe in self.annotated.keyframes.values()]
-        recipe = self.recipe.for_keyframes(sum(bool(object_ids(mask)) for mask in masks))
+        recipe = self.recipe.for_keyframes(
+            1 if self.clicked else sum(bool(object_ids(mask)) for mask in masks)
+        )
         # an encoder with random weights must learn, too
         return replace(recipe, pool=0) if self.parent is None else recipe
 
     @property
     def correction_recipe(self) -> Recipe:
         """How training continues after a correction."""
-        first = self.first_recipe
-        recipe = self.recipe.for_correction()
-        return replace(recipe, alpha=first.alpha, alpha_clicked=first.alpha_clicked)
+        return replace(self.recipe.for_correction(), alpha=self.first_recipe.alpha)
 
     @property
     def alpha(self) -> float:
@@ -117,6 +117,7 @@ class Plan:
             "frames": images.hexdigest(),
             "base": self.base_fingerprint,
             "alpha": self.alpha,
+            "steps": self.first_recipe.max_steps,
         }
         return _digest(parts)
 

@@ -78,7 +78,8 @@ class Recipe:
         batch: samples per forward pass; a network that tracks takes no more than the keyframes have masks.
         accumulate_grad: forward passes whose gradients are averaged into one step.
         max_steps: largest number of steps.
-        steps_a_keyframe: largest number of steps per keyframe that shows an object; None for no such limit.
+        steps_a_keyframe: largest number of steps per keyframe that shows an object, for masks of clicks with
+            all keyframes together; None for no such limit.
         correction_steps: largest number of steps when training continues after a correction.
         alpha: weight interpolation between the starting weights (0) and the fine-tuned ones (1), which keeps
             the network from learning single frames by heart (Wortsman et al., "Robust Fine-Tuning of
@@ -129,17 +130,16 @@ class Recipe:
         return replace(self, max_steps=max_steps, cooldown=min(self.cooldown, max_steps // 2))
 
     def for_keyframes(self, count: int) -> "Recipe":
-        """The recipe for a number of keyframes that show an object.
+        """The recipe for a number of keyframes that show an object, not all of them masks of clicks.
 
         The more there are, the longer it learns, and the more of that is kept: with n of them, of which no
-        more than four count, 1 - (1 - alpha) / n.
+        more than four count, 1 - (1 - alpha) / n. The errors of masks of clicks would be learned as well.
         """
         n = max(1, min(count, _KEYFRAMES_THAT_COUNT))
-        alphas = self.alpha, self.alpha_clicked
-        alpha, clicked = (each + (1 - each) * (1 - 1 / n) if each else 0.0 for each in alphas)
+        alpha = self.alpha + (1 - self.alpha) * (1 - 1 / n) if self.alpha else 0.0
         steps = self.max_steps if self.steps_a_keyframe is None else n * self.steps_a_keyframe
         limited = self.limited_to(min(steps, self.max_steps))
-        return replace(limited, alpha=alpha, alpha_clicked=clicked)
+        return replace(limited, alpha=alpha)
 
     def for_correction(self) -> "Recipe":
         """The recipe with which training continues after a correction."""

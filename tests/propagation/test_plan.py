@@ -86,6 +86,7 @@ def test_keyframes_change_the_fingerprint_but_not_its_base(make, tiny_clip, mask
 def test_clicked_keyframes_are_another_network_only_with_another_interpolation(make):
     drawn, clicked = make(parent=PARENT), make(parent=PARENT, clicked=True)
     recipe = TINY_LITE.recipe.for_keyframes(2)
+    assert clicked.first_recipe == TINY_LITE.recipe.for_keyframes(1)
     assert (drawn.alpha, clicked.alpha) == (recipe.alpha, recipe.alpha_clicked)
     assert drawn.fingerprint != clicked.fingerprint
     assert drawn.base_fingerprint == clicked.base_fingerprint
