@@ -16,7 +16,8 @@ ENDS = [(64, 62), (146, 66), (105, 34), (84, 105)]
 
 def test_after_kill_9_nothing_is_lost_and_later_edits_are_sent(small_clip, open_screen, tmp_path):
     out = tmp_path / "work"
-    server = Server(small_clip, "--model", "grabcut", out=out)
+    # a port that no server of another test takes in the meantime
+    server = Server(small_clip, "--model", "grabcut", "--port", "0", out=out)
     with open_screen(server.address) as screen:
         try:
             screen.click(*ENDS)
