@@ -35,7 +35,7 @@ class TinyVit(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(ConvNorm(3, HALF_CHANNELS, 3, 2))  # weights are called as in a sequence
+        self.stem = nn.Sequential(ConvNorm(3, HALF_CHANNELS, 3, 2))  # its weights are named stem.0
         self.patches = ConvNorm(HALF_CHANNELS, QUARTER_CHANNELS, 3, 2)
         self.stages = nn.ModuleList()
         self.merges = nn.ModuleList()
@@ -101,7 +101,7 @@ class ConvNorm(nn.Sequential):
         super().__init__(convolution, nn.BatchNorm2d(outputs))
 
     def gelu(self, x: Tensor) -> Tensor:
-        """GELU of the output."""
+        """GELU of the output, N×C×H×W."""
         convolution, norm = self
         if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.Identity):
             return conv_gelu(convolution, x)
